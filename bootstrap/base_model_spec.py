@@ -1,0 +1,116 @@
+"""Which base models there are, and what each one brings: found and checked without loading it."""
+
+import difflib
+import json
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from bootstrap.errors import UserError
+from bootstrap.files import sha256_of_file
+
+EMBEDDED_FOLDER = Path(__file__).parent / "papertown" / "models"
+
+# What works best for Paper Town, a far smaller model than Stable Diffusion: see docs/papertown.md.
+_PAPERTOWN_DEFAULTS: dict[str, dict[str, Any]] = {
+    "training": {
+        "train_batch_size": 4,
+        "network_dim": 32,
+        "network_alpha": 32,
+        "unet_lr": 1e-3,
+        "text_encoder_lr": 2e-4,
+        "shuffle_caption": True,
+        "resolution": 128,
+    },
+    "drawing": {"sampler": "DDIM", "steps": 16, "cfg_scale": 3.0, "batch_size": 16},
+}
+EMBEDDED_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {"papertown": _PAPERTOWN_DEFAULTS}
+
+
+@dataclass(frozen=True)
+class BaseModelSpec:
+    """A base model that was found: not loaded yet."""
+
+    name: str  # as it stands in project.toml
+    kind: Literal["embedded", "folder", "file", "hub"]
+    source: str  # a path, or the hub id
+    defaults: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, hash=False)
+
+    @property
+    def title(self) -> str:
+        """The short name that infotext calls `Model`."""
+        return Path(self.source).stem if self.kind == "file" else self.name.rstrip("/").rsplit("/", 1)[-1]
+
+
+def embedded_names() -> list[str]:
+    """The base models that come with the package."""
+    return sorted(folder.parent.name for folder in EMBEDDED_FOLDER.glob("*/model_index.json"))
+
+
+def find(name: str) -> BaseModelSpec:
+    """Find a base model by the name of an embedded one, a diffusers folder, a .safetensors file or a hub id.
+
+    Raises:
+        UserError: nothing is there, or it is a pickled checkpoint (`.ckpt`, `.pt`, `.bin`).
+    """
+    if name in embedded_names():
+        return BaseModelSpec(name, "embedded", str(EMBEDDED_FOLDER / name), EMBEDDED_DEFAULTS.get(name, {}))
+    path = Path(name).expanduser()
+    if path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
+        raise UserError(
+            f"base model {name}: pickled checkpoints can run code when they are opened, so only .safetensors is "
+            "read; convert it with AUTOMATIC1111's Checkpoint Merger (one model, save as safetensors)"
+        )
+    if path.is_dir():
+        if not (path / "model_index.json").is_file():
+            raise UserError(f"base model {name}: the folder has no model_index.json, it is no diffusers model")
+        return BaseModelSpec(name, "folder", str(path.resolve()))
+    if path.suffix.lower() == ".safetensors":
+        if not path.is_file():
+            raise UserError(f"base model {name}: there is no such file")
+        _check_safetensors(path)
+        return BaseModelSpec(name, "file", str(path.resolve()))
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "/")):
+        return BaseModelSpec(name, "hub", name)
+    near = difflib.get_close_matches(name, embedded_names(), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"embedded ones: {', '.join(embedded_names())}"
+    raise UserError(
+        f"base model '{name}': unknown; give a diffusers folder, a .safetensors file, a hub id such as "
+        f"owner/name, or an embedded model ({hint})"
+    )
+
+
+def _check_safetensors(path: Path) -> None:
+    """Read the header only: a renamed pickle or a cut download is told before any work starts."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(size - 8, 100_000_000):
+            raise UserError(f"base model {path}: no safetensors file, or a download that broke off")
+        try:
+            header = json.loads(file.read(length))
+            end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UserError(f"base model {path}: its safetensors header is damaged") from None
+    if size < 8 + length + end:
+        raise UserError(f"base model {path}: the file is cut off, {8 + length + end - size:,} bytes are missing")
+
+
+@lru_cache(maxsize=16)
+def content_hash(spec: BaseModelSpec) -> str:
+    """Return the SHA-256 (64 hex digits) of a base model's weights: of the file, or of a folder's files.
+
+    A hub model is known by its name alone, its weights may not be here yet.
+    """
+    if spec.kind == "file":
+        return sha256_of_file(Path(spec.source))
+    if spec.kind == "hub":
+        return sha256(spec.source.encode()).hexdigest()
+    digest = sha256()
+    folder = Path(spec.source)
+    for path in sorted(folder.rglob("*.safetensors")):
+        digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of_file(path)}\n".encode())
+    return digest.hexdigest()

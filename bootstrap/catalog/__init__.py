@@ -1,0 +1,5 @@
+"""The database of what exists and in which state: SQLite in the workspace, or PostgreSQL."""
+
+from bootstrap.catalog.store import Catalog
+
+__all__ = ["Catalog"]

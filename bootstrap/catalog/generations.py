@@ -1,0 +1,142 @@
+"""Generations in the catalog: which one is next, what state it is in, how far it has come."""
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from bootstrap.catalog.store import Catalog
+from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, now
+from bootstrap.progress import Progress, Report
+
+# In the order that a generation passes through them; "failed" and "cancelled" can follow any but the last two.
+STATES = ("waiting", "training", "drawing", "curating", "published", "grown", "failed", "cancelled")
+RUNNING = ("waiting", "training", "drawing", "curating")
+
+
+@dataclass(frozen=True)
+class GenerationStatus:
+    """A generation as a person wants to know it."""
+
+    number: int
+    state: str
+    stage: str
+    done: int
+    total: int
+    unit: str
+    rate: float  # units a second
+    message: str
+    seconds_since_update: float
+    candidates: int  # drawn in all
+    duplicates: int
+    published: int  # shown to the reviewer
+    undecided: int
+    accepted: int
+    rejected: int
+
+
+def project_row(session: Session, name: str) -> ProjectRow:
+    """Return the project's row, made when it is not there yet (needs a writing session then)."""
+    row = session.scalar(select(ProjectRow).where(ProjectRow.name == name))
+    if row is None:
+        row = ProjectRow(name=name)
+        session.add(row)
+        session.flush()
+    return row
+
+
+def generation_row(session: Session, project: str, number: int) -> GenerationRow:
+    """Return the row of a generation that is there.
+
+    Raises:
+        sqlalchemy.exc.NoResultFound: it is not.
+    """
+    found = session.scalars(
+        select(GenerationRow).join(ProjectRow).where(ProjectRow.name == project, GenerationRow.number == number)
+    )
+    return found.one()
+
+
+def latest(catalog: Catalog, project: str) -> int | None:
+    """Return the highest generation number of a project, None before the first."""
+    with catalog.read() as session:
+        return session.scalar(
+            select(func.max(GenerationRow.number)).join(ProjectRow).where(ProjectRow.name == project)
+        )
+
+
+def begin(catalog: Catalog, project: str) -> int:
+    """Return the number of the generation to work on now, its row made when it is new.
+
+    That is the latest one as long as it has not been grown, and the next one after that.
+    """
+    with catalog.write() as session:
+        owner = project_row(session, project)
+        rows = select(GenerationRow).where(GenerationRow.project_id == owner.id)
+        last = session.scalar(rows.order_by(GenerationRow.number.desc()).limit(1))
+        if last is not None and last.state != "grown":
+            return last.number
+        number = last.number + 1 if last else 1
+        session.add(GenerationRow(project_id=owner.id, number=number, state="waiting"))
+        return number
+
+
+def set_state(catalog: Catalog, project: str, number: int, state: str, message: str = "") -> None:
+    """Put a generation into one of STATES; the message says why it failed."""
+    if state not in STATES:
+        raise ValueError(f"no state of a generation: {state}")
+    with catalog.write() as session:
+        row = generation_row(session, project, number)
+        row.state, row.message, row.updated_at = state, message, now()
+        row.stage, row.done, row.total, row.unit, row.rate = "", 0, 0, "", 0.0
+
+
+def reporter(catalog: Catalog, project: str, number: int, every_seconds: float = 0.5) -> Report:
+    """Return a Report that keeps the generation's row up to date, at most once in `every_seconds`."""
+    last_told = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal last_told
+        finished = progress.done >= progress.total
+        if not finished and time.monotonic() - last_told < every_seconds:
+            return
+        last_told = time.monotonic()
+        with catalog.write() as session:
+            row = generation_row(session, project, number)
+            row.stage, row.done, row.total = progress.stage, progress.done, progress.total
+            row.unit, row.rate, row.message = progress.unit, progress.rate, progress.detail
+            row.updated_at = now()
+
+    return tell
+
+
+def statuses(catalog: Catalog, project: str) -> list[GenerationStatus]:
+    """Return the status of each generation of a project, oldest first."""
+    with catalog.read() as session:
+        rows = session.scalars(
+            select(GenerationRow).join(ProjectRow).where(ProjectRow.name == project).order_by(GenerationRow.number)
+        ).all()
+        counts = session.execute(
+            select(CandidateRow.generation_id, CandidateRow.state, CandidateRow.verdict, func.count())
+            .where(CandidateRow.generation_id.in_([row.id for row in rows]))
+            .group_by(CandidateRow.generation_id, CandidateRow.state, CandidateRow.verdict)
+        ).all()
+    moment = now()
+    result = []
+    for row in rows:
+        mine = [(state, verdict, count) for owner, state, verdict, count in counts if owner == row.id]
+        shown = [(verdict, count) for state, verdict, count in mine if state == "published"]
+        result.append(
+            GenerationStatus(
+                row.number, row.state, row.stage, row.done, row.total, row.unit, row.rate, row.message,
+                (moment - row.updated_at).total_seconds(),
+                candidates=sum(count for *_, count in mine),
+                duplicates=sum(count for state, _, count in mine if state == "duplicate"),
+                published=sum(count for _, count in shown),
+                undecided=sum(count for verdict, count in shown if verdict == "undecided"),
+                accepted=sum(count for verdict, count in shown if verdict == "accept"),
+                rejected=sum(count for verdict, count in shown if verdict == "reject"),
+            )
+        )  # fmt: skip
+    return result

@@ -1,0 +1,154 @@
+"""The catalog's tables: what exists and in which state."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, String, TypeDecorator, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A point in time; SQLite forgets time zones, so all of them are UTC."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value else None
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+class Table(DeclarativeBase):
+    """Base of all tables."""
+
+    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012
+
+
+class ProjectRow(Table):
+    """A project that the catalog knows."""
+
+    __tablename__ = "project"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class GenerationRow(Table):
+    """One turn of a project's loop, and how far it has come."""
+
+    __tablename__ = "generation"
+    __table_args__ = (UniqueConstraint("project_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))  # see bootstrap.catalog.generations.STATES
+    training_id: Mapped[str | None] = mapped_column(String(64))
+    stage: Mapped[str] = mapped_column(String(16), default="")
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    unit: Mapped[str] = mapped_column(String(16), default="")
+    rate: Mapped[float] = mapped_column(default=0.0)  # units a second
+    message: Mapped[str] = mapped_column(default="")  # detail of the progress, or why it failed
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+
+    project: Mapped[ProjectRow] = relationship()
+
+
+class TrainingRow(Table):
+    """One training: what it saw and with which settings."""
+
+    __tablename__ = "training"
+    __table_args__ = (UniqueConstraint("project_id", "training_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))
+    generation_id: Mapped[int] = mapped_column(ForeignKey("generation.id", ondelete="CASCADE"))
+    training_id: Mapped[str] = mapped_column(String(64))
+    settings: Mapped[dict[str, Any]]
+    dataset: Mapped[list[Any]]  # [{"picture": sha256, "caption": ..., "repeats": n, "seen": steps}]
+    steps: Mapped[int] = mapped_column(default=0)
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    finished_at: Mapped[datetime | None]
+
+
+class SnapshotRow(Table):
+    """The LoRA file of one epoch."""
+
+    __tablename__ = "snapshot"
+    __table_args__ = (UniqueConstraint("training_row_id", "epoch"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    training_row_id: Mapped[int] = mapped_column(ForeignKey("training.id", ondelete="CASCADE"))
+    epoch: Mapped[int]
+    path: Mapped[str]  # relative to the project's folder
+    sha256: Mapped[str] = mapped_column(String(64))
+    loss: Mapped[float]  # mean over the epoch
+
+
+class CandidateRow(Table):
+    """A picture drawn from a shot, with its standing verdict."""
+
+    __tablename__ = "candidate"
+    __table_args__ = (
+        UniqueConstraint("project_id", "shot_id"),
+        Index("candidate_queue", "project_id", "generation_id", "state", "verdict"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))
+    generation_id: Mapped[int] = mapped_column(ForeignKey("generation.id", ondelete="CASCADE"), index=True)
+    shot_id: Mapped[str] = mapped_column(String(16))
+    shot: Mapped[dict[str, Any]]
+    path: Mapped[str]  # relative to the project's folder
+    # Known once the candidate is curated:
+    phash: Mapped[str | None] = mapped_column(String(16))  # 16 hex digits, as imagehash writes it
+    phash_mirrored: Mapped[str | None] = mapped_column(String(16))
+    texture: Mapped[float | None]  # how much the pHash has to go by, see bootstrap.curation.hashing
+    state: Mapped[str] = mapped_column(String(16))  # drawn, curated, published, duplicate, broken
+    duplicate_of: Mapped[str | None] = mapped_column(String(32))  # a shot id, or "original"
+    verdict: Mapped[str] = mapped_column(String(16), default="undecided")  # undecided, accept, reject
+    reviewer: Mapped[str] = mapped_column(String(64), default="")
+    decided_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    generation: Mapped[GenerationRow] = relationship()
+
+
+class VerdictRow(Table):
+    """Every verdict ever given, in order; undo marks it, nothing is deleted."""
+
+    __tablename__ = "verdict"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    candidate_id: Mapped[int] = mapped_column(ForeignKey("candidate.id", ondelete="CASCADE"), index=True)
+    verdict: Mapped[str] = mapped_column(String(16))
+    before: Mapped[str] = mapped_column(String(16))
+    reviewer: Mapped[str] = mapped_column(String(64), default="")
+    decided_at: Mapped[datetime] = mapped_column(default=now)
+    undone_at: Mapped[datetime | None]
+
+    candidate: Mapped[CandidateRow] = relationship()
+
+
+class PickRow(Table):
+    """A pick that the dataset has."""
+
+    __tablename__ = "pick"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    candidate_id: Mapped[int] = mapped_column(ForeignKey("candidate.id", ondelete="CASCADE"), unique=True)
+    path: Mapped[str]  # relative to the project's folder
+    caption: Mapped[str]
+    added_at: Mapped[datetime] = mapped_column(default=now)
+
+    candidate: Mapped[CandidateRow] = relationship()

@@ -1,0 +1,82 @@
+"""Verdicts in the catalog: given, undone, never lost."""
+
+from sqlalchemy import select
+
+from bootstrap.catalog.store import Catalog
+from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, VerdictRow, now
+from bootstrap.errors import UserError
+
+VERDICTS = ("accept", "reject")
+
+
+def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: str, reviewer: str) -> None:
+    """Give all these published candidates a verdict, in one transaction: committed when this returns.
+
+    Args:
+        candidate_ids: whole ids, 16 hex digits each.
+        verdict: "accept" or "reject".
+        reviewer: who decides.
+
+    Raises:
+        UserError: one of them is unknown or not shown for review; then none gets the verdict.
+    """
+    if verdict not in VERDICTS:
+        raise ValueError(f"no verdict: {verdict}")
+    with catalog.write() as session:
+        for candidate_id in candidate_ids:
+            row = session.scalar(
+                select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+                .where(ProjectRow.name == project, CandidateRow.shot_id == candidate_id)
+            )  # fmt: skip
+            if row is None:
+                raise UserError(f"candidate '{candidate_id}': project '{project}' has none with this id")
+            if row.state != "published":
+                raise UserError(f"candidate '{candidate_id}': it is not up for review ({row.state})")
+            session.add(
+                VerdictRow(candidate_id=row.id, verdict=verdict, before=row.verdict, reviewer=reviewer, decided_at=now())
+            )
+            row.verdict, row.reviewer, row.decided_at = verdict, reviewer, now()
+
+
+def undo(catalog: Catalog, project: str, candidate_id: str | None = None, *, generation: int | None = None,
+         reviewer: str | None = None) -> str | None:
+    """Take the last standing verdict back; the candidate gets the one that it had before.
+
+    Args:
+        candidate_id: of this candidate; None for the last one of the project.
+        generation: of this generation only.
+        reviewer: of this reviewer only.
+
+    Returns:
+        The id of the candidate whose verdict was taken back, None when there is nothing to undo.
+    """
+    query = (
+        select(VerdictRow)
+        .join(CandidateRow, VerdictRow.candidate_id == CandidateRow.id)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
+        .where(ProjectRow.name == project, VerdictRow.undone_at.is_(None))
+        .order_by(VerdictRow.id.desc())
+        .limit(1)
+    )
+    if candidate_id is not None:
+        query = query.where(CandidateRow.shot_id == candidate_id)
+    if generation is not None:
+        query = query.where(GenerationRow.number == generation)
+    if reviewer is not None:
+        query = query.where(VerdictRow.reviewer == reviewer)
+    with catalog.write() as session:
+        last = session.scalar(query)
+        if last is None:
+            return None
+        last.undone_at = now()
+        row = last.candidate
+        row.verdict = last.before
+        standing = session.scalar(
+            select(VerdictRow)
+            .where(VerdictRow.candidate_id == row.id, VerdictRow.undone_at.is_(None))
+            .order_by(VerdictRow.id.desc())
+            .limit(1)
+        )
+        row.reviewer, row.decided_at = (standing.reviewer, standing.decided_at) if standing else ("", None)
+        return row.shot_id

@@ -1,0 +1,198 @@
+"""The `sid` command: thin, one function a verb. `flows` and `review_app` add their verbs as entry points."""
+
+import json
+import logging
+import os
+import sys
+import traceback
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from bootstrap import __version__, dataset, project, status_page
+from bootstrap.catalog import Catalog, candidates, generations, verdicts
+from bootstrap.errors import UserError
+from bootstrap.project import Workspace
+
+app = typer.Typer(
+    name="sid",
+    help="From one picture and its caption to a dataset good enough to train a full LoRA.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Candidate ids, or beginnings of them.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the catalog and the projects [default: $SID_WORKSPACE or ./sid-workspace]"),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    context.obj = Workspace.locate(workspace)
+
+
+def workspace_of(context: typer.Context) -> Workspace:
+    """The workspace that the command line, or else the environment, names."""
+    found = context.find_object(Workspace)
+    if found is None:
+        raise RuntimeError("a verb was called without its command")
+    return found
+
+
+@app.command()
+def new(
+    context: typer.Context,
+    name: Name,
+    image: Annotated[Path, typer.Option(help="The one picture to start from.")],
+    caption: Annotated[str, typer.Option(help='What it shows: tags, the subject first ("woman, red apple").')],
+    base: Annotated[str, typer.Option(help="Base model: embedded name, diffusers folder, .safetensors file or hub id.")] = "papertown",
+) -> None:
+    """Make a project from one picture and its caption."""
+    made = project.create(workspace_of(context), name, image, caption, base)
+    typer.echo(f"project '{made.name}' made, with base model {made.base_model.name}: {made.folder}")
+    typer.echo(f"settings: {made.toml}")
+    typer.echo(f"next: sid run {made.name}")
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One project only.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show the projects, their generations and what waits for review."""
+    workspace = workspace_of(context)
+    names = [workspace.project(name).name] if name else workspace.project_names()
+    page = status_page.collect(workspace, names)
+    typer.echo(json.dumps(page, indent=2, default=str) if as_json else status_page.render(workspace, page))
+
+
+@app.command("candidates")
+def list_candidates(
+    context: typer.Context,
+    name: Name,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the whole shot of each.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Duplicates too.")] = False,
+    generation: Annotated[int | None, typer.Option(min=1, help="Of this generation only.")] = None,
+    verdict: Annotated[str | None, typer.Option(help="Only undecided, accept or reject.")] = None,
+) -> None:
+    """List the candidates: id, verdict, how it was drawn."""
+    if verdict not in (None, "undecided", *verdicts.VERDICTS):
+        raise UserError(f"--verdict {verdict}: use undecided, accept or reject")
+    chosen = workspace_of(context).project(name)
+    catalog = Catalog(chosen.workspace.catalog_url)
+    found = candidates.candidates(
+        catalog, chosen.name, generation=generation, state=None if everything else "published", verdict=verdict
+    )
+    if as_json:
+        typer.echo(json.dumps([status_page.candidate_as_dict(chosen, one) for one in found], indent=2))
+        return
+    for one in found:
+        state = one.verdict if one.state == "published" else f"{one.state} of {one.duplicate_of}"
+        typer.echo(
+            f"{one.id}  {one.generation:>3}  {state:<9}  {one.shot.recipe:<9} "
+            f"strength {one.shot.strength:.2f}  snapshot {one.shot.snapshot}  {one.shot.prompt}"
+        )
+
+
+def _decide(context: typer.Context, name: str, ids: list[str], verdict: str) -> None:
+    chosen = workspace_of(context).project(name)
+    catalog = Catalog(chosen.workspace.catalog_url)
+    whole = [candidates.candidate(catalog, chosen.name, one).id for one in ids]
+    verdicts.decide(catalog, chosen.name, whole, verdict, reviewer=reviewer())
+    typer.echo(f"{verdict}ed: {', '.join(whole)}")
+
+
+def reviewer() -> str:
+    """Who gives verdicts: $SID_REVIEWER, else the login name."""
+    return os.environ.get("SID_REVIEWER") or os.environ.get("USER") or os.environ.get("USERNAME") or "someone"
+
+
+@app.command()
+def accept(context: typer.Context, name: Name, ids: Ids) -> None:
+    """Accept candidates: they become picks with the next `sid grow`."""
+    _decide(context, name, ids, "accept")
+
+
+@app.command()
+def reject(context: typer.Context, name: Name, ids: Ids) -> None:
+    """Reject candidates: they are kept, and keep their look-alikes from coming back."""
+    _decide(context, name, ids, "reject")
+
+
+@app.command()
+def undo(context: typer.Context, name: Name, ids: Ids) -> None:
+    """Take back the last verdict on candidates."""
+    chosen = workspace_of(context).project(name)
+    catalog = Catalog(chosen.workspace.catalog_url)
+    for given in ids:
+        whole = candidates.candidate(catalog, chosen.name, given).id
+        if verdicts.undo(catalog, chosen.name, whole) is None:
+            raise UserError(f"candidate '{whole}': it has no verdict that could be undone")
+        typer.echo(f"{whole} is {candidates.candidate(catalog, chosen.name, whole).verdict} again")
+
+
+@app.command()
+def grow(context: typer.Context, name: Name) -> None:
+    """Add the picks with their captions to the dataset; the next `sid run` trains on it."""
+    chosen = workspace_of(context).project(name)
+    growth = dataset.grow(chosen, Catalog(chosen.workspace.catalog_url))
+    typer.echo(f"dataset of '{name}': {growth.added} added, {growth.removed} removed, {growth.size} pictures now")
+    typer.echo(f"next: sid run {name}")
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    name: Name,
+    folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.")],
+    to: Annotated[str, typer.Option("--format", help="kohya or imagefolder.")],
+) -> None:
+    """Copy the dataset into a folder that kohya_ss or Hugging Face datasets read."""
+    chosen = workspace_of(context).project(name)
+    count = dataset.export(chosen, Catalog(chosen.workspace.catalog_url), to, folder)
+    typer.echo(f"{count} pictures with captions in {folder}")
+
+
+def _load_verbs() -> None:
+    for entry in sorted(entry_points(group="sid.verbs"), key=lambda one: one.name):
+        entry.load()(app)
+
+
+def main() -> None:
+    """Run the command line. Exit code 2: the user's mistake, told in one line; 1: ours, with a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    _load_verbs()
+    try:
+        app(standalone_mode=False)
+    except UserError as error:
+        sys.stderr.write(f"sid: {error}\n")
+        sys.exit(2)
+    except click.exceptions.Exit as wanted:
+        sys.exit(wanted.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("sid: stopped\n")
+        sys.exit(130)
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.write("sid: that is a mistake of ours; please report the lines above\n")
+        sys.exit(1)

@@ -1,0 +1,9 @@
+"""The one kind of error that a user can mend."""
+
+
+class UserError(Exception):
+    """A mistake in a setting, a file or a command.
+
+    Its message is one line that names the setting or file, says what is wrong and what to do.
+    The command line prints it and exits with code 2; every other exception is ours and exits with 1.
+    """

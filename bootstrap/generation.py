@@ -1,0 +1,118 @@
+"""One generation, station by station: prepare, train, draw, curate, publish.
+
+Each station is a plain function that does what is still missing and returns; a killed run is finished by
+calling them again. The Prefect flow in `flows/bootstrap.py` wraps each one in a task.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bootstrap import base_model_spec, dataset
+from bootstrap.catalog import Catalog, generations
+from bootstrap.errors import UserError
+from bootstrap.progress import Progress, Report, silent
+from bootstrap.project import Project
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a finished generation brought."""
+
+    project: str
+    number: int
+    drawn: int
+    duplicates: int
+    published: int  # waiting for, or done with, review
+    sheet: Path  # contact sheet, PNG
+
+
+@contextmanager
+def exclusively(project: Project) -> Iterator[None]:
+    """Hold the project for one run; the operating system frees it when the process dies.
+
+    Raises:
+        UserError: another process is working on a generation of this project.
+    """
+    lock = FileLock(project.lock_file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"project '{project.name}': a generation is running already; wait for it or cancel it (`sid status`)"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_running(project: Project) -> bool:
+    """Whether a process on this machine is working on a generation of this project right now."""
+    lock = FileLock(project.lock_file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def prepare(project: Project, catalog: Catalog) -> int:
+    """Check every setting, file and model before any work, and return the number of the generation to run.
+
+    Raises:
+        UserError: one line that names what is wrong; then the catalog is unchanged.
+    """
+    settings, base = project.settings_and_base
+    base_model_spec.content_hash(base)
+    if not os.access(project.folder, os.W_OK):
+        raise UserError(f"project folder {project.folder}: it cannot be written")
+    dataset.check(project, catalog, settings)
+    return generations.begin(catalog, project.name)
+
+
+def train(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
+    """Train the generation's LoRA on the dataset as it is now, all snapshots of it; resumes a killed training."""
+    from bootstrap.training import run  # imports torch: seconds that other verbs need not wait
+
+    generations.set_state(catalog, project.name, number, "training")
+    run.train(project, catalog, number, _both(report, generations.reporter(catalog, project.name, number)))
+
+
+def draw(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
+    """Draw the candidates that the recipes ask for and that are not there yet."""
+    from bootstrap.drawing import run
+
+    generations.set_state(catalog, project.name, number, "drawing")
+    run.draw(project, catalog, number, _both(report, generations.reporter(catalog, project.name, number)))
+
+
+def curate(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
+    """Hash the new candidates and mark those that show again what is there already."""
+    from bootstrap.curation import run
+
+    generations.set_state(catalog, project.name, number, "curating")
+    run.curate(project, catalog, number, _both(report, generations.reporter(catalog, project.name, number)))
+
+
+def publish(project: Project, catalog: Catalog, number: int) -> Summary:
+    """Show the curated candidates to the reviewer, and draw their contact sheet."""
+    from bootstrap.curation import publishing
+
+    sheet = publishing.publish(project, catalog, number)
+    generations.set_state(catalog, project.name, number, "published")
+    status = generations.statuses(catalog, project.name)[number - 1]
+    return Summary(project.name, number, status.candidates, status.duplicates, status.published, sheet)
+
+
+def _both(one: Report, other: Report) -> Report:
+    def tell(progress: Progress) -> None:
+        one(progress)
+        other(progress)
+
+    return tell

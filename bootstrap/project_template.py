@@ -1,0 +1,98 @@
+"""The text of a new project's `project.toml`, with a comment on every setting."""
+
+from typing import Any
+
+import tomlkit
+
+from bootstrap.settings import DedupeSection, DrawingSection, TrainingSection
+
+_HEAD = """\
+# Settings of a sid project. Delete a line to get the default of the base model back.
+
+[project]
+caption = {caption}  # tags, the subject first
+base_model = {base_model}  # an embedded model, a diffusers folder, a .safetensors file, or a hub id
+
+[training]  # one LoRA on this dataset; the names are kohya's
+repeats = {repeats}  # steps an epoch on one picture, at batch size 1
+epochs = {epochs}  # repeats x epochs = 120 suffice; more than 400 adds nothing
+save_every_n_epochs = {save_every_n_epochs}  # each saved epoch is a snapshot that recipes can draw with
+train_batch_size = {train_batch_size}  # pictures a step; the number of steps stays repeats x epochs
+network_dim = {network_dim}  # rank of the LoRA
+network_alpha = {network_alpha}  # the LoRA counts alpha / dim
+unet_lr = {unet_lr}  # learning rate of the UNet's part
+text_encoder_lr = {text_encoder_lr}  # learning rate of the text encoder's part, 0 leaves it alone
+lr_scheduler = {lr_scheduler}  # constant, cosine or linear
+lr_warmup_steps = {lr_warmup_steps}
+shuffle_caption = {shuffle_caption}  # tags in a new order at each step
+keep_tokens = {keep_tokens}  # this many first tags stay in their place when shuffled
+flip_aug = {flip_aug}  # half of the steps see the picture mirrored
+{resolution}  # side of a square with as many pixels as training uses; without it: the base model's
+mixed_precision = {mixed_precision}  # auto, no, fp16, bf16
+seed = {seed}
+
+[drawing]  # what all shots have in common; the names are AUTOMATIC1111's
+sampler = {sampler}  # Euler a, Euler, DPM++ 2M Karras, DDIM, UniPC
+steps = {steps}
+cfg_scale = {cfg_scale}
+negative_prompt = {negative_prompt}
+batch_size = {batch_size}  # pictures drawn at once; lower it when memory runs out
+# width = 512  # without them: the size that training uses
+# height = 512
+
+[dedupe]
+distance = {distance}  # bits (of 64) that two pHashes may differ in; 0 finds only the same picture
+pixel_difference = {pixel_difference}  # and the pixels must agree this well (RMS, 0 to 1)
+"""
+
+DEFAULT_RECIPES = """
+# What to draw. strength 1.0 replicates, 0.8 eliminates, 0.6 varies and adds, below 0.5 the base model leads.
+# strength and snapshot take one value, a list, or a range such as { from = 0.5, to = 0.7, step = 0.1 }.
+
+[[recipe]]
+kind = "vary"  # the whole caption, at a strength that leaves the base model room
+count = 24
+strength = [0.6, 0.7]
+snapshot = [2, 3]
+
+[[recipe]]
+kind = "eliminate"  # leave a tag out, and what it names goes
+# tags = ["red apple"]  # without this line: every tag but the first, in turn
+count = 24
+strength = 0.8
+snapshot = 4
+
+# [[recipe]]
+# kind = "add"  # put in what the original does not have
+# tags = ["sunglasses", "smile"]
+# count = 16
+# strength = 0.6
+# snapshot = [3, 4]
+
+# [[recipe]]
+# kind = "replace"  # exchange a tag of the caption for another
+# tag = "red apple"
+# by = ["blue ball", "yellow flower"]
+# count = 16
+# strength = [0.6, 0.7]
+# snapshot = 4
+"""
+
+
+def render(tags: list[str], base_model: str, defaults: dict[str, dict[str, Any]], recipes: str | None) -> str:
+    """Return the TOML text of a new project.
+
+    Args:
+        tags: the caption's tags in order.
+        base_model: as it shall stand in the file.
+        defaults: the base model's own values for `training` and `drawing`.
+        recipes: TOML text of `[[recipe]]` tables; None for the usual ones.
+    """
+    training = TrainingSection.model_validate(defaults.get("training", {}))
+    drawing = DrawingSection.model_validate(defaults.get("drawing", {}))
+    values: dict[str, Any] = {**training.model_dump(), **drawing.model_dump(), **DedupeSection().model_dump()}
+    values |= {"caption": ", ".join(tags), "base_model": base_model, "seed": training.seed}
+    written = {key: tomlkit.item(value).as_string() for key, value in values.items() if value is not None}
+    resolution = written.get("resolution")
+    written["resolution"] = f"resolution = {resolution}" if resolution else "# resolution = 512"
+    return _HEAD.format(**written) + (recipes if recipes is not None else DEFAULT_RECIPES)

@@ -1,0 +1,269 @@
+"""The settings of a project: what may stand in its `project.toml`, checked key by key.
+
+Names are kohya's and AUTOMATIC1111's wherever they have one. Defaults are the method's for Stable Diffusion
+checkpoints; a base model may bring its own (see `bootstrap.base_model.BaseModelSpec.defaults`).
+"""
+
+import difflib
+import re
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from bootstrap import captions
+from bootstrap.errors import UserError
+
+Sampler = Literal["Euler a", "Euler", "DPM++ 2M Karras", "DDIM", "UniPC"]
+SAMPLERS: tuple[str, ...] = get_args(Sampler)
+
+
+def _span(value: Any) -> Any:
+    """Read a number, a list of numbers or `{ from, to, step }` as a list of numbers."""
+    if isinstance(value, dict):
+        unknown = set(value) - {"from", "to", "step"}
+        if unknown or not {"from", "to"} <= set(value):
+            raise ValueError("a range is written { from = 0.5, to = 0.7, step = 0.1 }")
+        low, high, step = value["from"], value["to"], value.get("step", 0.1 if value["to"] <= 2 else 1)
+        if step <= 0 or high < low:
+            raise ValueError("a range needs from <= to and step > 0")
+        count = int((high - low) / step + 1e-6) + 1
+        return [round(low + step * i, 6) for i in range(count)]
+    return value if isinstance(value, list) else [value]
+
+
+Strengths = Annotated[
+    list[Annotated[float, Field(ge=0.0, le=2.0)]], BeforeValidator(_span), Field(min_length=1)
+]
+Snapshots = Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_span), Field(min_length=1)]
+Tag = Annotated[str, Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProjectSection(_Section):
+    """`[project]`: what the project is about."""
+
+    caption: str
+    base_model: str = "papertown"
+
+    @model_validator(mode="after")
+    def _has_tags(self) -> "ProjectSection":
+        if not captions.parse(self.caption):
+            raise ValueError("caption is empty: name what the picture shows, as tags separated by commas")
+        return self
+
+    @property
+    def tags(self) -> list[str]:
+        """The caption's tags in order."""
+        return captions.parse(self.caption)
+
+
+class TrainingSection(_Section):
+    """`[training]`: how the LoRA is trained, in kohya's words."""
+
+    repeats: int = Field(20, ge=1, le=10_000)
+    epochs: int = Field(6, ge=1, le=1000)
+    save_every_n_epochs: int = Field(1, ge=1)
+    train_batch_size: int = Field(1, ge=1, le=64)
+    network_dim: int = Field(64, ge=1, le=1024)
+    network_alpha: float = Field(32, gt=0)
+    unet_lr: float = Field(1e-4, ge=0, le=1)
+    text_encoder_lr: float = Field(5e-5, ge=0, le=1)
+    lr_scheduler: Literal["constant", "cosine", "linear"] = "constant"
+    lr_warmup_steps: int = Field(0, ge=0)
+    shuffle_caption: bool = False
+    keep_tokens: int = Field(1, ge=0)
+    flip_aug: bool = False
+    resolution: int | None = Field(None, ge=64, le=4096)
+    mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"  # auto: bf16 or fp16 on a GPU, no on a CPU
+    seed: int = Field(42, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "TrainingSection":
+        if self.unet_lr == 0 and self.text_encoder_lr == 0:
+            raise ValueError("unet_lr and text_encoder_lr are both 0: nothing would be trained")
+        if self.resolution is not None and self.resolution % 8:
+            raise ValueError(f"resolution {self.resolution} is no multiple of 8")
+        if self.save_every_n_epochs > self.epochs:
+            raise ValueError(f"save_every_n_epochs {self.save_every_n_epochs} is more than epochs {self.epochs}")
+        return self
+
+    @property
+    def snapshots(self) -> list[int]:
+        """The epochs whose LoRA is kept: every n-th and the last."""
+        kept = range(self.save_every_n_epochs, self.epochs + 1, self.save_every_n_epochs)
+        return sorted({*kept, self.epochs})
+
+
+class DrawingSection(_Section):
+    """`[drawing]`: what all shots have in common, in AUTOMATIC1111's words."""
+
+    sampler: Sampler = "DPM++ 2M Karras"
+    steps: int = Field(25, ge=1, le=150)
+    cfg_scale: float = Field(7.0, ge=1.0, le=30.0)
+    width: int | None = Field(None, ge=64, le=4096)
+    height: int | None = Field(None, ge=64, le=4096)
+    negative_prompt: str = ""
+    batch_size: int = Field(8, ge=1, le=256)
+    seed: int = Field(0, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "DrawingSection":
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if value is not None and value % 8:
+                raise ValueError(f"{name} {value} is no multiple of 8")
+        return self
+
+
+class DedupeSection(_Section):
+    """`[dedupe]`: when two pictures are the same picture."""
+
+    distance: int = Field(6, ge=0, le=32)  # Hamming distance of two 64-bit pHashes, in bits
+    pixel_difference: float = Field(0.06, ge=0.0, le=1.0)  # confirmed only below this RMS difference
+
+
+class VaryRecipe(_Section):
+    """Draw the whole caption at a strength that leaves the base model room."""
+
+    kind: Literal["vary"] = "vary"
+    count: int = Field(24, ge=1, le=100_000)
+    strength: Strengths = [0.6]
+    snapshot: Snapshots = [2, 3]
+    negative_prompt: str = ""
+
+
+class EliminateRecipe(_Section):
+    """Leave tags out of the prompt; what they name goes. One tag a shot, all of them in turn."""
+
+    kind: Literal["eliminate"] = "eliminate"
+    tags: list[Tag] = []  # empty: every tag of the caption but the first
+    count: int = Field(16, ge=1, le=100_000)
+    strength: Strengths = [0.8]
+    snapshot: Snapshots = [4]
+    as_negative: bool = False  # put the eliminated tag into the negative prompt as well
+    negative_prompt: str = ""
+
+
+class AddRecipe(_Section):
+    """Put tags into the prompt that the caption does not have. One a shot, all of them in turn."""
+
+    kind: Literal["add"] = "add"
+    tags: Annotated[list[Tag], Field(min_length=1)]
+    count: int = Field(16, ge=1, le=100_000)
+    strength: Strengths = [0.6]
+    snapshot: Snapshots = [3, 4]
+    negative_prompt: str = ""
+
+
+class ReplaceRecipe(_Section):
+    """Exchange one tag of the caption for others, all of them in turn."""
+
+    kind: Literal["replace"] = "replace"
+    tag: Tag
+    by: Annotated[list[Tag], Field(min_length=1)]
+    count: int = Field(16, ge=1, le=100_000)
+    strength: Strengths = [0.6, 0.7]
+    snapshot: Snapshots = [4]
+    negative_prompt: str = ""
+
+
+Recipe = Annotated[
+    VaryRecipe | EliminateRecipe | AddRecipe | ReplaceRecipe, Field(discriminator="kind")
+]
+
+
+class Settings(_Section):
+    """All of `project.toml`."""
+
+    project: ProjectSection
+    training: TrainingSection = TrainingSection()
+    drawing: DrawingSection = DrawingSection()
+    dedupe: DedupeSection = DedupeSection()
+    recipe: Annotated[list[Recipe], Field(min_length=1)] = [VaryRecipe(), EliminateRecipe()]
+
+    @model_validator(mode="after")
+    def _recipes_fit(self) -> "Settings":
+        saved = self.training.snapshots
+        for recipe in self.recipe:
+            missing = [epoch for epoch in recipe.snapshot if epoch not in saved]
+            if missing:
+                raise ValueError(
+                    f"recipe '{recipe.kind}' asks for snapshot {missing[0]}, but training saves {saved}: "
+                    "change snapshot, epochs or save_every_n_epochs"
+                )
+            _check_recipe_tags(recipe, self.project.tags)
+        return self
+
+
+def _check_recipe_tags(recipe: Recipe, caption_tags: list[str]) -> None:
+    named = recipe.tags if isinstance(recipe, EliminateRecipe) else []
+    if isinstance(recipe, ReplaceRecipe):
+        named = [recipe.tag]
+    for tag in named:
+        if not any(captions.same_tag(tag, known) for known in caption_tags):
+            raise ValueError(
+                f"recipe '{recipe.kind}' names the tag '{tag}', which the caption does not have"
+                f"{_nearest(tag, caption_tags)}"
+            )
+    if isinstance(recipe, EliminateRecipe) and not recipe.tags and len(caption_tags) < 2:
+        raise ValueError("recipe 'eliminate' needs a caption of two tags or more: there is nothing to leave out")
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def parse(raw: dict[str, Any], source: str) -> Settings:
+    """Check a parsed `project.toml` and return it as Settings.
+
+    Args:
+        raw: the TOML document as nested dicts.
+        source: the file's name, for messages.
+
+    Raises:
+        UserError: one line that names the first wrong key, and for an unknown key the nearest valid one.
+    """
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{source}: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    # An unknown key explains missing ones (`captoin`), so it is told first.
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]
+    path = [str(part) for part in problem["loc"] if part not in ("vary", "eliminate", "add", "replace")]
+    name = re.sub(r"\.(\d+)", lambda found: f"[{int(found.group(1)) + 1}]", ".".join(path))
+    if problem["type"] == "extra_forbidden":
+        known = _keys_beside(problem["loc"])
+        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"valid here: {', '.join(known)}"
+        return f"unknown key '{name}', {hint}"
+    if problem["type"] == "missing":
+        return f"'{name}' is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{name}: {message}" if name else message
+    message = message[0].lower() + message[1:]
+    given = problem["input"]
+    shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"'{name}': {message}{shown}"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """The valid keys of the section that an unknown key stands in."""
+    section: type[BaseModel] = Settings
+    if len(location) > 1:
+        if location[0] == "recipe":
+            kinds = {model.model_fields["kind"].default: model for model in get_args(get_args(Recipe)[0])}
+            section = kinds[str(location[2])]
+        else:
+            section = type(Settings.model_fields[str(location[0])].default)
+            if location[0] == "project":
+                section = ProjectSection
+    return list(section.model_fields)
