@@ -1,0 +1,98 @@
+"""The pictures and captions that Paper Town's models are trained on.
+
+A scene is named by its split and its number, and drawn from those alone: `train` without accents, `accents`
+with one in every picture (for the tagger), `held-out` and `held-out accents` for measuring. Captions are
+made from the scenes anew, which costs nothing; pictures are rendered once, into shards of `SHARD` scenes, so
+that a killed run loses a shard at most.
+"""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ProcessPoolExecutor
+from os import cpu_count, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bootstrap.papertown import world
+from bootstrap.papertown.things import ACCENTS
+
+SIZE = 128
+SHARD = 2500
+
+
+def scene(split: str, number: int) -> world.Scene:
+    """Scene `number` of `split`; in a split named `...accents`, the accents take turns."""
+    accent = list(ACCENTS)[number % len(ACCENTS)] if split.endswith("accents") else None
+    return world.sample(random.Random(f"paper town/{split}/{number}"), accent)
+
+
+def picture(split: str, number: int) -> np.ndarray:
+    """The picture of a scene: (SIZE, SIZE, 3), uint8, RGB."""
+    return np.asarray(world.render(scene(split, number), SIZE))
+
+
+def tag_lists(split: str, count: int) -> list[list[str]]:
+    """The tags of the first `count` scenes of `split`, in the order of captions."""
+    return [world.tags(scene(split, number)) for number in range(count)]
+
+
+def render_split(directory: Path, split: str, count: int) -> None:
+    """Render the first `count` scenes of `split` (rounded up to whole shards) into `directory`.
+
+    Shards that are there already are kept.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(cpu_count()) as pool:
+        for shard in range(-(-count // SHARD)):
+            path = _shard_path(directory, split, shard)
+            if path.exists():
+                continue
+            numbers = range(shard * SHARD, (shard + 1) * SHARD)
+            pictures = np.stack(list(pool.map(picture, [split] * SHARD, numbers, chunksize=50)))
+            unfinished = path.with_suffix(".tmp.npy")
+            np.save(unfinished, pictures)
+            replace(unfinished, path)
+            print(f"{split}: {numbers.stop} of {count} scenes rendered", flush=True)
+
+
+class Pictures:
+    """The rendered pictures of a split, read from disk as they are asked for."""
+
+    def __init__(self, directory: Path, split: str) -> None:
+        self._shards = []
+        while (path := _shard_path(directory, split, len(self._shards))).exists():
+            self._shards.append(np.load(path, mmap_mode="r"))
+        if not self._shards:
+            raise FileNotFoundError(f"{directory} has no pictures of {split!r}: run the stage `data` first")
+
+    def __len__(self) -> int:
+        return SHARD * len(self._shards)
+
+    def batch(self, numbers: np.ndarray | list[int] | range) -> torch.Tensor:
+        """The pictures of those numbers: (n, 3, SIZE, SIZE), uint8."""
+        rows = np.stack([self._shards[number // SHARD][number % SHARD] for number in numbers])
+        return torch.from_numpy(rows).permute(0, 3, 1, 2)
+
+
+def held_out(count: int, accents: bool = False) -> torch.Tensor:
+    """The first `count` held-out pictures, rendered now: (count, 3, SIZE, SIZE), uint8."""
+    split = "held-out accents" if accents else "held-out"
+    rows = np.stack([picture(split, number) for number in range(count)])
+    return torch.from_numpy(rows).permute(0, 3, 1, 2)
+
+
+def to_model(pictures: torch.Tensor) -> torch.Tensor:
+    """uint8 pictures as what the VAE takes: float32 in -1..1, channels last."""
+    return pictures.float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
+
+
+def to_pixels(images: torch.Tensor) -> torch.Tensor:
+    """What the VAE gives, float in -1..1, as uint8 pictures."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def _shard_path(directory: Path, split: str, shard: int) -> Path:
+    return directory / f"{split.replace(' ', '-')}-{shard:03d}.npy"

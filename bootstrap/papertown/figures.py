@@ -1,0 +1,173 @@
+"""The people and robots of Paper Town: who they are, their tags, and their drawing as SVG.
+
+They are put together from DiceBear's parts "Avataaars" and "Bottts" by Pablo Stanley (free for personal and
+commercial use; see NOTICE). One word of the caption is always the same drawing: a world of this size has no
+samples to spend on variants that no tag tells apart.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from dicebear import Avatar, Style
+
+from bootstrap.papertown.palette import COLORS, HAIR_COLORS, SKINS
+
+# The word of the caption -> DiceBear's name of the part.
+HAIR = {
+    "woman": {
+        "long straight": "straight01",
+        "long wavy": "bigHair",
+        "bob cut": "bob",
+        "tied up": "bun",
+        "curly": "curly",
+    },
+    "man": {"short": "shortFlat", "curly": "shortCurly", "shaggy": "shaggy", "afro": "fro", "bald": "sides"},
+}
+HATS = {"winter hat": "winterHat03", "sun hat": "hat"}
+CLOTHES = {
+    "t-shirt": "shirtCrewNeck",
+    "hoodie": "hoodie",
+    "sweater": "collarAndSweater",
+    "overalls": "overall",
+    "blazer": "blazerAndShirt",
+}
+EYES = {"closed eyes": "closed", "happy eyes": "happy", "wink": "wink", "heart eyes": "hearts"}
+MOUTHS = {
+    "smile": "smile",
+    "open mouth": "screamOpen",
+    "sad": "sad",
+    "serious": "serious",
+    "tongue out": "tongue",
+}
+EYEWEAR = {"round glasses": "round", "sunglasses": "sunglasses", "eyepatch": "eyepatch"}
+BEARDS = {"beard": "beardMedium", "moustache": "moustacheFancy"}
+# The mouths that a beard does not hide.
+BEARDED_MOUTHS = ("smile", "open mouth", "tongue out")
+
+# A robot's colour decides its build, so that "teal robot" always means the same picture.
+_BUILDS = (
+    {"head": "round01", "eyes": "roundFrame01", "mouth": "smile01", "sides": "antenna01", "top": "antenna"},
+    {"head": "square01", "eyes": "frame1", "mouth": "grill01", "sides": "square", "top": "bulb01"},
+    {"head": "round02", "eyes": "happy", "mouth": "smile02", "sides": "round", "top": "lights"},
+)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody's looks, in the words of the tables above.
+
+    `hair` is None under a hat; brows and beard still have `hair_color`. `eyes` None is the plain, untagged
+    look. Sunglasses and eyepatches go with plain eyes only, and beards with `BEARDED_MOUTHS`: a tag must be
+    seen to be true.
+    """
+
+    sex: Literal["woman", "man"]
+    skin: str
+    hair_color: str
+    clothes: str
+    clothes_color: str
+    mouth: str
+    hair: str | None = None
+    hat: str | None = None
+    hat_color: str | None = None
+    eyes: str | None = None
+    eyewear: str | None = None
+    beard: str | None = None
+
+    def tags(self) -> list[str]:
+        if self.hat:
+            top = f"{self.hat_color} {self.hat}"
+        else:
+            top = "bald" if self.hair == "bald" else f"{self.hair} {self.hair_color} hair"
+        always = [self.sex, top, f"{self.skin} skin", f"{self.clothes_color} {self.clothes}"]
+        return always + [tag for tag in (self.eyes, self.mouth, self.eyewear, self.beard) if tag]
+
+    def svg(self) -> str:
+        """Head and shoulders on a canvas of 280 by 280, the middle of the face at x = 140."""
+        options = {
+            "topVariant": [HATS[self.hat] if self.hat else HAIR[self.sex][self.hair]],
+            "topProbability": 100,
+            "hairColor": [HAIR_COLORS[self.hair_color]],
+            "hatColor": [COLORS[self.hat_color or "black"]],
+            "skinColor": [SKINS[self.skin]],
+            "clothesVariant": [CLOTHES[self.clothes]],
+            "clothesColor": [COLORS[self.clothes_color]],
+            "eyesVariant": [EYES.get(self.eyes, "default")],
+            "eyebrowsVariant": ["default"],
+            "noseVariant": ["default"],
+            "mouthVariant": [MOUTHS[self.mouth]],
+            "accessoriesProbability": 100 if self.eyewear else 0,
+            "accessoriesVariant": [EYEWEAR.get(self.eyewear, "round")],
+            "accessoriesColor": ["#2b2b2f"],
+            "facialHairProbability": 100 if self.beard else 0,
+            "facialHairVariant": [BEARDS.get(self.beard, "beardMedium")],
+            "facialHairColor": [HAIR_COLORS[self.hair_color]],
+        }
+        return _draw("avataaars", options)
+
+    @property
+    def hand_color(self) -> str:
+        return SKINS[self.skin]
+
+
+@dataclass(frozen=True)
+class Robot:
+    """A robot's head; the colour is all there is to say of it."""
+
+    color: str
+
+    def tags(self) -> list[str]:
+        return ["robot", f"{self.color} robot"]
+
+    def svg(self) -> str:
+        """The head on a canvas of 180 by 180."""
+        build = _BUILDS[list(COLORS).index(self.color) % len(_BUILDS)]
+        options = {f"{part}Variant": [variant] for part, variant in build.items()}
+        return _draw("bottts", options | {"baseColor": [COLORS[self.color]], "textureProbability": 0})
+
+    @property
+    def hand_color(self) -> str:
+        return "#aab2bd"
+
+
+def sample_person(rng: random.Random, sex: Literal["woman", "man"], bare_head: bool = False) -> Person:
+    """Somebody drawn at random; `bare_head` leaves room for an accent worn on the head."""
+    hat = rng.choice(list(HATS)) if rng.random() < 0.12 and not bare_head else None
+    eyewear = rng.choice(list(EYEWEAR)) if rng.random() < 0.3 else None
+    beard = rng.choice(list(BEARDS)) if sex == "man" and rng.random() < 0.35 else None
+    eyes = rng.choice(list(EYES)) if rng.random() < 0.5 and eyewear in (None, "round glasses") else None
+    return Person(
+        sex=sex,
+        skin=rng.choices(list(SKINS), (0.4, 0.3, 0.3))[0],
+        hair=None if hat else rng.choice(list(HAIR[sex])),
+        hair_color=rng.choice(list(HAIR_COLORS)),
+        hat=hat,
+        hat_color=rng.choice(list(COLORS)) if hat else None,
+        clothes=rng.choice(list(CLOTHES)),
+        clothes_color=rng.choice(list(COLORS)),
+        mouth=rng.choice(BEARDED_MOUTHS if beard else list(MOUTHS)),
+        eyes=eyes,
+        eyewear=eyewear,
+        beard=beard,
+    )
+
+
+def _draw(style: str, options: dict) -> str:
+    drawing = Avatar(_style(style), {"seed": "paper town", **options}).to_string()
+    # Element ids would clash with those of another drawing in the same picture.
+    for name in set(re.findall(r'id="([^"]+)"', drawing)):
+        drawing = re.sub(rf'(id="|#){re.escape(name)}(["\)])', rf"\1figure-{name}\2", drawing)
+    return drawing
+
+
+@cache
+def _style(name: str) -> Style:
+    definition = files("dicebear_styles").joinpath(f"{name}.json").read_text("utf-8")
+    return Style(json.loads(definition))
