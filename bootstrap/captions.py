@@ -1,12 +1,30 @@
 """Captions are ordered lists of comma-separated tags; these functions read, write and rearrange them."""
 
 import random
+import re
 from collections.abc import Iterable, Sequence
 
 
 def parse(caption: str) -> list[str]:
     """Split a caption at its commas into tags, stripped, empty ones dropped, order and case kept."""
     return [" ".join(tag.split()) for tag in caption.split(",") if tag.strip()]
+
+
+_EXTRA_NETWORK = re.compile(r"<\w+:[^<>]*>")  # <lora:name:0.8>
+_WEIGHTED = re.compile(r"(?<!\\)\(([^()\\]*(?:\\.[^()\\]*)*):\s*[-+]?(?:\d+\.?\d*|\.\d+)\s*\)")  # (red apple:1.2)
+
+
+def of_prompt(prompt: str) -> list[str]:
+    """Return the tags that a prompt names, without the syntax that only a prompt has.
+
+    `<lora:name:0.8>` goes, `(red apple:1.2)` and `saber \\(fate\\)` become `red apple` and `saber (fate)`.
+    Brackets without a weight stay: in a caption they are part of a name, such as `saber (fate)`.
+    """
+    text = _EXTRA_NETWORK.sub("", prompt)
+    weighted = ""
+    while weighted != text:  # from the inside out: ((red apple:1.2), hat:0.9)
+        weighted, text = text, _WEIGHTED.sub(r"\1", text)
+    return parse(re.sub(r"\\([()\[\]\\])", r"\1", text))
 
 
 def join(tags: Iterable[str]) -> str:

@@ -1,1 +1,247 @@
-"""The dataset: the original plus all picks, each with its caption; how it grows and leaves the house."""
+"""The dataset: the original plus all picks, each with its caption; how it grows and leaves the house.
+
+The catalog says which picks there are and what their captions are; `dataset/` in the project's folder holds
+their pictures, with the captions in text files beside them for other tools.
+"""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import delete, select
+
+from bootstrap import captions, images
+from bootstrap.catalog import Catalog, generations, picks
+from bootstrap.catalog.candidates import Candidate
+from bootstrap.catalog.tables import CandidateRow, PickRow
+from bootstrap.errors import UserError
+from bootstrap.files import TEMPORARY_PREFIX, sha256_of_file, whole_file, write_text
+from bootstrap.project import Project
+from bootstrap.running import exclusively
+from bootstrap.settings import Settings
+
+FORMATS = ("kohya", "imagefolder")
+_CANDIDATE_ID = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """One picture to train on."""
+
+    path: Path  # absolute
+    caption: str
+    is_original: bool
+    picture_sha256: str  # of the file's bytes, 64 hex digits
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What growing the dataset changed."""
+
+    added: int
+    removed: int
+    size: int  # pictures in the dataset now, the original included
+
+
+def entries(project: Project, catalog: Catalog) -> list[DatasetEntry]:
+    """Return the dataset: the original first, then the picks in the order in which they were added.
+
+    Raises:
+        UserError: a picture is missing, or the settings cannot be read.
+    """
+    caption = captions.join(project.settings.project.tags)
+    found = [_entry(project.original, caption, is_original=True)]
+    for pick in picks.picks(catalog, project.name):
+        found.append(_entry(project.folder / pick.path, pick.caption, is_original=False))
+    return found
+
+
+def _entry(path: Path, caption: str, *, is_original: bool) -> DatasetEntry:
+    try:
+        return DatasetEntry(path, caption, is_original, sha256_of_file(path))
+    except FileNotFoundError:
+        what = "the original" if is_original else "a pick"
+        raise UserError(f"dataset: {what} is missing, {path}; put the file back") from None
+
+
+def check(project: Project, catalog: Catalog, settings: Settings) -> None:
+    """Make sure that every picture of the dataset can be decoded and has a caption.
+
+    Raises:
+        UserError: one line that names the picture.
+    """
+    if not settings.project.tags:
+        raise UserError(f"{project.toml}: caption is empty")
+    for entry in entries(project, catalog):
+        images.open_picture(entry.path)
+        if not captions.parse(entry.caption):
+            raise UserError(f"dataset: {entry.path} has an empty caption")
+
+
+def balance(pick_count: int, repeats: int) -> tuple[int, int]:
+    """Return the steps an epoch spends on (the original, each pick).
+
+    `repeats` is what an epoch of the original alone takes. The number of steps shall stay near it while the
+    dataset is small, because the method's learning rate and epochs are made for that many; and the original
+    keeps a quarter of them, or an equal share where that is more, because it alone is sure to show the
+    subject and the picks are the LoRA's own work. Each pick is seen at least once an epoch, so a large
+    dataset takes more steps, and there the original's part shrinks: it weighs as a few picks do.
+
+        picks     0   1      2     3     4     8     15    100     (repeats = 20)
+        balance   20  10/10  7/7   5/5   5/4   5/2   5/1   5/1
+        steps     20  20     21    20    21    21    20    105
+
+    Args:
+        pick_count: number of picks, 0 or more.
+        repeats: kohya's repeats for one picture, 1 or more.
+    """
+    if pick_count == 0:
+        return repeats, 0
+    original = max(1, _rounded(repeats * max(0.25, 1 / (pick_count + 1))))
+    each = max(1, _rounded((repeats - original) / pick_count))
+    return max(original, each), each
+
+
+def _rounded(value: float) -> int:
+    return int(value + 0.5)  # half up, where round() would go to the even number
+
+
+def grow(project: Project, catalog: Catalog) -> Growth:
+    """Make the dataset the original plus all candidates that are accepted now, of any generation.
+
+    A new pick's caption is its prompt's tags. A pick whose verdict was taken back leaves the dataset. The
+    generation under review becomes "grown", so that the next run begins the next one. A process that is
+    killed meanwhile leaves the dataset as it was.
+
+    Raises:
+        UserError: no generation has been published, one is unfinished or running, nothing has changed, or
+            the picture of an accepted candidate cannot be read; then nothing is changed.
+    """
+    with exclusively(project):
+        number = _reviewed_generation(project, catalog)
+        changes = picks.changes(catalog, project.name)
+        if not changes:
+            raise UserError(f"project '{project.name}': no new picks; accept candidates first (`sid review`)")
+        for candidate in changes.to_add:
+            images.open_picture(project.folder / candidate.path)
+        rows = [_write_pick(project, candidate) for candidate in changes.to_add]
+        _commit(project, catalog, number, rows, changes.to_remove)
+        left = picks.picks(catalog, project.name)
+        _remove_files_but_of(project, {pick.candidate_id for pick in left})
+    return Growth(len(changes.to_add), len(changes.to_remove), 1 + len(left))
+
+
+def _reviewed_generation(project: Project, catalog: Catalog) -> int:
+    """The latest generation, if its candidates are there for review."""
+    statuses = generations.statuses(catalog, project.name)
+    if not statuses:
+        raise UserError(
+            f"project '{project.name}': there is no generation to take picks from; start one (`sid run`)"
+        )
+    last = statuses[-1]
+    if last.state not in ("published", "grown"):
+        raise UserError(
+            f"project '{project.name}': generation {last.number} is not finished ({last.state}); "
+            "`sid run` finishes it, grow after that"
+        )
+    return last.number
+
+
+def _write_pick(project: Project, candidate: Candidate) -> tuple[str, str, str]:
+    """Copy a candidate into the dataset's folder; return its id, path and caption."""
+    caption = captions.join(captions.of_prompt(candidate.shot.prompt))
+    if not caption:
+        raise UserError(f"candidate '{candidate.id}': its prompt is empty, so a pick would have no caption")
+    target = project.dataset_folder / f"{candidate.id}.png"
+    with whole_file(target) as temporary:
+        shutil.copyfile(project.folder / candidate.path, temporary)
+    write_text(target.with_suffix(".txt"), caption + "\n")
+    return candidate.id, target.relative_to(project.folder).as_posix(), caption
+
+
+def _commit(
+    project: Project, catalog: Catalog, number: int, added: list[tuple[str, str, str]], removed: list[str]
+) -> None:
+    with catalog.write() as session:
+        owner = generations.project_row(session, project.name)
+        mine = select(CandidateRow.id).where(CandidateRow.project_id == owner.id)
+        for candidate_id, path, caption in added:
+            row_id = session.scalars(mine.where(CandidateRow.shot_id == candidate_id)).one()
+            session.add(PickRow(candidate_id=row_id, path=path, caption=caption))
+            session.flush()  # one by one: the order of the rows is the order of the picks
+        gone = mine.where(CandidateRow.shot_id.in_(removed))
+        session.execute(delete(PickRow).where(PickRow.candidate_id.in_(gone)))
+        generations.generation_row(session, project.name, number).state = "grown"
+
+
+def _remove_files_but_of(project: Project, kept: set[str]) -> None:
+    """Delete what is no pick any more, or was left by a growth that was killed; what is not ours stays."""
+    for path in project.dataset_folder.glob("*"):
+        ours = path.suffix in (".png", ".txt") and _CANDIDATE_ID.fullmatch(path.stem)
+        if (ours and path.stem not in kept) or path.name.startswith(TEMPORARY_PREFIX):
+            path.unlink()
+
+
+def export(project: Project, catalog: Catalog, to_format: str, folder: Path) -> int:
+    """Copy the dataset into a new or empty folder: all of it, or nothing.
+
+    kohya: `<repeats>_<project>/NAME.png` with `NAME.txt` beside it, the repeats being those that our own
+    training uses. imagefolder: `train/NAME.png` and `train/metadata.jsonl`, as Hugging Face datasets read it.
+
+    Returns:
+        The number of pictures.
+
+    Raises:
+        UserError: the format is unknown, the folder is not empty or cannot be written, a picture is missing.
+    """
+    if to_format not in FORMATS:
+        raise UserError(f"--format {to_format}: unknown, use {' or '.join(FORMATS)}")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"export folder {folder}: it is a file")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"export folder {folder}: it is not empty, give a new one")
+    found = entries(project, catalog)
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder))
+    except OSError as error:
+        raise UserError(f"export folder {folder}: cannot be written ({error})") from None
+    try:
+        if to_format == "kohya":
+            _write_kohya(project, found, partial)
+        else:
+            _write_imagefolder(found, partial / "train")
+        for made in list(partial.iterdir()):
+            made.rename(folder / made.name)
+        partial.rmdir()
+    except BaseException:
+        for leftover in folder.iterdir():
+            shutil.rmtree(leftover)
+        if is_new:
+            folder.rmdir()
+        raise
+    return len(found)
+
+
+def _write_kohya(project: Project, found: list[DatasetEntry], folder: Path) -> None:
+    of_original, of_pick = balance(len(found) - 1, project.settings.training.repeats)
+    for entry in found:
+        repeats = of_original if entry.is_original else of_pick
+        home = folder / f"{repeats}_{project.name}"
+        home.mkdir(exist_ok=True)
+        shutil.copyfile(entry.path, home / entry.path.name)
+        (home / entry.path.name).with_suffix(".txt").write_text(entry.caption + "\n", encoding="utf-8")
+
+
+def _write_imagefolder(found: Iterable[DatasetEntry], folder: Path) -> None:
+    folder.mkdir()
+    lines = []
+    for entry in found:
+        shutil.copyfile(entry.path, folder / entry.path.name)
+        lines.append(json.dumps({"file_name": entry.path.name, "text": entry.caption}, ensure_ascii=False))
+    (folder / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -5,18 +5,17 @@ calling them again. The Prefect flow in `flows/bootstrap.py` wraps each one in a
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from bootstrap import base_model_spec, dataset
 from bootstrap.catalog import Catalog, generations
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import Project
+from bootstrap.running import exclusively, is_running
+
+__all__ = ["Summary", "curate", "draw", "exclusively", "is_running", "prepare", "publish", "train"]
 
 
 @dataclass(frozen=True)
@@ -29,37 +28,6 @@ class Summary:
     duplicates: int
     published: int  # waiting for, or done with, review
     sheet: Path  # contact sheet, PNG
-
-
-@contextmanager
-def exclusively(project: Project) -> Iterator[None]:
-    """Hold the project for one run; the operating system frees it when the process dies.
-
-    Raises:
-        UserError: another process is working on a generation of this project.
-    """
-    lock = FileLock(project.lock_file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"project '{project.name}': a generation is running already; wait for it or cancel it (`sid status`)"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def is_running(project: Project) -> bool:
-    """Whether a process on this machine is working on a generation of this project right now."""
-    lock = FileLock(project.lock_file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
 
 
 def prepare(project: Project, catalog: Catalog) -> int:
