@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ProcessPoolExecutor
-from os import cpu_count, replace
+from os import cpu_count
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from bootstrap.errors import UserError
+from bootstrap.files import whole_file
 from bootstrap.papertown import world
 from bootstrap.papertown.things import ACCENTS
 
@@ -52,9 +54,8 @@ def render_split(directory: Path, split: str, count: int) -> None:
                 continue
             numbers = range(shard * SHARD, (shard + 1) * SHARD)
             pictures = np.stack(list(pool.map(picture, [split] * SHARD, numbers, chunksize=50)))
-            unfinished = path.with_suffix(".tmp.npy")
-            np.save(unfinished, pictures)
-            replace(unfinished, path)
+            with whole_file(path) as unfinished:
+                np.save(unfinished, pictures)
             print(f"{split}: {numbers.stop} of {count} scenes rendered", flush=True)
 
 
@@ -66,7 +67,7 @@ class Pictures:
         while (path := _shard_path(directory, split, len(self._shards))).exists():
             self._shards.append(np.load(path, mmap_mode="r"))
         if not self._shards:
-            raise FileNotFoundError(f"{directory} has no pictures of {split!r}: run the stage `data` first")
+            raise UserError(f"{directory} has no pictures of {split!r}: run the stage `data` first")
 
     def __len__(self) -> int:
         return SHARD * len(self._shards)

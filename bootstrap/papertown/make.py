@@ -1,0 +1,61 @@
+"""Making Paper Town's models, stage by stage: `python -m bootstrap.papertown.make --stage vae --minutes 60`.
+
+The stages follow each other: `data`, `vae`, `base`, then `ink` and `tagger`. Each goes on from its last
+checkpoint, so that it can be trained over several sittings; none of them writes into the package. What is
+made lies in one folder, `DIRECTORY` unless another is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from bootstrap.papertown import data, vae
+
+DIRECTORY = Path.home() / ".cache" / "sid" / "papertown-making"
+TRAIN_SCENES = 25_000
+ACCENT_SCENES = 10_000
+
+
+def make(
+    stage: str, directory: Path = DIRECTORY, minutes: float | None = None, samples: int | None = None
+) -> None:
+    """Run `stage` (one of `STAGES`) for at most `minutes`, or until it is finished.
+
+    `samples` is how long the whole training of the stage is, over all its sittings, where the built-in length
+    does not suit. Trains on a GPU where there is one. The process id is kept in `directory`/`stage`.pid.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{stage}.pid").write_text(f"{os.getpid()}\n")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    STAGES[stage](directory, device, minutes, samples)
+
+
+def _data(directory: Path, device: torch.device, minutes: float | None, samples: int | None) -> None:
+    data.render_split(directory / "data", "train", samples or TRAIN_SCENES)
+    data.render_split(directory / "data", "accents", ACCENT_SCENES)
+
+
+STAGES: dict[str, Callable[[Path, torch.device, float | None, int | None], None]] = {
+    "data": _data,
+    "vae": vae.train,
+}
+
+
+def main() -> None:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--stage", required=True, choices=STAGES)
+    parser.add_argument("--dir", type=Path, default=DIRECTORY, help="where everything is kept")
+    parser.add_argument("--minutes", type=float, help="stop after this long; go on by running it again")
+    parser.add_argument("--samples", type=int, help="how many samples the whole stage is")
+    arguments = parser.parse_args()
+    make(arguments.stage, arguments.dir, arguments.minutes, arguments.samples)
+
+
+if __name__ == "__main__":
+    main()
