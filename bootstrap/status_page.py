@@ -111,13 +111,13 @@ def _project_lines(page: dict[str, Any]) -> list[str]:
 
 
 def _table(rows: list[dict[str, Any]], running: bool) -> list[str]:
-    cells = [("generation", *_COLUMNS)]
+    cells = [["generation", *_COLUMNS]]
     for row in rows:
         state = "interrupted" if row["interrupted"] else row["state"]
         counts = (
             row[key] for key in ("candidates", "duplicates", "published", "undecided", "accepted", "rejected")
         )
-        cells.append((str(row["number"]), state, *(str(count) for count in counts)))
+        cells.append([str(row["number"]), state, *(str(count) for count in counts)])
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
     lines = []
     for line in cells:

@@ -1,0 +1,52 @@
+"""A contact sheet: many pictures in one, each with a label under it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+
+_GAP = 8  # pixels
+_LINE = 14
+_TITLE = 30
+_PAPER, _INK, _FAINT = "#ffffff", "#222222", "#777777"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture with the lines of text under it."""
+
+    picture: Image.Image
+    label: tuple[str, ...]
+
+
+def draw(title: str, cells: Sequence[Cell], columns: int) -> Image.Image:
+    """Return the cells in rows of `columns`, left to right, under a title; RGB.
+
+    Each cell is as large as the largest picture; a label that is too long for its cell is cut.
+    """
+    width = max(cell.picture.width for cell in cells)
+    height = max(cell.picture.height for cell in cells)
+    lines = max(len(cell.label) for cell in cells)
+    columns = min(columns, len(cells))
+    step_x, step_y = width + _GAP, height + lines * _LINE + _GAP
+    rows = -(-len(cells) // columns)
+    sheet = Image.new("RGB", (columns * step_x + _GAP, _TITLE + rows * step_y + _GAP), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_GAP, _GAP), title, _INK, ImageFont.load_default(15))
+    small = ImageFont.load_default(11)
+    for index, cell in enumerate(cells):
+        x = _GAP + index % columns * step_x
+        y = _TITLE + index // columns * step_y
+        sheet.paste(cell.picture, (x + (width - cell.picture.width) // 2, y))
+        for line, text in enumerate(cell.label):
+            place = (x, y + height + line * _LINE)
+            pen.text(place, _cut(text, width, small), _FAINT if line else _INK, small)
+    return sheet
+
+
+def _cut(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"

@@ -1,0 +1,88 @@
+"""The station publish: make what review shows (thumbnails, contact sheet), then put the candidates up."""
+
+import logging
+from pathlib import Path
+
+from PIL import Image
+from sqlalchemy import select
+
+from bootstrap import images
+from bootstrap.catalog import Catalog, candidates, generations
+from bootstrap.catalog.candidates import Candidate
+from bootstrap.catalog.tables import CandidateRow
+from bootstrap.curation.contact_sheet import Cell, draw
+from bootstrap.errors import UserError
+from bootstrap.files import whole_file
+from bootstrap.project import Project
+from bootstrap.shots import Shot
+
+THUMBNAIL_SIDE = 192  # pixels of the longer side
+MAX_ON_SHEET = 240  # more make a picture too large to look at
+_COLUMNS = 10
+
+_log = logging.getLogger(__name__)
+
+
+def publish(project: Project, catalog: Catalog, number: int) -> Path:
+    """Put the curated candidates of a generation up for review, and return its contact sheet's path.
+
+    Thumbnails and sheet are there before a candidate is; a run that was killed is finished by another one.
+
+    Raises:
+        UserError: the original cannot be read.
+    """
+    up = [
+        one
+        for one in candidates.candidates(catalog, project.name, generation=number, state=None)
+        if one.state in ("curated", "published")
+    ]
+    shown = [one for one in up if _make_thumbnail(project, one)]
+    sheet = _draw_sheet(project, number, shown)
+    _commit(catalog, project.name, number, {one.id for one in shown})
+    return sheet
+
+
+def _make_thumbnail(project: Project, candidate: Candidate) -> bool:
+    """Write the thumbnail unless it is there; False if the picture cannot be read any more."""
+    path = project.folder / candidate.thumbnail
+    if path.is_file():
+        return True
+    try:
+        picture = images.open_picture(project.folder / candidate.path)
+    except UserError as error:
+        _log.warning("candidate %s cannot be shown: %s", candidate.id, error)
+        return False
+    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    with whole_file(path) as temporary:
+        picture.save(temporary, "WEBP", quality=85)
+    return True
+
+
+def _draw_sheet(project: Project, number: int, shown: list[Candidate]) -> Path:
+    original = images.open_picture(project.original)
+    original.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    cells = [Cell(original, ("original",))]
+    for candidate in shown[:MAX_ON_SHEET]:
+        with Image.open(project.folder / candidate.thumbnail) as thumbnail:
+            cells.append(Cell(thumbnail.convert("RGB"), _label(candidate.shot)))
+    title = f"{project.name}, generation {number}: {len(shown)} candidates"
+    if len(shown) > MAX_ON_SHEET:
+        title += f", the first {MAX_ON_SHEET} of them"
+    path = project.generation_folder(number) / "sheet.png"
+    with whole_file(path) as temporary:
+        draw(title, cells, _COLUMNS).save(temporary, "PNG")
+    return path
+
+
+def _label(shot: Shot) -> tuple[str, ...]:
+    """Two short lines: what was asked for, and with how much LoRA."""
+    changed = [f"no {tag}" for tag in shot.eliminated] + [f"with {tag}" for tag in shot.added]
+    return ", ".join(changed) or shot.recipe, f"{shot.strength:.2f} of snapshot {shot.snapshot}"
+
+
+def _commit(catalog: Catalog, project: str, number: int, shown: set[str]) -> None:
+    with catalog.write() as session:
+        owner = generations.generation_row(session, project, number)
+        of_generation = select(CandidateRow).where(CandidateRow.generation_id == owner.id)
+        for row in session.scalars(of_generation.where(CandidateRow.state == "curated")):
+            row.state = "published" if row.shot_id in shown else "broken"
