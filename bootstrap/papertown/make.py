@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from bootstrap.papertown import data, vae
+from bootstrap.papertown import base, data, vae
 
 DIRECTORY = Path.home() / ".cache" / "sid" / "papertown-making"
 TRAIN_SCENES = 25_000
@@ -43,6 +44,8 @@ def _data(directory: Path, device: torch.device, minutes: float | None, samples:
 STAGES: dict[str, Callable[[Path, torch.device, float | None, int | None], None]] = {
     "data": _data,
     "vae": vae.train,
+    "base": partial(base.train, "base"),
+    "ink": partial(base.train, "ink"),
 }
 
 

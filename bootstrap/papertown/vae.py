@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from bootstrap.papertown import data
+from bootstrap.papertown.ink import as_ink
 from bootstrap.papertown.sheets import save_grid
 from bootstrap.papertown.training import Plan, Training
 
@@ -18,6 +19,8 @@ LATENT_CHANNELS = 8
 # neighbouring pictures, or the base model's small errors would be seen.
 LATENT_NOISE = 0.05
 SIZE_PENALTY = 1e-3
+# The ink model shares this autoencoder.
+INK_SHARE = 0.25
 
 
 def plan(device: torch.device, samples: int | None) -> Plan:
@@ -52,10 +55,13 @@ def train(directory: Path, device: torch.device, minutes: float | None, samples:
     training = Training(directory / "vae", {"vae": vae}, plan(device, samples))
     pictures = data.Pictures(directory / "data", "train")
     held_out = data.held_out(128)
+    in_ink = as_ink(held_out[:64])
 
     def loss(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         numbers = torch.randint(len(pictures), (training.plan.batch,), generator=generator, device=device)
-        seen = data.to_model(pictures.batch(numbers.tolist()).to(device))
+        flat = pictures.batch(numbers.tolist()).to(device)
+        inked = torch.rand(len(flat), generator=generator, device=device) < INK_SHARE
+        seen = data.to_model(torch.where(inked.view(-1, 1, 1, 1), as_ink(flat), flat))
         with torch.autocast(device.type, dtype=torch.bfloat16):
             latents = vae.encode(seen).latent_dist.mean
             noise = torch.randn(latents.shape, generator=generator, device=device)
@@ -65,9 +71,11 @@ def train(directory: Path, device: torch.device, minutes: float | None, samples:
     def report() -> None:
         drawn, latents = reconstruct(vae, held_out)
         psnr = peak_signal_to_noise(data.to_model(held_out), drawn)
-        print(f"vae: {psnr:.2f} dB on held-out scenes, latents {latents.std():.3f}", flush=True)
-        shown = [held_out[:8], data.to_pixels(drawn[:8]), held_out[8:16], data.to_pixels(drawn[8:16])]
-        save_grid(torch.cat(shown), 8, training.folder / "held-out.png")
+        drawn_ink, _ = reconstruct(vae, in_ink)
+        psnr_ink = peak_signal_to_noise(data.to_model(in_ink), drawn_ink)
+        print(f"vae: {psnr:.2f} dB flat, {psnr_ink:.2f} dB ink on held-out scenes", flush=True)
+        shown = [held_out[:10], data.to_pixels(drawn[:10]), in_ink[10:20], data.to_pixels(drawn_ink[10:20])]
+        save_grid(torch.cat(shown), 10, training.folder / "held-out.png")
         # The latents that the base model sees have unit size.
         vae.register_to_config(scaling_factor=float(1 / latents.std()))
         vae.save_pretrained(training.folder / "model")
