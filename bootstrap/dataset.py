@@ -8,7 +8,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,17 +84,17 @@ def check(project: Project, catalog: Catalog, settings: Settings) -> None:
 
 
 def balance(pick_count: int, repeats: int) -> tuple[int, int]:
-    """Return the steps an epoch spends on (the original, each pick).
+    """Return how often an epoch shows (the original, each pick).
 
-    `repeats` is what an epoch of the original alone takes. The number of steps shall stay near it while the
-    dataset is small, because the method's learning rate and epochs are made for that many; and the original
-    keeps a quarter of them, or an equal share where that is more, because it alone is sure to show the
-    subject and the picks are the LoRA's own work. Each pick is seen at least once an epoch, so a large
+    `repeats` is how often it shows the original while that is alone. The sum shall stay near it while the
+    dataset is small, because the method's learning rate and epochs are made for that many steps; and the
+    original keeps a quarter of it, or an equal share where that is more, because it alone is sure to show the
+    subject and the picks are the LoRA's own work. Each pick is shown at least once an epoch, so a large
     dataset takes more steps, and there the original's part shrinks: it weighs as a few picks do.
 
         picks     0   1      2     3     4     8     15    100     (repeats = 20)
         balance   20  10/10  7/7   5/5   5/4   5/2   5/1   5/1
-        steps     20  20     21    20    21    21    20    105
+        sum       20  20     21    20    21    21    20    105
 
     Args:
         pick_count: number of picks, 0 or more.
@@ -205,27 +206,40 @@ def export(project: Project, catalog: Catalog, to_format: str, folder: Path) -> 
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"export folder {folder}: it is not empty, give a new one")
     found = entries(project, catalog)
-    is_new = not folder.exists()
+    try:
+        with _filled_whole(folder) as partial:
+            if to_format == "kohya":
+                _write_kohya(project, found, partial)
+            else:
+                _write_imagefolder(found, partial / "train")
+    except OSError as error:
+        raise UserError(f"export folder {folder}: cannot be written ({error})") from None
+    return len(found)
+
+
+@contextmanager
+def _filled_whole(folder: Path) -> Iterator[Path]:
+    """Yield a folder inside of `folder`; move what is in it up when the block ends well, else leave nothing.
+
+    Not a folder beside it that is renamed at the end: `folder` may be somebody's current one, or a mount.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    moved: list[Path] = []
+    partial: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder))
-    except OSError as error:
-        raise UserError(f"export folder {folder}: cannot be written ({error})") from None
-    try:
-        if to_format == "kohya":
-            _write_kohya(project, found, partial)
-        else:
-            _write_imagefolder(found, partial / "train")
-        for made in list(partial.iterdir()):
-            made.rename(folder / made.name)
+        yield partial
+        for path in list(partial.iterdir()):
+            moved.append(path.rename(folder / path.name))
         partial.rmdir()
     except BaseException:
-        for leftover in folder.iterdir():
-            shutil.rmtree(leftover)
-        if is_new:
-            folder.rmdir()
+        for path in [*moved, *([partial] if partial else [])]:
+            shutil.rmtree(path)
+        for path in made:
+            if path.is_dir():
+                path.rmdir()
         raise
-    return len(found)
 
 
 def _write_kohya(project: Project, found: list[DatasetEntry], folder: Path) -> None:

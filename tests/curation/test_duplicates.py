@@ -1,0 +1,159 @@
+"""The same picture is found again; one that differs in a small visible way is not."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from making import scene
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+
+from bootstrap.curation.duplicates import Limits, Prints, hamming, look_alikes, pixel_difference
+from bootstrap.curation.hashing import fingerprint
+from bootstrap.settings import DedupeSection
+
+DEFAULTS = Limits(DedupeSection().distance, DedupeSection().pixel_difference)
+
+
+def find(pictures, first_new=0, limits=DEFAULTS, unreadable=()):
+    prints = [fingerprint(picture) for picture in pictures]
+    rows = [(one.phash, one.phash_mirrored, one.texture) for one in prints]
+    return look_alikes(
+        Prints.of(rows), first_new, lambda i: None if i in unreadable else prints[i].small, limits
+    )
+
+
+def recompressed(picture, quality=60):
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+def noisy(picture, sigma, seed=0):
+    noise = np.random.default_rng(seed).normal(0, sigma, np.asarray(picture).shape)
+    return Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
+
+
+def with_ball(picture, color, at=(70, 60), radius=8):
+    """With a ball of an eighth of the picture's width: a hundredth of its area."""
+    changed = picture.copy()
+    x, y = at
+    ImageDraw.Draw(changed).ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
+    return changed
+
+
+SAME = {
+    "itself": lambda picture: picture,
+    "recompressed": recompressed,
+    "smaller and back": lambda picture: picture.resize((96, 96)).resize((128, 128)),
+    "noise": lambda picture: noisy(picture, 4),
+    "brighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.05),
+    "mirrored": ImageOps.mirror,
+    "mirrored and recompressed": lambda picture: recompressed(ImageOps.mirror(picture)),
+}
+
+
+@pytest.mark.parametrize("change", SAME.values(), ids=SAME.keys())
+def test_the_same_picture_is_found_again(change):
+    missed = [number for number in range(40) if find([scene(number), change(scene(number))]) != {1: 0}]
+    assert missed == []
+
+
+def test_other_pictures_are_others():
+    assert find([scene(number) for number in range(60)]) == {}
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_small_thing_gone_or_of_another_color_makes_another_picture(number):
+    plain = noisy(scene(number), 3, seed=number)
+    at, color = (70, 60), np.asarray(plain)[60, 70]
+    contrasting = tuple(int(255 - value) if abs(2 * value - 255) > 120 else 0 for value in color.astype(int))
+    apple = with_ball(plain, contrasting, at)
+    other_apple = with_ball(plain, contrasting[::-1], at)
+    far_enough = np.abs(np.subtract(contrasting, contrasting[::-1])).max() > 100
+    pictures = [plain, apple, other_apple] if far_enough else [plain, apple]
+    assert find(pictures) == {}
+
+
+def test_gray_hashes_alone_would_confuse_colors():
+    """A red ball and a green one of the same gray: that is what the pixels are for."""
+    plain = scene(4)
+    red, green = with_ball(plain, (200, 0, 0)), with_ball(plain, (0, 102, 0))
+    assert (fingerprint(red).phash ^ fingerprint(green).phash).bit_count() <= 2
+    assert find([red, green]) == {}
+
+
+def test_flat_pictures_collide_only_in_the_same_color():
+    colors = ["red", "lime", "blue", "white", "black", "#800000"]
+    flat = [Image.new("RGB", (128, 128), color) for color in colors]
+    assert len({fingerprint(one).phash for one in flat}) < len(flat)  # the hash cannot tell them apart
+    assert find(flat) == {}
+    assert find([*flat, noisy(flat[1], 3)]) == {6: 1}
+
+
+def test_split_pictures_with_different_details_are_different():
+    pictures = []
+    for number in range(8):
+        picture = Image.new("RGB", (128, 128), "white")
+        picture.paste("black", (0, 0, 64, 128))
+        pictures.append(with_ball(picture, "red", at=(80 + 5 * (number % 4), 30 + 50 * (number // 4))))
+    assert find(pictures) == {}
+    assert find([pictures[0], noisy(pictures[0], 3)]) == {1: 0}
+
+
+def test_dark_pictures_with_different_details_are_different():
+    dark = [Image.eval(scene(number), lambda value: value // 12) for number in range(20)]
+    assert find(dark) == {}
+    apple = Image.eval(with_ball(scene(0), "red"), lambda value: value // 12)
+    assert find([dark[0], apple]) == {}
+    assert find([dark[0], dark[0]]) == {1: 0}
+
+
+def test_a_symmetric_picture_is_found_though_its_hash_is_chance():
+    picture = scene(11)
+    picture.paste(ImageOps.mirror(picture.crop((0, 0, 64, 128))), (64, 0))
+    again = noisy(picture, 3)
+    assert (fingerprint(picture).phash ^ fingerprint(again).phash).bit_count() > DEFAULTS.distance
+    assert find([picture, again]) == {1: 0}
+
+
+def test_the_first_of_a_group_stays_and_chains_do_not_drag():
+    steps = [ImageEnhance.Brightness(scene(2)).enhance(1 + 0.06 * step) for step in range(5)]
+    assert pixel_difference(fingerprint(steps[0]).small, fingerprint(steps[4]).small) > 0.08
+    found = find(steps)
+    assert 1 in found and found[1] == 0
+    assert 4 not in found or found[4] != 0  # not the same as the first, though each step is small
+    assert not set(found.values()) & set(found)  # nothing is a duplicate of a duplicate
+
+
+def test_what_was_there_before_is_not_questioned():
+    pictures = [scene(1), scene(1), scene(2), scene(1)]
+    assert find(pictures, first_new=2) == {3: 0}
+
+
+def test_nothing_is_a_duplicate_of_what_cannot_be_read():
+    assert find([scene(1), scene(1)], first_new=1, unreadable={0}) == {}
+    assert find([scene(1), scene(1), scene(1)], first_new=2, unreadable={0}) == {2: 1}
+
+
+def test_limits_are_obeyed():
+    pictures = [scene(3), noisy(recompressed(scene(3), 30), 8)]
+    assert find(pictures, limits=Limits(64, 1.0)) == {1: 0}
+    assert find(pictures, limits=Limits(64, 0.0)) == {}
+    assert find([scene(3), scene(4)], limits=Limits(0, 1.0)) == {}
+
+
+@given(st.integers(0, 2**64 - 1), st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
+def test_hamming_counts_bits(one, others):
+    found = hamming(np.uint64(one), np.array(others, dtype=np.uint64))
+    assert found.tolist() == [(one ^ other).bit_count() for other in others]
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_pixel_difference_is_a_distance(one, other):
+    a, b = fingerprint(scene(one)).small, fingerprint(scene(other)).small
+    assert pixel_difference(a, a) == 0
+    assert pixel_difference(a, b) == pixel_difference(b, a) <= 1
+    assert pixel_difference(a[:, ::-1], b[:, ::-1]) == pytest.approx(pixel_difference(a, b))

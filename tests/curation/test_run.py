@@ -1,0 +1,158 @@
+"""The station curate, on files and a catalog."""
+
+import logging
+
+import imagehash
+import pytest
+from making import add_drawn, add_published, make_project, open_catalog, scene, shot
+from PIL import Image, ImageOps
+
+from bootstrap import generation
+from bootstrap.catalog import candidates, verdicts
+from bootstrap.catalog.tables import CandidateRow
+from bootstrap.curation import run
+
+
+@pytest.fixture
+def project(tmp_path):
+    return make_project(tmp_path)
+
+
+@pytest.fixture
+def catalog(project):
+    catalog = open_catalog(project)
+    yield catalog
+    catalog.close()
+
+
+def states(catalog, project):
+    found = candidates.candidates(catalog, project.name, state=None)
+    return [(one.state, one.duplicate_of) for one in found]
+
+
+def test_candidates_are_hashed_and_duplicates_named(project, catalog):
+    pictures = [scene(1), scene(2), scene(1), ImageOps.mirror(scene(2)), scene(0), scene(3)]
+    ids = add_drawn(project, catalog, 1, pictures)
+    run.curate(project, catalog, 1)
+    assert states(catalog, project) == [
+        ("curated", None),
+        ("curated", None),
+        ("duplicate", ids[0]),
+        ("duplicate", ids[1]),
+        ("duplicate", "original"),  # scene 0 is the original
+        ("curated", None),
+    ]
+    with catalog.read() as session:
+        rows = session.query(CandidateRow).order_by(CandidateRow.id).all()
+    for row, picture in zip(rows, pictures, strict=True):
+        assert row.phash == str(imagehash.phash(picture))
+        assert row.phash_mirrored == str(imagehash.phash(ImageOps.mirror(picture)))
+        assert row.texture > 0
+
+
+def test_an_original_of_another_size_is_compared_as_training_sees_it(tmp_path):
+    project = make_project(tmp_path)
+    tall = Image.new("RGB", (512, 700), "white")
+    tall.paste(scene(0).resize((512, 512)), (0, 94))  # what a square crop from the middle leaves
+    tall.save(project.original)
+    catalog = open_catalog(project)
+    add_drawn(project, catalog, 1, [scene(0), scene(1)])
+    run.curate(project, catalog, 1)
+    assert states(catalog, project) == [("duplicate", "original"), ("curated", None)]
+
+
+def test_rejects_of_earlier_generations_do_not_come_back(project, catalog):
+    ids = add_published(project, catalog, 1, 3)  # scenes 1001, 1002, 1003
+    verdicts.decide(catalog, project.name, [ids[0]], "reject", "tester")
+    verdicts.decide(catalog, project.name, [ids[1]], "accept", "tester")
+    add_drawn(project, catalog, 2, [scene(1001), scene(50), ImageOps.mirror(scene(1002)), scene(1003)])
+    run.curate(project, catalog, 2)
+    assert states(catalog, project)[3:] == [
+        ("duplicate", ids[0]), ("curated", None), ("duplicate", ids[1]), ("duplicate", ids[2]),
+    ]  # fmt: skip
+
+
+def test_a_broken_candidate_is_told_and_left_out_never_fatal(project, catalog, caplog):
+    whole = (project.folder / "original.png").read_bytes()
+    pictures = [scene(1), None, b"", b"no picture", whole[: len(whole) // 2], scene(2)]
+    ids = add_drawn(project, catalog, 1, pictures)
+    told = []
+    with caplog.at_level(logging.WARNING):
+        run.curate(project, catalog, 1, told.append)
+    expected = ["curated", "broken", "broken", "broken", "broken", "curated"]
+    assert [state for state, _ in states(catalog, project)] == expected
+    for broken in ids[1:5]:
+        assert broken in caplog.text
+    assert told[-1].detail == "4 broken"
+    generation.publish(project, catalog, 1)
+    shown = [one.id for one in candidates.candidates(catalog, project.name)]
+    assert shown == [ids[0], ids[5]]
+
+
+def test_an_earlier_candidate_whose_file_is_gone_is_no_obstacle(project, catalog, caplog):
+    (gone,) = add_published(project, catalog, 1, 1)
+    (project.folder / f"generation-01/candidates/{gone}.png").unlink()
+    add_drawn(project, catalog, 2, [scene(1001)])
+    run.curate(project, catalog, 2)
+    assert states(catalog, project)[1] == ("curated", None)
+    assert gone in caplog.text
+
+
+def test_a_run_killed_between_batches_ends_like_an_undisturbed_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "BATCH", 4)
+    pictures = [scene(number % 5 + 1) for number in range(11)]
+
+    class Killed(BaseException):
+        pass
+
+    results = []
+    for kill_after in (None, 1, 2):
+        project = make_project(tmp_path / str(kill_after))
+        catalog = open_catalog(project)
+        add_drawn(project, catalog, 1, pictures)
+        told = []
+
+        def report(progress, told=told, kill_after=kill_after):
+            told.append(progress.done)
+            if len(told) == kill_after:
+                raise Killed
+
+        if kill_after:
+            with pytest.raises(Killed):
+                run.curate(project, catalog, 1, report)
+            half_done = [state for state, _ in states(catalog, project)]
+            assert half_done.count("drawn") == len(pictures) - 4 * kill_after
+        run.curate(project, catalog, 1, report)
+        results.append(states(catalog, project))
+        catalog.close()
+    assert results[0] == results[1] == results[2]
+    assert [state for state, _ in results[0]] == ["curated"] * 5 + ["duplicate"] * 6
+
+
+def test_progress_counts_pictures(project, catalog, monkeypatch):
+    monkeypatch.setattr(run, "BATCH", 3)
+    add_drawn(project, catalog, 1, [scene(number) for number in range(1, 8)])
+    told = []
+    run.curate(project, catalog, 1, told.append)
+    assert [(one.stage, one.done, one.total, one.unit) for one in told] == [
+        ("curate", done, 7, "pictures") for done in (3, 6, 7)
+    ]
+
+
+def test_settings_of_the_project_decide(project, catalog):
+    text = project.toml.read_text("utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("pixel_difference"))
+    project.toml.write_text(text.replace(line, "pixel_difference = 0.0"), "utf-8")
+    project = type(project)(project.workspace, project.name)
+    brighter = Image.eval(scene(1), lambda value: min(255, value + 3))
+    add_drawn(project, catalog, 1, [scene(1), brighter, scene(1)], [shot(1), shot(2), shot(3)])
+    run.curate(project, catalog, 1)
+    assert [state for state, _ in states(catalog, project)] == ["curated", "curated", "duplicate"]
+
+
+def test_candidates_of_another_project_do_not_count(project, catalog, tmp_path):
+    add_published(project, catalog, 1, 2)
+    other = make_project(tmp_path, "pear")
+    add_drawn(other, catalog, 1, [scene(1001)], [shot(9)])
+    run.curate(other, catalog, 1)
+    assert states(catalog, other) == [("curated", None)]

@@ -1,0 +1,103 @@
+"""Makes projects, shots and candidates for tests, without a model."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from bootstrap import project
+from bootstrap.catalog import Catalog, generations
+from bootstrap.catalog.tables import CandidateRow
+from bootstrap.project import Project, Workspace
+from bootstrap.shots import LoraUse, Shot
+
+CAPTION = "woman, red apple, blue blazer, window"
+
+
+def scene(number: int, size: int = 128) -> Image.Image:
+    """A picture with large and small shapes, another one for each number."""
+    rng = random.Random(number)
+    picture = Image.new("RGB", (size, size), _color(rng))
+    pen = ImageDraw.Draw(picture)
+    for _ in range(14):
+        x, y = rng.randrange(size), rng.randrange(size)
+        w, h = rng.randrange(size // 8, size // 2), rng.randrange(size // 8, size // 2)
+        shape = rng.choice((pen.rectangle, pen.ellipse))
+        shape((x, y, x + w, y + h), fill=_color(rng))
+    return picture
+
+
+def _color(rng: random.Random) -> tuple[int, int, int]:
+    return rng.randrange(256), rng.randrange(256), rng.randrange(256)
+
+
+def make_project(folder: Path, name: str = "apple", caption: str = CAPTION) -> Project:
+    """A project on Paper Town with scene 0 as its original."""
+    image = folder / "original-of-someone.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    scene(0).save(image)
+    return project.create(Workspace(folder / "workspace"), name, image, caption)
+
+
+def open_catalog(made: Project) -> Catalog:
+    return Catalog(made.workspace.catalog_url)
+
+
+def shot(seed: int, prompt: str = CAPTION, **changes: object) -> Shot:
+    values: dict = {
+        "prompt": prompt, "negative_prompt": "", "seed": seed, "steps": 16, "sampler": "DDIM",
+        "cfg_scale": 3.0, "width": 128, "height": 128, "base_model": "papertown", "base_model_hash": "0" * 64,
+        "loras": (LoraUse("apple-g01-000004", "t" * 64, 4, 0.8),), "recipe": "vary",
+    }  # fmt: skip
+    return Shot(**{**values, **changes})
+
+
+def add_drawn(
+    made: Project,
+    catalog: Catalog,
+    number: int,
+    pictures: Sequence[Image.Image | bytes | None],
+    shots: list[Shot] | None = None,
+) -> list[str]:
+    """Do as the drawing station does: files and rows of state "drawn", in this order; return their ids.
+
+    Bytes are written as the file's content; None leaves the file out.
+    """
+    while generations.begin(catalog, made.name) < number:
+        generations.set_state(catalog, made.name, generations.begin(catalog, made.name), "grown")
+    generations.set_state(catalog, made.name, number, "drawing")
+    folder = made.generation_folder(number) / "candidates"
+    folder.mkdir(parents=True, exist_ok=True)
+    shots = shots or [shot(1000 * number + index) for index in range(len(pictures))]
+    with catalog.write() as session:
+        generation = generations.generation_row(session, made.name, number)
+        for picture, one in zip(pictures, shots, strict=True):
+            path = folder / f"{one.id}.png"
+            if isinstance(picture, bytes):
+                path.write_bytes(picture)
+            elif picture is not None:
+                picture.save(path)
+            session.add(
+                CandidateRow(
+                    project_id=generation.project_id, generation_id=generation.id, shot_id=one.id,
+                    shot=one.to_dict(), path=path.relative_to(made.folder).as_posix(), state="drawn",
+                )
+            )  # fmt: skip
+            session.flush()
+    return [one.id for one in shots]
+
+
+def add_published(
+    made: Project, catalog: Catalog, number: int, count: int, shots: list[Shot] | None = None
+) -> list[str]:
+    """A generation of `count` different pictures, up for review; return their ids."""
+    from bootstrap import generation
+
+    count = len(shots) if shots else count
+    ids = add_drawn(
+        made, catalog, number, [scene(1000 * number + index + 1) for index in range(count)], shots
+    )
+    generation.curate(made, catalog, number)
+    generation.publish(made, catalog, number)
+    return ids
