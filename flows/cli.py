@@ -1,0 +1,90 @@
+"""The verbs of `sid` that run flows. Prefect is imported when one of them runs, not before."""
+
+from typing import Annotated
+
+import typer
+
+from bootstrap import status_page
+from bootstrap.cli import Name, workspace_of
+from bootstrap.project import Workspace
+
+Cron = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CRON", help='Run the nightly flow at these times; "0 1 * * *" is at 1:00 every night.'
+    ),
+]
+Timezone = Annotated[
+    str | None,
+    typer.Option(metavar="ZONE", help="Time zone of --cron, such as Europe/Berlin [default: this machine's]"),
+]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the review app.")]
+
+
+def run(context: typer.Context, name: Name) -> None:
+    """Run one generation here: train, draw, curate, publish. Run again, it goes on where it was stopped."""
+    from flows import foreground
+
+    project = workspace_of(context).project(name)
+    try:
+        summary = foreground.run(project)
+    except KeyboardInterrupt:
+        typer.echo(f"sid: stopped; `sid run {name}` goes on from here", err=True)
+        raise typer.Exit(130) from None
+    _tell(summary)
+    typer.echo(f"next: {status_page.collect(project.workspace, [name])[0]['next']}")
+
+
+def serve(context: typer.Context, cron: Cron = None, timezone: Timezone = None) -> None:
+    """Serve the flows to a Prefect server (PREFECT_API_URL): at the app's, a person's or the clock's wish."""
+    from flows import serve as serving
+
+    serving.serve(workspace_of(context), serving.clock(cron, timezone))
+
+
+def up(context: typer.Context, port: Port = 8501, cron: Cron = None, timezone: Timezone = None) -> None:
+    """Start Prefect server, served flows and review app; Ctrl-C stops them all."""
+    _up(workspace_of(context), port, cron, timezone)
+
+
+def demo(
+    context: typer.Context,
+    port: Port = 8501,
+    once: Annotated[bool, typer.Option("--once", help="Stop when the candidates are there.")] = False,
+) -> None:
+    """Make a demo project from a bundled picture, run its first generation and open the review app."""
+    from flows import demo as demonstration
+
+    workspace = workspace_of(context)
+    project = demonstration.project(workspace)
+    if demonstration.needs_run(project):
+        run(context, project.name)
+    if once:
+        typer.echo(f"pictures: {demonstration.pictures(project)}")
+    else:
+        _up(workspace, port, None, None)
+
+
+def _up(workspace: Workspace, port: int, cron: str | None, timezone: str | None) -> None:
+    from flows import children, serve, up
+
+    try:
+        code = up.up(workspace, port, serve.clock(cron, timezone))
+    except children.StartError as error:
+        typer.echo(f"sid: {error}", err=True)
+        code = 1
+    raise typer.Exit(code)
+
+
+def _tell(summary: dict[str, object]) -> None:
+    typer.echo(
+        f"generation {summary['number']} of '{summary['project']}': {summary['published']} candidates "
+        f"({summary['drawn']} drawn, {summary['duplicates']} duplicates)"
+    )
+    typer.echo(f"contact sheet: {summary['sheet']}")
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Add the verbs of this package to the command."""
+    for verb in (run, serve, up, demo):
+        app.command()(verb)

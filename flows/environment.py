@@ -1,0 +1,46 @@
+"""What the environment must say before Prefect is imported: its own folder, no telemetry, no noise.
+
+Prefect reads its settings once, at import; so every verb calls `prepare` first and imports Prefect after it.
+"""
+
+import os
+from pathlib import Path
+
+from bootstrap.project import Workspace
+
+_ALWAYS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+}
+
+
+def prepare(workspace: Workspace) -> None:
+    """Set the defaults of Prefect's environment; what the user has set stays.
+
+    Prefect's folder lies in the workspace, so nothing is written to the home folder.
+    """
+    folder = prefect_folder(workspace)
+    folder.mkdir(parents=True, exist_ok=True)
+    defaults = {
+        **_ALWAYS,
+        "PREFECT_HOME": str(folder),
+        # A Prefect profile of the home folder (Prefect Cloud, perhaps) is not ours to write to.
+        "PREFECT_PROFILES_PATH": str(folder / "profiles.toml"),
+        "PREFECT_RUNNER_POLL_FREQUENCY": "3",  # seconds; with Prefect's 10 a click in the app seems dead
+        "PREFECT_CLI_PROMPT": "false",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def prefect_folder(workspace: Workspace) -> Path:
+    """Where Prefect keeps its database and settings: $PREFECT_HOME, else `.prefect` in the workspace."""
+    given = os.environ.get("PREFECT_HOME")
+    return Path(given).expanduser().resolve() if given else workspace.folder / ".prefect"
+
+
+def logs_folder(workspace: Workspace) -> Path:
+    """Where the processes that `sid` starts write their logs; made when it is missing."""
+    folder = workspace.folder / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,102 @@
+"""One generation in the foreground: `sid run`, and the first half of `sid demo`."""
+
+import importlib
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from rich.console import Console
+
+from bootstrap import generation
+from bootstrap.catalog import Catalog
+from bootstrap.errors import UserError
+from bootstrap.project import Project, Workspace
+from flows import console, environment, server
+from flows.signals import sigterm_as_ctrl_c
+
+
+def run(project: Project) -> dict[str, Any]:
+    """Run the flow of one generation here, its progress on the console, and return its summary.
+
+    Prefect keeps the run's history in a server; unless $PREFECT_API_URL names one, we start one for the time
+    of this call.
+
+    Raises:
+        UserError: a setting or file is wrong, or the project is being worked on; told before anything starts.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the generation is cancelled, and goes on with the next run.
+    """
+    check(project)
+    environment.prepare(project.workspace)
+    with sigterm_as_ctrl_c(), _server(project.workspace) as started:
+        from prefect.exceptions import CancelledRun
+
+        from flows.bootstrap import bootstrap
+
+        _quiet_console()
+        _import_stations()  # takes seconds, and so does the server
+        if started is not None:
+            started.wait()
+        with console.shown(Console()):
+            try:
+                return bootstrap(workspace=str(project.workspace.folder), project=project.name)
+            except (CancelledRun, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            finally:
+                _hand_over()
+
+
+def check(project: Project) -> None:
+    """Check everything that can be checked before the work.
+
+    Raises:
+        UserError: one line that names what is wrong.
+    """
+    project.settings_and_base  # noqa: B018  # a wrong setting is told before the catalog is touched
+    with closing(Catalog(project.workspace.catalog_url)) as catalog, generation.exclusively(project):
+        generation.prepare(project, catalog)
+
+
+@contextmanager
+def _server(workspace: Workspace) -> Iterator[server.Server | None]:
+    given = os.environ.get("PREFECT_API_URL")
+    if given:
+        if not server.answers(given):
+            raise UserError(
+                f"PREFECT_API_URL={given}: no Prefect server answers there; start it, or unset the variable"
+            )
+        yield None
+        return
+    started = server.Server(workspace, schedules=False)
+    os.environ["PREFECT_API_URL"] = started.url
+    try:
+        yield started
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        started.stop()
+
+
+def _hand_over() -> None:
+    """Send what Prefect's background threads still hold, before the server stops."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    EventsWorker.drain_all(timeout=5)
+    APILogWorker.drain_all(timeout=5)
+
+
+def _quiet_console() -> None:
+    """Keep Prefect's log off the console, where the bars are: a failure reaches the caller as an exception.
+
+    The server gets the log all the same, and whoever sets PREFECT_LOGGING_LEVEL wants to see it.
+    """
+    if "PREFECT_LOGGING_LEVEL" in os.environ:
+        return
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: not record.name.startswith("prefect"))
+
+
+def _import_stations() -> None:
+    for module in ("bootstrap.training.run", "bootstrap.drawing.run"):
+        importlib.import_module(module)

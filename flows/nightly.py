@@ -1,0 +1,100 @@
+"""The flow of a night: grow what is reviewed, and run the next generation of every project that is ready."""
+
+from contextlib import closing
+from dataclasses import dataclass
+
+from prefect import flow, get_run_logger
+from prefect.states import Cancelled
+
+from bootstrap import dataset, generation
+from bootstrap.catalog import Catalog, generations, picks
+from bootstrap.project import Project, Workspace
+from flows import reports
+from flows.bootstrap import bootstrap, one_line
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the night does with a project."""
+
+    grow: bool
+    run: bool
+    reason: str
+
+
+class NightFailed(RuntimeError):  # noqa: N818  # it is the night that failed
+    """Some projects failed; the report says which and why."""
+
+
+def plan(project: Project, catalog: Catalog) -> Plan:
+    """Decide what a project is ready for.
+
+    A generation that waits for a person is left alone; one that broke off is finished; a reviewed one is
+    grown, and the next one run.
+    """
+    if generation.is_running(project):
+        return Plan(False, False, "a generation is running already")
+    statuses = generations.statuses(catalog, project.name)
+    if not statuses:
+        return Plan(False, True, "its first generation")
+    last = statuses[-1]
+    if last.state == "grown":
+        return Plan(False, True, f"generation {last.number} is grown")
+    if last.state != "published":
+        return Plan(False, True, f"generation {last.number} broke off")
+    if last.undecided:
+        return Plan(False, False, f"{last.undecided} candidates of generation {last.number} wait for review")
+    if picks.changes(catalog, project.name):
+        return Plan(True, True, f"generation {last.number} is reviewed")
+    return Plan(False, False, f"generation {last.number} is reviewed, but nothing was accepted")
+
+
+@flow(name="nightly", flow_run_name="nightly")
+def nightly(workspace: str) -> list[dict[str, str]]:
+    """Go through the projects of a workspace, one after the other.
+
+    Args:
+        workspace: folder of the catalog and the projects.
+
+    Returns:
+        One row a project: project, outcome ("done", "skipped" or "failed"), detail.
+
+    Raises:
+        NightFailed: some projects failed; the others were run all the same.
+    """
+    place = Workspace.locate(workspace)
+    rows: list[dict[str, str]] = []
+    for name in place.project_names():
+        outcome, detail = _one_project(place, name)
+        rows.append({"project": name, "outcome": outcome, "detail": detail})
+        get_run_logger().info("project '%s': %s: %s", name, outcome, detail)
+        if outcome == "cancelled":
+            break
+    reports.night(rows)
+    if rows and rows[-1]["outcome"] == "cancelled":
+        return Cancelled(message="stopped")  # type: ignore[return-value]  # Prefect takes a state for the result
+    failed = [row["project"] for row in rows if row["outcome"] == "failed"]
+    if failed:
+        raise NightFailed(f"{len(failed)} of {len(rows)} projects failed: {', '.join(failed)}")
+    return rows
+
+
+def _one_project(place: Workspace, name: str) -> tuple[str, str]:
+    try:
+        project = place.project(name)
+        with closing(Catalog(place.catalog_url)) as catalog:
+            planned = plan(project, catalog)
+            if planned.grow:
+                growth = dataset.grow(project, catalog)
+                get_run_logger().info("project '%s': dataset grown to %d pictures", name, growth.size)
+        if not planned.run:
+            return "skipped", planned.reason
+        state = bootstrap(str(place.folder), name, return_state=True)
+        if state.is_cancelled():
+            return "cancelled", "stopped"
+        summary = state.result()
+    except Exception as error:  # the other projects have done nothing wrong; NightFailed tells it at the end
+        get_run_logger().exception("project '%s' failed", name)
+        return "failed", one_line(error)
+    published, number = summary["published"], summary["number"]
+    return "done", f"{planned.reason}; generation {number}: {published} candidates to review"

@@ -1,0 +1,69 @@
+"""What a run leaves in Prefect for a person to read: artifacts with counts and contact sheet."""
+
+import base64
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from prefect.artifacts import create_markdown_artifact
+
+_EMBEDDED_WIDTH = 640  # pixels; the sheet itself is a click away, and the database is no picture store
+
+
+def generation(summary: dict[str, Any]) -> None:
+    """Leave the artifact of a finished generation; see `bootstrap.generation.Summary` for the fields."""
+    create_markdown_artifact(
+        key=key("generation", summary["project"]),
+        markdown=generation_markdown(summary),
+        description=f"Generation {summary['number']} of project '{summary['project']}'",
+    )
+
+
+def generation_markdown(summary: dict[str, Any]) -> str:
+    """Return the counts as a table, and the contact sheet small, with the path of the whole one."""
+    sheet = Path(summary["sheet"])
+    return f"""\
+# {summary["project"]}, generation {summary["number"]}
+
+| drawn | duplicates | shown for review |
+| ---: | ---: | ---: |
+| {summary["drawn"]} | {summary["duplicates"]} | {summary["published"]} |
+
+![contact sheet]({_data_url(sheet)})
+
+Contact sheet: [{sheet}]({sheet.as_uri()})
+
+Next: `sid review`
+"""
+
+
+def night(rows: list[dict[str, str]]) -> None:
+    """Leave the artifact of a night: one row a project, with its outcome and the reason."""
+    create_markdown_artifact(
+        key="nightly", markdown=night_markdown(rows), description="What the night brought"
+    )
+
+
+def night_markdown(rows: list[dict[str, str]]) -> str:
+    """Return the night's rows as a table; see `flows.nightly.nightly` for their fields."""
+    if not rows:
+        return "There are no projects yet.\n"
+    # A message may hold what a Markdown table takes for its own.
+    lines = [f"| {row['project']} | {row['outcome']} | {row['detail'].replace('|', '/')} |" for row in rows]
+    return "\n".join(["| project | outcome | why |", "| --- | --- | --- |", *lines, ""])
+
+
+def key(kind: str, project: str) -> str:
+    """Return an artifact's key, of which Prefect wants lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{kind} {project}".lower()).strip("-")
+
+
+def _data_url(sheet: Path) -> str:
+    buffer = io.BytesIO()
+    with Image.open(sheet) as whole:
+        small = whole.convert("RGB")
+    small.thumbnail((_EMBEDDED_WIDTH, 4 * _EMBEDDED_WIDTH))
+    small.save(buffer, "JPEG", quality=75)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

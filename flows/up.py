@@ -1,0 +1,100 @@
+"""Everything a person needs, in one command: Prefect server, served flows, review app; and its end."""
+
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from bootstrap.errors import UserError
+from bootstrap.project import Workspace
+from flows import children, environment, serve, server
+from flows.children import Child
+from flows.signals import sigterm_as_ctrl_c
+
+_READY_SECONDS = 120
+_FLOWS_GRACE = 40  # a running flow stops between two steps and says so in the catalog
+_APP_GRACE = 10
+
+
+def up(workspace: Workspace, port: int, when: serve.Clock | None) -> int:
+    """Start everything, wait for Ctrl-C or SIGTERM, stop everything; return the exit code.
+
+    Args:
+        workspace: to serve; its `logs/` gets what the processes say.
+        port: of the review app.
+        when: when the nightly flow runs, None for never.
+
+    Raises:
+        UserError: the port is taken.
+        children.StartError: a process did not come up; the others are stopped again.
+    """
+    if not server.is_free(port):
+        raise UserError(f"port {port}: something else uses it; choose another one with --port")
+    environment.prepare(workspace)
+    with sigterm_as_ctrl_c(), _all_stopped_at_the_end() as running:
+        try:
+            _start(running, workspace, port, when)
+            typer.echo(f"review app: http://localhost:{port}")
+            typer.echo(f"logs: {environment.logs_folder(workspace)}")
+            typer.echo("Ctrl-C stops everything")
+            dead = _first_to_end(running)
+        except KeyboardInterrupt:
+            typer.echo("stopping ...")
+            return 0
+        typer.echo(f"sid: {dead.obituary()}; stopping the rest", err=True)
+        return 1
+
+
+def _start(running: list[Child], workspace: Workspace, port: int, when: serve.Clock | None) -> None:
+    prefect = server.Server(workspace, schedules=True)
+    running.append(prefect.child)
+    logs, surroundings = environment.logs_folder(workspace), {"PREFECT_API_URL": prefect.url}
+    sid = [
+        sys.executable,
+        "-c",
+        "from bootstrap.cli import main; main()",
+        "--workspace",
+        str(workspace.folder),
+    ]
+    # The app takes as long as the server to start, and needs it only at the first click.
+    review = [*sid, "review", "--port", str(port)]
+    app = children.start("the review app", review, logs / "review-app.log", surroundings)
+    running.append(app)
+    prefect.wait()
+    schedule = ["--cron", when.cron, "--timezone", when.timezone] if when else []
+    flows = children.start("the served flows", [*sid, "serve", *schedule], logs / "flows.log", surroundings)
+    running.append(flows)
+    typer.echo(f"Prefect: http://127.0.0.1:{prefect.port}")
+    app.wait_until(lambda: _app_answers(port), _READY_SECONDS)
+    flows.wait_until(lambda: flows.has_said(serve.READY), _READY_SECONDS)
+
+
+def _first_to_end(running: list[Child]) -> Child:
+    while True:
+        for child in running:
+            if child.ended:
+                return child
+        time.sleep(0.5)
+
+
+@contextmanager
+def _all_stopped_at_the_end() -> Iterator[list[Child]]:
+    """Yield a list of children, and stop them in reverse: flows that run need the server to say their end."""
+    running: list[Child] = []
+    try:
+        yield running
+    finally:
+        for child in reversed(running):
+            child.stop(_FLOWS_GRACE if child.name == "the served flows" else _APP_GRACE)
+
+
+def _app_answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
