@@ -9,18 +9,16 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from bootstrap import __version__, dataset, project, status_page
-from bootstrap.catalog import Catalog, candidates, generations, verdicts
+from bootstrap.catalog import Catalog, candidates, verdicts
 from bootstrap.errors import UserError
 from bootstrap.project import Workspace
 
 app = typer.Typer(
     name="sid",
     help="From one picture and its caption to a dataset good enough to train a full LoRA.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -40,9 +38,11 @@ def _common(
     context: typer.Context,
     workspace: Annotated[
         Path | None,
-        typer.Option(help="Folder of the catalog and the projects [default: $SID_WORKSPACE or ./sid-workspace]"),
+        typer.Option(help="Folder of catalog and projects [default: $SID_WORKSPACE or ./sid-workspace]"),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     context.obj = Workspace.locate(workspace)
 
@@ -60,8 +60,12 @@ def new(
     context: typer.Context,
     name: Name,
     image: Annotated[Path, typer.Option(help="The one picture to start from.")],
-    caption: Annotated[str, typer.Option(help='What it shows: tags, the subject first ("woman, red apple").')],
-    base: Annotated[str, typer.Option(help="Base model: embedded name, diffusers folder, .safetensors file or hub id.")] = "papertown",
+    caption: Annotated[
+        str, typer.Option(help='What it shows: tags, the subject first ("woman, red apple").')
+    ],
+    base: Annotated[
+        str, typer.Option(help="Base model: embedded name, diffusers folder, .safetensors file or hub id.")
+    ] = "papertown",
 ) -> None:
     """Make a project from one picture and its caption."""
     made = project.create(workspace_of(context), name, image, caption, base)
@@ -97,17 +101,18 @@ def list_candidates(
         raise UserError(f"--verdict {verdict}: use undecided, accept or reject")
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
-    found = candidates.candidates(
-        catalog, chosen.name, generation=generation, state=None if everything else "published", verdict=verdict
-    )
+    state = None if everything else "published"
+    found = candidates.candidates(catalog, chosen.name, generation=generation, state=state, verdict=verdict)
     if as_json:
         typer.echo(json.dumps([status_page.candidate_as_dict(chosen, one) for one in found], indent=2))
         return
     for one in found:
-        state = one.verdict if one.state == "published" else f"{one.state} of {one.duplicate_of}"
+        shown_as = one.verdict if one.state == "published" else one.state
+        of = f"  (of {one.duplicate_of})" if one.duplicate_of else ""
+        shot = one.shot
         typer.echo(
-            f"{one.id}  {one.generation:>3}  {state:<9}  {one.shot.recipe:<9} "
-            f"strength {one.shot.strength:.2f}  snapshot {one.shot.snapshot}  {one.shot.prompt}"
+            f"{one.id}  {one.generation:>3}  {shown_as:<9}  {shot.recipe:<9}  "
+            f"strength {shot.strength:.2f}  snapshot {shot.snapshot:>2}  {shot.prompt}{of}"
         )
 
 
@@ -153,7 +158,9 @@ def grow(context: typer.Context, name: Name) -> None:
     """Add the picks with their captions to the dataset; the next `sid run` trains on it."""
     chosen = workspace_of(context).project(name)
     growth = dataset.grow(chosen, Catalog(chosen.workspace.catalog_url))
-    typer.echo(f"dataset of '{name}': {growth.added} added, {growth.removed} removed, {growth.size} pictures now")
+    typer.echo(
+        f"dataset of '{name}': {growth.added} added, {growth.removed} removed, {growth.size} pictures now"
+    )
     typer.echo(f"next: sid run {name}")
 
 
@@ -180,19 +187,26 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     _load_verbs()
     try:
-        app(standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], prog_name="sid", standalone_mode=False)
     except UserError as error:
         sys.stderr.write(f"sid: {error}\n")
         sys.exit(2)
-    except click.exceptions.Exit as wanted:
-        sys.exit(wanted.exit_code)
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        sys.stderr.write(f"sid: {_in_one_line(error)}\n")
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write("sid: stopped\n")
-        sys.exit(130)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
     except Exception:
         traceback.print_exc()
         sys.stderr.write("sid: that is a mistake of ours; please report the lines above\n")
         sys.exit(1)
+    if code == 130:
+        sys.stderr.write("sid: stopped\n")
+    sys.exit(code or 0)
+
+
+def _in_one_line(error: typer.TyperException) -> str:
+    """What is wrong with the command line, and where its help is."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{message} (see `{context.command_path if context else 'sid'} --help`)"
