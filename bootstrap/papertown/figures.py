@@ -1,4 +1,4 @@
-"""The people and robots of Paper Town: who they are, their tags, and their drawing as SVG.
+"""The people and robots of Paper Town: who they are, and their drawing as SVG.
 
 They are put together from DiceBear's parts "Avataaars" and "Bottts" by Pablo Stanley (free for personal and
 commercial use; see NOTICE). One word of the caption is always the same drawing: a world of this size has no
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -81,13 +81,12 @@ class Person:
     eyewear: str | None = None
     beard: str | None = None
 
-    def tags(self) -> list[str]:
-        if self.hat:
-            top = f"{self.hat_color} {self.hat}"
-        else:
-            top = "bald" if self.hair == "bald" else f"{self.hair} {self.hair_color} hair"
-        always = [self.sex, top, f"{self.skin} skin", f"{self.clothes_color} {self.clothes}"]
-        return always + [tag for tag in (self.eyes, self.mouth, self.eyewear, self.beard) if tag]
+    def attributes(self) -> dict[str, str]:
+        """What there is to tell, by `tags.ATTRIBUTES`."""
+        looks = {"figure" if name == "sex" else name: value for name, value in asdict(self).items() if value}
+        if self.hat or self.hair == "bald":
+            del looks["hair_color"]
+        return looks
 
     def svg(self) -> str:
         """Head and shoulders on a canvas of 280 by 280, the middle of the face at x = 140."""
@@ -123,8 +122,9 @@ class Robot:
 
     color: str
 
-    def tags(self) -> list[str]:
-        return ["robot", f"{self.color} robot"]
+    def attributes(self) -> dict[str, str]:
+        """What there is to tell, by `tags.ATTRIBUTES`."""
+        return {"figure": "robot", "robot_color": self.color}
 
     def svg(self) -> str:
         """The head on a canvas of 180 by 180."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from bootstrap.papertown import base, data, vae
+from bootstrap.papertown import base, data, tagger_making, vae
 
 DIRECTORY = Path.home() / ".cache" / "sid" / "papertown-making"
 TRAIN_SCENES = 25_000
@@ -46,6 +46,7 @@ STAGES: dict[str, Callable[[Path, torch.device, float | None, int | None], None]
     "vae": vae.train,
     "base": partial(base.train, "base"),
     "ink": partial(base.train, "ink"),
+    "tagger": tagger_making.train,
 }
 
 

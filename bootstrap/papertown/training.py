@@ -8,6 +8,7 @@ to use are a running average over about the last tenth of the steps so far.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,13 +78,15 @@ class Training:
         report: Callable[[], None],
         report_minutes: float = 15.0,
     ) -> None:
-        """Train until the plan is done or `minutes` are over; save, and call `report` now and then.
+        """Train until the plan is done, `minutes` are over or SIGTERM comes; save, and `report` now and then.
 
         During `report` the modules hold their averages, in evaluation mode.
         """
         began = saved = reported = time.monotonic()
+        deadline = began + 60 * minutes if minutes is not None else float("inf")
+        told_to_stop = _told_to_stop()
         first, lately = self.step, {}
-        while not self.finished and (minutes is None or time.monotonic() - began < 60 * minutes):
+        while not self.finished and time.monotonic() < deadline and not told_to_stop():
             figures = self._one_step(loss)
             for name, value in figures.items():
                 lately[name] = value if name not in lately else lately[name] + 0.02 * (value - lately[name])
@@ -102,7 +105,8 @@ class Training:
                 self._report(report)
                 reported = time.monotonic()
         self.save()
-        self._report(report)
+        if not told_to_stop():
+            self._report(report)
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
@@ -161,3 +165,10 @@ class Training:
             optimizer.load_state_dict(saved)
         self.step = state["step"]
         print(f"{self.folder.name}: resumed at step {self.step}", flush=True)
+
+
+def _told_to_stop() -> Callable[[], bool]:
+    """From now on SIGTERM does not kill the process; the answer says whether it came."""
+    signals = []
+    signal.signal(signal.SIGTERM, lambda number, frame: signals.append(number))
+    return lambda: bool(signals)

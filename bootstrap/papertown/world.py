@@ -25,6 +25,7 @@ from PIL import Image
 from bootstrap.papertown import scenery
 from bootstrap.papertown.figures import Person, Robot, sample_person
 from bootstrap.papertown.palette import COLORS, shade
+from bootstrap.papertown.tags import tags_of
 from bootstrap.papertown.things import ACCENTS, DESK_ITEMS, PROPS, WALL_ITEMS, prop
 
 # Points of a figure where accents sit, as shares of its width and height.
@@ -94,25 +95,22 @@ def sample(rng: random.Random, accent: str | None = None) -> Scene:
     )
 
 
+def attributes(scene: Scene) -> dict[str, str]:
+    """What the picture shows, by `tags.ATTRIBUTES`; what it does not show is left out."""
+    shown = scene.figure.attributes() if scene.figure else {"figure": "nobody"}
+    if scene.prop:
+        shown |= {"prop": scene.prop.kind, "prop_color": scene.prop.color}
+    if scene.desk:
+        shown["desk"] = "wooden"
+    for name in ("wall", "wall_item", "outdoors", "desk_item", "accent"):
+        if getattr(scene, name):
+            shown[name] = getattr(scene, name)
+    return shown
+
+
 def tags(scene: Scene) -> list[str]:
     """Everything that the picture shows, in the order in which captions name it."""
-    found = scene.figure.tags() if scene.figure else ["no humans"]
-    if scene.prop:
-        thing = f"{scene.prop.color} {scene.prop.kind}"
-        found.append(f"holding {thing}" if scene.figure else thing)
-    if scene.wall:
-        found.append(f"{scene.wall} wall")
-    if scene.wall_item:
-        found.append(scene.wall_item)
-    if scene.outdoors:
-        found += ["outdoors", scene.outdoors]
-    if scene.desk:
-        found.append("wooden desk")
-    if scene.desk_item:
-        found.append(f"{scene.desk_item} on desk")
-    if scene.accent:
-        found.append(scene.accent)
-    return found
+    return tags_of(attributes(scene))
 
 
 def render(scene: Scene, size: int = 128) -> Image.Image:

@@ -1,0 +1,118 @@
+"""Reading a picture's tags: the interface, and taggers from a file of the user's own.
+
+tagger = open_tagger(None)                      # Paper Town's own
+tagger = open_tagger(Path("wd14/model.onnx"))   # with selected_tags.csv beside it
+[scores] = tagger.read([picture])
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from bootstrap.errors import UserError
+
+ONNX_THRESHOLD = 0.35  # what WD14 taggers are commonly used with
+GENERAL, CHARACTER = "0", "4"  # categories of selected_tags.csv; the others are ratings
+
+
+@dataclass(frozen=True)
+class TagScore:
+    """A tag that a tagger sees, and how sure it is, 0 to 1."""
+
+    tag: str
+    score: float
+
+
+class Tagger(Protocol):
+    """Whatever reads tags from pictures."""
+
+    def read(self, pictures: Sequence[Image.Image]) -> list[list[TagScore]]:
+        """The tags seen in each picture (RGB, any size), in the order in which a caption should name them."""
+        ...
+
+
+def open_tagger(path: Path | None) -> Tagger:
+    """The tagger in the ONNX file at `path`, or Paper Town's own for None.
+
+    Raises UserError for a file that is missing, is not ONNX, or has no selected_tags.csv beside it.
+    """
+    if path is None:
+        from bootstrap.papertown.tagger import PapertownTagger
+
+        return PapertownTagger.bundled()
+    return OnnxTagger(path)
+
+
+class OnnxTagger:
+    """A WD14-style tagger: `model.onnx` and `selected_tags.csv` in one folder.
+
+    The model takes (n, side, side, 3) float32, BGR, 0 to 255, and gives a probability for each row of the
+    table, whose columns `name` and `category` are used.
+    """
+
+    def __init__(self, path: Path, threshold: float = ONNX_THRESHOLD) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise UserError(f"tagger {path}: reading ONNX files needs `pip install onnxruntime`") from None
+        table = path.with_name("selected_tags.csv")
+        for file in (path, table):
+            if not file.is_file():
+                raise UserError(f"tagger {path}: {file} is missing; put model and selected_tags.csv together")
+        self._names, self._categories = _read_table(table)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), providers=onnxruntime.get_available_providers()
+            )
+        except Exception as error:  # onnxruntime's exceptions have no common class of their own
+            raise UserError(f"tagger {path}: not a usable ONNX model ({error})") from error
+        self._input = self._session.get_inputs()[0]
+        self._threshold = threshold
+        self._side = self._input.shape[1]
+        if not isinstance(self._side, int):
+            raise UserError(f"tagger {path}: its input is {self._input.shape}, expected (n, side, side, 3)")
+        outputs = self._session.get_outputs()[0].shape[-1]
+        if outputs != len(self._names):
+            raise UserError(f"tagger {path}: {outputs} outputs, but {table} names {len(self._names)} tags")
+
+    def read(self, pictures: Sequence[Image.Image]) -> list[list[TagScore]]:
+        """Tags above the threshold, surest first; characters before general tags, ratings left out."""
+        return [self._read_one(picture) for picture in pictures]
+
+    def _read_one(self, picture: Image.Image) -> list[TagScore]:
+        pixels = _squared(picture, self._side)[None, :, :, ::-1].astype(np.float32)
+        [scores] = self._session.run(None, {self._input.name: pixels})[0]
+        found = []
+        for category in (CHARACTER, GENERAL):
+            rows = [
+                i
+                for i, own in enumerate(self._categories)
+                if own == category and scores[i] >= self._threshold
+            ]
+            found += [
+                TagScore(self._names[i], float(scores[i])) for i in sorted(rows, key=lambda i: -scores[i])
+            ]
+        return found
+
+
+def _read_table(path: Path) -> tuple[list[str], list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"name", "category"} <= rows[0].keys():
+        raise UserError(f"tagger table {path}: it needs the columns `name` and `category`")
+    return [row["name"].replace("_", " ") for row in rows], [row["category"] for row in rows]
+
+
+def _squared(picture: Image.Image, side: int) -> np.ndarray:
+    """The picture in the middle of a white square, (side, side, 3), uint8, as WD14 taggers were trained."""
+    longest = max(picture.size)
+    square = Image.new("RGB", (longest, longest), "white")
+    square.paste(picture, ((longest - picture.width) // 2, (longest - picture.height) // 2))
+    return np.asarray(square.resize((side, side), Image.Resampling.BICUBIC))
