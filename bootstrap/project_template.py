@@ -14,10 +14,10 @@ caption = {caption}  # tags, the subject first
 base_model = {base_model}  # an embedded model, a diffusers folder, a .safetensors file, or a hub id
 
 [training]  # one LoRA on this dataset; the names are kohya's
-repeats = {repeats}  # steps an epoch on one picture, at batch size 1
-epochs = {epochs}  # repeats x epochs = 120 suffice; more than 400 adds nothing
+repeats = {repeats}  # how often an epoch shows the picture: repeats / batch size = steps an epoch
+epochs = {epochs}  # 120 steps in all suffice; more than 400 add nothing
 save_every_n_epochs = {save_every_n_epochs}  # each saved epoch is a snapshot that recipes can draw with
-train_batch_size = {train_batch_size}  # pictures a step; the number of steps stays repeats x epochs
+train_batch_size = {train_batch_size}  # pictures a step
 network_dim = {network_dim}  # rank of the LoRA
 network_alpha = {network_alpha}  # the LoRA counts alpha / dim
 unet_lr = {unet_lr}  # learning rate of the UNet's part
@@ -41,13 +41,22 @@ batch_size = {batch_size}  # pictures drawn at once; lower it when memory runs o
 # height = 512
 
 [dedupe]
-distance = {distance}  # bits (of 64) that two pHashes may differ in; 0 finds only the same picture
-pixel_difference = {pixel_difference}  # and the pixels must agree this well (RMS, 0 to 1)
+distance = {distance}  # bits (of 64) that two pHashes may differ in
+pixel_difference = {pixel_difference}  # and no part of the picture may differ by more (RMS, 0 to 1)
 """
 
-DEFAULT_RECIPES = """
+_ELIMINATE = """\
+[[recipe]]
+kind = "eliminate"  # leave a tag out, and what it names goes
+# tags = ["red apple"]  # without this line: every tag but the first, in turn
+count = 24
+strength = 0.8
+snapshot = 4
+"""
+
+DEFAULT_RECIPES = f"""
 # What to draw. strength 1.0 replicates, 0.8 eliminates, 0.6 varies and adds, below 0.5 the base model leads.
-# strength and snapshot take one value, a list, or a range such as { from = 0.5, to = 0.7, step = 0.1 }.
+# strength and snapshot take one value, a list, or a range such as {{ from = 0.5, to = 0.7, step = 0.1 }}.
 
 [[recipe]]
 kind = "vary"  # the whole caption, at a strength that leaves the base model room
@@ -55,13 +64,7 @@ count = 24
 strength = [0.6, 0.7]
 snapshot = [2, 3]
 
-[[recipe]]
-kind = "eliminate"  # leave a tag out, and what it names goes
-# tags = ["red apple"]  # without this line: every tag but the first, in turn
-count = 24
-strength = 0.8
-snapshot = 4
-
+{_ELIMINATE}
 # [[recipe]]
 # kind = "add"  # put in what the original does not have
 # tags = ["sunglasses", "smile"]
@@ -95,4 +98,12 @@ def render(tags: list[str], base_model: str, defaults: dict[str, dict[str, Any]]
     written = {key: tomlkit.item(value).as_string() for key, value in values.items() if value is not None}
     resolution = written.get("resolution")
     written["resolution"] = f"resolution = {resolution}" if resolution else "# resolution = 512"
-    return _HEAD.format(**written) + (recipes if recipes is not None else DEFAULT_RECIPES)
+    return _HEAD.format(**written) + (recipes if recipes is not None else _default_recipes(tags))
+
+
+def _default_recipes(tags: list[str]) -> str:
+    """The usual recipes; of a caption of one tag none can be left out, so that recipe is commented out."""
+    if len(tags) > 1:
+        return DEFAULT_RECIPES
+    commented = "".join(f"# {line.removeprefix('# ')}" for line in _ELIMINATE.splitlines(keepends=True))
+    return DEFAULT_RECIPES.replace(_ELIMINATE, commented)
