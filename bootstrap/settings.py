@@ -5,10 +5,20 @@ checkpoints; a base model may bring its own (see `bootstrap.base_model.BaseModel
 """
 
 import difflib
+import math
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from bootstrap import captions
 from bootstrap.errors import UserError
@@ -17,29 +27,42 @@ Sampler = Literal["Euler a", "Euler", "DPM++ 2M Karras", "DDIM", "UniPC"]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 
 
-def _span(value: Any) -> Any:
-    """Read a number, a list of numbers or `{ from, to, step }` as a list of numbers."""
-    if isinstance(value, dict):
-        unknown = set(value) - {"from", "to", "step"}
-        if unknown or not {"from", "to"} <= set(value):
+_MOST_IN_RANGE = 1000
+
+
+def _span(default_step: float) -> Callable[[Any], Any]:
+    """Return a reader of a number, a list of numbers or `{ from, to, step }` as a list of numbers."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value if isinstance(value, list) else [value]
+        numbers = {"step": default_step, **value}
+        if set(numbers) != {"from", "to", "step"} or not all(map(_is_number, numbers.values())):
             raise ValueError("a range is written { from = 0.5, to = 0.7, step = 0.1 }")
-        low, high, step = value["from"], value["to"], value.get("step", 0.1 if value["to"] <= 2 else 1)
+        low, high, step = numbers["from"], numbers["to"], numbers["step"]
         if step <= 0 or high < low:
             raise ValueError("a range needs from <= to and step > 0")
+        if (high - low) / step > _MOST_IN_RANGE:
+            raise ValueError(f"a range has {_MOST_IN_RANGE} values at most: take a larger step")
         count = int((high - low) / step + 1e-6) + 1
         return [round(low + step * i, 6) for i in range(count)]
-    return value if isinstance(value, list) else [value]
+
+    return read
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 Strengths = Annotated[
-    list[Annotated[float, Field(ge=0.0, le=2.0)]], BeforeValidator(_span), Field(min_length=1)
+    list[Annotated[float, Field(ge=0.0, le=2.0)]], BeforeValidator(_span(0.1)), Field(min_length=1)
 ]
-Snapshots = Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_span), Field(min_length=1)]
-Tag = Annotated[str, Field(min_length=1)]
+Snapshots = Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_span(1)), Field(min_length=1)]
+Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ProjectSection(_Section):
@@ -77,7 +100,9 @@ class TrainingSection(_Section):
     keep_tokens: int = Field(1, ge=0)
     flip_aug: bool = False
     resolution: int | None = Field(None, ge=64, le=4096)
-    mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"  # auto: bf16 or fp16 on a GPU, no on a CPU
+    mixed_precision: Literal["auto", "no", "fp16", "bf16"] = (
+        "auto"  # auto: bf16 or fp16 on a GPU, no on a CPU
+    )
     seed: int = Field(42, ge=0, lt=2**32)
 
     @model_validator(mode="after")
@@ -87,7 +112,9 @@ class TrainingSection(_Section):
         if self.resolution is not None and self.resolution % 8:
             raise ValueError(f"resolution {self.resolution} is no multiple of 8")
         if self.save_every_n_epochs > self.epochs:
-            raise ValueError(f"save_every_n_epochs {self.save_every_n_epochs} is more than epochs {self.epochs}")
+            raise ValueError(
+                f"save_every_n_epochs {self.save_every_n_epochs} is more than epochs {self.epochs}"
+            )
         return self
 
     @property
@@ -174,9 +201,10 @@ class ReplaceRecipe(_Section):
     negative_prompt: str = ""
 
 
-Recipe = Annotated[
-    VaryRecipe | EliminateRecipe | AddRecipe | ReplaceRecipe, Field(discriminator="kind")
-]
+Recipe = Annotated[VaryRecipe | EliminateRecipe | AddRecipe | ReplaceRecipe, Field(discriminator="kind")]
+_RECIPES: dict[str, type[BaseModel]] = {
+    model.model_fields["kind"].default: model for model in get_args(get_args(Recipe)[0])
+}
 
 
 class Settings(_Section):
@@ -213,7 +241,9 @@ def _check_recipe_tags(recipe: Recipe, caption_tags: list[str]) -> None:
                 f"{_nearest(tag, caption_tags)}"
             )
     if isinstance(recipe, EliminateRecipe) and not recipe.tags and len(caption_tags) < 2:
-        raise ValueError("recipe 'eliminate' needs a caption of two tags or more: there is nothing to leave out")
+        raise ValueError(
+            "recipe 'eliminate' needs a caption of two tags or more: there is nothing to leave out"
+        )
 
 
 def _nearest(word: str, known: list[str]) -> str:
@@ -241,22 +271,29 @@ def _first_problem(error: ValidationError) -> str:
     # An unknown key explains missing ones (`captoin`), so it is told first.
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
-    path = [str(part) for part in problem["loc"] if part not in ("vary", "eliminate", "add", "replace")]
+    kind, given = problem["type"], problem["input"]
+    path = [str(part) for part in problem["loc"] if part not in _RECIPES]
     name = re.sub(r"\.(\d+)", lambda found: f"[{int(found.group(1)) + 1}]", ".".join(path))
-    if problem["type"] == "extra_forbidden":
+    if kind == "extra_forbidden":
         known = _keys_beside(problem["loc"])
-        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"valid here: {', '.join(known)}"
-        return f"unknown key '{name}', {hint}"
-    if problem["type"] == "missing":
-        return f"'{name}' is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{name}: {message}" if name else message
-    message = message[0].lower() + message[1:]
-    given = problem["input"]
-    shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return f"'{name}': {message}{shown}"
+        hint = _nearest(path[-1], known).strip(" ()") or f"valid here: {', '.join(known)}"
+        told = f"unknown key '{name}', {hint}"
+    elif kind == "missing":
+        told = f"'{name}' is missing"
+    elif kind in ("union_tag_not_found", "union_tag_invalid") and isinstance(given, dict):
+        asked = str(given.get("kind", ""))
+        wrong = f"unknown kind '{asked}'{_nearest(asked, list(_RECIPES))}" if asked else "it has no kind"
+        told = f"'{name}': {wrong}; use {', '.join(_RECIPES)}"
+    elif kind in ("model_type", "model_attributes_type"):
+        told = f"'{name}' must be a table: [{name.split('[')[0]}] with keys below it"
+    elif kind == "value_error":
+        message = problem["msg"].removeprefix("Value error, ")
+        told = f"'{name}': {message}" if name else message
+    else:
+        message = problem["msg"][0].lower() + problem["msg"][1:]
+        shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
+        told = f"'{name}': {message}{shown}"
+    return " ".join(told.split())  # a key or a text may hold line breaks
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
@@ -264,8 +301,7 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     section: type[BaseModel] = Settings
     if len(location) > 1:
         if location[0] == "recipe":
-            kinds = {model.model_fields["kind"].default: model for model in get_args(get_args(Recipe)[0])}
-            section = kinds[str(location[2])]
+            section = _RECIPES[str(location[2])]
         else:
             section = type(Settings.model_fields[str(location[0])].default)
             if location[0] == "project":
