@@ -1,0 +1,103 @@
+"""Trainings and their snapshots in the catalog."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from bootstrap.catalog.generations import generation_row
+from bootstrap.catalog.store import Catalog
+from bootstrap.catalog.tables import GenerationRow, ProjectRow, SnapshotRow, TrainingRow, now
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The LoRA file of one epoch."""
+
+    training_id: str
+    epoch: int
+    path: Path  # relative to the project's folder
+    sha256: str
+    loss: float  # mean over the epoch
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: what it saw, with which settings, and what it gave."""
+
+    training_id: str
+    generation: int
+    settings: dict[str, Any]
+    dataset: list[dict[str, Any]]  # {"picture": sha256, "caption": ..., "repeats": n} for each picture
+    steps: int  # finished
+    finished: bool
+    snapshots: list[Snapshot]  # by epoch
+
+
+def begin(catalog: Catalog, project: str, number: int, training_id: str, settings: dict[str, Any],
+          dataset: list[dict[str, Any]]) -> None:
+    """Note that a generation trains with this training, new or not."""
+    with catalog.write() as session:
+        generation = generation_row(session, project, number)
+        generation.training_id = training_id
+        known = session.scalar(
+            select(TrainingRow)
+            .where(TrainingRow.project_id == generation.project_id, TrainingRow.training_id == training_id)
+        )  # fmt: skip
+        if known is None:
+            session.add(
+                TrainingRow(
+                    project_id=generation.project_id, generation_id=generation.id, training_id=training_id,
+                    settings=settings, dataset=dataset,
+                )
+            )  # fmt: skip
+
+
+def add_snapshot(catalog: Catalog, project: str, snapshot: Snapshot, steps: int) -> None:
+    """Note a snapshot whose file is there, and how many steps its training has done."""
+    with catalog.write() as session:
+        training = session.scalars(
+            select(TrainingRow).join(ProjectRow)
+            .where(ProjectRow.name == project, TrainingRow.training_id == snapshot.training_id)
+        ).one()  # fmt: skip
+        training.steps = max(training.steps, steps)
+        row = session.scalar(
+            select(SnapshotRow)
+            .where(SnapshotRow.training_row_id == training.id, SnapshotRow.epoch == snapshot.epoch)
+        )  # fmt: skip
+        if row is None:
+            row = SnapshotRow(training_row_id=training.id, epoch=snapshot.epoch)
+            session.add(row)
+        row.path, row.sha256, row.loss = snapshot.path.as_posix(), snapshot.sha256, snapshot.loss
+
+
+def finish(catalog: Catalog, project: str, training_id: str) -> None:
+    """Note that a training has ended well."""
+    with catalog.write() as session:
+        training = session.scalars(
+            select(TrainingRow).join(ProjectRow)
+            .where(ProjectRow.name == project, TrainingRow.training_id == training_id)
+        ).one()  # fmt: skip
+        training.finished_at = now()
+
+
+def of_generation(catalog: Catalog, project: str, number: int) -> Training | None:
+    """Return the training that a generation draws with, None before it has begun."""
+    with catalog.read() as session:
+        generation = generation_row(session, project, number)
+        row = session.scalar(
+            select(TrainingRow).where(
+                TrainingRow.project_id == generation.project_id, TrainingRow.training_id == generation.training_id
+            )
+        )
+        if row is None:
+            return None
+        saved = session.scalars(
+            select(SnapshotRow).where(SnapshotRow.training_row_id == row.id).order_by(SnapshotRow.epoch)
+        ).all()
+        trained_in = session.get_one(GenerationRow, row.generation_id).number
+    snapshots = [Snapshot(row.training_id, one.epoch, Path(one.path), one.sha256, one.loss) for one in saved]
+    return Training(
+        row.training_id, trained_in, row.settings, row.dataset, row.steps, row.finished_at is not None, snapshots
+    )

@@ -1,0 +1,1 @@
+"""From shots to candidates."""

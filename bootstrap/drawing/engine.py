@@ -1,0 +1,114 @@
+"""The drawing engine: shots in groups that share one merge and fill a batch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+
+from bootstrap.base_model import BaseModel
+from bootstrap.drawing.samplers import sampler
+from bootstrap.lora.kohya import LoraFile
+from bootstrap.lora.merge import merged
+from bootstrap.prompting import encode
+from bootstrap.shots import LoraUse, Shot
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A shot and its picture."""
+
+    shot: Shot
+    picture: Image.Image
+
+
+def _group(shot: Shot) -> tuple[object, ...]:
+    return (shot.loras, shot.width, shot.height, shot.sampler, shot.steps, shot.cfg_scale)
+
+
+def in_drawing_order(shots: Sequence[Shot]) -> list[Shot]:
+    """Return the shots with those of a group side by side, groups in the order of their first shot."""
+    groups: dict[tuple[object, ...], list[Shot]] = {}
+    for shot in shots:
+        groups.setdefault(_group(shot), []).append(shot)
+    return [shot for group in groups.values() for shot in group]
+
+
+def draw(
+    base: BaseModel, shots: Sequence[Shot], loras: dict[LoraUse, LoraFile], batch_size: int
+) -> Iterator[list[Drawing]]:
+    """Draw shots, a batch at a time.
+
+    A picture depends on its shot alone: its noise comes from its own seed, whatever batch it is in.
+
+    Args:
+        base: the base model that all shots name; without any LoRA. Its weights are as before when the
+            iterator has ended or is closed.
+        shots: in any order; they are drawn in that of in_drawing_order.
+        loras: the file of each LoRA that a shot uses.
+        batch_size: pictures at once.
+
+    Yields:
+        The drawings of each batch.
+
+    Raises:
+        UserError: a LoRA does not fit the base model.
+    """
+    ordered = in_drawing_order(shots)
+    start = 0
+    while start < len(ordered):
+        group = _group(ordered[start])
+        end = start
+        while end < len(ordered) and _group(ordered[end]) == group:
+            end += 1
+        with merged(base, [(loras[use], use.strength) for use in ordered[start].loras]):
+            for first in range(start, end, batch_size):
+                batch = ordered[first : min(first + batch_size, end)]
+                yield [Drawing(*pair) for pair in zip(batch, _draw_batch(base, batch), strict=True)]
+        start = end
+
+
+@torch.inference_mode()
+def _draw_batch(base: BaseModel, shots: Sequence[Shot]) -> list[Image.Image]:
+    first = shots[0]
+    scheduler = sampler(first.sampler, base.scheduler_config)
+    scheduler.set_timesteps(first.steps, device=base.device)
+    generators = [torch.Generator().manual_seed(shot.seed) for shot in shots]
+    latents = _noise(base, shots, generators) * scheduler.init_noise_sigma
+    guided = first.cfg_scale > 1.0
+    states = _states(base, shots, guided)
+    takes_generator = {"generator": generators} if first.sampler == "Euler a" else {}
+    for timestep in scheduler.timesteps:
+        doubled = torch.cat([latents, latents]) if guided else latents
+        doubled = scheduler.scale_model_input(doubled, timestep).to(base.dtype)
+        predicted = base.unet(doubled, timestep, states, return_dict=False)[0].float()
+        if guided:
+            without, with_prompt = predicted.chunk(2)
+            predicted = without + first.cfg_scale * (with_prompt - without)
+        latents = scheduler.step(predicted, timestep, latents, return_dict=False, **takes_generator)[0]
+    return decode(base, latents)
+
+
+def _noise(base: BaseModel, shots: Sequence[Shot], generators: list[torch.Generator]) -> torch.Tensor:
+    shape = (base.unet.config["in_channels"], shots[0].height // base.vae_factor, shots[0].width // base.vae_factor)
+    # Always from the CPU's generator: a seed means the same picture on every machine.
+    return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(base.device)
+
+
+def _states(base: BaseModel, shots: Sequence[Shot], guided: bool) -> torch.Tensor:
+    """Encode each distinct prompt once; the negative prompts come first, as the batch is doubled."""
+    texts = [shot.prompt for shot in shots]
+    if guided:
+        texts = [shot.negative_prompt for shot in shots] + texts
+    distinct = list(dict.fromkeys(texts))
+    states = encode.encode(base, distinct)
+    return states[[distinct.index(text) for text in texts]]
+
+
+@torch.inference_mode()
+def decode(base: BaseModel, latents: torch.Tensor) -> list[Image.Image]:
+    """Decode latents (batch, channels, height, width) with the VAE into RGB pictures."""
+    scaled = (latents / base.vae.config["scaling_factor"]).to(base.vae.dtype)
+    pixels = base.vae.decode(scaled, return_dict=False)[0].float()
+    bytes_ = ((pixels.clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()
+    return [Image.fromarray(one) for one in bytes_]

@@ -1,0 +1,112 @@
+"""The LoRA file in kohya's format, which AUTOMATIC1111, ComfyUI, Forge and diffusers read.
+
+A module has three tensors: `<name>.lora_down.weight` (rank, in[, 1, 1]), `<name>.lora_up.weight`
+(out, rank[, 1, 1]) and `<name>.alpha` (one number); it adds `alpha / rank * up @ down` to the module's
+weight. Source: sd-scripts, networks/lora.py.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save, save_file
+
+from bootstrap.errors import UserError
+from bootstrap.files import whole_file
+
+
+@dataclass(frozen=True)
+class LoraModule:
+    """What a LoRA adds to one module."""
+
+    down: torch.Tensor  # (rank, in) or (rank, in, 1, 1)
+    up: torch.Tensor  # (out, rank) or (out, rank, 1, 1)
+    alpha: float
+
+    @property
+    def rank(self) -> int:
+        """The inner dimension; kohya's network_dim."""
+        return int(self.down.shape[0])
+
+    def delta(self) -> torch.Tensor:
+        """Return `alpha / rank * up @ down`, float32, in the shape of the module's weight."""
+        up, down = self.up.float().flatten(1), self.down.float().flatten(1)
+        return (self.alpha / self.rank) * (up @ down).reshape(self.up.shape[0], *self.down.shape[1:])
+
+
+@dataclass(frozen=True)
+class LoraFile:
+    """A LoRA file that was read."""
+
+    modules: dict[str, LoraModule]  # by kohya's name of the module
+    metadata: dict[str, str]
+
+
+def write(path: Path, modules: dict[str, LoraModule], metadata: dict[str, str], dtype: torch.dtype = torch.float16) -> None:
+    """Write a LoRA file, whole or not at all, with kohya's two hashes added to the metadata.
+
+    Args:
+        modules: by kohya's name.
+        metadata: `ss_*` and `modelspec.*` entries.
+        dtype: of all tensors in the file, alphas included.
+    """
+    tensors = {}
+    for name, module in modules.items():
+        tensors[f"{name}.lora_down.weight"] = module.down.detach().to("cpu", dtype).contiguous()
+        tensors[f"{name}.lora_up.weight"] = module.up.detach().to("cpu", dtype).contiguous()
+        tensors[f"{name}.alpha"] = torch.tensor(module.alpha, dtype=dtype)
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, {**metadata, **_hashes(tensors, metadata)})
+
+
+def _hashes(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> dict[str, str]:
+    """The two hashes by which other tools know a LoRA, of the file as it is without them.
+
+    Source: sd-scripts, library/train_util.py, `precalculate_safetensors_hashes`: over the `ss_*` entries alone.
+    """
+    data = save(tensors, {key: value for key, value in metadata.items() if key.startswith("ss_")})
+    body = data[8 + int.from_bytes(data[:8], "little") :]
+    legacy = data[0x100000 : 0x100000 + 0x10000]
+    return {
+        "sshs_model_hash": hashlib.sha256(body).hexdigest(),
+        "sshs_legacy_hash": hashlib.sha256(legacy).hexdigest()[:8],
+    }
+
+
+def read(path: Path) -> LoraFile:
+    """Read a LoRA file in kohya's format.
+
+    Raises:
+        UserError: the file is missing or damaged, is in another format, or a module lacks one of its parts.
+    """
+    if not path.is_file():
+        raise UserError(f"LoRA {path}: there is no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"LoRA {path}: damaged, or no safetensors file ({error})") from None
+    modules: dict[str, LoraModule] = {}
+    for name in sorted({key.split(".", 1)[0] for key in tensors}):
+        down, up = tensors.get(f"{name}.lora_down.weight"), tensors.get(f"{name}.lora_up.weight")
+        if down is None or up is None:
+            raise UserError(f"LoRA {path}: module '{name}' has no lora_down or lora_up; it is not in kohya's format")
+        alpha = tensors.get(f"{name}.alpha")
+        modules[name] = LoraModule(down, up, float(alpha) if alpha is not None else float(down.shape[0]))
+    if not modules:
+        raise UserError(f"LoRA {path}: it has no modules")
+    return LoraFile(modules, metadata)
+
+
+def model_hash(path: Path) -> str:
+    """Return `sshs_model_hash` of a LoRA file, whose first 12 digits infotext calls its hash."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        stored = json.loads(file.read(length)).get("__metadata__", {}).get("sshs_model_hash")
+        if stored:
+            return str(stored)
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,71 @@
+"""Merging LoRAs into the weights of a base model, and taking them out again exactly."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+import torch
+
+from bootstrap.base_model import BaseModel
+from bootstrap.errors import UserError
+from bootstrap.lora.kohya import LoraFile
+from bootstrap.lora.targets import target_modules
+
+
+class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `with merged(base, loras)`)
+    """A base model with LoRAs merged in, for the length of a `with` block.
+
+    The weights that change are copied before and put back after, so that they are bit for bit what they
+    were: subtracting the delta again would leave rounding behind.
+    """
+
+    def __init__(self, base: BaseModel, loras: Sequence[tuple[LoraFile, float]]) -> None:
+        """Check that each LoRA's modules are there, with the right shapes.
+
+        Args:
+            base: the base model, without any LoRA.
+            loras: each with its strength, which counts for UNet and text encoder.
+
+        Raises:
+            UserError: a LoRA was made for another kind of model.
+        """
+        self._base = base
+        self._loras = [(lora, strength) for lora, strength in loras if strength != 0.0]
+        self._targets = target_modules(base)
+        self._pristine: dict[str, torch.Tensor] = {}
+        for lora, _ in self._loras:
+            self._check(lora)
+
+    def _check(self, lora: LoraFile) -> None:
+        unknown = [name for name in lora.modules if name not in self._targets]
+        total = len(lora.modules)
+        if unknown:
+            raise UserError(
+                f"LoRA {lora.metadata.get('ss_output_name', '')}: {total - len(unknown)} of {total} modules fit the "
+                f"base model {self._base.spec.name}; it has no '{unknown[0]}'"
+            )
+        for name, module in lora.modules.items():
+            weight = self._targets[name].weight
+            shape = (module.up.shape[0], *module.down.shape[1:])
+            if tuple(weight.shape) != shape:
+                raise UserError(
+                    f"LoRA {lora.metadata.get('ss_output_name', '')}: module '{name}' is {shape}, the base model "
+                    f"{self._base.spec.name} has {tuple(weight.shape)}"
+                )
+
+    @torch.no_grad()
+    def __enter__(self) -> None:
+        for name in {name for lora, _ in self._loras for name in lora.modules}:
+            weight = self._targets[name].weight
+            self._pristine[name] = weight.detach().clone()
+            total = weight.float()
+            for lora, strength in self._loras:
+                if name in lora.modules:
+                    total = total + strength * lora.modules[name].delta().to(weight.device)
+            weight.copy_(total)
+
+    @torch.no_grad()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for name, weight in self._pristine.items():
+            self._targets[name].weight.copy_(weight)
+        self._pristine.clear()

@@ -1,0 +1,108 @@
+"""The `ss_*` and modelspec metadata of a LoRA file, as kohya writes them.
+
+Sources: sd-scripts, train_network.py (`ss_*`; every value is a text) and library/sai_model_spec.py (modelspec
+1.0.1).
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bootstrap import captions
+from bootstrap.settings import TrainingSection
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What the metadata tell about a training besides its settings."""
+
+    output_name: str
+    project: str
+    base_model_title: str
+    base_model_hash: str  # SHA-256
+    prediction_type: str  # epsilon or v_prediction
+    captions: list[str]  # of each picture
+    repeats: list[int]  # of each picture
+    size: tuple[int, int]  # width, height in pixels
+    steps_per_epoch: int
+    started_at: datetime
+
+
+def build(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int) -> dict[str, str]:
+    """Return the metadata of the snapshot of one epoch.
+
+    Args:
+        epoch: finished epochs.
+        steps: finished steps over all epochs.
+    """
+    return {**_ss(facts, settings, epoch, steps), **_modelspec(facts)}
+
+
+def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int) -> dict[str, str]:
+    width, height = facts.size
+    folders = {f"{n}_{facts.project}": n for n in sorted(set(facts.repeats), reverse=True)}
+    pictures = {folder: [c for c, r in zip(facts.captions, facts.repeats, strict=True) if r == n] for folder, n in folders.items()}
+    values = {
+        "ss_output_name": facts.output_name,
+        "ss_session_id": str(int(facts.started_at.timestamp())),
+        "ss_training_started_at": str(facts.started_at.timestamp()),
+        "ss_training_finished_at": str(datetime.now(UTC).timestamp()),
+        "ss_learning_rate": settings.unet_lr,
+        "ss_unet_lr": settings.unet_lr,
+        "ss_text_encoder_lr": settings.text_encoder_lr,
+        "ss_num_train_images": sum(facts.repeats),
+        "ss_num_reg_images": 0,
+        "ss_num_batches_per_epoch": facts.steps_per_epoch,
+        "ss_num_epochs": settings.epochs,
+        "ss_epoch": epoch,
+        "ss_steps": steps,
+        "ss_max_train_steps": facts.steps_per_epoch * settings.epochs,
+        "ss_lr_scheduler": settings.lr_scheduler,
+        "ss_lr_warmup_steps": settings.lr_warmup_steps,
+        "ss_optimizer": "torch.optim.adamw.AdamW",
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": settings.network_dim,
+        "ss_network_alpha": settings.network_alpha,
+        "ss_network_args": json.dumps({}),
+        "ss_mixed_precision": settings.mixed_precision,
+        "ss_base_model_version": "sd_v1",
+        "ss_v2": False,
+        "ss_clip_skip": None,
+        "ss_max_token_length": None,
+        "ss_seed": settings.seed,
+        "ss_prior_loss_weight": 1.0,
+        "ss_keep_tokens": settings.keep_tokens,
+        "ss_shuffle_caption": settings.shuffle_caption,
+        "ss_flip_aug": settings.flip_aug,
+        "ss_resolution": f"({width}, {height})",
+        "ss_enable_bucket": False,
+        "ss_batch_size_per_device": settings.train_batch_size,
+        "ss_sd_model_name": facts.base_model_title,
+        "ss_new_sd_model_hash": facts.base_model_hash,
+        "ss_dataset_dirs": json.dumps({f: {"n_repeats": folders[f], "img_count": len(c)} for f, c in pictures.items()}),
+        "ss_tag_frequency": json.dumps({folder: _tag_counts(c) for folder, c in pictures.items()}),
+        "ss_bucket_info": json.dumps(
+            {"buckets": {"0": {"resolution": [width, height], "count": sum(facts.repeats)}}, "mean_img_ar_error": 0.0}
+        ),
+        "ss_training_comment": "single image dataset, made by sid",
+    }
+    return {key: str(value) for key, value in values.items()}
+
+
+def _tag_counts(texts: list[str]) -> dict[str, int]:
+    return dict(Counter(tag.lower() for text in texts for tag in dict.fromkeys(captions.parse(text))))
+
+
+def _modelspec(facts: TrainingFacts) -> dict[str, str]:
+    width, height = facts.size
+    return {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": "stable-diffusion-v1/lora",
+        "modelspec.implementation": "diffusers",
+        "modelspec.title": facts.output_name,
+        "modelspec.resolution": f"{width}x{height}",
+        "modelspec.date": facts.started_at.replace(microsecond=0, tzinfo=None).isoformat(),
+        "modelspec.prediction_type": "v" if facts.prediction_type == "v_prediction" else "epsilon",
+        "modelspec.tags": facts.captions[0],
+    }

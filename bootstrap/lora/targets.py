@@ -1,0 +1,50 @@
+"""The modules that a LoRA trains: kohya's default set, under kohya's names."""
+
+from torch import nn
+
+from bootstrap.base_model import BaseModel
+
+UNET_PREFIX = "lora_unet"
+TEXT_ENCODER_PREFIX = "lora_te"
+_TEXT_BLOCKS = ("CLIPAttention", "CLIPSdpaAttention", "CLIPMLP")
+
+
+def unet_targets(unet: nn.Module) -> dict[str, str]:
+    """Return {kohya's name: module path}: all Linear and 1x1 Conv in the transformer blocks.
+
+    For SD1.5 these are 192 modules (sd-scripts, networks/lora.py, `UNET_TARGET_REPLACE_MODULE`).
+    """
+    paths = _inside(unet, ("Transformer2DModel",))
+    return {f"{UNET_PREFIX}_{path.replace('.', '_')}": path for path in paths}
+
+
+def text_encoder_targets(text_encoder: nn.Module) -> dict[str, str]:
+    """Return {kohya's name: module path}: the Linear of attention and MLP; 72 modules for CLIP-L.
+
+    The names have `text_model` in them, as every other tool expects, whether or not the installed
+    transformers release still has a module of that name.
+    """
+    names = {}
+    for path in _inside(text_encoder, _TEXT_BLOCKS):
+        full = path if path.startswith("text_model.") else f"text_model.{path}"
+        names[f"{TEXT_ENCODER_PREFIX}_{full.replace('.', '_')}"] = path
+    return names
+
+
+def _inside(model: nn.Module, kinds: tuple[str, ...]) -> list[str]:
+    found: dict[str, None] = {}
+    for path, module in model.named_modules():
+        if type(module).__name__ not in kinds:
+            continue
+        for inner, child in module.named_modules():
+            is_small_conv = isinstance(child, nn.Conv2d) and child.kernel_size == (1, 1)
+            if isinstance(child, nn.Linear) or is_small_conv:
+                found[f"{path}.{inner}"] = None
+    return list(found)
+
+
+def target_modules(base: BaseModel) -> dict[str, nn.Module]:
+    """Return {kohya's name: module} of UNet and text encoder."""
+    unet = {name: base.unet.get_submodule(path) for name, path in unet_targets(base.unet).items()}
+    text = {name: base.text_encoder.get_submodule(path) for name, path in text_encoder_targets(base.text_encoder).items()}
+    return unet | text

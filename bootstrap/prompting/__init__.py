@@ -1,0 +1,1 @@
+"""From prompt text to the embeddings that the UNet reads."""

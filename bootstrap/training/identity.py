@@ -1,0 +1,30 @@
+"""What makes two trainings the same: dataset, base model, settings."""
+
+import json
+from dataclasses import dataclass
+
+from bootstrap.files import sha256_of_text
+from bootstrap.settings import TrainingSection
+
+_RECIPE = 1  # raise it when the same inputs would train to another LoRA
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture of the dataset as training sees it."""
+
+    path: str
+    picture_sha256: str  # of the file
+    caption: str
+    repeats: int  # how often an epoch shows it
+
+
+def training_id(examples: list[Example], base_model_hash: str, settings: TrainingSection) -> str:
+    """Return 64 hex digits that are equal exactly when the trained LoRA would be."""
+    described = {
+        "recipe": _RECIPE,
+        "dataset": [[one.picture_sha256, one.caption, one.repeats] for one in examples],
+        "base_model": base_model_hash,
+        "settings": settings.model_dump(),
+    }
+    return sha256_of_text(json.dumps(described, sort_keys=True))

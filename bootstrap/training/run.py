@@ -1,0 +1,105 @@
+"""The training station: from a project's dataset to the snapshots of a generation, files and catalog rows."""
+
+import re
+from datetime import UTC, datetime
+
+import torch
+from PIL import Image
+
+from bootstrap import base_model, dataset
+from bootstrap.base_model import BaseModel
+from bootstrap.catalog import Catalog, trainings
+from bootstrap.catalog.trainings import Snapshot
+from bootstrap.files import sha256_of_file
+from bootstrap.lora import kohya, metadata
+from bootstrap.lora.metadata import TrainingFacts
+from bootstrap.progress import Report
+from bootstrap.project import Project
+from bootstrap.settings import TrainingSection
+from bootstrap.training import identity, latents, schedule, trainer
+from bootstrap.training.identity import Example
+
+
+def train(project: Project, catalog: Catalog, number: int, report: Report) -> None:
+    """Train the generation's LoRA, unless the same training has been done already.
+
+    Raises:
+        UserError: a picture or the base model cannot be read, or the settings make the loss diverge.
+    """
+    settings = project.settings.training
+    base = base_model.hold(project.base_model)
+    examples = examples_of(project, catalog)
+    training_id = identity.training_id(examples, base.hash, settings)
+    described = [{"picture": one.picture_sha256, "caption": one.caption, "repeats": one.repeats} for one in examples]
+    trainings.begin(catalog, project.name, number, training_id, settings.model_dump(), described)
+    if _is_complete(project, catalog, number):
+        return
+    size = training_size(project, base)
+    folder = project.generation_folder(number) / f"training-{training_id[:8]}"
+    facts = _facts(project, base, examples, size, output_name(project, number))
+
+    def keep(result: trainer.EpochResult) -> None:
+        if result.epoch not in settings.snapshots:
+            return
+        path = folder / f"{facts.output_name}-{result.epoch:06d}.safetensors"
+        told = metadata.build(facts, settings, result.epoch, result.steps)
+        kohya.write(path, result.modules, told, torch.float16)
+        snapshot = Snapshot(
+            training_id, result.epoch, path.relative_to(project.folder), sha256_of_file(path), result.loss
+        )
+        trainings.add_snapshot(catalog, project.name, snapshot, result.steps)
+
+    state_file = folder / "state.safetensors"
+    trainer.train(base, examples, size, settings, state_file, keep, report)
+    trainings.finish(catalog, project.name, training_id)
+    state_file.unlink(missing_ok=True)  # several times a snapshot's size, and of no use any more
+
+
+def examples_of(project: Project, catalog: Catalog) -> list[Example]:
+    """Return the dataset as training sees it: with the repeats of each picture."""
+    entries = dataset.entries(project, catalog)
+    of_original, of_pick = dataset.balance(len(entries) - 1, project.settings.training.repeats)
+    return [
+        Example(str(one.path), one.picture_sha256, one.caption, of_original if one.is_original else of_pick)
+        for one in entries
+    ]
+
+
+def training_size(project: Project, base: BaseModel) -> tuple[int, int]:
+    """Return width and height in pixels that a project trains at."""
+    resolution = project.settings.training.resolution or base.resolution
+    with Image.open(project.original) as picture:
+        return latents.training_size(picture.size, resolution, base.size_step)
+
+
+def output_name(project: Project, number: int) -> str:
+    """Return kohya's output_name of a generation's LoRA; it works in `<lora:...>` and as a file name."""
+    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', project.name)}-g{number:02d}"
+
+
+def _facts(
+    project: Project, base: BaseModel, examples: list[Example], size: tuple[int, int], name: str
+) -> TrainingFacts:
+    settings: TrainingSection = project.settings.training
+    return TrainingFacts(
+        output_name=name,
+        project=re.sub(r"[^A-Za-z0-9_-]+", "_", project.name),
+        base_model_title=base.spec.title,
+        base_model_hash=base.hash,
+        prediction_type=base.prediction_type,
+        captions=[one.caption for one in examples],
+        repeats=[one.repeats for one in examples],
+        size=size,
+        steps_per_epoch=schedule.steps_per_epoch(examples, settings.train_batch_size),
+        started_at=datetime.now(UTC),
+    )
+
+
+def _is_complete(project: Project, catalog: Catalog, number: int) -> bool:
+    known = trainings.of_generation(catalog, project.name, number)
+    if known is None or not known.finished:
+        return False
+    wanted = project.settings.training.snapshots
+    return [one.epoch for one in known.snapshots] == wanted and all(
+        (project.folder / one.path).is_file() for one in known.snapshots
+    )
