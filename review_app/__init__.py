@@ -1,0 +1,1 @@
+"""The review app: Streamlit pages, thin over `bootstrap`. Started by `sid review`."""

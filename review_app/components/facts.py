@@ -1,0 +1,74 @@
+"""What a reviewer wants to know of a candidate: its tags and how it was drawn."""
+
+from collections.abc import Sequence
+
+from bootstrap import captions
+from bootstrap.shots import Shot
+from review_app.components.markup import Markup, element
+
+KEPT, ADDED, ELIMINATED = "kept", "added", "eliminated"
+_SPOKEN = {ADDED: "added", ELIMINATED: "left out"}
+
+
+def marked_tags(shot: Shot, caption: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the prompt's tags, each with KEPT or ADDED, and the ELIMINATED ones in the places they had.
+
+    Args:
+        caption: the original's tags, which say where an eliminated tag stood.
+    """
+    marked = [(tag, ADDED if _among(tag, shot.added) else KEPT) for tag in shot.tags]
+    for tag in sorted(shot.eliminated, key=lambda one: _place(one, caption)):
+        before = caption[: _place(tag, caption)]
+        places = [index for index, (known, _) in enumerate(marked) if _among(known, before)]
+        marked.insert(places[-1] + 1 if places else 0, (tag, ELIMINATED))
+    return marked
+
+
+def _among(tag: str, tags: Sequence[str]) -> bool:
+    return any(captions.same_tag(tag, one) for one in tags)
+
+
+def _place(tag: str, caption: Sequence[str]) -> int:
+    return next((index for index, one in enumerate(caption) if captions.same_tag(tag, one)), len(caption))
+
+
+def tags(shot: Shot, caption: Sequence[str]) -> Markup:
+    """Return the tags as a list: eliminated ones struck through, added ones marked."""
+    chips = []
+    for tag, mark in marked_tags(shot, caption):
+        text = (
+            element("del", tag)
+            if mark == ELIMINATED
+            else element("ins", tag)
+            if mark == ADDED
+            else Markup(element("span", tag))
+        )
+        title = {"title": f"{_SPOKEN[mark]} by the recipe"} if mark in _SPOKEN else {}
+        chips.append(element("li", text, class_=f"sid-tag sid-{mark}", **title))
+    return element("ul", *chips, class_="sid-tags", aria_label="Tags")
+
+
+def shot_facts(shot: Shot) -> list[tuple[str, str]]:
+    """Return how a picture was drawn, as pairs of name and value in AUTOMATIC1111's words."""
+    facts = [
+        ("Recipe", shot.recipe),
+        ("Strength", f"{shot.strength:.2f}"),
+        ("Snapshot", str(shot.snapshot)),
+        ("Seed", str(shot.seed)),
+        ("Sampler", shot.sampler),
+        ("Steps", str(shot.steps)),
+        ("CFG scale", f"{shot.cfg_scale:g}"),
+        ("Size", f"{shot.width}×{shot.height}"),
+        ("Negative prompt", shot.negative_prompt),
+        ("Base model", shot.base_model),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def facts(shot: Shot, candidate_id: str) -> Markup:
+    """Return how a picture was drawn as a row of small pairs."""
+    pairs = [
+        element("div", element("dt", name), element("dd", value))
+        for name, value in [*shot_facts(shot), ("Id", candidate_id)]
+    ]
+    return element("dl", *pairs, class_="sid-facts")

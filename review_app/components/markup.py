@@ -1,0 +1,57 @@
+"""HTML and Markdown in which everything that a person wrote stays text."""
+
+import re
+from html import escape
+from pathlib import Path
+
+import streamlit as st
+
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_STYLE = Path(__file__).with_name("style.css")
+
+
+class Markup(str):
+    """A text that is HTML already."""
+
+    __slots__ = ()
+
+
+def element(name: str, *content: str, **attributes: str) -> Markup:
+    """Return an HTML element; content and attributes are escaped unless they are Markup.
+
+    A trailing underscore in an attribute's name is dropped (`class_`), others become hyphens (`aria_label`).
+    """
+    pairs = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items()
+    )
+    if name == "img":
+        return Markup(f"<{name}{pairs}>")
+    inside = "".join(part if isinstance(part, Markup) else escape(part) for part in content)
+    return Markup(f"<{name}{pairs}>{inside}</{name}>")
+
+
+def plain(text: str) -> str:
+    """Return Markdown that shows just this text, for Streamlit's messages and labels."""
+    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+
+
+def show(*parts: Markup) -> None:
+    """Put HTML onto the page."""
+    st.html("".join(parts))
+
+
+def style() -> None:
+    """Bring the style sheet of the app; once a run."""
+    st.html(_STYLE)
+
+
+def heading(title: str, detail: str = "") -> None:
+    """Put the head of a page: what it is about, and in small what of it."""
+    show(
+        element(
+            "header",
+            element("h1", title),
+            element("span", detail) if detail else Markup(""),
+            class_="sid-head",
+        )
+    )

@@ -1,0 +1,196 @@
+"""Generations: the project's history, the buttons that start one, and its progress while it runs."""
+
+import secrets
+from collections.abc import Sequence
+
+import streamlit as st
+
+from bootstrap import dataset
+from bootstrap.catalog import generations
+from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.errors import UserError
+from bootstrap.project import Project
+from review_app import starting
+from review_app.components import markup
+from review_app.components.progress import how_far, share, station
+from review_app.links import button
+from review_app.phases import Phase, phase
+from review_app.routes import sheet_path, sheet_url
+from review_app.workspace import catalog_of
+
+_TOKEN = "start token"
+_PROBLEM = "start problem"
+
+
+def show(project: Project) -> None:
+    """Show the page."""
+    markup.heading(project.name, "Generations")
+    _now(project)
+
+
+@st.fragment(run_every=1)
+def _now(project: Project) -> None:
+    statuses = generations.statuses(catalog_of(project), project.name)
+    what, why = phase(project, statuses, starting.latest(project))
+    with st.container(border=True, key="now"):
+        _PANELS[what](project, statuses, why)
+        problem = st.session_state.get(f"{_PROBLEM} {project.name}")
+        if problem:
+            st.error(markup.plain(problem), icon=":material/error:")
+    if what is not Phase.STARTING:
+        _history(project, statuses)
+
+
+# ---- what the project is doing, and what can be done about it
+
+
+def _new(project: Project, _: Sequence[GenerationStatus], __: str) -> None:
+    training, recipes = project.settings.training, project.settings.recipe
+    st.subheader("Ready for the first generation", anchor=False)
+    st.write(
+        f"It trains a LoRA on the original ({training.repeats * training.epochs} steps), draws "
+        f"{sum(recipe.count for recipe in recipes)} candidates with it and sorts out the duplicates."
+    )
+    _start_button(project, "Start a generation", ":material/play_arrow:")
+
+
+def _starting(_: Project, __: Sequence[GenerationStatus], ___: str) -> None:
+    st.subheader("Starting", anchor=False)
+    st.progress(0.0, "The first sign of life takes some seconds")
+
+
+def _running(_: Project, statuses: Sequence[GenerationStatus], __: str) -> None:
+    latest = statuses[-1]
+    st.subheader(f"Generation {latest.number}", anchor=False)
+    st.progress(share(latest), markup.plain(how_far(latest)))
+    if latest.message:
+        st.caption(markup.plain(latest.message))
+
+
+def _interrupted(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
+    latest = statuses[-1]
+    st.subheader(f"Generation {latest.number} was interrupted", anchor=False)
+    st.write(f"It stopped while {station(latest.state).lower()}. Nothing is lost: it goes on from there.")
+    _start_button(project, "Continue", ":material/play_arrow:")
+    _log(project)
+
+
+def _failed(project: Project, statuses: Sequence[GenerationStatus], why: str) -> None:
+    st.subheader(f"Generation {statuses[-1].number} failed" if statuses else "It did not start", anchor=False)
+    st.error(markup.plain(why), icon=":material/error:")
+    _start_button(project, "Try again", ":material/refresh:")
+    _log(project)
+
+
+def _review(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
+    latest = statuses[-1]
+    st.subheader(f"Generation {latest.number} is ready for review", anchor=False)
+    if latest.undecided:
+        st.write(f"{latest.undecided} of {latest.published} pictures wait for a verdict.")
+    else:
+        st.write(f"All {latest.published} pictures are decided; {latest.accepted} are picks.")
+    with st.container(horizontal=True):
+        if latest.undecided:
+            button("review", "Review", ":material/playing_cards:")
+        st.button(
+            "Grow and start the next generation",
+            key="grow",
+            icon=":material/psychiatry:",
+            type="secondary" if latest.undecided else "primary",
+            on_click=_grow,
+            args=(project,),
+            disabled=not latest.accepted,
+            help="Adds the picks to the dataset; the next generation trains on all of it."
+            if latest.accepted
+            else "Accept pictures first: the dataset grows by the picks.",
+        )
+        st.button(
+            "Draw what is missing",
+            key="start",
+            icon=":material/brush:",
+            type="tertiary",
+            on_click=_start,
+            args=(project,),
+            help="Runs this generation again: it draws what project.toml asks for and is not there yet.",
+        )
+
+
+def _grown(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
+    st.subheader(f"Ready for generation {statuses[-1].number + 1}", anchor=False)
+    st.write("The dataset has grown by the picks. The next generation trains on all of it.")
+    _start_button(project, "Start a generation", ":material/play_arrow:")
+
+
+_PANELS = {
+    Phase.NEW: _new,
+    Phase.STARTING: _starting,
+    Phase.RUNNING: _running,
+    Phase.INTERRUPTED: _interrupted,
+    Phase.FAILED: _failed,
+    Phase.REVIEW: _review,
+    Phase.GROWN: _grown,
+}
+
+
+def _start_button(project: Project, label: str, icon: str) -> None:
+    st.button(label, key="start", icon=icon, type="primary", on_click=_start, args=(project,))
+
+
+def _log(project: Project) -> None:
+    tail = starting.log_tail(project)
+    if tail:
+        with st.expander("Log of the run"):
+            st.code(tail, language=None)
+
+
+# ---- the buttons
+
+
+def _start(project: Project) -> None:
+    problem = f"{_PROBLEM} {project.name}"
+    token = st.session_state.setdefault(_TOKEN, secrets.token_hex(8))
+    try:
+        starting.start(project, token)
+        st.session_state.pop(problem, None)
+    except UserError as error:
+        st.session_state[problem] = str(error)
+    st.session_state.pop(_TOKEN, None)
+
+
+def _grow(project: Project) -> None:
+    try:
+        dataset.grow(project, catalog_of(project))
+    except UserError as error:
+        st.session_state[f"{_PROBLEM} {project.name}"] = str(error)
+        return
+    _start(project)
+
+
+# ---- history
+
+
+def _history(project: Project, statuses: Sequence[GenerationStatus]) -> None:
+    for one in reversed(statuses):
+        with st.container(key=f"generation-{one.number}"):
+            st.subheader(f"Generation {one.number} · {station(one.state)}", anchor=False)
+            markup.show(_counts(one))
+            if one.published and sheet_path(project, one.number).is_file():
+                with st.expander("Contact sheet"):
+                    markup.show(
+                        markup.element(
+                            "img", src=sheet_url(project, one.number), class_="sid-sheet", loading="lazy",
+                            alt=f"Contact sheet of generation {one.number}",
+                        )
+                    )  # fmt: skip
+
+
+def _counts(one: GenerationStatus) -> markup.Markup:
+    pairs = [
+        ("drawn", one.candidates), ("duplicates", one.duplicates), ("shown", one.published),
+        ("undecided", one.undecided), ("accepted", one.accepted), ("rejected", one.rejected),
+    ]  # fmt: skip
+    cells = [
+        markup.element("div", markup.element("dd", str(value)), markup.element("dt", name))
+        for name, value in pairs
+    ]
+    return markup.element("dl", *cells, class_="sid-counts")

@@ -1,0 +1,51 @@
+"""Where a project stands, and hence what its Generations page offers. Knows nothing of Streamlit."""
+
+import time
+from collections.abc import Sequence
+from enum import Enum
+
+from bootstrap import generation
+from bootstrap.catalog.generations import RUNNING, GenerationStatus
+from bootstrap.project import Project
+from review_app.starting import Start
+
+_SILENT_SECONDS = 20  # a run on another machine that told nothing for so long is taken for dead
+_PATIENCE_SECONDS = 90  # for a start to reach the catalog: Prefect looks every 10 s, imports take their time
+
+
+class Phase(Enum):
+    """What a project is doing."""
+
+    NEW = "new"  # no generation yet
+    STARTING = "starting"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"  # the process died; starting again goes on where it was
+    FAILED = "failed"
+    REVIEW = "review"
+    GROWN = "grown"
+
+
+def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start | None) -> tuple[Phase, str]:
+    """Return what the project is doing, and why when that needs words."""
+    latest = statuses[-1] if statuses else None
+    trouble = ""
+    if start is not None and not _reached_catalog(latest, start):
+        trouble = start.trouble() or ""
+        if not trouble and (start.is_alive() or time.time() - start.at < _PATIENCE_SECONDS):
+            return Phase.STARTING, ""
+        if not trouble and start.flow_run:
+            trouble = "Prefect took the run, but no runner began it; is `sid serve` or `sid up` running?"
+    if trouble:
+        return Phase.FAILED, trouble
+    if latest is None:
+        return Phase.NEW, ""
+    if latest.state in RUNNING:
+        alive = generation.is_running(project) or latest.seconds_since_update < _SILENT_SECONDS
+        return (Phase.RUNNING if alive else Phase.INTERRUPTED), ""
+    if latest.state in ("failed", "cancelled"):
+        return Phase.FAILED, latest.message or f"generation {latest.number} was {latest.state}"
+    return (Phase.GROWN if latest.state == "grown" else Phase.REVIEW), ""
+
+
+def _reached_catalog(latest: GenerationStatus | None, start: Start) -> bool:
+    return latest is not None and time.time() - latest.seconds_since_update >= start.at

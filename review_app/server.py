@@ -1,0 +1,75 @@
+"""The web server: Streamlit's app, and beside it the routes that serve pictures."""
+
+import logging
+import os
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from review_app.routes import routes
+from review_app.theme import THEME
+
+SCRIPT = Path(__file__).with_name("app.py")
+
+
+def settings(address: str, port: int) -> dict[str, Any]:
+    """Return Streamlit's settings: private, quiet, and ours whatever the user's own config.toml says."""
+    return {
+        "server.address": address,
+        "server.port": port,
+        "server.headless": True,  # asks no questions on the first start; the browser is opened below
+        "server.fileWatcherType": "none",
+        "server.runOnSave": False,
+        "browser.gatherUsageStats": False,
+        "client.toolbarMode": "viewer",
+        "client.showErrorLinks": False,
+        "runner.magicEnabled": False,
+        "logger.hideWelcomeMessage": True,
+        "logger.level": "warning",
+        **THEME,
+    }
+
+
+def serve(address: str, port: int, browse: str | None = None) -> None:
+    """Serve the app until the process is told to stop; open `browse` in a browser when it answers."""
+    _quiet_uvicorn()
+    if browse and _has_display():
+        threading.Thread(target=_open_when_ready, args=(browse,), daemon=True).start()
+    app().run(config=settings(address, port))
+
+
+def app() -> st.App:
+    """Return the ASGI app: the pages at /, the pictures at /picture, /thumbnail, /original and /sheet."""
+    return st.App(SCRIPT, routes=routes())
+
+
+def _quiet_uvicorn() -> None:
+    # Its start-up lines name an address that people take for the one to open. Warnings still come through.
+    from uvicorn.config import LOGGING_CONFIG
+
+    for logger in ("uvicorn", "uvicorn.error"):
+        LOGGING_CONFIG["loggers"][logger]["level"] = "WARNING"
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _has_display() -> bool:
+    # Without one, `webbrowser` would start a text browser in the terminal that the server runs in.
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _open_when_ready(url: str) -> None:
+    for _ in range(60):
+        try:
+            urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+        else:
+            webbrowser.open(url)
+            return

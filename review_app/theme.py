@@ -1,0 +1,35 @@
+"""The look: calm paper by day, calm slate by night; the browser's preference chooses."""
+
+from typing import Any
+
+_SHARED = {
+    "baseRadius": "0.6rem",
+    "buttonRadius": "0.6rem",
+    "linkUnderline": False,
+}
+_LIGHT = {
+    **_SHARED,
+    "primaryColor": "#2c7a6b",
+    "backgroundColor": "#fbfaf7",
+    "secondaryBackgroundColor": "#f1efe9",
+    "textColor": "#26292c",
+    "borderColor": "#dedad0",
+    "linkColor": "#226657",
+}
+_DARK = {
+    **_SHARED,
+    "primaryColor": "#2f8a78",
+    "backgroundColor": "#16191c",
+    "secondaryBackgroundColor": "#1e2226",
+    "textColor": "#e4e6e7",
+    "borderColor": "#343a40",
+    "linkColor": "#7cc5b4",
+}
+
+THEME: dict[str, Any] = {
+    "theme.showSidebarBorder": True,
+    "theme.baseFontSize": 15,
+    "theme.headingFontSizes": ["1.5rem", "1.3rem", "1.15rem"],
+    **{f"theme.light.{name}": value for name, value in _LIGHT.items()},
+    **{f"theme.dark.{name}": value for name, value in _DARK.items()},
+}

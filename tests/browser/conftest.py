@@ -1,0 +1,156 @@
+"""The app as a person has it: `sid review` in a process of its own, and a real Chromium before it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "review_app"))  # for `populate`
+
+_FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+]  # fmt: skip
+_START_SECONDS = 90
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here needs a browser and takes seconds."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A running Chromium; where there is none, skip, but fail on a build server."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        path = None
+    if path is None:
+        reason = "no Chromium or no Playwright: apt-get install chromium; pip install playwright"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+class App:
+    """A running `sid review`."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
+        self.port = _free_port()
+        self.url = f"http://localhost:{self.port}"
+        self.log = workspace / "review-app.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        environment = {**os.environ, "SID_REVIEWER": "tester"}
+        environment.pop("PREFECT_API_URL", None)
+        command = [
+            sys.executable, "-c", "from bootstrap.cli import main; main()", "--workspace", str(self.workspace),
+            "review", "--port", str(self.port), "--no-browser",
+        ]  # fmt: skip
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2).close()
+                return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+        pytest.fail(f"sid review did not answer within {_START_SECONDS} s:\n{self.log.read_text()}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it and wait until it is gone."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(timeout=30)
+            self.process = None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """One server for all tests; each makes a project of its own in its workspace."""
+    running = App(tmp_path_factory.mktemp("workspace"))
+    running.start()
+    yield running
+    running.stop()
+
+
+class Visitor:
+    """A person before the app: a page of the browser, and what it complained about."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.errors: list[str] = []
+        self.foreign: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("dialog", lambda dialog: (self.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", self._note)
+
+    def _note(self, request: Any) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:", self.url.replace("http", "ws"))):
+            self.foreign.append(request.url)
+
+    def open(self, path: str) -> None:
+        """Load a page of the app and wait until it stands."""
+        self.page.goto(self.url + path)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the script of the page has run."""
+        self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+
+    def shown(self) -> str:
+        """The id of the candidate on the screen."""
+        return str(self.page.locator(".sid-pair").get_attribute("data-candidate"))
+
+    def expect_shown(self, candidate_id: str) -> None:
+        """Wait until this candidate is on the screen, its picture loaded and its buttons there."""
+        self.page.wait_for_selector(f'.sid-pair[data-candidate="{candidate_id}"]')
+        self.page.wait_for_selector(f".st-key-accept-key-{candidate_id}", state="attached")
+        self.page.wait_for_function(
+            "() => { const one = document.querySelector('.sid-candidate-picture');"
+            " return one.complete && one.naturalWidth > 0 }"
+        )
+
+
+@pytest.fixture
+def visitor(chromium: Any, app: App) -> Iterator[Visitor]:
+    """A person with a fresh browser profile; afterwards: no script errors, no request to anywhere else."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
+    context.set_default_timeout(60_000)
+    found = Visitor(context.new_page(), app.url)
+    yield found
+    context.close()
+    assert found.errors == []
+    assert found.foreign == []
