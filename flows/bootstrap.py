@@ -22,7 +22,7 @@ from bootstrap import generation
 from bootstrap.catalog import Catalog, generations
 from bootstrap.errors import UserError
 from bootstrap.project import Project, Workspace
-from flows import console, reports
+from flows import console, leash, reports
 
 STOPPED = "stopped; starting it again goes on from here"
 
@@ -98,6 +98,7 @@ def bootstrap(workspace: str, project: str) -> dict[str, Any]:
     Raises:
         UserError: a setting or file is wrong, or another process works on this project.
     """
+    leash.end_with_server_of_flows()
     with _opened(workspace, project) as (opened, catalog), generation.exclusively(opened):
         number = generation.prepare(opened, catalog)
         get_run_logger().info("project '%s': generation %d", project, number)

@@ -26,12 +26,7 @@ def run(context: typer.Context, name: Name) -> None:
     from flows import foreground
 
     project = workspace_of(context).project(name)
-    try:
-        summary = foreground.run(project)
-    except KeyboardInterrupt:
-        typer.echo(f"sid: stopped; `sid run {name}` goes on from here", err=True)
-        raise typer.Exit(130) from None
-    _tell(summary)
+    _tell(foreground.run(project))
     typer.echo(f"next: {status_page.collect(project.workspace, [name])[0]['next']}")
 
 

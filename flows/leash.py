@@ -9,19 +9,32 @@ import os
 import signal
 import sys
 
+PARENT = "SID_SERVED_BY"  # environment variable: the process whose end is the end of the flows that it serves
 _PR_SET_PDEATHSIG = 1
 
 
+def end_with(parent: int) -> None:
+    """Let the kernel send this process SIGTERM as soon as the parent is gone."""
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != parent:  # it died before the kernel knew of the wish
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_with_server_of_flows() -> None:
+    """Do so if this process runs a served flow; a run in the foreground has its own life."""
+    parent = os.environ.get(PARENT)
+    if parent is not None and int(parent) == os.getppid():
+        end_with(int(parent))
+
+
 def main() -> None:
-    """Ask the kernel for the signal, then become the command."""
-    parent, command = int(sys.argv[1]), sys.argv[2:]
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl")
-        if os.getppid() != parent:  # it died before the kernel knew of the wish
-            sys.exit(143)
-    os.execvp(command[0], command)
+    """Put on the leash, then become the command."""
+    end_with(int(sys.argv[1]))
+    os.execvp(sys.argv[2], sys.argv[2:])
 
 
 if __name__ == "__main__":

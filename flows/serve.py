@@ -2,16 +2,21 @@
 
 import asyncio
 import os
+import signal
+import sys
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import typer
 
 from bootstrap.errors import UserError
 from bootstrap.project import Workspace
-from flows import environment, server
+from flows import environment, leash, server
 
 READY = "serving the flows"  # what `sid up` waits for in the log
+SCHEDULE = "sid"  # the slug by which the next start finds the schedule again
+_STOP_SECONDS = 30
 _USUAL_URL = f"http://127.0.0.1:{server.USUAL_PORT}/api"
 
 
@@ -67,18 +72,71 @@ def serve(workspace: Workspace, when: Clock | None) -> None:
             f"no Prefect server answers at {url}: start one with `prefect server start` and name it in "
             "PREFECT_API_URL, or start everything with `sid up`"
         )
+    os.environ[leash.PARENT] = str(os.getpid())
+    asyncio.run(_serve(deployments(workspace, when), workspace, when))
+
+
+async def _serve(served: list[Any], workspace: Workspace, when: Clock | None) -> None:
     from prefect.runner import Runner
 
     # A pause at shutdown would leave the schedule off for good when the machine is only restarted.
     runner = Runner(name="sid", limit=1, pause_on_shutdown=False)
-    for deployment in deployments(workspace, when):
-        runner.add_deployment(deployment)
-    typer.echo(f"{READY} for workspace {workspace.folder} through {url}; Ctrl-C stops it")
-    typer.echo(f"nightly: {when.cron} in {when.timezone}" if when else "nightly: only when started by hand")
-    try:
-        asyncio.run(runner.start())
-    except KeyboardInterrupt:
-        typer.echo("stopped")
+    for deployment in served:
+        identity = await runner.aadd_deployment(deployment)
+        if when is None:
+            await _forget_schedule(identity)
+    told = _stop_requests(runner)
+    serving = asyncio.ensure_future(runner.start())
+    typer.echo(f"{READY} of workspace {workspace.folder} through {os.environ['PREFECT_API_URL']}")
+    typer.echo(f"nightly: {when.cron} in {when.timezone}" if when else "nightly: not by --cron")
+    waiting = asyncio.ensure_future(told.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if serving.done():
+        serving.result()  # raises what ended it
+    elif runner.started and server.answers(os.environ["PREFECT_API_URL"]):
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await runner.astop()  # cancels the flow that runs, which says so in the catalog
+                await serving
+        except TimeoutError:
+            _leave()
+    else:
+        _leave()
+
+
+def _leave() -> None:
+    # Without its server Prefect tries for minutes to tell it of the end. The flow that runs is on our leash:
+    # it gets SIGTERM when we are gone, and marks its generation as cancelled.
+    typer.echo("stopped without word to the Prefect server")
+    sys.stdout.flush()
+    os._exit(1)
+
+
+async def _forget_schedule(deployment: UUID) -> None:
+    """Take away the schedule that an earlier --cron has left; those that a person made in Prefect stay."""
+    from prefect.client.orchestration import get_client
+
+    async with get_client() as client:
+        for schedule in await client.read_deployment_schedules(deployment):
+            if schedule.slug == SCHEDULE:
+                await client.delete_deployment_schedule(deployment, schedule.id)
+
+
+def _stop_requests(runner: Any) -> asyncio.Event:
+    """Return an event that Ctrl-C and SIGTERM set.
+
+    Prefect 3.8's own handler of SIGTERM does not await what it calls, and so leaves running flows behind.
+    """
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def stop(*_: object) -> None:
+        loop.call_soon_threadsafe(told.set)
+
+    runner.handle_sigterm = stop
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    return told
 
 
 def deployments(workspace: Workspace, when: Clock | None) -> list[Any]:
@@ -93,7 +151,7 @@ def deployments(workspace: Workspace, when: Clock | None) -> list[Any]:
     # By its module, not its file: a file's folder would come first on sys.path, and there `bootstrap` is
     # a module of its own.
     by_module = EntrypointType.MODULE_PATH
-    schedules = [Cron(when.cron, timezone=when.timezone, slug="nightly")] if when else []
+    schedules = [Cron(when.cron, timezone=when.timezone, slug=SCHEDULE)] if when else []
     return [
         bootstrap.to_deployment("bootstrap", parameters=folder, entrypoint_type=by_module),
         nightly.to_deployment("nightly", parameters=folder, schedules=schedules, entrypoint_type=by_module),

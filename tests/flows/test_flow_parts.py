@@ -1,0 +1,209 @@
+"""The parts around the flows: console, reports, schedule, children, demo, the command line's own checks."""
+
+import base64
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from bootstrap.catalog import Catalog, generations
+from bootstrap.errors import UserError
+from bootstrap.progress import Progress
+from bootstrap.project import Project, Workspace
+from flows import children, console, demo, environment, reports, serve, server
+
+
+def test_details_tell_loss_rate_and_time_left() -> None:
+    assert console.details(Progress("train", 30, 120, "steps", 1.5, "loss 0.0123")) == (
+        "steps, loss 0.0123, 1.5 steps/s, 1:00 left"
+    )
+    assert console.details(Progress("draw", 0, 52, "pictures")) == "pictures"
+    assert (
+        console.details(Progress("draw", 1, 7202, "pictures", 1.0)) == "pictures, 1 pictures/s, 2:00:01 left"
+    )
+
+
+def test_without_a_terminal_there_are_few_lines() -> None:
+    text = io.StringIO()
+    with console.shown(Console(file=text, width=40)):
+        for step in range(1, 101):
+            console.report(Progress("train", step, 100, "steps", 5.0, "loss [0.1]"))
+    first, second = text.getvalue().splitlines()
+    assert first.startswith("train: 1/100 steps, loss [0.1]")
+    assert second == "train: 100/100 steps, loss [0.1], 5 steps/s"
+    console.report(Progress("train", 1, 1, "steps"))  # nobody listens any more
+    assert len(text.getvalue().splitlines()) == 2
+
+
+def test_a_terminal_gets_bars() -> None:
+    text = io.StringIO()
+    with console.shown(Console(file=text, width=120, force_terminal=True)):
+        console.report(Progress("train", 100, 100, "steps", 5.0, "loss 0.1"))
+        console.report(Progress("draw", 10, 10, "pictures", 2.0))
+    assert "100/100" in text.getvalue() and "10/10" in text.getvalue() and "loss 0.1" in text.getvalue()
+
+
+def test_the_artifact_has_counts_and_a_small_sheet(tmp_path: Path) -> None:
+    sheet = tmp_path / "a sheet.png"
+    Image.new("RGB", (1600, 1200), "teal").save(sheet)
+    markdown = reports.generation_markdown(
+        {"project": "demo", "number": 2, "drawn": 52, "duplicates": 4, "published": 48, "sheet": str(sheet)}
+    )
+    assert "| 52 | 4 | 48 |" in markdown
+    assert "a%20sheet.png" in markdown
+    encoded = re.search(r"base64,([^)]+)\)", markdown)
+    assert encoded is not None
+    assert Image.open(io.BytesIO(base64.b64decode(encoded.group(1)))).size == (640, 480)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("demo", "generation-demo"), ("Red Apple_2.b", "generation-red-apple-2-b")]
+)
+def test_artifact_keys_are_what_prefect_takes(name: str, key: str) -> None:
+    assert reports.key("generation", name) == key
+
+
+def test_clock() -> None:
+    assert serve.clock("0 1 * * *", "Europe/Berlin") == serve.Clock("0 1 * * *", "Europe/Berlin")
+    assert serve.clock(None, None) is None
+    here = serve.clock("0 1 * * *", None)
+    assert here is not None and here.timezone
+
+
+@pytest.mark.parametrize(
+    ("cron", "timezone", "message"),
+    [
+        ("61 1 * * *", None, "--cron '61 1 \\* \\* \\*': no cron schedule"),
+        ("every night", None, "no cron schedule"),
+        ("", None, "no cron schedule"),
+        ("0 1 * * *", "Mars/Base", "--timezone Mars/Base: unknown"),
+        (None, "Europe/Berlin", "--timezone: it says nothing without --cron"),
+    ],
+)
+def test_a_wrong_clock_is_told(cron: str | None, timezone: str | None, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        serve.clock(cron, timezone)
+
+
+def test_the_environment_is_private_and_a_users_wish_stays(workspace: Workspace, monkeypatch: Any) -> None:
+    monkeypatch.setattr(os, "environ", {"PREFECT_RUNNER_POLL_FREQUENCY": "7"})
+    environment.prepare(workspace)
+    assert os.environ["PREFECT_HOME"] == str(workspace.folder / ".prefect")
+    assert os.environ["DO_NOT_TRACK"] == "1"
+    assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert os.environ["PREFECT_RUNNER_POLL_FREQUENCY"] == "7"
+
+
+def test_the_verbs_cost_no_import_of_prefect_or_torch() -> None:
+    code = "import sys, flows.cli; print([m for m in ('prefect', 'torch', 'streamlit') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_a_port_in_use_is_not_free() -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert not server.is_free(port)
+        assert server.free_port(port) != port
+        assert not server.answers(f"http://127.0.0.1:{port}/api")
+    assert server.free_port(port) == port
+
+
+def test_a_child_that_ends_early_tells_its_last_words(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("old words\n")
+    child = children.start("the thing", [sys.executable, "-c", "print('no such door'); exit(3)"], log)
+    with pytest.raises(children.StartError, match="the thing ended with code 3\n    no such door\n"):
+        child.wait_until(lambda: child.has_said("old words"), 20)
+    child.stop(1)
+
+
+def test_a_silent_child_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    child = children.start("the thing", ["sleep", "60"], tmp_path / "log")
+    with pytest.raises(children.StartError, match="not ready after 0 s"):
+        child.wait_until(lambda: False, 0.2)
+    child.stop(5)
+    assert child.ended
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def _eventually(wanted: Callable[[], bool], seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while not wanted():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_stopped_child_takes_its_own_children_along(tmp_path: Path) -> None:
+    stubborn = "trap '' TERM; sleep 60 & echo $! > $0; wait; wait"
+    child = children.start("the thing", ["sh", "-c", stubborn, str(tmp_path / "pid")], tmp_path / "log")
+    child.wait_until(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()), 20)
+    grandchild = int((tmp_path / "pid").read_text())
+    child.stop(0.2)
+    assert _eventually(lambda: not _alive(grandchild))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the leash is a Linux kernel's")
+def test_a_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from flows import children\n"
+        "child = children.start('x', ['sleep', '60'], Path(sys.argv[1]))\n"
+        "print(child.process.pid, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert _eventually(lambda: b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes())
+        parent.send_signal(signal.SIGKILL)
+    assert _eventually(lambda: not _alive(child))
+
+
+def test_the_demo_project_is_made_once(workspace: Workspace, catalog: Catalog) -> None:
+    made = demo.project(workspace)
+    assert made.settings.recipe and sum(recipe.count for recipe in made.settings.recipe) >= 48
+    assert demo.needs_run(made)
+    made.toml.write_text(made.toml.read_text() + "\n# mine\n")
+    assert demo.project(workspace).toml.read_text().endswith("# mine\n")
+    number = generations.begin(catalog, made.name)
+    generations.set_state(catalog, made.name, number, "published")
+    assert not demo.needs_run(made)
+    assert demo.pictures(made) == made.generation_folder(1) / "candidates"
+
+
+def test_mistakes_on_the_command_line_are_one_line(
+    project: Project, sid: Callable[..., Any], tmp_path: Path
+) -> None:
+    project.toml.write_text(project.toml.read_text().replace("repeats", "repets"))
+    mistakes = {
+        ("run", "nobody"): "sid: project 'nobody': not in workspace",
+        ("run", "demo"): "did you mean 'repeats'?",
+        ("serve", "--cron", "x"): "sid: --cron 'x': no cron schedule",
+        ("up", "--cron", "0 1 * * *", "--timezone", "Mars"): "sid: --timezone Mars: unknown",
+    }
+    running = {arguments: sid(*arguments) for arguments in mistakes}
+    for arguments, words in mistakes.items():
+        assert running[arguments].end() == 2
+        assert words in running[arguments].output
+        assert len(running[arguments].output.splitlines()) == 1

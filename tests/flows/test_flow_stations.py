@@ -1,0 +1,216 @@
+"""The flow of one generation and the nightly round, without Prefect's engine around them."""
+
+import errno
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bootstrap import generation
+from bootstrap.catalog import Catalog, generations, verdicts
+from bootstrap.catalog.candidates import candidates
+from bootstrap.errors import UserError
+from bootstrap.project import Project
+from flows import bootstrap as flow_module
+from flows import nightly as nightly_module
+from flows import reports
+from flows.bootstrap import bootstrap, can_pass
+from flows.nightly import NightFailed, nightly, plan
+
+
+@pytest.fixture(autouse=True)
+def without_engine(monkeypatch: pytest.MonkeyPatch, fake_stations: None) -> Iterator[dict[str, Any]]:
+    """Call the tasks as plain functions, and catch the artifacts."""
+    from prefect.logging import disable_run_logger
+
+    told: dict[str, Any] = {}
+    for name in ("train", "draw", "curate", "publish"):
+        monkeypatch.setattr(flow_module, name, getattr(flow_module, name).fn)
+    monkeypatch.setattr(reports, "generation", lambda summary: told.update(generation=summary))
+    monkeypatch.setattr(reports, "night", lambda rows: told.update(night=rows))
+    with disable_run_logger():
+        yield told
+
+
+def run(project: Project) -> Any:
+    return bootstrap.fn(str(project.workspace.folder), project.name)
+
+
+def last(catalog: Catalog, project: Project) -> generations.GenerationStatus:
+    return generations.statuses(catalog, project.name)[-1]
+
+
+def order(project: Project, failure: str) -> None:
+    (project.folder / "fake-fail").write_text(failure)
+
+
+def test_it_ends_with_candidates_published(project: Project, catalog: Catalog) -> None:
+    summary = run(project)
+    assert (summary["project"], summary["number"], summary["drawn"], summary["published"]) == (
+        "demo",
+        1,
+        4,
+        4,
+    )
+    assert summary["sheet"].endswith("contact-sheet.png")
+    assert last(catalog, project).state == "published"
+
+
+def test_a_second_run_goes_on_with_the_same_generation(project: Project, catalog: Catalog) -> None:
+    assert run(project) == run(project)
+    assert last(catalog, project).number == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        ("train:UserError:network_dim is odd", "network_dim is odd"),
+        ("draw:ZeroDivisionError:oops", "ZeroDivisionError: oops"),
+        ("curate:OSError:28", "OSError: [Errno 28] No space left on device"),
+        ("publish:ValueError:two\nlines", "ValueError: two lines"),
+    ],
+)
+def test_a_failing_station_is_told_in_the_catalog(
+    project: Project, catalog: Catalog, failure: str, message: str
+) -> None:
+    order(project, failure)
+    with pytest.raises((UserError, ZeroDivisionError, OSError, ValueError)):
+        run(project)
+    assert (last(catalog, project).state, last(catalog, project).message) == ("failed", message)
+    (project.folder / "fake-fail").unlink()
+    run(project)
+    assert (last(catalog, project).state, last(catalog, project).number) == ("published", 1)
+
+
+def test_ctrl_c_cancels(project: Project, catalog: Catalog) -> None:
+    order(project, "draw:KeyboardInterrupt:")
+    assert run(project).is_cancelled()
+    assert last(catalog, project).state == "cancelled"
+    assert not generation.is_running(project)
+
+
+def test_a_project_at_work_is_left_alone(project: Project, catalog: Catalog) -> None:
+    run(project)
+    with generation.exclusively(project), pytest.raises(UserError, match="running already"):
+        run(project)
+    assert last(catalog, project).state == "published"
+
+
+def test_a_wrong_setting_changes_nothing(project: Project, catalog: Catalog) -> None:
+    project.toml.write_text(project.toml.read_text().replace("repeats", "repets"))
+    with pytest.raises(UserError, match="repets"):
+        run(project)
+    assert generations.statuses(catalog, project.name) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (MemoryError(), True),
+        (OSError(errno.ENOSPC, "full"), True),
+        (FileNotFoundError(errno.ENOENT, "gone"), False),
+        (PermissionError(errno.EACCES, "no"), False),
+        (UserError("network_dim: odd"), False),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), True),
+        (RuntimeError("shapes differ"), False),
+        (None, False),
+    ],
+)
+def test_only_what_can_pass_is_tried_again(error: Exception | None, passes: bool) -> None:
+    assert can_pass(error) is passes
+
+
+def decide(catalog: Catalog, project: Project, verdict: str, count: int = 4) -> None:
+    ids = [one.id for one in candidates(catalog, project.name, verdict="undecided")][:count]
+    verdicts.decide(catalog, project.name, ids, verdict, "tester")
+
+
+def test_plan_waits_for_the_person(project: Project, catalog: Catalog) -> None:
+    assert plan(project, catalog).run
+    run(project)
+    waiting = plan(project, catalog)
+    assert (waiting.grow, waiting.run) == (False, False)
+    assert waiting.reason == "4 candidates of generation 1 wait for review"
+    decide(catalog, project, "accept", 1)
+    assert not plan(project, catalog).run
+    decide(catalog, project, "reject")
+    assert (plan(project, catalog).grow, plan(project, catalog).run) == (True, True)
+    generations.set_state(catalog, project.name, 1, "grown")
+    assert (plan(project, catalog).grow, plan(project, catalog).run) == (False, True)
+
+
+def test_plan_does_not_grow_when_nothing_was_accepted(project: Project, catalog: Catalog) -> None:
+    run(project)
+    decide(catalog, project, "reject")
+    assert plan(project, catalog) == nightly_module.Plan(
+        False, False, "generation 1 is reviewed, but nothing was accepted"
+    )
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled", "training"])
+def test_plan_finishes_what_broke_off(project: Project, catalog: Catalog, state: str) -> None:
+    run(project)
+    generations.set_state(catalog, project.name, 1, state)
+    assert plan(project, catalog) == nightly_module.Plan(False, True, "generation 1 broke off")
+    with generation.exclusively(project):
+        assert not plan(project, catalog).run
+
+
+class _State:
+    """What a subflow gives with return_state=True."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._error: Exception | None = None
+        try:
+            self._result = call()
+        except Exception as error:
+            self._error = error
+
+    def is_cancelled(self) -> bool:
+        return self._error is None and not isinstance(self._result, dict)
+
+    def result(self) -> Any:
+        if self._error:
+            raise self._error
+        return self._result
+
+
+@pytest.fixture
+def subflows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def call(workspace: str, name: str, return_state: bool) -> _State:
+        assert return_state
+        return _State(lambda: bootstrap.fn(workspace, name))
+
+    monkeypatch.setattr(nightly_module, "bootstrap", call)
+
+
+def test_a_failing_project_does_not_stop_the_night(
+    new_project: Callable[[str], Project], catalog: Catalog, subflows: None, without_engine: dict[str, Any]
+) -> None:
+    names = ["a broken toml", "b fails", "c good", "d waits"]
+    projects = {name: new_project(name) for name in names}
+    projects["a broken toml"].toml.write_text("[project")
+    order(projects["b fails"], "train:ValueError:oops | no")
+    run(projects["d waits"])
+    with pytest.raises(NightFailed, match="2 of 4 projects failed: a broken toml, b fails"):
+        nightly.fn(str(projects["c good"].workspace.folder))
+    rows = without_engine["night"]
+    assert [row["outcome"] for row in rows] == ["failed", "failed", "done", "skipped"]
+    assert rows[2]["detail"] == "its first generation; generation 1: 4 candidates to review"
+    assert last(catalog, projects["c good"]).state == "published"
+    assert "| b fails | failed | ValueError: oops / no |" in reports.night_markdown(rows)
+
+
+def test_ctrl_c_ends_the_night(
+    new_project: Callable[[str], Project], subflows: None, without_engine: dict[str, Any]
+) -> None:
+    first, _ = new_project("a"), new_project("b")
+    order(first, "draw:KeyboardInterrupt:")
+    assert nightly.fn(str(first.workspace.folder)).is_cancelled()
+    assert [row["outcome"] for row in without_engine["night"]] == ["cancelled"]
+
+
+def test_a_night_without_projects(tmp_path: Any, without_engine: dict[str, Any]) -> None:
+    assert nightly.fn(str(tmp_path)) == []
+    assert "no projects" in reports.night_markdown([])
