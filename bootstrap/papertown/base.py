@@ -232,6 +232,13 @@ def draw(
     return torch.cat(drawn)
 
 
+def opened(folder: Path) -> StableDiffusionPipeline:
+    """A pipeline that `save_half` wrote, in float32."""
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None).to(torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 def save_half(pipeline: StableDiffusionPipeline, folder: Path) -> None:
     """Write a pipeline in float16, leaving the given one as it is."""
     parts = {
@@ -263,4 +270,4 @@ def _finished_base(directory: Path) -> StableDiffusionPipeline:
     folder = directory / "base" / "model"
     if not folder.exists():
         raise UserError(f"{folder} is missing: run the stage `base` first")
-    return StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    return opened(folder)

@@ -1,8 +1,8 @@
 """Making Paper Town's models, stage by stage: `python -m bootstrap.papertown.make --stage vae --minutes 60`.
 
-The stages follow each other: `data`, `vae`, `base`, then `ink` and `tagger`. Each goes on from its last
-checkpoint, so that it can be trained over several sittings; none of them writes into the package. What is
-made lies in one folder, `DIRECTORY` unless another is named.
+The stages follow each other: `data`, `vae`, `base`, then `ink`, `tagger` and `judge`. Each goes on from its
+last checkpoint, so that it can be trained over several sittings; none of them writes into the package. What
+is made lies in one folder, `DIRECTORY` unless another is named.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from bootstrap.papertown import base, data, tagger_making, vae
+from bootstrap.papertown import base, data, judging, tagger_making, vae
 
 DIRECTORY = Path.home() / ".cache" / "sid" / "papertown-making"
 TRAIN_SCENES = 25_000
@@ -47,6 +47,7 @@ STAGES: dict[str, Callable[[Path, torch.device, float | None, int | None], None]
     "base": partial(base.train, "base"),
     "ink": partial(base.train, "ink"),
     "tagger": tagger_making.train,
+    "judge": judging.judge,
 }
 
 

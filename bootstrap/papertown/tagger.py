@@ -94,7 +94,9 @@ class PapertownTagger:
 
     def save(self, path: Path) -> None:
         """Write the weights as float16 safetensors, with the heads in the metadata."""
-        weights = {name: value.detach().cpu().half() for name, value in self.net.state_dict().items()}
+        weights = {
+            name: value.detach().cpu().half().contiguous() for name, value in self.net.state_dict().items()
+        }
         with whole_file(path) as unfinished:
             save_file(weights, unfinished, metadata={"heads": json.dumps(self.net.heads)})
 
