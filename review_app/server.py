@@ -16,7 +16,8 @@ import streamlit as st
 from review_app.routes import routes
 from review_app.theme import THEME
 
-SCRIPT = Path(__file__).with_name("app.py")
+# Not beside the folder `pages`: Streamlit would run the files in there as pages of its older kind.
+SCRIPT = Path(__file__).parent / "pages" / "app.py"
 
 
 def settings(address: str, port: int) -> dict[str, Any]:

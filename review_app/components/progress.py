@@ -1,6 +1,7 @@
 """A generation's progress in words."""
 
 from bootstrap.catalog.generations import GenerationStatus
+from review_app.components.markup import Markup, element
 
 _STATIONS = {
     "waiting": "Waiting to begin",
@@ -17,6 +18,16 @@ _STATIONS = {
 def station(state: str) -> str:
     """Return a generation's state as a person says it."""
     return _STATIONS.get(state, state.capitalize())
+
+
+def stations(state: str) -> Markup:
+    """Return the way of a generation, the present station marked."""
+    way = {"training": "Train", "drawing": "Draw", "curating": "Sort", "published": "Review"}
+    steps = [
+        element("li", word, **({"class_": "sid-here", "aria_current": "step"} if one == state else {}))
+        for one, word in way.items()
+    ]
+    return element("ol", *steps, class_="sid-stations")
 
 
 def share(status: GenerationStatus) -> float:

@@ -12,7 +12,7 @@ from bootstrap.errors import UserError
 from bootstrap.project import Project
 from review_app import starting
 from review_app.components import markup
-from review_app.components.progress import how_far, share, station
+from review_app.components.progress import how_far, share, station, stations
 from review_app.links import button
 from review_app.phases import Phase, phase
 from review_app.routes import sheet_path, sheet_url
@@ -46,9 +46,10 @@ def _now(project: Project) -> None:
 
 def _new(project: Project, _: Sequence[GenerationStatus], __: str) -> None:
     training, recipes = project.settings.training, project.settings.recipe
+    steps = training.epochs * -(-training.repeats // training.train_batch_size)
     st.subheader("Ready for the first generation", anchor=False)
     st.write(
-        f"It trains a LoRA on the original ({training.repeats * training.epochs} steps), draws "
+        f"It trains a LoRA on the original ({steps} steps), draws "
         f"{sum(recipe.count for recipe in recipes)} candidates with it and sorts out the duplicates."
     )
     _start_button(project, "Start a generation", ":material/play_arrow:")
@@ -62,6 +63,7 @@ def _starting(_: Project, __: Sequence[GenerationStatus], ___: str) -> None:
 def _running(_: Project, statuses: Sequence[GenerationStatus], __: str) -> None:
     latest = statuses[-1]
     st.subheader(f"Generation {latest.number}", anchor=False)
+    markup.show(stations(latest.state))
     st.progress(share(latest), markup.plain(how_far(latest)))
     if latest.message:
         st.caption(markup.plain(latest.message))
@@ -171,6 +173,8 @@ def _grow(project: Project) -> None:
 
 def _history(project: Project, statuses: Sequence[GenerationStatus]) -> None:
     for one in reversed(statuses):
+        if not one.candidates:  # it has no history yet
+            continue
         with st.container(key=f"generation-{one.number}"):
             st.subheader(f"Generation {one.number} · {station(one.state)}", anchor=False)
             markup.show(_counts(one))

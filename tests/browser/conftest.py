@@ -66,7 +66,7 @@ class App:
         """Start it and wait until it answers."""
         environment = {**os.environ, "SID_REVIEWER": "tester"}
         environment.pop("PREFECT_API_URL", None)
-        command = [
+        command = [  # what the command `sid` does
             sys.executable, "-c", "from bootstrap.cli import main; main()", "--workspace", str(self.workspace),
             "review", "--port", str(self.port), "--no-browser",
         ]  # fmt: skip

@@ -13,7 +13,7 @@ from review_app.pages import generations, grid, review
 from review_app.workspace import workspace
 
 # A file of our own: for a symbol or an emoji the browser would ask a server on the internet.
-_ICON = Path(__file__).parent / "components" / "icon.png"
+_ICON = Path(__file__).parents[1] / "components" / "icon.png"
 
 _PAGES: dict[str, tuple[str, str, Callable[[Project], None]]] = {
     "review": ("Review", ":material/playing_cards:", review.show),

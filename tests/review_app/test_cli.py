@@ -1,0 +1,46 @@
+"""`sid review`: says in one line what it cannot do, and costs other verbs nothing."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from bootstrap.errors import UserError
+from review_app import cli
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org", "::"])
+def test_only_this_machine_is_served(host: str) -> None:
+    with pytest.raises(UserError, match="login"):
+        cli.check_host(host)
+
+
+def test_this_machine_has_several_names() -> None:
+    assert cli.check_host("localhost") == cli.check_host("127.0.0.1") == "127.0.0.1"
+    assert cli.check_host("::1") == "::1"
+
+
+def test_a_busy_port_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"--port {port}"):
+            cli.check_port("127.0.0.1", port)
+    cli.check_port("127.0.0.1", port)
+
+
+def test_the_verb_costs_other_verbs_no_import() -> None:
+    program = "import sys, review_app.cli; print('streamlit' in sys.modules, 'torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False", "False"]
+
+
+def test_the_app_needs_no_torch_and_no_flows() -> None:
+    program = (
+        "import sys, review_app.pages.generations, review_app.pages.grid, review_app.server;"
+        "print([one for one in ('torch', 'flows', 'prefect') if one in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

@@ -1,0 +1,93 @@
+"""Pictures by URL: served from where the catalog says, to nobody else, and nothing besides."""
+
+import io
+from collections.abc import Iterator
+
+import populate
+import pytest
+from PIL import Image
+from sqlalchemy import update
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from bootstrap.catalog.tables import CandidateRow
+from bootstrap.project import Project
+from review_app import routes
+from review_app.workspace import catalog_of
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    with TestClient(Starlette(routes=routes.routes())) as found:
+        yield found
+
+
+def test_picture_and_thumbnail_are_served_for_good(made: Project, client: TestClient) -> None:
+    (one,) = populate.add_generation(made, 1)
+    for url, kind, side in (
+        (routes.picture_url(made, one), "image/png", 128),
+        (routes.thumbnail_url(made, one), "image/webp", 128),
+        (routes.original_url(made), "image/png", 128),
+    ):
+        answer = client.get(url)
+        assert answer.status_code == 200, url
+        assert answer.headers["content-type"] == kind
+        assert "immutable" in answer.headers["cache-control"]
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert Image.open(io.BytesIO(answer.content)).size == (side, side)
+
+
+def test_a_missing_thumbnail_is_made(made: Project, client: TestClient) -> None:
+    (one,) = populate.add_generation(made, 1, thumbnails=False)
+    answer = client.get(routes.thumbnail_url(made, one))
+    assert Image.open(io.BytesIO(answer.content)).format == "WEBP"
+    assert (made.folder / "generation-01" / "thumbnails" / f"{one}.webp").is_file()
+
+
+def test_a_project_with_spaces_is_found(made: Project, client: TestClient) -> None:
+    spaced = populate.make_project(made.workspace.folder, "red apple 2")
+    (one,) = populate.add_generation(spaced, 1)
+    assert client.get(routes.picture_url(spaced, one)).status_code == 200
+    assert client.get(routes.original_url(spaced)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/picture/badge/ffffffffffffffff.png",
+        "/picture/badge/f.png",
+        "/picture/nobody/ffffffffffffffff.png",
+        "/picture/badge/..%2f..%2foriginal.png",
+        "/picture/..%2fbadge/ffffffffffffffff.png",
+        "/original/..%2f..%2fcatalog.png",
+        "/thumbnail/badge/ffffffffffffffff.webp",
+        "/sheet/badge/1.png",
+        "/sheet/badge/99999999999999999999.png",
+    ],
+)
+def test_what_is_not_there_is_not_found(made: Project, client: TestClient, url: str) -> None:
+    populate.add_generation(made, 1)
+    assert client.get(url).status_code == 404
+
+
+def test_a_path_in_the_catalog_does_not_lead_out_of_the_project(made: Project, client: TestClient) -> None:
+    (one,) = populate.add_generation(made, 1)
+    (made.workspace.folder / "secret.png").write_bytes(made.original.read_bytes())
+    for path in ("../../secret.png", str(made.workspace.folder / "secret.png")):
+        with catalog_of(made).write() as session:
+            session.execute(update(CandidateRow).values(path=path))
+        assert client.get(routes.picture_url(made, one)).status_code == 404
+        assert client.get(routes.thumbnail_url(made, one)).status_code == 404
+
+
+def test_a_damaged_picture_is_a_missing_thumbnail(made: Project, client: TestClient) -> None:
+    (one,) = populate.add_generation(made, 1, thumbnails=False)
+    (made.folder / "generation-01" / "candidates" / f"{one}.png").write_bytes(b"no picture")
+    assert client.get(routes.thumbnail_url(made, one)).status_code == 404
+
+
+def test_the_contact_sheet_is_served_and_asked_for_again(made: Project, client: TestClient) -> None:
+    populate.add_generation(made, 1)
+    routes.sheet_path(made, 1).write_bytes(made.original.read_bytes())
+    answer = client.get(routes.sheet_url(made, 1))
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "private, no-cache")
