@@ -51,7 +51,7 @@ def _retry(_: "Task[..., Any]", __: TaskRun, state: "State[Any]") -> bool:
 # A station keeps what it has made, so another try does only the rest. Nothing is cached by Prefect: what a
 # generation has is in the catalog.
 _station: dict[str, Any] = {
-    "cache_policy": NO_CACHE, "retries": 2, "retry_delay_seconds": 10, "retry_condition_fn": _retry
+    "cache_policy": NO_CACHE, "retries": 2, "retry_delay_seconds": [2, 60], "retry_condition_fn": _retry
 }  # fmt: skip
 
 

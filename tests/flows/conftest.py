@@ -68,10 +68,12 @@ def fake_stations(monkeypatch: pytest.MonkeyPatch) -> None:
 class Sid:
     """The command as a process with fake stations."""
 
-    def __init__(self, workspace: Workspace, arguments: tuple[str, ...]) -> None:
+    def __init__(self, workspace: Workspace, arguments: tuple[str, ...], server: str | None) -> None:
         environment = {**os.environ, "PYTHONPATH": str(_FAKES), "SID_WORKSPACE": str(workspace.folder)}
         for name in ("PREFECT_HOME", "PREFECT_API_URL", "PREFECT_LOGGING_LEVEL"):
             environment.pop(name, None)
+        if server is not None:
+            environment["PREFECT_API_URL"] = server
         self._path = workspace.folder.with_name(f"output-{time.monotonic_ns()}")
         with self._path.open("wb") as output:
             self.process = subprocess.Popen(
@@ -102,12 +104,12 @@ class Sid:
 
 @pytest.fixture
 def sid(workspace: Workspace) -> Iterator[Callable[..., Sid]]:
-    """Start `sid ARGUMENTS...` on the workspace; what still runs at the end is ended."""
+    """Start `sid ARGUMENTS...` on the workspace, with a Prefect server or without; at the end, end it."""
     workspace.folder.mkdir(exist_ok=True)
     started: list[Sid] = []
 
-    def start(*arguments: str) -> Sid:
-        started.append(Sid(workspace, arguments))
+    def start(*arguments: str, server: str | None = None) -> Sid:
+        started.append(Sid(workspace, arguments, server))
         return started[-1]
 
     yield start

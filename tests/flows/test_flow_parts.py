@@ -104,6 +104,13 @@ def test_the_environment_is_private_and_a_users_wish_stays(workspace: Workspace,
     assert os.environ["PREFECT_RUNNER_POLL_FREQUENCY"] == "7"
 
 
+def test_serving_needs_a_server(workspace: Workspace, monkeypatch: Any) -> None:
+    url = f"http://127.0.0.1:{server.free_port()}/api"
+    monkeypatch.setattr(os, "environ", {"PREFECT_API_URL": url})
+    with pytest.raises(UserError, match=f"no Prefect server answers at {url}: start one with"):
+        serve.serve(workspace, None)
+
+
 def test_the_verbs_cost_no_import_of_prefect_or_torch() -> None:
     code = "import sys, flows.cli; print([m for m in ('prefect', 'torch', 'streamlit') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
@@ -118,8 +125,8 @@ def test_a_port_in_use_is_not_free() -> None:
         port = taken.getsockname()[1]
         assert not server.is_free(port)
         assert server.free_port(port) != port
-        assert not server.answers(f"http://127.0.0.1:{port}/api")
     assert server.free_port(port) == port
+    assert not server.answers(f"http://127.0.0.1:{port}/api")
 
 
 def test_a_child_that_ends_early_tells_its_last_words(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""The verbs as a person meets them: processes, signals, a real Prefect server on loopback."""
+
+import json
+import signal
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bootstrap import generation
+from bootstrap.catalog import Catalog, generations
+from bootstrap.project import Project
+from flows.server import free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+_FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+def state(catalog: Catalog, project: Project) -> str:
+    return generations.statuses(catalog, project.name)[-1].state
+
+
+def test_a_killed_run_leaves_no_server_and_the_next_one_goes_on(
+    project: Project, catalog: Catalog, sid: Callable[..., Any], all_gone: Callable[[float], bool]
+) -> None:
+    (project.folder / "fake-seconds").write_text("300")
+    killed = sid("run", "demo")
+    killed.wait_for("train: 1/20")
+    assert state(catalog, project) == "training" and generation.is_running(project)
+    assert killed.end(signal.SIGKILL) == -signal.SIGKILL
+    assert all_gone(30), "the Prefect server outlived its parent"
+    assert not generation.is_running(project)
+
+    (project.folder / "fake-seconds").unlink()
+    whole = sid("run", "demo")
+    assert whole.end() == 0
+    assert "generation 1 of 'demo': 4 candidates (4 drawn, 0 duplicates)" in whole.output
+    assert whole.output.splitlines()[-1] == "next: sid review  (4 undecided)"
+    assert state(catalog, project) == "published"
+    assert all_gone(5)
+
+
+class Api:
+    """The Prefect server's API, as anything but Prefect sees it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/{path}", data, headers)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
+
+    def run(self, deployment: str, **parameters: str) -> dict[str, Any]:
+        """Start a deployment and return its flow run when it has ended."""
+        found = self.ask(f"deployments/name/{deployment}")
+        wish = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
+        started = self.ask(f"deployments/{found['id']}/create_flow_run", wish)
+        deadline = time.monotonic() + 180
+        while (run := self.ask(f"flow_runs/{started['id']}"))["state_type"] not in _FINAL:
+            assert time.monotonic() < deadline, run
+            time.sleep(0.3)
+        return dict(run)
+
+
+def test_up_starts_everything_and_ends_it(
+    new_project: Callable[[str], Project],
+    catalog: Catalog,
+    sid: Callable[..., Any],
+    all_gone: Callable[[float], bool],
+) -> None:
+    good, bad = new_project("good"), new_project("bad")
+    (good.folder / "fake-fail").write_text("draw:OSError:28")  # the disk is full once, and then it is not
+    (good.folder / "fake-once").touch()
+    (bad.folder / "fake-fail").write_text("draw:ValueError:oops")
+    port = free_port()
+
+    up = sid("up", "--port", str(port), "--cron", "0 1 * * *", "--timezone", "Europe/Berlin")
+    up.wait_for("Ctrl-C stops everything")
+    api = Api(up.output.partition("Prefect: ")[2].split()[0] + "/api")
+    schedules = api.ask("deployments/name/nightly/nightly")["schedules"]
+    assert [(one["schedule"]["cron"], one["schedule"]["timezone"], one["active"]) for one in schedules] == [
+        ("0 1 * * *", "Europe/Berlin", True)
+    ]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=10) as response:
+        assert response.status == 200
+
+    assert api.run("bootstrap/bootstrap", project="good")["state_type"] == "COMPLETED"
+    assert state(catalog, good) == "published"
+    failed = api.run("bootstrap/bootstrap", project="bad")
+    assert failed["state_type"] == "FAILED" and "oops" in failed["state"]["message"]
+    assert state(catalog, bad) == "failed"
+
+    (bad.folder / "fake-fail").unlink()
+    assert api.run("nightly/nightly")["state_type"] == "COMPLETED"
+    assert state(catalog, bad) == "published"
+    artifacts = {one["key"]: one["data"] for one in api.ask("artifacts/latest/filter", {})}
+    assert "| 4 | 0 | 4 |" in artifacts["generation-good"]
+    assert "| bad | done |" in artifacts["nightly"] and "| good | skipped |" in artifacts["nightly"]
+
+    run_is_stopped_and_refused(sid, api.url, bad, catalog)
+
+    assert up.end(signal.SIGTERM) == 0
+    assert up.output.splitlines()[-1] == "stopping ..."
+    assert all_gone(0)
+
+
+def run_is_stopped_and_refused(
+    sid: Callable[..., Any], server: str, project: Project, catalog: Catalog
+) -> None:
+    """With a server that is there already a run in the foreground uses that one."""
+    (project.folder / "fake-seconds").write_text("300")
+    stopped = sid("run", project.name, server=server)
+    stopped.wait_for("train: 1/20")
+    assert stopped.end(signal.SIGINT) == 130
+    assert stopped.output.splitlines()[-1] == "sid: stopped"
+    assert state(catalog, project) == "cancelled"
+
+    (project.folder / "fake-seconds").unlink()
+    (project.folder / "fake-fail").write_text("curate:UserError:recipe 'add': 'hat' is odd")
+    wrong = sid("run", project.name, server=server)
+    assert wrong.end() == 2
+    errors = [line for line in wrong.output.splitlines() if not line.startswith(("train:", "draw:"))]
+    assert errors == ["sid: recipe 'add': 'hat' is odd"]
+    assert state(catalog, project) == "failed"
