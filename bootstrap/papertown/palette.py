@@ -31,9 +31,6 @@ SKINS = {"pale": "#ffdbb4", "tan": "#d9a066", "dark": "#7c5138"}
 
 def shade(color: str, factor: float) -> str:
     """`color` ("#rrggbb") made darker (`factor` 0 to 1) or lighter (1 to 2; 2 is white)."""
-    channels = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
-    if factor <= 1:
-        shaded = [c * factor for c in channels]
-    else:
-        shaded = [c + (255 - c) * (factor - 1) for c in channels]
-    return "#" + "".join(f"{int(c):02x}" for c in shaded)
+    toward, share = (0, 1 - factor) if factor <= 1 else (255, factor - 1)
+    channels = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(c + (toward - c) * share):02x}" for c in channels)

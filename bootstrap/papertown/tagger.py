@@ -102,13 +102,7 @@ class PapertownTagger:
 
     def read(self, pictures: Sequence[Image.Image]) -> list[list[TagScore]]:
         """The tags of each picture, in the order of captions; pictures of other sizes are scaled."""
-        if not pictures:
-            return []
-        scaled = [
-            picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC) for picture in pictures
-        ]
-        pixels = np.stack([np.asarray(picture) for picture in scaled])
-        return self.read_tensor(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        return self.read_tensor(as_tensor(pictures)) if pictures else []
 
     def read_tensor(self, pictures: Tensor) -> list[list[TagScore]]:
         """The same for uint8 pictures (n, 3, SIZE, SIZE)."""
@@ -130,6 +124,12 @@ class PapertownTagger:
                 for row in range(len(part))
             ]
         return found
+
+
+def as_tensor(pictures: Sequence[Image.Image]) -> Tensor:
+    """Pictures, scaled to SIZE where they are not: (n, 3, SIZE, SIZE), uint8."""
+    scaled = [picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC) for picture in pictures]
+    return torch.from_numpy(np.stack([np.asarray(picture) for picture in scaled])).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def plan(device: torch.device, samples: int | None) -> Plan:
     """The VAE's training; a GPU takes bigger batches and can afford more of them."""
     if device.type == "cuda":
         return Plan(samples or 1_200_000, batch=64, muon_lr=0.02, adam_lr=1.5e-3)
-    return Plan(samples or 40_000, batch=8, muon_lr=0.02, adam_lr=1.5e-3)
+    return Plan(samples or 30_000, batch=8, muon_lr=0.02, adam_lr=1.5e-3)
 
 
 def new_vae() -> AutoencoderKL:
