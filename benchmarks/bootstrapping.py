@@ -1,0 +1,287 @@
+"""Does bootstrapping work? The whole loop on Paper Town, with its tagger in the reviewer's chair.
+
+    python benchmarks/bootstrapping.py --originals 10 --workspace bench-workspace
+
+Every picture of Paper Town has exactly known tags, so no opinion is involved: the reviewer accepts a
+candidate exactly when the tagger sees every tag that its shot asked for, the accent, and none of the
+eliminated ones. A workspace that is there already is gone on with: what was drawn is not drawn again.
+Prints its tables and writes them to benchmarks/results/bootstrapping.md. Needs the extra `papertown`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bootstrap import captions, dataset, generation, project
+from bootstrap.catalog import Catalog, candidates, generations, verdicts
+from bootstrap.catalog.candidates import Candidate
+from bootstrap.files import write_text
+from bootstrap.papertown import data, world
+from bootstrap.papertown.figures import EYEWEAR
+from bootstrap.papertown.palette import COLORS
+from bootstrap.papertown.scenery import OUTDOORS
+from bootstrap.papertown.tagger import PapertownTagger, as_tensor
+from bootstrap.papertown.tags import parts_of_tags
+from bootstrap.papertown.things import ACCENTS, PROPS, WALL_ITEMS
+from bootstrap.project import Project, Workspace
+
+RESULTS = Path(__file__).parent / "results" / "bootstrapping.md"
+REVIEWER = "tagger"
+# What makes somebody the same somebody in every picture.
+SUBJECT = ("figure", "hat", "hair", "hair_color", "skin", "beard", "accent")
+# What can be left out so that nothing else has to take its place.
+LEAVABLE = ("prop", "wall_item", "desk_item", "eyewear", "beard", "eyes")
+RESAMPLINGS = 2000
+TRIES = 1000 * len(ACCENTS)  # apart, so that an original's accent stays the same
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate and what the tagger sees in it."""
+
+    original: int
+    candidate: Candidate
+    seen: frozenset[str]  # tags
+    attributes: dict[str, str]
+
+    @property
+    def recipe(self) -> str:
+        """The recipe's name; `vary` at full strength is meant to replicate."""
+        shot = self.candidate.shot
+        return "replicate" if shot.recipe == "vary" and shot.strength == 1.0 else shot.recipe
+
+
+def main() -> None:
+    """Run the bench and print its tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--originals", type=int, default=10, help="how many projects")
+    parser.add_argument("--generations", type=int, default=3)
+    parser.add_argument("--count", type=int, default=12, help="candidates of each recipe in a generation")
+    parser.add_argument("--base", default="papertown", help="base model")
+    parser.add_argument(
+        "--tagger", type=Path, help="another file of Paper Town's tagger than the bundled one"
+    )
+    parser.add_argument("--workspace", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    began = time.monotonic()
+    tagger = PapertownTagger.load(arguments.tagger) if arguments.tagger else PapertownTagger.bundled()
+    workspace = Workspace.locate(arguments.workspace)
+    catalog = Catalog(workspace.catalog_url)
+    judged: list[Judged] = []
+    for number in range(arguments.originals):
+        made = open_project(workspace, number, arguments.base, arguments.count)
+        judged += run_loop(made, catalog, number, arguments.generations, tagger)
+        print(f"original {number + 1} of {arguments.originals}, {time.monotonic() - began:.0f} s", flush=True)
+    command = f"python benchmarks/bootstrapping.py --originals {arguments.originals}"
+    text = (
+        f"`{command}`, {arguments.generations} generations, base model {arguments.base}\n\n{tables(judged)}"
+    )
+    print(text)
+    write_text(RESULTS, text)
+
+
+@cache
+def original(number: int) -> world.Scene:
+    """The scene that project `number` starts from: held out, with an accent and enough to leave out."""
+    tries = (data.scene("bench accents", number + TRIES * attempt) for attempt in itertools.count())
+    return next(scene for scene in tries if scene.prop and scene.wall)
+
+
+def open_project(workspace: Workspace, number: int, base: str, count: int) -> Project:
+    """The project of an original, made when it is not there yet."""
+    name = f"bench-{number:03d}"
+    if name in workspace.project_names():
+        return workspace.project(name)
+    scene = original(number)
+    picture = workspace.folder / "originals" / f"{name}.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    world.render(scene, data.SIZE).save(picture)
+    return project.create(
+        workspace, name, picture, captions.join(world.tags(scene)), base, recipes(scene, count)
+    )
+
+
+def recipes(scene: world.Scene, count: int) -> str:
+    """The recipes of a project, as TOML: all kinds, those with a choice of strengths at several."""
+    rng = random.Random(repr(scene))
+    shown = world.attributes(scene)
+    leavable = [tag for name, tag in _tags_by_attribute(scene).items() if name in LEAVABLE]
+    held = f"holding {scene.prop.color} {scene.prop.kind}"
+    kinds, colors = [k for k in PROPS if k != scene.prop.kind], [c for c in COLORS if c != scene.prop.color]
+    others = [f"holding {rng.choice(colors)} {rng.choice(kinds)}" for _ in range(3)]
+    additions = [rng.choice(list(EYEWEAR))] if "eyewear" not in shown and "eyes" not in shown else []
+    additions += [rng.choice(list(WALL_ITEMS))] if "wall_item" not in shown else []
+    additions += ["wooden desk"] if "desk" not in shown else []
+    replaced = f"{scene.wall} wall"
+    places = [f"outdoors, {place}" for place in rng.sample(list(OUTDOORS), 2)]
+    tables = [
+        f'kind = "vary"\nstrength = 1.0\nsnapshot = 6\ncount = {count}',
+        f'kind = "vary"\nstrength = [0.6, 0.8]\nsnapshot = [3, 4]\ncount = {count}',
+        f'kind = "eliminate"\ntags = {_toml(leavable)}\nstrength = [0.6, 0.8]\nsnapshot = 4\ncount = {count}',
+        f'kind = "replace"\ntag = "{held}"\nby = {_toml(others)}\nstrength = [0.6, 0.8]\nsnapshot = 4\n'
+        f"count = {count}",
+    ]
+    if scene.wall_item is None:
+        tables.append(
+            f'kind = "replace"\ntag = "{replaced}"\nby = {_toml(places)}\nstrength = [0.6, 0.8]\nsnapshot = 4\n'
+            f"count = {count}"
+        )
+    if additions:
+        tables.append(
+            f'kind = "add"\ntags = {_toml(additions)}\nstrength = [0.6, 0.8]\nsnapshot = 4\ncount = {count}'
+        )
+    return "".join(f"\n[[recipe]]\n{table}\n" for table in tables)
+
+
+def run_loop(
+    made: Project, catalog: Catalog, number: int, last: int, tagger: PapertownTagger
+) -> list[Judged]:
+    """Run the project's generations up to `last`, and return all their candidates, judged.
+
+    A generation of which nothing is accepted is the project's last.
+    """
+    judged = []
+    for wanted in range(1, last + 1):
+        states = [status.state for status in generations.statuses(catalog, made.name)]
+        if len(states) < wanted or states[wanted - 1] not in ("published", "grown"):
+            _one_generation(made, catalog, wanted)
+        found = candidates.candidates(catalog, made.name, generation=wanted)
+        new = judge(made, number, found, tagger)
+        review(made, catalog, new)
+        judged += new
+        if not any(map(acceptable, new)):
+            break
+        if wanted < last and states[wanted - 1 : wanted] != ["grown"]:
+            dataset.grow(made, catalog)
+    return judged
+
+
+def _one_generation(made: Project, catalog: Catalog, wanted: int) -> None:
+    with generation.exclusively(made):
+        number = generation.prepare(made, catalog)
+        if number != wanted:
+            raise RuntimeError(
+                f"{made.name}: generation {wanted} is next for the bench, {number} for the catalog"
+            )
+        generation.train(made, catalog, number)
+        generation.draw(made, catalog, number)
+        generation.curate(made, catalog, number)
+        generation.publish(made, catalog, number)
+
+
+def judge(made: Project, number: int, found: list[Candidate], tagger: PapertownTagger) -> list[Judged]:
+    """What the tagger sees in each candidate."""
+    if not found:
+        return []
+    pictures = as_tensor([Image.open(made.folder / one.path) for one in found])
+    return [
+        Judged(number, one, frozenset(tag for tag, _ in reading.tags()), reading.attributes)
+        for one, reading in zip(found, tagger.attributes(pictures), strict=True)
+    ]
+
+
+def acceptable(judged: Judged) -> bool:
+    """Whether every tag that was asked for is seen, the accent too, and nothing that was eliminated."""
+    shot = judged.candidate.shot
+    wanted = {*shot.tags, original(judged.original).accent}
+    return wanted <= judged.seen and not judged.seen & set(shot.eliminated)
+
+
+def review(made: Project, catalog: Catalog, judged: list[Judged]) -> None:
+    """Give the verdicts that are still missing."""
+    undecided = [one for one in judged if one.candidate.verdict == "undecided"]
+    for verdict, wanted in (("accept", True), ("reject", False)):
+        ids = [one.candidate.id for one in undecided if acceptable(one) is wanted]
+        verdicts.decide(catalog, made.name, ids, verdict, REVIEWER)
+
+
+def achieved(judged: Judged) -> float:
+    """How far a candidate shows what its recipe is for: 0 or 1, for `replicate` the share of tags seen."""
+    shot = judged.candidate.shot
+    if judged.recipe == "replicate":
+        return sum(tag in judged.seen for tag in shot.tags) / len(shot.tags)
+    if judged.recipe == "vary":
+        return float(original(judged.original).accent in judged.seen)
+    gone = not judged.seen & set(shot.eliminated)
+    there = set(itertools.chain(*map(captions.parse, shot.added))) <= judged.seen
+    return float(gone and there)
+
+
+def tables(judged: list[Judged]) -> str:
+    """The bench's tables, as Markdown. Intervals are of 95 %, from drawing the originals anew."""
+    lines = ["| recipe | strength | candidates | effect achieved |", "|---|---|---|---|"]
+    for (recipe, strength), group in _grouped(judged, lambda j: (j.recipe, j.candidate.shot.strength)):
+        lines.append(f"| {recipe} | {strength} | {len(group)} | {_interval(group, achieved)} |")
+    lines += ["", "| generation | candidates | accepted | accent seen | subject kept | diversity of picks |"]
+    lines.append("|---|---|---|---|---|---|")
+    for number, group in _grouped(judged, lambda j: j.candidate.generation):
+        accent = _interval(group, lambda j: float(original(j.original).accent in j.seen))
+        lines.append(
+            f"| {number} | {len(group)} | {_interval(group, lambda j: float(acceptable(j)))} | {accent} "
+            f"| {_interval(group, subject_kept)} | {diversity(group):.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def subject_kept(judged: Judged) -> float:
+    """The share of the original's subject attributes that the candidate has, of those not to be changed."""
+    scene = original(judged.original)
+    changed = set(judged.candidate.shot.eliminated)
+    own = {
+        name: value
+        for name, value in world.attributes(scene).items()
+        if name in SUBJECT and value not in changed
+    }
+    return sum(judged.attributes.get(name) == value for name, value in own.items()) / len(own)
+
+
+def diversity(group: Sequence[Judged]) -> float:
+    """How many attributes two picks of one project differ in, on average."""
+    differences = []
+    for _, own in _grouped([j for j in group if acceptable(j)], lambda j: j.original):
+        for one, other in itertools.combinations(own, 2):
+            names = one.attributes.keys() | other.attributes.keys()
+            differences.append(sum(one.attributes.get(n) != other.attributes.get(n) for n in names))
+    return sum(differences) / len(differences) if differences else float("nan")
+
+
+def _interval(group: Sequence[Judged], measure: Callable[[Judged], float]) -> str:
+    """Mean and 95 % interval, in percent. Candidates of one original are alike, so originals are resampled."""
+    sums, counts = defaultdict(float), defaultdict(int)
+    for one in group:
+        sums[one.original] += measure(one)
+        counts[one.original] += 1
+    values, weights = np.array(list(sums.values())), np.array(list(counts.values()))
+    drawn = np.random.default_rng(0).integers(len(values), size=(RESAMPLINGS, len(values)))
+    means = 100 * values[drawn].sum(axis=1) / weights[drawn].sum(axis=1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return f"{100 * values.sum() / weights.sum():.1f} % ({low:.1f} to {high:.1f})"
+
+
+def _grouped(judged: Iterable[Judged], key: Callable[[Judged], Any]) -> list[tuple[Any, list[Judged]]]:
+    return [(value, list(group)) for value, group in itertools.groupby(sorted(judged, key=key), key=key)]
+
+
+def _tags_by_attribute(scene: world.Scene) -> dict[str, str]:
+    return {parts[0]: tag for tag, parts in parts_of_tags(world.attributes(scene))}
+
+
+def _toml(words: list[str]) -> str:
+    return "[" + ", ".join(f'"{word}"' for word in words) + "]"
+
+
+if __name__ == "__main__":
+    main()
