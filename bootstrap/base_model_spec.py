@@ -98,10 +98,10 @@ def _check_safetensors(path: Path) -> None:
         try:
             header = json.loads(file.read(length))
             end = max(
-                (entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"),
+                (int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"),
                 default=0,
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             raise UserError(f"base model {path}: its safetensors header is damaged") from None
     if size < 8 + length + end:
         raise UserError(

@@ -1,6 +1,8 @@
 """Makes projects, shots and candidates for tests, without a model."""
 
 import random
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +32,18 @@ def scene(number: int, size: int = 128) -> Image.Image:
 
 def _color(rng: random.Random) -> tuple[int, int, int]:
     return rng.randrange(256), rng.randrange(256), rng.randrange(256)
+
+
+def png(width: int, height: int, rows: int) -> bytes:
+    """A PNG that claims to be width x height pixels, and holds `rows` of them: never all in memory."""
+    packer = zlib.compressobj()
+    data = b"".join(packer.compress(b"\0" * (1 + 3 * width)) for _ in range(rows)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
 
 
 def make_project(folder: Path, name: str = "apple", caption: str = CAPTION) -> Project:

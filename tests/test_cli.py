@@ -3,14 +3,12 @@
 import hashlib
 import json
 import os
-import struct
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import pytest
-from making import CAPTION, add_drawn, add_published, open_catalog, scene, shot
+from making import CAPTION, add_drawn, add_published, open_catalog, png, scene, shot
 
 from bootstrap import cli
 from bootstrap.catalog import verdicts
@@ -67,18 +65,6 @@ def everything_in(folder: Path) -> dict[str, str]:
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         for path in folder.rglob("*")
     }
-
-
-def png(width: int, height: int, rows: int) -> bytes:
-    """A PNG that claims to be width x height pixels, and holds `rows` of them: never all in memory."""
-    packer = zlib.compressobj()
-    data = b"".join(packer.compress(b"\0" * (1 + 3 * width)) for _ in range(rows)) + packer.flush()
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks
-    )
 
 
 GOOD = {"name": "apple", "image": "good.png", "caption": "woman, red apple", "base": "papertown"}

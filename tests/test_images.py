@@ -1,0 +1,137 @@
+"""Pictures from outside are opened safely, and a bad one is told before its pixels are decoded."""
+
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from making import png, scene
+from PIL import Image
+
+from bootstrap import images
+from bootstrap.errors import UserError
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "picture.png"
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "bmp", "tiff", "gif"])
+def test_common_formats_open_as_rgb(tmp_path, ending):
+    path = tmp_path / f"picture.{ending}"
+    scene(1).save(path)
+    picture = images.open_picture(path)
+    assert (picture.mode, picture.size) == ("RGB", (128, 128))
+
+
+def test_what_is_transparent_shows_white(path):
+    picture = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
+    picture.paste((0, 0, 255, 255), (0, 0, 32, 64))
+    picture.save(path)
+    opened = images.open_picture(path)
+    assert opened.getpixel((10, 10)) == (0, 0, 255)
+    assert opened.getpixel((50, 10)) == (255, 255, 255)
+
+
+def test_a_palette_with_transparency_shows_white_too(path):
+    picture = Image.new("P", (64, 64), 1)
+    picture.putpalette([255, 0, 0, 0, 255, 0])
+    picture.save(path, transparency=1)
+    assert images.open_picture(path).getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_gray_and_deep_pictures_become_rgb(path):
+    Image.new("L", (64, 64), 128).save(path)
+    assert images.open_picture(path).getpixel((5, 5)) == (128, 128, 128)
+
+
+def test_a_photo_held_sideways_is_turned_upright(tmp_path):
+    path = tmp_path / "photo.jpg"
+    picture = Image.new("RGB", (64, 40), "white")
+    picture.paste("red", (0, 0, 32, 40))  # the left half
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it 90 degrees clockwise: left becomes top
+    picture.save(path, exif=exif, quality=95)
+    opened = images.open_picture(path)
+    assert opened.size == (40, 64)
+    red, _, blue = opened.getpixel((20, 5))
+    assert red > 200 and blue < 60
+    assert min(opened.getpixel((20, 60))) > 200
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such file"),
+        (b"", "the file is empty"),
+        (b"hello", "not a picture in a known format"),
+        (b"\x89PNG\r\n\x1a\n", "not a picture|damaged"),
+        (b"GIF89a", "not a picture|damaged"),
+    ],
+)
+def test_what_is_no_picture_is_told(path, content, message):
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        images.open_picture(path)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_picture_is_told_or_opened_but_never_a_crash(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp()
+    whole = folder / "whole.png"
+    scene(1).save(whole)
+    content = bytearray(whole.read_bytes())
+    if data.draw(st.booleans()):
+        content = content[: data.draw(st.integers(1, len(content) - 1))]
+    else:
+        for _ in range(data.draw(st.integers(1, 4))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    broken = folder / "broken.png"
+    broken.write_bytes(content)
+    try:
+        assert images.open_picture(broken).mode == "RGB"
+    except UserError as error:
+        assert str(broken) in str(error) and "\n" not in str(error)
+
+
+@pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (12_000, 9_000), (100_000, 700)])
+def test_a_bomb_is_refused_without_decoding_it(path, width, height):
+    path.write_bytes(png(width, height, rows=100))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="64,000,000 pixels, scale it down"):
+        images.open_picture(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+@pytest.mark.parametrize(("width", "height"), [(31, 100), (100, 31), (1, 1)])
+def test_a_tiny_picture_is_refused(path, width, height):
+    path.write_bytes(png(width, height, rows=height))
+    with pytest.raises(UserError, match=rf"{width}x{height} is too small, each side needs 32"):
+        images.open_picture(path)
+
+
+def test_the_smallest_picture_opens(path):
+    path.write_bytes(png(32, 32, rows=32))
+    assert images.open_picture(path).size == (32, 32)
+
+
+@given(st.tuples(*[st.integers(32, 300)] * 4))
+@settings(max_examples=30, deadline=None)
+def test_fit_covers_the_asked_size_with_the_middle_of_the_picture(sizes):
+    width, height, new_width, new_height = sizes
+    picture = Image.new("RGB", (width, height), "white")
+    picture.paste("red", (width // 2 - 8, height // 2 - 8, width // 2 + 8, height // 2 + 8))
+    fitted = images.fit(picture, new_width, new_height)
+    assert fitted.size == (new_width, new_height)
+    red, green, _ = fitted.getpixel((new_width // 2, new_height // 2))
+    assert red > 200 and green < 120
+
+
+def test_fit_leaves_a_picture_that_fits_alone():
+    picture = scene(2)
+    assert images.fit(picture, 128, 128) is picture
