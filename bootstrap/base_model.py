@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
 
 from bootstrap.base_model_spec import BaseModelSpec, content_hash
 from bootstrap.errors import UserError
@@ -100,10 +102,8 @@ def _load(spec: BaseModelSpec) -> BaseModel:
 
 def _read(spec: BaseModelSpec, dtype: torch.dtype) -> Any:
     _set_hub_offline(spec.kind != "hub")
-    from diffusers import DiffusionPipeline
-    from diffusers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     try:
         if spec.kind == "file":
             return StableDiffusionPipeline.from_single_file(

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from bootstrap import __version__, dataset, project, status_page
-from bootstrap.catalog import Catalog, candidates, verdicts
+from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.errors import UserError
+from bootstrap.progress import silent
 from bootstrap.project import Workspace
 
 app = typer.Typer(
@@ -162,6 +163,39 @@ def grow(context: typer.Context, name: Name) -> None:
         f"dataset of '{name}': {growth.added} added, {growth.removed} removed, {growth.size} pictures now"
     )
     typer.echo(f"next: sid run {name}")
+
+
+@app.command()
+def sheet(
+    context: typer.Context,
+    name: Name,
+    x: Annotated[
+        str, typer.Option(help="Across, such as strength=0.4,0.6,0.8,1.0.")
+    ] = "strength=0,0.4,0.6,0.8,1.0",
+    y: Annotated[str, typer.Option(help="Down, such as snapshot=2,4,6.")] = "snapshot=2,4,6",
+    prompt: Annotated[str | None, typer.Option(help="Instead of the project's caption.")] = None,
+    generation: Annotated[
+        int | None, typer.Option(min=1, help="Drawn with its LoRA [default: the latest].")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The PNG to write [default: in the generation's folder].")
+    ] = None,
+) -> None:
+    """Draw the caption over two parameters, side by side, to choose strength and snapshot by eye."""
+    from bootstrap.drawing import sheet as sheets  # imports torch: seconds that other verbs need not wait
+
+    chosen = workspace_of(context).project(name)
+    catalog = Catalog(chosen.workspace.catalog_url)
+    number = generation or generations.latest(catalog, chosen.name)
+    if number is None or number not in [one.number for one in generations.statuses(catalog, chosen.name)]:
+        raise UserError(
+            f"project '{name}': it has no generation {number or 1} yet; start one with `sid run {name}`"
+        )
+    path = output or chosen.generation_folder(number) / "strength-and-snapshot.png"
+    sheets.draw_sheet(
+        chosen, catalog, number, sheets.parse_axis(x), sheets.parse_axis(y), prompt, path, silent
+    )
+    typer.echo(f"sheet: {path}")
 
 
 @app.command()

@@ -30,7 +30,9 @@ def open_picture(path: Path) -> Image.Image:
             upright = ImageOps.exif_transpose(picture)
             upright.load()
     except Image.DecompressionBombError:
-        raise UserError(f"picture {path}: it has far more than {MAX_PIXELS:,} pixels, scale it down") from None
+        raise UserError(
+            f"picture {path}: it has far more than {MAX_PIXELS:,} pixels, scale it down"
+        ) from None
     except UnidentifiedImageError:
         raise UserError(f"picture {path}: not a picture in a known format (use PNG, JPEG or WebP)") from None
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise on damaged files
@@ -41,9 +43,7 @@ def open_picture(path: Path) -> Image.Image:
 def _check_size(path: Path, picture: Image.Image) -> None:
     width, height = picture.size
     if width * height > MAX_PIXELS:
-        raise UserError(
-            f"picture {path}: {width}x{height} is more than {MAX_PIXELS:,} pixels, scale it down"
-        )
+        raise UserError(f"picture {path}: {width}x{height} is more than {MAX_PIXELS:,} pixels, scale it down")
     if min(width, height) < MIN_SIDE:
         raise UserError(f"picture {path}: {width}x{height} is too small, each side needs {MIN_SIDE} or more")
 

@@ -154,8 +154,14 @@ def check_name(name: str) -> str:
     return name
 
 
-def create(workspace: Workspace, name: str, image: Path, caption: str, base: str = "papertown",
-           recipes: str | None = None) -> Project:
+def create(
+    workspace: Workspace,
+    name: str,
+    image: Path,
+    caption: str,
+    base: str = "papertown",
+    recipes: str | None = None,
+) -> Project:
     """Make a project from one picture and its caption: all of its folder, or nothing.
 
     Args:

@@ -3,6 +3,12 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from bootstrap.base_model import BaseModel
 
 _SCRATCH = Path(tempfile.mkdtemp(prefix="sid-tests-"))
 os.environ.update(
@@ -14,3 +20,19 @@ os.environ.update(
 )
 os.environ.pop("SID_WORKSPACE", None)
 os.environ.pop("SID_CATALOG_URL", None)
+
+
+@pytest.fixture(scope="session")
+def papertown() -> "BaseModel":
+    """The embedded base model, loaded once."""
+    from bootstrap import base_model, base_model_spec
+
+    return base_model.hold(base_model_spec.find("papertown"))
+
+
+@pytest.fixture(scope="session")
+def originals() -> Path:
+    """The folder of Paper Town's bundled originals: NAME.png with NAME.txt."""
+    import bootstrap.papertown
+
+    return Path(bootstrap.papertown.__file__).parent / "originals"

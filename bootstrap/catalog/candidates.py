@@ -49,8 +49,14 @@ def _of_project(project: str) -> Select[tuple[CandidateRow, int]]:
     )
 
 
-def candidates(catalog: Catalog, project: str, *, generation: int | None = None, state: str | None = "published",
-               verdict: str | None = None) -> list[Candidate]:
+def candidates(
+    catalog: Catalog,
+    project: str,
+    *,
+    generation: int | None = None,
+    state: str | None = "published",
+    verdict: str | None = None,
+) -> list[Candidate]:
     """Return a project's candidates in the order in which they are reviewed: by generation, then as drawn.
 
     Args:
@@ -75,11 +81,15 @@ def candidate(catalog: Catalog, project: str, candidate_id: str) -> Candidate:
     Raises:
         UserError: no candidate of this project has this id, or several begin so.
     """
-    query = _of_project(project).where(CandidateRow.shot_id.startswith(candidate_id, autoescape=True)).limit(2)
+    query = (
+        _of_project(project).where(CandidateRow.shot_id.startswith(candidate_id, autoescape=True)).limit(2)
+    )
     with catalog.read() as session:
         found = session.execute(query).all()
     if not candidate_id or not found:
-        raise UserError(f"candidate '{candidate_id}': project '{project}' has none with this id (`sid candidates {project}`)")
+        raise UserError(
+            f"candidate '{candidate_id}': project '{project}' has none with this id (`sid candidates {project}`)"
+        )
     if len(found) > 1:
         raise UserError(f"candidate '{candidate_id}': several ids begin so, give more of it")
     return _to_candidate(*found[0])

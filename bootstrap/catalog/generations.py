@@ -53,7 +53,9 @@ def generation_row(session: Session, project: str, number: int) -> GenerationRow
         sqlalchemy.exc.NoResultFound: it is not.
     """
     found = session.scalars(
-        select(GenerationRow).join(ProjectRow).where(ProjectRow.name == project, GenerationRow.number == number)
+        select(GenerationRow)
+        .join(ProjectRow)
+        .where(ProjectRow.name == project, GenerationRow.number == number)
     )
     return found.one()
 
@@ -115,7 +117,10 @@ def statuses(catalog: Catalog, project: str) -> list[GenerationStatus]:
     """Return the status of each generation of a project, oldest first."""
     with catalog.read() as session:
         rows = session.scalars(
-            select(GenerationRow).join(ProjectRow).where(ProjectRow.name == project).order_by(GenerationRow.number)
+            select(GenerationRow)
+            .join(ProjectRow)
+            .where(ProjectRow.name == project)
+            .order_by(GenerationRow.number)
         ).all()
         counts = session.execute(
             select(CandidateRow.generation_id, CandidateRow.state, CandidateRow.verdict, func.count())

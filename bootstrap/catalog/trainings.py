@@ -35,8 +35,14 @@ class Training:
     snapshots: list[Snapshot]  # by epoch
 
 
-def begin(catalog: Catalog, project: str, number: int, training_id: str, settings: dict[str, Any],
-          dataset: list[dict[str, Any]]) -> None:
+def begin(
+    catalog: Catalog,
+    project: str,
+    number: int,
+    training_id: str,
+    settings: dict[str, Any],
+    dataset: list[dict[str, Any]],
+) -> None:
     """Note that a generation trains with this training, new or not."""
     with catalog.write() as session:
         generation = generation_row(session, project, number)
@@ -88,7 +94,8 @@ def of_generation(catalog: Catalog, project: str, number: int) -> Training | Non
         generation = generation_row(session, project, number)
         row = session.scalar(
             select(TrainingRow).where(
-                TrainingRow.project_id == generation.project_id, TrainingRow.training_id == generation.training_id
+                TrainingRow.project_id == generation.project_id,
+                TrainingRow.training_id == generation.training_id,
             )
         )
         if row is None:
@@ -99,5 +106,11 @@ def of_generation(catalog: Catalog, project: str, number: int) -> Training | Non
         trained_in = session.get_one(GenerationRow, row.generation_id).number
     snapshots = [Snapshot(row.training_id, one.epoch, Path(one.path), one.sha256, one.loss) for one in saved]
     return Training(
-        row.training_id, trained_in, row.settings, row.dataset, row.steps, row.finished_at is not None, snapshots
+        row.training_id,
+        trained_in,
+        row.settings,
+        row.dataset,
+        row.steps,
+        row.finished_at is not None,
+        snapshots,
     )

@@ -33,13 +33,25 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: st
             if row.state != "published":
                 raise UserError(f"candidate '{candidate_id}': it is not up for review ({row.state})")
             session.add(
-                VerdictRow(candidate_id=row.id, verdict=verdict, before=row.verdict, reviewer=reviewer, decided_at=now())
+                VerdictRow(
+                    candidate_id=row.id,
+                    verdict=verdict,
+                    before=row.verdict,
+                    reviewer=reviewer,
+                    decided_at=now(),
+                )
             )
             row.verdict, row.reviewer, row.decided_at = verdict, reviewer, now()
 
 
-def undo(catalog: Catalog, project: str, candidate_id: str | None = None, *, generation: int | None = None,
-         reviewer: str | None = None) -> str | None:
+def undo(
+    catalog: Catalog,
+    project: str,
+    candidate_id: str | None = None,
+    *,
+    generation: int | None = None,
+    reviewer: str | None = None,
+) -> str | None:
     """Take the last standing verdict back; the candidate gets the one that it had before.
 
     Args:

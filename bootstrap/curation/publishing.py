@@ -10,7 +10,7 @@ from bootstrap import images
 from bootstrap.catalog import Catalog, candidates, generations
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.tables import CandidateRow
-from bootstrap.curation.contact_sheet import Cell, draw
+from bootstrap.drawing.contact_sheet import Cell, draw
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.project import Project

@@ -90,7 +90,11 @@ def _draw_batch(base: BaseModel, shots: Sequence[Shot]) -> list[Image.Image]:
 
 
 def _noise(base: BaseModel, shots: Sequence[Shot], generators: list[torch.Generator]) -> torch.Tensor:
-    shape = (base.unet.config["in_channels"], shots[0].height // base.vae_factor, shots[0].width // base.vae_factor)
+    shape = (
+        base.unet.config["in_channels"],
+        shots[0].height // base.vae_factor,
+        shots[0].width // base.vae_factor,
+    )
     # Always from the CPU's generator: a seed means the same picture on every machine.
     return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(base.device)
 

@@ -91,7 +91,9 @@ def _unquoted(value: str) -> str:
 def save_png(picture: Image.Image, path: Path, shot: Shot, infotext: str) -> None:
     """Write a picture as PNG with its infotext and its shot, whole or not at all."""
     chunks = PngImagePlugin.PngInfo()
-    chunks.add_text(PARAMETERS_KEY, infotext) if infotext.isascii() else chunks.add_itxt(PARAMETERS_KEY, infotext)
+    chunks.add_text(PARAMETERS_KEY, infotext) if infotext.isascii() else chunks.add_itxt(
+        PARAMETERS_KEY, infotext
+    )
     chunks.add_text(SHOT_KEY, json.dumps(shot.to_dict(), sort_keys=True))
     with whole_file(path) as temporary:
         picture.save(temporary, format="PNG", pnginfo=chunks)

@@ -32,7 +32,7 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
         raise RuntimeError(f"generation {number} of '{project.name}' has no training to draw with")
     shots = shots_of(project, base, training, number)
     missing = _missing(project, catalog, number, shots)
-    loras = _open_loras(project, training, missing)
+    loras = open_loras(project, training, missing)
     hashes = {use.name: kohya.model_hash(project.folder / _path(training, use.snapshot)) for use in loras}
     folder = project.generation_folder(number) / "candidates"
     done, started = len(shots) - len(missing), time.monotonic()
@@ -50,9 +50,14 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
 
 def shots_of(project: Project, base: BaseModel, training: Training, number: int) -> list[Shot]:
     """Return all shots that a generation's recipes ask for."""
+    return expand(project.settings, drawn_with(project, base, training, number))
+
+
+def drawn_with(project: Project, base: BaseModel, training: Training, number: int) -> DrawnWith:
+    """Return what all shots of a generation share besides the settings."""
     drawing = project.settings.drawing
     width, height = training_size(project, base)
-    drawn_with = DrawnWith(
+    return DrawnWith(
         base_model=project.base_model.name,
         base_model_hash=base.hash,
         training_id=training.training_id,
@@ -61,7 +66,6 @@ def shots_of(project: Project, base: BaseModel, training: Training, number: int)
         width=drawing.width or width,
         height=drawing.height or height,
     )
-    return expand(project.settings, drawn_with)
 
 
 def _missing(project: Project, catalog: Catalog, number: int, shots: list[Shot]) -> list[Shot]:
@@ -71,11 +75,16 @@ def _missing(project: Project, catalog: Catalog, number: int, shots: list[Shot])
         rows = session.scalars(select(CandidateRow).where(CandidateRow.project_id == generation.project_id))
         paths = {row.shot_id: row.path for row in rows}
     ordered = engine.in_drawing_order(shots)
-    return [shot for shot in ordered if shot.id not in paths or not (project.folder / paths[shot.id]).is_file()]
+    return [
+        shot for shot in ordered if shot.id not in paths or not (project.folder / paths[shot.id]).is_file()
+    ]
 
 
-def _open_loras(project: Project, training: Training, shots: list[Shot]) -> dict[LoraUse, LoraFile]:
-    files = {epoch: kohya.read(project.folder / _path(training, epoch)) for epoch in {s.snapshot for s in shots}}
+def open_loras(project: Project, training: Training, shots: list[Shot]) -> dict[LoraUse, LoraFile]:
+    """Read the LoRA files that the shots use."""
+    files = {
+        epoch: kohya.read(project.folder / _path(training, epoch)) for epoch in {s.snapshot for s in shots}
+    }
     return {use: files[use.snapshot] for shot in shots for use in shot.loras}
 
 

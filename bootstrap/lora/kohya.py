@@ -45,7 +45,9 @@ class LoraFile:
     metadata: dict[str, str]
 
 
-def write(path: Path, modules: dict[str, LoraModule], metadata: dict[str, str], dtype: torch.dtype = torch.float16) -> None:
+def write(
+    path: Path, modules: dict[str, LoraModule], metadata: dict[str, str], dtype: torch.dtype = torch.float16
+) -> None:
     """Write a LoRA file, whole or not at all, with kohya's two hashes added to the metadata.
 
     Args:
@@ -94,7 +96,9 @@ def read(path: Path) -> LoraFile:
     for name in sorted({key.split(".", 1)[0] for key in tensors}):
         down, up = tensors.get(f"{name}.lora_down.weight"), tensors.get(f"{name}.lora_up.weight")
         if down is None or up is None:
-            raise UserError(f"LoRA {path}: module '{name}' has no lora_down or lora_up; it is not in kohya's format")
+            raise UserError(
+                f"LoRA {path}: module '{name}' has no lora_down or lora_up; it is not in kohya's format"
+            )
         alpha = tensors.get(f"{name}.alpha")
         modules[name] = LoraModule(down, up, float(alpha) if alpha is not None else float(down.shape[0]))
     if not modules:

@@ -65,7 +65,9 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
             weight.copy_(total)
 
     @torch.no_grad()
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for name, weight in self._pristine.items():
             self._targets[name].weight.copy_(weight)
         self._pristine.clear()

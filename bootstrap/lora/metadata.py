@@ -42,7 +42,10 @@ def build(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: in
 def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int) -> dict[str, str]:
     width, height = facts.size
     folders = {f"{n}_{facts.project}": n for n in sorted(set(facts.repeats), reverse=True)}
-    pictures = {folder: [c for c, r in zip(facts.captions, facts.repeats, strict=True) if r == n] for folder, n in folders.items()}
+    pictures = {
+        folder: [c for c, r in zip(facts.captions, facts.repeats, strict=True) if r == n]
+        for folder, n in folders.items()
+    }
     values = {
         "ss_output_name": facts.output_name,
         "ss_session_id": str(int(facts.started_at.timestamp())),
@@ -80,10 +83,15 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_batch_size_per_device": settings.train_batch_size,
         "ss_sd_model_name": facts.base_model_title,
         "ss_new_sd_model_hash": facts.base_model_hash,
-        "ss_dataset_dirs": json.dumps({f: {"n_repeats": folders[f], "img_count": len(c)} for f, c in pictures.items()}),
+        "ss_dataset_dirs": json.dumps(
+            {f: {"n_repeats": folders[f], "img_count": len(c)} for f, c in pictures.items()}
+        ),
         "ss_tag_frequency": json.dumps({folder: _tag_counts(c) for folder, c in pictures.items()}),
         "ss_bucket_info": json.dumps(
-            {"buckets": {"0": {"resolution": [width, height], "count": sum(facts.repeats)}}, "mean_img_ar_error": 0.0}
+            {
+                "buckets": {"0": {"resolution": [width, height], "count": sum(facts.repeats)}},
+                "mean_img_ar_error": 0.0,
+            }
         ),
         "ss_training_comment": "single image dataset, made by sid",
     }

@@ -46,5 +46,8 @@ def _inside(model: nn.Module, kinds: tuple[str, ...]) -> list[str]:
 def target_modules(base: BaseModel) -> dict[str, nn.Module]:
     """Return {kohya's name: module} of UNet and text encoder."""
     unet = {name: base.unet.get_submodule(path) for name, path in unet_targets(base.unet).items()}
-    text = {name: base.text_encoder.get_submodule(path) for name, path in text_encoder_targets(base.text_encoder).items()}
+    text = {
+        name: base.text_encoder.get_submodule(path)
+        for name, path in text_encoder_targets(base.text_encoder).items()
+    }
     return unet | text

@@ -32,6 +32,8 @@ def encode(base: BaseModel, texts: Sequence[str], chunks: int | None = None) -> 
     tokens = [token_chunks(base, text) for text in texts]
     count = max(chunks or 1, *(len(one) for one in tokens))
     empty = token_chunks(base, "")[0]
-    filled = torch.tensor([one + [empty] * (count - len(one)) for one in tokens], device=base.text_encoder.device)
+    filled = torch.tensor(
+        [one + [empty] * (count - len(one)) for one in tokens], device=base.text_encoder.device
+    )
     states = base.text_encoder(filled.flatten(0, 1))[0]
     return states.reshape(len(tokens), count * filled.shape[-1], -1)

@@ -1,6 +1,7 @@
 """Recipes to shots: which prompts, strengths, snapshots and seeds; the same settings give the same shots."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,12 +60,15 @@ def lora_file_name(name: str, epoch: int) -> str:
 
 def _shots(recipe: Recipe, settings: Settings, drawn_with: DrawnWith) -> Iterator[Shot]:
     ideas = _ideas(recipe, settings.project.tags)
-    # Strengths and snapshots pair up in full before an idea repeats with the same pair.
     pairs = [(strength, snapshot) for snapshot in recipe.snapshot for strength in recipe.strength]
+    # Ideas and pairs both go round; the shift makes every idea meet every pair before one comes again.
+    together = math.lcm(len(ideas), len(pairs))
     for index in range(recipe.count):
         idea = ideas[index % len(ideas)]
-        strength, snapshot = pairs[(index // len(ideas) + index) % len(pairs)]
-        lora = LoraUse(lora_file_name(drawn_with.lora_name, snapshot), drawn_with.training_id, snapshot, strength)
+        strength, snapshot = pairs[(index + index // together) % len(pairs)]
+        lora = LoraUse(
+            lora_file_name(drawn_with.lora_name, snapshot), drawn_with.training_id, snapshot, strength
+        )
         yield Shot(
             prompt=captions.join(idea.tags),
             negative_prompt=_negative_prompt(recipe, settings, idea),
@@ -90,7 +94,9 @@ def _ideas(recipe: Recipe, tags: list[str]) -> list[_Idea]:
         dropped = recipe.tags or tags[1:]
         return [_Idea(tuple(captions.without(tags, [tag])), eliminated=(tag,)) for tag in dropped]
     if isinstance(recipe, AddRecipe):
-        return [_Idea(tuple(captions.with_added(tags, captions.parse(tag))), added=(tag,)) for tag in recipe.tags]
+        return [
+            _Idea(tuple(captions.with_added(tags, captions.parse(tag))), added=(tag,)) for tag in recipe.tags
+        ]
     if isinstance(recipe, ReplaceRecipe):
         return [
             _Idea(tuple(captions.replaced(tags, recipe.tag, new)), eliminated=(recipe.tag,), added=(new,))

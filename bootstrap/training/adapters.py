@@ -47,7 +47,9 @@ class Adapters:
 
 
 @contextmanager
-def injected(base: BaseModel, rank: int, alpha: float, with_text_encoder: bool, seed: int) -> Iterator[Adapters]:
+def injected(
+    base: BaseModel, rank: int, alpha: float, with_text_encoder: bool, seed: int
+) -> Iterator[Adapters]:
     """Put a fresh LoRA into the base model for the length of a `with` block.
 
     Down matrices start as kohya's do (Kaiming uniform, a = sqrt 5; PEFT's default too), up matrices as zeros.
@@ -67,7 +69,9 @@ def injected(base: BaseModel, rank: int, alpha: float, with_text_encoder: bool, 
         torch.manual_seed(seed)
         try:
             for model, targets in parts:
-                config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets.values()), lora_dropout=0.0)
+                config = LoraConfig(
+                    r=rank, lora_alpha=alpha, target_modules=list(targets.values()), lora_dropout=0.0
+                )
                 inject_adapter_in_model(config, model, adapter_name=_ADAPTER)
                 for name, path in targets.items():
                     layer = model.get_submodule(path)

@@ -30,7 +30,9 @@ def train(project: Project, catalog: Catalog, number: int, report: Report) -> No
     base = base_model.hold(project.base_model)
     examples = examples_of(project, catalog)
     training_id = identity.training_id(examples, base.hash, settings)
-    described = [{"picture": one.picture_sha256, "caption": one.caption, "repeats": one.repeats} for one in examples]
+    described = [
+        {"picture": one.picture_sha256, "caption": one.caption, "repeats": one.repeats} for one in examples
+    ]
     trainings.begin(catalog, project.name, number, training_id, settings.model_dump(), described)
     if _is_complete(project, catalog, number):
         return

@@ -51,8 +51,12 @@ def load(path: Path, adapters: Adapters, optimizer: torch.optim.Optimizer) -> Sa
             for index, parameter in enumerate(adapters.parameters()):
                 parameter.copy_(file.get_tensor(f"{index}.parameter"))
                 if f"{index}.exp_avg" in names:
-                    moments = {one: file.get_tensor(f"{index}.{one}").to(parameter.device) for one in _MOMENTS}
+                    moments = {
+                        one: file.get_tensor(f"{index}.{one}").to(parameter.device) for one in _MOMENTS
+                    }
                     optimizer.state[parameter] = {"step": torch.tensor(float(position["step"])), **moments}
     except (SafetensorError, KeyError, RuntimeError) as error:
-        raise RuntimeError(f"training state {path}: it does not fit ({error}); delete it to train anew") from error
+        raise RuntimeError(
+            f"training state {path}: it does not fit ({error}); delete it to train anew"
+        ) from error
     return SavedStep(int(position["epoch"]), int(position["step"]))

@@ -71,14 +71,18 @@ def train(
 
 
 class _Trainer:
-    def __init__(self, base: BaseModel, examples: list[Example], size: tuple[int, int], settings: TrainingSection) -> None:
+    def __init__(
+        self, base: BaseModel, examples: list[Example], size: tuple[int, int], settings: TrainingSection
+    ) -> None:
         self._base, self._examples, self._settings = base, examples, settings
         self._noise = DDPMScheduler.from_config(base.scheduler_config)
         self._tags = [captions.parse(one.caption) for one in examples]
         self._chunks = max(len(encode.token_chunks(base, one.caption)) for one in examples)
         self._latents = [latents.encode(base, Path(one.path), size) for one in examples]
         self._mirrored = (
-            [latents.encode(base, Path(one.path), size, mirrored=True) for one in examples] if settings.flip_aug else []
+            [latents.encode(base, Path(one.path), size, mirrored=True) for one in examples]
+            if settings.flip_aug
+            else []
         )
         self._per_epoch = steps_per_epoch(examples, settings.train_batch_size)
         self._total = self._per_epoch * settings.epochs
@@ -93,11 +97,17 @@ class _Trainer:
         started, first_step = time.monotonic(), step
         for epoch in range(first_epoch, self._settings.epochs + 1):
             losses = []
-            for batch in epoch_batches(self._examples, self._settings.train_batch_size, self._settings.seed, epoch):
+            for batch in epoch_batches(
+                self._examples, self._settings.train_batch_size, self._settings.seed, epoch
+            ):
                 losses.append(self._step(adapters, optimizer, scaler, batch, step))
                 step += 1
                 rate = (step - first_step) / (time.monotonic() - started)
-                report(Progress("train", step, self._total, "steps", rate, f"epoch {epoch}, loss {losses[-1]:.4f}"))
+                report(
+                    Progress(
+                        "train", step, self._total, "steps", rate, f"epoch {epoch}, loss {losses[-1]:.4f}"
+                    )
+                )
             on_epoch(EpochResult(epoch, step, sum(losses) / len(losses), adapters.modules()))
             state.save(state_file, adapters, optimizer, epoch, step)
 
@@ -106,7 +116,9 @@ class _Trainer:
             {"params": adapters.unet_parameters(), "lr": self._settings.unet_lr},
             {"params": adapters.text_encoder_parameters(), "lr": self._settings.text_encoder_lr},
         ]
-        optimizer = torch.optim.AdamW([group for group in groups if group["params"]], weight_decay=0.01, fused=True)
+        optimizer = torch.optim.AdamW(
+            [group for group in groups if group["params"]], weight_decay=0.01, fused=True
+        )
         for group in optimizer.param_groups:
             group["full_lr"] = group["lr"]
         return optimizer
@@ -124,7 +136,7 @@ class _Trainer:
         if not torch.isfinite(loss):
             raise UserError(
                 f"training: the loss is not a finite number any more at step {step + 1}; lower training.unet_lr "
-                f"(it is {self._settings.unet_lr:g}) and text_encoder_lr, or set mixed_precision = \"no\""
+                f'(it is {self._settings.unet_lr:g}) and text_encoder_lr, or set mixed_precision = "no"'
             )
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
@@ -148,7 +160,9 @@ class _Trainer:
             texts.append(captions.join(tags))
         stacked = torch.stack(chosen)
         noise = torch.randn(stacked.shape, generator=generator).to(stacked.device)
-        steps = torch.randint(0, self._noise.config["num_train_timesteps"], (len(chosen),), generator=generator)
+        steps = torch.randint(
+            0, self._noise.config["num_train_timesteps"], (len(chosen),), generator=generator
+        )
         return _Batch(stacked, noise, steps.to(stacked.device), texts)
 
     def _loss(self, batch: _Batch) -> torch.Tensor:

@@ -1,0 +1,168 @@
+"""Sheets of one prompt drawn over two parameters, such as strength by snapshot: `sid sheet`."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from bootstrap import base_model, captions, images
+from bootstrap.catalog import Catalog, trainings
+from bootstrap.catalog.trainings import Training
+from bootstrap.drawing import contact_sheet, engine
+from bootstrap.drawing.contact_sheet import Cell
+from bootstrap.drawing.run import drawn_with, open_loras
+from bootstrap.errors import UserError
+from bootstrap.files import whole_file
+from bootstrap.progress import Progress, Report
+from bootstrap.project import Project
+from bootstrap.recipes.expand import lora_file_name
+from bootstrap.settings import SAMPLERS
+from bootstrap.shots import LoraUse, Shot
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "strength": float, "snapshot": int, "seed": int, "steps": int, "cfg_scale": float, "sampler": str,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter and the values that it takes along a side of the sheet."""
+
+    name: str  # a key of _READERS
+    values: tuple[Any, ...]
+
+
+def parse_axis(text: str) -> Axis:
+    """Read `strength=0.4,0.6,0.8`.
+
+    Raises:
+        UserError: it is not of that form, or names no parameter of a shot.
+    """
+    name, equals, listed = text.partition("=")
+    name = name.strip()
+    if not equals or name not in _READERS:
+        raise UserError(f"axis '{text}': write parameter=value,value,... with one of {', '.join(_READERS)}")
+    try:
+        values = tuple(_READERS[name](value.strip()) for value in listed.split(","))
+    except ValueError:
+        raise UserError(f"axis '{text}': '{listed}' is no list of values for {name}") from None
+    _check_values(name, values)
+    return Axis(name, values)
+
+
+def _check_values(name: str, values: tuple[Any, ...]) -> None:
+    limits = {
+        "strength": (0.0, 2.0),
+        "snapshot": (1, 1000),
+        "seed": (0, 2**32 - 1),
+        "steps": (1, 150),
+        "cfg_scale": (1.0, 30.0),
+    }
+    for value in values:
+        if name == "sampler" and value not in SAMPLERS:
+            raise UserError(f"axis sampler: '{value}' is not known; there are {', '.join(SAMPLERS)}")
+        if name in limits and not limits[name][0] <= value <= limits[name][1]:
+            raise UserError(f"axis {name}: {value} is not within {limits[name][0]} to {limits[name][1]}")
+
+
+def draw_sheet(
+    project: Project,
+    catalog: Catalog,
+    number: int,
+    x: Axis,
+    y: Axis,
+    prompt: str | None,
+    path: Path,
+    report: Report,
+) -> None:
+    """Draw every pair of values with the same seed, the original beside them, and write the sheet as PNG.
+
+    Strength 0 shows the base model without the LoRA.
+
+    Args:
+        prompt: instead of the project's caption.
+        path: of the PNG; it is replaced when it is there.
+
+    Raises:
+        UserError: the generation has not been trained, or has no such snapshot.
+    """
+    if x.name == y.name:
+        raise UserError(f"axes: both name {x.name}; choose two different parameters")
+    training = trainings.of_generation(catalog, project.name, number)
+    if training is None or not training.finished:
+        raise UserError(
+            f"generation {number} of '{project.name}': its training has not finished, see `sid status`"
+        )
+    base = base_model.hold(project.base_model)
+    common = _common_shot(project, base, training, number, prompt)
+    grid = [[_with(_with(common, x.name, a), y.name, b) for a in x.values] for b in y.values]
+    _check_snapshots(training, [shot for row in grid for shot in row])
+    grid = [[_without_idle_lora(shot) for shot in row] for row in grid]
+    shots = list({shot.id: shot for row in grid for shot in row}.values())
+    pictures: dict[str, Image.Image] = {}
+    loras = open_loras(project, training, shots)
+    for batch in engine.draw(base, shots, loras, project.settings.drawing.batch_size):
+        pictures.update({drawing.shot.id: drawing.picture for drawing in batch})
+        report(Progress("sheet", len(pictures), len(shots), "pictures"))
+    original = images.fit(images.open_picture(project.original), common.width, common.height)
+    sheet = contact_sheet.draw(
+        _title(project, number, prompt), _cells(original, grid, pictures, x, y), len(x.values) + 1
+    )
+    with whole_file(path) as temporary:
+        sheet.save(temporary, format="PNG")
+
+
+def _common_shot(
+    project: Project, base: base_model.BaseModel, training: Training, number: int, prompt: str | None
+) -> Shot:
+    shared, settings = drawn_with(project, base, training, number), project.settings
+    epoch = training.snapshots[-1].epoch
+    lora = LoraUse(lora_file_name(shared.lora_name, epoch), training.training_id, epoch, 1.0)
+    drawing = settings.drawing
+    return Shot(
+        captions.join(captions.parse(prompt) if prompt else settings.project.tags), drawing.negative_prompt,
+        drawing.seed, drawing.steps, drawing.sampler, drawing.cfg_scale, shared.width, shared.height,
+        shared.base_model, shared.base_model_hash, (lora,),
+    )  # fmt: skip
+
+
+def _with(shot: Shot, name: str, value: Any) -> Shot:
+    lora = shot.loras[0]
+    if name == "strength":
+        return dataclasses.replace(shot, loras=(dataclasses.replace(lora, strength=value),))
+    if name == "snapshot":
+        file_name = lora_file_name(lora.name.rsplit("-", 1)[0], value)
+        return dataclasses.replace(shot, loras=(dataclasses.replace(lora, snapshot=value, name=file_name),))
+    return dataclasses.replace(shot, **{name: value})
+
+
+def _without_idle_lora(shot: Shot) -> Shot:
+    """At strength 0 all snapshots draw the same picture: it is drawn once."""
+    return shot if shot.strength else dataclasses.replace(shot, loras=())
+
+
+def _check_snapshots(training: Training, shots: Sequence[Shot]) -> None:
+    known = [one.epoch for one in training.snapshots]
+    for shot in shots:
+        if shot.snapshot not in known:
+            raise UserError(f"axis snapshot: there is no snapshot {shot.snapshot}; this training has {known}")
+
+
+def _cells(
+    original: Image.Image, grid: list[list[Shot]], pictures: dict[str, Image.Image], x: Axis, y: Axis
+) -> list[Cell]:
+    blank = Cell(Image.new("RGB", original.size, "white"), ("",))
+    cells: list[Cell] = []
+    for index, (row, below) in enumerate(zip(grid, y.values, strict=True)):
+        cells.append(blank if index else Cell(original, ("original",)))
+        for shot, across in zip(row, x.values, strict=True):
+            label = (f"{x.name} {across}", f"{y.name} {below}") if shot.loras else ("base model,", "without LoRA")
+            cells.append(Cell(pictures[shot.id], label))
+    return cells
+
+
+def _title(project: Project, number: int, prompt: str | None) -> str:
+    return f"{project.name}, generation {number}: {prompt or 'its caption'}"

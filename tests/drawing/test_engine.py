@@ -1,0 +1,80 @@
+"""The engine: a picture depends on its shot alone."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bootstrap.base_model import BaseModel
+from bootstrap.drawing import engine
+from bootstrap.settings import SAMPLERS
+from bootstrap.shots import LoraUse, Shot
+from tests.lora.test_merge import random_lora
+
+LORA = LoraUse("random", "t", 1, 0.7)
+
+
+def shot(base: BaseModel, seed: int, prompt: str = "woman, red apple", **changes: object) -> Shot:
+    made = Shot(prompt, "", seed, 4, "DDIM", 3.0, 128, 128, "papertown", base.hash, (LORA,))
+    return dataclasses.replace(made, **changes)
+
+
+def draw(base: BaseModel, shots: list[Shot], batch_size: int = 16) -> dict[str, np.ndarray]:
+    loras = {use: random_lora(base, 1) for one in shots for use in one.loras}
+    batches = list(engine.draw(base, shots, loras, batch_size))
+    assert all(len(batch) <= batch_size for batch in batches)
+    return {d.shot.id: np.asarray(d.picture, dtype=np.int16) for batch in batches for d in batch}
+
+
+def test_alone_and_in_a_batch_of_sixteen_it_is_the_same_picture(papertown: BaseModel) -> None:
+    prompts = ("woman, red apple", "man, blue ball, outdoors, beach")
+    shots = [shot(papertown, seed, prompts[seed % 2]) for seed in range(16)]
+    together = draw(papertown, shots)
+    for one in (shots[0], shots[9]):
+        (alone,) = draw(papertown, [one], batch_size=1).values()
+        assert np.abs(alone - together[one.id]).max() <= 2
+    assert len({picture.tobytes() for picture in together.values()}) == 16
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_draws_the_same_picture_twice(papertown: BaseModel, sampler: str) -> None:
+    one = shot(papertown, 3, sampler=sampler, steps=6)
+    first = draw(papertown, [one])[one.id]
+    second = draw(papertown, [shot(papertown, 4, sampler=sampler, steps=6), one])[one.id]
+    assert np.abs(first - second).max() <= 2
+    assert first.std() > 5  # a picture, no blank
+
+
+def test_shots_of_a_group_are_drawn_together(papertown: BaseModel) -> None:
+    strong = (dataclasses.replace(LORA, strength=1.0),)
+    mixed = [shot(papertown, n, loras=strong if n % 2 else (LORA,)) for n in range(6)]
+    order = engine.in_drawing_order(mixed)
+    assert [one.seed for one in order] == [0, 2, 4, 1, 3, 5]
+    assert set(draw(papertown, mixed)) == {one.id for one in mixed}
+
+
+def test_strength_negative_prompt_and_cfg_scale_change_the_picture(papertown: BaseModel) -> None:
+    plain = shot(papertown, 1)
+    changed = [
+        shot(papertown, 1, loras=()),
+        shot(papertown, 1, negative_prompt="man, outdoors"),
+        shot(papertown, 1, cfg_scale=1.0),
+    ]
+    pictures = draw(papertown, [plain, *changed])
+    for one in changed:
+        assert np.abs(pictures[one.id] - pictures[plain.id]).mean() > 0.5
+
+
+def test_size_and_prompts_beyond_75_tokens(papertown: BaseModel) -> None:
+    long = ", ".join(f"red apple {n}" for n in range(60))
+    pictures = draw(papertown, [shot(papertown, 1, long, width=96, height=160), shot(papertown, 2, width=96, height=160)])
+    assert {picture.shape for picture in pictures.values()} == {(160, 96, 3)}
+
+
+def test_decoding_gives_rgb_pictures(papertown: BaseModel) -> None:
+    import torch
+
+    (picture,) = engine.decode(papertown, torch.zeros(1, papertown.unet.config["in_channels"], 16, 16))
+    assert isinstance(picture, Image.Image)
+    assert (picture.mode, picture.size) == ("RGB", (128, 128))

@@ -1,0 +1,84 @@
+"""Infotext: AUTOMATIC1111 reads ours, we read theirs, and a PNG carries its shot."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bootstrap.drawing import infotext
+from bootstrap.shots import LoraUse, Shot
+
+HASHES = {"demo-g01-000004": "0123456789abcdef" * 4, "other": "f" * 64}
+
+# As stable-diffusion-webui 1.3.2 writes it (quoted in a public thread of the diffusers project).
+OF_A1111 = """\
+shuimobysim, <lora:shuimobysimV3:0.8>, a girl,
+best quality
+Negative prompt: (worst quality:2), easynegative
+Steps: 30, Sampler: Euler a, CFG scale: 7, Seed: 1432216924, Size: 512x512, Model hash: e4a30e4607, \
+Model: majicmixRealistic_v6, Lora hashes: "shuimobysimV3: 17cd20c7b6ea", Version: v1.3.2"""
+
+line = st.text(st.characters(blacklist_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=60)
+
+
+def shot(prompt: str = "woman, red apple", negative_prompt: str = "", **changes: object) -> Shot:
+    values: dict = {
+        "prompt": prompt, "negative_prompt": negative_prompt, "seed": 5, "steps": 16, "sampler": "DPM++ 2M Karras",
+        "cfg_scale": 6.5, "width": 128, "height": 192, "base_model": "papertown", "base_model_hash": "ab" * 32,
+        "loras": (LoraUse("demo-g01-000004", "t" * 64, 4, 0.8), LoraUse("other", "u" * 64, 1, 1.0)),
+        "recipe": "vary", "eliminated": ("ball",), "added": (),
+    }  # fmt: skip
+    return Shot(**{**values, **changes})
+
+
+def test_one_of_a1111s_is_read() -> None:
+    read = infotext.read(OF_A1111)
+    assert read.prompt == "shuimobysim, <lora:shuimobysimV3:0.8>, a girl,\nbest quality"
+    assert read.negative_prompt == "(worst quality:2), easynegative"
+    assert read.fields["Lora hashes"] == "shuimobysimV3: 17cd20c7b6ea"
+    assert (read.fields["Steps"], read.fields["Seed"], read.fields["Size"]) == ("30", "1432216924", "512x512")
+
+
+def test_ours_is_golden() -> None:
+    assert infotext.write(shot(negative_prompt="blurry"), "papertown", HASHES) == (
+        "woman, red apple <lora:demo-g01-000004:0.8> <lora:other:1>\n"
+        "Negative prompt: blurry\n"
+        "Steps: 16, Sampler: DPM++ 2M Karras, CFG scale: 6.5, Seed: 5, Size: 128x192, Model hash: ababababab, "
+        'Model: papertown, RNG: CPU, Lora hashes: "demo-g01-000004: 0123456789ab, other: ffffffffffff", Version: sid'
+    )
+
+
+@given(line, line.filter(lambda text: not text.strip().startswith("Negative prompt:")), st.integers(0, 2**32 - 1))
+def test_what_is_written_is_read_back(prompt: str, negative: str, seed: int) -> None:
+    if prompt.startswith("Negative prompt:"):
+        return
+    written = infotext.write(shot(prompt, negative, seed=seed), 'odd "name", with: marks', HASHES)
+    read = infotext.read(written)
+    assert read.prompt == f"{prompt} <lora:demo-g01-000004:0.8> <lora:other:1>".strip()
+    assert read.negative_prompt == negative.strip()
+    assert read.fields["Seed"] == str(seed)
+    assert read.fields["Model"] == 'odd "name", with: marks'
+    assert read.fields["Size"] == "128x192"
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_without_a_crash(text: str) -> None:
+    infotext.read(text)
+
+
+@pytest.mark.parametrize("prompt", ["woman, red apple", "Frau, Äpfel 🍎, <img src=x>"])
+def test_a_png_carries_its_shot(tmp_path: Path, prompt: str) -> None:
+    drawn, path = shot(prompt), tmp_path / "a.png"
+    text = infotext.write(drawn, "papertown", HASHES)
+    infotext.save_png(Image.new("RGB", (8, 8)), path, drawn, text)
+    assert infotext.shot_of(path) == drawn
+    with Image.open(path) as picture:
+        assert picture.info["parameters"] == text
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_png_of_somebody_else_has_no_shot(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    assert infotext.shot_of(tmp_path / "a.png") is None

@@ -1,0 +1,76 @@
+"""Our LoRA file in diffusers draws what our own merge draws."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+from bootstrap.base_model import BaseModel
+from bootstrap.drawing import engine
+from bootstrap.lora import kohya
+from bootstrap.lora.kohya import LoraFile, LoraModule
+from bootstrap.lora.targets import target_modules
+from bootstrap.progress import silent
+from bootstrap.settings import TrainingSection
+from bootstrap.shots import LoraUse, Shot
+from bootstrap.training import trainer
+from bootstrap.training.identity import Example
+
+PROMPT = "woman, blue blazer, holding red apple, teal wall"
+
+
+@pytest.fixture(scope="module")
+def lora_file(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained LoRA with an alpha of half the rank, as kohya's users have it."""
+    folder = tmp_path_factory.mktemp("trained")
+    settings = TrainingSection(repeats=8, epochs=1, network_dim=8, network_alpha=4, unet_lr=5e-3, text_encoder_lr=2e-3)
+    example = Example(str(originals / "badge.png"), "0", PROMPT, 8)
+    path = folder / "badge-000001.safetensors"
+
+    def keep(result: trainer.EpochResult) -> None:
+        kohya.write(path, result.modules, {"ss_network_dim": "8", "ss_network_alpha": "4.0"}, torch.float32)
+
+    trainer.train(papertown, [example], (128, 128), settings, folder / "state.safetensors", keep, silent)
+    return path
+
+
+def ours(base: BaseModel, path: Path, strength: float) -> np.ndarray:
+    use = LoraUse("badge", "0", 1, strength)
+    shot = Shot(PROMPT, "", 7, 6, "DDIM", 3.0, 128, 128, "papertown", base.hash, (use,))
+    if not strength:
+        shot = dataclasses.replace(shot, loras=())
+    (batch,) = engine.draw(base, [shot], {use: kohya.read(path)}, 1)
+    return np.asarray(batch[0].picture, dtype=np.int16)
+
+
+def theirs(base: BaseModel, path: Path, strength: float) -> np.ndarray:
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        base.spec.source, safety_checker=None, local_files_only=True, dtype=torch.float32
+    )
+    pipeline.scheduler = DDIMScheduler.from_config(base.scheduler_config)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.load_lora_weights(str(path), adapter_name="badge")
+    pipeline.set_adapters(["badge"], [strength])
+    noise = torch.Generator().manual_seed(7)
+    picture = pipeline(PROMPT, num_inference_steps=6, guidance_scale=3.0, height=128, width=128, generator=noise).images[0]
+    return np.asarray(picture, dtype=np.int16)
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_diffusers_draws_what_our_merge_draws(papertown: BaseModel, lora_file: Path, strength: float) -> None:
+    mine = ours(papertown, lora_file, strength)
+    assert np.abs(mine - theirs(papertown, lora_file, strength)).max() <= 2
+    without = ours(papertown, lora_file, 0.0)
+    assert np.abs(mine - without).mean() > 1  # the LoRA does something, so that the equality says something
+
+
+def test_every_module_of_the_file_is_trained(papertown: BaseModel, lora_file: Path) -> None:
+    lora: LoraFile = kohya.read(lora_file)
+    assert set(lora.modules) == set(target_modules(papertown))
+    module: LoraModule
+    for name, module in lora.modules.items():
+        assert (module.rank, module.alpha) == (8, 4.0), name
+        assert module.up.abs().max() > 0, name

@@ -1,0 +1,48 @@
+"""The modules that are trained are kohya's, under the names that every other tool knows."""
+
+import torch
+from diffusers import UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from bootstrap.lora.targets import text_encoder_targets, unet_targets
+
+
+def sd15_unet() -> UNet2DConditionModel:
+    """Stable Diffusion 1.5's UNet without weights."""
+    with torch.device("meta"):
+        return UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8, sample_size=64)
+
+
+def sd15_text_encoder() -> CLIPTextModel:
+    with torch.device("meta"):
+        return CLIPTextModel(
+            CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12)
+        )
+
+
+def test_sd15_unet_has_kohyas_192_modules() -> None:
+    names = unet_targets(sd15_unet())
+    assert len(names) == 192
+    for expected in (
+        "lora_unet_down_blocks_0_attentions_0_proj_in",
+        "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
+        "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_out_0",
+        "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k",
+        "lora_unet_up_blocks_3_attentions_2_transformer_blocks_0_ff_net_0_proj",
+        "lora_unet_up_blocks_1_attentions_1_transformer_blocks_0_ff_net_2",
+    ):
+        assert expected in names
+
+
+def test_sd15_text_encoder_has_kohyas_72_modules_with_text_model_in_the_name() -> None:
+    names = text_encoder_targets(sd15_text_encoder())
+    assert len(names) == 72
+    assert "lora_te_text_model_encoder_layers_0_self_attn_q_proj" in names
+    assert "lora_te_text_model_encoder_layers_11_mlp_fc2" in names
+
+
+def test_rank_64_of_sd15_is_as_large_as_kohyas() -> None:
+    unet = sd15_unet()
+    modules = [unet.get_submodule(path) for path in unet_targets(unet).values()]
+    parameters = sum(64 * (module.weight.shape[0] + module.weight.shape[1]) for module in modules)
+    assert round(parameters / 1e6, 2) == 27.13

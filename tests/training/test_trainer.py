@@ -1,0 +1,130 @@
+"""The training loop on Paper Town: it learns, it resumes exactly, it leaves the base model as it was."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from bootstrap.base_model import BaseModel
+from bootstrap.errors import UserError
+from bootstrap.progress import Progress, silent
+from bootstrap.settings import TrainingSection
+from bootstrap.training import trainer
+from bootstrap.training.identity import Example
+from bootstrap.training.latents import training_size
+from bootstrap.training.trainer import EpochResult
+
+
+def examples(originals: Path) -> list[Example]:
+    return [
+        Example(str(originals / f"{name}.png"), name, (originals / f"{name}.txt").read_text(), repeats)
+        for name, repeats in (("badge", 3), ("crown", 1))
+    ]
+
+
+def small(**changes: object) -> TrainingSection:
+    values = {"repeats": 4, "epochs": 3, "network_dim": 4, "network_alpha": 2, "unet_lr": 2e-3, "shuffle_caption": True}
+    return TrainingSection.model_validate({**values, **changes})
+
+
+class Stop(Exception):
+    """Ends a training from outside, as a kill would."""
+
+
+def run(base: BaseModel, shown: list[Example], settings: TrainingSection, state: Path, stop_at: int = 10**9) -> list[EpochResult]:
+    results: list[EpochResult] = []
+
+    def keep(result: EpochResult) -> None:
+        modules = {name: type(one)(one.down.clone(), one.up.clone(), one.alpha) for name, one in result.modules.items()}
+        results.append(EpochResult(result.epoch, result.steps, result.loss, modules))
+
+    def watch(progress: Progress) -> None:
+        if progress.done == stop_at:
+            raise Stop
+
+    try:
+        trainer.train(base, shown, (128, 128), settings, state, keep, watch)
+    except Stop:
+        pass
+    return results
+
+
+def same(one: EpochResult, other: EpochResult) -> bool:
+    pairs = [(one.modules[name], other.modules[name]) for name in one.modules]
+    return (one.epoch, one.steps, one.loss) == (other.epoch, other.steps, other.loss) and all(
+        torch.equal(a.down, b.down) and torch.equal(a.up, b.up) for a, b in pairs
+    )
+
+
+@pytest.mark.parametrize("stop_at", [2, 4, 7])
+def test_a_killed_training_ends_bit_for_bit_as_an_undisturbed_one(
+    papertown: BaseModel, originals: Path, tmp_path: Path, stop_at: int
+) -> None:
+    shown, settings = examples(originals), small(flip_aug=True)
+    whole = run(papertown, shown, settings, tmp_path / "whole.safetensors")
+    run(papertown, shown, settings, tmp_path / "state.safetensors", stop_at)
+    rest = run(papertown, shown, settings, tmp_path / "state.safetensors")
+    assert [result.epoch for result in whole] == [1, 2, 3]
+    assert whole[-1].steps == 12
+    assert all(same(one, whole[one.epoch - 1]) for one in rest)
+    assert rest[-1].epoch == 3
+
+
+def test_the_loss_goes_down(papertown: BaseModel, originals: Path, tmp_path: Path) -> None:
+    results = run(papertown, examples(originals)[:1], small(repeats=20, epochs=2, train_batch_size=4), tmp_path / "s")
+    assert results[-1].loss < results[0].loss
+
+
+def test_the_base_model_is_as_before(papertown: BaseModel, originals: Path, tmp_path: Path) -> None:
+    before = {name: tensor.clone() for name, tensor in papertown.unet.state_dict().items()}
+    run(papertown, examples(originals), small(epochs=1), tmp_path / "s")
+    after = papertown.unet.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert not any(parameter.requires_grad for parameter in papertown.text_encoder.parameters())
+
+
+def test_a_text_encoder_rate_of_zero_leaves_it_out_of_the_lora(
+    papertown: BaseModel, originals: Path, tmp_path: Path
+) -> None:
+    (result,) = run(papertown, examples(originals), small(epochs=1, text_encoder_lr=0), tmp_path / "s")
+    assert all(name.startswith("lora_unet_") for name in result.modules)
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_setting(
+    papertown: BaseModel, originals: Path, tmp_path: Path
+) -> None:
+    settings = small(unet_lr=1.0, text_encoder_lr=1.0, epochs=40)
+    weight = papertown.unet.conv_out.weight
+    kept = weight.detach().clone()
+    try:
+        weight.data.fill_(float("inf"))
+        with pytest.raises(UserError, match=r"training\.unet_lr"):
+            trainer.train(papertown, examples(originals), (128, 128), settings, tmp_path / "s", lambda _: None, silent)
+    finally:
+        weight.data.copy_(kept)
+    assert not (tmp_path / "s").exists()
+
+
+def test_fp16_without_a_gpu_is_refused(papertown: BaseModel, originals: Path, tmp_path: Path) -> None:
+    if papertown.device.type == "cuda":
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UserError, match="mixed_precision"):
+        run(papertown, examples(originals), small(mixed_precision="fp16"), tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [((512, 512), (512, 512)), ((768, 512), (640, 448)), ((512, 768), (448, 640)), ((4000, 500), (1472, 192))],
+)
+def test_the_size_keeps_proportions_and_area(picture: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert training_size(picture, 512, 64) == expected
+
+
+def test_a_picture_that_cannot_be_read_is_named(papertown: BaseModel, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "cut.png")
+    data = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match=r"cut\.png"):
+        run(papertown, [Example(str(tmp_path / "cut.png"), "0", "a", 1)], small(), tmp_path / "s")
