@@ -23,6 +23,7 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: st
     if verdict not in VERDICTS:
         raise ValueError(f"no verdict: {verdict}")
     with catalog.write() as session:
+        moment = now()
         for candidate_id in candidate_ids:
             row = session.scalar(
                 select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
@@ -34,14 +35,10 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: st
                 raise UserError(f"candidate '{candidate_id}': it is not up for review ({row.state})")
             session.add(
                 VerdictRow(
-                    candidate_id=row.id,
-                    verdict=verdict,
-                    before=row.verdict,
-                    reviewer=reviewer,
-                    decided_at=now(),
+                    candidate_id=row.id, verdict=verdict, before=row.verdict, reviewer=reviewer, decided_at=moment
                 )
-            )
-            row.verdict, row.reviewer, row.decided_at = verdict, reviewer, now()
+            )  # fmt: skip
+            row.verdict, row.reviewer, row.decided_at = verdict, reviewer, moment
 
 
 def undo(

@@ -1,0 +1,394 @@
+"""The catalog on a real SQLite file: migrated, shared by processes, and nothing of a person's lost."""
+
+import random
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from making import add_drawn, add_published, make_project, open_catalog, scene, shot
+from sqlalchemy.exc import IntegrityError
+
+from bootstrap.catalog import Catalog, candidates, generations, verdicts
+from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, Table, VerdictRow
+from bootstrap.errors import UserError
+from bootstrap.progress import Progress
+
+
+@pytest.fixture
+def project(tmp_path):
+    return make_project(tmp_path)
+
+
+@pytest.fixture
+def catalog(project):
+    catalog = open_catalog(project)
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture
+def published(project, catalog):
+    return add_published(project, catalog, 1, 4)
+
+
+def url_of(folder: Path) -> str:
+    return f"sqlite:///{folder / 'catalog.sqlite'}"
+
+
+# --- schema -------------------------------------------------------------------------------------------
+
+
+def test_migrations_from_nothing_make_exactly_the_tables_of_the_code(tmp_path):
+    Catalog(url_of(tmp_path)).close()
+    engine = sa.create_engine(url_of(tmp_path))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Table.metadata) == []
+        assert context.get_current_revision() is not None
+    engine.dispose()
+
+
+def test_opening_again_keeps_what_is_there(tmp_path):
+    first = Catalog(url_of(tmp_path))
+    generations.begin(first, "apple")
+    first.close()
+    again = Catalog(url_of(tmp_path))
+    assert generations.latest(again, "apple") == 1
+    again.close()
+
+
+def test_the_folder_of_a_new_catalog_is_made(tmp_path):
+    Catalog(url_of(tmp_path / "new" / "folder")).close()
+    assert (tmp_path / "new/folder/catalog.sqlite").is_file()
+
+
+def test_sqlite_is_set_up_for_several_processes_and_for_power_cuts(catalog):
+    with catalog.read() as session:
+        pragma = {
+            name: session.execute(sa.text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
+        }
+    assert pragma == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "busy_timeout": 30_000}
+
+
+def test_foreign_keys_hold(catalog):
+    with pytest.raises(IntegrityError), catalog.write() as session:
+        session.add(GenerationRow(project_id=999, number=1, state="waiting"))
+
+
+def test_deleting_a_project_deletes_what_belongs_to_it(catalog, project, published):
+    verdicts.decide(catalog, project.name, published[:1], "accept", "tester")
+    with catalog.write() as session:
+        session.execute(sa.delete(ProjectRow).where(ProjectRow.name == project.name))
+    with catalog.read() as session:
+        for table in Table.metadata.sorted_tables:
+            assert session.scalar(sa.select(sa.func.count()).select_from(table)) == 0
+
+
+def test_a_write_that_raises_changes_nothing(catalog):
+    with pytest.raises(RuntimeError), catalog.write() as session:
+        generations.project_row(session, "apple")
+        raise RuntimeError
+    with catalog.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(ProjectRow)) == 0
+
+
+def test_times_come_back_in_utc_whatever_zone_they_went_in(catalog):
+    tokyo = datetime(2026, 3, 1, 9, 30, tzinfo=timezone(timedelta(hours=9)))
+    with catalog.write() as session:
+        session.add(ProjectRow(name="apple", created_at=tokyo))
+    with catalog.read() as session:
+        found = session.scalars(sa.select(ProjectRow)).one().created_at
+    assert found == tokyo and found.tzinfo == UTC
+
+
+# --- several processes --------------------------------------------------------------------------------
+
+
+_COUNT_UP = """
+for _ in range(40):
+    with catalog.write() as session:
+        row = session.scalars(sa.select(GenerationRow)).one()
+        seen = row.done
+        time.sleep(0.002)  # long enough for the other one to come in between, if it could
+        row.done = seen + 1
+"""
+_PROCESS = """
+import sys, time
+import sqlalchemy as sa
+from bootstrap.catalog import Catalog, generations
+from bootstrap.catalog.tables import GenerationRow
+print("ready", flush=True)
+sys.stdin.readline()
+catalog = Catalog(sys.argv[1])
+"""
+
+
+def run_at_once(url: str, code: str) -> None:
+    """Run code with `catalog` open in two processes, which open it at the same moment."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PROCESS + code, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == [0, 0]
+
+
+def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
+    catalog = Catalog(url_of(tmp_path))
+    generations.begin(catalog, "apple")
+    run_at_once(url_of(tmp_path), _COUNT_UP)
+    assert generations.statuses(catalog, "apple")[0].done == 80
+    catalog.close()
+
+
+def test_two_processes_that_open_a_new_catalog_at_once_migrate_it_once(tmp_path):
+    run_at_once(url_of(tmp_path), "generations.begin(catalog, 'apple')")
+    catalog = Catalog(url_of(tmp_path))
+    assert [one.number for one in generations.statuses(catalog, "apple")] == [1]
+    catalog.close()
+
+
+def test_a_reader_is_not_held_up_by_a_writer(catalog):
+    generations.begin(catalog, "apple")
+    with catalog.write() as session:
+        session.add(ProjectRow(name="pear"))
+        session.flush()
+        started = time.monotonic()
+        assert generations.latest(catalog, "apple") == 1
+        with catalog.read() as reader:
+            assert reader.scalar(sa.select(sa.func.count()).select_from(ProjectRow)) == 1
+        assert time.monotonic() - started < 5
+
+
+def test_a_writer_waits_for_another_one_instead_of_failing(catalog):
+    generations.begin(catalog, "apple")
+    holding, done = threading.Event(), []
+
+    def hold() -> None:
+        with catalog.write() as session:
+            generations.generation_row(session, "apple", 1).done = 1
+            holding.set()
+            time.sleep(0.3)
+            done.append("first")
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holding.wait(10)
+    with catalog.write() as session:  # read first, then write: what fails at once without BEGIN IMMEDIATE
+        row = generations.generation_row(session, "apple", 1)
+        row.done += 1
+        done.append("second")
+    thread.join()
+    assert done == ["first", "second"]
+    assert generations.statuses(catalog, "apple")[0].done == 2
+
+
+def test_what_was_committed_survives_a_process_that_is_killed(tmp_path):
+    """Opened as plain SQLite by somebody else, while our connection is still open and nothing was closed."""
+    catalog = Catalog(url_of(tmp_path))
+    generations.begin(catalog, "apple")
+    other = sqlite3.connect(tmp_path / "catalog.sqlite")
+    assert other.execute("select number from generation").fetchall() == [(1,)]
+    other.close()
+    catalog.close()
+
+
+# --- generations --------------------------------------------------------------------------------------
+
+
+def test_a_generation_is_worked_on_until_it_has_grown(catalog):
+    assert generations.latest(catalog, "apple") is None
+    for state in generations.STATES:
+        if state != "grown":
+            assert generations.begin(catalog, "apple") == 1
+            generations.set_state(catalog, "apple", 1, state)
+    generations.set_state(catalog, "apple", 1, "grown")
+    assert generations.begin(catalog, "apple") == 2
+    assert generations.begin(catalog, "pear") == 1  # each project counts for itself
+    assert [one.number for one in generations.statuses(catalog, "apple")] == [1, 2]
+
+
+def test_an_unknown_state_is_our_mistake(catalog):
+    generations.begin(catalog, "apple")
+    with pytest.raises(ValueError, match="no state"):
+        generations.set_state(catalog, "apple", 1, "dancing")
+
+
+def test_a_reporter_keeps_the_row_up_to_date_but_not_too_often(catalog):
+    generations.begin(catalog, "apple")
+    report = generations.reporter(catalog, "apple", 1, every_seconds=60)
+    for step in range(1, 6):
+        report(Progress("train", step, 10, "steps", 2.0, f"loss {step}"))
+    status = generations.statuses(catalog, "apple")[0]
+    assert (status.stage, status.done, status.total, status.message) == ("train", 1, 10, "loss 1")
+    report(Progress("train", 10, 10, "steps", 2.0))
+    status = generations.statuses(catalog, "apple")[0]
+    assert (status.done, status.rate, status.unit) == (10, 2.0, "steps")
+    assert 0 <= status.seconds_since_update < 30
+    generations.set_state(catalog, "apple", 1, "failed", "the cat unplugged it")
+    status = generations.statuses(catalog, "apple")[0]
+    assert (status.state, status.message, status.done, status.total) == (
+        "failed",
+        "the cat unplugged it",
+        0,
+        0,
+    )
+
+
+def test_statuses_count_candidates(catalog, project, published):
+    add_drawn(project, catalog, 1, [scene(90)], [shot(90)])
+    with catalog.write() as session:
+        row = session.scalars(sa.select(CandidateRow).order_by(CandidateRow.id.desc()).limit(1)).one()
+        row.state, row.duplicate_of = "duplicate", "original"
+    verdicts.decide(catalog, project.name, published[:2], "accept", "t")
+    verdicts.decide(catalog, project.name, published[2:3], "reject", "t")
+    status = generations.statuses(catalog, project.name)[0]
+    counts = (status.candidates, status.duplicates, status.published)
+    assert counts == (5, 1, 4)
+    assert (status.undecided, status.accepted, status.rejected) == (1, 2, 1)
+
+
+# --- candidates ---------------------------------------------------------------------------------------
+
+
+def test_candidates_come_back_as_they_were_drawn(catalog, project, published):
+    found = candidates.candidates(catalog, project.name)
+    assert [one.id for one in found] == published
+    assert found[0].shot == shot(1000)
+    assert found[0].thumbnail.as_posix() == f"generation-01/thumbnails/{published[0]}.webp"
+    assert candidates.candidates(catalog, "nobody") == []
+
+
+def test_a_candidate_is_found_by_the_beginning_of_its_id(catalog, project, published):
+    assert candidates.candidate(catalog, project.name, published[2][:10]).id == published[2]
+    for wrong in ("", "zz", published[0] + "0", "_", "%"):
+        with pytest.raises(UserError, match="none with this id"):
+            candidates.candidate(catalog, project.name, wrong)
+    with pytest.raises(UserError, match="project 'nobody' has none"):
+        candidates.candidate(catalog, "nobody", published[0])
+
+
+def test_two_candidates_of_one_shot_cannot_be(catalog, project, published):
+    with pytest.raises(IntegrityError):
+        add_drawn(project, catalog, 1, [scene(1)], [shot(1000)])
+
+
+# --- verdicts -----------------------------------------------------------------------------------------
+
+
+def standing(catalog, project) -> dict[str, str]:
+    return {one.id: one.verdict for one in candidates.candidates(catalog, project.name)}
+
+
+@given(
+    actions=st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(["accept", "reject", "undo", "undo last"])), max_size=25
+    )
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_number_of_steps_can_be_undone(catalog, project, published, actions):
+    """Against a model: a stack of (candidate, verdict before)."""
+    while verdicts.undo(catalog, project.name) is not None:
+        pass
+    state = dict.fromkeys(published, "undecided")
+    history: list[tuple[str, str]] = []
+    for index, action in actions:
+        candidate = published[index]
+        if action in verdicts.VERDICTS:
+            history.append((candidate, state[candidate]))
+            verdicts.decide(catalog, project.name, [candidate], action, "tester")
+            state[candidate] = action
+            continue
+        mine = [n for n, (one, _) in enumerate(history) if action == "undo last" or one == candidate]
+        asked = None if action == "undo last" else candidate
+        undone = verdicts.undo(catalog, project.name, asked)
+        if not mine:
+            assert undone is None
+            continue
+        expected, before = history.pop(mine[-1])
+        assert undone == expected
+        state[expected] = before
+        assert standing(catalog, project) == state
+    assert standing(catalog, project) == state
+    while history:
+        expected, before = history.pop()
+        assert verdicts.undo(catalog, project.name) == expected
+        state[expected] = before
+    assert standing(catalog, project) == state == dict.fromkeys(published, "undecided")
+    assert verdicts.undo(catalog, project.name) is None
+
+
+def test_a_verdict_knows_who_gave_it_and_undo_gives_the_one_before_back(catalog, project, published):
+    verdicts.decide(catalog, project.name, published[:1], "accept", "ann")
+    first = candidates.candidate(catalog, project.name, published[0])
+    assert (first.reviewer, first.verdict) == ("ann", "accept")
+    assert first.decided_at is not None and first.decided_at.tzinfo is not None
+    verdicts.decide(catalog, project.name, published[:1], "reject", "bob")
+    assert candidates.candidate(catalog, project.name, published[0]).reviewer == "bob"
+    verdicts.undo(catalog, project.name, published[0])
+    assert candidates.candidate(catalog, project.name, published[0]) == first
+    verdicts.undo(catalog, project.name, published[0])
+    blank = candidates.candidate(catalog, project.name, published[0])
+    assert (blank.reviewer, blank.verdict, blank.decided_at) == ("", "undecided", None)
+
+
+def test_nothing_is_deleted_by_undo(catalog, project, published):
+    verdicts.decide(catalog, project.name, published, "accept", "ann")
+    for _ in published:
+        verdicts.undo(catalog, project.name)
+    with catalog.read() as session:
+        rows = session.scalars(sa.select(VerdictRow)).all()
+    assert len(rows) == len(published) and all(row.undone_at is not None for row in rows)
+
+
+def test_undo_can_keep_to_a_generation_or_a_reviewer(catalog, project, published):
+    generations.set_state(catalog, project.name, 1, "grown")
+    second = add_published(project, catalog, 2, 2)
+    verdicts.decide(catalog, project.name, published[:1], "accept", "ann")
+    verdicts.decide(catalog, project.name, second[:1], "accept", "bob")
+    verdicts.decide(catalog, project.name, second[1:], "reject", "ann")
+    assert verdicts.undo(catalog, project.name, generation=1) == published[0]
+    assert verdicts.undo(catalog, project.name, generation=1) is None
+    assert verdicts.undo(catalog, project.name, reviewer="bob") == second[0]
+    assert verdicts.undo(catalog, project.name, reviewer="bob") is None
+    assert verdicts.undo(catalog, "another project") is None
+    assert standing(catalog, project)[second[1]] == "reject"
+
+
+def test_verdicts_are_all_or_none(catalog, project, published):
+    with pytest.raises(UserError, match="none with this id"):
+        verdicts.decide(catalog, project.name, [published[0], "f" * 16], "accept", "t")
+    (drawn,) = add_drawn(project, catalog, 1, [scene(80)], [shot(80)])
+    with pytest.raises(UserError, match="not up for review \\(drawn\\)"):
+        verdicts.decide(catalog, project.name, [published[0], drawn], "accept", "t")
+    with pytest.raises(ValueError, match="no verdict"):
+        verdicts.decide(catalog, project.name, published, "maybe", "t")
+    assert set(standing(catalog, project).values()) == {"undecided"}
+
+
+def test_many_verdicts_at_once(catalog, project):
+    ids = add_published(project, catalog, 1, 12)
+    random.Random(1).shuffle(ids)
+    verdicts.decide(catalog, project.name, ids[:7], "reject", "t")
+    found = candidates.candidates(catalog, project.name, verdict="reject")
+    assert {one.id for one in found} == set(ids[:7])
