@@ -59,7 +59,7 @@ class OnnxTagger:
 
     def __init__(self, path: Path, threshold: float = ONNX_THRESHOLD) -> None:
         try:
-            import onnxruntime
+            import onnxruntime  # type: ignore[import-untyped]
         except ImportError:
             raise UserError(f"tagger {path}: reading ONNX files needs `pip install onnxruntime`") from None
         table = path.with_name("selected_tags.csv")

@@ -63,7 +63,7 @@ class Pictures:
     """The rendered pictures of a split, read from disk as they are asked for."""
 
     def __init__(self, directory: Path, split: str) -> None:
-        self._shards = []
+        self._shards: list[np.ndarray] = []
         while (path := _shard_path(directory, split, len(self._shards))).exists():
             self._shards.append(np.load(path, mmap_mode="r"))
         if not self._shards:

@@ -19,6 +19,8 @@ from dicebear import Avatar, Style
 
 from bootstrap.papertown.palette import COLORS, HAIR_COLORS, SKINS
 
+Sex = Literal["woman", "man"]
+
 # The word of the caption -> DiceBear's name of the part.
 HAIR = {
     "woman": {
@@ -68,7 +70,7 @@ class Person:
     seen to be true.
     """
 
-    sex: Literal["woman", "man"]
+    sex: Sex
     skin: str
     hair_color: str
     clothes: str
@@ -91,25 +93,32 @@ class Person:
     def svg(self) -> str:
         """Head and shoulders on a canvas of 280 by 280, the middle of the face at x = 140."""
         options = {
-            "topVariant": [HATS[self.hat] if self.hat else HAIR[self.sex][self.hair]],
+            "topVariant": [self._top()],
             "topProbability": 100,
             "hairColor": [HAIR_COLORS[self.hair_color]],
             "hatColor": [COLORS[self.hat_color or "black"]],
             "skinColor": [SKINS[self.skin]],
             "clothesVariant": [CLOTHES[self.clothes]],
             "clothesColor": [COLORS[self.clothes_color]],
-            "eyesVariant": [EYES.get(self.eyes, "default")],
+            "eyesVariant": [EYES[self.eyes] if self.eyes else "default"],
             "eyebrowsVariant": ["default"],
             "noseVariant": ["default"],
             "mouthVariant": [MOUTHS[self.mouth]],
             "accessoriesProbability": 100 if self.eyewear else 0,
-            "accessoriesVariant": [EYEWEAR.get(self.eyewear, "round")],
+            "accessoriesVariant": [EYEWEAR[self.eyewear] if self.eyewear else "round"],
             "accessoriesColor": ["#2b2b2f"],
             "facialHairProbability": 100 if self.beard else 0,
-            "facialHairVariant": [BEARDS.get(self.beard, "beardMedium")],
+            "facialHairVariant": [BEARDS[self.beard] if self.beard else "beardMedium"],
             "facialHairColor": [HAIR_COLORS[self.hair_color]],
         }
         return _draw("avataaars", options)
+
+    def _top(self) -> str:
+        if self.hat:
+            return HATS[self.hat]
+        if self.hair:
+            return HAIR[self.sex][self.hair]
+        raise ValueError(f"a person needs hair or a hat (bald is a kind of hair): {self}")
 
     @property
     def hand_color(self) -> str:
@@ -137,7 +146,7 @@ class Robot:
         return "#aab2bd"
 
 
-def sample_person(rng: random.Random, sex: Literal["woman", "man"], bare_head: bool = False) -> Person:
+def sample_person(rng: random.Random, sex: Sex, bare_head: bool = False) -> Person:
     """Somebody drawn at random; `bare_head` leaves room for an accent worn on the head."""
     hat = rng.choice(list(HATS)) if rng.random() < 0.12 and not bare_head else None
     eyewear = rng.choice(list(EYEWEAR)) if rng.random() < 0.3 else None

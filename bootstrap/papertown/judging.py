@@ -53,7 +53,7 @@ def _judge_whole(
     followed = sum(tag in seen for tag, seen in asked) / len(asked)
     print(f"{stage}: {len(scenes)} whole captions: macro accuracy {sum(right.values()) / len(right):.4f}")
     print(f"{stage}: {followed:.4f} of all tags asked for are seen")
-    for name in sorted(right, key=right.get):
+    for name in sorted(right, key=lambda name: right[name]):
         print(f"{stage}:   {name} {right[name]:.3f}", flush=True)
 
 

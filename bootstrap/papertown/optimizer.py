@@ -25,29 +25,29 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]  # closures are for optimizers that try out steps
         for group in self.param_groups:
             by_shape = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    by_shape[parameter.shape].append(parameter)
-            for shape, parameters in by_shape.items():
-                self._step_together(parameters, shape, group["lr"], group["momentum"])
+                    by_shape[parameter.shape].append((parameter, parameter.grad))
+            for shape, pairs in by_shape.items():
+                self._step_together(pairs, shape, group["lr"], group["momentum"])
 
     def _step_together(
-        self, parameters: list[nn.Parameter], shape: torch.Size, lr: float, momentum: float
+        self, pairs: list[tuple[Tensor, Tensor]], shape: torch.Size, lr: float, momentum: float
     ) -> None:
         looks_ahead = []
-        for parameter in parameters:
+        for parameter, gradient in pairs:
             state = self.state[parameter]
             if not state:
                 state["momentum"] = torch.zeros_like(parameter)
-            state["momentum"].lerp_(parameter.grad, 1 - momentum)
-            looks_ahead.append(parameter.grad.lerp(state["momentum"], momentum).reshape(shape[0], -1))
+            state["momentum"].lerp_(gradient, 1 - momentum)
+            looks_ahead.append(gradient.lerp(state["momentum"], momentum).reshape(shape[0], -1))
         rows, columns = looks_ahead[0].shape
         updates = orthogonal(torch.stack(looks_ahead))
         size = lr * max(1.0, rows / columns) ** 0.5
-        for parameter, update in zip(parameters, updates, strict=True):
+        for (parameter, _), update in zip(pairs, updates, strict=True):
             parameter.add_(update.reshape(shape), alpha=-size)
 
 
@@ -75,7 +75,8 @@ def optimizers(modules: Iterable[nn.Module], muon_lr: float, adam_lr: float) -> 
     Embeddings and the layers that read or write latents or pixels have rows that mean something by
     themselves, which an orthogonal update does not respect.
     """
-    inner, rest = [], []
+    inner: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for module in modules:
         embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
         for name, parameter in module.named_parameters():

@@ -33,4 +33,4 @@ def shade(color: str, factor: float) -> str:
     """`color` ("#rrggbb") made darker (`factor` 0 to 1) or lighter (1 to 2; 2 is white)."""
     toward, share = (0, 1 - factor) if factor <= 1 else (255, factor - 1)
     channels = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return "#" + "".join(f"{round(c + (toward - c) * share):02x}" for c in channels)
+    return "#" + "".join(f"{int(c + (toward - c) * share):02x}" for c in channels)

@@ -27,7 +27,7 @@ Heads = dict[str, list[str]]
 
 
 class TaggerNet(nn.Module):
-    """A residual network with one softmax head for each attribute, about 1.2 million weights.
+    """A residual network with one softmax head for each attribute, about 1.3 million weights.
 
     Takes (n, 3, SIZE, SIZE) float in -1..1 and gives (n, answers): the heads' logits, side by side.
     """
@@ -35,7 +35,7 @@ class TaggerNet(nn.Module):
     def __init__(self, heads: Heads) -> None:
         super().__init__()
         self.heads = heads
-        widths = (24, 48, 96, 160)
+        widths = (24, 48, 96, 128)
         layers: list[nn.Module] = []
         for before, width in zip((3, *widths), widths, strict=False):
             layers += [nn.Conv2d(before, width, 3, stride=2, padding=1), _Residual(width)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -60,7 +60,7 @@ def plan(device: torch.device, samples: int | None) -> Plan:
 def train(directory: Path, device: torch.device, minutes: float | None, samples: int | None = None) -> None:
     """Train the tagger; the one so far is written to `directory`/tagger/tagger.safetensors."""
     torch.manual_seed(0)
-    net = TaggerNet(heads()).to(device, memory_format=torch.channels_last)
+    net = TaggerNet(heads()).to(device)
     training = Training(directory / "tagger", {"net": net}, plan(device, samples))
     splits = [data.Pictures(directory / "data", split) for split in ("train", "accents")]
     answers = [labels("train", len(splits[0])), labels("accents", len(splits[1]))]
@@ -91,7 +91,9 @@ def train(directory: Path, device: torch.device, minutes: float | None, samples:
             truth = [world.attributes(s) for s in held_out_scenes(accents)]
             for look, shown in (("flat", pictures), ("ink", as_ink(pictures))):
                 right = accuracy(tagger, shown, truth)
-                worst = ", ".join(f"{name} {right[name]:.3f}" for name in sorted(right, key=right.get)[:4])
+                worst = ", ".join(
+                    f"{name} {right[name]:.3f}" for name in sorted(right, key=lambda name: right[name])[:4]
+                )
                 macro = sum(right.values()) / len(right)
                 kind = "with accents" if accents else "without"
                 print(f"tagger: {look}, {kind}: macro {macro:.4f}; worst: {worst}", flush=True)
@@ -129,7 +131,8 @@ def accuracy(tagger: PapertownTagger, pictures: Tensor, truth: list[dict[str, st
     Pictures where the attribute is neither there nor seen count only where it could have been: a picture
     without a hat says nothing of how well colours of hats are read.
     """
-    right, asked = defaultdict(int), defaultdict(int)
+    right: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
     for reading, shown in zip(tagger.attributes(pictures), truth, strict=True):
         for name in tagger.net.heads:
             if name in shown or name in reading.sureness:

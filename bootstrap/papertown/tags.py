@@ -35,7 +35,8 @@ def parts_of_tags(attributes: Mapping[str, str]) -> list[tuple[str, tuple[str, .
     """Each tag of a picture, in the order of captions, with the attributes that it says something of."""
     a = attributes
     somebody = a["figure"] in ("woman", "man")
-    found = [("no humans" if a["figure"] == "nobody" else a["figure"], ("figure",))]
+    figure = "no humans" if a["figure"] == "nobody" else a["figure"]
+    found: list[tuple[str, tuple[str, ...]]] = [(figure, ("figure",))]
     if a["figure"] == "robot":
         found.append((f"{a['robot_color']} robot", ("robot_color",)))
     if somebody:

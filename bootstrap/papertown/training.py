@@ -85,7 +85,8 @@ class Training:
         began = saved = reported = time.monotonic()
         deadline = began + 60 * minutes if minutes is not None else float("inf")
         told_to_stop = _told_to_stop()
-        first, lately = self.step, {}
+        first = self.step
+        lately: dict[str, Tensor] = {}
         while not self.finished and time.monotonic() < deadline and not told_to_stop():
             figures = self._one_step(loss)
             for name, value in figures.items():

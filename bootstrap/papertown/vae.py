@@ -104,7 +104,8 @@ def _loss(seen: Tensor, drawn: Tensor, latents: Tensor) -> tuple[Tensor, dict[st
     """Absolute error, error of the edges (flat drawings are mostly edges) and squared error."""
     absolute = (drawn - seen).abs().mean()
     squared = (drawn - seen).pow(2).mean()
-    edges = sum((drawn.diff(dim=d) - seen.diff(dim=d)).abs().mean() for d in (2, 3))
+    down, across = ((drawn.diff(dim=d) - seen.diff(dim=d)).abs().mean() for d in (2, 3))
+    edges = down + across
     size = latents.pow(2).mean()
     figures = {"absolute": absolute, "edges": edges, "squared": squared, "latents": size}
     total = absolute + edges + squared + SIZE_PENALTY * size

@@ -69,15 +69,15 @@ def sample(rng: random.Random, accent: str | None = None) -> Scene:
 
     The same state of `rng` and the same accent always give the same scene.
     """
-    sex = rng.choices(("woman", "man", "robot", "nobody"), (0.42, 0.36, 0.13, 0.09))[0]
-    if accent and sex not in ("woman", "man"):
-        sex = rng.choice(("woman", "man"))
-    if sex == "nobody":
-        figure = None
-    elif sex == "robot":
+    who = rng.choices(("woman", "man", "robot", "nobody"), (0.42, 0.36, 0.13, 0.09))[0]
+    if accent and who not in ("woman", "man"):
+        who = rng.choice(("woman", "man"))
+    figure: Person | Robot | None = None
+    if who == "robot":
         figure = Robot(rng.choice(list(COLORS)))
-    else:
-        figure = sample_person(rng, sex, bare_head=accent is not None and ACCENTS[accent][0] == "head")
+    elif who != "nobody":
+        bare_head = accent is not None and ACCENTS[accent][0] == "head"
+        figure = sample_person(rng, "woman" if who == "woman" else "man", bare_head)
     indoors = rng.random() < 0.55
     desk = rng.random() < 0.35
     return Scene(
@@ -123,14 +123,15 @@ def svg(scene: Scene) -> str:
     """The picture as an SVG document of 256 by 256 units."""
     layers = [_place(scene)]
     if scene.figure:
-        layers += _figure(scene)
+        layers += _figure(scene, scene.figure)
     if scene.desk:
         layers.append(scenery.desk())
     if scene.desk_item:
         # Where no prop is held above it.
         layers.append(_at(128 - 84 * scene.prop_side, 222, 1, DESK_ITEMS[scene.desk_item]))
     if scene.prop:
-        layers.append(_held_prop(scene) if scene.figure else _lone_prop(scene))
+        drawn = prop(scene.prop.kind, scene.prop.color)
+        layers.append(_held(scene, drawn, scene.figure) if scene.figure else _alone(scene, drawn))
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 256 256" width="256" height="256">'
         f"{''.join(layers)}</svg>"
@@ -143,8 +144,8 @@ def _sample_prop(rng: random.Random) -> Prop:
 
 def _place(scene: Scene) -> str:
     side_x = 128 + 90 * scene.far_side
-    if scene.outdoors:
-        return scenery.outdoors(scene.outdoors, side_x)
+    if scene.wall is None:
+        return scenery.outdoors(scene.outdoors or "", side_x)
     wall = scenery.wall(scene.wall)
     if scene.wall_item:
         height, drawing = WALL_ITEMS[scene.wall_item]
@@ -152,15 +153,15 @@ def _place(scene: Scene) -> str:
     return wall
 
 
-def _figure(scene: Scene) -> list[str]:
+def _figure(scene: Scene, figure: Person | Robot) -> list[str]:
     """The figure with its accent, as layers from back to front."""
     left, top = _figure_corner(scene)
-    if isinstance(scene.figure, Robot):
+    if isinstance(figure, Robot):
         x, y, width = left + FIGURE * 0.12, top + FIGURE * 0.2, FIGURE * 0.76
     else:
         x, y, width = left, top, FIGURE
     box = f'<svg x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{width:.1f}" '
-    body = scene.figure.svg().replace("<svg ", box, 1)
+    body = figure.svg().replace("<svg ", box, 1)
     if not scene.accent:
         return [body]
     where, drawing = ACCENTS[scene.accent]
@@ -175,19 +176,17 @@ def _figure_corner(scene: Scene) -> tuple[float, float]:
     return left, top
 
 
-def _held_prop(scene: Scene) -> str:
+def _held(scene: Scene, drawn: str, holder: Person | Robot) -> str:
     left, top = _figure_corner(scene)
     x = left + FIGURE * (0.5 + 0.24 * scene.prop_side)
     y = min(top + FIGURE * 0.81, scenery.DESK_TOP - 20 if scene.desk else 256)
-    skin = scene.figure.hand_color
+    skin = holder.hand_color
     hand = f'<ellipse cy="19" rx="12" ry="8" fill="{skin}" stroke="{shade(skin, 0.8)}" stroke-width="1.2"/>'
-    return _at(x, y, 1.5, prop(scene.prop.kind, scene.prop.color) + hand)
+    return _at(x, y, 1.5, drawn + hand)
 
 
-def _lone_prop(scene: Scene) -> str:
-    x = 128 + 32 * scene.shift
-    y = scenery.DESK_TOP - 26 if scene.desk else 144
-    return _at(x, y, 2.1, prop(scene.prop.kind, scene.prop.color))
+def _alone(scene: Scene, drawn: str) -> str:
+    return _at(128 + 32 * scene.shift, scenery.DESK_TOP - 26 if scene.desk else 144, 2.1, drawn)
 
 
 def _at(x: float, y: float, scale: float, drawing: str) -> str:
