@@ -32,6 +32,12 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def remove_partial_files(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder; nobody else may be writing there."""
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, whole or not at all."""
     with whole_file(path) as temporary:

@@ -11,6 +11,7 @@ from pathlib import Path
 from bootstrap import base_model_spec, dataset
 from bootstrap.catalog import Catalog, generations
 from bootstrap.errors import UserError
+from bootstrap.files import remove_partial_files
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import Project
 from bootstrap.running import exclusively, is_running
@@ -41,6 +42,11 @@ def prepare(project: Project, catalog: Catalog) -> int:
     if not os.access(project.folder, os.W_OK):
         raise UserError(f"project folder {project.folder}: it cannot be written")
     dataset.check(project, catalog, settings)
+    for folder in (
+        *project.folder.glob("generation-*/candidates"),
+        *project.folder.glob("generation-*/training-*"),
+    ):
+        remove_partial_files(folder)
     return generations.begin(catalog, project.name)
 
 

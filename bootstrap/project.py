@@ -149,7 +149,7 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name) or ".." in name or name.endswith((".", " ")):
         raise UserError(
-            f"project name '{name}': use 1 to 64 letters, digits, spaces, '_', '-' or '.', starting with a letter or digit"
+            f"project name '{name}': use 1 to 64 letters, digits, spaces, '_', '-' or '.', a letter or digit first"
         )
     return name
 

@@ -29,7 +29,7 @@ class Training:
     training_id: str
     generation: int
     settings: dict[str, Any]
-    dataset: list[dict[str, Any]]  # {"picture": sha256, "caption": ..., "repeats": n} for each picture
+    dataset: list[dict[str, Any]]  # {"picture": sha256, "caption": ..., "repeats": n, "seen": steps} each
     steps: int  # finished
     finished: bool
     snapshots: list[Snapshot]  # by epoch
@@ -60,14 +60,20 @@ def begin(
             )  # fmt: skip
 
 
-def add_snapshot(catalog: Catalog, project: str, snapshot: Snapshot, steps: int) -> None:
-    """Note a snapshot whose file is there, and how many steps its training has done."""
+def add_snapshot(catalog: Catalog, project: str, snapshot: Snapshot, steps: int, seen: list[int]) -> None:
+    """Note a snapshot whose file is there, and what its training has done up to then.
+
+    Args:
+        steps: over all epochs.
+        seen: how often each picture of the dataset was in a batch.
+    """
     with catalog.write() as session:
         training = session.scalars(
             select(TrainingRow).join(ProjectRow)
             .where(ProjectRow.name == project, TrainingRow.training_id == snapshot.training_id)
         ).one()  # fmt: skip
-        training.steps = max(training.steps, steps)
+        training.steps = steps
+        training.dataset = [{**one, "seen": count} for one, count in zip(training.dataset, seen, strict=True)]
         row = session.scalar(
             select(SnapshotRow)
             .where(SnapshotRow.training_row_id == training.id, SnapshotRow.epoch == snapshot.epoch)

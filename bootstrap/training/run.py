@@ -49,7 +49,7 @@ def train(project: Project, catalog: Catalog, number: int, report: Report) -> No
         snapshot = Snapshot(
             training_id, result.epoch, path.relative_to(project.folder), sha256_of_file(path), result.loss
         )
-        trainings.add_snapshot(catalog, project.name, snapshot, result.steps)
+        trainings.add_snapshot(catalog, project.name, snapshot, result.steps, result.seen)
 
     state_file = folder / "state.safetensors"
     trainer.train(base, examples, size, settings, state_file, keep, report)

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ class EpochResult:
     epoch: int
     steps: int  # finished over all epochs
     loss: float  # mean over the epoch
+    seen: list[int]  # how often each example was in a batch, over all epochs so far
     modules: dict[str, LoraModule]
 
 
@@ -94,22 +96,29 @@ class _Trainer:
         scaler = torch.amp.GradScaler("cuda", enabled=self._autocast_type() is torch.float16)
         saved = state.load(state_file, adapters, optimizer)
         first_epoch, step = (saved.epoch + 1, saved.step) if saved else (1, 0)
+        seen = self._seen_before(first_epoch)
         started, first_step = time.monotonic(), step
         for epoch in range(first_epoch, self._settings.epochs + 1):
             losses = []
-            for batch in epoch_batches(
-                self._examples, self._settings.train_batch_size, self._settings.seed, epoch
-            ):
+            for batch in self._batches(epoch):
                 losses.append(self._step(adapters, optimizer, scaler, batch, step))
                 step += 1
+                seen.update(batch)
                 rate = (step - first_step) / (time.monotonic() - started)
                 report(
                     Progress(
                         "train", step, self._total, "steps", rate, f"epoch {epoch}, loss {losses[-1]:.4f}"
                     )
                 )
-            on_epoch(EpochResult(epoch, step, sum(losses) / len(losses), adapters.modules()))
+            shown = [seen[index] for index in range(len(self._examples))]
+            on_epoch(EpochResult(epoch, step, sum(losses) / len(losses), shown, adapters.modules()))
             state.save(state_file, adapters, optimizer, epoch, step)
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        return epoch_batches(self._examples, self._settings.train_batch_size, self._settings.seed, epoch)
+
+    def _seen_before(self, epoch: int) -> Counter[int]:
+        return Counter(index for past in range(1, epoch) for batch in self._batches(past) for index in batch)
 
     def _optimizer(self, adapters: Adapters) -> torch.optim.Optimizer:
         groups = [

@@ -14,7 +14,12 @@ def examples(*repeats: int) -> list[Example]:
     return [Example(f"{n}.png", f"sha{n}", f"tag {n}", count) for n, count in enumerate(repeats)]
 
 
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.integers(1, 5), st.integers(0, 9), st.integers(1, 9))
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    st.integers(1, 5),
+    st.integers(0, 9),
+    st.integers(1, 9),
+)
 def test_each_picture_is_seen_as_often_as_its_repeats_say(
     repeats: list[int], batch_size: int, seed: int, epoch: int
 ) -> None:

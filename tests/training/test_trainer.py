@@ -1,5 +1,6 @@
 """The training loop on Paper Town: it learns, it resumes exactly, it leaves the base model as it was."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,37 +25,50 @@ def examples(originals: Path) -> list[Example]:
 
 
 def small(**changes: object) -> TrainingSection:
-    values = {"repeats": 4, "epochs": 3, "network_dim": 4, "network_alpha": 2, "unet_lr": 2e-3, "shuffle_caption": True}
+    values = {
+        "repeats": 4,
+        "epochs": 3,
+        "network_dim": 4,
+        "network_alpha": 2,
+        "unet_lr": 2e-3,
+        "shuffle_caption": True,
+    }
     return TrainingSection.model_validate({**values, **changes})
 
 
-class Stop(Exception):
+class Stopped(Exception):  # noqa: N818  (no error)
     """Ends a training from outside, as a kill would."""
 
 
-def run(base: BaseModel, shown: list[Example], settings: TrainingSection, state: Path, stop_at: int = 10**9) -> list[EpochResult]:
+def run(
+    base: BaseModel, shown: list[Example], settings: TrainingSection, state: Path, stop_at: int = 10**9
+) -> list[EpochResult]:
     results: list[EpochResult] = []
 
     def keep(result: EpochResult) -> None:
-        modules = {name: type(one)(one.down.clone(), one.up.clone(), one.alpha) for name, one in result.modules.items()}
-        results.append(EpochResult(result.epoch, result.steps, result.loss, modules))
+        modules = {
+            name: type(one)(one.down.clone(), one.up.clone(), one.alpha)
+            for name, one in result.modules.items()
+        }
+        results.append(EpochResult(result.epoch, result.steps, result.loss, result.seen, modules))
 
     def watch(progress: Progress) -> None:
         if progress.done == stop_at:
-            raise Stop
+            raise Stopped
 
-    try:
+    with suppress(Stopped):
         trainer.train(base, shown, (128, 128), settings, state, keep, watch)
-    except Stop:
-        pass
     return results
 
 
 def same(one: EpochResult, other: EpochResult) -> bool:
     pairs = [(one.modules[name], other.modules[name]) for name in one.modules]
-    return (one.epoch, one.steps, one.loss) == (other.epoch, other.steps, other.loss) and all(
-        torch.equal(a.down, b.down) and torch.equal(a.up, b.up) for a, b in pairs
-    )
+    return (one.epoch, one.steps, one.loss, one.seen) == (
+        other.epoch,
+        other.steps,
+        other.loss,
+        other.seen,
+    ) and all(torch.equal(a.down, b.down) and torch.equal(a.up, b.up) for a, b in pairs)
 
 
 @pytest.mark.parametrize("stop_at", [2, 4, 7])
@@ -67,12 +81,15 @@ def test_a_killed_training_ends_bit_for_bit_as_an_undisturbed_one(
     rest = run(papertown, shown, settings, tmp_path / "state.safetensors")
     assert [result.epoch for result in whole] == [1, 2, 3]
     assert whole[-1].steps == 12
+    assert whole[-1].seen == [9, 3]
     assert all(same(one, whole[one.epoch - 1]) for one in rest)
     assert rest[-1].epoch == 3
 
 
 def test_the_loss_goes_down(papertown: BaseModel, originals: Path, tmp_path: Path) -> None:
-    results = run(papertown, examples(originals)[:1], small(repeats=20, epochs=2, train_batch_size=4), tmp_path / "s")
+    results = run(
+        papertown, examples(originals)[:1], small(repeats=20, epochs=2, train_batch_size=4), tmp_path / "s"
+    )
     assert results[-1].loss < results[0].loss
 
 
@@ -101,7 +118,9 @@ def test_a_loss_that_is_no_number_stops_and_names_the_setting(
     try:
         weight.data.fill_(float("inf"))
         with pytest.raises(UserError, match=r"training\.unet_lr"):
-            trainer.train(papertown, examples(originals), (128, 128), settings, tmp_path / "s", lambda _: None, silent)
+            trainer.train(
+                papertown, examples(originals), (128, 128), settings, tmp_path / "s", lambda _: None, silent
+            )
     finally:
         weight.data.copy_(kept)
     assert not (tmp_path / "s").exists()
@@ -116,7 +135,12 @@ def test_fp16_without_a_gpu_is_refused(papertown: BaseModel, originals: Path, tm
 
 @pytest.mark.parametrize(
     ("picture", "expected"),
-    [((512, 512), (512, 512)), ((768, 512), (640, 448)), ((512, 768), (448, 640)), ((4000, 500), (1472, 192))],
+    [
+        ((512, 512), (512, 512)),
+        ((768, 512), (640, 448)),
+        ((512, 768), (448, 640)),
+        ((4000, 500), (1472, 192)),
+    ],
 )
 def test_the_size_keeps_proportions_and_area(picture: tuple[int, int], expected: tuple[int, int]) -> None:
     assert training_size(picture, 512, 64) == expected
