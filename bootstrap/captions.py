@@ -11,7 +11,9 @@ def parse(caption: str) -> list[str]:
 
 
 _EXTRA_NETWORK = re.compile(r"<\w+:[^<>]*>")  # <lora:name:0.8>
-_WEIGHTED = re.compile(r"(?<!\\)\(([^()\\]*(?:\\.[^()\\]*)*):\s*[-+]?(?:\d+\.?\d*|\.\d+)\s*\)")  # (red apple:1.2)
+_WEIGHTED = re.compile(
+    r"(?<!\\)\(([^()\\]*(?:\\.[^()\\]*)*):\s*[-+]?(?:\d+\.?\d*|\.\d+)\s*\)"
+)  # (red apple:1.2)
 
 
 def of_prompt(prompt: str) -> list[str]:

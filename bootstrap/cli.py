@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import traceback
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
@@ -211,7 +212,9 @@ def export(
     typer.echo(f"{count} pictures with captions in {folder}")
 
 
+@cache
 def _load_verbs() -> None:
+    """Add the other packages' verbs, once."""
     for entry in sorted(entry_points(group="sid.verbs"), key=lambda one: one.name):
         entry.load()(app)
 

@@ -35,6 +35,7 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
     except UserError as error:
         problem = str(error)
     running = generation.is_running(project)
+    begun = set(RUNNING) - {"waiting"}  # one that waits was asked for, and will be taken up
     statuses = generations.statuses(catalog, project.name)
     changes = picks.changes(catalog, project.name)
     page: dict[str, Any] = {
@@ -48,8 +49,7 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
         "picks_to_add": len(changes.to_add),
         "picks_to_remove": len(changes.to_remove),
         "generations": [
-            {**dataclasses.asdict(one), "interrupted": one.state in RUNNING and not running}
-            for one in statuses
+            {**dataclasses.asdict(one), "interrupted": one.state in begun and not running} for one in statuses
         ],
     }
     page["next"] = _next_step(page, statuses[-1] if statuses else None)
@@ -65,6 +65,8 @@ def _next_step(page: dict[str, Any], last: GenerationStatus | None) -> str:
         return "wait for the generation, or review what is published: sid review"
     if last is None:
         return run
+    if last.state == "waiting":
+        return f"{run}  (does generation {last.number}, which waits)"
     if last.state in RUNNING:
         return f"{run}  (goes on where generation {last.number} was interrupted)"
     if last.state in ("failed", "cancelled"):

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from making import CAPTION, add_drawn, add_published, open_catalog, png, scene, shot
 
-from bootstrap import cli
-from bootstrap.catalog import verdicts
+from bootstrap import cli, generation
+from bootstrap.catalog import generations, verdicts
+from bootstrap.progress import Progress
 from bootstrap.project import Workspace
 
 
@@ -213,6 +215,8 @@ def test_status_tells_the_way_through_the_loop(sid, folder):
     assert "next: sid run apple" in sid("status")[1]
     made = Workspace.locate().project("apple")
     catalog = open_catalog(made)
+    assert generations.begin(catalog, "apple") == 1
+    assert "does generation 1, which waits" in sid("status")[1] and "interrupted" not in sid("status")[1]
     add_drawn(made, catalog, 1, [scene(5)])
     out = sid("status", "apple")[1]
     assert "interrupted" in out and "goes on where generation 1 was interrupted" in out
@@ -224,18 +228,13 @@ def test_status_tells_the_way_through_the_loop(sid, folder):
     out = sid("status")[1]
     assert "trains generation 2 on 2 pictures" in out and "dataset of 2 pictures" in out
     page = json.loads(sid("status", "--json")[1])
-    (generation,) = page[0]["generations"]
-    assert (generation["state"], generation["published"], generation["accepted"]) == ("grown", 4, 1)
-    assert page[0]["running"] is False and generation["interrupted"] is False
+    (first,) = page[0]["generations"]
+    assert (first["state"], first["published"], first["accepted"]) == ("grown", 4, 1)
+    assert page[0]["running"] is False and first["interrupted"] is False
     catalog.close()
 
 
 def test_status_tells_that_a_generation_runs(sid, reviewed):
-    from filelock import FileLock
-
-    from bootstrap.catalog import generations
-    from bootstrap.progress import Progress
-
     made, _ = reviewed
     catalog = open_catalog(made)
     generations.set_state(catalog, made.name, 1, "training")
@@ -266,8 +265,6 @@ def test_candidates_are_listed_and_filtered(sid, reviewed):
     assert_refused(sid("candidates", "apple", "--verdict", "maybe"), "use undecided, accept or reject")
 
     again = add_drawn(made, catalog, 1, [scene(1001), b"broken"], [shot(50), shot(51)])
-    from bootstrap import generation
-
     generation.curate(made, catalog, 1)
     assert listed() == ids and listed("--all") == [*ids, *again]
     out = sid("candidates", "apple", "--all")[1].splitlines()
