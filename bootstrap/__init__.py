@@ -8,3 +8,4 @@ __version__ = "0.1.0"
 # processors that nothing here uses. What the user has set stays.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")

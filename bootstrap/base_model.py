@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
@@ -14,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 from bootstrap.base_model_spec import BaseModelSpec, content_hash
 from bootstrap.errors import UserError
 
-_CONFIGS = Path(__file__).parent / "configs"
+CONFIGS = Path(__file__).parent / "configs"  # of base models that are a single file
 
 
 @dataclass
@@ -75,6 +76,11 @@ def hold(spec: BaseModelSpec) -> BaseModel:
     return _held[spec]
 
 
+def release() -> None:
+    """Let go of the held model and its memory."""
+    _held.clear()
+
+
 def best_device() -> torch.device:
     """The first GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -107,14 +113,14 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> Any:
     try:
         if spec.kind == "file":
             return StableDiffusionPipeline.from_single_file(
-                spec.source, config=str(_CONFIGS / "sd15"), local_files_only=True, dtype=dtype,
-                safety_checker=None, requires_safety_checker=False, load_safety_checker=False,
+                spec.source, config=str(CONFIGS / "sd15"), local_files_only=True, dtype=dtype,
+                safety_checker=None, feature_extractor=None, requires_safety_checker=False,
             )  # fmt: skip
         return DiffusionPipeline.from_pretrained(
             spec.source, local_files_only=spec.kind != "hub", dtype=dtype, use_safetensors=True,
             safety_checker=None, requires_safety_checker=False,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SingleFileComponentError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"base model {spec.name}: it cannot be loaded: {reason}") from error
 

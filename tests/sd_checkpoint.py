@@ -1,0 +1,118 @@
+"""Makes small Stable Diffusion checkpoints as a single .safetensors file, in the layout of the first release.
+
+The names are those of the CompVis code, in which every SD1.5 checkpoint is shared; diffusers reads them.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import save_file
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel
+
+_RESNET = (
+    ("norm1", "in_layers.0"), ("conv1", "in_layers.2"), ("norm2", "out_layers.0"), ("conv2", "out_layers.3"),
+    ("time_emb_proj", "emb_layers.1"), ("conv_shortcut", "skip_connection"),
+)  # fmt: skip
+
+
+def unet_name(name: str) -> str:
+    """CompVis's name of a tensor of diffusers' UNet with two layers a block."""
+    if ".resnets." in name:
+        for ours, theirs in _RESNET:
+            name = name.replace(f".{ours}.", f".{theirs}.")
+    rules = (
+        (r"time_embedding\.linear_(\d)", lambda m: f"time_embed.{2 * int(m[1]) - 2}"),
+        (r"^conv_in", lambda m: "input_blocks.0.0"),
+        (r"^conv_norm_out", lambda m: "out.0"),
+        (r"^conv_out", lambda m: "out.2"),
+        (r"down_blocks\.(\d)\.resnets\.(\d)", lambda m: f"input_blocks.{3 * int(m[1]) + int(m[2]) + 1}.0"),
+        (r"down_blocks\.(\d)\.attentions\.(\d)", lambda m: f"input_blocks.{3 * int(m[1]) + int(m[2]) + 1}.1"),
+        (r"down_blocks\.(\d)\.downsamplers\.0\.conv", lambda m: f"input_blocks.{3 * int(m[1]) + 3}.0.op"),
+        (r"up_blocks\.(\d)\.resnets\.(\d)", lambda m: f"output_blocks.{3 * int(m[1]) + int(m[2])}.0"),
+        (r"up_blocks\.(\d)\.attentions\.(\d)", lambda m: f"output_blocks.{3 * int(m[1]) + int(m[2])}.1"),
+        (
+            r"up_blocks\.(\d)\.upsamplers\.0\.conv",
+            lambda m: f"output_blocks.{3 * int(m[1]) + 2}.{1 if m[1] == '0' else 2}.conv",
+        ),
+        (r"mid_block\.attentions\.0", lambda m: "middle_block.1"),
+        (r"mid_block\.resnets\.(\d)", lambda m: f"middle_block.{2 * int(m[1])}"),
+    )
+    for pattern, theirs in rules:
+        name = re.sub(pattern, theirs, name)
+    return f"model.diffusion_model.{name}"
+
+
+def vae_name(name: str, blocks: int) -> str:
+    """CompVis's name of a tensor of diffusers' VAE."""
+    rules = (
+        (r"conv_norm_out", lambda m: "norm_out"),
+        (r"conv_shortcut", lambda m: "nin_shortcut"),
+        (r"down_blocks\.(\d)\.resnets\.(\d)", lambda m: f"down.{m[1]}.block.{m[2]}"),
+        (r"down_blocks\.(\d)\.downsamplers\.0", lambda m: f"down.{m[1]}.downsample"),
+        (r"up_blocks\.(\d)\.resnets\.(\d)", lambda m: f"up.{blocks - 1 - int(m[1])}.block.{m[2]}"),
+        (r"up_blocks\.(\d)\.upsamplers\.0", lambda m: f"up.{blocks - 1 - int(m[1])}.upsample"),
+        (r"mid_block\.resnets\.(\d)", lambda m: f"mid.block_{int(m[1]) + 1}"),
+        (r"mid_block\.attentions\.0", lambda m: "mid.attn_1"),
+        (r"group_norm", lambda m: "norm"),
+        (r"to_out\.0", lambda m: "proj_out"),
+        (r"to_([qkv])", lambda m: m[1]),
+    )
+    for pattern, theirs in rules:
+        name = re.sub(pattern, theirs, name)
+    return f"first_stage_model.{name}"
+
+
+def write_checkpoint(
+    path: Path, unet: nn.Module, vae: nn.Module, text_encoder: nn.Module, blocks: int
+) -> None:
+    """Write the three parts as one file."""
+    tensors = {unet_name(name): tensor for name, tensor in unet.state_dict().items()}
+    for name, tensor in vae.state_dict().items():
+        attention = re.search(r"attentions\.0\.to_(q|k|v|out\.0)\.weight", name)
+        tensors[vae_name(name, blocks)] = tensor[:, :, None, None] if attention else tensor
+    for name, tensor in text_encoder.state_dict().items():
+        inner = name.removeprefix("text_model.")
+        tensors[f"cond_stage_model.transformer.text_model.{inner}"] = tensor
+    save_file({name: tensor.contiguous().half() for name, tensor in tensors.items()}, path)
+
+
+def small_sd15(folder: Path, configs: Path) -> tuple[Path, Path]:
+    """A checkpoint with SD1.5's structure and far fewer channels; random weights.
+
+    Args:
+        folder: where to write.
+        configs: the configurations of the full-size model.
+
+    Returns:
+        The checkpoint, and a copy of the configurations that fits it.
+    """
+    small = folder / "configs"
+    shutil.copytree(configs, small)
+    _change(
+        small / "unet" / "config.json",
+        block_out_channels=[32, 32, 64, 64],
+        cross_attention_dim=32,
+        sample_size=8,
+    )
+    _change(small / "vae" / "config.json", block_out_channels=[32, 32, 32, 32])
+    _change(
+        small / "text_encoder" / "config.json", hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, projection_dim=32,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel.from_config(json.loads((small / "unet" / "config.json").read_text()))
+    vae = AutoencoderKL.from_config(json.loads((small / "vae" / "config.json").read_text()))
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(**json.loads((small / "text_encoder" / "config.json").read_text()))
+    )
+    write_checkpoint(folder / "small.safetensors", unet, vae, text_encoder, blocks=4)
+    return folder / "small.safetensors", small
+
+
+def _change(path: Path, **values: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
