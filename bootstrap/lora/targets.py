@@ -1,5 +1,7 @@
 """The modules that a LoRA trains: kohya's default set, under kohya's names."""
 
+from typing import cast
+
 from torch import nn
 
 from bootstrap.base_model import BaseModel
@@ -43,11 +45,12 @@ def _inside(model: nn.Module, kinds: tuple[str, ...]) -> list[str]:
     return list(found)
 
 
-def target_modules(base: BaseModel) -> dict[str, nn.Module]:
+def target_modules(base: BaseModel) -> dict[str, nn.Linear | nn.Conv2d]:
     """Return {kohya's name: module} of UNet and text encoder."""
-    unet = {name: base.unet.get_submodule(path) for name, path in unet_targets(base.unet).items()}
-    text = {
-        name: base.text_encoder.get_submodule(path)
-        for name, path in text_encoder_targets(base.text_encoder).items()
-    }
-    return unet | text
+    found: dict[str, nn.Module] = {}
+    for model, targets in (
+        (base.unet, unet_targets(base.unet)),
+        (base.text_encoder, text_encoder_targets(base.text_encoder)),
+    ):
+        found |= {name: model.get_submodule(path) for name, path in targets.items()}
+    return cast("dict[str, nn.Linear | nn.Conv2d]", found)

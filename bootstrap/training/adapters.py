@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers.utils.peft_utils import recurse_remove_peft_layers
@@ -74,7 +75,7 @@ def injected(
                 )
                 inject_adapter_in_model(config, model, adapter_name=_ADAPTER)
                 for name, path in targets.items():
-                    layer = model.get_submodule(path)
+                    layer: Any = model.get_submodule(path)  # PEFT's Linear or Conv2d
                     down[name] = layer.lora_A[_ADAPTER].weight
                     up[name] = layer.lora_B[_ADAPTER].weight
                     for parameter in (down[name], up[name]):
