@@ -1,10 +1,14 @@
 """HTML and Markdown in which everything that a person wrote stays text."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 
 import streamlit as st
+
+from bootstrap.errors import UserError
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _STYLE = Path(__file__).with_name("style.css")
@@ -38,6 +42,15 @@ def plain(text: str) -> str:
 def show(*parts: Markup) -> None:
     """Put HTML onto the page."""
     st.html("".join(parts))
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Show a UserError in its place on the page. Each fragment needs this: an error does not leave it."""
+    try:
+        yield
+    except UserError as error:
+        st.error(plain(str(error)), icon=":material/error:")
 
 
 def style() -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from bootstrap.errors import UserError
 from bootstrap.project import Project
 from review_app import links
 from review_app.components import markup
@@ -14,6 +13,8 @@ from review_app.workspace import workspace
 
 # A file of our own: for a symbol or an emoji the browser would ask a server on the internet.
 _ICON = Path(__file__).parents[1] / "components" / "icon.png"
+
+_PROJECT = "project"  # in the address and in the session
 
 _PAGES: dict[str, tuple[str, str, Callable[[Project], None]]] = {
     "review": ("Review", ":material/playing_cards:", review.show),
@@ -36,11 +37,31 @@ def main() -> None:
 
 
 def _pick_project() -> str | None:
+    """Return the project to show: the one in the address, else the last one, else the first."""
     names = workspace().project_names()
     if not names:
         return None
-    # `bind` keeps the choice in the address, so it survives a reload and can be shared as a bookmark.
-    return st.sidebar.selectbox("Project", names, key="project", bind="query-params", filter_mode=None)
+    known = [st.query_params.get(_PROJECT), st.session_state.get(_PROJECT), names[0]]
+    name = next(one for one in known if one in names)
+    _choose(name)
+    with st.sidebar:
+        st.caption("Project")
+        # No selectbox: that keeps the focus in its text field, and then no key decides until one clicks elsewhere.
+        st.menu_button(
+            markup.plain(name),
+            names,
+            key="picked project",
+            format_func=markup.plain,
+            on_click=lambda: _choose(st.session_state["picked project"]),
+            width="stretch",
+        )
+    return name
+
+
+def _choose(name: str) -> None:
+    st.session_state[_PROJECT] = name
+    if st.query_params.get(_PROJECT) != name:
+        st.query_params[_PROJECT] = name  # it survives a reload and can be kept as a bookmark
 
 
 def _page(show: Callable[[Project], None], name: str | None) -> Callable[[], None]:
@@ -48,10 +69,8 @@ def _page(show: Callable[[Project], None], name: str | None) -> Callable[[], Non
         if name is None:
             _no_project()
             return
-        try:
+        with markup.told():
             show(workspace().project(name))
-        except UserError as error:
-            st.error(markup.plain(str(error)), icon=":material/error:")
 
     return page
 

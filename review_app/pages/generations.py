@@ -29,6 +29,7 @@ def show(project: Project) -> None:
 
 
 @st.fragment(run_every=1)
+@markup.told()
 def _now(project: Project) -> None:
     statuses = generations.statuses(catalog_of(project), project.name)
     what, why = phase(project, statuses, starting.latest(project))

@@ -106,6 +106,7 @@ def _close() -> None:
 
 
 @st.dialog("Candidate", width="large", on_dismiss=_close)
+@markup.told()
 def _open(project: Project, candidate_id: str) -> None:
     catalog = catalog_of(project)
     one = candidates.candidate(catalog, project.name, candidate_id)

@@ -15,6 +15,8 @@ from review_app.components.verdict_buttons import verdict_buttons
 from review_app.links import button
 from review_app.workspace import catalog_of
 
+_TURN = "turn of the deck"
+
 
 def show(project: Project) -> None:
     """Show the page."""
@@ -57,25 +59,20 @@ def _choose(shown: list[GenerationStatus], number: int, key: str) -> int:
 
 
 @st.fragment
+@markup.told()
 def _deck(project: Project, number: int) -> None:
     catalog = catalog_of(project)
     opened_key = f"opened {project.name} {number}"
     dealt = deck.deal(catalog, project.name, number, st.session_state.get(opened_key))
 
-    # While a rerun is on its way, the buttons before it still take keys beside the new ones, and one press of
-    # a key reaches both. Only those of the latest run count, or else one Undo would take back two verdicts.
-    serial = st.session_state["deal"] = st.session_state.get("deal", 0) + 1
+    turn = _next_turn()
 
     def decide(candidate_id: str, verdict: str, seen: str) -> None:
-        if st.session_state["deal"] == serial and deck.give(
-            catalog, project.name, candidate_id, verdict, seen
-        ):
+        if _takes(turn) and deck.give(catalog, project.name, candidate_id, verdict, seen):
             st.session_state.pop(opened_key, None)
 
     def undo() -> None:
-        if st.session_state["deal"] != serial:
-            return
-        taken_back = deck.take_back(catalog, project.name, number)
+        taken_back = deck.take_back(catalog, project.name, number) if _takes(turn) else None
         if taken_back:
             st.session_state[opened_key] = taken_back  # what was undone is what one wants to see again
 
@@ -95,6 +92,24 @@ def _deck(project: Project, number: int) -> None:
         facts.facts(dealt.current.shot, dealt.current.id),
         pair.preload(project, dealt.upcoming),
     )
+
+
+# While a rerun is on its way, the buttons from before it still take keys beside the new ones, and one press
+# reaches both. So each run of the deck is a turn, of which the first press counts and no other one, or else
+# one Undo would take back two verdicts.
+
+
+def _next_turn() -> int:
+    turn: int = st.session_state.get(_TURN, 0) + 1
+    st.session_state[_TURN] = turn
+    return turn
+
+
+def _takes(turn: int) -> bool:
+    if st.session_state[_TURN] != turn:
+        return False
+    st.session_state[_TURN] = turn + 1
+    return True
 
 
 def _progress_text(dealt: deck.Deck) -> str:
@@ -141,6 +156,7 @@ def _nothing_yet(project: Project, latest: GenerationStatus | None) -> None:
 
 
 @st.fragment(run_every=2)
+@markup.told()
 def _wait(project: Project) -> None:
     latest = generations.statuses(catalog_of(project), project.name)[-1]
     if latest.state not in RUNNING:

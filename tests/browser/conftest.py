@@ -22,6 +22,7 @@ _FLAGS = [
     "--disable-component-update", "--disable-sync", "--no-first-run",
 ]  # fmt: skip
 _START_SECONDS = 90
+_WAIT_SECONDS = 30  # for anything on the page; the machine may be busy
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -142,13 +143,17 @@ class Visitor:
             "() => { const one = document.querySelector('.sid-candidate-picture');"
             " return one.complete && one.naturalWidth > 0 }"
         )
+        # The browser paints buttons a moment before they listen; no person is as quick as a test.
+        self.page.wait_for_function(
+            "() => hotkeys.getAllKeyCodes().filter((one) => one.shortcut === 'a').length === 1"
+        )
 
 
 @pytest.fixture
 def visitor(chromium: Any, app: App) -> Iterator[Visitor]:
     """A person with a fresh browser profile; afterwards: no script errors, no request to anywhere else."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(_WAIT_SECONDS * 1000)
     found = Visitor(context.new_page(), app.url)
     yield found
     context.close()

@@ -35,6 +35,7 @@ def test_undo_brings_the_picture_back(app: Any, visitor: Any, undo: str) -> None
     made = populate.make_project(app.workspace, f"undo {undo.replace('+', '-')}")
     first, second, third = populate.add_generation(made, 3)
     visitor.open(f"/?project={made.name.replace(' ', '+')}")
+    visitor.expect_shown(first)
     for key, following in (("ArrowRight", second), ("ArrowLeft", third)):
         visitor.page.keyboard.press(key)
         visitor.expect_shown(following)
@@ -102,8 +103,8 @@ def test_keys_work_right_after_another_project_was_picked(app: Any, visitor: Any
     made = populate.make_project(app.workspace, "pick b")
     first, second = populate.add_generation(made, 2)
     visitor.open("/?project=pick+a")
-    visitor.page.locator("[data-testid=stSidebar] [data-testid=stSelectbox]").get_by_role("combobox").click()
-    visitor.page.get_by_role("option", name="pick b", exact=True).click()
+    visitor.page.locator("[data-testid=stSidebar]").get_by_role("button", name="pick a").click()
+    visitor.page.get_by_role("menuitem", name="pick b", exact=True).click()
     visitor.page.get_by_role("heading", name="pick b").wait_for()
     visitor.expect_shown(first)
     visitor.page.keyboard.press("ArrowRight")
@@ -139,8 +140,9 @@ def test_what_people_wrote_is_shown_as_text(app: Any, visitor: Any) -> None:
 
 def test_tags_show_what_was_left_out_and_what_was_added(app: Any, visitor: Any) -> None:
     made = populate.make_project(app.workspace, "tags", caption="woman, smile, window")
-    _, eliminated, added = populate.add_generation(made, 3)
+    kept, eliminated, added = populate.add_generation(made, 3)
     visitor.open("/?project=tags")
+    visitor.expect_shown(kept)
     visitor.page.keyboard.press("ArrowRight")
     visitor.expect_shown(eliminated)
     assert visitor.page.locator(".sid-tags del").all_inner_texts() == ["window"]
