@@ -67,6 +67,25 @@ def test_opening_again_keeps_what_is_there(tmp_path):
     again.close()
 
 
+def test_a_catalog_that_cannot_be_opened_is_told_in_one_line(tmp_path):
+    (tmp_path / "catalog.sqlite").write_bytes(b"this is no database, " * 100)
+    with pytest.raises(UserError, match=r"catalog sqlite:.*cannot be opened \(file is not a database"):
+        Catalog(url_of(tmp_path))
+    with pytest.raises(UserError, match="cannot be opened"):
+        Catalog(url_of(tmp_path / "catalog.sqlite"))  # a file where a folder should be
+
+
+def test_a_catalog_of_a_newer_version_is_left_alone(tmp_path):
+    Catalog(url_of(tmp_path)).close()
+    database = sqlite3.connect(tmp_path / "catalog.sqlite")
+    database.execute("update alembic_version set version_num = '9999'")
+    database.commit()
+    with pytest.raises(UserError, match="another version of sid made it"):
+        Catalog(url_of(tmp_path))
+    assert database.execute("select version_num from alembic_version").fetchall() == [("9999",)]
+    database.close()
+
+
 def test_the_folder_of_a_new_catalog_is_made(tmp_path):
     Catalog(url_of(tmp_path / "new" / "folder")).close()
     assert (tmp_path / "new/folder/catalog.sqlite").is_file()

@@ -9,9 +9,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+
+from bootstrap.errors import UserError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 30  # how long one process waits while another one writes
@@ -25,10 +29,22 @@ class Catalog:
     """
 
     def __init__(self, url: str) -> None:
-        """Open the catalog at an SQLAlchemy URL; a SQLite file and its folder are made when missing."""
+        """Open the catalog at an SQLAlchemy URL; a SQLite file and its folder are made when missing.
+
+        Raises:
+            UserError: there is no such database, or it is damaged, or a newer version of sid made it.
+        """
         self.url = url
-        self._engine = _engine(url)
-        _migrate(self._engine, url)
+        try:
+            self._engine = _engine(url)
+            _migrate(self._engine, url)
+        except (DBAPIError, OSError) as error:
+            reason = " ".join(str(getattr(error, "orig", error)).split())
+            raise UserError(f"catalog {_shown(url)}: cannot be opened ({reason})") from None
+        except CommandError as error:
+            raise UserError(
+                f"catalog {_shown(url)}: another version of sid made it, update this one ({error})"
+            ) from None
         self._writing = self._engine.execution_options(sid_begin="IMMEDIATE")
 
     @contextmanager
@@ -46,6 +62,10 @@ class Catalog:
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
+
+
+def _shown(url: str) -> str:
+    return make_url(url).render_as_string(hide_password=True)
 
 
 def _engine(url: str) -> Engine:
