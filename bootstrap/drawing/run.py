@@ -82,10 +82,9 @@ def _missing(project: Project, catalog: Catalog, number: int, shots: list[Shot])
 
 def open_loras(project: Project, training: Training, shots: list[Shot]) -> dict[LoraUse, LoraFile]:
     """Read the LoRA files that the shots use."""
-    files = {
-        epoch: kohya.read(project.folder / _path(training, epoch)) for epoch in {s.snapshot for s in shots}
-    }
-    return {use: files[use.snapshot] for shot in shots for use in shot.loras}
+    uses = {use for shot in shots for use in shot.loras}
+    files = {epoch: kohya.read(project.folder / _path(training, epoch)) for epoch in {use.snapshot for use in uses}}
+    return {use: files[use.snapshot] for use in uses}
 
 
 def _path(training: Training, epoch: int) -> Path:

@@ -68,7 +68,9 @@ def test_strength_negative_prompt_and_cfg_scale_change_the_picture(papertown: Ba
 
 def test_size_and_prompts_beyond_75_tokens(papertown: BaseModel) -> None:
     long = ", ".join(f"red apple {n}" for n in range(60))
-    pictures = draw(papertown, [shot(papertown, 1, long, width=96, height=160), shot(papertown, 2, width=96, height=160)])
+    pictures = draw(
+        papertown, [shot(papertown, 1, long, width=96, height=160), shot(papertown, 2, width=96, height=160)]
+    )
     assert {picture.shape for picture in pictures.values()} == {(160, 96, 3)}
 
 

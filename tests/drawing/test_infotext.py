@@ -50,7 +50,9 @@ def test_ours_is_golden() -> None:
     )
 
 
-@given(line, line.filter(lambda text: not text.strip().startswith("Negative prompt:")), st.integers(0, 2**32 - 1))
+@given(
+    line, line.filter(lambda text: not text.strip().startswith("Negative prompt:")), st.integers(0, 2**32 - 1)
+)
 def test_what_is_written_is_read_back(prompt: str, negative: str, seed: int) -> None:
     if prompt.startswith("Negative prompt:"):
         return

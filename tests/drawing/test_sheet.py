@@ -1,0 +1,73 @@
+"""Sheets over two parameters: what is asked is drawn, what makes no sense is refused before drawing."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bootstrap import generation
+from bootstrap.base_model import BaseModel
+from bootstrap.catalog import Catalog
+from bootstrap.drawing.sheet import Axis, draw_sheet, parse_axis
+from bootstrap.errors import UserError
+from bootstrap.progress import Progress, silent
+from bootstrap.project import Project, Workspace, create
+
+
+@pytest.fixture(scope="module")
+def trained(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    folder = tmp_path_factory.mktemp("sheet")
+    project = create(Workspace(folder), "badge", originals / "badge.png", "woman, red apple")
+    text = project.toml.read_text()
+    for old, new in (
+        ("repeats = 80", "repeats = 2"), ("train_batch_size = 4", "train_batch_size = 1"), ("epochs = 6", "epochs = 2"),
+        ("steps = 16", "steps = 2"), ("snapshot = [2, 3]", "snapshot = 2"), ("snapshot = 4\n", "snapshot = 2\n"),
+    ):  # fmt: skip
+        assert old in text
+        text = text.replace(old, new)
+    project.toml.write_text(text)
+    catalog = Catalog(project.workspace.catalog_url)
+    generation.train(project, catalog, generation.prepare(project, catalog))
+    return project
+
+
+def test_each_pair_is_drawn_and_strength_zero_only_once(trained: Project, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    path = tmp_path / "sheet.png"
+    catalog = Catalog(trained.workspace.catalog_url)
+    x, y = parse_axis("strength=0,0.6,1"), parse_axis("snapshot=1,2")
+    draw_sheet(trained, catalog, 1, x, y, None, path, told.append)
+    assert (told[-1].done, told[-1].total) == (5, 5)  # 2 x 2, and one without the LoRA
+    with Image.open(path) as sheet:
+        assert sheet.width > 4 * 128
+        assert sheet.height > 2 * 128
+
+
+@pytest.mark.parametrize(
+    "text", ["", "strength", "strength=", "strenght=1", "strength=a", "strength=9", "snapshot=0", "sampler=Eulr"]
+)
+def test_a_wrong_axis_is_told_in_one_line(text: str) -> None:
+    with pytest.raises(UserError, match="axis") as told:
+        parse_axis(text)
+    assert "\n" not in str(told.value)
+
+
+def test_values_are_of_the_parameters_kind() -> None:
+    assert parse_axis("snapshot=2, 4") == Axis("snapshot", (2, 4))
+    assert parse_axis("sampler=Euler a,DDIM") == Axis("sampler", ("Euler a", "DDIM"))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "number", "problem"),
+    [
+        ("strength=1", "strength=0.5", 1, "different"),
+        ("strength=1", "snapshot=7", 1, "no snapshot 7"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(
+    trained: Project, tmp_path: Path, x: str, y: str, number: int, problem: str
+) -> None:
+    catalog = Catalog(trained.workspace.catalog_url)
+    with pytest.raises(UserError, match=problem):
+        draw_sheet(trained, catalog, number, parse_axis(x), parse_axis(y), None, tmp_path / "s.png", silent)
+    assert list(tmp_path.iterdir()) == []
