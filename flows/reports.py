@@ -33,7 +33,7 @@ def generation_markdown(summary: dict[str, Any]) -> str:
 
 ![contact sheet]({_data_url(sheet)})
 
-Contact sheet: [{sheet}]({sheet.as_uri()})
+Contact sheet: `{sheet}`
 
 Next: `sid review`
 """

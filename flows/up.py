@@ -45,7 +45,7 @@ def up(workspace: Workspace, port: int, when: serve.Clock | None) -> int:
         except KeyboardInterrupt:
             typer.echo("stopping ...")
             return 0
-        typer.echo(f"sid: {dead.obituary()}; stopping the rest", err=True)
+        typer.echo(f"sid: {dead.obituary()}\nstopping the rest", err=True)
         return 1
 
 

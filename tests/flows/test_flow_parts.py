@@ -60,7 +60,7 @@ def test_the_artifact_has_counts_and_a_small_sheet(tmp_path: Path) -> None:
         {"project": "demo", "number": 2, "drawn": 52, "duplicates": 4, "published": 48, "sheet": str(sheet)}
     )
     assert "| 52 | 4 | 48 |" in markdown
-    assert "a%20sheet.png" in markdown
+    assert f"`{sheet}`" in markdown
     encoded = re.search(r"base64,([^)]+)\)", markdown)
     assert encoded is not None
     assert Image.open(io.BytesIO(base64.b64decode(encoded.group(1)))).size == (640, 480)
