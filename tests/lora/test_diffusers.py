@@ -26,7 +26,9 @@ PROMPT = "woman, blue blazer, holding red apple, teal wall"
 def lora_file(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained LoRA with an alpha of half the rank, as kohya's users have it."""
     folder = tmp_path_factory.mktemp("trained")
-    settings = TrainingSection(repeats=8, epochs=1, network_dim=8, network_alpha=4, unet_lr=5e-3, text_encoder_lr=2e-3)
+    settings = TrainingSection(
+        repeats=8, epochs=1, network_dim=8, network_alpha=4, unet_lr=5e-3, text_encoder_lr=2e-3
+    )
     example = Example(str(originals / "badge.png"), "0", PROMPT, 8)
     path = folder / "badge-000001.safetensors"
 
@@ -55,7 +57,9 @@ def theirs(base: BaseModel, path: Path, strength: float) -> np.ndarray:
     pipeline.load_lora_weights(str(path), adapter_name="badge")
     pipeline.set_adapters(["badge"], [strength])
     noise = torch.Generator().manual_seed(7)
-    picture = pipeline(PROMPT, num_inference_steps=6, guidance_scale=3.0, height=128, width=128, generator=noise).images[0]
+    picture = pipeline(
+        PROMPT, num_inference_steps=6, guidance_scale=3.0, height=128, width=128, generator=noise
+    ).images[0]
     return np.asarray(picture, dtype=np.int16)
 
 

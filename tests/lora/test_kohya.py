@@ -17,7 +17,9 @@ from bootstrap.lora.kohya import LoraModule
 NAME = "lora_unet_mid_block_attentions_0_proj_in"
 
 
-def random_module(rank: int, inputs: int, outputs: int, alpha: float, conv: bool, seed: int = 0) -> LoraModule:
+def random_module(
+    rank: int, inputs: int, outputs: int, alpha: float, conv: bool, seed: int = 0
+) -> LoraModule:
     generator = torch.Generator().manual_seed(seed)
     tail = (1, 1) if conv else ()
     return LoraModule(
@@ -33,34 +35,58 @@ def random_module(rank: int, inputs: int, outputs: int, alpha: float, conv: bool
     alpha=st.floats(0.25, 64, width=16), conv=st.booleans(), seed=st.integers(0, 99),
 )  # fmt: skip
 def test_delta_is_alpha_over_rank_times_up_down(
-    tmp_path_factory: pytest.TempPathFactory, rank: int, inputs: int, outputs: int, alpha: float, conv: bool, seed: int
+    tmp_path_factory: pytest.TempPathFactory,
+    rank: int,
+    inputs: int,
+    outputs: int,
+    alpha: float,
+    conv: bool,
+    seed: int,
 ) -> None:
     module = random_module(rank, inputs, outputs, alpha, conv, seed)
     path = tmp_path_factory.mktemp("lora") / "a.safetensors"
     kohya.write(path, {NAME: module}, {}, torch.float32)
     read = kohya.read(path).modules[NAME]
-    expected = torch.einsum("or,ri->oi", module.up.flatten(1).double(), module.down.flatten(1).double()) * alpha / rank
+    expected = (
+        torch.einsum("or,ri->oi", module.up.flatten(1).double(), module.down.flatten(1).double())
+        * alpha
+        / rank
+    )
     assert read.delta().shape == ((outputs, inputs, 1, 1) if conv else (outputs, inputs))
     assert torch.allclose(read.delta().flatten(1).double(), expected, atol=1e-4, rtol=1e-5)
 
 
 def test_a_file_without_alpha_counts_in_full(tmp_path: Path) -> None:
     module = random_module(4, 3, 5, 1.0, conv=False)
-    save_file({f"{NAME}.lora_down.weight": module.down, f"{NAME}.lora_up.weight": module.up}, tmp_path / "a.safetensors")
+    save_file(
+        {f"{NAME}.lora_down.weight": module.down, f"{NAME}.lora_up.weight": module.up},
+        tmp_path / "a.safetensors",
+    )
     assert kohya.read(tmp_path / "a.safetensors").modules[NAME].alpha == 4.0
 
 
 def test_hashes_are_those_that_other_tools_compute(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    kohya.write(path, {NAME: random_module(4, 3, 5, 2.0, conv=True)}, {"ss_network_dim": "4", "modelspec.title": "a"})
+    kohya.write(
+        path, {NAME: random_module(4, 3, 5, 2.0, conv=True)}, {"ss_network_dim": "4", "modelspec.title": "a"}
+    )
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     # A1111 hashes everything after the header; that part does not depend on the metadata.
     assert header["__metadata__"]["sshs_model_hash"] == hashlib.sha256(data[8 + length :]).hexdigest()
     assert kohya.model_hash(path) == header["__metadata__"]["sshs_model_hash"]
-    assert set(header) == {"__metadata__", f"{NAME}.lora_down.weight", f"{NAME}.lora_up.weight", f"{NAME}.alpha"}
-    assert header[f"{NAME}.alpha"] == {"dtype": "F16", "shape": [], "data_offsets": header[f"{NAME}.alpha"]["data_offsets"]}
+    assert set(header) == {
+        "__metadata__",
+        f"{NAME}.lora_down.weight",
+        f"{NAME}.lora_up.weight",
+        f"{NAME}.alpha",
+    }
+    assert header[f"{NAME}.alpha"] == {
+        "dtype": "F16",
+        "shape": [],
+        "data_offsets": header[f"{NAME}.alpha"]["data_offsets"],
+    }
 
 
 @pytest.mark.parametrize("content", [b"", b"not a safetensors file at all", b"\xff" * 64])

@@ -16,7 +16,9 @@ def sd15_unet() -> UNet2DConditionModel:
 def sd15_text_encoder() -> CLIPTextModel:
     with torch.device("meta"):
         return CLIPTextModel(
-            CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12)
+            CLIPTextConfig(
+                hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
+            )
         )
 
 

@@ -14,7 +14,9 @@ CAPTION = "woman, red apple, teal wall, window"
 WITH = DrawnWith("papertown", "b" * 64, "t" * 64, "demo-g01", 1, 128, 128)
 
 
-def shots(*recipes: dict[str, Any], drawing: dict[str, Any] | None = None, drawn_with: DrawnWith = WITH) -> list[Shot]:
+def shots(
+    *recipes: dict[str, Any], drawing: dict[str, Any] | None = None, drawn_with: DrawnWith = WITH
+) -> list[Shot]:
     raw = {"project": {"caption": CAPTION}, "recipe": list(recipes), "drawing": drawing or {}}
     return expand(settings.parse(raw, "project.toml"), drawn_with)
 
@@ -28,7 +30,11 @@ def test_vary_draws_the_whole_caption_at_every_strength_and_snapshot() -> None:
 
 def test_eliminate_leaves_each_tag_out_in_turn_but_never_the_subject() -> None:
     drawn = shots({"kind": "eliminate", "count": 6})
-    assert Counter(shot.eliminated for shot in drawn) == {("red apple",): 2, ("teal wall",): 2, ("window",): 2}
+    assert Counter(shot.eliminated for shot in drawn) == {
+        ("red apple",): 2,
+        ("teal wall",): 2,
+        ("window",): 2,
+    }
     for shot in drawn:
         assert shot.tags[0] == "woman"
         assert shot.eliminated[0] not in shot.tags
@@ -37,7 +43,13 @@ def test_eliminate_leaves_each_tag_out_in_turn_but_never_the_subject() -> None:
 
 def test_eliminate_may_put_the_tag_into_the_negative_prompt() -> None:
     (shot,) = shots(
-        {"kind": "eliminate", "count": 1, "tags": ["red apple"], "as_negative": True, "negative_prompt": "blurry"},
+        {
+            "kind": "eliminate",
+            "count": 1,
+            "tags": ["red apple"],
+            "as_negative": True,
+            "negative_prompt": "blurry",
+        },
         drawing={"negative_prompt": "text"},
     )
     assert shot.negative_prompt == "text, blurry, red apple"
@@ -53,7 +65,11 @@ def test_add_puts_a_tag_in_and_replace_exchanges_one() -> None:
     assert (replaced.eliminated, replaced.added) == (("red apple",), ("blue ball",))
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.lists(st.sampled_from([0.5, 0.6, 0.7, 0.8]), min_size=1, unique=True))
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.lists(st.sampled_from([0.5, 0.6, 0.7, 0.8]), min_size=1, unique=True),
+)
 def test_a_longer_recipe_only_adds_shots(short: int, more: int, strengths: list[float]) -> None:
     recipe = {"kind": "eliminate", "strength": strengths, "snapshot": [2, 4]}
     few = [shot.id for shot in shots({**recipe, "count": short})]
@@ -78,7 +94,13 @@ def test_the_id_is_of_what_decides_the_pixels() -> None:
     data = shot.to_dict()
     assert Shot.from_dict(data) == shot
     assert Shot.from_dict({**data, "recipe": "add", "added": ["x"]}).id == shot.id
-    for change in ({"seed": 1}, {"prompt": "man"}, {"steps": 3}, {"base_model_hash": "c" * 64}, {"width": 64}):
+    for change in (
+        {"seed": 1},
+        {"prompt": "man"},
+        {"steps": 3},
+        {"base_model_hash": "c" * 64},
+        {"width": 64},
+    ):
         assert Shot.from_dict({**data, **change}).id != shot.id
     stronger = {**data, "loras": [{**data["loras"][0], "strength": 0.61}]}
     assert Shot.from_dict(stronger).id != shot.id
