@@ -8,6 +8,7 @@ to use are a running average over about the last tenth of the steps so far.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -91,6 +92,8 @@ class Training:
             figures = self._one_step(loss)
             for name, value in figures.items():
                 lately[name] = value if name not in lately else lately[name] + 0.02 * (value - lately[name])
+            if self.step % 10 == 0 and self.device.type == "cpu":
+                torch.set_num_threads(free_cores())
             if self.step % 50 == 0:
                 speed = (self.step - first) * self.plan.batch / (time.monotonic() - began)
                 seen = " ".join(f"{name} {float(value):.4f}" for name, value in lately.items())
@@ -108,6 +111,8 @@ class Training:
         self.save()
         if not told_to_stop():
             self._report(report)
+        state = "finished" if self.finished else f"stopped at step {self.step}; run it again to go on"
+        print(f"{self.folder.name}: {state}", flush=True)
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
@@ -166,6 +171,16 @@ class Training:
             optimizer.load_state_dict(saved)
         self.step = state["step"]
         print(f"{self.folder.name}: resumed at step {self.step}", flush=True)
+
+
+def free_cores() -> int:
+    """How many threads to train with: as many as there are cores that other work leaves alone, at least one.
+
+    Two threads that share one core wait for each other at every operation, and are slower than one thread.
+    """
+    cores = os.cpu_count() or 1
+    others = os.getloadavg()[0] - torch.get_num_threads()
+    return max(1, min(cores, round(cores - others)))
 
 
 def _told_to_stop() -> Callable[[], bool]:
