@@ -69,21 +69,22 @@ def drawn_with(project: Project, base: BaseModel, training: Training, number: in
 
 
 def _missing(project: Project, catalog: Catalog, number: int, shots: list[Shot]) -> list[Shot]:
-    """The shots without a row or without their file; in drawing order, so that a resumed run goes on as begun."""
+    """The shots without a row or a good file; in drawing order, so that a resumed run goes on as begun."""
     with catalog.read() as session:
         generation = generation_row(session, project.name, number)
         rows = session.scalars(select(CandidateRow).where(CandidateRow.project_id == generation.project_id))
-        paths = {row.shot_id: row.path for row in rows}
-    ordered = engine.in_drawing_order(shots)
-    return [
-        shot for shot in ordered if shot.id not in paths or not (project.folder / paths[shot.id]).is_file()
-    ]
+        there = {
+            row.shot_id for row in rows if row.state != "broken" and (project.folder / row.path).is_file()
+        }
+    return [shot for shot in engine.in_drawing_order(shots) if shot.id not in there]
 
 
 def open_loras(project: Project, training: Training, shots: list[Shot]) -> dict[LoraUse, LoraFile]:
     """Read the LoRA files that the shots use."""
     uses = {use for shot in shots for use in shot.loras}
-    files = {epoch: kohya.read(project.folder / _path(training, epoch)) for epoch in {use.snapshot for use in uses}}
+    files = {
+        epoch: kohya.read(project.folder / _path(training, epoch)) for epoch in {use.snapshot for use in uses}
+    }
     return {use: files[use.snapshot] for use in uses}
 
 
@@ -103,6 +104,7 @@ def _add_rows(project: Project, catalog: Catalog, number: int, shots: list[Shot]
             )
             if known is not None:  # its file was lost and has been drawn again; its verdict stands
                 known.path = path
+                known.state = "drawn" if known.state == "broken" else known.state
                 continue
             session.add(
                 CandidateRow(

@@ -159,7 +159,9 @@ def _cells(
     for index, (row, below) in enumerate(zip(grid, y.values, strict=True)):
         cells.append(blank if index else Cell(original, ("original",)))
         for shot, across in zip(row, x.values, strict=True):
-            label = (f"{x.name} {across}", f"{y.name} {below}") if shot.loras else ("base model,", "without LoRA")
+            label = (
+                (f"{x.name} {across}", f"{y.name} {below}") if shot.loras else ("base model,", "without LoRA")
+            )
             cells.append(Cell(pictures[shot.id], label))
     return cells
 

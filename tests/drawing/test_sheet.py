@@ -5,30 +5,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bootstrap import generation
 from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog
 from bootstrap.drawing.sheet import Axis, draw_sheet, parse_axis
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress, silent
-from bootstrap.project import Project, Workspace, create
+from bootstrap.project import Project
+from tests.drawing.small import small_trained_project
 
 
 @pytest.fixture(scope="module")
 def trained(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    folder = tmp_path_factory.mktemp("sheet")
-    project = create(Workspace(folder), "badge", originals / "badge.png", "woman, red apple")
-    text = project.toml.read_text()
-    for old, new in (
-        ("repeats = 80", "repeats = 2"), ("train_batch_size = 4", "train_batch_size = 1"), ("epochs = 6", "epochs = 2"),
-        ("steps = 16", "steps = 2"), ("snapshot = [2, 3]", "snapshot = 2"), ("snapshot = 4\n", "snapshot = 2\n"),
-    ):  # fmt: skip
-        assert old in text
-        text = text.replace(old, new)
-    project.toml.write_text(text)
-    catalog = Catalog(project.workspace.catalog_url)
-    generation.train(project, catalog, generation.prepare(project, catalog))
-    return project
+    return small_trained_project(tmp_path_factory.mktemp("sheet"), originals)
 
 
 def test_each_pair_is_drawn_and_strength_zero_only_once(trained: Project, tmp_path: Path) -> None:
@@ -44,7 +32,8 @@ def test_each_pair_is_drawn_and_strength_zero_only_once(trained: Project, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "text", ["", "strength", "strength=", "strenght=1", "strength=a", "strength=9", "snapshot=0", "sampler=Eulr"]
+    "text",
+    ["", "strength", "strength=", "strenght=1", "strength=a", "strength=9", "snapshot=0", "sampler=Eulr"],
 )
 def test_a_wrong_axis_is_told_in_one_line(text: str) -> None:
     with pytest.raises(UserError, match="axis") as told:

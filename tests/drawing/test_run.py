@@ -1,0 +1,67 @@
+"""The drawing station: what is missing is drawn, what is there stays."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from sqlalchemy import select
+
+from bootstrap import generation
+from bootstrap.base_model import BaseModel
+from bootstrap.catalog import Catalog, trainings
+from bootstrap.catalog.candidates import candidates
+from bootstrap.catalog.tables import CandidateRow
+from bootstrap.lora import kohya
+from bootstrap.project import Project
+from tests.drawing.small import small_trained_project
+
+
+@pytest.fixture(scope="module")
+def drawn(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = small_trained_project(tmp_path_factory.mktemp("draw"), originals)
+    catalog = Catalog(project.workspace.catalog_url)
+    generation.draw(project, catalog, 1)
+    generation.curate(project, catalog, 1)
+    generation.publish(project, catalog, 1)
+    return project
+
+
+def set_state(catalog: Catalog, candidate_id: str, state: str) -> None:
+    with catalog.write() as session:
+        session.scalars(select(CandidateRow).where(CandidateRow.shot_id == candidate_id)).one().state = state
+
+
+def test_a_lost_and_a_broken_picture_come_back(drawn: Project) -> None:
+    catalog = Catalog(drawn.workspace.catalog_url)
+    before = candidates(catalog, drawn.name, state=None)
+    lost, broken, kept = (drawn.folder / one.path for one in before[:3])
+    pictures = [path.read_bytes() for path in (lost, broken, kept)]
+    time_of_kept = kept.stat().st_mtime_ns
+    lost.unlink()
+    broken.write_bytes(pictures[1][:100])
+    set_state(catalog, before[1].id, "broken")  # as curation does
+    generation.draw(drawn, catalog, 1)
+    assert [path.read_bytes() for path in (lost, broken, kept)] == pictures
+    assert kept.stat().st_mtime_ns == time_of_kept
+    after = candidates(catalog, drawn.name, state=None)
+    assert [one.id for one in after] == [one.id for one in before]
+    assert [one.state for one in after[:2]] == [before[0].state, "drawn"]  # the broken one is curated anew
+
+
+def test_nothing_is_drawn_twice(drawn: Project) -> None:
+    catalog = Catalog(drawn.workspace.catalog_url)
+    times = {path: path.stat().st_mtime_ns for path in drawn.folder.rglob("*.png")}
+    generation.draw(drawn, catalog, 1)
+    assert {path: path.stat().st_mtime_ns for path in drawn.folder.rglob("*.png")} == times
+
+
+def test_a_deleted_snapshot_is_trained_again(drawn: Project) -> None:
+    catalog = Catalog(drawn.workspace.catalog_url)
+    training = trainings.of_generation(catalog, drawn.name, 1)
+    assert training is not None
+    path = drawn.folder / training.snapshots[0].path
+    lora = kohya.read(path).modules
+    path.unlink()
+    generation.train(drawn, catalog, 1)
+    again = kohya.read(path).modules
+    assert all(torch.equal(again[name].up, lora[name].up) for name in lora)
