@@ -48,6 +48,12 @@ def tags(shot: Shot, caption: Sequence[str]) -> Markup:
     return element("ul", *chips, class_="sid-tags", aria_label="Tags")
 
 
+def short_label(shot: Shot) -> str:
+    """Return what was asked for in a few words: `no smile`, `with hat`, or the recipe; and the strength."""
+    changed = [f"no {tag}" for tag in shot.eliminated] + [f"with {tag}" for tag in shot.added]
+    return f"{shot.strength:.2f} {', '.join(changed) or shot.recipe}"
+
+
 def shot_facts(shot: Shot) -> list[tuple[str, str]]:
     """Return how a picture was drawn, as pairs of name and value in AUTOMATIC1111's words."""
     facts = [

@@ -9,6 +9,7 @@ import streamlit as st
 
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.project import Project
+from review_app.components.facts import short_label
 from review_app.routes import thumbnail_url
 
 _HERE = Path(__file__).parent
@@ -38,7 +39,7 @@ def grid(
             "id": one.id,
             "src": thumbnail_url(project, one.id),
             "verdict": one.verdict,
-            "label": f"{one.shot.recipe} {one.shot.strength:.2f}",
+            "label": short_label(one.shot),
             "prompt": one.shot.prompt,
         }
         for one in shown

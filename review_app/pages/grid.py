@@ -46,7 +46,7 @@ def show(project: Project) -> None:
     grid(project, chosen[first : first + PAGE_SIZE], key="grid", on_action=act)
     if pages > 1:
         with st.container(horizontal=True, horizontal_alignment="center"):
-            st.pagination(pages, key="grid page")
+            st.pagination(pages, key="grid page", width=420)  # left to itself, it shows one number only
     opened = st.session_state.get(_OPENED)
     if opened and any(one.id == opened for one in everything):
         _open(project, opened)

@@ -12,6 +12,8 @@ import pytest
 from bootstrap.catalog import Catalog, generations
 from bootstrap.running import exclusively, is_running
 
+_RUN_MILLISECONDS = 150_000  # until `sid run` has imported everything, on a busy machine
+
 
 def test_progress_is_shown_as_it_comes(app: Any, visitor: Any) -> None:
     made = populate.make_project(app.workspace, "progress")
@@ -50,7 +52,7 @@ def test_the_button_starts_a_real_run(app: Any, visitor: Any) -> None:
     made = populate.make_project(app.workspace, "real start")
     visitor.open("/generations?project=real+start")
     visitor.page.get_by_role("button", name="Start a generation").click()
-    visitor.page.get_by_text("Training the LoRA").first.wait_for()
+    visitor.page.get_by_text("Training the LoRA").first.wait_for(timeout=_RUN_MILLISECONDS)
     assert is_running(made)
     catalog = Catalog(made.workspace.catalog_url)
     deadline = time.monotonic() + 120
@@ -83,7 +85,9 @@ def test_a_start_that_fails_says_why(app: Any, visitor: Any) -> None:
     visitor.open("/generations?project=typo")
     visitor.page.get_by_role("button", name="Start a generation").wait_for()
     made.toml.write_text(made.toml.read_text("utf-8").replace("repeats", "repeat"), "utf-8")
-    visitor.page.get_by_text("unknown key").first.wait_for()
+    visitor.page.get_by_role("button", name="Start a generation").click()
+    visitor.page.get_by_text("did you mean 'repeats'?").first.wait_for(timeout=_RUN_MILLISECONDS)
+    visitor.page.get_by_role("button", name="Try again").wait_for()
 
 
 def test_the_picks_lead_to_the_next_generation(
@@ -96,7 +100,7 @@ def test_the_picks_lead_to_the_next_generation(
     visitor.page.keyboard.press("ArrowRight")
     visitor.page.get_by_role("button", name="Go on to the next generation").click()
     visitor.page.get_by_role("button", name="Grow and start the next generation").click()
-    visitor.page.get_by_text("Training the LoRA").first.wait_for()
+    visitor.page.get_by_text("Training the LoRA").first.wait_for(timeout=_RUN_MILLISECONDS)
     end(made)
     catalog = Catalog(made.workspace.catalog_url)
     assert generations.statuses(catalog, made.name)[0].state == "grown"

@@ -15,7 +15,7 @@ def test_thumbnails_come_by_url_and_page_by_page(app: Any, visitor: Any) -> None
     assert visitor.page.locator(".cell").count() == 48
     assert any(url.endswith(f"/thumbnail/many/{ids[0]}.webp") for url in fetched)
     assert not any("/media/" in url and url.endswith((".webp", ".jpg")) for url in fetched)
-    visitor.page.get_by_role("button", name="2", exact=True).click()
+    visitor.page.get_by_role("button", name="Page 2", exact=True).click()
     visitor.page.locator(f'.cell[data-id="{ids[48]}"]').wait_for()
     assert visitor.page.locator(".cell").count() == 12
 

@@ -91,3 +91,8 @@ def test_progress_in_words() -> None:
     assert share(status()) == pytest.approx(1 / 3)
     assert share(status(done=5, total=3)) == 1.0
     assert stations("drawing").count("sid-here") == 1
+
+
+def test_short_labels() -> None:
+    assert facts.short_label(shot("woman")) == "0.00 vary"
+    assert facts.short_label(shot("man", eliminated=("woman",), added=("man",))) == "0.00 no woman, with man"
