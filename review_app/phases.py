@@ -40,7 +40,8 @@ def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start |
     if latest is None:
         return Phase.NEW, ""
     if latest.state in RUNNING:
-        alive = generation.is_running(project) or latest.seconds_since_update < _SILENT_SECONDS
+        told_lately = latest.seconds_since_update < _SILENT_SECONDS
+        alive = told_lately or generation.is_running(project) or (start is not None and start.is_alive())
         return (Phase.RUNNING if alive else Phase.INTERRUPTED), ""
     if latest.state in ("failed", "cancelled"):
         return Phase.FAILED, latest.message or f"generation {latest.number} was {latest.state}"

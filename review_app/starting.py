@@ -21,6 +21,10 @@ from bootstrap.project import Project
 DEPLOYMENT = "bootstrap/bootstrap"  # flow/deployment, served by `sid serve` and `sid up`
 LOG_NAME = "run.log"
 _HEALTH_SECONDS = 3
+_PREFECT_SECONDS = (
+    60  # for a Prefect that is named but does not answer yet: `sid up` starts the app beside it
+)
+_GOES_ON = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 
 
 @dataclass
@@ -28,20 +32,24 @@ class Start:
     """One press of the button, and what came of it as far as it did not reach the catalog."""
 
     at: float  # time.time()
+    waiting: bool = False  # for Prefect
     flow_run: str | None = None  # id of the Prefect flow run
     process: "subprocess.Popen[bytes] | None" = None
     log: Path | None = None
+    problem: str = ""
 
     def trouble(self) -> str | None:
         """Return why the run ended without its work, None while it goes on or when all is well."""
         if self.process is not None:
             code = self.process.poll()
             return _last_line(self.log, code) if code else None
-        return _flow_run_trouble(self.flow_run) if self.flow_run else None
+        return self.problem or (_flow_run_trouble(self.flow_run) if self.flow_run else None)
 
     def is_alive(self) -> bool:
-        """Whether its process still runs; a flow run's life is read from the catalog."""
-        return self.process is not None and self.process.poll() is None
+        """Whether it is still on its way, as a process or as a flow run."""
+        if self.process is not None:
+            return self.process.poll() is None
+        return self.waiting or (self.flow_run is not None and _flow_run_state(self.flow_run)[0] in _GOES_ON)
 
 
 _lock = threading.Lock()
@@ -57,7 +65,7 @@ def start(project: Project, token: str) -> Start:
     """Start working on the project's present generation, and return at once.
 
     Args:
-        token: the same for each press of one button; a second press starts nothing.
+        token: the same for each press of one button; Prefect takes a second press for the first one.
 
     Raises:
         UserError: a run that was started here is still at work, or nothing can be started.
@@ -66,31 +74,49 @@ def start(project: Project, token: str) -> Start:
         before = latest(project)
         if before is not None and before.is_alive():
             raise UserError(f"project '{project.name}': a generation is running already")
-        begun = _start_flow(project, token) or _start_process(project)
+        begun = Start(time.time())
+        if os.environ.get("PREFECT_API_URL"):
+            begun.waiting = True
+            threading.Thread(target=_start_flow, args=(project, token, begun), daemon=True).start()
+        else:
+            _start_process(project, begun)
         _latest[project.folder] = begun
         return begun
 
 
-def _api_url() -> str | None:
-    url = (os.environ.get("PREFECT_API_URL") or "").rstrip("/")
-    if not url:
-        return None
+def _api_url() -> str:
+    return (os.environ.get("PREFECT_API_URL") or "").rstrip("/")
+
+
+def _prefect_answers() -> bool:
     try:
-        urllib.request.urlopen(f"{url}/health", timeout=_HEALTH_SECONDS).close()
+        urllib.request.urlopen(f"{_api_url()}/health", timeout=_HEALTH_SECONDS).close()
     except (OSError, ValueError):
-        return None
-    return url
+        return False
+    return True
 
 
-def _start_flow(project: Project, token: str) -> Start | None:
-    """Ask Prefect for a run of the deployment; None without Prefect or without such a deployment."""
-    if _api_url() is None:
-        return None
+def _start_flow(project: Project, token: str, begun: Start) -> None:
+    """Ask Prefect for a run of the deployment; when there is none after a while, run without."""
+    try:
+        while time.time() - begun.at < _PREFECT_SECONDS:
+            if _prefect_answers():
+                begun.flow_run = _run_deployment(project, token)
+                if begun.flow_run:
+                    return
+            time.sleep(1)
+        _start_process(project, begun)
+    except Exception as error:  # whatever Prefect raises: nobody else is there to tell it
+        begun.problem = f"the generation could not be started ({type(error).__name__}: {error})"
+    finally:
+        begun.waiting = False
+
+
+def _run_deployment(project: Project, token: str) -> str | None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from prefect.deployments import run_deployment  # more than a second, and only here
     from prefect.exceptions import ObjectNotFound
 
-    moment = time.time()
     try:
         run: Any = run_deployment(
             DEPLOYMENT,
@@ -99,12 +125,12 @@ def _start_flow(project: Project, token: str) -> Start | None:
             as_subflow=False,
             idempotency_key=f"{project.folder}:{token}",
         )
-    except ObjectNotFound:
+    except ObjectNotFound:  # not served, or not yet
         return None
-    return Start(moment, flow_run=str(run.id))
+    return str(run.id)
 
 
-def _start_process(project: Project) -> Start:
+def _start_process(project: Project, begun: Start) -> None:
     """Start `sid run` so that it outlives this server, its output in a file of the project."""
     log = project.folder / LOG_NAME
     command = [
@@ -112,17 +138,17 @@ def _start_process(project: Project) -> Start:
         "--workspace", str(project.workspace.folder), "run", project.name,
     ]  # fmt: skip
     environment = dict(os.environ)
-    if _api_url() is None:
-        environment.pop("PREFECT_API_URL", None)  # it would wait for a server that does not answer
+    if _api_url() and not _prefect_answers():
+        del environment["PREFECT_API_URL"]  # it would wait for a server that does not answer
     try:
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            begun.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 start_new_session=True, env=environment,
             )  # fmt: skip
     except OSError as error:
         raise UserError(f"project '{project.name}': `sid run` could not be started ({error})") from None
-    return Start(time.time(), process=process, log=log)
+    begun.log = log
 
 
 def log_tail(project: Project, lines: int = 30) -> str:
@@ -145,14 +171,18 @@ def _last_line(log: Path | None, code: int) -> str:
     return f"the run ended with exit code {code}: {said}"
 
 
-def _flow_run_trouble(flow_run: str) -> str | None:
-    url = (os.environ.get("PREFECT_API_URL") or "").rstrip("/")
+def _flow_run_state(flow_run: str) -> tuple[str, str]:
+    """Return type and message of a flow run's state; empty texts when Prefect does not say."""
     try:
-        with urllib.request.urlopen(f"{url}/flow_runs/{flow_run}", timeout=_HEALTH_SECONDS) as answer:
+        with urllib.request.urlopen(f"{_api_url()}/flow_runs/{flow_run}", timeout=_HEALTH_SECONDS) as answer:
             state = json.load(answer).get("state") or {}
     except (OSError, ValueError):
-        return None
-    if state.get("type") in ("FAILED", "CRASHED", "CANCELLED"):
-        said = state.get("message") or "see Prefect for its log"
-        return f"the flow run ended as {str(state['type']).lower()}: {said}"
+        return "", ""
+    return str(state.get("type") or ""), str(state.get("message") or "")
+
+
+def _flow_run_trouble(flow_run: str) -> str | None:
+    kind, said = _flow_run_state(flow_run)
+    if kind in ("FAILED", "CRASHED", "CANCELLED"):
+        return f"the flow run ended as {kind.lower()}: {said or 'see Prefect for its log'}"
     return None

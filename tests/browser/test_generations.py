@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import populate
 import pytest
+from browser import populate
 
 from bootstrap.catalog import Catalog, generations
 from bootstrap.running import exclusively, is_running

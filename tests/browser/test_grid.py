@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import populate
+from browser import populate
 
 
 def test_thumbnails_come_by_url_and_page_by_page(app: Any, visitor: Any) -> None:

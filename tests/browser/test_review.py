@@ -2,8 +2,8 @@
 
 from typing import Any
 
-import populate
 import pytest
+from browser import populate
 
 KEYS = [("ArrowRight", "accept"), ("a", "accept"), ("ArrowLeft", "reject"), ("x", "reject")]
 

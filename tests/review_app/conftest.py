@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import populate
 import pytest
+from browser import populate
 
 from bootstrap.project import Project
 

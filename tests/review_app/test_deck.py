@@ -1,6 +1,6 @@
 """The deck: the first undecided on top, a verdict counts once, undo brings back."""
 
-import populate
+from browser import populate
 
 from bootstrap.project import Project
 from review_app import deck

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-import populate
 import pytest
+from browser import populate
 from streamlit.testing.v1 import AppTest
 
 from bootstrap.catalog import generations

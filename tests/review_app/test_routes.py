@@ -3,8 +3,8 @@
 import io
 from collections.abc import Iterator
 
-import populate
 import pytest
+from browser import populate
 from PIL import Image
 from sqlalchemy import update
 from starlette.applications import Starlette

@@ -4,11 +4,11 @@ import http.server
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
-import populate
 import pytest
+from browser import populate
 
 from bootstrap.catalog import generations
 from bootstrap.errors import UserError
@@ -48,6 +48,13 @@ def run_instead(monkeypatch: pytest.MonkeyPatch, program: str) -> list[list[str]
 def where(made: Project) -> Phase:
     statuses = generations.statuses(catalog_of(made), made.name)
     return phase(made, statuses, starting.latest(made))[0]
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def wait_for(made: Project, wanted: Phase) -> None:
@@ -97,6 +104,7 @@ def test_with_prefect_the_deployment_is_run(made: Project, monkeypatch: pytest.M
 
         monkeypatch.setattr("prefect.deployments.run_deployment", run_deployment)
         started = starting.start(made, "token")
+        wait_until(lambda: started.flow_run)
         name, options = asked[0]
         assert name == "bootstrap/bootstrap"
         assert options["parameters"] == {"workspace": str(made.workspace.folder), "project": "badge"}
@@ -111,12 +119,40 @@ def test_with_prefect_the_deployment_is_run(made: Project, monkeypatch: pytest.M
 
 def test_a_prefect_that_does_not_answer_is_passed_by(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(starting, "_PREFECT_SECONDS", 0)
     asked = run_instead(monkeypatch, "import os; print(os.environ.get('PREFECT_API_URL'))")
     started = starting.start(made, "token")
+    wait_until(lambda: started.process)
     assert started.process is not None
     started.process.wait(timeout=30)
     assert len(asked) == 1
     assert starting.log_tail(made) == "None"
+
+
+def test_a_deployment_that_is_not_served_yet_is_waited_for(
+    made: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([None, "1234"])
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(starting, "_prefect_answers", lambda: True)
+    monkeypatch.setattr(starting, "_run_deployment", lambda project, token: next(answers))
+    started = starting.start(made, "token")
+    assert where(made) is Phase.STARTING
+    with pytest.raises(UserError, match="running already"):
+        starting.start(made, "token")
+    wait_until(lambda: started.flow_run == "1234")
+
+
+def test_what_prefect_raises_is_told(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(project: Project, token: str) -> str:
+        raise ValueError("no such work pool")
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(starting, "_prefect_answers", lambda: True)
+    monkeypatch.setattr(starting, "_run_deployment", fail)
+    starting.start(made, "token")
+    wait_for(made, Phase.FAILED)
+    assert "no such work pool" in phase(made, [], starting.latest(made))[1]
 
 
 class prefect_api:  # noqa: N801
@@ -155,6 +191,12 @@ def test_where_a_project_stands(made: Project, monkeypatch: pytest.MonkeyPatch) 
     assert where(made) is Phase.INTERRUPTED
     with exclusively(made):
         assert where(made) is Phase.RUNNING
+    run_instead(monkeypatch, SLEEP)  # a process that says nothing yet is no dead one
+    starting.start(made, "token")
+    generations.set_state(catalog, made.name, 1, "training")
+    assert where(made) is Phase.RUNNING
+    starting.latest(made).process.kill()  # type: ignore[union-attr]
+    wait_for(made, Phase.INTERRUPTED)
     for state, expected in (("failed", Phase.FAILED), ("published", Phase.REVIEW), ("grown", Phase.GROWN)):
         generations.set_state(catalog, made.name, 1, state)
         assert where(made) is expected
