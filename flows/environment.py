@@ -1,6 +1,6 @@
-"""What the environment must say before Prefect and torch are imported: no telemetry, no noise, no spinning.
+"""What the environment must say before Prefect is imported: its own folder, no telemetry, no noise.
 
-Both read their settings once, at import; so every verb calls `prepare` first and imports them after it.
+Prefect reads its settings once, at import; so every verb calls `prepare` first and imports Prefect after it.
 """
 
 import os
@@ -28,9 +28,6 @@ def prepare(workspace: Workspace) -> None:
         "PREFECT_PROFILES_PATH": str(folder / "profiles.toml"),
         "PREFECT_RUNNER_POLL_FREQUENCY": "3",  # seconds; with Prefect's 10 a click in the app seems dead
         "PREFECT_CLI_PROMPT": "false",
-        # Threads of torch that wait for each other otherwise spin. On two cores with other work on them that
-        # made 0.3 steps a second of 25.
-        "OMP_WAIT_POLICY": "PASSIVE",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
