@@ -90,18 +90,19 @@ def test_up_starts_everything_and_ends_it(
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=10) as response:
         assert response.status == 200
 
-    assert api.run("bootstrap/bootstrap", project="good")["state_type"] == "COMPLETED"
-    assert state(catalog, good) == "published"
-    failed = api.run("bootstrap/bootstrap", project="bad")
-    assert failed["state_type"] == "FAILED" and "oops" in failed["state"]["message"]
-    assert state(catalog, bad) == "failed"
+    night = api.run("nightly/nightly")
+    assert night["state_type"] == "FAILED" and "1 of 2 projects failed: bad" in night["state"]["message"]
+    ends = {run["name"]: run["state_type"] for run in api.ask("flow_runs/filter", {})}
+    assert (ends["good"], ends["bad"]) == ("COMPLETED", "FAILED")
+    assert (state(catalog, good), state(catalog, bad)) == ("published", "failed")
 
     (bad.folder / "fake-fail").unlink()
-    assert api.run("nightly/nightly")["state_type"] == "COMPLETED"
+    assert api.run("bootstrap/bootstrap", project="bad")["state_type"] == "COMPLETED"
     assert state(catalog, bad) == "published"
     artifacts = {one["key"]: one["data"] for one in api.ask("artifacts/latest/filter", {})}
     assert "| 4 | 0 | 4 |" in artifacts["generation-good"]
-    assert "| bad | done |" in artifacts["nightly"] and "| good | skipped |" in artifacts["nightly"]
+    assert "| bad | failed | ValueError: oops |" in artifacts["nightly"]
+    assert "| good | done |" in artifacts["nightly"]
 
     run_is_stopped_and_refused(sid, api.url, bad, catalog)
 
