@@ -61,18 +61,22 @@ def latest(project: Project) -> Start | None:
     return _latest.get(project.folder)
 
 
-def start(project: Project, token: str) -> Start:
+def start(project: Project, token: str, patience: float = 0.0) -> Start:
     """Start working on the project's present generation, and return at once.
 
     Args:
         token: the same for each press of one button; Prefect takes a second press for the first one.
+        patience: seconds to wait for the run before to end, when its work is done; it has to tidy up.
 
     Raises:
         UserError: a run that was started here is still at work, or nothing can be started.
     """
     with _lock:
-        before = latest(project)
-        if before is not None and before.is_alive():
+        before, deadline = latest(project), time.monotonic() + patience
+        while before is not None and before.is_alive():
+            if time.monotonic() < deadline:
+                time.sleep(0.2)
+                continue
             raise UserError(f"project '{project.name}': a generation is running already")
         begun = Start(time.time())
         if os.environ.get("PREFECT_API_URL"):

@@ -20,6 +20,7 @@ from review_app.workspace import catalog_of
 
 _TOKEN = "start token"
 _PROBLEM = "start problem"
+_END_SECONDS = 20  # a run whose candidates are published still has Prefect to leave
 
 
 def show(project: Project) -> None:
@@ -153,7 +154,9 @@ def _start(project: Project) -> None:
     problem = f"{_PROBLEM} {project.name}"
     token = st.session_state.setdefault(_TOKEN, secrets.token_hex(8))
     try:
-        starting.start(project, token)
+        statuses = generations.statuses(catalog_of(project), project.name)
+        busy = phase(project, statuses, starting.latest(project))[0] in (Phase.STARTING, Phase.RUNNING)
+        starting.start(project, token, patience=0.0 if busy else _END_SECONDS)
         st.session_state.pop(problem, None)
     except UserError as error:
         st.session_state[problem] = str(error)

@@ -42,17 +42,16 @@ def caption_of(project: Project) -> list[str]:
 
 def _choose(shown: list[GenerationStatus], number: int, key: str) -> int:
     labels = {
-        one.number: f"Generation {one.number}" + (f" · {one.undecided}" if one.undecided else "")
+        one.number: str(one.number) + (f" · {one.undecided} to review" if one.undecided else "")
         for one in shown
     }
-    chosen = st.segmented_control(
+    chosen = st.sidebar.segmented_control(
         "Generation",
         list(labels),
         default=number,
         required=True,
         format_func=lambda one: labels[one],
         key=key,
-        label_visibility="collapsed",
         persist_state="session",
     )
     return chosen if chosen is not None else number

@@ -1,6 +1,7 @@
 """The Generations page in real Chromium: a generation is started from it, and its progress is seen."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -106,3 +107,28 @@ def test_the_picks_lead_to_the_next_generation(
     assert generations.statuses(catalog, made.name)[0].state == "grown"
     catalog.close()
     assert [one.suffix for one in sorted(made.dataset_folder.iterdir())] == [".png", ".txt"]
+
+
+@pytest.mark.timeout(900)
+def test_a_whole_loop_in_the_browser(app: Any, visitor: Any) -> None:
+    made = populate.make_project(app.workspace, "loop")
+    quick = {"repeats": 8, "count": 2, "steps": 2, "train_batch_size": 2}
+    text = made.toml.read_text("utf-8")
+    for key, value in quick.items():
+        text = re.sub(rf"^{key} = \d+", f"{key} = {value}", text, flags=re.MULTILINE)
+    made.toml.write_text(text, "utf-8")
+    visitor.open("/generations?project=loop")
+    visitor.page.get_by_role("button", name="Start a generation").click()
+    visitor.page.get_by_text("Generation 1 is ready for review").wait_for(timeout=2 * _RUN_MILLISECONDS)
+    visitor.page.get_by_text("Contact sheet").click()
+    visitor.page.locator("img.sid-sheet").wait_for()
+    visitor.page.get_by_role("button", name="Review", exact=True).click()
+    first = next(iter(populate.verdicts(made)))
+    visitor.expect_shown(first)
+    visitor.page.keyboard.press("ArrowRight")
+    visitor.page.get_by_text("1 accepted").wait_for()
+    visitor.page.get_by_role("link", name="Generations").click()
+    visitor.page.get_by_role("button", name="Grow and start the next generation").click()
+    visitor.page.get_by_text("Generation 2 is ready for review").wait_for(timeout=2 * _RUN_MILLISECONDS)
+    visitor.page.get_by_text("Generation 1 · Reviewed and grown").wait_for()
+    assert (made.dataset_folder / f"{first}.png").is_file()

@@ -103,7 +103,9 @@ def test_growing_needs_picks(made: Project) -> None:
 
 def test_grow_and_start(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
-    monkeypatch.setattr("review_app.starting.start", lambda project, token: started.append(project.name))
+    monkeypatch.setattr(
+        "review_app.starting.start", lambda project, token, patience: started.append(project.name)
+    )
     (only,) = populate.add_generation(made, 1)
     page("review").button(key=f"accept-{only}").click().run()
     page("generations").button(key="grow").click().run()
@@ -114,7 +116,9 @@ def test_grow_and_start(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_growth_that_fails_starts_nothing(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
-    monkeypatch.setattr("review_app.starting.start", lambda project, token: started.append(project.name))
+    monkeypatch.setattr(
+        "review_app.starting.start", lambda project, token, patience: started.append(project.name)
+    )
     (only,) = populate.add_generation(made, 1)
     page("review").button(key=f"accept-{only}").click().run()
     shutil.rmtree(made.folder / "generation-01" / "candidates")

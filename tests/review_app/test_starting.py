@@ -75,6 +75,13 @@ def test_without_prefect_sid_run_is_started(made: Project, monkeypatch: pytest.M
     assert len(asked) == 1
 
 
+def test_a_run_that_tidies_up_is_waited_for(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = run_instead(monkeypatch, "import time; time.sleep(1)")
+    starting.start(made, "token")
+    starting.start(made, "other", patience=30)
+    assert len(asked) == 2
+
+
 def test_a_run_that_dies_tells_why(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     run_instead(monkeypatch, "print('sid: base model: not there'); raise SystemExit(2)")
     starting.start(made, "token")
