@@ -93,6 +93,7 @@ def test_the_end_says_so_and_undo_still_works(app: Any, visitor: Any) -> None:
     visitor.expect_shown(only)
     visitor.page.keyboard.press("ArrowRight")
     visitor.page.get_by_text("All decided").wait_for()
+    visitor.page.wait_for_function("() => hotkeys.getAllKeyCodes().map((one) => one.shortcut).join() === 'u'")
     visitor.page.keyboard.press("u")
     visitor.expect_shown(only)
     assert populate.verdicts(made) == {only: "undecided"}
