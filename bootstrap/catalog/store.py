@@ -100,12 +100,12 @@ def _migrate(engine: Engine, url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     newest = ScriptDirectory.from_config(config).get_current_head()
-    if _schema(engine) == newest:
-        return
     database = make_url(url).database
     folder = Path(database).parent if database and url.startswith("sqlite") else Path.cwd()
+    # From the first connection on: switching a new database to WAL fails at once, whatever the timeout, while
+    # another process is doing the same.
     with FileLock(folder / ".catalog-migration.lock"):
-        if _schema(engine) == newest:  # another process was faster
+        if _schema(engine) == newest:
             return
         with engine.begin() as connection:
             config.attributes["connection"] = connection
