@@ -7,19 +7,17 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-from PIL import Image
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bootstrap.catalog import candidates
 from bootstrap.catalog.candidates import Candidate
+from bootstrap.curation.publishing import make_thumbnail
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
 from bootstrap.project import Project
 from review_app.workspace import catalog_of, workspace
 
-THUMBNAIL_SIDE = 192
 _ID = re.compile(r"[0-9a-f]{16}")
 # A candidate's id is a hash of all that its pixels depend on: what was fetched once stays right.
 _FOR_EVER = "private, max-age=31536000, immutable"
@@ -81,8 +79,8 @@ def _thumbnail(request: Request) -> Response:
     if found is None:
         return _missing()
     project, candidate = found
-    if not (project.folder / candidate.thumbnail).is_file():
-        make_thumbnail(project, candidate)
+    if not make_thumbnail(project, candidate):
+        return _missing()
     return _file(project, candidate.thumbnail, _FOR_EVER)
 
 
@@ -99,18 +97,6 @@ def _sheet(request: Request) -> Response:
     return _file(
         project, sheet.relative_to(project.folder), _ASK_AGAIN
     )  # it is drawn anew as candidates come
-
-
-def make_thumbnail(project: Project, candidate: Candidate) -> None:
-    """Write the small WebP of a candidate that has none; nothing when its picture is gone or damaged."""
-    try:
-        with Image.open(project.folder / candidate.path) as picture:
-            small = picture.convert("RGB")
-        small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-        with whole_file(project.folder / candidate.thumbnail) as temporary:
-            small.save(temporary, "WEBP", quality=85)
-    except (OSError, SyntaxError, ValueError):
-        return  # the route says 404
 
 
 def _project(request: Request) -> Project | None:

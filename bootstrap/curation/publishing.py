@@ -36,14 +36,14 @@ def publish(project: Project, catalog: Catalog, number: int) -> Path:
         for one in candidates.candidates(catalog, project.name, generation=number, state=None)
         if one.state in ("curated", "published")
     ]
-    shown = [one for one in up if _make_thumbnail(project, one)]
+    shown = [one for one in up if make_thumbnail(project, one)]
     sheet = _draw_sheet(project, number, shown)
     _commit(catalog, project.name, number, {one.id for one in shown})
     return sheet
 
 
-def _make_thumbnail(project: Project, candidate: Candidate) -> bool:
-    """Write the thumbnail unless it is there; False if the picture cannot be read any more."""
+def make_thumbnail(project: Project, candidate: Candidate) -> bool:
+    """Write a candidate's small WebP unless it is there; False if the picture cannot be read any more."""
     path = project.folder / candidate.thumbnail
     if path.is_file():
         return True
