@@ -8,6 +8,7 @@ that a killed run loses a shard at most.
 
 from __future__ import annotations
 
+import itertools
 import random
 from concurrent.futures import ProcessPoolExecutor
 from os import cpu_count
@@ -60,14 +61,16 @@ def render_split(directory: Path, split: str, count: int) -> None:
 
 
 class Pictures:
-    """The rendered pictures of a split, read from disk as they are asked for."""
+    """The rendered pictures of splits, one after the other, read from disk as they are asked for."""
 
-    def __init__(self, directory: Path, split: str) -> None:
+    def __init__(self, directory: Path, *splits: str) -> None:
         self._shards: list[np.ndarray] = []
-        while (path := _shard_path(directory, split, len(self._shards))).exists():
-            self._shards.append(np.load(path, mmap_mode="r"))
-        if not self._shards:
-            raise UserError(f"{directory} has no pictures of {split!r}: run the stage `data` first")
+        for split in splits:
+            paths = (_shard_path(directory, split, number) for number in itertools.count())
+            there = list(itertools.takewhile(Path.exists, paths))
+            if not there:
+                raise UserError(f"{directory} has no pictures of {split!r}: run the stage `data` first")
+            self._shards += [np.load(path, mmap_mode="r") for path in there]
 
     def __len__(self) -> int:
         return SHARD * len(self._shards)
