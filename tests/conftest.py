@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import pytest
 
 if TYPE_CHECKING:
     from bootstrap.base_model import BaseModel
+    from bootstrap.catalog import Catalog
+    from bootstrap.project import Project
 
 _SCRATCH = Path(tempfile.mkdtemp(prefix="sid-tests-"))
 os.environ.update(
@@ -36,3 +39,29 @@ def originals() -> Path:
     import bootstrap.papertown
 
     return Path(bootstrap.papertown.__file__).parent / "originals"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> "Project":
+    """A project without any generation; see tests/making.py."""
+    from making import make_project
+
+    return make_project(tmp_path)
+
+
+@pytest.fixture
+def catalog(project: "Project") -> Iterator["Catalog"]:
+    """The catalog of `project`."""
+    from making import open_catalog
+
+    opened = open_catalog(project)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def published(project: "Project", catalog: "Catalog") -> list[str]:
+    """The ids of four candidates of generation 1, up for review."""
+    from making import add_published
+
+    return add_published(project, catalog, 1, 4)

@@ -12,30 +12,13 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from making import add_drawn, add_published, make_project, open_catalog, scene, shot
+from making import add_drawn, scene, shot
 from sqlalchemy.exc import IntegrityError
 
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, Table
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress
-
-
-@pytest.fixture
-def project(tmp_path):
-    return make_project(tmp_path)
-
-
-@pytest.fixture
-def catalog(project):
-    catalog = open_catalog(project)
-    yield catalog
-    catalog.close()
-
-
-@pytest.fixture
-def published(project, catalog):
-    return add_published(project, catalog, 1, 4)
 
 
 def url_of(folder: Path) -> str:

@@ -6,25 +6,13 @@ import pytest
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
-from making import CAPTION, add_drawn, add_published, make_project, open_catalog, scene, shot
+from making import CAPTION, add_drawn, add_published, scene, shot
 
 from bootstrap import dataset, generation
 from bootstrap.catalog import generations, picks, verdicts
 from bootstrap.dataset import Growth
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
-
-
-@pytest.fixture
-def project(tmp_path):
-    return make_project(tmp_path)
-
-
-@pytest.fixture
-def catalog(project):
-    catalog = open_catalog(project)
-    yield catalog
-    catalog.close()
 
 
 def accept(catalog, project, *ids):

@@ -6,28 +6,11 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from making import add_drawn, add_published, make_project, open_catalog, scene, shot
+from making import add_drawn, add_published, scene, shot
 
 from bootstrap.catalog import candidates, generations, verdicts
 from bootstrap.catalog.tables import VerdictRow
 from bootstrap.errors import UserError
-
-
-@pytest.fixture
-def project(tmp_path):
-    return make_project(tmp_path)
-
-
-@pytest.fixture
-def catalog(project):
-    catalog = open_catalog(project)
-    yield catalog
-    catalog.close()
-
-
-@pytest.fixture
-def published(project, catalog):
-    return add_published(project, catalog, 1, 4)
 
 
 def standing(catalog, project) -> dict[str, str]:

@@ -1,24 +1,12 @@
 """The station publish: thumbnails and sheet first, then the candidates are up."""
 
 import pytest
-from making import add_drawn, make_project, open_catalog, scene, shot
+from making import add_drawn, scene, shot
 from PIL import Image, ImageChops, ImageStat
 
 from bootstrap import generation
 from bootstrap.catalog import candidates
 from bootstrap.curation import publishing, run
-
-
-@pytest.fixture
-def project(tmp_path):
-    return make_project(tmp_path)
-
-
-@pytest.fixture
-def catalog(project):
-    catalog = open_catalog(project)
-    yield catalog
-    catalog.close()
 
 
 def curated(project, catalog, pictures, shots=None):

@@ -13,18 +13,6 @@ from bootstrap.catalog.tables import CandidateRow
 from bootstrap.curation import run
 
 
-@pytest.fixture
-def project(tmp_path):
-    return make_project(tmp_path)
-
-
-@pytest.fixture
-def catalog(project):
-    catalog = open_catalog(project)
-    yield catalog
-    catalog.close()
-
-
 def states(catalog, project):
     found = candidates.candidates(catalog, project.name, state=None)
     return [(one.state, one.duplicate_of) for one in found]
