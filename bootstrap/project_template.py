@@ -26,7 +26,12 @@ lr_scheduler = {lr_scheduler}  # constant, cosine or linear
 lr_warmup_steps = {lr_warmup_steps}
 shuffle_caption = {shuffle_caption}  # tags in a new order at each step
 keep_tokens = {keep_tokens}  # this many first tags stay in their place when shuffled
+caption_dropout_rate = {caption_dropout_rate}  # share of steps without any caption
+caption_tag_dropout_rate = {caption_tag_dropout_rate}  # chance of each tag to be left out of a step, kept ones never
 flip_aug = {flip_aug}  # half of the steps see the picture mirrored
+noise_offset = {noise_offset}  # helps with very dark and very bright pictures; 0.05 is usual
+{min_snr_gamma}  # evens out what the noise levels count; 5 is usual, without it all count the same
+gradient_checkpointing = {gradient_checkpointing}  # less memory, a third slower
 {resolution}  # side of a square with as many pixels as training uses; without it: the base model's
 mixed_precision = {mixed_precision}  # auto, no, fp16, bf16
 seed = {seed}
@@ -96,8 +101,9 @@ def render(tags: list[str], base_model: str, defaults: dict[str, dict[str, Any]]
     values: dict[str, Any] = {**training.model_dump(), **drawing.model_dump(), **DedupeSection().model_dump()}
     values |= {"caption": ", ".join(tags), "base_model": base_model, "seed": training.seed}
     written = {key: tomlkit.item(value).as_string() for key, value in values.items() if value is not None}
-    resolution = written.get("resolution")
-    written["resolution"] = f"resolution = {resolution}" if resolution else "# resolution = 512"
+    for optional, example in (("resolution", 512), ("min_snr_gamma", 5)):
+        given = written.get(optional)
+        written[optional] = f"{optional} = {given}" if given else f"# {optional} = {example}"
     return _HEAD.format(**written) + (recipes if recipes is not None else _default_recipes(tags))
 
 

@@ -98,7 +98,12 @@ class TrainingSection(_Section):
     lr_warmup_steps: int = Field(0, ge=0)
     shuffle_caption: bool = False
     keep_tokens: int = Field(1, ge=0)
+    caption_dropout_rate: float = Field(0.0, ge=0, le=1)
+    caption_tag_dropout_rate: float = Field(0.0, ge=0, lt=1)
     flip_aug: bool = False
+    noise_offset: float = Field(0.0, ge=0, le=1)
+    min_snr_gamma: float | None = Field(None, gt=0, le=100)
+    gradient_checkpointing: bool = False
     resolution: int | None = Field(None, ge=64, le=4096)
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = (
         "auto"  # auto: bf16 or fp16 on a GPU, no on a CPU

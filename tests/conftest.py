@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import bootstrap  # noqa: F401  (first of all: it says how torch's threads wait, which torch reads when it is imported)
+
 if TYPE_CHECKING:
     from bootstrap.base_model import BaseModel
     from bootstrap.catalog import Catalog

@@ -1,7 +1,6 @@
 """The training loop: one LoRA on one dataset, a snapshot each epoch, resumable."""
 
 import contextlib
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from diffusers import DDPMScheduler
 
-from bootstrap import captions
 from bootstrap.base_model import BaseModel
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraModule
 from bootstrap.progress import Progress, Report
 from bootstrap.prompting import encode
 from bootstrap.settings import TrainingSection
-from bootstrap.training import latents, state
+from bootstrap.training import state
 from bootstrap.training.adapters import Adapters, injected
+from bootstrap.training.batches import Batch, BatchMaker
 from bootstrap.training.identity import Example
+from bootstrap.training.loss import min_snr_weights, weighted_mse
 from bootstrap.training.schedule import epoch_batches, learning_rate_factor, steps_per_epoch
 
 
@@ -34,14 +33,6 @@ class EpochResult:
     loss: float  # mean over the epoch
     seen: list[int]  # how often each example was in a batch, over all epochs so far
     modules: dict[str, LoraModule]
-
-
-@dataclass(frozen=True)
-class _Batch:
-    latents: torch.Tensor  # (batch, channels, height, width), float32
-    noise: torch.Tensor  # same
-    timesteps: torch.Tensor  # (batch,), int64
-    captions: list[str]
 
 
 def train(
@@ -66,10 +57,25 @@ def train(
         UserError: a picture cannot be read, or the loss is not finite any more.
     """
     trainer = _Trainer(base, examples, size, settings)
-    with injected(
-        base, settings.network_dim, settings.network_alpha, settings.text_encoder_lr > 0, settings.seed
-    ) as adapters:
+    with (
+        injected(
+            base, settings.network_dim, settings.network_alpha, settings.text_encoder_lr > 0, settings.seed
+        ) as adapters,
+        _checkpointing(base, settings.gradient_checkpointing),
+    ):
         trainer.run(adapters, state_file, on_epoch, report)
+
+
+@contextlib.contextmanager
+def _checkpointing(base: BaseModel, wanted: bool) -> Iterator[None]:
+    if not wanted:
+        yield
+        return
+    base.unet.enable_gradient_checkpointing()
+    try:
+        yield
+    finally:
+        base.unet.disable_gradient_checkpointing()
 
 
 class _Trainer:
@@ -78,14 +84,8 @@ class _Trainer:
     ) -> None:
         self._base, self._examples, self._settings = base, examples, settings
         self._noise = DDPMScheduler.from_config(base.scheduler_config)
-        self._tags = [captions.parse(one.caption) for one in examples]
         self._chunks = max(len(encode.token_chunks(base, one.caption)) for one in examples)
-        self._latents = [latents.encode(base, Path(one.path), size) for one in examples]
-        self._mirrored = (
-            [latents.encode(base, Path(one.path), size, mirrored=True) for one in examples]
-            if settings.flip_aug
-            else []
-        )
+        self._maker = BatchMaker(base, examples, size, settings)
         self._per_epoch = steps_per_epoch(examples, settings.train_batch_size)
         self._total = self._per_epoch * settings.epochs
 
@@ -139,7 +139,7 @@ class _Trainer:
         factor = learning_rate_factor(self._settings, step, self._total)
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * factor
-        batch = self._batch(pictures, step)
+        batch = self._maker.make(pictures, step)
         with self._autocast():
             loss = self._loss(batch)
         if not torch.isfinite(loss):
@@ -155,36 +155,19 @@ class _Trainer:
         scaler.update()
         return float(loss.detach())
 
-    def _batch(self, pictures: list[int], step: int) -> _Batch:
-        # All that is random in a step follows from seed and step number, so a resumed training repeats it.
-        generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + step)
-        rng = random.Random(f"{self._settings.seed}/{step}")
-        chosen, texts = [], []
-        for index in pictures:
-            flipped = self._settings.flip_aug and rng.random() < 0.5
-            chosen.append((self._mirrored if flipped else self._latents)[index].sample(generator))
-            tags = self._tags[index]
-            if self._settings.shuffle_caption:
-                tags = captions.shuffle(tags, self._settings.keep_tokens, rng)
-            texts.append(captions.join(tags))
-        stacked = torch.stack(chosen)
-        noise = torch.randn(stacked.shape, generator=generator).to(stacked.device)
-        steps = torch.randint(
-            0, self._noise.config["num_train_timesteps"], (len(chosen),), generator=generator
-        )
-        return _Batch(stacked, noise, steps.to(stacked.device), texts)
-
-    def _loss(self, batch: _Batch) -> torch.Tensor:
+    def _loss(self, batch: Batch) -> torch.Tensor:
         noisy = self._noise.add_noise(batch.latents, batch.noise, batch.timesteps)
-        if self._base.prediction_type == "v_prediction":
-            target = self._noise.get_velocity(batch.latents, batch.noise, batch.timesteps)
-        else:
-            target = batch.noise
+        v_prediction = self._base.prediction_type == "v_prediction"
+        velocity = self._noise.get_velocity(batch.latents, batch.noise, batch.timesteps)
+        target = velocity if v_prediction else batch.noise
         with torch.set_grad_enabled(self._settings.text_encoder_lr > 0):
             states = encode.encode(self._base, batch.captions, self._chunks)
         noisy = noisy.to(self._base.dtype)
         predicted = self._base.unet(noisy, batch.timesteps, states, return_dict=False)[0]
-        return F.mse_loss(predicted.float(), target.float())
+        gamma, weights = self._settings.min_snr_gamma, None
+        if gamma is not None:
+            weights = min_snr_weights(self._noise.alphas_cumprod, batch.timesteps, gamma, v_prediction)
+        return weighted_mse(predicted.float(), target.float(), weights)
 
     def _autocast_type(self) -> torch.dtype | None:
         wanted = self._settings.mixed_precision

@@ -152,3 +152,20 @@ def test_a_picture_that_cannot_be_read_is_named(papertown: BaseModel, tmp_path: 
     (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
     with pytest.raises(UserError, match=r"cut\.png"):
         run(papertown, [Example(str(tmp_path / "cut.png"), "0", "a", 1)], small(), tmp_path / "s")
+
+
+def test_gradient_checkpointing_trains_the_same_lora(
+    papertown: BaseModel, originals: Path, tmp_path: Path
+) -> None:
+    (plain,) = run(papertown, examples(originals), small(epochs=1), tmp_path / "a")
+    (saving,) = run(
+        papertown, examples(originals), small(epochs=1, gradient_checkpointing=True), tmp_path / "b"
+    )
+    for name, module in plain.modules.items():
+        assert torch.allclose(module.up, saving.modules[name].up, atol=1e-5), name
+
+
+def test_min_snr_gamma_changes_what_is_learnt(papertown: BaseModel, originals: Path, tmp_path: Path) -> None:
+    (plain,) = run(papertown, examples(originals), small(epochs=1), tmp_path / "a")
+    (weighted,) = run(papertown, examples(originals), small(epochs=1, min_snr_gamma=5), tmp_path / "b")
+    assert weighted.loss < plain.loss  # no weight is above 1

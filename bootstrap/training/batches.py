@@ -1,0 +1,76 @@
+"""What a step trains on: latents, noise, noise levels and captions, all from the seed and the step's number."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bootstrap import captions
+from bootstrap.base_model import BaseModel
+from bootstrap.settings import TrainingSection
+from bootstrap.training import latents
+from bootstrap.training.identity import Example
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The inputs of one step."""
+
+    latents: torch.Tensor  # (batch, channels, height, width), float32
+    noise: torch.Tensor  # same
+    timesteps: torch.Tensor  # (batch,), int64, 0 to num_train_timesteps - 1
+    captions: list[str]
+
+
+class BatchMaker:
+    """Makes the batch of any step; pictures are encoded once, when it is made."""
+
+    def __init__(
+        self, base: BaseModel, examples: list[Example], size: tuple[int, int], settings: TrainingSection
+    ) -> None:
+        """Encode all pictures, and their mirror images where flip_aug wants them.
+
+        Raises:
+            UserError: a picture cannot be read.
+        """
+        self._settings = settings
+        self._num_timesteps = int(base.scheduler_config["num_train_timesteps"])
+        self._tags = [captions.parse(one.caption) for one in examples]
+        self._latents = [latents.encode(base, Path(one.path), size) for one in examples]
+        self._mirrored: list[latents.Latent] = []
+        if settings.flip_aug:
+            self._mirrored = [latents.encode(base, Path(one.path), size, mirrored=True) for one in examples]
+
+    def make(self, pictures: list[int], step: int) -> Batch:
+        """Return the batch of a step (numbered from 0) that shows these pictures."""
+        # Nothing random is carried from step to step, so a resumed training repeats each step.
+        generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + step)
+        rng = random.Random(f"{self._settings.seed}/{step}")
+        chosen, texts = [], []
+        for index in pictures:
+            flipped = self._settings.flip_aug and rng.random() < 0.5
+            chosen.append((self._mirrored if flipped else self._latents)[index].sample(generator))
+            texts.append(caption_for_step(self._tags[index], self._settings, rng))
+        stacked = torch.stack(chosen)
+        noise = torch.randn(stacked.shape, generator=generator)
+        timesteps = torch.randint(0, self._num_timesteps, (len(chosen),), generator=generator)
+        if self._settings.noise_offset:
+            noise += self._settings.noise_offset * torch.randn((*noise.shape[:2], 1, 1), generator=generator)
+        return Batch(stacked, noise.to(stacked.device), timesteps.to(stacked.device), texts)
+
+
+def caption_for_step(tags: list[str], settings: TrainingSection, rng: random.Random) -> str:
+    """Return the caption that a step sees: dropped whole, or shuffled and thinned out.
+
+    In kohya's order (sd-scripts, library/train_util.py, `process_caption`): the whole caption may go; else
+    keep_tokens tags stay in front, the others are shuffled, and each of these may go.
+    """
+    if settings.caption_dropout_rate and rng.random() < settings.caption_dropout_rate:
+        return ""
+    kept, others = tags[: settings.keep_tokens], tags[settings.keep_tokens :]
+    if settings.shuffle_caption:
+        others = captions.shuffle(others, 0, rng)
+    if settings.caption_tag_dropout_rate:
+        others = [tag for tag in others if rng.random() >= settings.caption_tag_dropout_rate]
+    return captions.join([*kept, *others])
