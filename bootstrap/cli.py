@@ -15,6 +15,7 @@ import typer
 from bootstrap import __version__, dataset, project, status_page
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.errors import UserError
+from bootstrap.lora import cli as lora_cli
 from bootstrap.progress import silent
 from bootstrap.project import Workspace
 
@@ -24,6 +25,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(lora_cli.app, name="lora")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Candidate ids, or beginnings of them.")]

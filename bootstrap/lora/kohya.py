@@ -106,6 +106,25 @@ def read(path: Path) -> LoraFile:
     return LoraFile(modules, metadata)
 
 
+def dtype_of(lora: LoraFile) -> torch.dtype:
+    """Return the type of a LoRA's tensors."""
+    return next(iter(lora.modules.values())).down.dtype
+
+
+def own_metadata(lora: LoraFile) -> dict[str, str]:
+    """Return a file's metadata without the hashes, which are of the old file; never without rank and alpha."""
+    first = next(iter(lora.modules.values()))
+    needed = {
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": str(first.rank),
+        "ss_network_alpha": str(first.alpha),
+        "ss_base_model_version": "sd_v1",
+        "ss_v2": "False",
+    }
+    kept = {k: v for k, v in lora.metadata.items() if k.startswith(("ss_", "modelspec."))}
+    return {**needed, **kept}
+
+
 def model_hash(path: Path) -> str:
     """Return `sshs_model_hash` of a LoRA file, whose first 12 digits infotext calls its hash."""
     with path.open("rb") as file:

@@ -5,9 +5,8 @@ from typing import cast
 from torch import nn
 
 from bootstrap.base_model import BaseModel
+from bootstrap.lora.names import kohya_name
 
-UNET_PREFIX = "lora_unet"
-TEXT_ENCODER_PREFIX = "lora_te"
 _TEXT_BLOCKS = ("CLIPAttention", "CLIPSdpaAttention", "CLIPMLP")
 
 
@@ -16,8 +15,7 @@ def unet_targets(unet: nn.Module) -> dict[str, str]:
 
     For SD1.5 these are 192 modules (sd-scripts, networks/lora.py, `UNET_TARGET_REPLACE_MODULE`).
     """
-    paths = _inside(unet, ("Transformer2DModel",))
-    return {f"{UNET_PREFIX}_{path.replace('.', '_')}": path for path in paths}
+    return {kohya_name(path, text_encoder=False): path for path in _inside(unet, ("Transformer2DModel",))}
 
 
 def text_encoder_targets(text_encoder: nn.Module) -> dict[str, str]:
@@ -26,11 +24,7 @@ def text_encoder_targets(text_encoder: nn.Module) -> dict[str, str]:
     The names have `text_model` in them, as every other tool expects, whether or not the installed
     transformers release still has a module of that name.
     """
-    names = {}
-    for path in _inside(text_encoder, _TEXT_BLOCKS):
-        full = path if path.startswith("text_model.") else f"text_model.{path}"
-        names[f"{TEXT_ENCODER_PREFIX}_{full.replace('.', '_')}"] = path
-    return names
+    return {kohya_name(path, text_encoder=True): path for path in _inside(text_encoder, _TEXT_BLOCKS)}
 
 
 def _inside(model: nn.Module, kinds: tuple[str, ...]) -> list[str]:

@@ -1,0 +1,183 @@
+"""LoRA files in the formats that are about: kohya's, diffusers' and PEFT's; all are read as kohya's modules.
+
+Sources: diffusers, loaders/lora_base.py and lora_pipeline.py (key names, `lora_adapter_metadata`); PEFT,
+utils/save_and_load.py (`base_model.model.` prefix, adapter_config.json beside the weights).
+"""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from bootstrap.errors import UserError
+from bootstrap.files import whole_file
+from bootstrap.lora import kohya
+from bootstrap.lora.kohya import LoraFile, LoraModule
+from bootstrap.lora.names import kohya_name, module_path
+
+Format = Literal["kohya", "diffusers", "peft"]
+
+# What follows the module's path, for the down matrix and for the up matrix.
+_SUFFIXES = (
+    (".lora.down.weight", ".lora.up.weight"),
+    (".lora_A.weight", ".lora_B.weight"),
+    (".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight"),
+    ("_lora.down.weight", "_lora.up.weight"),  # attn1.processor.to_q_lora...
+)
+
+
+def format_of(path: Path) -> Format:
+    """Tell a LoRA file's format by the names of its tensors.
+
+    Raises:
+        UserError: it is missing, damaged, of a kind that is not read (DoRA, LoHa, LoKr), or no LoRA.
+    """
+    names = _tensor_names(path)
+    for mark, kind in (
+        (".dora_scale", "DoRA"),
+        ("magnitude_vector", "DoRA"),
+        (".hada_w1_a", "LoHa"),
+        (".lokr_w1", "LoKr"),
+    ):
+        if any(mark in name for name in names):
+            raise UserError(f"LoRA {path}: it is a {kind} file; only LoRA files can be read so far")
+    if all(name.startswith(("lora_unet_", "lora_te")) for name in names):
+        return "kohya"
+    if any(name.startswith(("unet.", "text_encoder.")) for name in names):
+        return "diffusers"
+    if any(".lora_A." in name for name in names):
+        return "peft"
+    raise UserError(
+        f"LoRA {path}: no LoRA in kohya's, diffusers' or PEFT's format (it begins with '{names[0]}')"
+    )
+
+
+def read(path: Path) -> LoraFile:
+    """Read a LoRA file of any of the formats; every module comes with its own rank and alpha.
+
+    Raises:
+        UserError: see format_of; or a module is none of Stable Diffusion 1.x.
+    """
+    found = format_of(path)
+    if found == "kohya":
+        return kohya.read(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = dict(file.metadata() or {})
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+    settings = _diffusers_settings(metadata) if found == "diffusers" else _peft_settings(path)
+    modules: dict[str, LoraModule] = {}
+    used: set[str] = set()
+    for key, down in tensors.items():
+        for down_suffix, up_suffix in _SUFFIXES:
+            if not key.endswith(down_suffix):
+                continue
+            stem = key.removesuffix(down_suffix)
+            up = tensors.get(stem + up_suffix)
+            if up is None:
+                raise UserError(f"LoRA {path}: '{stem}' has a down matrix but no up matrix")
+            part, inner = _part_and_path(stem)
+            alpha = _alpha(settings.get(part, {}), inner, down.shape[0], tensors.get(f"{stem}.alpha"))
+            modules[kohya_name(inner, part == "text_encoder")] = LoraModule(down, up, alpha)
+            used |= {key, stem + up_suffix, f"{stem}.alpha"}
+            break
+    left = sorted(set(tensors) - used)
+    if left:
+        raise UserError(
+            f"LoRA {path}: '{left[0]}' is no part of a LoRA ({len(left)} tensors are not understood)"
+        )
+    return LoraFile(modules, metadata)
+
+
+def write_diffusers(path: Path, lora: LoraFile) -> None:
+    """Write a LoRA in diffusers' format, alpha / rank worked into the up matrices.
+
+    Readers of this format differ in where they look for alpha, and some do not look at all; with a factor of
+    one, all of them get it right, with modules of different ranks too.
+
+    Raises:
+        UserError: a module is none of Stable Diffusion 1.x.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for name, module in lora.modules.items():
+        try:
+            inner, text_encoder = module_path(name)
+        except ValueError as error:
+            raise UserError(f"LoRA: {error}") from None
+        # The text encoder's names are those that older releases and other tools know as well.
+        stem = f"text_encoder.{inner}.lora_linear_layer" if text_encoder else f"unet.{inner}.lora"
+        factor = module.alpha / module.rank
+        tensors[f"{stem}.down.weight"] = module.down.contiguous()
+        tensors[f"{stem}.up.weight"] = (module.up.float() * factor).to(module.up.dtype).contiguous()
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, {"format": "pt"})
+
+
+def _tensor_names(path: Path) -> list[str]:
+    if not path.is_file():
+        raise UserError(f"LoRA {path}: there is no such file")
+    if path.suffix.lower() != ".safetensors":
+        raise UserError(
+            f"LoRA {path}: only .safetensors files are read; pickled ones can run code when opened"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = sorted(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"LoRA {path}: damaged, or no safetensors file ({error})") from None
+    if not names:
+        raise UserError(f"LoRA {path}: it is empty")
+    return names
+
+
+def _part_and_path(stem: str) -> tuple[str, str]:
+    """Split `unet.down_blocks...` or `base_model.model.down_blocks...` into part and module path."""
+    stem = stem.removeprefix("base_model.model.")
+    for part in ("unet", "text_encoder"):
+        if stem.startswith(f"{part}."):
+            inner = stem.removeprefix(f"{part}.")
+            return part, re.sub(r"\.processor\.(to_[a-z]+)$", _processor, inner)
+    return ("text_encoder" if stem.startswith(("text_model.", "encoder.")) else "unet"), stem
+
+
+def _processor(found: re.Match[str]) -> str:
+    return f".{found[1]}.0" if found[1] == "to_out" else f".{found[1]}"
+
+
+def _diffusers_settings(metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """{part: LoraConfig} from `lora_adapter_metadata`, whose keys are `unet.r`, `text_encoder.lora_alpha`, ..."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in json.loads(metadata.get("lora_adapter_metadata", "{}")).items():
+        part, _, name = key.partition(".")
+        found.setdefault(part, {})[name] = value
+    return found
+
+
+def _peft_settings(path: Path) -> dict[str, dict[str, Any]]:
+    config = path.with_name("adapter_config.json")
+    if not config.is_file():
+        raise UserError(
+            f"LoRA {path}: PEFT's adapter_config.json is not beside it, and only it tells the alpha"
+        )
+    try:
+        settings = json.loads(config.read_text("utf-8"))
+    except ValueError as error:
+        raise UserError(f"LoRA {config}: no valid JSON ({error})") from None
+    return {"unet": settings, "text_encoder": settings}
+
+
+def _alpha(settings: dict[str, Any], inner: str, rank: int, stored: torch.Tensor | None) -> float:
+    """The alpha of one module, so that alpha / rank is what its delta is multiplied with."""
+    if stored is not None:
+        return float(stored)
+    alpha = settings.get("lora_alpha")
+    for pattern, value in (settings.get("alpha_pattern") or {}).items():
+        if re.match(rf"(.*\.)?({pattern})$", inner):  # as PEFT's get_pattern_key does
+            alpha = value
+    if alpha is None:
+        return float(rank)
+    return float(alpha) * math.sqrt(rank) if settings.get("use_rslora") else float(alpha)

@@ -1,0 +1,64 @@
+"""A LoRA with fewer dimensions: the best approximation of each module's delta of a smaller rank."""
+
+from dataclasses import dataclass
+
+import torch
+
+from bootstrap.errors import UserError
+from bootstrap.lora.kohya import LoraFile, LoraModule
+
+
+@dataclass(frozen=True)
+class Resized:
+    """A resized LoRA, and how much of the old one is in it."""
+
+    lora: LoraFile
+    kept: float  # share of the deltas' sum of squares, 0 to 1
+
+
+def resize(lora: LoraFile, rank: int) -> Resized:
+    """Reduce every module to at most `rank` dimensions by singular value decomposition.
+
+    Modules of a smaller rank stay as they are. The factor alpha / rank stays as it was in each module.
+
+    Raises:
+        UserError: rank is less than 1, or no module has more.
+    """
+    if rank < 1:
+        raise UserError(f"--rank {rank}: must be 1 or more")
+    if all(module.rank <= rank for module in lora.modules.values()):
+        largest = max(module.rank for module in lora.modules.values())
+        raise UserError(f"--rank {rank}: the LoRA has no module of more than {largest} dimensions already")
+    modules: dict[str, LoraModule] = {}
+    kept = total = 0.0
+    for name, module in lora.modules.items():
+        modules[name], squares = _resize_module(module, rank)
+        kept += float(squares[: modules[name].rank].sum())
+        total += float(squares.sum())
+    metadata = {key: value for key, value in lora.metadata.items() if not key.startswith("sshs_")}
+    metadata["ss_network_dim"] = str(rank)
+    metadata["ss_network_alpha"] = str(max(module.alpha for module in modules.values()))
+    return Resized(LoraFile(modules, metadata), kept / total if total else 1.0)
+
+
+def _resize_module(module: LoraModule, rank: int) -> tuple[LoraModule, torch.Tensor]:
+    """Return the module of smaller rank, and the squares of all singular values of its delta.
+
+    The singular values of up @ down are those of the small matrix between the two QR decompositions.
+    """
+    factor = module.alpha / module.rank
+    up_base, up_small = torch.linalg.qr(module.up.double().flatten(1))
+    down_base, down_small = torch.linalg.qr(module.down.double().flatten(1).T)
+    left, values, right = torch.linalg.svd(up_small @ down_small.T)
+    squares = (factor * values).square()
+    if module.rank <= rank:
+        return module, squares
+    root = values[:rank].sqrt()
+    up = (up_base @ left[:, : len(values)])[:, :rank] * root
+    down = (right[: len(values)] @ down_base.T)[:rank] * root[:, None]
+    shaped = LoraModule(
+        down.reshape(rank, *module.down.shape[1:]).to(module.down.dtype),
+        up.reshape(-1, rank, *module.up.shape[2:]).to(module.up.dtype),
+        factor * rank,
+    )
+    return shaped, squares
