@@ -29,5 +29,5 @@ def test_convolutions_outside_of_the_attention_have_names_too(papertown: BaseMod
     "name", ["", "lora_unet_foo_1", "lora_te2_text_model_x", "down_blocks_0", "lora_unet_mid_blocks_0"]
 )
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=f"'{name}'"):
         module_path(name)

@@ -1,0 +1,80 @@
+"""The pages tell every setting and every verb, with their real defaults."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel
+from typer.main import get_command
+
+from bootstrap import cli
+from bootstrap.base_model_spec import EMBEDDED_DEFAULTS
+from bootstrap.settings import DedupeSection, DrawingSection, ProjectSection, Recipe, TrainingSection
+
+ROOT = Path(__file__).parent.parent
+SECTIONS = {
+    "project": ProjectSection,
+    "training": TrainingSection,
+    "drawing": DrawingSection,
+    "dedupe": DedupeSection,
+}
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """The table rows under a heading of docs/settings.md: {name: cells}."""
+    page = (ROOT / "docs" / "settings.md").read_text()
+    part = page.split(f"## `{heading}`")[1].split("\n## ")[0]
+    found = {}
+    for line in part.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        for name in re.findall(r"`([a-z_]+)`", cells[0]) if line.startswith("|") else []:
+            found[name] = cells
+    return found
+
+
+def shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.10f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_setting_is_told_with_its_default(section: str) -> None:
+    model: type[BaseModel] = SECTIONS[section]
+    table = rows(f"[{section}]")
+    assert set(table) == set(model.model_fields)
+    for name, field in model.model_fields.items():
+        if field.default not in (None, "") and not field.is_required():
+            assert table[name][1].strip("`") == shown(field.default), name
+
+
+@pytest.mark.parametrize("section", ["training", "drawing"])
+def test_paper_towns_own_defaults_are_told(section: str) -> None:
+    table = rows(f"[{section}]")
+    told = {name: cells[2] for name, cells in table.items() if cells[2]}
+    assert told == {name: shown(value) for name, value in EMBEDDED_DEFAULTS["papertown"][section].items()}
+
+
+def test_every_recipe_is_told_with_its_defaults() -> None:
+    table = rows("[[recipe]]")
+    for model in get_args(get_args(Recipe)[0]):
+        kind = model.model_fields["kind"].default
+        cells = table[kind]
+        defaults = [model.model_fields[name].default for name in ("count", "strength", "snapshot")]
+        told = [
+            ", ".join(shown(one) for one in (value if isinstance(value, list) else [value]))
+            for value in defaults
+        ]
+        assert cells[2:] == told, kind
+        own = set(model.model_fields) - {"kind", "count", "strength", "snapshot", "negative_prompt"}
+        assert all(f"`{name}`" in cells[1] for name in own), kind
+
+
+def test_the_readme_names_every_verb_or_the_help_does() -> None:
+    cli._load_verbs()
+    verbs = get_command(cli.app).commands
+    readme = (ROOT / "README.md").read_text() + (ROOT / "CHANGELOG.md").read_text()
+    for name, verb in verbs.items():
+        assert verb.help, name
+        assert re.search(rf"\b{name}\b", readme), f"{name} is told nowhere"
