@@ -54,7 +54,10 @@ def load(path: Path, adapters: Adapters, optimizer: torch.optim.Optimizer) -> Sa
                     moments = {
                         one: file.get_tensor(f"{index}.{one}").to(parameter.device) for one in _MOMENTS
                     }
-                    optimizer.state[parameter] = {"step": torch.tensor(float(position["step"])), **moments}
+                    optimizer.state[parameter] = {
+                        "step": torch.tensor(float(position["step"]), device=parameter.device),
+                        **moments,
+                    }
     except (SafetensorError, KeyError, RuntimeError) as error:
         raise RuntimeError(
             f"training state {path}: it does not fit ({error}); delete it to train anew"
