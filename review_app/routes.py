@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from bootstrap.catalog import candidates
 from bootstrap.catalog.candidates import Candidate
-from bootstrap.curation.publishing import make_thumbnail
+from bootstrap.curation.thumbnails import make_thumbnail
 from bootstrap.errors import UserError
 from bootstrap.project import Project
 from review_app.workspace import catalog_of, workspace

@@ -1,6 +1,5 @@
 """The station publish: make what review shows (thumbnails, contact sheet), then put the candidates up."""
 
-import logging
 from pathlib import Path
 
 from PIL import Image
@@ -10,17 +9,14 @@ from bootstrap import images
 from bootstrap.catalog import Catalog, candidates, generations
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.tables import CandidateRow
+from bootstrap.curation.thumbnails import THUMBNAIL_SIDE, make_thumbnail
 from bootstrap.drawing.contact_sheet import Cell, draw
-from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.project import Project
 from bootstrap.shots import Shot
 
-THUMBNAIL_SIDE = 192  # pixels of the longer side
 MAX_ON_SHEET = 240  # more make a picture too large to look at
 _COLUMNS = 10
-
-_log = logging.getLogger(__name__)
 
 
 def publish(project: Project, catalog: Catalog, number: int) -> Path:
@@ -40,22 +36,6 @@ def publish(project: Project, catalog: Catalog, number: int) -> Path:
     sheet = _draw_sheet(project, number, shown)
     _commit(catalog, project.name, number, {one.id for one in shown})
     return sheet
-
-
-def make_thumbnail(project: Project, candidate: Candidate) -> bool:
-    """Write a candidate's small WebP unless it is there; False if the picture cannot be read any more."""
-    path = project.folder / candidate.thumbnail
-    if path.is_file():
-        return True
-    try:
-        picture = images.open_picture(project.folder / candidate.path)
-    except UserError as error:
-        _log.warning("candidate %s cannot be shown: %s", candidate.id, error)
-        return False
-    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-    with whole_file(path) as temporary:
-        picture.save(temporary, "WEBP", quality=85)
-    return True
 
 
 def _draw_sheet(project: Project, number: int, shown: list[Candidate]) -> Path:
