@@ -54,7 +54,7 @@ def plan(device: torch.device, samples: int | None, stage: str) -> Plan:
     batch = 512 if on_gpu else 48
     if stage == "ink":
         return Plan(samples or (1_500_000 if on_gpu else 100_000), batch, muon_lr=0.01, adam_lr=7.5e-4)
-    return Plan(samples or (8_000_000 if on_gpu else 1_000_000), batch, muon_lr=0.02, adam_lr=1.5e-3)
+    return Plan(samples or (8_000_000 if on_gpu else 500_000), batch, muon_lr=0.02, adam_lr=1.5e-3)
 
 
 def new_unet() -> UNet2DConditionModel:
