@@ -5,17 +5,26 @@ from typing import Any
 import streamlit as st
 
 _KEY = "sid pages"
+_WISH = "sid page asked for"  # (the page where it was asked, the page that was asked for)
+_HERE = "sid page shown"
 
 
-def remember(pages: dict[str, Any]) -> None:
-    """Keep the pages of this run."""
-    st.session_state[_KEY] = pages
+def remember(pages: dict[str, Any], shown: str) -> None:
+    """Keep the pages of this run, and which of them is shown; what was asked for elsewhere is settled then."""
+    st.session_state[_KEY], st.session_state[_HERE] = pages, shown
+    wish = st.session_state.get(_WISH)
+    if wish is not None and wish[0] != shown:
+        del st.session_state[_WISH]
 
 
 def button(name: str, label: str, icon: str, *, primary: bool = True) -> None:
     """Put a button that shows the page `review`, `grid` or `generations`."""
-    page = st.session_state.get(_KEY, {}).get(name)
-    if page is not None and st.button(
-        label, key=f"go to {name}", icon=icon, type="primary" if primary else "secondary"
-    ):
+    page, here = st.session_state.get(_KEY, {}).get(name), st.session_state.get(_HERE)
+    if page is None:
+        return
+    if st.button(label, key=f"go to {name}", icon=icon, type="primary" if primary else "secondary"):
+        st.session_state[_WISH] = (here, name)
+    # Asked for once more with each rerun until it is shown: the rerun that a page makes by itself each second
+    # can come between a click and the other page, and then the click is lost.
+    if st.session_state.get(_WISH) == (here, name):
         st.switch_page(page)

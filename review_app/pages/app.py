@@ -32,8 +32,9 @@ def main() -> None:
         key: st.Page(_page(show, name), title=title, icon=icon, url_path=key, default=key == "review")
         for key, (title, icon, show) in _PAGES.items()
     }
-    links.remember(pages)
-    st.navigation(list(pages.values())).run()
+    chosen = st.navigation(list(pages.values()))
+    links.remember(pages, chosen.url_path or "review")  # the default page's path is empty
+    chosen.run()
 
 
 def _pick_project() -> str | None:

@@ -20,20 +20,25 @@ from review_app.workspace import catalog_of
 
 _TOKEN = "start token"
 _PROBLEM = "start problem"
+_BUSY = (Phase.STARTING, Phase.RUNNING)
 _END_SECONDS = 20  # a run whose candidates are published still has Prefect to leave
 
 
 def show(project: Project) -> None:
     """Show the page."""
     markup.heading(project.name, "Generations")
-    _now(project)
+    statuses = generations.statuses(catalog_of(project), project.name)
+    busy = phase(project, statuses, starting.latest(project))[0] in _BUSY
+    # At rest the page looks seldom: a click that meets such a rerun can be lost.
+    st.fragment(_now, run_every=1 if busy else 10)(project, busy)
 
 
-@st.fragment(run_every=1)
 @markup.told()
-def _now(project: Project) -> None:
+def _now(project: Project, looks_often: bool) -> None:
     statuses = generations.statuses(catalog_of(project), project.name)
     what, why = phase(project, statuses, starting.latest(project))
+    if (what in _BUSY) != looks_often:
+        st.rerun(scope="app")
     with st.container(border=True, key="now"):
         _PANELS[what](project, statuses, why)
         problem = st.session_state.get(f"{_PROBLEM} {project.name}")
