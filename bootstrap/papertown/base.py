@@ -92,28 +92,37 @@ def new_scheduler() -> DDIMScheduler:
 
 
 def train(
-    stage: str, directory: Path, device: torch.device, minutes: float | None, samples: int | None
+    stage: str,
+    directory: Path,
+    device: torch.device,
+    minutes: float | None,
+    samples: int | None,
+    start: Path | None = None,
 ) -> None:
     """Train `stage` ("base" or "ink"); the model so far is written to `directory`/`stage`/model.
 
-    "ink" starts from the finished "base" and keeps its text encoder as it is.
+    "ink" starts from the finished "base" and keeps its text encoder as it is. "base" begins with the UNet, text
+    encoder and tokenizer of the model in the folder `start`, where one is named: its VAE must be the same.
     """
     torch.manual_seed(0)
     pictures = data.Pictures(directory / "data", "train")
     tag_lists = data.tag_lists("train", len(pictures))
     vae = _finished_vae(directory).to(device).eval()
     latents = encoded(directory, stage, pictures, vae).to(device)
-    if stage == "base":
+    if stage == "base" and start is not None:
+        begun = opened(start)
+        tokenizer, unet, encoder = begun.tokenizer, begun.unet, begun.text_encoder
+        trained = {"unet": unet, "text_encoder": encoder}
+    elif stage == "base":
         tokenizer = _tokenizer(directory / "tokenizer", tag_lists)
         unet, encoder = new_unet(), text.new_text_encoder(tokenizer)
         trained = {"unet": unet, "text_encoder": encoder}
     else:
         flat = _finished_base(directory)
         tokenizer, unet, encoder = flat.tokenizer, flat.unet, flat.text_encoder.requires_grad_(False)
-        unet.to(memory_format=torch.channels_last)
         trained = {"unet": unet}
-    unet.to(device)
-    encoder.to(device)
+    unet.to(device).train()
+    encoder.to(device).train()
     training = Training(directory / stage, trained, plan(device, samples, stage))
     loss = Loss(unet, encoder, latents, text.CaptionTokens(tokenizer, tag_lists), tag_lists, training.plan)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from bootstrap.errors import UserError
 from bootstrap.papertown import base, data, judging, tagger_making, vae
 
 DIRECTORY = Path.home() / ".cache" / "sid" / "papertown-making"
@@ -23,17 +24,28 @@ ACCENT_SCENES = 10_000
 
 
 def make(
-    stage: str, directory: Path = DIRECTORY, minutes: float | None = None, samples: int | None = None
+    stage: str,
+    directory: Path = DIRECTORY,
+    minutes: float | None = None,
+    samples: int | None = None,
+    start: Path | None = None,
 ) -> None:
     """Run `stage` (one of `STAGES`) for at most `minutes`, or until it is finished.
 
     `samples` is how long the whole training of the stage is, over all its sittings, where the built-in length
     does not suit. Trains on a GPU where there is one. The process id is kept in `directory`/`stage`.pid.
+    `start` is the folder of a model whose weights `vae` or `base` begin with; without it they begin anew.
+
+    Raises:
+        UserError: what the stage needs is missing, or it cannot begin with another model's weights.
     """
+    if start is not None and stage not in STARTABLE:
+        raise UserError(f"--start {start}: only the stages {' and '.join(STARTABLE)} can begin with a model's weights")
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{stage}.pid").write_text(f"{os.getpid()}\n")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    STAGES[stage](directory, device, minutes, samples)
+    begin_with = {} if start is None else {"start": start}
+    STAGES[stage](directory, device, minutes, samples, **begin_with)
 
 
 def _data(directory: Path, device: torch.device, minutes: float | None, samples: int | None) -> None:
@@ -41,7 +53,8 @@ def _data(directory: Path, device: torch.device, minutes: float | None, samples:
     data.render_split(directory / "data", "accents", ACCENT_SCENES)
 
 
-STAGES: dict[str, Callable[[Path, torch.device, float | None, int | None], None]] = {
+STARTABLE = ("vae", "base")
+STAGES: dict[str, Callable[..., None]] = {
     "data": _data,
     "vae": vae.train,
     "base": partial(base.train, "base"),
@@ -58,8 +71,9 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, default=DIRECTORY, help="where everything is kept")
     parser.add_argument("--minutes", type=float, help="stop after this long; go on by running it again")
     parser.add_argument("--samples", type=int, help="how many samples the whole stage is")
+    parser.add_argument("--start", type=Path, help="a model whose weights `vae` and `base` begin with")
     arguments = parser.parse_args()
-    make(arguments.stage, arguments.dir, arguments.minutes, arguments.samples)
+    make(arguments.stage, arguments.dir, arguments.minutes, arguments.samples, arguments.start)
 
 
 if __name__ == "__main__":

@@ -45,16 +45,24 @@ def new_vae() -> AutoencoderKL:
     with torch.no_grad():
         vae.quant_conv.weight[LATENT_CHANNELS:] = 0
         vae.quant_conv.bias[LATENT_CHANNELS:] = 2 * math.log(LATENT_NOISE)
-    return vae.to(memory_format=torch.channels_last)
+    return vae
 
 
-def train(directory: Path, device: torch.device, minutes: float | None, samples: int | None = None) -> None:
+def train(
+    directory: Path,
+    device: torch.device,
+    minutes: float | None,
+    samples: int | None = None,
+    start: Path | None = None,
+) -> None:
     """Train the VAE on the rendered pictures; the one so far is written to `directory`/vae/model.
 
     It sees accents, as Stable Diffusion's VAE has seen nearly everything: what it cannot draw, no LoRA can.
+    It begins with the VAE of the model in the folder `start`, where one is named.
     """
     torch.manual_seed(0)
-    vae = new_vae().to(device)
+    vae = AutoencoderKL.from_pretrained(start, subfolder="vae") if start else new_vae()
+    vae.to(device, torch.float32).train()
     training = Training(directory / "vae", {"vae": vae}, plan(device, samples))
     pictures = data.Pictures(directory / "data", "train", "accents")
     held_out = data.held_out(128)
