@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bootstrap import __version__, dataset, project, status_page
+from bootstrap import __version__, dataset, project, project_edit, status_page
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.errors import UserError
 from bootstrap.lora import cli as lora_cli
@@ -77,6 +77,19 @@ def new(
     typer.echo(f"project '{made.name}' made, with base model {made.base_model.name}: {made.folder}")
     typer.echo(f"settings: {made.toml}")
     typer.echo(f"next: sid run {made.name}")
+
+
+@app.command("set")
+def set_settings(
+    context: typer.Context,
+    name: Name,
+    assignments: Annotated[
+        list[str], typer.Argument(metavar="SECTION.NAME=VALUE...", help="Such as training.repeats=30.")
+    ],
+) -> None:
+    """Change settings of a project; a name without a value gets its default back."""
+    for line in project_edit.set_values(workspace_of(context).project(name), assignments):
+        typer.echo(line)
 
 
 @app.command()

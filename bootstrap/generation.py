@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap import base_model_spec, dataset
+from bootstrap import base_model_spec, dataset, regularization
 from bootstrap.catalog import Catalog, generations
 from bootstrap.errors import UserError
 from bootstrap.files import remove_partial_files
@@ -42,6 +42,11 @@ def prepare(project: Project, catalog: Catalog) -> int:
     if not os.access(project.folder, os.W_OK):
         raise UserError(f"project folder {project.folder}: it cannot be written")
     dataset.check(project, catalog, settings)
+    regularization.check(project)
+    if settings.training.optimizer != "AdamW":
+        from bootstrap.training import optimizers
+
+        optimizers.check(settings.training)
     for folder in (
         *project.folder.glob("generation-*/candidates"),
         *project.folder.glob("generation-*/training-*"),
@@ -51,11 +56,19 @@ def prepare(project: Project, catalog: Catalog) -> int:
 
 
 def train(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
-    """Train the generation's LoRA on the dataset as it is now, all snapshots of it; resumes a killed training."""
+    """Train the generation's LoRA on the dataset as it is now; resumes a killed training.
+
+    Draws the sample prompts with each snapshot, where the settings have any.
+    """
     from bootstrap.training import run  # imports torch: seconds that other verbs need not wait
 
     generations.set_state(catalog, project.name, number, "training")
-    run.train(project, catalog, number, _both(report, generations.reporter(catalog, project.name, number)))
+    tell = _both(report, generations.reporter(catalog, project.name, number))
+    run.train(project, catalog, number, tell)
+    if project.settings.training.sample_prompts:
+        from bootstrap.drawing import samples
+
+        samples.draw(project, catalog, number, tell)
 
 
 def draw(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:

@@ -129,10 +129,11 @@ def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:
     if not isinstance(name, str):
         raise UserError(f"{path}: 'project.base_model' must be a text in quotes (it is {name!r})")
     base = base_model_spec.find(name)
-    return settings.parse(_over(base.defaults, raw), str(path)), base
+    return settings.parse(with_defaults(base.defaults, raw), str(path)), base
 
 
-def _over(defaults: dict[str, dict[str, Any]], raw: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(defaults: dict[str, dict[str, Any]], raw: dict[str, Any]) -> dict[str, Any]:
+    """Return a project.toml's values over the base model's own defaults."""
     merged = dict(raw)
     for section, values in defaults.items():
         given = raw.get(section, {})
@@ -183,7 +184,7 @@ def create(
     picture = images.open_picture(image)
     written_base = spec.name if spec.kind in ("embedded", "hub") else spec.source
     text = project_template.render(tags, written_base, spec.defaults, recipes)
-    settings.parse(_over(spec.defaults, tomllib.loads(text)), "project.toml")
+    settings.parse(with_defaults(spec.defaults, tomllib.loads(text)), "project.toml")
     _write_folder(project, picture, text)
     return project
 

@@ -16,18 +16,22 @@ base_model = {base_model}  # an embedded model, a diffusers folder, a .safetenso
 [training]  # one LoRA on this dataset; the names are kohya's
 repeats = {repeats}  # how often an epoch shows the picture: repeats / batch size = steps an epoch
 epochs = {epochs}  # 120 steps in all suffice; more than 400 add nothing
+{max_train_steps}  # instead of repeats: this many steps in all, in as many equal parts as there are epochs
 save_every_n_epochs = {save_every_n_epochs}  # each saved epoch is a snapshot that recipes can draw with
 train_batch_size = {train_batch_size}  # pictures a step
 network_dim = {network_dim}  # rank of the LoRA
 network_alpha = {network_alpha}  # the LoRA counts alpha / dim
 unet_lr = {unet_lr}  # learning rate of the UNet's part
 text_encoder_lr = {text_encoder_lr}  # learning rate of the text encoder's part, 0 leaves it alone
+optimizer = {optimizer}  # AdamW, AdamW8bit (needs bitsandbytes and a GPU) or Prodigy (rates 1.0; extra `prodigy`)
 lr_scheduler = {lr_scheduler}  # constant, cosine or linear
 lr_warmup_steps = {lr_warmup_steps}
 shuffle_caption = {shuffle_caption}  # tags in a new order at each step
 keep_tokens = {keep_tokens}  # this many first tags stay in their place when shuffled
 caption_dropout_rate = {caption_dropout_rate}  # share of steps without any caption
 caption_tag_dropout_rate = {caption_tag_dropout_rate}  # chance of each tag to be left out of a step, kept ones never
+max_token_length = {max_token_length}  # a longer caption is refused: 75, 150 or 225
+clip_skip = {clip_skip}  # 2 takes the text encoder's last layer but one, as some anime models want
 flip_aug = {flip_aug}  # half of the steps see the picture mirrored
 noise_offset = {noise_offset}  # helps with very dark and very bright pictures; 0.05 is usual
 {min_snr_gamma}  # evens out what the noise levels count; 5 is usual, without it all count the same
@@ -35,12 +39,18 @@ gradient_checkpointing = {gradient_checkpointing}  # less memory, a third slower
 {resolution}  # side of a square with as many pixels as training uses; without it: the base model's
 mixed_precision = {mixed_precision}  # auto, no, fp16, bf16
 seed = {seed}
+{class_tokens}  # regularization: after each picture of the dataset one of this class is shown
+num_class_images = {num_class_images}  # that many of the class are drawn by the base model,
+{reg_data_dir}  # or they come from this folder, with captions in .txt files or class_tokens for all
+prior_loss_weight = {prior_loss_weight}  # what their loss counts
+sample_prompts = {sample_prompts}  # drawn with each snapshot, on one sheet
 
 [drawing]  # what all shots have in common; the names are AUTOMATIC1111's
 sampler = {sampler}  # Euler a, Euler, DPM++ 2M Karras, DDIM, UniPC
 steps = {steps}
 cfg_scale = {cfg_scale}
 negative_prompt = {negative_prompt}
+# clip_skip = 2  # without it: training's
 batch_size = {batch_size}  # pictures drawn at once; lower it when memory runs out
 # width = 512  # without them: the size that training uses
 # height = 512
@@ -98,10 +108,17 @@ def render(tags: list[str], base_model: str, defaults: dict[str, dict[str, Any]]
     """
     training = TrainingSection.model_validate(defaults.get("training", {}))
     drawing = DrawingSection.model_validate(defaults.get("drawing", {}))
-    values: dict[str, Any] = {**training.model_dump(), **drawing.model_dump(), **DedupeSection().model_dump()}
+    values: dict[str, Any] = {**drawing.model_dump(), **training.model_dump(), **DedupeSection().model_dump()}
     values |= {"caption": ", ".join(tags), "base_model": base_model, "seed": training.seed}
     written = {key: tomlkit.item(value).as_string() for key, value in values.items() if value is not None}
-    for optional, example in (("resolution", 512), ("min_snr_gamma", 5)):
+    optional_ones = {
+        "max_train_steps": 120,
+        "min_snr_gamma": 5,
+        "resolution": 512,
+        "class_tokens": '"woman"',
+        "reg_data_dir": '"../pictures-of-women"',
+    }
+    for optional, example in optional_ones.items():
         given = written.get(optional)
         written[optional] = f"{optional} = {given}" if given else f"# {optional} = {example}"
     return _HEAD.format(**written) + (recipes if recipes is not None else _default_recipes(tags))

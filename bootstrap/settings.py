@@ -8,7 +8,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -88,18 +88,22 @@ class TrainingSection(_Section):
 
     repeats: int = Field(20, ge=1, le=10_000)
     epochs: int = Field(6, ge=1, le=1000)
+    max_train_steps: int | None = Field(None, ge=1, le=1_000_000)
     save_every_n_epochs: int = Field(1, ge=1)
     train_batch_size: int = Field(1, ge=1, le=64)
     network_dim: int = Field(64, ge=1, le=1024)
     network_alpha: float = Field(32, gt=0)
     unet_lr: float = Field(1e-4, ge=0, le=1)
     text_encoder_lr: float = Field(5e-5, ge=0, le=1)
+    optimizer: Literal["AdamW", "AdamW8bit", "Prodigy"] = "AdamW"
     lr_scheduler: Literal["constant", "cosine", "linear"] = "constant"
     lr_warmup_steps: int = Field(0, ge=0)
     shuffle_caption: bool = False
     keep_tokens: int = Field(1, ge=0)
     caption_dropout_rate: float = Field(0.0, ge=0, le=1)
     caption_tag_dropout_rate: float = Field(0.0, ge=0, lt=1)
+    max_token_length: Literal[75, 150, 225] = 225
+    clip_skip: int = Field(1, ge=1, le=12)
     flip_aug: bool = False
     noise_offset: float = Field(0.0, ge=0, le=1)
     min_snr_gamma: float | None = Field(None, gt=0, le=100)
@@ -109,6 +113,16 @@ class TrainingSection(_Section):
         "auto"  # auto: bf16 or fp16 on a GPU, no on a CPU
     )
     seed: int = Field(42, ge=0, lt=2**32)
+    reg_data_dir: str | None = Field(None, min_length=1)
+    class_tokens: str | None = Field(None, min_length=1)
+    num_class_images: int = Field(20, ge=1, le=10_000)
+    prior_loss_weight: float = Field(1.0, ge=0, le=10)
+    sample_prompts: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = []
+
+    # What does not change the trained LoRA, or does so only through the pictures of the regularization.
+    OF_NO_CONSEQUENCE: ClassVar[set[str]] = {
+        "gradient_checkpointing", "reg_data_dir", "num_class_images", "sample_prompts"
+    }  # fmt: skip
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TrainingSection":
@@ -119,6 +133,15 @@ class TrainingSection(_Section):
         if self.save_every_n_epochs > self.epochs:
             raise ValueError(
                 f"save_every_n_epochs {self.save_every_n_epochs} is more than epochs {self.epochs}"
+            )
+        if self.max_train_steps is not None and self.max_train_steps < self.epochs:
+            raise ValueError(
+                f"max_train_steps {self.max_train_steps} is less than epochs {self.epochs}: each epoch needs a step"
+            )
+        rates = {rate for rate in (self.unet_lr, self.text_encoder_lr) if rate}
+        if self.optimizer == "Prodigy" and len(rates) > 1:
+            raise ValueError(
+                'optimizer "Prodigy" finds the rate itself: set unet_lr and text_encoder_lr to 1, or one of them to 0'
             )
         return self
 
@@ -135,6 +158,7 @@ class DrawingSection(_Section):
     sampler: Sampler = "DPM++ 2M Karras"
     steps: int = Field(25, ge=1, le=150)
     cfg_scale: float = Field(7.0, ge=1.0, le=30.0)
+    clip_skip: int | None = Field(None, ge=1, le=12)
     width: int | None = Field(None, ge=64, le=4096)
     height: int | None = Field(None, ge=64, le=4096)
     negative_prompt: str = ""
@@ -221,6 +245,11 @@ class Settings(_Section):
     drawing: DrawingSection = DrawingSection()
     dedupe: DedupeSection = DedupeSection()
     recipe: Annotated[list[Recipe], Field(min_length=1)] = [VaryRecipe(), EliminateRecipe()]
+
+    @property
+    def clip_skip(self) -> int:
+        """What is drawn with: drawing's, else what was trained with."""
+        return self.drawing.clip_skip or self.training.clip_skip
 
     @model_validator(mode="after")
     def _recipes_fit(self) -> "Settings":

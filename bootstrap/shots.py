@@ -32,6 +32,7 @@ class Shot:
     base_model: str
     base_model_hash: str  # 64 hex digits
     loras: tuple[LoraUse, ...]
+    clip_skip: int = 1
     # What it was meant to show; no part of the identity.
     recipe: str = ""
     eliminated: tuple[str, ...] = ()
@@ -43,6 +44,8 @@ class Shot:
         parameters = self.to_dict()
         for intent in ("recipe", "eliminated", "added", "base_model"):
             del parameters[intent]
+        if self.clip_skip == 1:  # shots had none at first, and keep their ids
+            del parameters["clip_skip"]
         for lora in parameters["loras"]:
             del lora["name"]  # the training's id says which file it is
         text = json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

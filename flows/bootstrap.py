@@ -40,8 +40,10 @@ def can_pass(error: object) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno in _PASSING
-    # torch's own class, by name: this module must not cost the seconds that importing torch takes.
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    # torch's own class, by name: this module must not cost the seconds that importing torch takes. Training
+    # tells it as the user's mistake, which it may be; but the memory may also have been held by others.
+    kinds = {type(error).__name__, type(getattr(error, "__cause__", None)).__name__}
+    return "OutOfMemoryError" in kinds or "can't allocate memory" in str(error)
 
 
 def _retry(_: "Task[..., Any]", __: TaskRun, state: "State[Any]") -> bool:

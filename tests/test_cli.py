@@ -374,3 +374,39 @@ def test_headless_verbs_do_not_wait_for_torch(folder):
     code += "try: cli.main()\nexcept SystemExit: print('torch' in sys.modules, 'prefect' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
     assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_settings_are_changed_and_get_their_defaults_back(sid, folder):
+    assert sid("new", *as_arguments(GOOD))[0] == 0
+    toml = folder / "sid-workspace" / "projects" / "apple" / "project.toml"
+    before = toml.read_text()
+    changes = ["training.repeats=30", "training.optimizer=Prodigy", "training.unet_lr=1"]
+    changes += ["training.text_encoder_lr=1", "project.caption=woman, green apple", "training.resolution="]
+    code, out, _ = sid("set", "apple", *changes)
+    assert code == 0
+    assert "training.repeats = 30" in out and 'training.optimizer = "Prodigy"' in out
+    after = toml.read_text()
+    assert "repeats = 30  # how often an epoch shows the picture" in after
+    assert 'caption = "woman, green apple"' in after
+    assert after.count("#") >= before.count("#") - 1
+    assert sid("status", "apple")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("training.repeats=0", "training.repeats"),
+        ("training.repaets=3", "did you mean 'repeats'"),
+        ("repeats=3", "write section.name=value"),
+        ("recipe.count=3", "recipes are changed in"),
+        ("training.resolution=100", "no multiple of 8"),
+        ("nothing.repeats=3", "unknown key 'nothing'"),
+        ("project.base_model=model.ckpt", "only .safetensors is read"),
+    ],
+)
+def test_a_wrong_setting_is_refused_and_nothing_is_changed(sid, folder, assignment, message):
+    assert sid("new", *as_arguments(GOOD))[0] == 0
+    toml = folder / "sid-workspace" / "projects" / "apple" / "project.toml"
+    before = toml.read_text()
+    assert_refused(sid("set", "apple", "training.epochs=4", assignment), message)
+    assert toml.read_text() == before

@@ -237,7 +237,16 @@ def test_the_recipes_that_are_commented_out_are_valid_too():
 
 def test_every_setting_stands_in_a_new_projects_file():
     text = project_template.render(["woman", "red apple"], "papertown", {}, None)
-    for optional in ("resolution", "min_snr_gamma", "width", "height"):
+    for optional in (
+        "resolution",
+        "min_snr_gamma",
+        "max_train_steps",
+        "class_tokens",
+        "reg_data_dir",
+        "clip_skip",
+        "width",
+        "height",
+    ):
         text = text.replace(f"# {optional} = ", f"{optional} = ")
     found = tomllib.loads(text)
     for section in ("project", "training", "drawing", "dedupe"):

@@ -23,7 +23,7 @@ class Drawing:
 
 
 def _group(shot: Shot) -> tuple[object, ...]:
-    return (shot.loras, shot.width, shot.height, shot.sampler, shot.steps, shot.cfg_scale)
+    return (shot.loras, shot.width, shot.height, shot.sampler, shot.steps, shot.cfg_scale, shot.clip_skip)
 
 
 def in_drawing_order(shots: Sequence[Shot]) -> list[Shot]:
@@ -100,13 +100,11 @@ def _noise(base: BaseModel, shots: Sequence[Shot], generators: list[torch.Genera
 
 
 def _states(base: BaseModel, shots: Sequence[Shot], guided: bool) -> torch.Tensor:
-    """Encode each distinct prompt once; the negative prompts come first, as the batch is doubled."""
+    """Encode the prompts; the negative ones come first, as the batch is doubled."""
     texts = [shot.prompt for shot in shots]
     if guided:
         texts = [shot.negative_prompt for shot in shots] + texts
-    distinct = list(dict.fromkeys(texts))
-    states = encode.encode(base, distinct)
-    return states[[distinct.index(text) for text in texts]]
+    return encode.encode(base, texts, clip_skip=shots[0].clip_skip)
 
 
 @torch.inference_mode()

@@ -47,6 +47,8 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
         "Model": model,
         "RNG": "CPU",
     }
+    if shot.clip_skip > 1:
+        fields["Clip skip"] = str(shot.clip_skip)
     hashes = ", ".join(f"{lora.name}: {lora_hashes[lora.name][:12]}" for lora in shot.loras)
     if hashes:
         fields["Lora hashes"] = hashes

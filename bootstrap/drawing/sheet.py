@@ -125,7 +125,7 @@ def _common_shot(
     return Shot(
         captions.join(captions.parse(prompt) if prompt else settings.project.tags), drawing.negative_prompt,
         drawing.seed, drawing.steps, drawing.sampler, drawing.cfg_scale, shared.width, shared.height,
-        shared.base_model, shared.base_model_hash, (lora,),
+        shared.base_model, shared.base_model_hash, (lora,), settings.clip_skip,
     )  # fmt: skip
 
 

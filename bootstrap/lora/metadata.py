@@ -12,6 +12,13 @@ from datetime import UTC, datetime
 from bootstrap import captions
 from bootstrap.settings import TrainingSection
 
+# Module and class of each optimizer, as kohya writes them.
+OPTIMIZERS = {
+    "AdamW": "torch.optim.adamw.AdamW",
+    "AdamW8bit": "bitsandbytes.optim.adamw.AdamW8bit",
+    "Prodigy": "prodigyopt.prodigy.Prodigy",
+}
+
 
 @dataclass(frozen=True)
 class TrainingFacts:
@@ -24,8 +31,12 @@ class TrainingFacts:
     prediction_type: str  # epsilon or v_prediction
     captions: list[str]  # of each picture
     repeats: list[int]  # of each picture
-    size: tuple[int, int]  # width, height in pixels
+    sizes: list[
+        tuple[int, int]
+    ]  # width and height in pixels that each picture is trained at, the original's first
+    reg_images: int  # pictures of the regularization
     steps_per_epoch: int
+    total_steps: int
     started_at: datetime
 
 
@@ -40,7 +51,10 @@ def build(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: in
 
 
 def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int) -> dict[str, str]:
-    width, height = facts.size
+    width, height = facts.sizes[0]
+    buckets: Counter[tuple[int, int]] = Counter()
+    for size, repeats in zip(facts.sizes, facts.repeats, strict=True):
+        buckets[size] += repeats
     folders = {f"{n}_{facts.project}": n for n in sorted(set(facts.repeats), reverse=True)}
     pictures = {
         folder: [c for c, r in zip(facts.captions, facts.repeats, strict=True) if r == n]
@@ -55,15 +69,15 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_unet_lr": settings.unet_lr,
         "ss_text_encoder_lr": settings.text_encoder_lr,
         "ss_num_train_images": sum(facts.repeats),
-        "ss_num_reg_images": 0,
+        "ss_num_reg_images": facts.reg_images,
         "ss_num_batches_per_epoch": facts.steps_per_epoch,
         "ss_num_epochs": settings.epochs,
         "ss_epoch": epoch,
         "ss_steps": steps,
-        "ss_max_train_steps": facts.steps_per_epoch * settings.epochs,
+        "ss_max_train_steps": facts.total_steps,
         "ss_lr_scheduler": settings.lr_scheduler,
         "ss_lr_warmup_steps": settings.lr_warmup_steps,
-        "ss_optimizer": "torch.optim.adamw.AdamW",
+        "ss_optimizer": OPTIMIZERS[settings.optimizer],
         "ss_network_module": "networks.lora",
         "ss_network_dim": settings.network_dim,
         "ss_network_alpha": settings.network_alpha,
@@ -71,20 +85,20 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_mixed_precision": settings.mixed_precision,
         "ss_base_model_version": "sd_v1",
         "ss_v2": False,
-        "ss_clip_skip": None,
-        "ss_max_token_length": None,
+        "ss_clip_skip": settings.clip_skip if settings.clip_skip > 1 else None,
+        "ss_max_token_length": settings.max_token_length if settings.max_token_length > 75 else None,
         "ss_seed": settings.seed,
         "ss_noise_offset": settings.noise_offset or None,
         "ss_min_snr_gamma": settings.min_snr_gamma,
         "ss_gradient_checkpointing": settings.gradient_checkpointing,
         "ss_caption_dropout_rate": settings.caption_dropout_rate,
         "ss_caption_tag_dropout_rate": settings.caption_tag_dropout_rate,
-        "ss_prior_loss_weight": 1.0,
+        "ss_prior_loss_weight": settings.prior_loss_weight,
         "ss_keep_tokens": settings.keep_tokens,
         "ss_shuffle_caption": settings.shuffle_caption,
         "ss_flip_aug": settings.flip_aug,
         "ss_resolution": f"({width}, {height})",
-        "ss_enable_bucket": False,
+        "ss_enable_bucket": len(buckets) > 1,
         "ss_batch_size_per_device": settings.train_batch_size,
         "ss_sd_model_name": facts.base_model_title,
         "ss_new_sd_model_hash": facts.base_model_hash,
@@ -94,7 +108,10 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_tag_frequency": json.dumps({folder: _tag_counts(c) for folder, c in pictures.items()}),
         "ss_bucket_info": json.dumps(
             {
-                "buckets": {"0": {"resolution": [width, height], "count": sum(facts.repeats)}},
+                "buckets": {
+                    str(number): {"resolution": list(size), "count": count}
+                    for number, (size, count) in enumerate(buckets.items())
+                },
                 "mean_img_ar_error": 0.0,
             }
         ),
@@ -108,7 +125,7 @@ def _tag_counts(texts: list[str]) -> dict[str, int]:
 
 
 def _modelspec(facts: TrainingFacts) -> dict[str, str]:
-    width, height = facts.size
+    width, height = facts.sizes[0]
     return {
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": "stable-diffusion-v1/lora",

@@ -40,7 +40,9 @@ def make(
         UserError: what the stage needs is missing, or it cannot begin with another model's weights.
     """
     if start is not None and stage not in STARTABLE:
-        raise UserError(f"--start {start}: only the stages {' and '.join(STARTABLE)} can begin with a model's weights")
+        raise UserError(
+            f"--start {start}: only the stages {' and '.join(STARTABLE)} can begin with a model's weights"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{stage}.pid").write_text(f"{os.getpid()}\n")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -9,31 +9,55 @@ from bootstrap.base_model import BaseModel
 CHUNK = 75  # tokens between the start and the end token
 
 
+def token_count(base: BaseModel, text: str) -> int:
+    """Return how many tokens a prompt has, start and end tokens not counted."""
+    return len(_ids(base, text))
+
+
 def token_chunks(base: BaseModel, text: str) -> list[list[int]]:
     """Return the prompt's token ids in chunks of 77: start token, 75 tokens filled up with end tokens, end token."""
-    tokenizer = base.tokenizer
-    # `verbose` off: the tokenizer warns of more than 77 tokens, which is what the chunks are for.
-    ids = list(tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)
-    start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    ids = _ids(base, text)
+    start, end = base.tokenizer.bos_token_id, base.tokenizer.eos_token_id
     pieces = [ids[i : i + CHUNK] for i in range(0, len(ids), CHUNK)] or [[]]
     return [[start, *piece, *[end] * (CHUNK - len(piece)), end] for piece in pieces]
 
 
-def encode(base: BaseModel, texts: Sequence[str], chunks: int | None = None) -> torch.Tensor:
+def encode(
+    base: BaseModel, texts: Sequence[str], chunks: int | None = None, clip_skip: int = 1
+) -> torch.Tensor:
     """Encode prompts with the text encoder as it is now, LoRA included; gradients flow.
 
     Args:
-        texts: one prompt for each row.
+        texts: one prompt for each row; one that comes several times is encoded once.
         chunks: fill up to this many chunks with empty ones; None: as many as the longest text needs.
+        clip_skip: AUTOMATIC1111's and kohya's: 1 takes the last layer's output, 2 that of the layer before.
 
     Returns:
         Float tensor (len(texts), 77 * chunks, width of the text encoder).
     """
-    tokens = [token_chunks(base, text) for text in texts]
+    distinct = list(dict.fromkeys(texts))
+    tokens = [token_chunks(base, text) for text in distinct]
     count = max(chunks or 1, *(len(one) for one in tokens))
     empty = token_chunks(base, "")[0]
     filled = torch.tensor(
         [one + [empty] * (count - len(one)) for one in tokens], device=base.text_encoder.device
     )
-    states = base.text_encoder(filled.flatten(0, 1))[0]
-    return states.reshape(len(tokens), count * filled.shape[-1], -1)
+    states = _last_states(base, filled.flatten(0, 1), clip_skip)
+    states = states.reshape(len(tokens), count * filled.shape[-1], -1)
+    if len(distinct) == len(texts):
+        return states
+    return states[torch.tensor([distinct.index(text) for text in texts], device=states.device)]
+
+
+def _ids(base: BaseModel, text: str) -> list[int]:
+    # `verbose` off: the tokenizer warns of more than 77 tokens, which is what the chunks are for.
+    return list(base.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)
+
+
+def _last_states(base: BaseModel, tokens: torch.Tensor, clip_skip: int) -> torch.Tensor:
+    if clip_skip == 1:
+        return base.text_encoder(tokens)[0]
+    hidden = base.text_encoder(tokens, output_hidden_states=True).hidden_states[-clip_skip]
+    # transformers 5.6 and later have no `text_model` around the layers.
+    inner = getattr(base.text_encoder, "text_model", base.text_encoder)
+    return inner.final_layer_norm(hidden)

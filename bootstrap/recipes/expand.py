@@ -81,6 +81,7 @@ def _shots(recipe: Recipe, settings: Settings, drawn_with: DrawnWith) -> Iterato
             base_model=drawn_with.base_model,
             base_model_hash=drawn_with.base_model_hash,
             loras=(lora,),
+            clip_skip=settings.clip_skip,
             recipe=recipe.kind,
             eliminated=idea.eliminated,
             added=idea.added,

@@ -1,90 +1,178 @@
-"""The trainable LoRA inside a base model: put in with PEFT, read out, taken out again."""
+"""The trainable LoRA inside a base model: put in, folded in anew each step, read out, taken out again.
+
+Modules of one shape share a stack of parameters, so that a step touches a few large tensors and not hundreds
+of small ones. A module adds its LoRA in the way that costs less:
+
+- *folded*: `W + alpha/rank * up @ down` is made once a step for the whole stack, and the module multiplies with
+  that. The backward pass makes the gradient of all of W, which for small modules is less work than two thin
+  products for each position, and far fewer operations.
+- *beside*: the usual way, two thin products beside the frozen one.
+
+In half precision all are beside: a young LoRA's delta is less than the rounding of W.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
-from diffusers.utils.peft_utils import recurse_remove_peft_layers
-from peft import LoraConfig, inject_adapter_in_model
+import torch.nn.functional as F
 from torch import nn
 
 from bootstrap.base_model import BaseModel
 from bootstrap.lora.kohya import LoraModule
+from bootstrap.lora.names import UNET_PREFIX
 from bootstrap.lora.targets import text_encoder_targets, unet_targets
 
-_ADAPTER = "sid"
+Layer = nn.Linear | nn.Conv2d  # 1 by 1
+
+
+class Stack:
+    """The LoRA of modules of one shape: `down` (modules, rank, in) and `up` (modules, out, rank), float32."""
+
+    def __init__(
+        self, names: list[str], modules: list[Layer], down: torch.Tensor, alpha: float, fold: bool
+    ) -> None:
+        device, self._dtype = modules[0].weight.device, modules[0].weight.dtype
+        rank, out = down.shape[1], modules[0].weight.shape[0]
+        self.names, self.alpha = names, alpha
+        self.scale = alpha / rank
+        self.down = nn.Parameter(down.to(device))
+        self.up = nn.Parameter(torch.zeros(len(names), out, rank, device=device))
+        self._frozen: torch.Tensor | None = None
+        if fold:
+            self._frozen = torch.stack([module.weight.detach().flatten(1) for module in modules])
+        self._now: list[tuple[torch.Tensor, ...]] = []
+        self._shapes = [module.weight.shape for module in modules]
+
+    def fold(self) -> None:
+        """Make what the modules multiply with, from the parameters as they are now."""
+        if self._frozen is not None:
+            folded = torch.baddbmm(self._frozen, self.up, self.down, alpha=self.scale)
+            self._now = [(one,) for one in folded.unbind()]
+        else:
+            down, up = self.down.to(self._dtype), (self.up * self.scale).to(self._dtype)
+            self._now = list(zip(down.unbind(), up.unbind(), strict=True))
+
+    def apply(self, index: int, module: Layer, x: torch.Tensor) -> torch.Tensor:
+        """What the module with its LoRA makes of `x`."""
+        weights = self._now[index]
+        if isinstance(module, nn.Conv2d):
+            weights = tuple(weight[:, :, None, None] for weight in weights)
+            if len(weights) == 1:
+                return F.conv2d(x, weights[0], module.bias)
+            return module(x) + F.conv2d(F.conv2d(x, weights[0]), weights[1])
+        if len(weights) == 1:
+            return F.linear(x, weights[0], module.bias)
+        frozen = module(x)
+        thin = F.linear(x, weights[0]).flatten(0, -2)
+        return torch.addmm(frozen.flatten(0, -2), thin, weights[1].T).view(frozen.shape)
+
+    def modules(self) -> dict[str, LoraModule]:
+        """The LoRA as it is now, by kohya's names."""
+        return {
+            name: LoraModule(
+                down.detach().reshape(-1, *shape[1:]), up.detach().reshape(*up.shape, *shape[2:]), self.alpha
+            )
+            for name, down, up, shape in zip(self.names, self.down, self.up, self._shapes, strict=True)
+        }
+
+
+class _WithLora(nn.Module):
+    """Stands in a module's place while its LoRA is trained."""
+
+    def __init__(self, module: Layer, stack: Stack, index: int) -> None:
+        super().__init__()
+        self.module, self._stack, self._index = module, stack, index
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The frozen weight: models look at its type."""
+        return self.module.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._stack.apply(self._index, self.module, x)
 
 
 @dataclass(frozen=True)
 class Adapters:
-    """The LoRA's parameters, by kohya's module name."""
+    """The LoRA in training."""
 
-    down: dict[str, nn.Parameter]
-    up: dict[str, nn.Parameter]
-    alpha: float
+    stacks: list[Stack]  # UNet first
 
     def unet_parameters(self) -> list[nn.Parameter]:
         """The parameters that unet_lr is for."""
-        return [one for name, one in self._all() if name.startswith("lora_unet")]
+        return [one for stack in self.stacks if _of_unet(stack) for one in (stack.down, stack.up)]
 
     def text_encoder_parameters(self) -> list[nn.Parameter]:
         """The parameters that text_encoder_lr is for; none when it is frozen."""
-        return [one for name, one in self._all() if not name.startswith("lora_unet")]
+        return [one for stack in self.stacks if not _of_unet(stack) for one in (stack.down, stack.up)]
 
     def parameters(self) -> list[nn.Parameter]:
         """All of them, in a fixed order: UNet first."""
         return self.unet_parameters() + self.text_encoder_parameters()
 
-    def _all(self) -> Iterator[tuple[str, nn.Parameter]]:
-        for name in self.down:
-            yield name, self.down[name]
-            yield name, self.up[name]
+    def fold(self) -> None:
+        """Make what the modules multiply with, from the parameters as they are now; needed before each pass."""
+        for stack in self.stacks:
+            stack.fold()
 
     def modules(self) -> dict[str, LoraModule]:
-        """The LoRA as it is now, for a file."""
-        return {name: LoraModule(self.down[name].data, self.up[name].data, self.alpha) for name in self.down}
+        """The LoRA as it is now, for a file, in the order of the base model's modules."""
+        found: dict[str, LoraModule] = {}
+        for stack in self.stacks:
+            found |= stack.modules()
+        return found
+
+
+def _of_unet(stack: Stack) -> bool:
+    return stack.names[0].startswith(UNET_PREFIX)
 
 
 @contextmanager
 def injected(
-    base: BaseModel, rank: int, alpha: float, with_text_encoder: bool, seed: int
+    base: BaseModel, rank: int, alpha: float, with_text_encoder: bool, seed: int, half_precision: bool = False
 ) -> Iterator[Adapters]:
     """Put a fresh LoRA into the base model for the length of a `with` block.
 
-    Down matrices start as kohya's do (Kaiming uniform, a = sqrt 5; PEFT's default too), up matrices as zeros.
+    Down matrices start as kohya's do (Kaiming uniform, a = sqrt 5), up matrices as zeros.
 
     Args:
         rank: network_dim.
         alpha: network_alpha.
         with_text_encoder: train the text encoder too.
         seed: of the start values.
+        half_precision: whether the forward pass runs in float16 or bfloat16.
     """
     parts: list[tuple[nn.Module, dict[str, str]]] = [(base.unet, unet_targets(base.unet))]
     if with_text_encoder:
         parts.append((base.text_encoder, text_encoder_targets(base.text_encoder)))
-    down: dict[str, nn.Parameter] = {}
-    up: dict[str, nn.Parameter] = {}
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        try:
-            for model, targets in parts:
-                config = LoraConfig(
-                    r=rank, lora_alpha=alpha, target_modules=list(targets.values()), lora_dropout=0.0
-                )
-                inject_adapter_in_model(config, model, adapter_name=_ADAPTER)
-                for name, path in targets.items():
-                    layer: Any = model.get_submodule(path)  # PEFT's Linear or Conv2d
-                    down[name] = layer.lora_A[_ADAPTER].weight
-                    up[name] = layer.lora_B[_ADAPTER].weight
-                    for parameter in (down[name], up[name]):
-                        parameter.data = parameter.data.float()  # trained in float32 whatever the base is
-                        parameter.requires_grad_(True)
-            yield Adapters(down, up, alpha)
-        finally:
-            for model, _ in parts:
-                recurse_remove_peft_layers(model)
-                model.requires_grad_(False)
-                if hasattr(model, "peft_config"):
-                    del model.peft_config
+    generator = torch.Generator().manual_seed(seed)
+    stacks: list[Stack] = []
+    replaced: list[tuple[nn.Module, str, Layer]] = []
+    for model, targets in parts:
+        by_shape: dict[tuple[int, ...], list[str]] = {}
+        start: dict[str, torch.Tensor] = {}
+        for name, path in targets.items():
+            weight = _layer(model, path).weight.flatten(1)
+            by_shape.setdefault(tuple(weight.shape), []).append(name)
+            bound = weight.shape[1] ** -0.5
+            start[name] = torch.empty(rank, weight.shape[1]).uniform_(-bound, bound, generator=generator)
+        for (out, into), names in by_shape.items():
+            fold = not half_precision and out * into < 3 * rank * (out + into)
+            modules = [_layer(model, targets[name]) for name in names]
+            stack = Stack(names, modules, torch.stack([start[name] for name in names]), alpha, fold)
+            stacks.append(stack)
+            replaced += [(model, targets[name], module) for name, module in zip(names, modules, strict=True)]
+            for index, (name, module) in enumerate(zip(names, modules, strict=True)):
+                model.set_submodule(targets[name], _WithLora(module, stack, index))
+    try:
+        yield Adapters(stacks)
+    finally:
+        for model, path, module in replaced:
+            model.set_submodule(path, module)
+
+
+def _layer(model: nn.Module, path: str) -> Layer:
+    return cast("Layer", model.get_submodule(path))

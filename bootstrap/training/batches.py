@@ -9,8 +9,8 @@ import torch
 from bootstrap import captions
 from bootstrap.base_model import BaseModel
 from bootstrap.settings import TrainingSection
-from bootstrap.training import latents
 from bootstrap.training.identity import Example
+from bootstrap.training.latents import LatentCache
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,26 @@ class BatchMaker:
     """Makes the batch of any step; pictures are encoded once, when it is made."""
 
     def __init__(
-        self, base: BaseModel, examples: list[Example], size: tuple[int, int], settings: TrainingSection
+        self, base: BaseModel, examples: list[Example], settings: TrainingSection, cache_folder: Path
     ) -> None:
         """Encode all pictures, and their mirror images where flip_aug wants them.
+
+        Args:
+            cache_folder: where encoded pictures are kept from training to training.
 
         Raises:
             UserError: a picture cannot be read.
         """
         self._settings = settings
         self._num_timesteps = int(base.scheduler_config["num_train_timesteps"])
+        self._examples = examples
         self._tags = [captions.parse(one.caption) for one in examples]
-        self._latents = [latents.encode(base, Path(one.path), size) for one in examples]
-        self._mirrored: list[latents.Latent] = []
-        if settings.flip_aug:
-            self._mirrored = [latents.encode(base, Path(one.path), size, mirrored=True) for one in examples]
+        cache = LatentCache(base, cache_folder)
+        self._latents = [cache.latent(one) for one in examples]
+        self._mirrored = [
+            cache.latent(one, mirrored=True) if settings.flip_aug and not one.is_regularization else None
+            for one in examples
+        ]
 
     def make(self, pictures: list[int], step: int) -> Batch:
         """Return the batch of a step (numbered from 0) that shows these pictures."""
@@ -49,8 +55,10 @@ class BatchMaker:
         rng = random.Random(f"{self._settings.seed}/{step}")
         chosen, texts = [], []
         for index in pictures:
-            flipped = self._settings.flip_aug and rng.random() < 0.5
-            chosen.append((self._mirrored if flipped else self._latents)[index].sample(generator))
+            mirrored = self._mirrored[index]
+            flipped = mirrored is not None and rng.random() < 0.5
+            latent = mirrored if mirrored is not None and flipped else self._latents[index]
+            chosen.append(latent.sample(generator))
             texts.append(caption_for_step(self._tags[index], self._settings, rng))
         stacked = torch.stack(chosen)
         noise = torch.randn(stacked.shape, generator=generator)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bootstrap.files import sha256_of_text
 from bootstrap.settings import TrainingSection
 
-_RECIPE = 1  # raise it when the same inputs would train to another LoRA
+_RECIPE = 2  # raise it when the same inputs would train to another LoRA
 
 
 @dataclass(frozen=True)
@@ -16,15 +16,20 @@ class Example:
     path: str
     picture_sha256: str  # of the file
     caption: str
-    repeats: int  # how often an epoch shows it
+    repeats: int  # how often an epoch shows it; of a regularization picture: of no meaning
+    size: tuple[int, int]  # width and height in pixels that it is fitted to
+    is_regularization: bool = False
 
 
 def training_id(examples: list[Example], base_model_hash: str, settings: TrainingSection) -> str:
     """Return 64 hex digits that are equal exactly when the trained LoRA would be."""
     described = {
         "recipe": _RECIPE,
-        "dataset": [[one.picture_sha256, one.caption, one.repeats] for one in examples],
+        "dataset": [
+            [one.picture_sha256, one.caption, one.repeats, one.size, one.is_regularization]
+            for one in examples
+        ],
         "base_model": base_model_hash,
-        "settings": settings.model_dump(),
+        "settings": settings.model_dump(exclude=settings.OF_NO_CONSEQUENCE),
     }
     return sha256_of_text(json.dumps(described, sort_keys=True))

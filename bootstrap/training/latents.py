@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from bootstrap import images
 from bootstrap.base_model import BaseModel
+from bootstrap.files import sha256_of_text, whole_file
+from bootstrap.training.identity import Example
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,39 @@ class Latent:
         """Draw one latent from the posterior."""
         noise = torch.randn(self.mean.shape, generator=generator)
         return self.mean + self.deviation * noise.to(self.mean.device)
+
+
+class LatentCache:
+    """Latents of pictures, kept in files named after what they follow from: picture, base model and size.
+
+    A changed picture has another hash, so a stale file is never read.
+    """
+
+    def __init__(self, base: BaseModel, folder: Path) -> None:
+        self._base, self._folder = base, folder
+
+    def latent(self, example: Example, mirrored: bool = False) -> Latent:
+        """Return the latent of a picture, or of its mirror image; encodes it only when it is new.
+
+        Raises:
+            UserError: the picture cannot be read.
+        """
+        width, height = example.size
+        described = (
+            f"{example.picture_sha256} {self._base.hash} {self._base.dtype} {width}x{height} {mirrored}"
+        )
+        path = self._folder / f"{sha256_of_text(described)[:32]}.safetensors"
+        device = self._base.device
+        if path.is_file():
+            try:
+                kept = load_file(path)
+                return Latent(kept["mean"].to(device), kept["deviation"].to(device))
+            except (SafetensorError, KeyError):
+                path.unlink()  # damaged from outside: whole_file leaves none behind
+        latent = encode(self._base, Path(example.path), example.size, mirrored)
+        with whole_file(path) as temporary:
+            save_file({"mean": latent.mean.cpu(), "deviation": latent.deviation.cpu()}, temporary)
+        return latent
 
 
 def training_size(picture: tuple[int, int], resolution: int, step: int) -> tuple[int, int]:

@@ -2,11 +2,12 @@
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import torch
 from PIL import Image
 
-from bootstrap import base_model, dataset
+from bootstrap import base_model, dataset, regularization
 from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.catalog.trainings import Snapshot
@@ -15,6 +16,7 @@ from bootstrap.lora import kohya, metadata
 from bootstrap.lora.metadata import TrainingFacts
 from bootstrap.progress import Report
 from bootstrap.project import Project
+from bootstrap.regularization import ClassPicture
 from bootstrap.settings import TrainingSection
 from bootstrap.training import identity, latents, schedule, trainer
 from bootstrap.training.identity import Example
@@ -28,17 +30,19 @@ def train(project: Project, catalog: Catalog, number: int, report: Report) -> No
     """
     settings = project.settings.training
     base = base_model.hold(project.base_model)
-    examples = examples_of(project, catalog)
+    class_pictures = regularization.pictures(project, training_size(project, base), report)
+    examples = examples_of(project, catalog, base, class_pictures)
     training_id = identity.training_id(examples, base.hash, settings)
     described = [
-        {"picture": one.picture_sha256, "caption": one.caption, "repeats": one.repeats} for one in examples
+        {"picture": one.picture_sha256, "caption": one.caption, "repeats": one.repeats}
+        for one in examples
+        if not one.is_regularization
     ]
     trainings.begin(catalog, project.name, number, training_id, settings.model_dump(), described)
     if _is_complete(project, catalog, number):
         return
-    size = training_size(project, base)
     folder = project.generation_folder(number) / f"training-{training_id[:8]}"
-    facts = _facts(project, base, examples, size, output_name(project, number))
+    facts = _facts(project, base, examples, output_name(project, number))
 
     def keep(result: trainer.EpochResult) -> None:
         if result.epoch not in settings.snapshots:
@@ -52,26 +56,51 @@ def train(project: Project, catalog: Catalog, number: int, report: Report) -> No
         trainings.add_snapshot(catalog, project.name, snapshot, result.steps, result.seen)
 
     state_file = folder / "state.safetensors"
-    trainer.train(base, examples, size, settings, state_file, keep, report)
+    trainer.train(base, examples, settings, state_file, project.folder / "latents", keep, report)
     trainings.finish(catalog, project.name, training_id)
     state_file.unlink(missing_ok=True)  # several times a snapshot's size, and of no use any more
 
 
-def examples_of(project: Project, catalog: Catalog) -> list[Example]:
-    """Return the dataset as training sees it: with the repeats of each picture."""
+def examples_of(
+    project: Project, catalog: Catalog, base: BaseModel, class_pictures: list[ClassPicture]
+) -> list[Example]:
+    """Return the dataset as training sees it, with repeats and size of each picture, and the regularization."""
     entries = dataset.entries(project, catalog)
     of_original, of_pick = dataset.balance(len(entries) - 1, project.settings.training.repeats)
-    return [
-        Example(str(one.path), one.picture_sha256, one.caption, of_original if one.is_original else of_pick)
+    shown = [
+        Example(
+            str(one.path),
+            one.picture_sha256,
+            one.caption,
+            of_original if one.is_original else of_pick,
+            _size(project, base, one.path),
+        )
         for one in entries
     ]
+    return shown + [
+        Example(str(one.path), sha256_of_file(one.path), one.caption, 1, _size(project, base, one.path), True)
+        for one in class_pictures
+    ]
+
+
+def _size(project: Project, base: BaseModel, path: Path) -> tuple[int, int]:
+    """Width and height that a picture is trained at: its own proportions, the original's where they are the same."""
+    with Image.open(path) as picture:
+        own = picture.size
+    of_original = training_size(project, base)
+    if own == of_original:
+        return own
+    return latents.training_size(own, _resolution(project, base), base.size_step)
 
 
 def training_size(project: Project, base: BaseModel) -> tuple[int, int]:
     """Return width and height in pixels that a project trains at."""
-    resolution = project.settings.training.resolution or base.resolution
     with Image.open(project.original) as picture:
-        return latents.training_size(picture.size, resolution, base.size_step)
+        return latents.training_size(picture.size, _resolution(project, base), base.size_step)
+
+
+def _resolution(project: Project, base: BaseModel) -> int:
+    return project.settings.training.resolution or base.resolution
 
 
 def output_name(project: Project, number: int) -> str:
@@ -79,20 +108,22 @@ def output_name(project: Project, number: int) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', project.name)}-g{number:02d}"
 
 
-def _facts(
-    project: Project, base: BaseModel, examples: list[Example], size: tuple[int, int], name: str
-) -> TrainingFacts:
+def _facts(project: Project, base: BaseModel, examples: list[Example], name: str) -> TrainingFacts:
     settings: TrainingSection = project.settings.training
+    shown = [one for one in examples if not one.is_regularization]
+    plan = schedule.Schedule(examples, settings)
     return TrainingFacts(
         output_name=name,
         project=re.sub(r"[^A-Za-z0-9_-]+", "_", project.name),
         base_model_title=base.spec.title,
         base_model_hash=base.hash,
         prediction_type=base.prediction_type,
-        captions=[one.caption for one in examples],
-        repeats=[one.repeats for one in examples],
-        size=size,
-        steps_per_epoch=schedule.steps_per_epoch(examples, settings.train_batch_size),
+        captions=[one.caption for one in shown],
+        repeats=[one.repeats for one in shown],
+        sizes=[one.size for one in shown],
+        reg_images=len(examples) - len(shown),
+        steps_per_epoch=plan.epoch_end(1),
+        total_steps=plan.total_steps,
         started_at=datetime.now(UTC),
     )
 

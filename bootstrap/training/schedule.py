@@ -2,27 +2,98 @@
 
 import math
 import random
+from collections import Counter
+from functools import lru_cache
 
 from bootstrap.settings import TrainingSection
 from bootstrap.training.identity import Example
 
 
-def steps_per_epoch(examples: list[Example], batch_size: int) -> int:
-    """kohya's: pictures x repeats / batch size, rounded up."""
-    return math.ceil(sum(one.repeats for one in examples) / batch_size)
+class Schedule:
+    """The steps of a training, numbered from 0; a snapshot may be kept at the end of each epoch, numbered from 1.
 
-
-def epoch_batches(examples: list[Example], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Return, for each step of an epoch (numbered from 1), the indices of the pictures in its batch.
-
-    All repeats of all pictures in an order that depends on seed and epoch only; the last batch is filled
-    up from the start of the order, so that every step has the same shape.
+    The dataset is gone through again and again: each time all repeats of all pictures in another order, in
+    batches of pictures of one size. Where there are regularization pictures, a batch of them follows each batch
+    of the dataset.
     """
-    order = [index for index, one in enumerate(examples) for _ in range(one.repeats)]
-    random.Random(f"{seed}/{epoch}").shuffle(order)
-    missing = -len(order) % batch_size
-    order += [order[i % len(order)] for i in range(missing)]
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+    def __init__(self, examples: list[Example], settings: TrainingSection) -> None:
+        self._examples, self._settings = examples, settings
+        self._reg = [index for index, one in enumerate(examples) if one.is_regularization]
+        self._round = lru_cache(maxsize=2)(self._make_round)
+        self.steps_per_round = len(self._round(0)) * (2 if self._reg else 1)
+        self.total_steps = settings.max_train_steps or self.steps_per_round * settings.epochs
+
+    def epoch_end(self, epoch: int) -> int:
+        """Return how many steps are done at the end of an epoch.
+
+        Without max_train_steps an epoch shows all repeats once; with it, epochs are equal parts of the steps.
+        """
+        return round(self.total_steps * epoch / self._settings.epochs)
+
+    def pictures(self, step: int) -> list[int]:
+        """Return the indices of the pictures in a step's batch."""
+        if not self._reg:
+            number, index = divmod(step, self.steps_per_round)
+            return self._round(number)[index]
+        number, index = divmod(step, self.steps_per_round)
+        if step % 2 == 0:
+            return self._round(number)[index // 2]
+        return self._reg_batch(step // 2)
+
+    def seen(self, steps: int) -> list[int]:
+        """Return how often each picture of the dataset is in a batch in the first `steps` steps."""
+        counts = Counter(index for step in range(steps) for index in self.pictures(step))
+        return [counts[index] for index, one in enumerate(self._examples) if not one.is_regularization]
+
+    def describe(self) -> str:
+        """Return one line that tells the whole schedule."""
+        dataset = [one for one in self._examples if not one.is_regularization]
+        sizes = sorted({one.size for one in self._examples})
+        shown = sum(one.repeats for one in dataset)
+        parts = [
+            f"{len(dataset)} picture{'s'[: len(dataset) > 1]}, {shown} repeats / batch size "
+            f"{self._settings.train_batch_size}"
+        ]
+        if self._reg:
+            parts.append(f"as many steps on {len(self._reg)} regularization pictures")
+        if len(sizes) > 1:
+            parts.append("buckets " + ", ".join(f"{width}x{height}" for width, height in sizes))
+        steps = (
+            f"max_train_steps {self.total_steps}"
+            if self._settings.max_train_steps
+            else f"{self._settings.epochs} epochs of {self.steps_per_round} steps = {self.total_steps} steps"
+        )
+        return "; ".join([*parts, steps])
+
+    def _make_round(self, number: int) -> list[list[int]]:
+        """All repeats of all pictures once. The last batch of a size is filled up, so that all are of one shape."""
+        order = [
+            index
+            for index, one in enumerate(self._examples)
+            if not one.is_regularization
+            for _ in range(one.repeats)
+        ]
+        random.Random(f"{self._settings.seed}/{number}").shuffle(order)
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for index in order:
+            by_size.setdefault(self._examples[index].size, []).append(index)
+        size = self._settings.train_batch_size
+        batches = []
+        for indices in by_size.values():
+            filled = indices + [indices[i % len(indices)] for i in range(-len(indices) % size)]
+            batches += [filled[i : i + size] for i in range(0, len(filled), size)]
+        if len(by_size) > 1:
+            random.Random(f"{self._settings.seed}/{number}/batches").shuffle(batches)
+        return batches
+
+    def _reg_batch(self, number: int) -> list[int]:
+        """The pictures in turn; a batch is of the size of its first one."""
+        size = self._settings.train_batch_size
+        first = self._reg[number * size % len(self._reg)]
+        alike = [index for index in self._reg if self._examples[index].size == self._examples[first].size]
+        start = alike.index(first)
+        return [alike[(start + i) % len(alike)] for i in range(size)]
 
 
 def learning_rate_factor(settings: TrainingSection, step: int, total_steps: int) -> float:

@@ -1,7 +1,9 @@
 """The saved state of a training, from which it resumes exactly."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -9,8 +11,6 @@ from safetensors.torch import save_file
 
 from bootstrap.files import whole_file
 from bootstrap.training.adapters import Adapters
-
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -21,22 +21,46 @@ class SavedStep:
     step: int  # finished, over all epochs
 
 
-def save(path: Path, adapters: Adapters, optimizer: torch.optim.Optimizer, epoch: int, step: int) -> None:
-    """Save LoRA, AdamW's moments and the position in float32, whole or not at all.
+def save(
+    path: Path,
+    adapters: Adapters,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    position: SavedStep,
+) -> None:
+    """Save LoRA, what the optimizer keeps, the loss scale and the position, whole or not at all.
 
     Nothing else is needed: all that is random in a step comes from the seed and the step's number.
     """
     tensors: dict[str, torch.Tensor] = {}
+    numbers: dict[str, Any] = {}
     for index, parameter in enumerate(adapters.parameters()):
         tensors[f"{index}.parameter"] = parameter.data
-        state = optimizer.state.get(parameter, {})
-        tensors.update({f"{index}.{moment}": state[moment] for moment in _MOMENTS if moment in state})
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        for key, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{index}.{key}"] = value
+            elif isinstance(value, int | float):
+                numbers[f"{index}.{key}"] = value
+    # Prodigy keeps its estimate of the distance in the groups.
+    groups = [
+        {key: value for key, value in group.items() if isinstance(value, int | float)}
+        for group in optimizer.param_groups
+    ]
+    told = {
+        "epoch": str(position.epoch),
+        "step": str(position.step),
+        "numbers": json.dumps(numbers),
+        "groups": json.dumps(groups),
+        "scaler": json.dumps(scaler.state_dict()),
+    }
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with whole_file(path) as temporary:
-        save_file(tensors, temporary, {"epoch": str(epoch), "step": str(step)})
+        save_file(copies, temporary, told)
 
 
-def load(path: Path, adapters: Adapters, optimizer: torch.optim.Optimizer) -> SavedStep | None:
+def load(
+    path: Path, adapters: Adapters, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+) -> SavedStep | None:
     """Put a saved state back; None when there is none.
 
     Raises:
@@ -46,20 +70,27 @@ def load(path: Path, adapters: Adapters, optimizer: torch.optim.Optimizer) -> Sa
         return None
     try:
         with safe_open(path, framework="pt") as file, torch.no_grad():
-            position = file.metadata()
-            names = set(file.keys())
+            told = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+            numbers = json.loads(told["numbers"])
             for index, parameter in enumerate(adapters.parameters()):
-                parameter.copy_(file.get_tensor(f"{index}.parameter"))
-                if f"{index}.exp_avg" in names:
-                    moments = {
-                        one: file.get_tensor(f"{index}.{one}").to(parameter.device) for one in _MOMENTS
-                    }
-                    optimizer.state[parameter] = {
-                        "step": torch.tensor(float(position["step"]), device=parameter.device),
-                        **moments,
-                    }
-    except (SafetensorError, KeyError, RuntimeError) as error:
+                parameter.copy_(tensors.pop(f"{index}.parameter"))
+                own = f"{index}."
+                state = {
+                    name.removeprefix(own): value.to(parameter.device)
+                    for name, value in tensors.items()
+                    if name.startswith(own)
+                }
+                state |= {
+                    name.removeprefix(own): value for name, value in numbers.items() if name.startswith(own)
+                }
+                if state:
+                    optimizer.state[parameter] = state
+            for group, saved in zip(optimizer.param_groups, json.loads(told["groups"]), strict=True):
+                group.update(saved)
+            scaler.load_state_dict(json.loads(told["scaler"]))
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise RuntimeError(
             f"training state {path}: it does not fit ({error}); delete it to train anew"
         ) from error
-    return SavedStep(int(position["epoch"]), int(position["step"]))
+    return SavedStep(int(told["epoch"]), int(told["step"]))

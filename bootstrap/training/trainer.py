@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,13 @@ from bootstrap.lora.kohya import LoraModule
 from bootstrap.progress import Progress, Report
 from bootstrap.prompting import encode
 from bootstrap.settings import TrainingSection
-from bootstrap.training import state
+from bootstrap.training import optimizers, state
 from bootstrap.training.adapters import Adapters, injected
 from bootstrap.training.batches import Batch, BatchMaker
 from bootstrap.training.identity import Example
 from bootstrap.training.loss import min_snr_weights, weighted_mse
-from bootstrap.training.schedule import epoch_batches, learning_rate_factor, steps_per_epoch
+from bootstrap.training.schedule import Schedule, learning_rate_factor
+from bootstrap.training.state import SavedStep
 
 
 @dataclass(frozen=True)
@@ -31,37 +31,44 @@ class EpochResult:
     epoch: int
     steps: int  # finished over all epochs
     loss: float  # mean over the epoch
-    seen: list[int]  # how often each example was in a batch, over all epochs so far
+    seen: list[int]  # how often each picture of the dataset was in a batch, over all epochs so far
     modules: dict[str, LoraModule]
 
 
 def train(
     base: BaseModel,
     examples: list[Example],
-    size: tuple[int, int],
     settings: TrainingSection,
     state_file: Path,
+    cache_folder: Path,
     on_epoch: Callable[[EpochResult], None],
     report: Report,
 ) -> None:
     """Train a LoRA and hand over each epoch's; continues from `state_file` when it is there.
 
     Args:
-        examples: pictures, captions and repeats.
-        size: width and height in pixels that all pictures are fitted to.
+        examples: the pictures of the dataset, then those of the regularization.
         state_file: rewritten after each epoch, after `on_epoch` returned.
+        cache_folder: where encoded pictures are kept from training to training.
         on_epoch: called after each epoch with its LoRA.
-        report: told after each step.
+        report: told the schedule before the first step, and after each step.
 
     Raises:
-        UserError: a picture cannot be read, or the loss is not finite any more.
+        UserError: a picture cannot be read, a caption has too many tokens, the memory does not suffice, or
+            the loss is not finite any more.
     """
-    trainer = _Trainer(base, examples, size, settings)
+    trainer = _Trainer(base, examples, settings, cache_folder)
     with (
         injected(
-            base, settings.network_dim, settings.network_alpha, settings.text_encoder_lr > 0, settings.seed
+            base,
+            settings.network_dim,
+            settings.network_alpha,
+            settings.text_encoder_lr > 0,
+            settings.seed,
+            trainer.half_precision,
         ) as adapters,
         _checkpointing(base, settings.gradient_checkpointing),
+        _memory_errors_told(settings),
     ):
         trainer.run(adapters, state_file, on_epoch, report)
 
@@ -78,76 +85,85 @@ def _checkpointing(base: BaseModel, wanted: bool) -> Iterator[None]:
         base.unet.disable_gradient_checkpointing()
 
 
+@contextlib.contextmanager
+def _memory_errors_told(settings: TrainingSection) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        remedies = []
+        if settings.train_batch_size > 1:
+            remedies.append(f"lower train_batch_size (it is {settings.train_batch_size})")
+        if not settings.gradient_checkpointing:
+            remedies.append("set gradient_checkpointing = true")
+        remedies += ["set text_encoder_lr = 0"] if settings.text_encoder_lr else []
+        remedies.append("lower resolution or network_dim")
+        raise UserError(f"training: the GPU's memory does not suffice; {', or '.join(remedies)}") from error
+
+
 class _Trainer:
     def __init__(
-        self, base: BaseModel, examples: list[Example], size: tuple[int, int], settings: TrainingSection
+        self, base: BaseModel, examples: list[Example], settings: TrainingSection, cache_folder: Path
     ) -> None:
         self._base, self._examples, self._settings = base, examples, settings
+        self._autocast_type = _autocast_type(settings, base.device)
         self._noise = DDPMScheduler.from_config(base.scheduler_config)
-        self._chunks = max(len(encode.token_chunks(base, one.caption)) for one in examples)
-        self._maker = BatchMaker(base, examples, size, settings)
-        self._per_epoch = steps_per_epoch(examples, settings.train_batch_size)
-        self._total = self._per_epoch * settings.epochs
+        self._chunks = _chunks(base, examples, settings.max_token_length)
+        self._maker = BatchMaker(base, examples, settings, cache_folder)
+        self._schedule = Schedule(examples, settings)
+        self._encoded: dict[str, torch.Tensor] = {}
+
+    @property
+    def half_precision(self) -> bool:
+        """Whether the forward pass runs in float16 or bfloat16."""
+        return self._autocast_type is not None or self._base.dtype is not torch.float32
 
     def run(
         self, adapters: Adapters, state_file: Path, on_epoch: Callable[[EpochResult], None], report: Report
     ) -> None:
-        optimizer = self._optimizer(adapters)
-        scaler = torch.amp.GradScaler("cuda", enabled=self._autocast_type() is torch.float16)
-        saved = state.load(state_file, adapters, optimizer)
+        optimizer = optimizers.make(
+            self._settings, adapters.unet_parameters(), adapters.text_encoder_parameters()
+        )
+        scaler = torch.amp.GradScaler("cuda", enabled=self._autocast_type is torch.float16)
+        saved = state.load(state_file, adapters, optimizer, scaler)
         first_epoch, step = (saved.epoch + 1, saved.step) if saved else (1, 0)
-        seen = self._seen_before(first_epoch)
+        total = self._schedule.total_steps
+        report(Progress("train", step, total, "steps", 0.0, self._schedule.describe()))
         started, first_step = time.monotonic(), step
         for epoch in range(first_epoch, self._settings.epochs + 1):
             losses = []
-            for batch in self._batches(epoch):
-                losses.append(self._step(adapters, optimizer, scaler, batch, step))
+            while step < self._schedule.epoch_end(epoch):
+                losses.append(self._step(adapters, optimizer, scaler, step))
                 step += 1
-                seen.update(batch)
                 rate = (step - first_step) / (time.monotonic() - started)
-                report(
-                    Progress(
-                        "train", step, self._total, "steps", rate, f"epoch {epoch}, loss {losses[-1]:.4f}"
-                    )
-                )
-            shown = [seen[index] for index in range(len(self._examples))]
-            on_epoch(EpochResult(epoch, step, sum(losses) / len(losses), shown, adapters.modules()))
-            state.save(state_file, adapters, optimizer, epoch, step)
-
-    def _batches(self, epoch: int) -> list[list[int]]:
-        return epoch_batches(self._examples, self._settings.train_batch_size, self._settings.seed, epoch)
-
-    def _seen_before(self, epoch: int) -> Counter[int]:
-        return Counter(index for past in range(1, epoch) for batch in self._batches(past) for index in batch)
-
-    def _optimizer(self, adapters: Adapters) -> torch.optim.Optimizer:
-        groups = [
-            {"params": adapters.unet_parameters(), "lr": self._settings.unet_lr},
-            {"params": adapters.text_encoder_parameters(), "lr": self._settings.text_encoder_lr},
-        ]
-        optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]], weight_decay=0.01, fused=True
-        )
-        for group in optimizer.param_groups:
-            group["full_lr"] = group["lr"]
-        return optimizer
+                told = f"epoch {epoch}, loss {losses[-1]:.4f}"
+                report(Progress("train", step, total, "steps", rate, told))
+            mean = sum(losses) / len(losses)
+            on_epoch(EpochResult(epoch, step, mean, self._schedule.seen(step), adapters.modules()))
+            state.save(state_file, adapters, optimizer, scaler, SavedStep(epoch, step))
 
     def _step(
-        self, adapters: Adapters, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler,
-        pictures: list[int], step: int,
-    ) -> float:  # fmt: skip
-        factor = learning_rate_factor(self._settings, step, self._total)
+        self,
+        adapters: Adapters,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+        step: int,
+    ) -> float:
+        factor = learning_rate_factor(self._settings, step, self._schedule.total_steps)
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * factor
+        pictures = self._schedule.pictures(step)
         batch = self._maker.make(pictures, step)
+        weight = self._settings.prior_loss_weight if self._examples[pictures[0]].is_regularization else 1.0
+        optimizer.zero_grad(set_to_none=True)
         with self._autocast():
-            loss = self._loss(batch)
+            adapters.fold()
+            loss = weight * self._loss(batch)
         if not torch.isfinite(loss):
             raise UserError(
                 f"training: the loss is not a finite number any more at step {step + 1}; lower training.unet_lr "
-                f'(it is {self._settings.unet_lr:g}) and text_encoder_lr, or set mixed_precision = "no"'
+                f'(it is {self._settings.unet_lr:g}) and text_encoder_lr, or set mixed_precision = "no"; '
+                "the snapshots of the epochs before are kept"
             )
-        optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(adapters.parameters(), 1.0)
@@ -158,10 +174,12 @@ class _Trainer:
     def _loss(self, batch: Batch) -> torch.Tensor:
         noisy = self._noise.add_noise(batch.latents, batch.noise, batch.timesteps)
         v_prediction = self._base.prediction_type == "v_prediction"
-        velocity = self._noise.get_velocity(batch.latents, batch.noise, batch.timesteps)
-        target = velocity if v_prediction else batch.noise
-        with torch.set_grad_enabled(self._settings.text_encoder_lr > 0):
-            states = encode.encode(self._base, batch.captions, self._chunks)
+        target = (
+            self._noise.get_velocity(batch.latents, batch.noise, batch.timesteps)
+            if v_prediction
+            else batch.noise
+        )
+        states = self._text_states(batch.captions)
         noisy = noisy.to(self._base.dtype)
         predicted = self._base.unet(noisy, batch.timesteps, states, return_dict=False)[0]
         gamma, weights = self._settings.min_snr_gamma, None
@@ -169,20 +187,44 @@ class _Trainer:
             weights = min_snr_weights(self._noise.alphas_cumprod, batch.timesteps, gamma, v_prediction)
         return weighted_mse(predicted.float(), target.float(), weights)
 
-    def _autocast_type(self) -> torch.dtype | None:
-        wanted = self._settings.mixed_precision
-        on_gpu = self._base.device.type == "cuda"
-        if wanted == "auto":
-            wanted = ("bf16" if torch.cuda.is_bf16_supported() else "fp16") if on_gpu else "no"
-        if wanted == "fp16" and not on_gpu:
-            raise UserError('training.mixed_precision: "fp16" needs a GPU; use "auto", "bf16" or "no"')
-        return {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}[wanted]
+    def _text_states(self, texts: list[str]) -> torch.Tensor:
+        """Encode captions; where the text encoder is frozen, each one only once."""
+        if self._settings.text_encoder_lr > 0:
+            return self._encode(texts)
+        with torch.no_grad():
+            for text in texts:
+                if text not in self._encoded:
+                    self._encoded[text] = self._encode([text])[0]
+        return torch.stack([self._encoded[text] for text in texts])
+
+    def _encode(self, texts: list[str]) -> torch.Tensor:
+        return encode.encode(self._base, texts, self._chunks, self._settings.clip_skip)
 
     @contextlib.contextmanager
     def _autocast(self) -> Iterator[None]:
-        kind = self._autocast_type()
-        if kind is None:
+        if self._autocast_type is None:
             yield
             return
-        with torch.autocast(self._base.device.type, kind):
+        with torch.autocast(self._base.device.type, self._autocast_type):
             yield
+
+
+def _autocast_type(settings: TrainingSection, device: torch.device) -> torch.dtype | None:
+    wanted, on_gpu = settings.mixed_precision, device.type == "cuda"
+    if wanted == "auto":
+        wanted = ("bf16" if torch.cuda.is_bf16_supported() else "fp16") if on_gpu else "no"
+    if wanted == "fp16" and not on_gpu:
+        raise UserError('training.mixed_precision: "fp16" needs a GPU; use "auto", "bf16" or "no"')
+    return {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}[wanted]
+
+
+def _chunks(base: BaseModel, examples: list[Example], max_token_length: int) -> int:
+    """How many chunks of tokens all captions are encoded in: as many as the longest one needs."""
+    for one in examples:
+        tokens = encode.token_count(base, one.caption)
+        if tokens > max_token_length:
+            raise UserError(
+                f"caption of {Path(one.path).name}: it has {tokens} tokens, training.max_token_length is "
+                f"{max_token_length}; shorten it or raise max_token_length (75, 150 or 225)"
+            )
+    return max(len(encode.token_chunks(base, one.caption)) for one in examples)

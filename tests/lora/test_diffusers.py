@@ -29,13 +29,13 @@ def lora_file(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.Te
     settings = TrainingSection(
         repeats=8, epochs=1, network_dim=8, network_alpha=4, unet_lr=5e-3, text_encoder_lr=2e-3
     )
-    example = Example(str(originals / "badge.png"), "0", PROMPT, 8)
+    example = Example(str(originals / "badge.png"), "0", PROMPT, 8, (128, 128))
     path = folder / "badge-000001.safetensors"
 
     def keep(result: trainer.EpochResult) -> None:
         kohya.write(path, result.modules, {"ss_network_dim": "8", "ss_network_alpha": "4.0"}, torch.float32)
 
-    trainer.train(papertown, [example], (128, 128), settings, folder / "state.safetensors", keep, silent)
+    trainer.train(papertown, [example], settings, folder / "state.safetensors", folder, keep, silent)
     return path
 
 

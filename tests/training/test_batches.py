@@ -50,13 +50,13 @@ def test_tag_dropout_thins_out_all_but_the_kept_tags() -> None:
 
 @pytest.fixture(scope="module")
 def example(originals: Path) -> Example:
-    return Example(str(originals / "badge.png"), "badge", CAPTION, 1)
+    return Example(str(originals / "badge.png"), "badge", CAPTION, 1, (128, 128))
 
 
 def test_a_step_makes_the_same_batch_each_time_and_another_one_than_the_next(
-    papertown: BaseModel, example: Example
+    papertown: BaseModel, example: Example, tmp_path: Path
 ) -> None:
-    maker = BatchMaker(papertown, [example], (128, 128), TrainingSection(flip_aug=True, noise_offset=0.1))
+    maker = BatchMaker(papertown, [example], TrainingSection(flip_aug=True, noise_offset=0.1), tmp_path)
     one, again, following = maker.make([0, 0], 5), maker.make([0, 0], 5), maker.make([0, 0], 6)
     assert one.latents.shape == one.noise.shape == (2, papertown.unet.config["in_channels"], 16, 16)
     assert torch.equal(one.noise, again.noise)
@@ -65,16 +65,20 @@ def test_a_step_makes_the_same_batch_each_time_and_another_one_than_the_next(
     assert not torch.equal(one.noise, following.noise)
 
 
-def test_noise_offset_shifts_each_channel_as_a_whole(papertown: BaseModel, example: Example) -> None:
-    plain = BatchMaker(papertown, [example], (128, 128), TrainingSection()).make([0] * 8, 3)
-    shifted = BatchMaker(papertown, [example], (128, 128), TrainingSection(noise_offset=0.5)).make([0] * 8, 3)
+def test_noise_offset_shifts_each_channel_as_a_whole(
+    papertown: BaseModel, example: Example, tmp_path: Path
+) -> None:
+    plain = BatchMaker(papertown, [example], TrainingSection(), tmp_path).make([0] * 8, 3)
+    shifted = BatchMaker(papertown, [example], TrainingSection(noise_offset=0.5), tmp_path).make([0] * 8, 3)
     shift = shifted.noise - plain.noise
     assert torch.allclose(shift, shift.mean(dim=(2, 3), keepdim=True).expand_as(shift), atol=1e-5)
     assert 0.3 < shift.std() < 0.7
 
 
-def test_flip_aug_shows_the_picture_and_its_mirror_image(papertown: BaseModel, example: Example) -> None:
-    maker = BatchMaker(papertown, [example], (128, 128), TrainingSection(flip_aug=True))
+def test_flip_aug_shows_the_picture_and_its_mirror_image(
+    papertown: BaseModel, example: Example, tmp_path: Path
+) -> None:
+    maker = BatchMaker(papertown, [example], TrainingSection(flip_aug=True), tmp_path)
     plain = encode(papertown, Path(example.path), (128, 128)).mean
     mirrored = encode(papertown, Path(example.path), (128, 128), mirrored=True).mean
     apart = (plain - mirrored).abs().mean()

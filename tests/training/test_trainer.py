@@ -19,7 +19,9 @@ from bootstrap.training.trainer import EpochResult
 
 def examples(originals: Path) -> list[Example]:
     return [
-        Example(str(originals / f"{name}.png"), name, (originals / f"{name}.txt").read_text(), repeats)
+        Example(
+            str(originals / f"{name}.png"), name, (originals / f"{name}.txt").read_text(), repeats, (128, 128)
+        )
         for name, repeats in (("badge", 3), ("crown", 1))
     ]
 
@@ -57,7 +59,7 @@ def run(
             raise Stopped
 
     with suppress(Stopped):
-        trainer.train(base, shown, (128, 128), settings, state, keep, watch)
+        trainer.train(base, shown, settings, state, state.parent / "latents", keep, watch)
     return results
 
 
@@ -119,7 +121,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_setting(
         weight.data.fill_(float("inf"))
         with pytest.raises(UserError, match=r"training\.unet_lr"):
             trainer.train(
-                papertown, examples(originals), (128, 128), settings, tmp_path / "s", lambda _: None, silent
+                papertown, examples(originals), settings, tmp_path / "s", tmp_path, lambda _: None, silent
             )
     finally:
         weight.data.copy_(kept)
@@ -151,7 +153,7 @@ def test_a_picture_that_cannot_be_read_is_named(papertown: BaseModel, tmp_path: 
     data = (tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
     with pytest.raises(UserError, match=r"cut\.png"):
-        run(papertown, [Example(str(tmp_path / "cut.png"), "0", "a", 1)], small(), tmp_path / "s")
+        run(papertown, [Example(str(tmp_path / "cut.png"), "0", "a", 1, (64, 64))], small(), tmp_path / "s")
 
 
 def test_gradient_checkpointing_trains_the_same_lora(
@@ -169,3 +171,87 @@ def test_min_snr_gamma_changes_what_is_learnt(papertown: BaseModel, originals: P
     (plain,) = run(papertown, examples(originals), small(epochs=1), tmp_path / "a")
     (weighted,) = run(papertown, examples(originals), small(epochs=1, min_snr_gamma=5), tmp_path / "b")
     assert weighted.loss < plain.loss  # no weight is above 1
+
+
+def test_prodigy_resumes_bit_for_bit_too(papertown: BaseModel, originals: Path, tmp_path: Path) -> None:
+    pytest.importorskip("prodigyopt")
+    settings = small(optimizer="Prodigy", unet_lr=1.0, text_encoder_lr=1.0)
+    whole = run(papertown, examples(originals), settings, tmp_path / "whole")
+    run(papertown, examples(originals), settings, tmp_path / "state", 6)
+    rest = run(papertown, examples(originals), settings, tmp_path / "state")
+    assert [one.epoch for one in rest] == [2, 3]
+    assert all(same(one, whole[one.epoch - 1]) for one in rest)
+    assert whole[-1].modules.keys() == rest[-1].modules.keys()
+
+
+def with_regularization(originals: Path) -> list[Example]:
+    path = str(originals / "scarf.png")
+    return [*examples(originals), Example(path, "scarf", "woman", 1, (128, 128), True)]
+
+
+def test_regularization_doubles_the_steps_and_its_weight_counts(
+    papertown: BaseModel, originals: Path, tmp_path: Path
+) -> None:
+    shown = with_regularization(originals)
+    (without,) = run(papertown, shown, small(epochs=1, prior_loss_weight=0), tmp_path / "a")
+    (whole,) = run(papertown, shown, small(epochs=1), tmp_path / "b")
+    assert (without.steps, without.seen) == (8, [3, 1])
+    assert without.loss < whole.loss
+    name = next(iter(whole.modules))
+    assert not torch.equal(whole.modules[name].up, without.modules[name].up)
+
+
+def test_max_train_steps_ends_a_training_within_the_repeats(
+    papertown: BaseModel, originals: Path, tmp_path: Path
+) -> None:
+    results = run(papertown, examples(originals), small(epochs=2, max_train_steps=3), tmp_path / "s")
+    assert [(one.epoch, one.steps, sum(one.seen)) for one in results] == [(1, 2, 2), (2, 3, 3)]
+
+
+def test_clip_skip_trains_on_an_earlier_layer(papertown: BaseModel, originals: Path, tmp_path: Path) -> None:
+    (usual,) = run(papertown, examples(originals), small(epochs=1), tmp_path / "a")
+    (skipped,) = run(papertown, examples(originals), small(epochs=1, clip_skip=2), tmp_path / "b")
+    last = max(name for name in usual.modules if name.startswith("lora_te") and name.endswith("fc2"))
+    assert usual.modules[last].up.abs().sum() > 0
+    assert skipped.modules[last].up.abs().sum() == 0
+
+
+def test_a_caption_of_too_many_tokens_is_refused(
+    papertown: BaseModel, originals: Path, tmp_path: Path
+) -> None:
+    long = ", ".join(["red apple"] * 40)
+    shown = [Example(str(originals / "badge.png"), "badge", long, 1, (128, 128))]
+    with pytest.raises(UserError, match=r"badge\.png.* tokens, training\.max_token_length is 75"):
+        run(papertown, shown, small(max_token_length=75), tmp_path / "s")
+    assert len(run(papertown, shown, small(epochs=1, max_token_length=150, repeats=1), tmp_path / "s")) == 1
+
+
+def test_too_little_memory_names_the_settings_that_help(
+    papertown: BaseModel, originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(papertown.unet, "forward", full)
+    with pytest.raises(UserError, match=r"lower train_batch_size \(it is 4\), or set gradient_checkpointing"):
+        run(papertown, examples(originals), small(train_batch_size=4), tmp_path / "s")
+
+
+def test_latents_are_encoded_once_and_kept_by_content(
+    papertown: BaseModel, originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = run(papertown, examples(originals), small(epochs=1), tmp_path / "a")
+
+    def encoded_again(*_: object) -> None:
+        raise AssertionError("a known picture was encoded again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bootstrap.training.latents.encode", encoded_again)
+        (again,) = run(papertown, examples(originals), small(epochs=1), tmp_path / "b")
+        assert same(first, again)
+        with pytest.raises(AssertionError, match="encoded again"):
+            run(papertown, with_regularization(originals), small(epochs=1), tmp_path / "c")
+    kept = sorted((tmp_path / "latents").iterdir())
+    kept[0].write_bytes(b"damaged")
+    (mended,) = run(papertown, examples(originals), small(epochs=1), tmp_path / "d")
+    assert same(first, mended)

@@ -1,0 +1,139 @@
+"""A LoRA training as diffusers' public example scripts write it: the other side of `benchmarks/training.py`.
+
+Built from the same public pieces, in the same order, as examples/dreambooth/train_dreambooth_lora.py with
+--train_text_encoder: `add_adapter` on UNet and text encoder, a Dataset that opens, resizes, crops, normalizes
+and tokenizes at each access, Accelerate's `prepare`, and in each step VAE, text encoder and UNet. Where the
+script trains fewer modules than kohya does, its target_modules are given kohya's set.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.optimization import get_scheduler
+from diffusers.training_utils import cast_training_params
+from diffusers.utils import convert_state_dict_to_diffusers
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from PIL import Image, ImageOps
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from bootstrap.base_model_spec import BaseModelSpec
+from bootstrap.lora.targets import text_encoder_targets, unet_targets
+from bootstrap.settings import TrainingSection
+
+
+class OnePicture(torch.utils.data.Dataset):
+    """The instance picture, opened and tokenized anew at each access."""
+
+    def __init__(
+        self, path: Path, caption: str, tokenizer: CLIPTokenizer, resolution: int, length: int
+    ) -> None:
+        self.path, self.caption, self.tokenizer = path, caption, tokenizer
+        self.resolution, self.length = resolution, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        picture = ImageOps.exif_transpose(Image.open(self.path)).convert("RGB")
+        picture = ImageOps.fit(picture, (self.resolution, self.resolution), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.asarray(picture, dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
+        tokens = self.tokenizer(
+            self.caption,
+            truncation=True,
+            padding="max_length",
+            max_length=self.tokenizer.model_max_length,
+            return_tensors="pt",
+        ).input_ids[0]
+        return {"pixel_values": pixels, "input_ids": tokens}
+
+
+def train(
+    spec: BaseModelSpec,
+    settings: TrainingSection,
+    original: Path,
+    caption: str,
+    resolution: int,
+    folder: Path,
+) -> tuple[float, list[float]]:
+    """Train and save a LoRA; return the seconds from the model in memory to the file, and those of each step."""
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    torch.manual_seed(settings.seed)
+    tokenizer = CLIPTokenizer.from_pretrained(spec.source, subfolder="tokenizer")
+    noise_scheduler = DDPMScheduler.from_pretrained(spec.source, subfolder="scheduler")
+    parts = {"text_encoder": CLIPTextModel, "vae": AutoencoderKL, "unet": UNet2DConditionModel}
+    text_encoder, vae, unet = (
+        kind.from_pretrained(spec.source, subfolder=name, torch_dtype=torch.float32)
+        for name, kind in parts.items()
+    )
+    for model in (text_encoder, vae, unet):
+        model.requires_grad_(False)
+        model.to(accelerator.device)
+
+    began = time.perf_counter()
+    rank, alpha = settings.network_dim, settings.network_alpha
+    for model, targets in ((unet, unet_targets(unet)), (text_encoder, text_encoder_targets(text_encoder))):
+        config = LoraConfig(
+            r=rank, lora_alpha=alpha, init_lora_weights="gaussian", target_modules=list(targets.values())
+        )
+        model.add_adapter(config)
+        cast_training_params(model, dtype=torch.float32)
+    groups = [
+        {"params": [p for p in model.parameters() if p.requires_grad], "lr": lr}
+        for model, lr in ((unet, settings.unet_lr), (text_encoder, settings.text_encoder_lr))
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=1e-2)
+    batch_size = settings.train_batch_size
+    steps = settings.max_train_steps or settings.repeats * settings.epochs // batch_size
+    dataset = OnePicture(original, caption, tokenizer, resolution, steps * batch_size)
+    loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size, shuffle=True, num_workers=0)
+    lr_scheduler = get_scheduler("constant", optimizer=optimizer)
+    unet, text_encoder, optimizer, loader, lr_scheduler = accelerator.prepare(
+        unet, text_encoder, optimizer, loader, lr_scheduler
+    )
+    unet.train()
+    text_encoder.train()
+    times = []
+    last = time.perf_counter()
+    for batch in loader:
+        with accelerator.accumulate(unet):
+            latents = vae.encode(batch["pixel_values"].to(dtype=torch.float32)).latent_dist.sample()
+            latents = latents * vae.config.scaling_factor
+            noise = torch.randn_like(latents)
+            timesteps = torch.randint(0, noise_scheduler.config.num_train_timesteps, (latents.shape[0],))
+            noisy = noise_scheduler.add_noise(latents, noise, timesteps)
+            states = text_encoder(batch["input_ids"], return_dict=False)[0]
+            predicted = unet(noisy, timesteps, states, return_dict=False)[0]
+            if noise_scheduler.config.prediction_type == "epsilon":
+                target = noise
+            else:
+                target = noise_scheduler.get_velocity(latents, noise, timesteps)
+            loss = F.mse_loss(predicted.float(), target.float(), reduction="mean")
+            accelerator.backward(loss)
+            if accelerator.sync_gradients:
+                trained = [p for group in groups for p in group["params"]]
+                accelerator.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+            lr_scheduler.step()
+            optimizer.zero_grad()
+        loss.detach().item()
+        now = time.perf_counter()
+        times.append(now - last)
+        last = now
+    StableDiffusionPipeline.save_lora_weights(
+        save_directory=folder,
+        unet_lora_layers=convert_state_dict_to_diffusers(
+            get_peft_model_state_dict(accelerator.unwrap_model(unet))
+        ),
+        text_encoder_lora_layers=convert_state_dict_to_diffusers(
+            get_peft_model_state_dict(accelerator.unwrap_model(text_encoder))
+        ),
+    )
+    return time.perf_counter() - began, times

@@ -1,0 +1,58 @@
+"""The sample prompts, drawn with each snapshot of a training: one row a snapshot, on one sheet."""
+
+from bootstrap import base_model, captions
+from bootstrap.catalog import Catalog, trainings
+from bootstrap.drawing import contact_sheet, engine
+from bootstrap.drawing.contact_sheet import Cell
+from bootstrap.drawing.run import drawn_with, open_loras
+from bootstrap.files import whole_file
+from bootstrap.progress import Progress, Report
+from bootstrap.project import Project
+from bootstrap.recipes.expand import lora_file_name
+from bootstrap.shots import LoraUse, Shot
+
+
+def draw(project: Project, catalog: Catalog, number: int, report: Report) -> None:
+    """Draw training.sample_prompts with each snapshot at strength 1.0, all with one seed.
+
+    Writes samples.png into the training's folder, unless these samples are there already.
+    """
+    training = trainings.of_generation(catalog, project.name, number)
+    if training is None or not training.finished:
+        raise RuntimeError(f"generation {number} of '{project.name}' has no finished training")
+    base, settings = base_model.hold(project.base_model), project.settings
+    shared = drawn_with(project, base, training, number)
+    drawing = settings.drawing
+    shots = [
+        Shot(
+            captions.join(captions.parse(prompt)),
+            drawing.negative_prompt,
+            drawing.seed,
+            drawing.steps,
+            drawing.sampler,
+            drawing.cfg_scale,
+            shared.width,
+            shared.height,
+            shared.base_model,
+            shared.base_model_hash,
+            (LoraUse(lora_file_name(shared.lora_name, kept.epoch), training.training_id, kept.epoch, 1.0),),
+            settings.clip_skip,
+        )
+        for kept in training.snapshots
+        for prompt in settings.training.sample_prompts
+    ]
+    folder = (project.folder / training.snapshots[0].path).parent
+    path, made_of = folder / "samples.png", folder / "samples.txt"
+    ids = "\n".join(shot.id for shot in shots) + "\n"
+    if path.is_file() and made_of.is_file() and made_of.read_text() == ids:
+        return
+    pictures = {}
+    for batch in engine.draw(base, shots, open_loras(project, training, shots), drawing.batch_size):
+        pictures.update({one.shot.id: one.picture for one in batch})
+        report(Progress("samples", len(pictures), len(shots), "pictures"))
+    cells = [Cell(pictures[shot.id], (f"snapshot {shot.snapshot}", shot.prompt)) for shot in shots]
+    title = f"{project.name}, generation {number}: samples"
+    with whole_file(path) as temporary:
+        contact_sheet.draw(title, cells, len(settings.training.sample_prompts)).save(temporary, format="PNG")
+    with whole_file(made_of) as temporary:
+        temporary.write_text(ids)

@@ -1,0 +1,54 @@
+"""The optimizers that a LoRA can be trained with."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import torch
+from torch import nn
+
+from bootstrap.errors import UserError
+from bootstrap.settings import TrainingSection
+
+WEIGHT_DECAY = 0.01  # torch's and kohya's default for AdamW
+
+
+def check(settings: TrainingSection) -> None:
+    """Check that the optimizer can be had on this machine, without loading anything.
+
+    Raises:
+        UserError: its package is not installed, or it needs a GPU.
+    """
+    if settings.optimizer == "AdamW8bit":
+        if find_spec("bitsandbytes") is None:
+            raise UserError(
+                'training.optimizer "AdamW8bit": bitsandbytes is not installed; run '
+                '`pip install bitsandbytes`, or set optimizer = "AdamW"'
+            )
+        if not torch.cuda.is_available():
+            raise UserError('training.optimizer "AdamW8bit": it needs a GPU; set optimizer = "AdamW"')
+    if settings.optimizer == "Prodigy" and find_spec("prodigyopt") is None:
+        raise UserError(
+            'training.optimizer "Prodigy": its package is not installed; run '
+            "`pip install 'sid-bootstrap[prodigy]'`, or set optimizer = \"AdamW\""
+        )
+
+
+def make(
+    settings: TrainingSection, unet: Sequence[nn.Parameter], text_encoder: Sequence[nn.Parameter]
+) -> torch.optim.Optimizer:
+    """Return the optimizer of a training; each group keeps its full rate as `full_lr`."""
+    groups = [
+        {"params": list(parameters), "lr": lr, "full_lr": lr}
+        for parameters, lr in ((unet, settings.unet_lr), (text_encoder, settings.text_encoder_lr))
+        if parameters
+    ]
+    if settings.optimizer == "AdamW8bit":
+        from bitsandbytes.optim import AdamW8bit
+
+        return AdamW8bit(groups, weight_decay=WEIGHT_DECAY)
+    if settings.optimizer == "Prodigy":
+        from prodigyopt import Prodigy
+
+        # The settings that its authors recommend for diffusion models.
+        return Prodigy(groups, weight_decay=WEIGHT_DECAY, use_bias_correction=True, safeguard_warmup=True)
+    return torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)

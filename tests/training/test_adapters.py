@@ -1,0 +1,79 @@
+"""The LoRA in training computes what the same LoRA does as a file that is merged into the base model."""
+
+import pytest
+import torch
+
+from bootstrap.base_model import BaseModel
+from bootstrap.lora.kohya import LoraFile
+from bootstrap.lora.merge import merged
+from bootstrap.lora.targets import target_modules
+from bootstrap.prompting import encode
+from bootstrap.training.adapters import injected
+
+
+def predicted(base: BaseModel) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    latents = torch.randn(2, base.unet.config["in_channels"], 8, 8, generator=generator)
+    states = encode.encode(base, ["woman, smile", "robot"])
+    return base.unet(latents, torch.tensor([100, 700]), states, return_dict=False)[0]
+
+
+# A small rank adds most modules beside, a large one folds them all.
+@pytest.mark.parametrize("rank", [2, 8, 64])
+@pytest.mark.parametrize("with_text_encoder", [False, True])
+def test_training_computes_what_the_merged_file_draws(
+    papertown: BaseModel, rank: int, with_text_encoder: bool
+) -> None:
+    with torch.no_grad(), injected(papertown, rank, rank / 2, with_text_encoder, seed=3) as adapters:
+        for parameter in adapters.parameters():
+            parameter.copy_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5)))
+        adapters.fold()
+        in_training = predicted(papertown)
+        modules = {
+            name: type(one)(one.down.clone(), one.up.clone(), one.alpha)
+            for name, one in adapters.modules().items()
+        }
+    names = [name for name in target_modules(papertown) if with_text_encoder or name.startswith("lora_unet")]
+    assert sorted(modules) == sorted(names)
+    with torch.no_grad():
+        without = predicted(papertown)
+        with merged(papertown, [(LoraFile(modules, {}), 1.0)]):
+            from_file = predicted(papertown)
+    assert torch.allclose(in_training, from_file, atol=1e-4)
+    assert (in_training - without).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("rank", [2, 64])
+def test_both_ways_have_the_gradient_of_the_merged_weights(papertown: BaseModel, rank: int) -> None:
+    """Measured by finite differences along the gradient."""
+    with injected(papertown, rank, rank, True, seed=3) as adapters:
+        for parameter in adapters.parameters():
+            parameter.data.copy_(
+                0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5))
+            )
+
+        def loss() -> torch.Tensor:
+            adapters.fold()
+            return predicted(papertown).square().mean()
+
+        loss().backward()
+        gradients = [parameter.grad for parameter in adapters.parameters()]
+        assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
+        size = sum(float(one.square().sum()) for one in gradients if one is not None) ** 0.5
+        step = 1e-3
+        with torch.no_grad():
+            ends = []
+            for sign in (1, -1):
+                for parameter, gradient in zip(adapters.parameters(), gradients, strict=True):
+                    parameter.add_(gradient, alpha=sign * step / size)
+                ends.append(float(loss()))
+                for parameter, gradient in zip(adapters.parameters(), gradients, strict=True):
+                    parameter.sub_(gradient, alpha=sign * step / size)
+    assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(size, rel=0.03)
+
+
+def test_the_base_model_has_its_own_modules_again(papertown: BaseModel) -> None:
+    before = [type(module) for module in papertown.unet.modules()]
+    with pytest.raises(RuntimeError, match="stopped"), injected(papertown, 4, 4, True, seed=0):
+        raise RuntimeError("stopped")
+    assert [type(module) for module in papertown.unet.modules()] == before
