@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from making import add_drawn, scene, shot
 from sqlalchemy.exc import IntegrityError
 
-from bootstrap.catalog import Catalog, candidates, generations, verdicts
+import bootstrap.catalog
+from bootstrap.catalog import Catalog, advices, candidates, generations, trainings, verdicts
+from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, Table
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress
@@ -36,6 +40,41 @@ def test_migrations_from_nothing_make_exactly_the_tables_of_the_code(tmp_path):
         assert compare_metadata(context, Table.metadata) == []
         assert context.get_current_revision() is not None
     engine.dispose()
+
+
+def test_a_catalog_of_the_first_schema_is_brought_up_to_date(tmp_path):
+    engine = sa.create_engine(url_of(tmp_path))
+    config = Config()
+    config.set_main_option("script_location", str(Path(bootstrap.catalog.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in _FIRST_SCHEMA:
+            connection.execute(sa.text(statement))
+    engine.dispose()
+    catalog = Catalog(url_of(tmp_path))
+    found = trainings.of_generation(catalog, "apple", 1)
+    assert found is not None
+    assert [(one.epoch, one.loss) for one in found.snapshots] == [(1, 0.2), (2, 0.1)]
+    assert [one.training_id for one in found.snapshots] == ["t" * 64] * 2
+    assert advices.of_training(catalog, "apple", "t" * 64) is None
+    advice = Advice([Measurement(1, -0.1, 0.9, None), Measurement(2, 0.5, 0.6, 0.7)], 1, 2)
+    advices.add(catalog, "apple", "t" * 64, advice)
+    assert advices.of_training(catalog, "apple", "t" * 64) == advice
+    assert advices.of_training(catalog, "pear", "t" * 64) is None
+    catalog.close()
+
+
+_FIRST_SCHEMA = (
+    "insert into project values (1, 'apple', '2026-01-01 00:00:00')",
+    "insert into generation values (1, 1, 1, 'published', '" + "t" * 64 + "', '', 0, 0, '', 0, '', "
+    "'2026-01-01 00:00:00', '2026-01-01 00:00:00')",
+    "insert into training (id, project_id, generation_id, training_id, settings, dataset, steps, started_at, "
+    "finished_at) values (1, 1, 1, '" + "t" * 64 + "', '{}', '[]', 40, '2026-01-01 00:00:00', "
+    "'2026-01-01 00:01:00')",
+    "insert into snapshot values (1, 1, 1, 'one.safetensors', '" + "a" * 64 + "', 0.2)",
+    "insert into snapshot values (2, 1, 2, 'two.safetensors', '" + "b" * 64 + "', 0.1)",
+)
 
 
 def test_opening_again_keeps_what_is_there(tmp_path):

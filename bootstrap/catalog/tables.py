@@ -79,6 +79,9 @@ class TrainingRow(Table):
     steps: Mapped[int] = mapped_column(default=0)
     started_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]
+    # The snapshots (epochs) to draw with, known once the adviser has measured them:
+    variation: Mapped[int | None]
+    replication: Mapped[int | None]
 
 
 class SnapshotRow(Table):
@@ -93,6 +96,10 @@ class SnapshotRow(Table):
     path: Mapped[str]  # relative to the project's folder
     sha256: Mapped[str] = mapped_column(String(64))
     loss: Mapped[float]  # mean over the epoch
+    # What the adviser measured, see bootstrap.catalog.advices:
+    closeness: Mapped[float | None]
+    freedom: Mapped[float | None]
+    elimination: Mapped[float | None]
 
 
 class CandidateRow(Table):
