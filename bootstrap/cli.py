@@ -229,16 +229,48 @@ def sheet(
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
-    number = generation or generations.latest(catalog, chosen.name)
-    if number is None or number not in [one.number for one in generations.statuses(catalog, chosen.name)]:
-        raise UserError(
-            f"project '{name}': it has no generation {number or 1} yet; start one with `sid run {name}`"
-        )
+    number = _generation(catalog, chosen.name, generation)
     path = output or chosen.generation_folder(number) / "strength-and-snapshot.png"
     sheets.draw_sheet(
         chosen, catalog, number, sheets.parse_axis(x), sheets.parse_axis(y), prompt, path, silent
     )
     typer.echo(f"sheet: {path}")
+
+
+@app.command()
+def advise(
+    context: typer.Context,
+    name: Name,
+    generation: Annotated[
+        int | None, typer.Option(min=1, help="Of its LoRA's snapshots [default: the latest].")
+    ] = None,
+) -> None:
+    """Measure how close and how flexible each snapshot is, and tell which ones to draw with."""
+    from bootstrap.adviser import choosing, run  # imports torch: seconds that other verbs need not wait
+
+    chosen = workspace_of(context).project(name)
+    catalog = Catalog(chosen.workspace.catalog_url)
+    advice, plot = run.advise(chosen, catalog, _generation(catalog, chosen.name, generation), silent)
+    typer.echo("snapshot  closeness  flexibility  (freedom, elimination)  phase")
+    for one, phase in zip(advice.measurements, choosing.phases(advice.measurements), strict=True):
+        elimination = "   -" if one.elimination is None else f"{one.elimination:.2f}"
+        parts = f"({one.freedom:.2f},    {elimination})"
+        typer.echo(f"{one.epoch:>8}  {one.closeness:>9.2f}  {one.flexibility:>11.2f}  {parts:<22}  {phase}")
+    typer.echo(
+        f"to vary: snapshot {advice.variation}; to eliminate, add and replace: {advice.middle}; "
+        f"to replicate: {advice.replication}"
+    )
+    typer.echo(f"plot: {plot}")
+
+
+def _generation(catalog: Catalog, name: str, asked: int | None) -> int:
+    """The generation that was asked for, or the latest one."""
+    number = asked or generations.latest(catalog, name)
+    if number is None or number not in [one.number for one in generations.statuses(catalog, name)]:
+        raise UserError(
+            f"project '{name}': it has no generation {number or 1} yet; start one with `sid run {name}`"
+        )
+    return number
 
 
 @app.command()

@@ -58,7 +58,8 @@ def prepare(project: Project, catalog: Catalog) -> int:
 def train(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
     """Train the generation's LoRA on the dataset as it is now; resumes a killed training.
 
-    Draws the sample prompts with each snapshot, where the settings have any.
+    Draws the sample prompts with each snapshot, where the settings have any. Measures the snapshots, where a recipe
+    leaves the choice to the adviser.
     """
     from bootstrap.training import run  # imports torch: seconds that other verbs need not wait
 
@@ -69,6 +70,10 @@ def train(project: Project, catalog: Catalog, number: int, report: Report = sile
         from bootstrap.drawing import samples
 
         samples.draw(project, catalog, number, tell)
+    if project.settings.asks_adviser:
+        from bootstrap.adviser import run as adviser
+
+        adviser.advise(project, catalog, number, tell)
 
 
 def draw(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:

@@ -10,10 +10,12 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
+import pydantic
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
     ValidationError,
@@ -57,7 +59,13 @@ def _is_number(value: Any) -> bool:
 Strengths = Annotated[
     list[Annotated[float, Field(ge=0.0, le=2.0)]], BeforeValidator(_span(0.1)), Field(min_length=1)
 ]
-Snapshots = Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_span(1)), Field(min_length=1)]
+_Epochs = Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_span(1)), Field(min_length=1)]
+# A text can only be meant as "auto", and anything else only as epochs: a mistake is told of what was meant.
+_TEXT, _NUMBERS = "<text>", "<numbers>"
+Snapshots = Annotated[
+    Annotated[Literal["auto"], pydantic.Tag(_TEXT)] | Annotated[_Epochs, pydantic.Tag(_NUMBERS)],
+    Discriminator(lambda value: _TEXT if isinstance(value, str) else _NUMBERS),
+]
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -251,11 +259,17 @@ class Settings(_Section):
         """What is drawn with: drawing's, else what was trained with."""
         return self.drawing.clip_skip or self.training.clip_skip
 
+    @property
+    def asks_adviser(self) -> bool:
+        """Whether a recipe leaves its snapshot to the adviser."""
+        return any(recipe.snapshot == "auto" for recipe in self.recipe)
+
     @model_validator(mode="after")
     def _recipes_fit(self) -> "Settings":
         saved = self.training.snapshots
         for recipe in self.recipe:
-            missing = [epoch for epoch in recipe.snapshot if epoch not in saved]
+            asked = [] if recipe.snapshot == "auto" else recipe.snapshot
+            missing = [epoch for epoch in asked if epoch not in saved]
             if missing:
                 raise ValueError(
                     f"recipe '{recipe.kind}' asks for snapshot {missing[0]}, but training saves {saved}: "
@@ -307,7 +321,7 @@ def _first_problem(error: ValidationError) -> str:
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
     kind, given = problem["type"], problem["input"]
-    path = [str(part) for part in problem["loc"] if part not in _RECIPES]
+    path = [str(part) for part in problem["loc"] if part not in (*_RECIPES, _TEXT, _NUMBERS)]
     name = re.sub(r"\.(\d+)", lambda found: f"[{int(found.group(1)) + 1}]", ".".join(path))
     if kind == "extra_forbidden":
         known = _keys_beside(problem["loc"])

@@ -15,6 +15,7 @@ _ORIGINAL = "badge"
 _RECIPES = """
 # What to draw. strength 1.0 replicates, 0.8 eliminates, 0.6 varies and adds, below 0.5 the base model leads.
 # strength and snapshot take one value, a list, or a range such as { from = 0.5, to = 0.7, step = 0.1 }.
+# snapshot = "auto" measures all snapshots after training and takes the one that suits the recipe.
 
 [[recipe]]
 kind = "vary"  # the whole caption, at a strength that leaves the base model room

@@ -91,6 +91,7 @@ def test_a_range_of_strengths_holds_both_ends_and_even_steps(low, length, step):
         ("snapshot", 3, [3]),
         ("snapshot", {"from": 1, "to": 2}, [1, 2]),
         ("snapshot", {"from": 2, "to": 6, "step": 2}, [2, 4, 6]),
+        ("snapshot", "auto", "auto"),
     ],
 )
 def test_a_value_a_list_or_a_range(key, written, found):
@@ -144,6 +145,10 @@ def test_wrong_strengths_are_told(value, message):
         (("recipe", 3, "tag"), "hat", "names the tag 'hat', which the caption does not have"),
         (("recipe", 2, "tags"), [], "'recipe[3].tags'"),
         (("recipe", 2, "tags"), ["  "], "'recipe[3].tags[1]'"),
+        (("recipe", 0, "snapshot"), "atuo", "'recipe[1].snapshot': input should be 'auto' (it is 'atuo')"),
+        (("recipe", 0, "snapshot"), ["auto"], "'recipe[1].snapshot[1]'"),
+        (("recipe", 0, "snapshot"), 0, "'recipe[1].snapshot[1]': input should be greater than or equal to 1"),
+        (("recipe", 0, "strength"), "auto", "'recipe[1].strength[1]'"),
         (("recipe", 0, "snapshot"), 7, "asks for snapshot 7, but training saves [1, 2, 3, 4, 5, 6]"),
     ],
 )

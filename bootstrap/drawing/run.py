@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from bootstrap import base_model
 from bootstrap.base_model import BaseModel
-from bootstrap.catalog import Catalog, trainings
+from bootstrap.catalog import Catalog, advices, trainings
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.catalog.trainings import Training
@@ -16,7 +16,7 @@ from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
-from bootstrap.recipes.expand import DrawnWith, expand
+from bootstrap.recipes.expand import DrawnWith, expand, with_advice
 from bootstrap.shots import LoraUse, Shot
 from bootstrap.training.run import output_name, training_size
 
@@ -30,7 +30,7 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
     training = trainings.of_generation(catalog, project.name, number)
     if training is None:
         raise RuntimeError(f"generation {number} of '{project.name}' has no training to draw with")
-    shots = shots_of(project, base, training, number)
+    shots = _shots_of(project, catalog, base, training, number)
     missing = _missing(project, catalog, number, shots)
     loras = open_loras(project, training, missing)
     hashes = {use.name: kohya.model_hash(project.folder / _path(training, use.snapshot)) for use in loras}
@@ -48,9 +48,17 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
         report(Progress("draw", done + drawn, len(shots), "pictures", rate))
 
 
-def shots_of(project: Project, base: BaseModel, training: Training, number: int) -> list[Shot]:
-    """Return all shots that a generation's recipes ask for."""
-    return expand(project.settings, drawn_with(project, base, training, number))
+def _shots_of(
+    project: Project, catalog: Catalog, base: BaseModel, training: Training, number: int
+) -> list[Shot]:
+    """All shots that a generation's recipes ask for."""
+    settings = project.settings
+    if settings.asks_adviser:
+        advice = advices.of_training(catalog, project.name, training.training_id)
+        if advice is None:
+            raise RuntimeError(f"the snapshots of generation {number} of '{project.name}' are not measured")
+        settings = with_advice(settings, advice)
+    return expand(settings, drawn_with(project, base, training, number))
 
 
 def drawn_with(project: Project, base: BaseModel, training: Training, number: int) -> DrawnWith:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bootstrap import captions
+from bootstrap.catalog.advices import Advice
 from bootstrap.settings import (
     AddRecipe,
     EliminateRecipe,
@@ -53,12 +54,31 @@ def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
     return list(shots.values())
 
 
+def with_advice(settings: Settings, advice: Advice) -> Settings:
+    """Return the settings with a number for each `snapshot = "auto"`, as if it had been written there.
+
+    `vary` gets the snapshot to vary with. The others shall change one thing and keep the rest: they get the middle
+    one of those from there to the one to replicate with (of two middle ones the earlier).
+    """
+    recipes = [
+        recipe.model_copy(
+            update={"snapshot": [advice.variation if isinstance(recipe, VaryRecipe) else advice.middle]}
+        )
+        if recipe.snapshot == "auto"
+        else recipe
+        for recipe in settings.recipe
+    ]
+    return settings.model_copy(update={"recipe": recipes})
+
+
 def lora_file_name(name: str, epoch: int) -> str:
     """Return a snapshot's file name without ending: kohya's `name-000004`."""
     return f"{name}-{epoch:06d}"
 
 
 def _shots(recipe: Recipe, settings: Settings, drawn_with: DrawnWith) -> Iterator[Shot]:
+    if recipe.snapshot == "auto":
+        raise ValueError(f"recipe '{recipe.kind}': the adviser has not chosen a snapshot yet")
     ideas = _ideas(recipe, settings.project.tags)
     pairs = [(strength, snapshot) for snapshot in recipe.snapshot for strength in recipe.strength]
     # Ideas and pairs both go round; the shift makes every idea meet every pair before one comes again.

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap import settings
-from bootstrap.recipes.expand import DrawnWith, expand
+from bootstrap.catalog.advices import Advice, Measurement
+from bootstrap.recipes.expand import DrawnWith, expand, with_advice
 from bootstrap.shots import Shot
 
 CAPTION = "woman, red apple, teal wall, window"
@@ -104,3 +105,32 @@ def test_the_id_is_of_what_decides_the_pixels() -> None:
         assert Shot.from_dict({**data, **change}).id != shot.id
     stronger = {**data, "loras": [{**data["loras"][0], "strength": 0.61}]}
     assert Shot.from_dict(stronger).id != shot.id
+
+
+RECIPES: list[dict[str, Any]] = [
+    {"kind": "vary", "count": 3},
+    {"kind": "eliminate", "count": 3},
+    {"kind": "add", "count": 3, "tags": ["hat"]},
+    {"kind": "replace", "count": 3, "tag": "red apple", "by": ["ball"]},
+]
+
+
+def with_snapshots(*snapshots: object) -> settings.Settings:
+    recipes = [{**recipe, "snapshot": one} for recipe, one in zip(RECIPES, snapshots, strict=True)]
+    return settings.parse({"project": {"caption": CAPTION}, "recipe": recipes}, "project.toml")
+
+
+@given(st.integers(1, 6), st.integers(0, 5), st.floats(0, 1))
+def test_auto_draws_what_the_chosen_numbers_would_draw(first: int, more: int, measured: float) -> None:
+    last = min(6, first + more)
+    advice = Advice([Measurement(epoch, measured, measured, None) for epoch in range(1, 7)], first, last)
+    middle = (first + last) // 2
+    chosen = with_advice(with_snapshots("auto", "auto", "auto", "auto"), advice)
+    assert expand(chosen, WITH) == expand(with_snapshots(first, middle, middle, middle), WITH)
+
+
+def test_what_is_a_number_stays_a_number() -> None:
+    advice = Advice([Measurement(epoch, 0.5, 0.5, None) for epoch in range(1, 7)], 2, 6)
+    chosen = with_advice(with_snapshots([1, 5], "auto", 3, {"from": 1, "to": 2}), advice)
+    assert [recipe.snapshot for recipe in chosen.recipe] == [[1, 5], [4], [3], [1, 2]]
+    assert not chosen.asks_adviser

@@ -1,0 +1,77 @@
+"""The adviser: measures the snapshots of a training once, and says which ones to draw with."""
+
+from pathlib import Path
+
+from bootstrap import base_model, images
+from bootstrap.adviser import choosing, measuring, plot, prompts
+from bootstrap.base_model import BaseModel
+from bootstrap.catalog import Catalog, advices, trainings
+from bootstrap.catalog.advices import Advice
+from bootstrap.catalog.trainings import Training
+from bootstrap.drawing.run import drawn_with
+from bootstrap.errors import UserError
+from bootstrap.files import whole_file
+from bootstrap.lora import kohya
+from bootstrap.progress import Progress, Report
+from bootstrap.project import Project
+from bootstrap.recipes.expand import lora_file_name
+from bootstrap.shots import LoraUse, Shot
+
+_PROMPTS = 4
+_STEPS = 8  # enough to see what a picture shows; how clean it is does not matter here
+
+
+def advise(project: Project, catalog: Catalog, number: int, report: Report) -> tuple[Advice, Path]:
+    """Measure all snapshots of a generation, unless that has been done, and return the advice and its plot.
+
+    Raises:
+        UserError: the generation has not been trained.
+    """
+    training = trainings.of_generation(catalog, project.name, number)
+    if training is None or not training.finished:
+        raise UserError(
+            f"generation {number} of '{project.name}': its training has not finished, see `sid status`"
+        )
+    path = (project.folder / training.snapshots[0].path).with_name("snapshots.png")
+    advice = advices.of_training(catalog, project.name, training.training_id)
+    if advice is None:
+        advice = _measured(project, training, number, report)
+        path.unlink(missing_ok=True)  # of an earlier catalog
+        advices.add(catalog, project.name, training.training_id, advice)
+    if not path.is_file():
+        picture = plot.draw(f"{project.name}, generation {training.generation}: its snapshots", advice)
+        with whole_file(path) as temporary:
+            picture.save(temporary, format="PNG")
+    return advice, path
+
+
+def _measured(project: Project, training: Training, number: int, report: Report) -> Advice:
+    base = base_model.hold(project.base_model)
+    task = _task(project, base, training, number)
+    name = drawn_with(project, base, training, number).lora_name
+    snapshots = (
+        (
+            LoraUse(lora_file_name(name, one.epoch), training.training_id, one.epoch, 1.0),
+            kohya.read(project.folder / one.path),
+        )
+        for one in training.snapshots
+    )
+    total = len(training.snapshots)
+    report(Progress("advise", 0, total, "snapshots"))
+    measurements = []
+    for measurement in measuring.measure(base, task, snapshots):
+        measurements.append(measurement)
+        report(Progress("advise", len(measurements), total, "snapshots"))
+    return choosing.choose(measurements)
+
+
+def _task(project: Project, base: BaseModel, training: Training, number: int) -> measuring.Task:
+    settings, shared = project.settings, drawn_with(project, base, training, number)
+    drawing = settings.drawing
+    common = Shot(
+        "", drawing.negative_prompt, 0, min(drawing.steps, _STEPS), drawing.sampler, drawing.cfg_scale,
+        shared.width, shared.height, shared.base_model, shared.base_model_hash, (), settings.clip_skip,
+    )  # fmt: skip
+    original = images.fit(images.open_picture(project.original), shared.width, shared.height)
+    unrelated = prompts.unrelated(project.base_model, settings.project.caption, _PROMPTS)
+    return measuring.Task(original, settings.project.tags, unrelated, common, drawing.batch_size)
