@@ -12,6 +12,7 @@ _HEAD = """\
 [project]
 caption = {caption}  # tags, the subject first
 base_model = {base_model}  # an embedded model, a diffusers folder, a .safetensors file, or a hub id
+# prediction_type = "v_prediction"  # or "epsilon"; without it: what the model says of itself
 
 [training]  # one LoRA on this dataset; the names are kohya's
 repeats = {repeats}  # how often an epoch shows the picture: repeats / batch size = steps an epoch
