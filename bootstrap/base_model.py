@@ -133,13 +133,14 @@ def _load(spec: BaseModelSpec) -> BaseModel:
 def _scheduler_config(spec: BaseModelSpec, pipeline: Any) -> dict[str, Any]:
     """The scheduler's settings, with what the checkpoint's header and then project.toml say of the prediction."""
     config = dict(pipeline.scheduler.config)
-    if spec.kind == "file":
-        told = checkpoint.read(Path(spec.source))
+    told = checkpoint.read(Path(spec.source)) if spec.kind == "file" else None
+    if told is not None:
         config["prediction_type"] = told.prediction_type
-        if told.zero_snr:  # drawing must begin with the last step then, the one that is noise alone
-            config |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     if spec.prediction_type is not None:
         config["prediction_type"] = spec.prediction_type
+    # What is noise alone shows nothing of its noise, so only predictions of v can begin there; and then must.
+    if told is not None and told.zero_snr and config["prediction_type"] == "v_prediction":
+        config |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     return config
 
 

@@ -16,6 +16,7 @@ _SDXL = "conditioner.embedders.1."
 _OTHERS = {
     "conditioner.embedders.0.model.": "the refiner of Stable Diffusion XL",
     "cond_stage_model.model.": "Stable Diffusion 2.x",
+    "edm_": "a model with EDM's noise schedule (Playground 2.5, CosXL)",
     "lora_": "a LoRA",
 }
 # Names that other kinds have somewhere, with `model.diffusion_model.` before them or without.

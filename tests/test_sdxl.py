@@ -1,5 +1,6 @@
 """Stable Diffusion XL: read from both layouts, encoded as diffusers does, trained and drawn with."""
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -12,13 +13,19 @@ from safetensors.torch import load_file
 
 from bootstrap import base_model, base_model_spec, conditioning, generation
 from bootstrap.base_model import BaseModel
+from bootstrap.base_model_spec import BaseModelSpec
 from bootstrap.catalog import Catalog
 from bootstrap.drawing import engine
 from bootstrap.lora import formats
-from bootstrap.lora.targets import target_modules
+from bootstrap.lora.targets import target_modules, unet_targets
+from bootstrap.progress import silent
 from bootstrap.project import Workspace, create
 from bootstrap.prompting import encode
+from bootstrap.settings import SAMPLERS, TrainingSection
 from bootstrap.shots import Shot
+from bootstrap.training import trainer
+from bootstrap.training.batches import Batch, BatchMaker
+from bootstrap.training.identity import Example
 from tests.sd_checkpoint import second_text_encoder, small_sdxl, unet_name, vae_name
 
 RECIPES = """
@@ -48,8 +55,10 @@ def pipeline_of(base: BaseModel) -> StableDiffusionXLPipeline:
 
 
 def test_the_shipped_configurations_are_those_of_sdxl() -> None:
-    from diffusers import UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+    """By their numbers of parameters, and by what a step at 1024 pixels costs; without any weights."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     def config(part: str) -> dict[str, object]:
         return json.loads((base_model.CONFIGS / "sdxl" / part / "config.json").read_text())
@@ -57,8 +66,21 @@ def test_the_shipped_configurations_are_those_of_sdxl() -> None:
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config(config("unet"))
         second = CLIPTextModelWithProjection(CLIPTextConfig(**config("text_encoder_2")))
+        first = CLIPTextModel(CLIPTextConfig(**config("text_encoder")))
+        vae = AutoencoderKL.from_config(config("vae"))
     assert sum(parameter.numel() for parameter in unet.parameters()) == 2_567_463_684
     assert sum(parameter.numel() for parameter in second.parameters()) == 694_659_840
+    words = base_model.CONFIGS / "sd15" / "tokenizer"
+    tokenizers = [CLIPTokenizer.from_pretrained(words, **own) for own in ({}, {"pad_token": "!"})]
+    assert tokenizers[1].pad_token_id == 0
+    spec = BaseModelSpec("xl", "file", "xl.safetensors")
+    base = BaseModel(spec, "", unet, vae, first, tokenizers[0], {}, second, tokenizers[1])
+    assert (base.resolution, base.size_step) == (1024, 32)
+    prompts = encode.encode(base, ["a photo of a cat"])
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        latents = torch.zeros(1, 4, 128, 128, device="meta")
+        conditioning.predict(base, latents, torch.zeros(1, device="meta"), prompts)
+    assert round(counter.get_total_flops() / 1e12, 2) == 6.76
 
 
 def test_every_weight_is_the_checkpoints(checkpoint: Path) -> None:
@@ -87,6 +109,7 @@ def test_what_the_checkpoint_says_of_its_prediction_holds_unless_the_setting_say
     assert (own.resolution, own.size_step) == (64, 32)
     changed = base_model.hold(base_model_spec.predicting(spec, "epsilon"))
     assert changed.prediction_type == "epsilon"
+    assert not changed.scheduler_config.get("rescale_betas_zero_snr")
     assert changed.hash != own.hash
 
 
@@ -174,6 +197,94 @@ def test_alone_and_in_a_batch_it_is_the_same_picture(small_xl: BaseModel) -> Non
     assert set(together) == {one.id, other.id}
     difference = np.asarray(alone.picture, np.int16) - np.asarray(together[one.id], np.int16)
     assert np.abs(difference).max() <= 2
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_draws_with_v_prediction_and_zero_terminal_snr(
+    small_xl: BaseModel, sampler: str
+) -> None:
+    told = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    base = dataclasses.replace(small_xl, scheduler_config={**small_xl.scheduler_config, **told})
+    shot = Shot("woman", "", 7, 5, sampler, 4.0, 64, 64, "xl", base.hash, ())
+    ((drawing,),) = engine.draw(base, [shot], {}, 1)
+    assert np.asarray(drawing.picture).std() > 1
+    ((other,),) = engine.draw(small_xl, [shot], {}, 1)
+    assert np.abs(np.asarray(drawing.picture, np.int16) - np.asarray(other.picture, np.int16)).mean() > 1
+
+
+def test_in_half_precision_with_the_vae_in_single_it_draws_the_same(small_xl: BaseModel) -> None:
+    half = dataclasses.replace(
+        small_xl,
+        unet=copy.deepcopy(small_xl.unet).half(),
+        text_encoder=copy.deepcopy(small_xl.text_encoder).half(),
+        text_encoder_2=copy.deepcopy(small_xl.text_encoder_2).half(),
+    )
+    shot = Shot("woman", "", 7, 4, "Euler", 3.0, 64, 64, "xl", small_xl.hash, ())
+    (exact,), (rounded,) = (next(engine.draw(base, [shot], {}, 1)) for base in (small_xl, half))
+    assert half.vae.dtype is torch.float32
+    difference = np.asarray(exact.picture, np.int16) - np.asarray(rounded.picture, np.int16)
+    assert np.abs(difference).mean() < 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"text_encoder_lr": 0}, {"mixed_precision": "bf16"}, {"gradient_checkpointing": True}]
+)
+def test_it_is_trained_with_a_frozen_text_encoder_in_half_precision_and_with_less_memory(
+    small_xl: BaseModel, originals: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    settings = TrainingSection.model_validate(
+        {"repeats": 2, "epochs": 1, "network_dim": 2, "train_batch_size": 2, **changes}
+    )
+    shown = [
+        Example(str(originals / f"{name}.png"), name, f"woman, {name}", 2, (64, 64))
+        for name in ("badge", "crown")
+    ]
+    results: list[trainer.EpochResult] = []
+    trainer.train(small_xl, shown, settings, tmp_path / "s", tmp_path, results.append, silent)
+    assert np.isfinite(results[0].loss)
+    if settings.text_encoder_lr:
+        assert set(results[0].modules) == set(target_modules(small_xl))
+    else:
+        assert set(results[0].modules) == set(unet_targets(small_xl.unet))
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+def test_the_target_of_training_is_what_the_model_predicts(
+    small_xl: BaseModel,
+    originals: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prediction_type: str,
+) -> None:
+    base = dataclasses.replace(
+        small_xl, scheduler_config={**small_xl.scheduler_config, "prediction_type": prediction_type}
+    )
+    seen: list[tuple[Batch, torch.Tensor]] = []
+    batches: list[Batch] = []
+    make = BatchMaker.make
+
+    def keep_batch(self: BatchMaker, pictures: list[int], step: int) -> Batch:
+        batches.append(make(self, pictures, step))
+        return batches[-1]
+
+    def keep_target(predicted: torch.Tensor, target: torch.Tensor, _: None) -> torch.Tensor:
+        seen.append((batches[-1], target))
+        return predicted.square().mean()
+
+    monkeypatch.setattr(BatchMaker, "make", keep_batch)
+    monkeypatch.setattr(trainer, "weighted_mse", keep_target)
+    settings = TrainingSection(repeats=2, epochs=1, network_dim=2)
+    shown = [Example(str(originals / "badge.png"), "0", "woman", 2, (64, 64))]
+    trainer.train(base, shown, settings, tmp_path / "s", tmp_path, lambda _: None, silent)
+    # v = alpha * noise - sigma * latents (Salimans & Ho 2022, arXiv 2202.00512); betas as in the configuration.
+    alphas = (1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2).cumprod(0)
+    assert len(seen) == 2
+    for batch, target in seen:
+        kept = alphas[batch.timesteps]
+        expected = batch.noise
+        if prediction_type == "v_prediction":
+            expected = kept**0.5 * batch.noise - (1 - kept) ** 0.5 * batch.latents
+        assert torch.allclose(target, expected, atol=1e-4)
 
 
 def test_the_unet_is_told_the_size(small_xl: BaseModel) -> None:
