@@ -16,6 +16,7 @@ from bootstrap import __version__, dataset, project, project_edit, status_page
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.errors import UserError
 from bootstrap.lora import cli as lora_cli
+from bootstrap.papertown import cli as papertown_cli
 from bootstrap.progress import silent
 from bootstrap.project import Workspace
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 
 app.add_typer(lora_cli.app, name="lora")
+app.add_typer(papertown_cli.app, name="papertown")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Candidate ids, or beginnings of them.")]
@@ -103,6 +105,30 @@ def status(
     names = [workspace.project(name).name] if name else workspace.project_names()
     page = status_page.collect(workspace, names)
     typer.echo(json.dumps(page, indent=2, default=str) if as_json else status_page.render(workspace, page))
+
+
+@app.command()
+def tag(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture.")],
+    tagger: Annotated[
+        Path | None,
+        typer.Option(
+            help="A WD14-style .onnx file, selected_tags.csv beside it [default: Paper Town's own]."
+        ),
+    ] = None,
+    scores: Annotated[bool, typer.Option("--scores", help="One tag a line, and how sure it is.")] = False,
+) -> None:
+    """Suggest a caption: the tags that a tagger sees in a picture."""
+    from bootstrap import images
+    from bootstrap.tagging import open_tagger  # imports torch: seconds that other verbs need not wait
+
+    picture = images.open_picture(file)
+    [seen] = open_tagger(tagger).read([picture])
+    if scores:
+        for one in seen:
+            typer.echo(f"{one.score:.3f}  {one.tag}")
+    else:
+        typer.echo(", ".join(one.tag for one in seen))
 
 
 @app.command("candidates")

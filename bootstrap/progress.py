@@ -14,6 +14,7 @@ class Progress:
     unit: str  # "steps", "pictures"
     rate: float = 0.0  # units a second, 0 while unknown
     detail: str = ""  # such as "loss 0.0123"
+    note: str = ""  # what is said once, on a line of its own
 
     @property
     def seconds_left(self) -> float | None:

@@ -1,4 +1,4 @@
-"""Reading a picture's tags: the interface, and taggers from a file of the user's own.
+"""Reading a picture's tags: with Paper Town's tagger, or one from a file of the user's own.
 
 tagger = open_tagger(None)                      # Paper Town's own
 tagger = open_tagger(Path("wd14/model.onnx"))   # with selected_tags.csv beside it
@@ -9,33 +9,17 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
 from bootstrap.errors import UserError
+from bootstrap.papertown.tagger import PapertownTagger
+from bootstrap.tag_scores import Tagger, TagScore
 
 ONNX_THRESHOLD = 0.35  # what WD14 taggers are commonly used with
 GENERAL, CHARACTER = "0", "4"  # categories of selected_tags.csv; the others are ratings
-
-
-@dataclass(frozen=True)
-class TagScore:
-    """A tag that a tagger sees, and how sure it is, 0 to 1."""
-
-    tag: str
-    score: float
-
-
-class Tagger(Protocol):
-    """Whatever reads tags from pictures."""
-
-    def read(self, pictures: Sequence[Image.Image]) -> list[list[TagScore]]:
-        """The tags seen in each picture (RGB, any size), in the order in which a caption should name them."""
-        ...
 
 
 def open_tagger(path: Path | None) -> Tagger:
@@ -43,11 +27,7 @@ def open_tagger(path: Path | None) -> Tagger:
 
     Raises UserError for a file that is missing, is not ONNX, or has no selected_tags.csv beside it.
     """
-    if path is None:
-        from bootstrap.papertown.tagger import PapertownTagger
-
-        return PapertownTagger.bundled()
-    return OnnxTagger(path)
+    return PapertownTagger.bundled() if path is None else OnnxTagger(path)
 
 
 class OnnxTagger:

@@ -60,6 +60,8 @@ class _BarReport:
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, progress: Progress) -> None:
+        if progress.note:
+            _print(self._bars.console, f"{progress.stage}: {progress.note}")
         if progress.stage not in self._tasks:
             self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total, detail="")
         task = self._tasks[progress.stage]
@@ -76,13 +78,19 @@ class _LineReport:
         self._told: dict[str, float] = {}
 
     def __call__(self, progress: Progress) -> None:
+        if progress.note:
+            _print(self._console, f"{progress.stage}: {progress.note}")
         last = self._told.get(progress.stage)
         finished = progress.done >= progress.total
         if last is not None and not finished and time.monotonic() - last < _LINE_EVERY_SECONDS:
             return
         self._told[progress.stage] = time.monotonic()
         text = f"{progress.stage}: {progress.done}/{progress.total} {details(progress)}"
-        self._console.print(text.rstrip(), highlight=False, markup=False, soft_wrap=True)
+        _print(self._console, text.rstrip())
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def details(progress: Progress) -> str:

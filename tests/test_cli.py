@@ -410,3 +410,22 @@ def test_a_wrong_setting_is_refused_and_nothing_is_changed(sid, folder, assignme
     before = toml.read_text()
     assert_refused(sid("set", "apple", "training.epochs=4", assignment), message)
     assert toml.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tag", "nope.png"], "picture nope.png: there is no such file"),
+        (["tag", "good.png", "--tagger", "nope.onnx"], "nope.onnx is missing"),
+        (["papertown", "make", "--stage", "nothing"], "--stage nothing: unknown; there are data, vae"),
+        (
+            ["papertown", "make", "--stage", "judge", "--dir", "making"],
+            "tagger.safetensors is missing: run the stage `tagger`",
+        ),
+        (["papertown", "make", "--stage", "ink", "--start", "model"], "only the stages vae and base"),
+    ],
+)
+def test_tagging_and_making_refuse_in_one_line(sid, folder, arguments, message):
+    if arguments[0] == "papertown":
+        pytest.importorskip("resvg_py", reason="drawing Paper Town needs the extra `papertown`")
+    assert_refused(sid(*arguments), message)

@@ -76,7 +76,7 @@ def test_pictures_of_a_folder_are_shown_in_turn(tmp_path: Path) -> None:
         scene(number + 1).resize(size).save(folder / f"{number}.png")
     (folder / "1.txt").write_text("woman, smile")
     reports, metadata = train(made)
-    assert "as many steps on 2 regularization pictures; buckets 128x128, 192x96" in reports[0].detail
+    assert "as many steps on 2 regularization pictures; buckets 128x128, 192x96" in reports[0].note
     assert (reports[-1].done, reports[-1].total) == (4, 4)
     assert metadata["ss_num_reg_images"] == "2"
     assert (metadata["ss_steps"], metadata["ss_max_train_steps"]) == ("4", "4")

@@ -1,4 +1,4 @@
-"""Making Paper Town's models, stage by stage: `python -m bootstrap.papertown.make --stage vae --minutes 60`.
+"""Making Paper Town's models, stage by stage: `sid papertown make --stage vae --minutes 60`.
 
 The stages follow each other: `data`, `vae`, `base`, then `ink`, `tagger` and `judge`. Each goes on from its
 last checkpoint, so that it can be trained over several sittings; none of them writes into the package. What
@@ -7,7 +7,6 @@ is made lies in one folder, `DIRECTORY` unless another is named.
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Callable
 from functools import partial
@@ -64,19 +63,3 @@ STAGES: dict[str, Callable[..., None]] = {
     "tagger": tagger_making.train,
     "judge": judging.judge,
 }
-
-
-def main() -> None:
-    """The command line of this module."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--stage", required=True, choices=STAGES)
-    parser.add_argument("--dir", type=Path, default=DIRECTORY, help="where everything is kept")
-    parser.add_argument("--minutes", type=float, help="stop after this long; go on by running it again")
-    parser.add_argument("--samples", type=int, help="how many samples the whole stage is")
-    parser.add_argument("--start", type=Path, help="a model whose weights `vae` and `base` begin with")
-    arguments = parser.parse_args()
-    make(arguments.stage, arguments.dir, arguments.minutes, arguments.samples, arguments.start)
-
-
-if __name__ == "__main__":
-    main()

@@ -14,9 +14,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.papertown.tags import parts_of_tags
-from bootstrap.tagging import TagScore
+from bootstrap.tag_scores import TagScore
 
 SIZE = 128
 BUNDLED = Path(__file__).parent / "models" / "tagger.safetensors"
@@ -86,7 +87,13 @@ class PapertownTagger:
 
     @classmethod
     def load(cls, path: Path) -> PapertownTagger:
-        """The tagger that `save` wrote."""
+        """The tagger that `save` wrote.
+
+        Raises:
+            UserError: there is no such file, or it is no tagger.
+        """
+        if not path.is_file():
+            raise UserError(f"tagger {path}: there is no such file")
         with safe_open(path, "pt") as file:
             net = TaggerNet(json.loads(file.metadata()["heads"]))
             net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118

@@ -177,7 +177,10 @@ def free_cores() -> int:
     """How many threads to train with: as many as there are cores that other work leaves alone, at least one.
 
     Two threads that share one core wait for each other at every operation, and are slower than one thread.
+    OMP_NUM_THREADS, where it is set, decides instead.
     """
+    if "OMP_NUM_THREADS" in os.environ:
+        return int(os.environ["OMP_NUM_THREADS"])
     cores = os.cpu_count() or 1
     others = os.getloadavg()[0] - torch.get_num_threads()
     return max(1, min(cores, round(cores - others)))

@@ -58,11 +58,14 @@ class Stack:
     def apply(self, index: int, module: Layer, x: torch.Tensor) -> torch.Tensor:
         """What the module with its LoRA makes of `x`."""
         weights = self._now[index]
-        if isinstance(module, nn.Conv2d):
-            weights = tuple(weight[:, :, None, None] for weight in weights)
-            if len(weights) == 1:
-                return F.conv2d(x, weights[0], module.bias)
-            return module(x) + F.conv2d(F.conv2d(x, weights[0]), weights[1])
+        if isinstance(module, nn.Conv2d):  # 1 by 1: as plain products, which are faster than convolutions
+            flat = x.flatten(2)
+            made = weights[0] @ flat
+            if len(weights) == 2:
+                made = module.weight.flatten(1) @ flat + weights[1] @ made
+            if module.bias is not None:
+                made = made + module.bias[:, None]
+            return made.unflatten(2, x.shape[2:])
         if len(weights) == 1:
             return F.linear(x, weights[0], module.bias)
         frozen = module(x)

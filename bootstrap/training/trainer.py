@@ -129,7 +129,7 @@ class _Trainer:
         saved = state.load(state_file, adapters, optimizer, scaler)
         first_epoch, step = (saved.epoch + 1, saved.step) if saved else (1, 0)
         total = self._schedule.total_steps
-        report(Progress("train", step, total, "steps", 0.0, self._schedule.describe()))
+        report(Progress("train", step, total, "steps", note=self._schedule.describe()))
         started, first_step = time.monotonic(), step
         for epoch in range(first_epoch, self._settings.epochs + 1):
             losses = []

@@ -1,0 +1,83 @@
+"""Tokens, weights and chunks, with Stable Diffusion's own tokenizer."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import CLIPTokenizer
+
+from bootstrap.base_model import CONFIGS
+from bootstrap.prompting.chunks import LENGTH, Chunk, chunks
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> CLIPTokenizer:
+    return CLIPTokenizer.from_pretrained(CONFIGS / "sd15" / "tokenizer")
+
+
+def words(tokenizer: CLIPTokenizer, chunk: Chunk) -> list[str]:
+    """The words of a chunk, without start, end and filling."""
+    assert len(chunk.tokens) == len(chunk.weights) == LENGTH + 2
+    assert chunk.tokens[0] == tokenizer.bos_token_id and chunk.tokens[-1] == tokenizer.eos_token_id
+    inner = [token for token in chunk.tokens[1:-1] if token != tokenizer.eos_token_id]
+    return [tokenizer.decode([token]).strip() for token in inner]
+
+
+def test_weights_stand_at_their_tokens(tokenizer: CLIPTokenizer) -> None:
+    [chunk] = chunks(tokenizer, "red (apple:1.5), [hat]")
+    assert words(tokenizer, chunk) == ["red", "apple", ",", "hat"]
+    assert chunk.weights[:6] == [1.0, 1.0, 1.5, 1.0, pytest.approx(1 / 1.1), 1.0]
+    assert set(chunk.weights[6:]) == {1.0}
+
+
+def test_an_empty_prompt_is_one_empty_chunk(tokenizer: CLIPTokenizer) -> None:
+    [chunk] = chunks(tokenizer, "")
+    assert words(tokenizer, chunk) == []
+
+
+def test_the_76th_token_begins_a_new_chunk(tokenizer: CLIPTokenizer) -> None:
+    first, second = chunks(tokenizer, "cat " * 80)
+    assert words(tokenizer, first) == ["cat"] * 75
+    assert words(tokenizer, second) == ["cat"] * 5
+
+
+def test_a_tag_at_the_end_of_a_chunk_moves_on_whole(tokenizer: CLIPTokenizer) -> None:
+    first, second = chunks(tokenizer, "cat " * 69 + ", " + "(dog:1.2) " * 8)
+    assert words(tokenizer, first) == ["cat"] * 69 + [","]
+    assert words(tokenizer, second) == ["dog"] * 8
+    assert second.weights[1:9] == [1.2] * 8
+
+
+def test_a_comma_that_is_too_far_back_does_not_count(tokenizer: CLIPTokenizer) -> None:
+    first, second = chunks(tokenizer, "cat " * 40 + ", " + "dog " * 40)
+    assert words(tokenizer, first) == ["cat"] * 40 + [","] + ["dog"] * 34
+    assert words(tokenizer, second) == ["dog"] * 6
+
+
+def test_a_comma_as_the_76th_token_begins_a_new_chunk(tokenizer: CLIPTokenizer) -> None:
+    first, second = chunks(tokenizer, "cat " * 75 + ", dog")
+    assert words(tokenizer, first) == ["cat"] * 75
+    assert words(tokenizer, second) == [",", "dog"]
+
+
+def test_break_ends_a_chunk(tokenizer: CLIPTokenizer) -> None:
+    found = chunks(tokenizer, "cat BREAK dog")
+    assert [words(tokenizer, chunk) for chunk in found] == [["cat"], ["dog"]]
+
+
+@given(text=st.text(alphabet="cat dog,():.1BREAK[]\\", max_size=400))
+def test_no_token_is_lost(tokenizer: CLIPTokenizer, text: str) -> None:
+    from bootstrap.prompting.parse import BREAK, attention
+
+    spans = [one for one in attention(text) if one.text != BREAK]
+    expected = [
+        (token, span.weight)
+        for span in spans
+        for token in tokenizer(span.text, add_special_tokens=False, verbose=False).input_ids
+    ]
+    found = [
+        (token, weight)
+        for chunk in chunks(tokenizer, text)
+        for token, weight in zip(chunk.tokens[1:-1], chunk.weights[1:-1], strict=True)
+        if token != tokenizer.eos_token_id
+    ]
+    assert found == expected
