@@ -64,10 +64,28 @@ def draw(
         while end < len(ordered) and _group(ordered[end]) == group:
             end += 1
         with merged(base, [(loras[use], use.strength) for use in ordered[start].loras]):
-            for first in range(start, end, batch_size):
-                batch = ordered[first : min(first + batch_size, end)]
+            for batch in _batches(base, ordered[start:end], batch_size):
                 yield [Drawing(*pair) for pair in zip(batch, _draw_batch(base, batch), strict=True)]
         start = end
+
+
+def _batches(base: BaseModel, group: Sequence[Shot], batch_size: int) -> Iterator[list[Shot]]:
+    """Batches of shots whose prompts have the same number of chunks.
+
+    A shorter prompt beside a longer one would be filled up with empty chunks, which gives another picture.
+    """
+    by_chunks: dict[int, list[Shot]] = {}
+    for shot in group:
+        chunks = max(len(encode.token_chunks(base, text)) for text in _texts(shot))
+        by_chunks.setdefault(chunks, []).append(shot)
+    for shots in by_chunks.values():
+        for first in range(0, len(shots), batch_size):
+            yield shots[first : first + batch_size]
+
+
+def _texts(shot: Shot) -> list[str]:
+    """What is encoded of a shot: the negative prompt only where it guides."""
+    return [shot.negative_prompt, shot.prompt] if shot.cfg_scale > 1.0 else [shot.prompt]
 
 
 @torch.inference_mode()
