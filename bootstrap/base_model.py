@@ -138,7 +138,7 @@ def _scheduler_config(spec: BaseModelSpec, pipeline: Any) -> dict[str, Any]:
         config["prediction_type"] = told.prediction_type
     if spec.prediction_type is not None:
         config["prediction_type"] = spec.prediction_type
-    # What is noise alone shows nothing of its noise, so only predictions of v can begin there; and then must.
+    # A model that learnt to draw from noise alone must begin with that; to tell the noise in it would be no help.
     if told is not None and told.zero_snr and config["prediction_type"] == "v_prediction":
         config |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     return config
@@ -176,11 +176,11 @@ def _read_file(spec: BaseModelSpec, dtype: torch.dtype) -> Any:
 def _read_folder(spec: BaseModelSpec, dtype: torch.dtype) -> Any:
     local = spec.kind != "hub"
     index = DiffusionPipeline.load_config(spec.source, local_files_only=local)
-    unwanted = {"safety_checker": None, "requires_safety_checker": False}
+    without_extras = {"safety_checker": None, "requires_safety_checker": False}
     if checkpoint.family_of_folder(spec.name, index, {}) == "sdxl":
-        unwanted = {"add_watermarker": False}
+        without_extras = {"add_watermarker": False}
     return DiffusionPipeline.from_pretrained(
-        spec.source, local_files_only=local, dtype=dtype, use_safetensors=True, **unwanted
+        spec.source, local_files_only=local, dtype=dtype, use_safetensors=True, **without_extras
     )
 
 
