@@ -205,7 +205,7 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from bootstrap import base_model
+    from bootstrap import base_model, conditioning
     from bootstrap.prompting import encode
     from bootstrap.training.adapters import injected
 
@@ -221,8 +221,8 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
         FlopCounterMode(display=False) as counter,
     ):
         adapters.fold()
-        states = encode.encode(base, ["a"] * batch)
-        base.unet(latents, torch.zeros(batch).long(), states, return_dict=False)[0].mean().backward()
+        captions = encode.encode(base, ["a"] * batch)
+        conditioning.predict(base, latents, torch.zeros(batch).long(), captions).mean().backward()
     flops = counter.get_total_flops()
     rate = _matmul_rate()
     step = statistics.median(pair["ours"].step for pair in pairs)

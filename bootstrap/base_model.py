@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DiffusionPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import logging as diffusers_logging
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
+from bootstrap import checkpoint
 from bootstrap.base_model_spec import BaseModelSpec, content_hash
 from bootstrap.errors import UserError
 
@@ -29,6 +36,20 @@ class BaseModel:
     text_encoder: CLIPTextModel
     tokenizer: CLIPTokenizer
     scheduler_config: dict[str, Any]  # of its diffusers scheduler
+    text_encoder_2: CLIPTextModelWithProjection | None = None  # Stable Diffusion XL has two
+    tokenizer_2: CLIPTokenizer | None = None
+
+    @property
+    def is_sdxl(self) -> bool:
+        """Whether it is Stable Diffusion XL, and not 1.x."""
+        return self.text_encoder_2 is not None
+
+    @property
+    def text_encoders(self) -> list[CLIPTextModel | CLIPTextModelWithProjection]:
+        """The one text encoder, or both."""
+        return (
+            [self.text_encoder] if self.text_encoder_2 is None else [self.text_encoder, self.text_encoder_2]
+        )
 
     @property
     def device(self) -> torch.device:
@@ -68,7 +89,7 @@ def hold(spec: BaseModelSpec) -> BaseModel:
     """Return the loaded model; it stays in memory until another one is asked for.
 
     Raises:
-        UserError: the files are no Stable Diffusion 1.x model, or are damaged.
+        UserError: the files are no Stable Diffusion 1.x or XL model, or are damaged.
     """
     if spec not in _held:
         _held.clear()  # one at a time: two would not fit on most GPUs
@@ -90,20 +111,37 @@ def _load(spec: BaseModelSpec) -> BaseModel:
     device = best_device()
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     pipeline = _read(spec, dtype)
-    if not isinstance(pipeline, StableDiffusionPipeline):
-        raise UserError(
-            f"base model {spec.name}: it is a {type(pipeline).__name__}; only Stable Diffusion 1.x and models "
-            "of its shape can be used so far"
-        )
-    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
-        part.requires_grad_(False).eval().to(device)
-    if device.type == "cuda":  # on a CPU a training step takes several times as long with it
-        pipeline.unet.to(memory_format=torch.channels_last)
-        pipeline.vae.to(memory_format=torch.channels_last)
-    return BaseModel(
+    family = checkpoint.family_of_folder(
+        spec.name, {"_class_name": type(pipeline).__name__}, dict(pipeline.unet.config)
+    )
+    base = BaseModel(
         spec, content_hash(spec), pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.tokenizer,
-        dict(pipeline.scheduler.config),
+        _scheduler_config(spec, pipeline),
+        pipeline.text_encoder_2 if family == "sdxl" else None,
+        pipeline.tokenizer_2 if family == "sdxl" else None,
     )  # fmt: skip
+    for part in (base.unet, base.vae, *base.text_encoders):
+        part.requires_grad_(False).eval().to(device)
+    if base.is_sdxl and base.vae.config["force_upcast"]:
+        base.vae.float()  # its activations do not fit into float16: the pictures would be black
+    if device.type == "cuda":  # on a CPU a training step takes several times as long with it
+        base.unet.to(memory_format=torch.channels_last)
+        base.vae.to(memory_format=torch.channels_last)
+    return base
+
+
+def _scheduler_config(spec: BaseModelSpec, pipeline: Any) -> dict[str, Any]:
+    """The scheduler's settings, with what the checkpoint's header and then project.toml say of the prediction."""
+    config = dict(pipeline.scheduler.config)
+    told = checkpoint.read(Path(spec.source)) if spec.kind == "file" else None
+    if told is not None:
+        config["prediction_type"] = told.prediction_type
+    if spec.prediction_type is not None:
+        config["prediction_type"] = spec.prediction_type
+    # A model that learnt to draw from noise alone must begin with that; to tell the noise in it would be no help.
+    if told is not None and told.zero_snr and config["prediction_type"] == "v_prediction":
+        config |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    return config
 
 
 def _read(spec: BaseModelSpec, dtype: torch.dtype) -> Any:
@@ -111,18 +149,39 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> Any:
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     try:
-        if spec.kind == "file":
-            return StableDiffusionPipeline.from_single_file(
-                spec.source, config=str(CONFIGS / "sd15"), local_files_only=True, dtype=dtype,
-                safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-            )  # fmt: skip
-        return DiffusionPipeline.from_pretrained(
-            spec.source, local_files_only=spec.kind != "hub", dtype=dtype, use_safetensors=True,
-            safety_checker=None, requires_safety_checker=False,
-        )  # fmt: skip
+        return _read_file(spec, dtype) if spec.kind == "file" else _read_folder(spec, dtype)
     except (OSError, ValueError, KeyError, RuntimeError, SingleFileComponentError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"base model {spec.name}: it cannot be loaded: {reason}") from error
+
+
+def _read_file(spec: BaseModelSpec, dtype: torch.dtype) -> Any:
+    shared = {"local_files_only": True, "dtype": dtype, "feature_extractor": None}
+    if checkpoint.read(Path(spec.source)).family == "sd1":
+        return StableDiffusionPipeline.from_single_file(
+            spec.source, config=str(CONFIGS / "sd15"), safety_checker=None, requires_safety_checker=False,
+            **shared,
+        )  # fmt: skip
+    # Both tokenizers have the words of SD1.5's; the second fills up with "!", which is token 0.
+    tokenizers = [
+        CLIPTokenizer.from_pretrained(CONFIGS / "sd15" / "tokenizer", local_files_only=True, **own)
+        for own in ({}, {"pad_token": "!"})
+    ]
+    return StableDiffusionXLPipeline.from_single_file(
+        spec.source, config=str(CONFIGS / "sdxl"), tokenizer=tokenizers[0], tokenizer_2=tokenizers[1],
+        add_watermarker=False, **shared,
+    )  # fmt: skip
+
+
+def _read_folder(spec: BaseModelSpec, dtype: torch.dtype) -> Any:
+    local = spec.kind != "hub"
+    index = DiffusionPipeline.load_config(spec.source, local_files_only=local)
+    without_extras = {"safety_checker": None, "requires_safety_checker": False}
+    if checkpoint.family_of_folder(spec.name, index, {}) == "sdxl":
+        without_extras = {"add_watermarker": False}
+    return DiffusionPipeline.from_pretrained(
+        spec.source, local_files_only=local, dtype=dtype, use_safetensors=True, **without_extras
+    )
 
 
 def _set_hub_offline(offline: bool) -> None:

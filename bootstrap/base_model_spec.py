@@ -1,5 +1,6 @@
 """Which base models there are, and what each one brings: found and checked without loading it."""
 
+import dataclasses
 import difflib
 import json
 import re
@@ -7,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from bootstrap import checkpoint
+from bootstrap.checkpoint import PredictionType
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 
@@ -39,6 +42,7 @@ class BaseModelSpec:
     kind: Literal["embedded", "folder", "file", "hub"]
     source: str  # a path, or the hub id
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, hash=False)
+    prediction_type: PredictionType | None = None  # where the settings say another than the model itself
 
     @property
     def title(self) -> str:
@@ -55,7 +59,8 @@ def find(name: str) -> BaseModelSpec:
     """Find a base model by the name of an embedded one, a diffusers folder, a .safetensors file or a hub id.
 
     Raises:
-        UserError: nothing is there, or it is a pickled checkpoint (`.ckpt`, `.pt`, `.bin`).
+        UserError: nothing is there, it is a pickled checkpoint (`.ckpt`, `.pt`, `.bin`), or a model of another
+            kind than Stable Diffusion 1.x and XL.
     """
     if name in embedded_names():
         return BaseModelSpec(name, "embedded", str(EMBEDDED_FOLDER / name), EMBEDDED_DEFAULTS.get(name, {}))
@@ -72,11 +77,14 @@ def find(name: str) -> BaseModelSpec:
             raise UserError(
                 f"base model {name}: the folder has no model_index.json, it is no diffusers model"
             )
+        checkpoint.family_of_folder(
+            name, _json(path / "model_index.json"), _json(path / "unet" / "config.json")
+        )
         return BaseModelSpec(name, "folder", str(path.resolve()))
     if path.suffix.lower() == ".safetensors":
         if not path.is_file():
             raise UserError(f"base model {name}: there is no such file")
-        _check_safetensors(path)
+        checkpoint.read(path)
         return BaseModelSpec(name, "file", str(path.resolve()))
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "/")):
         return BaseModelSpec(name, "hub", name)
@@ -88,33 +96,50 @@ def find(name: str) -> BaseModelSpec:
     )
 
 
-def _check_safetensors(path: Path) -> None:
-    """Read the header only: a renamed pickle or a cut download is told before any work starts."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(size - 8, 100_000_000):
-            raise UserError(f"base model {path}: no safetensors file, or a download that broke off")
-        try:
-            header = json.loads(file.read(length))
-            end = max(
-                (int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"),
-                default=0,
-            )
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise UserError(f"base model {path}: its safetensors header is damaged") from None
-    if size < 8 + length + end:
-        raise UserError(
-            f"base model {path}: the file is cut off, {8 + length + end - size:,} bytes are missing"
-        )
+def predicting(spec: BaseModelSpec, prediction_type: PredictionType | None) -> BaseModelSpec:
+    """Return a base model that predicts what the setting says; None: what the model itself says.
+
+    A setting that says what the model says anyway leaves it the same model, with the same hash.
+    """
+    if prediction_type is None or prediction_type == _own_prediction_type(spec):
+        return spec
+    return dataclasses.replace(spec, prediction_type=prediction_type)
+
+
+def _own_prediction_type(spec: BaseModelSpec) -> PredictionType | None:
+    """What the model itself says; None where that cannot be told without loading it."""
+    if spec.kind == "hub":
+        return None
+    if spec.kind == "file":
+        return checkpoint.read(Path(spec.source)).prediction_type
+    told = _json(Path(spec.source) / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon")
+    return cast("PredictionType", told)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return cast("dict[str, Any]", json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise UserError(f"base model: {path} is no valid JSON; fetch the model again") from None
 
 
 @lru_cache(maxsize=16)
 def content_hash(spec: BaseModelSpec) -> str:
     """Return the SHA-256 (64 hex digits) of a base model's weights: of the file, or of a folder's files.
 
-    A hub model is known by its name alone, its weights may not be here yet.
+    A hub model is known by its name alone, its weights may not be here yet. Of a model whose prediction type
+    is set to another than its own, the second half is of that: the first ten digits are the hash that infotext
+    tells, and name the file still.
     """
+    weights = _hash_of_weights(spec)
+    if spec.prediction_type is None:
+        return weights
+    return weights[:32] + sha256(f"{weights} {spec.prediction_type}".encode()).hexdigest()[:32]
+
+
+def _hash_of_weights(spec: BaseModelSpec) -> str:
     if spec.kind == "file":
         return sha256_of_file(Path(spec.source))
     if spec.kind == "hub":

@@ -129,7 +129,8 @@ def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:
     if not isinstance(name, str):
         raise UserError(f"{path}: 'project.base_model' must be a text in quotes (it is {name!r})")
     base = base_model_spec.find(name)
-    return settings.parse(with_defaults(base.defaults, raw), str(path)), base
+    parsed = settings.parse(with_defaults(base.defaults, raw), str(path))
+    return parsed, base_model_spec.predicting(base, parsed.project.prediction_type)
 
 
 def with_defaults(defaults: dict[str, dict[str, Any]], raw: dict[str, Any]) -> dict[str, Any]:

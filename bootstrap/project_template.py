@@ -12,6 +12,7 @@ _HEAD = """\
 [project]
 caption = {caption}  # tags, the subject first
 base_model = {base_model}  # an embedded model, a diffusers folder, a .safetensors file, or a hub id
+# prediction_type = "v_prediction"  # or "epsilon"; without it: what the model says of itself
 
 [training]  # one LoRA on this dataset; the names are kohya's
 repeats = {repeats}  # how often an epoch shows the picture: repeats / batch size = steps an epoch
@@ -31,7 +32,7 @@ keep_tokens = {keep_tokens}  # this many first tags stay in their place when shu
 caption_dropout_rate = {caption_dropout_rate}  # share of steps without any caption
 caption_tag_dropout_rate = {caption_tag_dropout_rate}  # chance of each tag to be left out of a step, kept ones never
 max_token_length = {max_token_length}  # a longer caption is refused: 75, 150 or 225
-clip_skip = {clip_skip}  # 2 takes the text encoder's last layer but one, as some anime models want
+clip_skip = {clip_skip}  # 2 takes the text encoder's last layer but one, as some anime models want; no effect on SDXL
 flip_aug = {flip_aug}  # half of the steps see the picture mirrored
 noise_offset = {noise_offset}  # helps with very dark and very bright pictures; 0.05 is usual
 {min_snr_gamma}  # evens out what the noise levels count; 5 is usual, without it all count the same

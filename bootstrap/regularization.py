@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap import base_model, images
+from bootstrap import images
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.progress import Progress, Report
@@ -78,6 +78,8 @@ def _in_folder(project: Project) -> Iterator[ClassPicture]:
 
 
 def _shots(project: Project, size: tuple[int, int]) -> list[Shot]:
+    from bootstrap import base_model  # imports torch: verbs that only check need not wait for it
+
     base = base_model.hold(project.base_model)
     drawing, training = project.settings.drawing, project.settings.training
     return [
@@ -101,6 +103,7 @@ def _shots(project: Project, size: tuple[int, int]) -> list[Shot]:
 
 
 def _draw(project: Project, shots: list[Shot], folder: Path, report: Report) -> None:
+    from bootstrap import base_model
     from bootstrap.drawing import engine
 
     base, done = base_model.hold(project.base_model), 0

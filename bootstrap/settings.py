@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from bootstrap import captions
+from bootstrap.checkpoint import PredictionType
 from bootstrap.errors import UserError
 
 Sampler = Literal["Euler a", "Euler", "DPM++ 2M Karras", "DDIM", "UniPC"]
@@ -78,6 +79,7 @@ class ProjectSection(_Section):
 
     caption: str
     base_model: str = "papertown"
+    prediction_type: PredictionType | None = None  # None: the base model's own
 
     @model_validator(mode="after")
     def _has_tags(self) -> "ProjectSection":

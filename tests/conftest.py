@@ -36,6 +36,26 @@ def papertown() -> "BaseModel":
 
 
 @pytest.fixture(scope="session")
+def small_xl(tmp_path_factory: pytest.TempPathFactory) -> "BaseModel":
+    """A small Stable Diffusion XL model with random weights, loaded from a diffusers folder."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
+
+    from bootstrap import base_model, base_model_spec
+    from tests.sd_checkpoint import small_sdxl
+
+    folder = tmp_path_factory.mktemp("small-xl")
+    with pytest.MonkeyPatch.context() as patch:
+        checkpoint, configs = small_sdxl(folder, base_model.CONFIGS)
+        patch.setattr(base_model, "CONFIGS", configs)
+        single = base_model.hold(base_model_spec.find(str(checkpoint)))
+    StableDiffusionXLPipeline(
+        single.vae, single.text_encoder, single.text_encoder_2, single.tokenizer, single.tokenizer_2, single.unet,
+        EulerDiscreteScheduler.from_config(single.scheduler_config), add_watermarker=False,
+    ).save_pretrained(folder / "xl")  # fmt: skip
+    return base_model.hold(base_model_spec.find(str(folder / "xl")))
+
+
+@pytest.fixture(scope="session")
 def originals() -> Path:
     """The folder of Paper Town's bundled originals: NAME.png with NAME.txt."""
     import bootstrap.papertown

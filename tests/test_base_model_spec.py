@@ -5,15 +5,25 @@ import struct
 
 import pytest
 
-from bootstrap import base_model_spec
-from bootstrap.base_model_spec import content_hash, find
+from bootstrap import base_model_spec, checkpoint
+from bootstrap.base_model_spec import content_hash, find, predicting
 from bootstrap.errors import UserError
 
+SD1 = "cond_stage_model.transformer.text_model.final_layer_norm.weight"
+SDXL = "conditioner.embedders.1.model.ln_final.weight"
 
-def safetensors(size: int = 8, header: dict | None = None, data: bytes | None = None) -> bytes:
-    """The bytes of a .safetensors file with one tensor of `size` bytes."""
+
+def safetensors(
+    size: int = 8,
+    header: dict | None = None,
+    data: bytes | None = None,
+    names: tuple[str, ...] = (SD1,),
+    **metadata: str,
+) -> bytes:
+    """The bytes of a .safetensors file with tensors of `size` bytes."""
     if header is None:
-        header = {"weight": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}
+        header = {name: {"dtype": "U8", "shape": [size], "data_offsets": [0, size]} for name in names}
+        header |= {"__metadata__": metadata} if metadata else {}
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + (bytes(size) if data is None else data)
 
@@ -29,7 +39,7 @@ def test_papertown_is_embedded_with_its_own_defaults():
 def test_a_folder_a_file_and_a_hub_id(tmp_path):
     folder = tmp_path / "my model"
     folder.mkdir()
-    (folder / "model_index.json").write_text("{}")
+    (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     found = find(str(folder))
     assert (found.kind, found.source, found.title) == ("folder", str(folder), "my model")
     assert find(f"{folder}/").title == "my model"
@@ -103,7 +113,7 @@ def test_the_hash_follows_the_weights_alone(tmp_path):
     def make(name: str, weights: bytes, extra: str = "") -> str:
         folder = tmp_path / name
         (folder / "unet").mkdir(parents=True)
-        (folder / "model_index.json").write_text("{}")
+        (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
         (folder / "unet" / "model.safetensors").write_bytes(weights)
         if extra:
             (folder / "README.md").write_text(extra)
@@ -113,3 +123,85 @@ def test_the_hash_follows_the_weights_alone(tmp_path):
     assert make("two", safetensors(8), extra="text") == one
     assert make("three", safetensors(16)) != one
     assert content_hash(find("someone/model")) != content_hash(find("someone/other"))
+
+
+@pytest.mark.parametrize(
+    ("names", "metadata", "family", "prediction_type", "zero_snr"),
+    [
+        ([SD1], {}, "sd1", "epsilon", False),
+        (["conditioner.embedders.0.transformer.x", SDXL], {}, "sdxl", "epsilon", False),
+        ([SDXL, "v_pred"], {}, "sdxl", "v_prediction", False),
+        ([SDXL, "v_pred", "ztsnr"], {}, "sdxl", "v_prediction", True),
+        ([SD1], {"modelspec.prediction_type": "v"}, "sd1", "v_prediction", False),
+        ([SD1], {"modelspec.prediction_type": "epsilon"}, "sd1", "epsilon", False),
+    ],
+)
+def test_a_file_tells_what_it_is(tmp_path, names, metadata, family, prediction_type, zero_snr):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(safetensors(names=names, **metadata))
+    told = checkpoint.read(path)
+    assert (told.family, told.prediction_type, told.zero_snr) == (family, prediction_type, zero_snr)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("cond_stage_model.model.ln_final.weight", "Stable Diffusion 2"),
+        ("conditioner.embedders.0.model.ln_final.weight", "refiner"),
+        ("model.diffusion_model.joint_blocks.0.x_block.mlp.fc1.weight", "Stable Diffusion 3"),
+        ("double_blocks.0.img_attn.norm.key_norm.scale", r"FLUX\.1"),
+        ("lora_unet_mid_block_attentions_0_proj_in.alpha", "a LoRA"),
+        ("model.diffusion_model.input_blocks.0.0.bias", "without CLIP text encoders"),
+        ("some.weight", "unknown kind"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_by_name_before_any_work(tmp_path, name, what):
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(safetensors(names=(name,)))
+    with pytest.raises(UserError, match=rf"other\.safetensors: it is .*{what}") as told:
+        find(str(path))
+    assert "\n" not in str(told.value)
+
+
+def test_an_inpainting_model_is_refused(tmp_path):
+    first = {"dtype": "U8", "shape": [320, 9, 3, 3], "data_offsets": [0, 8]}
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(
+        safetensors(
+            header={"model.diffusion_model.input_blocks.0.0.weight": first, SDXL: first}, data=bytes(8)
+        )
+    )
+    with pytest.raises(UserError, match="inpainting"):
+        find(str(path))
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "width", "what"),
+    [
+        ("StableDiffusion3Pipeline", 0, "a StableDiffusion3Pipeline"),
+        ("FluxPipeline", 0, "a FluxPipeline"),
+        ("StableDiffusionPipeline", 1024, r"Stable Diffusion 2\.x"),
+        ("StableDiffusionXLImg2ImgPipeline", 1280, "a StableDiffusionXLImg2ImgPipeline"),
+    ],
+)
+def test_a_folder_of_another_kind_is_refused_by_name(tmp_path, pipeline, width, what):
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text(json.dumps({"cross_attention_dim": width}))
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": pipeline}))
+    with pytest.raises(UserError, match=what):
+        find(str(tmp_path))
+
+
+def test_another_prediction_type_makes_it_another_model(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(safetensors(names=(SDXL, "v_pred")))
+    own = find(str(path))
+    assert predicting(own, None) == predicting(own, "v_prediction") == own
+    changed = predicting(own, "epsilon")
+    assert changed != own
+    assert content_hash(changed) != content_hash(own)
+    assert content_hash(changed)[:10] == content_hash(own)[:10]  # infotext names the file still
+    assert len(content_hash(changed)) == 64
+    hub = find("someone/model")
+    assert content_hash(predicting(hub, "epsilon")) != content_hash(hub)
+    assert predicting(find("papertown"), "v_prediction") == find("papertown")

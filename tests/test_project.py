@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import CAPTION, make_project, scene
 
-from bootstrap import images, project
+from bootstrap import images, project, project_edit
+from bootstrap.base_model_spec import content_hash
 from bootstrap.errors import UserError
 from bootstrap.project import Project, Workspace
 
@@ -35,6 +36,18 @@ def test_the_base_models_own_defaults_fill_what_the_file_leaves_out(tmp_path):
     assert training.epochs == 4
     assert training.network_dim == 32  # papertown's, not the method's 64
     assert reopened(made).settings.drawing.sampler == "DDIM"
+
+
+def test_another_prediction_type_than_the_base_models_own_makes_another_model_of_it(tmp_path):
+    made = make_project(tmp_path)
+    own = made.base_model
+    for told, same in (("v_prediction", True), ("epsilon", False)):
+        project_edit.set_values(made, [f"project.prediction_type={told}"])
+        found = reopened(made).base_model
+        assert (found == own) is same
+        assert (content_hash(found) == content_hash(own)) is same
+    with pytest.raises(UserError, match="prediction_type"):
+        project_edit.set_values(made, ["project.prediction_type=v"])
 
 
 def test_another_base_model_does_not_get_papertowns_defaults(tmp_path):

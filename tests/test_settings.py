@@ -243,6 +243,7 @@ def test_the_recipes_that_are_commented_out_are_valid_too():
 def test_every_setting_stands_in_a_new_projects_file():
     text = project_template.render(["woman", "red apple"], "papertown", {}, None)
     for optional in (
+        "prediction_type",
         "resolution",
         "min_snr_gamma",
         "max_train_steps",

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 
+from bootstrap import conditioning
 from bootstrap.base_model import BaseModel
+from bootstrap.conditioning import Conditioning
 from bootstrap.drawing.samplers import sampler
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
@@ -62,10 +64,28 @@ def draw(
         while end < len(ordered) and _group(ordered[end]) == group:
             end += 1
         with merged(base, [(loras[use], use.strength) for use in ordered[start].loras]):
-            for first in range(start, end, batch_size):
-                batch = ordered[first : min(first + batch_size, end)]
+            for batch in _batches(base, ordered[start:end], batch_size):
                 yield [Drawing(*pair) for pair in zip(batch, _draw_batch(base, batch), strict=True)]
         start = end
+
+
+def _batches(base: BaseModel, group: Sequence[Shot], batch_size: int) -> Iterator[list[Shot]]:
+    """Batches of shots whose prompts have the same number of chunks.
+
+    A shorter prompt beside a longer one would be filled up with empty chunks, which gives another picture.
+    """
+    by_chunks: dict[int, list[Shot]] = {}
+    for shot in group:
+        chunks = max(len(encode.token_chunks(base, text)) for text in _texts(shot))
+        by_chunks.setdefault(chunks, []).append(shot)
+    for shots in by_chunks.values():
+        for first in range(0, len(shots), batch_size):
+            yield shots[first : first + batch_size]
+
+
+def _texts(shot: Shot) -> list[str]:
+    """What is encoded of a shot: the negative prompt only where it guides."""
+    return [shot.negative_prompt, shot.prompt] if shot.cfg_scale > 1.0 else [shot.prompt]
 
 
 @torch.inference_mode()
@@ -76,12 +96,12 @@ def _draw_batch(base: BaseModel, shots: Sequence[Shot]) -> list[Image.Image]:
     generators = [torch.Generator().manual_seed(shot.seed) for shot in shots]
     latents = _noise(base, shots, generators) * scheduler.init_noise_sigma
     guided = first.cfg_scale > 1.0
-    states = _states(base, shots, guided)
+    prompts = _conditioning(base, shots, guided)
     takes_generator = {"generator": generators} if first.sampler == "Euler a" else {}
     for timestep in scheduler.timesteps:
         doubled = torch.cat([latents, latents]) if guided else latents
-        doubled = scheduler.scale_model_input(doubled, timestep).to(base.dtype)
-        predicted = base.unet(doubled, timestep, states, return_dict=False)[0].float()
+        doubled = scheduler.scale_model_input(doubled, timestep)
+        predicted = conditioning.predict(base, doubled, timestep, prompts)
         if guided:
             without, with_prompt = predicted.chunk(2)
             predicted = without + first.cfg_scale * (with_prompt - without)
@@ -99,12 +119,21 @@ def _noise(base: BaseModel, shots: Sequence[Shot], generators: list[torch.Genera
     return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(base.device)
 
 
-def _states(base: BaseModel, shots: Sequence[Shot], guided: bool) -> torch.Tensor:
-    """Encode the prompts; the negative ones come first, as the batch is doubled."""
+def _conditioning(base: BaseModel, shots: Sequence[Shot], guided: bool) -> Conditioning:
+    """Encode the prompts; the negative ones come first, as the batch is doubled.
+
+    To Stable Diffusion XL an empty negative prompt is zeros, as it was trained with and as AUTOMATIC1111 has it
+    (stable-diffusion-webui, modules/sd_models_xl.py, `force_zero_negative_prompt`).
+    """
     texts = [shot.prompt for shot in shots]
     if guided:
         texts = [shot.negative_prompt for shot in shots] + texts
-    return encode.encode(base, texts, clip_skip=shots[0].clip_skip)
+    encoded = encode.encode(base, texts, clip_skip=shots[0].clip_skip)
+    if guided and encoded.pooled is not None:
+        empty = [row for row, shot in enumerate(shots) if not shot.negative_prompt]
+        encoded.states[empty] = 0.0
+        encoded.pooled[empty] = 0.0
+    return encoded
 
 
 @torch.inference_mode()

@@ -26,11 +26,13 @@ def inspect(
 ) -> None:
     """Show format, modules, ranks, alphas and what the file says of its training."""
     from bootstrap.lora import formats
+    from bootstrap.lora.names import is_sdxl
 
     found = formats.format_of(file)
     lora = formats.read(file)
-    parts = Counter("UNet" if name.startswith("lora_unet_") else "text encoder" for name in lora.modules)
+    parts = Counter(_part(name) for name in lora.modules)
     typer.echo(f"format: {found}")
+    typer.echo(f"made for: Stable Diffusion {'XL' if is_sdxl(lora.modules) else '1.x'}")
     typer.echo("modules: " + ", ".join(f"{count} of the {part}" for part, count in sorted(parts.items())))
     typer.echo("rank: " + _counted([module.rank for module in lora.modules.values()]))
     typer.echo("alpha: " + _counted([module.alpha for module in lora.modules.values()]))
@@ -38,6 +40,12 @@ def inspect(
         typer.echo(f"{key}: {value if len(value) <= 200 else value[:200] + '...'}")
     if base is not None:
         _tell_fit(lora.modules, base)
+
+
+def _part(name: str) -> str:
+    if name.startswith("lora_unet_"):
+        return "UNet"
+    return "second text encoder" if name.startswith("lora_te2_") else "text encoder"
 
 
 def _counted(values: list[int] | list[float]) -> str:

@@ -18,7 +18,7 @@ from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile, LoraModule
-from bootstrap.lora.names import kohya_name, module_path
+from bootstrap.lora.names import Part, is_sdxl, kohya_name, module_path
 
 Format = Literal["kohya", "diffusers", "peft"]
 
@@ -48,7 +48,7 @@ def format_of(path: Path) -> Format:
             raise UserError(f"LoRA {path}: it is a {kind} file; only LoRA files can be read so far")
     if all(name.startswith(("lora_unet_", "lora_te")) for name in names):
         return "kohya"
-    if any(name.startswith(("unet.", "text_encoder.")) for name in names):
+    if any(name.startswith(("unet.", "text_encoder.", "text_encoder_2.")) for name in names):
         return "diffusers"
     if any(".lora_A." in name for name in names):
         return "peft"
@@ -61,15 +61,16 @@ def read(path: Path) -> LoraFile:
     """Read a LoRA file of any of the formats; every module comes with its own rank and alpha.
 
     Raises:
-        UserError: see format_of; or a module is none of Stable Diffusion 1.x.
+        UserError: see format_of; or a part of a module is missing.
     """
     found = format_of(path)
     if found == "kohya":
-        return kohya.read(path)
+        return _with_kohyas_names(kohya.read(path))
     with safe_open(path, framework="pt") as file:
         metadata = dict(file.metadata() or {})
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
     settings = _diffusers_settings(metadata) if found == "diffusers" else _peft_settings(path)
+    sdxl = is_sdxl(tensors)
     modules: dict[str, LoraModule] = {}
     used: set[str] = set()
     for key, down in tensors.items():
@@ -82,7 +83,7 @@ def read(path: Path) -> LoraFile:
                 raise UserError(f"LoRA {path}: '{stem}' has a down matrix but no up matrix")
             part, inner = _part_and_path(stem)
             alpha = _alpha(settings.get(part, {}), inner, down.shape[0], tensors.get(f"{stem}.alpha"))
-            modules[kohya_name(inner, part == "text_encoder")] = LoraModule(down, up, alpha)
+            modules[kohya_name(inner, part, sdxl)] = LoraModule(down, up, alpha)
             used |= {key, stem + up_suffix, f"{stem}.alpha"}
             break
     left = sorted(set(tensors) - used)
@@ -100,16 +101,16 @@ def write_diffusers(path: Path, lora: LoraFile) -> None:
     one, all of them get it right, with modules of different ranks too.
 
     Raises:
-        UserError: a module is none of Stable Diffusion 1.x.
+        UserError: a module is none of Stable Diffusion 1.x or XL.
     """
     tensors: dict[str, torch.Tensor] = {}
     for name, module in lora.modules.items():
         try:
-            inner, text_encoder = module_path(name)
+            inner, part = module_path(name)
         except ValueError as error:
             raise UserError(f"LoRA: {error}") from None
-        # The text encoder's names are those that older releases and other tools know as well.
-        stem = f"text_encoder.{inner}.lora_linear_layer" if text_encoder else f"unet.{inner}.lora"
+        # The text encoders' names are those that older releases and other tools know as well.
+        stem = f"unet.{inner}.lora" if part == "unet" else f"{part}.{inner}.lora_linear_layer"
         factor = module.alpha / module.rank
         tensors[f"{stem}.down.weight"] = module.down.contiguous()
         tensors[f"{stem}.up.weight"] = (module.up.float() * factor).to(module.up.dtype).contiguous()
@@ -134,10 +135,26 @@ def _tensor_names(path: Path) -> list[str]:
     return names
 
 
-def _part_and_path(stem: str) -> tuple[str, str]:
+def _with_kohyas_names(lora: LoraFile) -> LoraFile:
+    """The same LoRA under the names that kohya's own files have.
+
+    Other tools write such files with diffusers' block names for Stable Diffusion XL, with `lora_te1_` for 1.x,
+    or without `text_model`. A module that has no such name keeps the one it has.
+    """
+    sdxl, modules = is_sdxl(lora.modules), {}
+    for name, module in lora.modules.items():
+        try:
+            modules[kohya_name(*module_path(name), sdxl)] = module
+        except ValueError:
+            modules[name] = module
+    return LoraFile(modules, lora.metadata)
+
+
+def _part_and_path(stem: str) -> tuple[Part, str]:
     """Split `unet.down_blocks...` or `base_model.model.down_blocks...` into part and module path."""
     stem = stem.removeprefix("base_model.model.")
-    for part in ("unet", "text_encoder"):
+    part: Part
+    for part in ("unet", "text_encoder", "text_encoder_2"):
         if stem.startswith(f"{part}."):
             inner = stem.removeprefix(f"{part}.")
             return part, re.sub(r"\.processor\.(to_[a-z]+)$", _processor, inner)

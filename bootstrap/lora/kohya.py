@@ -16,6 +16,7 @@ from safetensors.torch import save, save_file
 
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
+from bootstrap.lora.names import is_sdxl
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,11 @@ def dtype_of(lora: LoraFile) -> torch.dtype:
     return next(iter(lora.modules.values())).down.dtype
 
 
+def base_model_version(sdxl: bool) -> str:
+    """Return kohya's `ss_base_model_version` (sd-scripts, library/train_util.py, `get_sd_version_str`)."""
+    return "sdxl_base_v1-0" if sdxl else "sd_v1"
+
+
 def own_metadata(lora: LoraFile) -> dict[str, str]:
     """Return a file's metadata without the hashes, which are of the old file; never without rank and alpha."""
     first = next(iter(lora.modules.values()))
@@ -118,7 +124,7 @@ def own_metadata(lora: LoraFile) -> dict[str, str]:
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(first.rank),
         "ss_network_alpha": str(first.alpha),
-        "ss_base_model_version": "sd_v1",
+        "ss_base_model_version": base_model_version(is_sdxl(lora.modules)),
         "ss_v2": "False",
     }
     kept = {k: v for k, v in lora.metadata.items() if k.startswith(("ss_", "modelspec."))}

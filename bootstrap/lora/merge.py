@@ -9,6 +9,7 @@ import torch
 from bootstrap.base_model import BaseModel
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile
+from bootstrap.lora.names import is_sdxl
 from bootstrap.lora.targets import target_modules
 
 
@@ -37,6 +38,12 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
             self._check(lora)
 
     def _check(self, lora: LoraFile) -> None:
+        if is_sdxl(lora.modules) != self._base.is_sdxl:
+            made, here = ("1.x", "XL") if self._base.is_sdxl else ("XL", "1.x")
+            raise UserError(
+                f"LoRA {lora.metadata.get('ss_output_name', '')}: it was made for Stable Diffusion {made}, the base "
+                f"model {self._base.spec.name} is Stable Diffusion {here}; take a base model of its kind"
+            )
         unknown = [name for name in lora.modules if name not in self._targets]
         total = len(lora.modules)
         if unknown:

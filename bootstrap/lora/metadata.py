@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bootstrap import captions
+from bootstrap.lora.kohya import base_model_version
 from bootstrap.settings import TrainingSection
 
 # Module and class of each optimizer, as kohya writes them.
@@ -18,6 +19,10 @@ OPTIMIZERS = {
     "AdamW8bit": "bitsandbytes.optim.adamw.AdamW8bit",
     "Prodigy": "prodigyopt.prodigy.Prodigy",
 }
+
+
+# Whose names the modules have, as kohya writes it.
+_SDXL_IMPLEMENTATION = "https://github.com/Stability-AI/generative-models"
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class TrainingFacts:
     base_model_title: str
     base_model_hash: str  # SHA-256
     prediction_type: str  # epsilon or v_prediction
+    sdxl: bool  # else Stable Diffusion 1.x
     captions: list[str]  # of each picture
     repeats: list[int]  # of each picture
     sizes: list[
@@ -83,7 +89,7 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_network_alpha": settings.network_alpha,
         "ss_network_args": json.dumps({}),
         "ss_mixed_precision": settings.mixed_precision,
-        "ss_base_model_version": "sd_v1",
+        "ss_base_model_version": base_model_version(facts.sdxl),
         "ss_v2": False,
         "ss_clip_skip": settings.clip_skip if settings.clip_skip > 1 else None,
         "ss_max_token_length": settings.max_token_length if settings.max_token_length > 75 else None,
@@ -128,8 +134,8 @@ def _modelspec(facts: TrainingFacts) -> dict[str, str]:
     width, height = facts.sizes[0]
     return {
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": "stable-diffusion-v1/lora",
-        "modelspec.implementation": "diffusers",
+        "modelspec.architecture": f"stable-diffusion-{'xl-v1-base' if facts.sdxl else 'v1'}/lora",
+        "modelspec.implementation": _SDXL_IMPLEMENTATION if facts.sdxl else "diffusers",
         "modelspec.title": facts.output_name,
         "modelspec.resolution": f"{width}x{height}",
         "modelspec.date": facts.started_at.replace(microsecond=0, tzinfo=None).isoformat(),

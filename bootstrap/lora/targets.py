@@ -2,29 +2,33 @@
 
 from typing import cast
 
+from diffusers import UNet2DConditionModel
 from torch import nn
 
 from bootstrap.base_model import BaseModel
-from bootstrap.lora.names import kohya_name
+from bootstrap.lora.names import Part, kohya_name
 
 _TEXT_BLOCKS = ("CLIPAttention", "CLIPSdpaAttention", "CLIPMLP")
 
 
-def unet_targets(unet: nn.Module) -> dict[str, str]:
+def unet_targets(unet: UNet2DConditionModel) -> dict[str, str]:
     """Return {kohya's name: module path}: all Linear and 1x1 Conv in the transformer blocks.
 
-    For SD1.5 these are 192 modules (sd-scripts, networks/lora.py, `UNET_TARGET_REPLACE_MODULE`).
+    For SD1.5 these are 192 modules, for SDXL 722 (sd-scripts, networks/lora.py, `UNET_TARGET_REPLACE_MODULE`).
     """
-    return {kohya_name(path, text_encoder=False): path for path in _inside(unet, ("Transformer2DModel",))}
+    sdxl = unet.config["addition_embed_type"] == "text_time"
+    return {kohya_name(path, "unet", sdxl): path for path in _inside(unet, ("Transformer2DModel",))}
 
 
-def text_encoder_targets(text_encoder: nn.Module) -> dict[str, str]:
-    """Return {kohya's name: module path}: the Linear of attention and MLP; 72 modules for CLIP-L.
+def text_encoder_targets(
+    text_encoder: nn.Module, part: Part = "text_encoder", sdxl: bool = False
+) -> dict[str, str]:
+    """Return {kohya's name: module path}: the Linear of attention and MLP; 72 of CLIP-L, 192 of SDXL's second.
 
     The names have `text_model` in them, as every other tool expects, whether or not the installed
     transformers release still has a module of that name.
     """
-    return {kohya_name(path, text_encoder=True): path for path in _inside(text_encoder, _TEXT_BLOCKS)}
+    return {kohya_name(path, part, sdxl): path for path in _inside(text_encoder, _TEXT_BLOCKS)}
 
 
 def _inside(model: nn.Module, kinds: tuple[str, ...]) -> list[str]:
@@ -39,12 +43,22 @@ def _inside(model: nn.Module, kinds: tuple[str, ...]) -> list[str]:
     return list(found)
 
 
-def target_modules(base: BaseModel) -> dict[str, nn.Linear | nn.Conv2d]:
-    """Return {kohya's name: module} of UNet and text encoder."""
-    found: dict[str, nn.Module] = {}
-    for model, targets in (
+def targets_of(base: BaseModel) -> list[tuple[nn.Module, dict[str, str]]]:
+    """Return each part of a base model with its {kohya's name: module path}: UNet first, then text encoders."""
+    parts: list[tuple[nn.Module, dict[str, str]]] = [
         (base.unet, unet_targets(base.unet)),
-        (base.text_encoder, text_encoder_targets(base.text_encoder)),
-    ):
-        found |= {name: model.get_submodule(path) for name, path in targets.items()}
-    return cast("dict[str, nn.Linear | nn.Conv2d]", found)
+        (base.text_encoder, text_encoder_targets(base.text_encoder, "text_encoder", base.is_sdxl)),
+    ]
+    if base.text_encoder_2 is not None:
+        second = text_encoder_targets(base.text_encoder_2, "text_encoder_2", sdxl=True)
+        parts.append((base.text_encoder_2, second))
+    return parts
+
+
+def target_modules(base: BaseModel) -> dict[str, nn.Linear | nn.Conv2d]:
+    """Return {kohya's name: module} of UNet and text encoders."""
+    return {
+        name: cast("nn.Linear | nn.Conv2d", model.get_submodule(path))
+        for model, targets in targets_of(base)
+        for name, path in targets.items()
+    }

@@ -23,7 +23,7 @@ from torch import nn
 from bootstrap.base_model import BaseModel
 from bootstrap.lora.kohya import LoraModule
 from bootstrap.lora.names import UNET_PREFIX
-from bootstrap.lora.targets import text_encoder_targets, unet_targets
+from bootstrap.lora.targets import targets_of
 
 Layer = nn.Linear | nn.Conv2d  # 1 by 1
 
@@ -144,13 +144,11 @@ def injected(
     Args:
         rank: network_dim.
         alpha: network_alpha.
-        with_text_encoder: train the text encoder too.
+        with_text_encoder: train the text encoder too, or both that there are.
         seed: of the start values.
         half_precision: whether the forward pass runs in float16 or bfloat16.
     """
-    parts: list[tuple[nn.Module, dict[str, str]]] = [(base.unet, unet_targets(base.unet))]
-    if with_text_encoder:
-        parts.append((base.text_encoder, text_encoder_targets(base.text_encoder)))
+    parts = targets_of(base) if with_text_encoder else targets_of(base)[:1]
     generator = torch.Generator().manual_seed(seed)
     stacks: list[Stack] = []
     replaced: list[tuple[nn.Module, str, Layer]] = []

@@ -118,6 +118,7 @@ def _facts(project: Project, base: BaseModel, examples: list[Example], name: str
         base_model_title=base.spec.title,
         base_model_hash=base.hash,
         prediction_type=base.prediction_type,
+        sdxl=base.is_sdxl,
         captions=[one.caption for one in shown],
         repeats=[one.repeats for one in shown],
         sizes=[one.size for one in shown],

@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 from diffusers import DDPMScheduler
 
+from bootstrap import conditioning
 from bootstrap.base_model import BaseModel
+from bootstrap.conditioning import Conditioning
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraModule
 from bootstrap.progress import Progress, Report
@@ -110,7 +112,7 @@ class _Trainer:
         self._chunks = _chunks(base, examples, settings.max_token_length)
         self._maker = BatchMaker(base, examples, settings, cache_folder)
         self._schedule = Schedule(examples, settings)
-        self._encoded: dict[str, torch.Tensor] = {}
+        self._encoded: dict[str, Conditioning] = {}
 
     @property
     def half_precision(self) -> bool:
@@ -179,25 +181,24 @@ class _Trainer:
             if v_prediction
             else batch.noise
         )
-        states = self._text_states(batch.captions)
-        noisy = noisy.to(self._base.dtype)
-        predicted = self._base.unet(noisy, batch.timesteps, states, return_dict=False)[0]
+        captions = self._conditioning(batch.captions)
+        predicted = conditioning.predict(self._base, noisy, batch.timesteps, captions)
         gamma, weights = self._settings.min_snr_gamma, None
         if gamma is not None:
             weights = min_snr_weights(self._noise.alphas_cumprod, batch.timesteps, gamma, v_prediction)
-        return weighted_mse(predicted.float(), target.float(), weights)
+        return weighted_mse(predicted, target.float(), weights)
 
-    def _text_states(self, texts: list[str]) -> torch.Tensor:
-        """Encode captions; where the text encoder is frozen, each one only once."""
+    def _conditioning(self, texts: list[str]) -> Conditioning:
+        """Encode captions; where the text encoders are frozen, each one only once."""
         if self._settings.text_encoder_lr > 0:
             return self._encode(texts)
         with torch.no_grad():
             for text in texts:
                 if text not in self._encoded:
-                    self._encoded[text] = self._encode([text])[0]
-        return torch.stack([self._encoded[text] for text in texts])
+                    self._encoded[text] = self._encode([text])
+        return conditioning.joined([self._encoded[text] for text in texts])
 
-    def _encode(self, texts: list[str]) -> torch.Tensor:
+    def _encode(self, texts: list[str]) -> Conditioning:
         return encode.encode(self._base, texts, self._chunks, self._settings.clip_skip)
 
     @contextlib.contextmanager

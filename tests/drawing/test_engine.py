@@ -37,6 +37,14 @@ def test_alone_and_in_a_batch_of_sixteen_it_is_the_same_picture(papertown: BaseM
     assert len({picture.tobytes() for picture in together.values()}) == 16
 
 
+def test_beside_a_prompt_of_more_chunks_it_is_the_same_picture(papertown: BaseModel) -> None:
+    short, long = shot(papertown, 1), shot(papertown, 2, ", ".join(f"red apple {n}" for n in range(60)))
+    together = draw(papertown, [short, long, dataclasses.replace(short, seed=3, negative_prompt=long.prompt)])
+    (alone,) = draw(papertown, [short]).values()
+    assert np.abs(alone - together[short.id]).max() <= 2
+    assert len(together) == 3
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_draws_the_same_picture_twice(papertown: BaseModel, sampler: str) -> None:
     one = shot(papertown, 3, sampler=sampler, steps=6)

@@ -148,3 +148,15 @@ def test_kohya_files_keep_alphas_and_metadata_through_conversion(
     for name, module in read.modules.items():
         assert (module.rank, module.alpha) == (lora.modules[name].rank, lora.modules[name].alpha)
     assert len(load_file(tmp_path / "a.safetensors")) == 3 * len(lora.modules)
+
+
+def test_names_that_diffusers_own_converter_writes_become_kohyas(
+    papertown: BaseModel, tmp_path: Path
+) -> None:
+    """It writes SDXL's prefix for 1.x, and leaves out `text_model` (diffusers, utils/state_dict_utils.py)."""
+    lora = random_lora(papertown, 9)
+    renamed = {
+        name.replace("lora_te_text_model_", "lora_te1_"): module for name, module in lora.modules.items()
+    }
+    kohya.write(tmp_path / "a.safetensors", renamed, {}, torch.float32)
+    assert set(formats.read(tmp_path / "a.safetensors").modules) == set(lora.modules)

@@ -1,9 +1,12 @@
 """The modules that are trained are kohya's, under the names that every other tool knows."""
 
+import json
+
 import torch
 from diffusers import UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from bootstrap import base_model
 from bootstrap.lora.targets import text_encoder_targets, unet_targets
 
 
@@ -20,6 +23,21 @@ def sd15_text_encoder() -> CLIPTextModel:
                 hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
             )
         )
+
+
+def sdxl_unet() -> UNet2DConditionModel:
+    """Stable Diffusion XL's UNet without weights, from the shipped configuration."""
+    with torch.device("meta"):
+        return UNet2DConditionModel.from_config(shipped("unet"))
+
+
+def sdxl_text_encoder_2() -> CLIPTextModelWithProjection:
+    with torch.device("meta"):
+        return CLIPTextModelWithProjection(CLIPTextConfig(**shipped("text_encoder_2")))
+
+
+def shipped(part: str) -> dict[str, object]:
+    return json.loads((base_model.CONFIGS / "sdxl" / part / "config.json").read_text())
 
 
 def test_sd15_unet_has_kohyas_192_modules() -> None:
@@ -48,3 +66,30 @@ def test_rank_64_of_sd15_is_as_large_as_kohyas() -> None:
     modules = [unet.get_submodule(path) for path in unet_targets(unet).values()]
     parameters = sum(64 * (module.weight.shape[0] + module.weight.shape[1]) for module in modules)
     assert round(parameters / 1e6, 2) == 27.13
+
+
+def test_sdxl_has_kohyas_722_modules_in_the_unet_under_the_names_of_the_first_release() -> None:
+    names = unet_targets(sdxl_unet())
+    assert len(names) == 722
+    for expected in (
+        "lora_unet_input_blocks_4_1_proj_in",
+        "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q",
+        "lora_unet_input_blocks_8_1_transformer_blocks_9_ff_net_0_proj",
+        "lora_unet_middle_block_1_transformer_blocks_9_attn2_to_out_0",
+        "lora_unet_output_blocks_0_1_transformer_blocks_0_attn1_to_k",
+        "lora_unet_output_blocks_5_1_transformer_blocks_1_ff_net_2",
+    ):
+        assert expected in names
+    assert {name.split("_transformer")[0].split("_proj")[0] for name in names} == {
+        *(f"lora_unet_input_blocks_{number}_1" for number in (4, 5, 7, 8)),
+        "lora_unet_middle_block_1",
+        *(f"lora_unet_output_blocks_{number}_1" for number in range(6)),
+    }
+
+
+def test_sdxl_has_kohyas_72_and_192_modules_in_the_text_encoders() -> None:
+    first = text_encoder_targets(sd15_text_encoder(), "text_encoder", sdxl=True)
+    second = text_encoder_targets(sdxl_text_encoder_2(), "text_encoder_2", sdxl=True)
+    assert (len(first), len(second)) == (72, 192)
+    assert "lora_te1_text_model_encoder_layers_11_mlp_fc2" in first
+    assert "lora_te2_text_model_encoder_layers_31_self_attn_out_proj" in second

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bootstrap import conditioning
 from bootstrap.base_model import BaseModel
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
@@ -14,8 +15,8 @@ from bootstrap.training.adapters import injected
 def predicted(base: BaseModel) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     latents = torch.randn(2, base.unet.config["in_channels"], 8, 8, generator=generator)
-    states = encode.encode(base, ["woman, smile", "robot"])
-    return base.unet(latents, torch.tensor([100, 700]), states, return_dict=False)[0]
+    prompts = encode.encode(base, ["woman, smile", "robot"])
+    return conditioning.predict(base, latents, torch.tensor([100, 700]), prompts)
 
 
 # A small rank adds most modules beside, a large one folds them all.

@@ -1,0 +1,46 @@
+"""What prompts are to the UNet, and the one way in which training and drawing call it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from bootstrap.base_model import BaseModel
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Encoded prompts, a row each."""
+
+    states: torch.Tensor  # (rows, 77 * chunks, width of the text encoders)
+    pooled: torch.Tensor | None  # (rows, width of the second text encoder); None: there is one text encoder
+
+
+def joined(parts: Sequence[Conditioning]) -> Conditioning:
+    """Return the rows of several, which have the same number of chunks."""
+    pooled = [part.pooled for part in parts if part.pooled is not None]
+    return Conditioning(torch.cat([part.states for part in parts]), torch.cat(pooled) if pooled else None)
+
+
+def predict(
+    base: BaseModel, latents: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning
+) -> torch.Tensor:
+    """Return what the UNet predicts, float32: noise, or v of a v-prediction model.
+
+    Stable Diffusion XL is told the picture's size before it was cropped, where it was cropped, and its size
+    now (Podell et al. 2023, arXiv 2307.01952, section 2.2): a picture here is always one that was not cropped.
+
+    Args:
+        latents: (rows, channels, height, width), noisy.
+        timesteps: (rows,), or one for all.
+        conditioning: as many rows.
+    """
+    added = None
+    if conditioning.pooled is not None:
+        height, width = (side * base.vae_factor for side in latents.shape[-2:])
+        sizes = torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32, device=latents.device)
+        added = {"text_embeds": conditioning.pooled, "time_ids": sizes.expand(len(latents), -1)}
+    predicted: torch.Tensor = base.unet(
+        latents.to(base.dtype), timesteps, conditioning.states, added_cond_kwargs=added, return_dict=False
+    )[0]
+    return predicted.float()
