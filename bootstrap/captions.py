@@ -34,6 +34,11 @@ def join(tags: Iterable[str]) -> str:
     return ", ".join(tags)
 
 
+def as_prompt(tags: Iterable[str]) -> str:
+    """Join tags to a prompt that means them as they stand: `saber (fate)` becomes `saber \\(fate\\)`."""
+    return re.sub(r"([()\[\]\\])", r"\\\1", join(tags))
+
+
 def same_tag(one: str, other: str) -> bool:
     """Whether two tags are the same word for the model: case does not count."""
     return one.casefold() == other.casefold()

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from diffusers import DDPMScheduler
 from PIL import Image
 
+from bootstrap import conditioning
 from bootstrap.base_model import BaseModel
 from bootstrap.prompting import encode
 from bootstrap.training.latents import to_tensor
@@ -71,11 +72,11 @@ def _activations(base: BaseModel, pictures: Sequence[Image.Image]) -> torch.Tens
     # The same noise for all: it must not make two pictures differ.
     noise = torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(_SEED))
     noisy = scheduler.add_noise(latents, noise.to(latents).expand_as(latents), timestep[None])
-    states = encode.encode(base, [""]).expand(len(latents), -1, -1)
+    nothing = encode.encode(base, [""] * len(latents))
     seen: list[torch.Tensor] = []
     hook = base.unet.mid_block.register_forward_hook(lambda module, given, result: seen.append(result))
     try:
-        base.unet(noisy.to(base.dtype), timestep.to(base.device), states, return_dict=False)
+        conditioning.predict(base, noisy, timestep.to(base.device), nothing)
     finally:
         hook.remove()
     return F.adaptive_avg_pool2d(seen[0].float(), _GRID).flatten(1).cpu()

@@ -10,7 +10,9 @@ from bootstrap import captions
 
 # Tags as people write them: any text without commas, not blank.
 # (hypothesis takes `filter(str.split)` for "not empty", and gives blanks.)
-tags = st.text(st.characters(exclude_characters=",", exclude_categories=["Cs"])).filter(lambda tag: bool(tag.split()))
+tags = st.text(st.characters(exclude_characters=",", exclude_categories=["Cs"])).filter(
+    lambda tag: bool(tag.split())
+)
 tag_lists = st.lists(tags.map(lambda tag: " ".join(tag.split())), max_size=12)
 plain_tags = st.from_regex(r"[a-z]{1,8}( [a-z]{1,8})?", fullmatch=True)
 

@@ -11,7 +11,9 @@ import torch
 from diffusers import DDPMScheduler
 from PIL import Image
 
+from bootstrap import conditioning
 from bootstrap.base_model import BaseModel
+from bootstrap.conditioning import Conditioning
 from bootstrap.features import to_latents
 from bootstrap.prompting import encode
 
@@ -53,7 +55,7 @@ def evidence(
     return np.concatenate(found)
 
 
-def _errors(base: BaseModel, latents: torch.Tensor, states: torch.Tensor) -> np.ndarray:
+def _errors(base: BaseModel, latents: torch.Tensor, encoded: Conditioning) -> np.ndarray:
     """The UNet's mean squared error for each latent with its encoded prompt, over _NOISE_LEVELS: (n,)."""
     scheduler = DDPMScheduler.from_config(base.scheduler_config)
     errors = torch.zeros(len(latents), device=latents.device)
@@ -66,6 +68,6 @@ def _errors(base: BaseModel, latents: torch.Tensor, states: torch.Tensor) -> np.
         wanted = noise
         if base.prediction_type == "v_prediction":
             wanted = scheduler.get_velocity(latents, noise, timestep)
-        predicted = base.unet(noisy.to(base.dtype), timestep[0], states, return_dict=False)[0]
-        errors += (predicted.float() - wanted).square().mean((1, 2, 3))
+        predicted = conditioning.predict(base, noisy, timestep[0], encoded)
+        errors += (predicted - wanted).square().mean((1, 2, 3))
     return (errors / len(_NOISE_LEVELS)).cpu().numpy()

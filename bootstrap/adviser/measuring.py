@@ -175,11 +175,14 @@ def _shots(task: Task, tags: list[str], use: LoraUse | None) -> _Series[Shot]:
         loras = (replace(use, strength=strength),) if use else ()
         return replace(task.common, prompt=prompt, seed=seed, loras=loras)
 
-    caption = captions.join(task.tags)
+    caption = captions.as_prompt(task.tags)
     pairs = [(tag, seed) for tag in tags for seed in _ELIMINATION_SEEDS]
     return _Series(
         [shot(caption, seed, _FULL) for seed in _CAPTION_SEEDS],
         [shot(prompt, _UNRELATED_SEED + index, _FULL) for index, prompt in enumerate(task.unrelated)],
         [shot(caption, seed, _ELIMINATING) for _, seed in pairs],
-        [shot(captions.join(captions.without(task.tags, [tag])), seed, _ELIMINATING) for tag, seed in pairs],
+        [
+            shot(captions.as_prompt(captions.without(task.tags, [tag])), seed, _ELIMINATING)
+            for tag, seed in pairs
+        ],
     )

@@ -8,11 +8,10 @@ from PIL import Image
 
 from bootstrap import conditioning
 from bootstrap.base_model import BaseModel
-from bootstrap.conditioning import Conditioning
+from bootstrap.drawing import prompts
 from bootstrap.drawing.samplers import sampler
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
-from bootstrap.prompting import encode
 from bootstrap.shots import LoraUse, Shot
 
 
@@ -76,16 +75,10 @@ def _batches(base: BaseModel, group: Sequence[Shot], batch_size: int) -> Iterato
     """
     by_chunks: dict[int, list[Shot]] = {}
     for shot in group:
-        chunks = max(len(encode.token_chunks(base, text)) for text in _texts(shot))
-        by_chunks.setdefault(chunks, []).append(shot)
+        by_chunks.setdefault(prompts.chunk_count(base, shot), []).append(shot)
     for shots in by_chunks.values():
         for first in range(0, len(shots), batch_size):
             yield shots[first : first + batch_size]
-
-
-def _texts(shot: Shot) -> list[str]:
-    """What is encoded of a shot: the negative prompt only where it guides."""
-    return [shot.negative_prompt, shot.prompt] if shot.cfg_scale > 1.0 else [shot.prompt]
 
 
 @torch.inference_mode()
@@ -95,16 +88,11 @@ def _draw_batch(base: BaseModel, shots: Sequence[Shot]) -> list[Image.Image]:
     scheduler.set_timesteps(first.steps, device=base.device)
     generators = [torch.Generator().manual_seed(shot.seed) for shot in shots]
     latents = _noise(base, shots, generators) * scheduler.init_noise_sigma
-    guided = first.cfg_scale > 1.0
-    prompts = _conditioning(base, shots, guided)
+    asked = prompts.Prompts(base, shots)
     takes_generator = {"generator": generators} if first.sampler == "Euler a" else {}
-    for timestep in scheduler.timesteps:
-        doubled = torch.cat([latents, latents]) if guided else latents
-        doubled = scheduler.scale_model_input(doubled, timestep)
-        predicted = conditioning.predict(base, doubled, timestep, prompts)
-        if guided:
-            without, with_prompt = predicted.chunk(2)
-            predicted = without + first.cfg_scale * (with_prompt - without)
+    for step, timestep in enumerate(scheduler.timesteps):
+        rows = scheduler.scale_model_input(asked.rows_of(latents), timestep)
+        predicted = asked.combined(conditioning.predict(base, rows, timestep, asked.at(step)))
         latents = scheduler.step(predicted, timestep, latents, return_dict=False, **takes_generator)[0]
     return decode(base, latents)
 
@@ -117,23 +105,6 @@ def _noise(base: BaseModel, shots: Sequence[Shot], generators: list[torch.Genera
     )
     # Always from the CPU's generator: a seed means the same picture on every machine.
     return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(base.device)
-
-
-def _conditioning(base: BaseModel, shots: Sequence[Shot], guided: bool) -> Conditioning:
-    """Encode the prompts; the negative ones come first, as the batch is doubled.
-
-    To Stable Diffusion XL an empty negative prompt is zeros, as it was trained with and as AUTOMATIC1111 has it
-    (stable-diffusion-webui, modules/sd_models_xl.py, `force_zero_negative_prompt`).
-    """
-    texts = [shot.prompt for shot in shots]
-    if guided:
-        texts = [shot.negative_prompt for shot in shots] + texts
-    encoded = encode.encode(base, texts, clip_skip=shots[0].clip_skip)
-    if guided and encoded.pooled is not None:
-        empty = [row for row, shot in enumerate(shots) if not shot.negative_prompt]
-        encoded.states[empty] = 0.0
-        encoded.pooled[empty] = 0.0
-    return encoded
 
 
 @torch.inference_mode()

@@ -1,6 +1,6 @@
 """The sample prompts, drawn with each snapshot of a training: one row a snapshot, on one sheet."""
 
-from bootstrap import base_model, captions
+from bootstrap import base_model
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.drawing import contact_sheet, engine
 from bootstrap.drawing.contact_sheet import Cell
@@ -25,7 +25,7 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
     drawing = settings.drawing
     shots = [
         Shot(
-            captions.join(captions.parse(prompt)),
+            prompt,
             drawing.negative_prompt,
             drawing.seed,
             drawing.steps,

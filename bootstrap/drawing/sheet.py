@@ -123,7 +123,7 @@ def _common_shot(
     lora = LoraUse(lora_file_name(shared.lora_name, epoch), training.training_id, epoch, 1.0)
     drawing = settings.drawing
     return Shot(
-        captions.join(captions.parse(prompt) if prompt else settings.project.tags), drawing.negative_prompt,
+        prompt or captions.as_prompt(settings.project.tags), drawing.negative_prompt,
         drawing.seed, drawing.steps, drawing.sampler, drawing.cfg_scale, shared.width, shared.height,
         shared.base_model, shared.base_model_hash, (lora,), settings.clip_skip,
     )  # fmt: skip

@@ -21,12 +21,19 @@ class Chunk:
     weights: list[float]
 
 
-def chunks(tokenizer: CLIPTokenizer, text: str) -> list[Chunk]:
+def plain_chunks(tokenizer: CLIPTokenizer, text: str) -> list[Chunk]:
+    """Return the chunks of a caption, in which no sign means anything, as kohya's training divides it."""
+    ids = _ids(tokenizer, text)
+    pieces = [ids[i : i + LENGTH] for i in range(0, len(ids), LENGTH)] or [[]]
+    return [_filled(tokenizer, piece, [1.0] * len(piece)) for piece in pieces]
+
+
+def chunks_of(tokenizer: CLIPTokenizer, text: str) -> list[Chunk]:
     """Return the chunks of a text with brackets and BREAK; one empty chunk for an empty text.
 
     A tag is not torn where a chunk ends: it moves on whole, if the comma before it is near.
     """
-    [comma] = tokenizer(",", add_special_tokens=False).input_ids
+    [comma] = _ids(tokenizer, ",")
     found: list[Chunk] = []
     tokens: list[int] = []
     weights: list[float] = []
@@ -61,6 +68,11 @@ def chunks(tokenizer: CLIPTokenizer, text: str) -> list[Chunk]:
     if tokens or not found:
         end_chunk()
     return found
+
+
+def _ids(tokenizer: CLIPTokenizer, text: str) -> list[int]:
+    # `verbose` off: the tokenizer warns of more than 77 tokens, which is what the chunks are for.
+    return list(tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)
 
 
 def _filled(tokenizer: CLIPTokenizer, tokens: list[int], weights: list[float]) -> Chunk:

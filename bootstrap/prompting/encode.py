@@ -6,30 +6,23 @@ import torch
 
 from bootstrap.base_model import BaseModel
 from bootstrap.conditioning import Conditioning
-
-CHUNK = 75  # tokens between the start and the end token
+from bootstrap.prompting.chunks import Chunk, chunks_of, plain_chunks
 
 
 def token_count(base: BaseModel, text: str) -> int:
-    """Return how many tokens a prompt has, start and end tokens not counted."""
-    return len(_ids(base, text))
-
-
-def token_chunks(base: BaseModel, text: str) -> list[list[int]]:
-    """Return the prompt's token ids in chunks of 77: start token, 75 tokens filled up with end tokens, end token."""
-    ids = _ids(base, text)
-    start, end = base.tokenizer.bos_token_id, base.tokenizer.eos_token_id
-    pieces = [ids[i : i + CHUNK] for i in range(0, len(ids), CHUNK)] or [[]]
-    return [[start, *piece, *[end] * (CHUNK - len(piece)), end] for piece in pieces]
+    """Return how many tokens a caption has, start and end tokens not counted."""
+    return len(base.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)
 
 
 def encode(
     base: BaseModel, texts: Sequence[str], chunks: int | None = None, clip_skip: int = 1
 ) -> Conditioning:
-    """Encode prompts with the text encoders as they are now, LoRA included; gradients flow.
+    """Encode captions with the text encoders as they are now, LoRA included; gradients flow.
+
+    A caption is plain text: its brackets are characters like others.
 
     Args:
-        texts: one prompt for each row; one that comes several times is encoded once.
+        texts: one caption for each row; one that comes several times is encoded once.
         chunks: fill up to this many chunks with empty ones; None: as many as the longest text needs.
         clip_skip: AUTOMATIC1111's and kohya's: 1 takes the last layer's output, 2 that of the layer before.
             Of Stable Diffusion XL both always take the layer before the last, whatever it says.
@@ -37,43 +30,70 @@ def encode(
     Returns:
         States (len(texts), 77 * chunks, width of the text encoders together); `pooled` of the first chunk.
     """
-    distinct = list(dict.fromkeys(texts))
-    tokens = [token_chunks(base, text) for text in distinct]
-    count = max(chunks or 1, *(len(one) for one in tokens))
-    empty = token_chunks(base, "")[0]
-    filled = torch.tensor(
-        [one + [empty] * (count - len(one)) for one in tokens], device=base.text_encoder.device
-    )
-    states, pooled = _states(base, filled.flatten(0, 1), clip_skip)
-    states = states.reshape(len(tokens), count * filled.shape[-1], -1)
+    divided = {text: plain_chunks(base.tokenizer, text) for text in texts}
+    return _encoded(base, texts, divided, chunks, clip_skip)
+
+
+def encode_prompts(
+    base: BaseModel, texts: Sequence[str], chunks: int | None = None, clip_skip: int = 1
+) -> Conditioning:
+    """Encode prompts, in which brackets and BREAK mean something: see bootstrap.prompting.parse.
+
+    Arguments and result are those of `encode`; without such signs it gives the same, up to where chunks end.
+    """
+    divided = {text: chunks_of(base.tokenizer, text) for text in texts}
+    return _encoded(base, texts, divided, chunks, clip_skip)
+
+
+def _encoded(
+    base: BaseModel, texts: Sequence[str], divided: dict[str, list[Chunk]], chunks: int | None, clip_skip: int
+) -> Conditioning:
+    count = max(chunks or 1, *(len(one) for one in divided.values()))
+    [empty] = plain_chunks(base.tokenizer, "")
+    filled = [chunk for one in divided.values() for chunk in one + [empty] * (count - len(one))]
+    device = base.text_encoder.device
+    tokens = torch.tensor([chunk.tokens for chunk in filled], device=device)
+    weights = torch.tensor([chunk.weights for chunk in filled], device=device)
+    states, pooled = _states(base, tokens, weights, clip_skip)
+    states = states.reshape(len(divided), count * tokens.shape[-1], -1)
     if pooled is not None:
-        pooled = pooled.reshape(len(tokens), count, -1)[:, 0]
-    if len(distinct) == len(texts):
+        pooled = pooled.reshape(len(divided), count, -1)[:, 0]
+    if len(divided) == len(texts):
         return Conditioning(states, pooled)
-    rows = torch.tensor([distinct.index(text) for text in texts], device=states.device)
+    distinct = list(divided)
+    rows = torch.tensor([distinct.index(text) for text in texts], device=device)
     return Conditioning(states[rows], None if pooled is None else pooled[rows])
 
 
-def _ids(base: BaseModel, text: str) -> list[int]:
-    # `verbose` off: the tokenizer warns of more than 77 tokens, which is what the chunks are for.
-    return list(base.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)
-
-
 def _states(
-    base: BaseModel, tokens: torch.Tensor, clip_skip: int
+    base: BaseModel, tokens: torch.Tensor, weights: torch.Tensor, clip_skip: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Encode chunks (number, 77): states (number, 77, width), and pooled (number, width) where there is such."""
     if base.text_encoder_2 is not None:
         first = base.text_encoder(tokens, output_hidden_states=True)
         second = base.text_encoder_2(_filled_for_second(base, tokens), output_hidden_states=True)
-        states = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
-        return states, second.text_embeds
+        both = [_weighted(one.hidden_states[-2], weights) for one in (first, second)]
+        return torch.cat(both, dim=-1), second.text_embeds
     if clip_skip == 1:
-        return base.text_encoder(tokens)[0], None
+        return _weighted(base.text_encoder(tokens)[0], weights), None
     hidden = base.text_encoder(tokens, output_hidden_states=True).hidden_states[-clip_skip]
     # transformers 5.6 and later have no `text_model` around the layers.
     inner = getattr(base.text_encoder, "text_model", base.text_encoder)
-    return inner.final_layer_norm(hidden), None
+    return _weighted(inner.final_layer_norm(hidden), weights), None
+
+
+def _weighted(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Multiply each token's state with its weight, and bring each chunk's mean back to what it was.
+
+    Source: stable-diffusion-webui, modules/sd_emphasis.py, `EmphasisOriginal`.
+    """
+    if bool((weights == 1.0).all()):
+        return states
+    changed = states * weights.to(states.dtype)[:, :, None]
+    before, after = (one.mean(dim=(1, 2), keepdim=True) for one in (states, changed))
+    # A chunk without emphasis stays bit for bit what it was.
+    plain = (weights == 1.0).all(dim=1)[:, None, None]
+    return torch.where(plain, states, changed * (before / after))
 
 
 def _filled_for_second(base: BaseModel, tokens: torch.Tensor) -> torch.Tensor:

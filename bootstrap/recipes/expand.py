@@ -90,7 +90,7 @@ def _shots(recipe: Recipe, settings: Settings, drawn_with: DrawnWith) -> Iterato
             lora_file_name(drawn_with.lora_name, snapshot), drawn_with.training_id, snapshot, strength
         )
         yield Shot(
-            prompt=captions.join(idea.tags),
+            prompt=_prompt(idea),
             negative_prompt=_negative_prompt(recipe, settings, idea),
             seed=_seed(settings.drawing.seed, drawn_with.generation, recipe, index),
             steps=settings.drawing.steps,
@@ -126,10 +126,16 @@ def _ideas(recipe: Recipe, tags: list[str]) -> list[_Idea]:
     raise TypeError(f"no recipe: {recipe!r}")
 
 
+def _prompt(idea: _Idea) -> str:
+    """The caption's tags mean what they say; what a recipe puts in is written as in a prompt, brackets and all."""
+    put_in = {tag for added in idea.added for tag in captions.parse(added)}
+    return captions.join(tag if tag in put_in else captions.as_prompt([tag]) for tag in idea.tags)
+
+
 def _negative_prompt(recipe: Recipe, settings: Settings, idea: _Idea) -> str:
     parts = [*captions.parse(settings.drawing.negative_prompt), *captions.parse(recipe.negative_prompt)]
     if isinstance(recipe, EliminateRecipe) and recipe.as_negative:
-        parts = captions.with_added(parts, idea.eliminated)
+        parts = captions.with_added(parts, [captions.as_prompt([tag]) for tag in idea.eliminated])
     return captions.join(parts)
 
 

@@ -16,6 +16,7 @@ from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraModule
 from bootstrap.progress import Progress, Report
 from bootstrap.prompting import encode
+from bootstrap.prompting.chunks import plain_chunks
 from bootstrap.settings import TrainingSection
 from bootstrap.training import optimizers, state
 from bootstrap.training.adapters import Adapters, injected
@@ -228,4 +229,4 @@ def _chunks(base: BaseModel, examples: list[Example], max_token_length: int) -> 
                 f"caption of {Path(one.path).name}: it has {tokens} tokens, training.max_token_length is "
                 f"{max_token_length}; shorten it or raise max_token_length (75, 150 or 225)"
             )
-    return max(len(encode.token_chunks(base, one.caption)) for one in examples)
+    return max(len(plain_chunks(base.tokenizer, one.caption)) for one in examples)

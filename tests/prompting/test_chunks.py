@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
 from bootstrap.base_model import CONFIGS
-from bootstrap.prompting.chunks import LENGTH, Chunk, chunks
+from bootstrap.prompting.chunks import LENGTH, Chunk, chunks_of
 
 
 @pytest.fixture(scope="module")
@@ -23,44 +23,44 @@ def words(tokenizer: CLIPTokenizer, chunk: Chunk) -> list[str]:
 
 
 def test_weights_stand_at_their_tokens(tokenizer: CLIPTokenizer) -> None:
-    [chunk] = chunks(tokenizer, "red (apple:1.5), [hat]")
+    [chunk] = chunks_of(tokenizer, "red (apple:1.5), [hat]")
     assert words(tokenizer, chunk) == ["red", "apple", ",", "hat"]
     assert chunk.weights[:6] == [1.0, 1.0, 1.5, 1.0, pytest.approx(1 / 1.1), 1.0]
     assert set(chunk.weights[6:]) == {1.0}
 
 
 def test_an_empty_prompt_is_one_empty_chunk(tokenizer: CLIPTokenizer) -> None:
-    [chunk] = chunks(tokenizer, "")
+    [chunk] = chunks_of(tokenizer, "")
     assert words(tokenizer, chunk) == []
 
 
 def test_the_76th_token_begins_a_new_chunk(tokenizer: CLIPTokenizer) -> None:
-    first, second = chunks(tokenizer, "cat " * 80)
+    first, second = chunks_of(tokenizer, "cat " * 80)
     assert words(tokenizer, first) == ["cat"] * 75
     assert words(tokenizer, second) == ["cat"] * 5
 
 
 def test_a_tag_at_the_end_of_a_chunk_moves_on_whole(tokenizer: CLIPTokenizer) -> None:
-    first, second = chunks(tokenizer, "cat " * 69 + ", " + "(dog:1.2) " * 8)
+    first, second = chunks_of(tokenizer, "cat " * 69 + ", " + "(dog:1.2) " * 8)
     assert words(tokenizer, first) == ["cat"] * 69 + [","]
     assert words(tokenizer, second) == ["dog"] * 8
     assert second.weights[1:9] == [1.2] * 8
 
 
 def test_a_comma_that_is_too_far_back_does_not_count(tokenizer: CLIPTokenizer) -> None:
-    first, second = chunks(tokenizer, "cat " * 40 + ", " + "dog " * 40)
+    first, second = chunks_of(tokenizer, "cat " * 40 + ", " + "dog " * 40)
     assert words(tokenizer, first) == ["cat"] * 40 + [","] + ["dog"] * 34
     assert words(tokenizer, second) == ["dog"] * 6
 
 
 def test_a_comma_as_the_76th_token_begins_a_new_chunk(tokenizer: CLIPTokenizer) -> None:
-    first, second = chunks(tokenizer, "cat " * 75 + ", dog")
+    first, second = chunks_of(tokenizer, "cat " * 75 + ", dog")
     assert words(tokenizer, first) == ["cat"] * 75
     assert words(tokenizer, second) == [",", "dog"]
 
 
 def test_break_ends_a_chunk(tokenizer: CLIPTokenizer) -> None:
-    found = chunks(tokenizer, "cat BREAK dog")
+    found = chunks_of(tokenizer, "cat BREAK dog")
     assert [words(tokenizer, chunk) for chunk in found] == [["cat"], ["dog"]]
 
 
@@ -76,7 +76,7 @@ def test_no_token_is_lost(tokenizer: CLIPTokenizer, text: str) -> None:
     ]
     found = [
         (token, weight)
-        for chunk in chunks(tokenizer, text)
+        for chunk in chunks_of(tokenizer, text)
         for token, weight in zip(chunk.tokens[1:-1], chunk.weights[1:-1], strict=True)
         if token != tokenizer.eos_token_id
     ]

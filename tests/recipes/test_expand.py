@@ -134,3 +134,17 @@ def test_what_is_a_number_stays_a_number() -> None:
     chosen = with_advice(with_snapshots([1, 5], "auto", 3, {"from": 1, "to": 2}), advice)
     assert [recipe.snapshot for recipe in chosen.recipe] == [[1, 5], [4], [3], [1, 2]]
     assert not chosen.asks_adviser
+
+
+def test_brackets_of_the_caption_are_names_and_those_of_a_recipe_are_emphasis() -> None:
+    raw = {
+        "project": {"caption": "saber (fate), hat, [red] bow"},
+        "recipe": [
+            {"kind": "add", "tags": ["(smile:1.2)"], "count": 1},
+            {"kind": "eliminate", "tags": ["[red] bow"], "as_negative": True, "count": 1},
+        ],
+    }
+    added, eliminated = expand(settings.parse(raw, "project.toml"), WITH)
+    assert added.prompt == r"saber \(fate\), hat, \[red\] bow, (smile:1.2)"
+    assert eliminated.prompt == r"saber \(fate\), hat"
+    assert eliminated.negative_prompt == r"\[red\] bow"

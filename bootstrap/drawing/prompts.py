@@ -1,0 +1,114 @@
+"""The prompts of a batch: encoded, followed through their schedules, and put together where AND says so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from bootstrap.base_model import BaseModel
+from bootstrap.conditioning import Conditioning
+from bootstrap.errors import UserError
+from bootstrap.prompting import encode, parse
+from bootstrap.prompting.chunks import chunks_of
+from bootstrap.prompting.parse import Scheduled
+from bootstrap.shots import Shot
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One prompt that a picture is drawn with: its whole prompt, or a part of it."""
+
+    shot: int  # index in the batch
+    weight: float
+    schedule: list[Scheduled]
+
+    def at(self, step: int) -> str:
+        """The text at a step, numbered from 0; a text that ends with step n is still used at index n, as in A1111."""
+        return next((one.text for one in self.schedule if step <= one.end), self.schedule[-1].text)
+
+
+def chunk_count(base: BaseModel, shot: Shot) -> int:
+    """Return how many chunks the longest of a shot's texts needs."""
+    rows = [*_rows([shot]), *(_negative_rows([shot]) if is_guided([shot]) else [])]
+    texts = {one.text for row in rows for one in row.schedule}
+    return max(len(chunks_of(base.tokenizer, text)) for text in texts)
+
+
+def is_guided(shots: Sequence[Shot]) -> bool:
+    """Whether a group of shots (of one cfg scale) is drawn with negative prompts too."""
+    return shots[0].cfg_scale > 1.0 or any(len(parse.parts(shot.prompt)) > 1 for shot in shots)
+
+
+class Prompts:
+    """The prompts of a batch of shots that share cfg scale, steps and clip skip."""
+
+    def __init__(self, base: BaseModel, shots: Sequence[Shot]) -> None:
+        """Divide the prompts; nothing is encoded yet.
+
+        Raises:
+            UserError: a prompt names a LoRA, which a shot does not take from its prompt.
+        """
+        self._base, self._shots = base, shots
+        self._guided = is_guided(shots)
+        self._rows = _rows(shots)
+        self._negative = _negative_rows(shots) if self._guided else []
+        self._of_rows = torch.tensor([row.shot for row in self._rows], device=base.device)
+        self._weights = torch.tensor([row.weight for row in self._rows], device=base.device)[
+            :, None, None, None
+        ]
+        self._encoded: dict[tuple[str, ...], Conditioning] = {}
+
+    def rows_of(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return the latents (batch, ...) once for each row that is predicted: negative prompts, then prompts."""
+        rows = latents[self._of_rows]
+        return torch.cat([latents, rows]) if self._guided else rows
+
+    def at(self, step: int) -> Conditioning:
+        """Return the rows' conditioning at a step, numbered from 0.
+
+        To Stable Diffusion XL an empty negative prompt is zeros, as it was trained with and as AUTOMATIC1111 has
+        it (stable-diffusion-webui, modules/sd_models_xl.py, `force_zero_negative_prompt`).
+        """
+        texts = tuple(row.at(step) for row in [*self._negative, *self._rows])
+        if texts not in self._encoded:
+            encoded = encode.encode_prompts(self._base, texts, clip_skip=self._shots[0].clip_skip)
+            if self._guided and encoded.pooled is not None:
+                empty = [row for row in range(len(self._negative)) if not texts[row]]
+                encoded.states[empty] = 0.0
+                encoded.pooled[empty] = 0.0
+            self._encoded[texts] = encoded
+        return self._encoded[texts]
+
+    def combined(self, predicted: torch.Tensor) -> torch.Tensor:
+        """Return the guided prediction of each picture (batch, ...) from those of the rows.
+
+        Composition is that of Liu et al. 2022 (arXiv 2206.01714): each part moves away from the negative prompt
+        with its own weight.
+        """
+        if not self._guided:
+            return predicted
+        without, rows = predicted[: len(self._negative)], predicted[len(self._negative) :]
+        moved = self._weights * (rows - without[self._of_rows])
+        direction = torch.zeros_like(without).index_add_(0, self._of_rows, moved)
+        return without + self._shots[0].cfg_scale * direction
+
+
+def _rows(shots: Sequence[Shot]) -> list[_Row]:
+    rows = []
+    for index, shot in enumerate(shots):
+        text, networks = parse.extra_networks(shot.prompt)
+        if networks:
+            raise UserError(
+                f"prompt '{shot.prompt}': it names <{networks[0].kind}:...>; LoRAs come from the recipe's snapshot "
+                "and strength, take it out"
+            )
+        rows += [
+            _Row(index, part.weight, parse.schedule(part.text, shot.steps)) for part in parse.parts(text)
+        ]
+    return rows
+
+
+def _negative_rows(shots: Sequence[Shot]) -> list[_Row]:
+    return [
+        _Row(index, 1.0, parse.schedule(shot.negative_prompt, shot.steps)) for index, shot in enumerate(shots)
+    ]

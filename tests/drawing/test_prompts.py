@@ -1,0 +1,101 @@
+"""The prompt language in the engine: weights, schedules and compositions draw what they say."""
+
+import numpy as np
+import pytest
+import torch
+from making import shot
+from PIL import Image
+
+from bootstrap.base_model import BaseModel
+from bootstrap.drawing import engine
+from bootstrap.errors import UserError
+from bootstrap.prompting import encode
+
+
+def drawn(base: BaseModel, prompt: str, **changes: object) -> np.ndarray:
+    """One picture of 64 by 64 pixels in 4 steps, int16."""
+    values = {"loras": (), "width": 64, "height": 64, "steps": 4, **changes}
+    [[drawing]] = engine.draw(base, [shot(7, prompt, **values)], {}, 1)
+    return np.asarray(drawing.picture, dtype=np.int16)
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> int:
+    return int(np.abs(one - other).max())
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ("woman, red apple", "(woman, red apple:1.0)"),
+        ("woman, (red apple)", "woman, (red apple:1.1)"),
+        ("[woman:robot:1.0]", "woman"),
+        ("woman AND robot :0", "woman"),
+        ("woman AND woman", "woman :2"),
+        (r"saber \(fate\)", r"(saber \(fate\):1)"),
+    ],
+)
+def test_what_means_the_same_draws_the_same(papertown: BaseModel, one: str, same: str) -> None:
+    assert apart(drawn(papertown, one), drawn(papertown, same)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("woman, red apple", "woman, (red apple:1.8)"),
+        ("woman, red apple", "woman, [[[[red apple]]]]"),
+        ("[woman:robot:0.5]", "woman"),
+        ("[woman:robot:0.5]", "robot"),
+        ("[woman|robot]", "woman"),
+        ("woman AND robot", "woman"),
+        ("woman BREAK robot", "woman robot"),
+    ],
+)
+def test_what_means_something_else_draws_something_else(papertown: BaseModel, one: str, other: str) -> None:
+    assert apart(drawn(papertown, one), drawn(papertown, other)) > 3
+
+
+def test_shots_with_all_of_it_draw_the_same_alone_and_together(papertown: BaseModel) -> None:
+    prompts = ["woman AND robot :0.7", "[woman:robot:2], smile", "(beach:1.4)", "woman BREAK robot"]
+    shots = [
+        shot(seed, prompt, loras=(), width=64, height=64, steps=4, negative_prompt="[blue:red:0.5]")
+        for seed, prompt in enumerate(prompts)
+    ]
+    together = {one.shot.id: one.picture for batch in engine.draw(papertown, shots, {}, 8) for one in batch}
+    assert len(together) == 4
+    for one in shots:
+        [[alone]] = engine.draw(papertown, [one], {}, 1)
+        assert apart(_pixels(alone.picture), _pixels(together[one.id])) <= 2
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture, dtype=np.int16)
+
+
+def test_a_composition_is_guided_at_cfg_scale_1_too(papertown: BaseModel) -> None:
+    one = drawn(papertown, "woman AND robot", cfg_scale=1.0)
+    assert apart(one, drawn(papertown, "woman", cfg_scale=1.0)) > 3
+
+
+def test_a_lora_in_a_prompt_is_refused(papertown: BaseModel) -> None:
+    with pytest.raises(UserError, match=r"it names <lora:\.\.\.>"):
+        drawn(papertown, "woman <lora:anna:0.8>")
+
+
+def test_emphasis_keeps_the_mean_of_a_chunk_and_leaves_others_alone(papertown: BaseModel) -> None:
+    with torch.no_grad():
+        plain = encode.encode_prompts(papertown, ["woman, red apple", "robot"]).states
+        strong = encode.encode_prompts(papertown, ["woman, (red apple:1.5)", "robot"]).states
+        captions = encode.encode(papertown, ["woman, red apple", "robot"]).states
+    assert torch.equal(plain, captions)
+    assert torch.equal(plain[1], strong[1])
+    assert not torch.allclose(plain[0], strong[0], atol=1e-3)
+    assert torch.allclose(plain[0].mean(), strong[0].mean(), rtol=1e-3)
+
+
+def test_a_caption_has_no_signs(papertown: BaseModel) -> None:
+    with torch.no_grad():
+        caption = encode.encode(papertown, ["woman (red:1.5)"]).states
+        prompt = encode.encode_prompts(papertown, ["woman (red:1.5)"]).states
+        escaped = encode.encode_prompts(papertown, [r"woman \(red:1.5\)"]).states
+    assert not torch.allclose(caption, prompt, atol=1e-3)
+    assert torch.equal(caption, escaped)
