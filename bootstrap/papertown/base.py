@@ -102,12 +102,13 @@ def train(
     """Train `stage` ("base" or "ink"); the model so far is written to `directory`/`stage`/model.
 
     "ink" starts from the finished "base" and keeps its text encoder as it is. "base" begins with the UNet, text
-    encoder and tokenizer of the model in the folder `start`, where one is named: its VAE must be the same.
+    encoder and tokenizer of the model in the folder `start`, where one is named, and with its VAE, unless the
+    stage `vae` has made another.
     """
     torch.manual_seed(0)
     pictures = data.Pictures(directory / "data", "train")
     tag_lists = data.tag_lists("train", len(pictures))
-    vae = _finished_vae(directory).to(device).eval()
+    vae = _finished_vae(directory, start).to(device).eval()
     latents = encoded(directory, stage, pictures, vae).to(device)
     if stage == "base" and start is not None:
         begun = opened(start)
@@ -266,11 +267,13 @@ def _tokenizer(folder: Path, tag_lists: list[list[str]]) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(folder)
 
 
-def _finished_vae(directory: Path) -> AutoencoderKL:
+def _finished_vae(directory: Path, start: Path | None) -> AutoencoderKL:
+    """The stage `vae`'s, or where that has not run, that of the model which `base` began with."""
     folder = directory / "vae" / "model"
-    if not folder.exists():
-        raise UserError(f"{folder} is missing: run the stage `vae` first")
-    return AutoencoderKL.from_pretrained(folder)
+    for found in (folder, start and start / "vae", directory / "base" / "model" / "vae"):
+        if found is not None and found.exists():
+            return AutoencoderKL.from_pretrained(found)
+    raise UserError(f"{folder} is missing: run the stage `vae` first")
 
 
 def _finished_base(directory: Path) -> StableDiffusionPipeline:

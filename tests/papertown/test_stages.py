@@ -63,3 +63,14 @@ def test_the_stages_follow_each_other(tmp_path, monkeypatch, capsys):
         pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / stage / "model", safety_checker=None)
         assert pipeline.unet.dtype == torch.float32 and pipeline.vae_scale_factor == 8
     assert (tmp_path / "tagger" / "tagger.safetensors").is_file()
+
+    # Elsewhere, with the pictures alone, the base model goes on from what was made here.
+    made, elsewhere = tmp_path / "base" / "model", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "data").rename(elsewhere / "data")
+    make.make("base", elsewhere, samples=4, start=made)
+    further = elsewhere / "base" / "model"
+    parts = [StableDiffusionPipeline.from_pretrained(one, safety_checker=None) for one in (made, further)]
+    before, after = (one.unet.conv_in.weight for one in parts)
+    assert (before - after).abs().max() < 0.1 and not torch.equal(before, after)
+    assert torch.equal(*(one.vae.encoder.conv_in.weight for one in parts))
