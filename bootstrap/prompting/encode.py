@@ -53,7 +53,8 @@ def _encoded(
     filled = [chunk for one in divided.values() for chunk in one + [empty] * (count - len(one))]
     device = base.text_encoder.device
     tokens = torch.tensor([chunk.tokens for chunk in filled], device=device)
-    weights = torch.tensor([chunk.weights for chunk in filled], device=device)
+    weighty = any(weight != 1.0 for chunk in filled for weight in chunk.weights)
+    weights = torch.tensor([chunk.weights for chunk in filled], device=device) if weighty else None
     states, pooled = _states(base, tokens, weights, clip_skip)
     states = states.reshape(len(divided), count * tokens.shape[-1], -1)
     if pooled is not None:
@@ -66,7 +67,7 @@ def _encoded(
 
 
 def _states(
-    base: BaseModel, tokens: torch.Tensor, weights: torch.Tensor, clip_skip: int
+    base: BaseModel, tokens: torch.Tensor, weights: torch.Tensor | None, clip_skip: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Encode chunks (number, 77): states (number, 77, width), and pooled (number, width) where there is such."""
     if base.text_encoder_2 is not None:
@@ -82,12 +83,14 @@ def _states(
     return _weighted(inner.final_layer_norm(hidden), weights), None
 
 
-def _weighted(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def _weighted(states: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
     """Multiply each token's state with its weight, and bring each chunk's mean back to what it was.
+
+    None stands for weights that are all 1.
 
     Source: stable-diffusion-webui, modules/sd_emphasis.py, `EmphasisOriginal`.
     """
-    if bool((weights == 1.0).all()):
+    if weights is None:
         return states
     changed = states * weights.to(states.dtype)[:, :, None]
     before, after = (one.mean(dim=(1, 2), keepdim=True) for one in (states, changed))
