@@ -69,13 +69,14 @@ def draw(
 
 
 def _batches(base: BaseModel, group: Sequence[Shot], batch_size: int) -> Iterator[list[Shot]]:
-    """Batches of shots whose prompts have the same number of chunks.
+    """Batches of shots whose prompts have the same number of chunks, with negative prompts or without.
 
     A shorter prompt beside a longer one would be filled up with empty chunks, which gives another picture.
     """
-    by_chunks: dict[int, list[Shot]] = {}
+    by_chunks: dict[tuple[int, bool], list[Shot]] = {}
     for shot in group:
-        by_chunks.setdefault(prompts.chunk_count(base, shot), []).append(shot)
+        kind = prompts.chunk_count(base, shot), prompts.is_guided([shot])
+        by_chunks.setdefault(kind, []).append(shot)
     for shots in by_chunks.values():
         for first in range(0, len(shots), batch_size):
             yield shots[first : first + batch_size]

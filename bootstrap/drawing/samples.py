@@ -2,14 +2,12 @@
 
 from bootstrap import base_model
 from bootstrap.catalog import Catalog, trainings
-from bootstrap.drawing import contact_sheet, engine
+from bootstrap.drawing import contact_sheet, engine, sheet
 from bootstrap.drawing.contact_sheet import Cell
-from bootstrap.drawing.run import drawn_with, open_loras
+from bootstrap.drawing.run import open_loras
 from bootstrap.files import whole_file
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
-from bootstrap.recipes.expand import lora_file_name
-from bootstrap.shots import LoraUse, Shot
 
 
 def draw(project: Project, catalog: Catalog, number: int, report: Report) -> None:
@@ -21,23 +19,8 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
     if training is None or not training.finished:
         raise RuntimeError(f"generation {number} of '{project.name}' has no finished training")
     base, settings = base_model.hold(project.base_model), project.settings
-    shared = drawn_with(project, base, training, number)
-    drawing = settings.drawing
     shots = [
-        Shot(
-            prompt,
-            drawing.negative_prompt,
-            drawing.seed,
-            drawing.steps,
-            drawing.sampler,
-            drawing.cfg_scale,
-            shared.width,
-            shared.height,
-            shared.base_model,
-            shared.base_model_hash,
-            (LoraUse(lora_file_name(shared.lora_name, kept.epoch), training.training_id, kept.epoch, 1.0),),
-            settings.clip_skip,
-        )
+        sheet.with_value(sheet.common_shot(project, base, training, number, prompt), "snapshot", kept.epoch)
         for kept in training.snapshots
         for prompt in settings.training.sample_prompts
     ]
@@ -47,7 +30,7 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
     if path.is_file() and made_of.is_file() and made_of.read_text() == ids:
         return
     pictures = {}
-    for batch in engine.draw(base, shots, open_loras(project, training, shots), drawing.batch_size):
+    for batch in engine.draw(base, shots, open_loras(project, training, shots), settings.drawing.batch_size):
         pictures.update({one.shot.id: one.picture for one in batch})
         report(Progress("samples", len(pictures), len(shots), "pictures"))
     cells = [Cell(pictures[shot.id], (f"snapshot {shot.snapshot}", shot.prompt)) for shot in shots]

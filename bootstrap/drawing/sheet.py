@@ -97,8 +97,8 @@ def draw_sheet(
             f"generation {number} of '{project.name}': its training has not finished, see `sid status`"
         )
     base = base_model.hold(project.base_model)
-    common = _common_shot(project, base, training, number, prompt)
-    grid = [[_with(_with(common, x.name, a), y.name, b) for a in x.values] for b in y.values]
+    common = common_shot(project, base, training, number, prompt)
+    grid = [[with_value(with_value(common, x.name, a), y.name, b) for a in x.values] for b in y.values]
     _check_snapshots(training, [shot for row in grid for shot in row])
     grid = [[_without_idle_lora(shot) for shot in row] for row in grid]
     shots = list({shot.id: shot for row in grid for shot in row}.values())
@@ -115,7 +115,7 @@ def draw_sheet(
         sheet.save(temporary, format="PNG")
 
 
-def _common_shot(
+def common_shot(
     project: Project, base: base_model.BaseModel, training: Training, number: int, prompt: str | None
 ) -> Shot:
     shared, settings = drawn_with(project, base, training, number), project.settings
@@ -129,7 +129,8 @@ def _common_shot(
     )  # fmt: skip
 
 
-def _with(shot: Shot, name: str, value: Any) -> Shot:
+def with_value(shot: Shot, name: str, value: Any) -> Shot:
+    """Return the shot with another strength, snapshot or parameter of its own."""
     lora = shot.loras[0]
     if name == "strength":
         return dataclasses.replace(shot, loras=(dataclasses.replace(lora, strength=value),))

@@ -66,6 +66,16 @@ def examples_of(
 ) -> list[Example]:
     """Return the dataset as training sees it, with repeats and size of each picture, and the regularization."""
     entries = dataset.entries(project, catalog)
+    of_project = training_size(project, base)
+
+    def size(path: Path) -> tuple[int, int]:
+        """A picture's own proportions; the original's training size where it has that already."""
+        with Image.open(path) as picture:
+            own = picture.size
+        if own == of_project:
+            return own
+        return latents.training_size(own, _resolution(project, base), base.size_step)
+
     of_original, of_pick = dataset.balance(len(entries) - 1, project.settings.training.repeats)
     shown = [
         Example(
@@ -73,24 +83,14 @@ def examples_of(
             one.picture_sha256,
             one.caption,
             of_original if one.is_original else of_pick,
-            _size(project, base, one.path),
+            size(one.path),
         )
         for one in entries
     ]
     return shown + [
-        Example(str(one.path), sha256_of_file(one.path), one.caption, 1, _size(project, base, one.path), True)
+        Example(str(one.path), sha256_of_file(one.path), one.caption, 1, size(one.path), True)
         for one in class_pictures
     ]
-
-
-def _size(project: Project, base: BaseModel, path: Path) -> tuple[int, int]:
-    """Width and height that a picture is trained at: its own proportions, the original's where they are the same."""
-    with Image.open(path) as picture:
-        own = picture.size
-    of_original = training_size(project, base)
-    if own == of_original:
-        return own
-    return latents.training_size(own, _resolution(project, base), base.size_step)
 
 
 def training_size(project: Project, base: BaseModel) -> tuple[int, int]:
