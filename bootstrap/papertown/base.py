@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -98,12 +99,13 @@ def train(
     minutes: float | None,
     samples: int | None,
     start: Path | None = None,
+    compiled: bool = False,
 ) -> None:
     """Train `stage` ("base" or "ink"); the model so far is written to `directory`/`stage`/model.
 
     "ink" starts from the finished "base" and keeps its text encoder as it is. "base" begins with the UNet, text
     encoder and tokenizer of the model in the folder `start`, where one is named, and with its VAE, unless the
-    stage `vae` has made another.
+    stage `vae` has made another. `compiled` runs UNet and text encoder through torch.compile.
     """
     torch.manual_seed(0)
     pictures = data.Pictures(directory / "data", "train")
@@ -125,7 +127,9 @@ def train(
     unet.to(device).train()
     encoder.to(device).train()
     training = Training(directory / stage, trained, plan(device, samples, stage))
-    loss = Loss(unet, encoder, latents, text.CaptionTokens(tokenizer, tag_lists), tag_lists, training.plan)
+    tokens = text.CaptionTokens(tokenizer, tag_lists)
+    run_unet, run_encoder = (torch.compile(unet), torch.compile(encoder)) if compiled else (unet, encoder)
+    loss = Loss(run_unet, run_encoder, latents, tokens, tag_lists, training.plan)
 
     def report() -> None:
         pipeline = assembled(vae, encoder, tokenizer, unet)
@@ -141,8 +145,8 @@ class Loss:
 
     def __init__(
         self,
-        unet: UNet2DConditionModel,
-        encoder: CLIPTextModel,
+        unet: Callable,
+        encoder: Callable,
         latents: Tensor,
         tokens: text.CaptionTokens,
         tag_lists: list[list[str]],

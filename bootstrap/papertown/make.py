@@ -28,25 +28,30 @@ def make(
     minutes: float | None = None,
     samples: int | None = None,
     start: Path | None = None,
+    compiled: bool = False,
 ) -> None:
     """Run `stage` (one of `STAGES`) for at most `minutes`, or until it is finished.
 
     `samples` is how long the whole training of the stage is, over all its sittings, where the built-in length
     does not suit. Trains on a GPU where there is one. The process id is kept in `directory`/`stage`.pid.
     `start` is the folder of a model whose weights `vae` or `base` begin with; without it they begin anew.
+    `compiled` makes `base` and `ink` compile their networks first, which needs a C++ compiler.
 
     Raises:
-        UserError: what the stage needs is missing, or it cannot begin with another model's weights.
+        UserError: what the stage needs is missing, or it cannot begin with another model's weights or be
+            compiled.
     """
     if start is not None and stage not in STARTABLE:
         raise UserError(
             f"--start {start}: only the stages {' and '.join(STARTABLE)} can begin with a model's weights"
         )
+    if compiled and stage not in COMPILABLE:
+        raise UserError(f"--compile: only the stages {' and '.join(COMPILABLE)} can be compiled")
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{stage}.pid").write_text(f"{os.getpid()}\n")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    begin_with = {} if start is None else {"start": start}
-    STAGES[stage](directory, device, minutes, samples, **begin_with)
+    settings = ({"start": start} if start else {}) | ({"compiled": True} if compiled else {})
+    STAGES[stage](directory, device, minutes, samples, **settings)
 
 
 def _data(directory: Path, device: torch.device, minutes: float | None, samples: int | None) -> None:
@@ -55,6 +60,7 @@ def _data(directory: Path, device: torch.device, minutes: float | None, samples:
 
 
 STARTABLE = ("vae", "base")
+COMPILABLE = ("base", "ink")
 STAGES: dict[str, Callable[..., None]] = {
     "data": _data,
     "vae": vae.train,

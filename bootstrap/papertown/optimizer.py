@@ -54,12 +54,10 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrices: Tensor) -> Tensor:
     """The nearest (semi-)orthogonal matrices, roughly: singular values end between 0.7 and 1.2.
 
-    `matrices` is (n, rows, columns), float32; so is the answer. Works in bfloat16 on a GPU.
+    `matrices` is (n, rows, columns), float32; so is the answer. Works in bfloat16, which is enough for it.
     """
     a, b, c = NEWTON_SCHULZ
-    x = matrices / (matrices.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
-    if x.is_cuda:
-        x = x.bfloat16()
+    x = (matrices / (matrices.flatten(1).norm(dim=1)[:, None, None] + 1e-7)).bfloat16()
     tall = x.shape[1] > x.shape[2]
     if tall:
         x = x.mT

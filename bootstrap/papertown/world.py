@@ -5,9 +5,8 @@
 
 A picture shows somebody (a woman, a man, a robot) or nobody, perhaps with a prop, before a wall or outdoors,
 perhaps behind a desk. What no tag tells is little and simple on purpose, so that small models can learn it:
-the figure stands in one of three places (a latent cell of 16 units apart), the prop is held left or right,
-and what hangs on the wall, or the sun, is on one of two sides. Accents are drawn only on request: the base
-models never see them, and a SID LoRA learns them.
+the figure, or the thing that is there instead, stands in one of three places (a latent cell of 16 units
+apart). Accents are drawn only on request: the base models never see them, and a SID LoRA learns them.
 
 Making pictures needs the extra `papertown`; using the models does not.
 """
@@ -32,6 +31,7 @@ from bootstrap.papertown.things import ACCENTS, DESK_ITEMS, PROPS, WALL_ITEMS, p
 ANCHORS = {"chest": (0.5, 0.82), "neck": (0.5, 0.735), "head": (0.5, 0.17), "back": (0.5, 0.54)}
 FIGURE = 240  # units: the box of a person; a picture is 256
 DESK_RAISES = 24
+FAR_X = 38  # what hangs on a wall, the sun, and what lies on a desk
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,7 @@ class Scene:
     desk: bool = False
     desk_item: str | None = None
     accent: str | None = None
-    # What no tag tells.
-    shift: Literal[-1, 0, 1] = 0
-    prop_side: Literal[-1, 1] = 1
-    far_side: Literal[-1, 1] = -1
+    shift: Literal[-1, 0, 1] = 0  # what no tag tells
 
 
 def sample(rng: random.Random, accent: str | None = None) -> Scene:
@@ -90,8 +87,6 @@ def sample(rng: random.Random, accent: str | None = None) -> Scene:
         desk_item=rng.choice(list(DESK_ITEMS)) if desk and rng.random() < 0.5 else None,
         accent=accent,
         shift=rng.choice((-1, 0, 1)),
-        prop_side=rng.choice((-1, 1)),
-        far_side=rng.choice((-1, 1)),
     )
 
 
@@ -127,8 +122,7 @@ def svg(scene: Scene) -> str:
     if scene.desk:
         layers.append(scenery.desk())
     if scene.desk_item:
-        # Where no prop is held above it.
-        layers.append(_at(128 - 84 * scene.prop_side, 222, 1, DESK_ITEMS[scene.desk_item]))
+        layers.append(_at(FAR_X + 6, 222, 1, DESK_ITEMS[scene.desk_item]))
     if scene.prop:
         drawn = prop(scene.prop.kind, scene.prop.color)
         layers.append(_held(scene, drawn, scene.figure) if scene.figure else _alone(scene, drawn))
@@ -143,13 +137,12 @@ def _sample_prop(rng: random.Random) -> Prop:
 
 
 def _place(scene: Scene) -> str:
-    side_x = 128 + 90 * scene.far_side
     if scene.wall is None:
-        return scenery.outdoors(scene.outdoors or "", side_x)
+        return scenery.outdoors(scene.outdoors or "", FAR_X)
     wall = scenery.wall(scene.wall)
     if scene.wall_item:
         height, drawing = WALL_ITEMS[scene.wall_item]
-        wall += _at(side_x, height, 1, drawing)
+        wall += _at(FAR_X, height, 1, drawing)
     return wall
 
 
@@ -178,7 +171,7 @@ def _figure_corner(scene: Scene) -> tuple[float, float]:
 
 def _held(scene: Scene, drawn: str, holder: Person | Robot) -> str:
     left, top = _figure_corner(scene)
-    x = left + FIGURE * (0.5 + 0.24 * scene.prop_side)
+    x = left + FIGURE * 0.74
     y = min(top + FIGURE * 0.81, scenery.DESK_TOP - 20 if scene.desk else 256)
     skin = holder.hand_color
     hand = f'<ellipse cy="19" rx="12" ry="8" fill="{skin}" stroke="{shade(skin, 0.8)}" stroke-width="1.2"/>'
