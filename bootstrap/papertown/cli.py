@@ -33,7 +33,7 @@ def make(
     compiled: Annotated[
         bool,
         typer.Option(
-            "--compile", help="Compile `base` and `ink` first: three minutes, then 1.4 times as fast."
+            "--compile", help="Compile the UNet of `base` and `ink` first: minutes, then 1.5 times as fast."
         ),
     ] = False,
 ) -> None:

@@ -2,13 +2,15 @@
 
 import random
 from dataclasses import replace
+from importlib.resources import files
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("resvg_py", reason="drawing Paper Town needs the extra `papertown`")
 
-from bootstrap.papertown import data, world
+from bootstrap.papertown import data, shipped, world
 from bootstrap.papertown.figures import Person, Robot
 from bootstrap.papertown.things import ACCENTS
 from bootstrap.papertown.world import Prop, Scene
@@ -99,3 +101,12 @@ def test_shards_are_rendered_once_and_read_back(tmp_path, monkeypatch):
     batch = pictures.batch([5])
     assert (batch[0].permute(1, 2, 0).numpy() == data.picture("train", 5)).all()
     assert (data.to_pixels(data.to_model(batch)) == batch).all()
+
+
+def test_the_shipped_originals_are_what_the_world_draws(tmp_path):
+    shipped.write(tmp_path)
+    kept = files("bootstrap") / "papertown" / "originals"
+    for name in shipped.ORIGINALS:
+        assert (tmp_path / f"{name}.txt").read_text() == (kept / f"{name}.txt").read_text()
+        with Image.open(tmp_path / f"{name}.png") as drawn, Image.open(str(kept / f"{name}.png")) as there:
+            assert np.array_equal(np.asarray(drawn), np.asarray(there))

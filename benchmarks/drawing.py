@@ -1,0 +1,241 @@
+"""How fast is drawing? Ours against two loops over diffusers' own pipeline, the same 64 shots, in one run.
+
+    python benchmarks/drawing.py --rounds 3
+
+The shots are 4 strengths x 2 snapshots x 8 prompts. (a) ours: the drawing engine, LoRAs merged, in batches;
+(b) plain: one picture after another, the LoRA live and its strength set with `set_adapters`, as a script that
+follows diffusers' documentation does; (c) best: the LoRA fused, and each strength and snapshot's eight prompts
+drawn as one batch, which is the best that can be had from the pipeline. All begin with the base model in memory,
+read the LoRA files from disk, and end with PNG files. The ways take turns, and ratios are made round by round.
+Prints a table, the share of our time that is spent in the UNet, and writes both to benchmarks/results/drawing.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+
+from bootstrap import base_model, generation, project
+from bootstrap.base_model import BaseModel
+from bootstrap.catalog import Catalog, trainings
+from bootstrap.drawing import engine, infotext
+from bootstrap.drawing.run import drawn_with
+from bootstrap.files import write_text
+from bootstrap.lora import kohya
+from bootstrap.project import Workspace
+from bootstrap.recipes.expand import lora_file_name
+from bootstrap.shots import LoraUse, Shot
+
+RESULTS = Path(__file__).parent / "results" / "drawing.md"
+STRENGTHS = (0.4, 0.6, 0.8, 1.0)
+SNAPSHOTS = (1, 2)
+PLACES = ("teal wall, window", "red wall", "outdoors, beach", "outdoors, forest")
+PROPS = ("holding red apple", "holding blue ball")
+BATCH = 8
+RECIPES = """
+[training]
+repeats = 4
+epochs = 2
+
+[[recipe]]
+kind = "vary"
+snapshot = [1, 2]
+"""
+
+
+def main() -> None:
+    """Measure, print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        base, shots, loras = _prepared(folder)
+        pipeline = _pipeline(base)
+        ways: dict[str, Callable[[Path], None]] = {
+            "ours": lambda out: _ours(base, shots, loras, out),
+            "plain": lambda out: _plain(pipeline, shots, loras, out),
+            "best": lambda out: _best(pipeline, shots, loras, out),
+        }
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        shares = []
+        for number in range(arguments.rounds):
+            for way in list(ways)[:: 1 if number % 2 == 0 else -1]:
+                out = folder / "out"
+                out.mkdir()
+                with _time_in(base.unet) as spent:
+                    began = time.perf_counter()
+                    ways[way](out)
+                    seconds[way].append(time.perf_counter() - began)
+                if len(list(out.glob("*.png"))) != len(shots):
+                    raise RuntimeError(f"{way} drew {len(list(out.glob('*.png')))} of {len(shots)} pictures")
+                if way == "ours":
+                    shares.append(spent[0] / seconds[way][-1])
+                shutil.rmtree(out)
+                print(f"{way}: {seconds[way][-1]:.1f} s", flush=True)
+    text = _table(seconds, shares, len(shots), arguments.rounds)
+    print(text)
+    write_text(RESULTS, text)
+
+
+def _prepared(folder: Path) -> tuple[BaseModel, list[Shot], dict[LoraUse, Path]]:
+    """The base model, the 64 shots, and the file of each LoRA that they use; trained here, shortly."""
+    workspace = Workspace.locate(folder / "workspace")
+    catalog = Catalog(workspace.catalog_url)
+    originals = files("bootstrap") / "papertown" / "originals"
+    with as_file(originals / "badge.png") as picture:
+        caption = (originals / "badge.txt").read_text("utf-8").strip()
+        made = project.create(workspace, "badge", picture, caption, "papertown", RECIPES)
+    with generation.exclusively(made):
+        number = generation.prepare(made, catalog)
+        generation.train(made, catalog, number)
+    training = trainings.of_generation(catalog, made.name, number)
+    assert training is not None
+    base = base_model.hold(made.base_model)
+    common = drawn_with(made, base, training, number)
+    drawing = made.settings.drawing
+    shots = [
+        Shot(
+            prompt=f"woman, bob cut blonde hair, blue blazer, smile, {prop}, {place}, id badge",
+            negative_prompt="",
+            seed=index,
+            steps=drawing.steps,
+            sampler="DPM++ 2M Karras",
+            cfg_scale=drawing.cfg_scale,
+            width=common.width,
+            height=common.height,
+            base_model=common.base_model,
+            base_model_hash=common.base_model_hash,
+            loras=(
+                LoraUse(lora_file_name(common.lora_name, snapshot), training.training_id, snapshot, strength),
+            ),
+        )
+        for snapshot in SNAPSHOTS
+        for strength in STRENGTHS
+        for index, (prop, place) in enumerate((prop, place) for prop in PROPS for place in PLACES)
+    ]
+    paths = {one.epoch: made.folder / one.path for one in training.snapshots}
+    return base, shots, {shot.loras[0]: paths[shot.snapshot] for shot in shots}
+
+
+def _ours(base: BaseModel, shots: list[Shot], loras: dict[LoraUse, Path], out: Path) -> None:
+    read = {path: kohya.read(path) for path in set(loras.values())}
+    hashes = {use.name: kohya.model_hash(path) for use, path in loras.items()}
+    for batch in engine.draw(base, shots, {use: read[path] for use, path in loras.items()}, BATCH):
+        for one in batch:
+            text = infotext.write(one.shot, base.spec.title, hashes)
+            infotext.save_png(one.picture, out / f"{one.shot.id}.png", one.shot, text)
+
+
+def _pipeline(base: BaseModel) -> StableDiffusionPipeline:
+    """diffusers' pipeline on copies of nothing: the same modules that ours draws with."""
+    pipeline = StableDiffusionPipeline(
+        vae=base.vae,
+        text_encoder=base.text_encoder,
+        tokenizer=base.tokenizer,
+        unet=base.unet,
+        scheduler=DPMSolverMultistepScheduler.from_config(base.scheduler_config, use_karras_sigmas=True),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _plain(
+    pipeline: StableDiffusionPipeline, shots: list[Shot], loras: dict[LoraUse, Path], out: Path
+) -> None:
+    names = {path: f"snapshot{number}" for number, path in enumerate(sorted(set(loras.values())))}
+    for path, name in names.items():
+        pipeline.load_lora_weights(path.parent, weight_name=path.name, adapter_name=name)
+    for shot in shots:
+        pipeline.set_adapters([names[loras[shot.loras[0]]]], [shot.strength])
+        _run(pipeline, [shot], out)
+    pipeline.unload_lora_weights()
+
+
+def _best(
+    pipeline: StableDiffusionPipeline, shots: list[Shot], loras: dict[LoraUse, Path], out: Path
+) -> None:
+    for use, path in loras.items():
+        pipeline.load_lora_weights(path.parent, weight_name=path.name, adapter_name="one")
+        pipeline.fuse_lora(lora_scale=use.strength)
+        _run(pipeline, [shot for shot in shots if shot.loras == (use,)], out)
+        pipeline.unfuse_lora()
+        pipeline.unload_lora_weights()
+
+
+def _run(pipeline: StableDiffusionPipeline, shots: list[Shot], out: Path) -> None:
+    first = shots[0]
+    pictures = pipeline(
+        [shot.prompt for shot in shots],
+        height=first.height,
+        width=first.width,
+        num_inference_steps=first.steps,
+        guidance_scale=first.cfg_scale,
+        generator=[torch.Generator().manual_seed(shot.seed) for shot in shots],
+    ).images
+    for shot, picture in zip(shots, pictures, strict=True):
+        picture.save(out / f"{shot.id}.png")
+
+
+@contextmanager
+def _time_in(module: torch.nn.Module) -> Iterator[list[float]]:
+    """Adds up the seconds that the module's forward passes take."""
+    spent, began = [0.0], [0.0]
+
+    def begin(*_: object) -> None:
+        began[0] = time.perf_counter()
+
+    def end(*_: object) -> None:
+        spent[0] += time.perf_counter() - began[0]
+
+    hooks = [module.register_forward_pre_hook(begin), module.register_forward_hook(end)]
+    try:
+        yield spent
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _table(seconds: dict[str, list[float]], shares: list[float], count: int, rounds: int) -> str:
+    lines = [
+        "# Drawing: ours against diffusers' pipeline",
+        "",
+        f"`python benchmarks/drawing.py --rounds {rounds}`: {count} shots (4 strengths x 2 snapshots x 8 prompts) on "
+        f"papertown; {platform.processor() or platform.machine()}, {os.cpu_count()} cores, load "
+        f"{os.getloadavg()[0]:.1f}",
+        "",
+        "| way | s, median | pictures/s | as many times slower than ours, round by round |",
+        "|---|---|---|---|",
+    ]
+    for way, taken in seconds.items():
+        ratios = [one / ours for one, ours in zip(taken, seconds["ours"], strict=True)]
+        listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        middle = statistics.median(taken)
+        lines.append(
+            f"| {way} | {middle:.1f} | {count / middle:.2f} | **{statistics.median(ratios):.2f}** ({listed}) |"
+        )
+    lines += [
+        "",
+        f"Of our time, {100 * statistics.median(shares):.0f} % is spent in UNet forward passes.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
