@@ -107,6 +107,52 @@ def status(
     typer.echo(json.dumps(page, indent=2, default=str) if as_json else status_page.render(workspace, page))
 
 
+@app.command("doctor")
+def see_doctor(
+    context: typer.Context,
+    repair: Annotated[bool, typer.Option("--repair", help="Do what it proposes.")] = False,
+) -> None:
+    """Check machine, models, workspace and catalog; with --repair, put in order what can be."""
+    from bootstrap import doctor  # the catalog's and torch's imports take seconds
+
+    workspace = workspace_of(context)
+    for name, value in doctor.machine(workspace):
+        typer.echo(f"{name:<10} {value}")
+    left = 0
+    for finding in doctor.examine(workspace):
+        typer.echo(f"\n{finding.what}\n  to do: {finding.remedy}")
+        if repair and finding.repair:
+            typer.echo(f"  done: {finding.repair()}")
+        else:
+            left += 1
+    if left:
+        typer.echo(
+            f"\n{left} things are not in order" + ("" if repair else "; sid doctor --repair does what it can")
+        )
+        raise typer.Exit(1)
+    typer.echo("\neverything is in order")
+
+
+@app.command("reindex")
+def make_index(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One project only.")] = None,
+) -> None:
+    """Make a lost catalog again from the projects' folders; what the catalog has stays as it is."""
+    from bootstrap import reindex
+
+    workspace = workspace_of(context)
+    names = [workspace.project(name).name] if name else workspace.project_names()
+    catalog = Catalog(workspace.catalog_url)
+    for one in names:
+        done = reindex.reindex(workspace.project(one), catalog)
+        typer.echo(
+            f"{one}: {done.generations} generations, {done.snapshots} snapshots, {done.candidates} candidates and "
+            f"{done.picks} picks put into the catalog"
+        )
+    catalog.close()
+
+
 @app.command()
 def tag(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture.")],

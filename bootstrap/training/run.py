@@ -18,8 +18,9 @@ from bootstrap.progress import Report
 from bootstrap.project import Project
 from bootstrap.regularization import ClassPicture
 from bootstrap.settings import TrainingSection
-from bootstrap.training import identity, latents, schedule, trainer
+from bootstrap.training import identity, latents, record, schedule, trainer
 from bootstrap.training.identity import Example
+from bootstrap.training.record import Record
 
 
 def train(project: Project, catalog: Catalog, number: int, report: Report) -> None:
@@ -49,6 +50,13 @@ def train(project: Project, catalog: Catalog, number: int, report: Report) -> No
             return
         path = folder / f"{facts.output_name}-{result.epoch:06d}.safetensors"
         told = metadata.build(facts, settings, result.epoch, result.steps)
+        is_last = result.epoch == settings.epochs
+        told |= record.to_metadata(
+            Record(
+                training_id, settings.model_dump(), described, result.seen, result.epoch, result.steps,
+                result.loss, is_last,
+            )
+        )  # fmt: skip
         kohya.write(path, result.modules, told, torch.float16)
         snapshot = Snapshot(
             training_id, result.epoch, path.relative_to(project.folder), sha256_of_file(path), result.loss
