@@ -143,6 +143,9 @@ def make_index(
 
     workspace = workspace_of(context)
     names = [workspace.project(name).name] if name else workspace.project_names()
+    if not names:
+        typer.echo(f"workspace {workspace.folder}: there are no projects")
+        return
     catalog = Catalog(workspace.catalog_url)
     for one in names:
         done = reindex.reindex(workspace.project(one), catalog)
