@@ -27,10 +27,8 @@ from bootstrap.catalog.generations import RUNNING
 from bootstrap.catalog.tables import CandidateRow, ProjectRow
 from bootstrap.curation.thumbnails import make_thumbnail
 from bootstrap.errors import UserError
-from bootstrap.files import TEMPORARY_PREFIX, whole_file
+from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX, whole_file
 from bootstrap.project import Project, Workspace
-
-DISK_FLOOR = 2 * 2**30  # bytes; a generation of Stable Diffusion 1.5 with six snapshots takes about one GiB
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".sid-partial-"
+# Bytes that a workspace's disk should have free: a generation of Stable Diffusion 1.5 takes about one GiB.
+DISK_FLOOR = 2 * 2**30
 
 
 @contextmanager

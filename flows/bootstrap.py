@@ -23,8 +23,10 @@ from bootstrap.catalog import Catalog, generations
 from bootstrap.errors import UserError
 from bootstrap.project import Project, Workspace
 from flows import console, leash, reports
+from flows.deadline import DeadlineReached, stopping
 
 STOPPED = "stopped; starting it again goes on from here"
+AT_DEADLINE = "stopped at the deadline; starting it again goes on from here"
 
 # What may be gone on the next try: a full disk, a hiccup of a shared folder, memory that others held.
 _PASSING = {
@@ -58,24 +60,24 @@ _station: dict[str, Any] = {
 
 
 @task(**_station)
-def train(workspace: str, project: str, number: int) -> None:
+def train(workspace: str, project: str, number: int, until: float | None = None) -> None:
     """Train the generation's LoRA."""
     with _opened(workspace, project) as (opened, catalog):
-        generation.train(opened, catalog, number, console.report)
+        generation.train(opened, catalog, number, stopping(console.report, until))
 
 
 @task(**_station)
-def draw(workspace: str, project: str, number: int) -> None:
+def draw(workspace: str, project: str, number: int, until: float | None = None) -> None:
     """Draw the candidates."""
     with _opened(workspace, project) as (opened, catalog):
-        generation.draw(opened, catalog, number, console.report)
+        generation.draw(opened, catalog, number, stopping(console.report, until))
 
 
 @task(**_station)
-def curate(workspace: str, project: str, number: int) -> None:
+def curate(workspace: str, project: str, number: int, until: float | None = None) -> None:
     """Mark the duplicates."""
     with _opened(workspace, project) as (opened, catalog):
-        generation.curate(opened, catalog, number, console.report)
+        generation.curate(opened, catalog, number, stopping(console.report, until))
 
 
 @task(**_station)
@@ -87,12 +89,13 @@ def publish(workspace: str, project: str, number: int) -> dict[str, Any]:
 
 
 @flow(name="bootstrap", flow_run_name="{project}", validate_parameters=True)
-def bootstrap(workspace: str, project: str) -> dict[str, Any]:
+def bootstrap(workspace: str, project: str, until: float | None = None) -> dict[str, Any]:
     """Run one generation of a project, or what is missing of it.
 
     Args:
         workspace: folder of the catalog and the projects.
         project: name of the project.
+        until: when to stop, in seconds since 1970; what is done by then is kept.
 
     Returns:
         The fields of `bootstrap.generation.Summary`: project, number, drawn, duplicates, published, sheet.
@@ -105,10 +108,13 @@ def bootstrap(workspace: str, project: str) -> dict[str, Any]:
         number = generation.prepare(opened, catalog)
         get_run_logger().info("project '%s': generation %d", project, number)
         try:
-            train(workspace, project, number)
-            draw(workspace, project, number)
-            curate(workspace, project, number)
+            train(workspace, project, number, until)
+            draw(workspace, project, number, until)
+            curate(workspace, project, number, until)
             summary = publish(workspace, project, number)
+        except DeadlineReached:
+            generations.set_state(catalog, project, number, "cancelled", AT_DEADLINE)
+            return Cancelled(message=AT_DEADLINE)  # type: ignore[return-value]
         except KeyboardInterrupt:
             generations.set_state(catalog, project, number, "cancelled", STOPPED)
             return Cancelled(message=STOPPED)  # type: ignore[return-value]  # Prefect takes a state for the result

@@ -1,12 +1,15 @@
 """The verbs of `sid` that run flows. Prefect is imported when one of them runs, not before."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootstrap import status_page
 from bootstrap.cli import Name, workspace_of
 from bootstrap.project import Workspace
+
+if TYPE_CHECKING:
+    from flows.serve import Clock
 
 Cron = Annotated[
     str | None,
@@ -17,6 +20,14 @@ Cron = Annotated[
 Timezone = Annotated[
     str | None,
     typer.Option(metavar="ZONE", help="Time zone of --cron, such as Europe/Berlin [default: this machine's]"),
+]
+Deadline = Annotated[
+    str | None,
+    typer.Option(metavar="HH:MM", help="With --cron: stop then, and go on the next night [default: none]"),
+]
+MaxWaiting = Annotated[
+    int | None,
+    typer.Option(min=0, help="With --cron: go on although so many candidates wait for review [default: 0]"),
 ]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the review app.")]
 
@@ -30,16 +41,42 @@ def run(context: typer.Context, name: Name) -> None:
     typer.echo(f"next: {status_page.collect(project.workspace, [name])[0]['next']}")
 
 
-def serve(context: typer.Context, cron: Cron = None, timezone: Timezone = None) -> None:
+def serve(
+    context: typer.Context,
+    cron: Cron = None,
+    timezone: Timezone = None,
+    deadline: Deadline = None,
+    max_waiting: MaxWaiting = None,
+) -> None:
     """Serve the flows to a Prefect server (PREFECT_API_URL): at the app's, a person's or the clock's wish."""
     from flows import serve as serving
 
-    serving.serve(workspace_of(context), serving.clock(cron, timezone))
+    serving.serve(workspace_of(context), serving.clock(cron, timezone, deadline, max_waiting))
 
 
-def up(context: typer.Context, port: Port = 8501, cron: Cron = None, timezone: Timezone = None) -> None:
+def up(
+    context: typer.Context,
+    port: Port = 8501,
+    cron: Cron = None,
+    timezone: Timezone = None,
+    deadline: Deadline = None,
+    max_waiting: MaxWaiting = None,
+) -> None:
     """Start Prefect server, served flows and review app; Ctrl-C stops them all."""
-    _up(workspace_of(context), port, cron, timezone)
+    from flows import serve as serving
+
+    _up(workspace_of(context), port, serving.clock(cron, timezone, deadline, max_waiting))
+
+
+def report(context: typer.Context) -> None:
+    """Show what the last night brought: what was run, what waits for you, what went wrong."""
+    from flows import reports
+
+    kept = sorted(reports.folder(workspace_of(context).folder).glob("*.md"))
+    if not kept:
+        typer.echo("there has been no night yet; `sid up --cron` sets one")
+        return
+    typer.echo(f"the night that ended at {kept[-1].stem}: {kept[-1]}\n\n{kept[-1].read_text('utf-8')}")
 
 
 def demo(
@@ -57,14 +94,14 @@ def demo(
     if once:
         typer.echo(f"pictures: {demonstration.pictures(project)}")
     else:
-        _up(workspace, port, None, None)
+        _up(workspace, port, None)
 
 
-def _up(workspace: Workspace, port: int, cron: str | None, timezone: str | None) -> None:
-    from flows import children, serve, up
+def _up(workspace: Workspace, port: int, when: "Clock | None") -> None:
+    from flows import children, up
 
     try:
-        code = up.up(workspace, port, serve.clock(cron, timezone))
+        code = up.up(workspace, port, when)
     except children.StartError as error:
         typer.echo(f"sid: {error}", err=True)
         code = 1
@@ -81,5 +118,5 @@ def _tell(summary: dict[str, object]) -> None:
 
 def add_verbs(app: typer.Typer) -> None:
     """Add the verbs of this package to the command."""
-    for verb in (run, serve, up, demo):
+    for verb in (run, serve, up, report, demo):
         app.command()(verb)

@@ -1,16 +1,21 @@
 """The flow of a night: grow what is reviewed, and run the next generation of every project that is ready."""
 
+import shutil
+import time
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from prefect import flow, get_run_logger
 from prefect.states import Cancelled
 
 from bootstrap import dataset, generation
 from bootstrap.catalog import Catalog, generations, picks
+from bootstrap.files import DISK_FLOOR
 from bootstrap.project import Project, Workspace
 from flows import reports
-from flows.bootstrap import bootstrap, one_line
+from flows.bootstrap import AT_DEADLINE, bootstrap, one_line
+from flows.deadline import next_time
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,11 @@ class NightFailed(RuntimeError):  # noqa: N818  # it is the night that failed
     """Some projects failed; the report says which and why."""
 
 
-def plan(project: Project, catalog: Catalog) -> Plan:
+def plan(project: Project, catalog: Catalog, max_waiting: int = 0) -> Plan:
     """Decide what a project is ready for.
 
-    A generation that waits for a person is left alone; one that broke off is finished; a reviewed one is
-    grown, and the next one run.
+    A generation of which more than `max_waiting` candidates wait for a person is left alone; one that broke off is
+    finished; a reviewed one is grown, and the next one run.
     """
     if generation.is_running(project):
         return Plan(False, False, "a generation is running already")
@@ -42,35 +47,42 @@ def plan(project: Project, catalog: Catalog) -> Plan:
         return Plan(False, True, f"generation {last.number} is grown")
     if last.state != "published":
         return Plan(False, True, f"generation {last.number} broke off")
-    if last.undecided:
+    if last.undecided > max_waiting:
         return Plan(False, False, f"{last.undecided} candidates of generation {last.number} wait for review")
     if picks.changes(catalog, project.name):
         return Plan(True, True, f"generation {last.number} is reviewed")
-    return Plan(False, False, f"generation {last.number} is reviewed, but nothing was accepted")
+    reviewed = "reviewed" if not last.undecided else f"reviewed but for {last.undecided} candidates"
+    return Plan(False, False, f"generation {last.number} is {reviewed}, but nothing was accepted")
 
 
 @flow(name="nightly", flow_run_name="nightly")
-def nightly(workspace: str) -> list[dict[str, str]]:
+def nightly(
+    workspace: str, deadline: str | None = None, timezone: str = "UTC", max_waiting: int = 0
+) -> list[dict[str, str]]:
     """Go through the projects of a workspace, one after the other.
 
     Args:
         workspace: folder of the catalog and the projects.
+        deadline: time of day such as "07:00": no project is begun after it, and the one at work is stopped.
+        timezone: of the deadline, such as "Europe/Berlin".
+        max_waiting: a project is worked on although so many of its candidates wait for review.
 
     Returns:
-        One row a project: project, outcome ("done", "skipped" or "failed"), detail.
+        One row a project: project, outcome ("done", "skipped", "stopped" or "failed"), detail.
 
     Raises:
         NightFailed: some projects failed; the others were run all the same.
     """
     place = Workspace.locate(workspace)
+    until = next_time(deadline, timezone, datetime.now(UTC)).timestamp() if deadline else None
     rows: list[dict[str, str]] = []
     for name in place.project_names():
-        outcome, detail = _one_project(place, name)
+        outcome, detail = _one_project(place, name, until, max_waiting)
         rows.append({"project": name, "outcome": outcome, "detail": detail})
         get_run_logger().info("project '%s': %s: %s", name, outcome, detail)
         if outcome == "cancelled":
             break
-    reports.night(rows)
+    reports.night(rows, place.folder)
     if rows and rows[-1]["outcome"] == "cancelled":
         return Cancelled(message="stopped")  # type: ignore[return-value]  # Prefect takes a state for the result
     failed = [row["project"] for row in rows if row["outcome"] == "failed"]
@@ -79,17 +91,23 @@ def nightly(workspace: str) -> list[dict[str, str]]:
     return rows
 
 
-def _one_project(place: Workspace, name: str) -> tuple[str, str]:
+def _one_project(place: Workspace, name: str, until: float | None, max_waiting: int) -> tuple[str, str]:
+    if until is not None and time.time() >= until:
+        return "skipped", "the deadline was reached before its turn"
+    if shutil.disk_usage(place.folder).free < DISK_FLOOR:
+        return "failed", f"less than {DISK_FLOOR / 2**30:.0f} GiB are free on the workspace's disk"
     try:
         project = place.project(name)
         with closing(Catalog(place.catalog_url)) as catalog:
-            planned = plan(project, catalog)
+            planned = plan(project, catalog, max_waiting)
             if planned.grow:
                 growth = dataset.grow(project, catalog)
                 get_run_logger().info("project '%s': dataset grown to %d pictures", name, growth.size)
         if not planned.run:
             return "skipped", planned.reason
-        state = bootstrap(str(place.folder), name, return_state=True)
+        state = bootstrap(str(place.folder), name, until, return_state=True)
+        if state.is_cancelled() and state.message == AT_DEADLINE:
+            return "stopped", AT_DEADLINE
         if state.is_cancelled():
             return "cancelled", "stopped"
         summary = state.result()

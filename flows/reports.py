@@ -3,11 +3,14 @@
 import base64
 import io
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from prefect.artifacts import create_markdown_artifact
+
+from bootstrap.files import write_text
 
 _EMBEDDED_WIDTH = 640  # pixels; the sheet itself is a click away, and the database is no picture store
 
@@ -39,11 +42,16 @@ Next: `sid review`
 """
 
 
-def night(rows: list[dict[str, str]]) -> None:
-    """Leave the artifact of a night: one row a project, with its outcome and the reason."""
-    create_markdown_artifact(
-        key="nightly", markdown=night_markdown(rows), description="What the night brought"
-    )
+def night(rows: list[dict[str, str]], workspace: Path) -> None:
+    """Leave the artifact of a night, one row a project with its outcome and the reason, and the same as a file."""
+    text = night_markdown(rows)
+    write_text(folder(workspace) / f"{datetime.now():%Y-%m-%d-%H%M%S}.md", text)
+    create_markdown_artifact(key="nightly", markdown=text, description="What the night brought")
+
+
+def folder(workspace: Path) -> Path:
+    """Return where the nights' reports are kept, one file each, named by when they ended."""
+    return workspace / "reports"
 
 
 def night_markdown(rows: list[dict[str, str]]) -> str:

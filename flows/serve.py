@@ -13,6 +13,7 @@ import typer
 from bootstrap.errors import UserError
 from bootstrap.project import Workspace
 from flows import environment, leash, server
+from flows.deadline import check as deadline_of_day
 
 READY = "serving the flows"  # what `sid up` waits for in the log
 SCHEDULE = "sid"  # the slug by which the next start finds the schedule again
@@ -26,17 +27,30 @@ class Clock:
 
     cron: str
     timezone: str  # such as Europe/Berlin
+    deadline: str | None = None  # time of day there, such as 07:00
+    max_waiting: int = 0  # candidates that may wait for review when a project's next generation is run
+
+    @property
+    def options(self) -> list[str]:
+        """The same on the command line of `sid serve`."""
+        deadline = ["--deadline", self.deadline] if self.deadline else []
+        waiting = ["--max-waiting", str(self.max_waiting)]
+        return ["--cron", self.cron, "--timezone", self.timezone, *deadline, *waiting]
 
 
-def clock(cron: str | None, timezone: str | None) -> Clock | None:
+def clock(
+    cron: str | None, timezone: str | None, deadline: str | None = None, max_waiting: int | None = None
+) -> Clock | None:
     """Check what the command line says of the schedule; without a time zone it is this machine's.
 
     Raises:
-        UserError: no cron string, no time zone, or a time zone for no schedule.
+        UserError: no cron string, time zone or time of day, or one of the others without a schedule.
     """
     if cron is None:
-        if timezone is not None:
-            raise UserError("--timezone: it says nothing without --cron")
+        given = {"--timezone": timezone, "--deadline": deadline, "--max-waiting": max_waiting}
+        for name, value in given.items():
+            if value is not None:
+                raise UserError(f"{name}: it says nothing without --cron")
         return None
     from prefect.client.schemas.schedules import CronSchedule
     from pydantic import ValidationError
@@ -50,7 +64,7 @@ def clock(cron: str | None, timezone: str | None) -> Clock | None:
         raise UserError(
             f"--cron '{cron}': no cron schedule; give minute, hour, day, month and weekday as in '0 1 * * *'"
         ) from None
-    return Clock(cron, zone)
+    return Clock(cron, zone, deadline_of_day(deadline) if deadline is not None else None, max_waiting or 0)
 
 
 def _local_timezone() -> str:
@@ -154,5 +168,13 @@ def deployments(workspace: Workspace, when: Clock | None) -> list[Any]:
     schedules = [Cron(when.cron, timezone=when.timezone, slug=SCHEDULE)] if when else []
     return [
         bootstrap.to_deployment("bootstrap", parameters=folder, entrypoint_type=by_module),
-        nightly.to_deployment("nightly", parameters=folder, schedules=schedules, entrypoint_type=by_module),
+        nightly.to_deployment(
+            "nightly", parameters=folder | _limits(when), schedules=schedules, entrypoint_type=by_module
+        ),
     ]
+
+
+def _limits(when: Clock | None) -> dict[str, Any]:
+    if when is None:
+        return {}
+    return {"deadline": when.deadline, "timezone": when.timezone, "max_waiting": when.max_waiting}

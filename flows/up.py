@@ -65,7 +65,7 @@ def _start(running: list[Child], workspace: Workspace, port: int, when: serve.Cl
     app = children.start("the review app", review, logs / "review-app.log", surroundings)
     running.append(app)
     prefect.wait()
-    schedule = ["--cron", when.cron, "--timezone", when.timezone] if when else []
+    schedule = when.options if when else []
     flows = children.start("the served flows", [*sid, "serve", *schedule], logs / "flows.log", surroundings)
     running.append(flows)
     typer.echo(f"Prefect: http://127.0.0.1:{prefect.port}")

@@ -42,7 +42,9 @@ def sign(made: Project, number: int, shots: list[Shot]) -> None:
 
         with Image.open(path) as picture:
             picture.load()
-        infotext.save_png(picture, path, shot, infotext.write(shot, "papertown", {"apple-g01-000004": "0" * 64}))
+        infotext.save_png(
+            picture, path, shot, infotext.write(shot, "papertown", {"apple-g01-000004": "0" * 64})
+        )
 
 
 def seen(made: Project) -> list[tuple]:

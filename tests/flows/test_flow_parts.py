@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from bootstrap.catalog import Catalog, generations
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress
 from bootstrap.project import Project, Workspace
-from flows import children, console, demo, environment, reports, serve, server
+from flows import children, console, deadline, demo, environment, reports, serve, server
 
 
 def test_details_tell_loss_rate_and_time_left() -> None:
@@ -93,6 +94,51 @@ def test_clock() -> None:
 def test_a_wrong_clock_is_told(cron: str | None, timezone: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
         serve.clock(cron, timezone)
+
+
+@pytest.mark.parametrize("wrong", ["7", "7:00", "24:00", "12:60", "", "tomorrow"])
+def test_a_wrong_deadline_is_told(wrong: str) -> None:
+    with pytest.raises(UserError, match=r"--deadline .*: no time of day"):
+        serve.clock("0 1 * * *", None, wrong)
+
+
+def test_the_clock_on_the_command_line_of_the_served_flows() -> None:
+    options = [
+        "--cron",
+        "0 1 * * *",
+        "--timezone",
+        "Europe/Berlin",
+        "--deadline",
+        "07:00",
+        "--max-waiting",
+        "9",
+    ]
+    assert serve.Clock("0 1 * * *", "Europe/Berlin", "07:00", 9).options == options
+    with pytest.raises(UserError, match="--max-waiting: it says nothing without --cron"):
+        serve.clock(None, None, None, 9)
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ("2026-07-01T22:30:00+00:00", "2026-07-02T07:00:00+02:00"),
+        ("2026-07-02T04:59:59+00:00", "2026-07-02T07:00:00+02:00"),
+        ("2026-07-02T05:00:00+00:00", "2026-07-03T07:00:00+02:00"),
+        ("2026-10-24T23:30:00+02:00", "2026-10-25T07:00:00+01:00"),  # the clocks go back in this night
+    ],
+)
+def test_the_deadline_is_the_next_time_that_it_is_so_late(now: str, expected: str) -> None:
+    found = deadline.next_time("07:00", "Europe/Berlin", datetime.fromisoformat(now))
+    assert found == datetime.fromisoformat(expected)
+
+
+def test_a_night_leaves_a_report_that_the_command_shows(workspace: Workspace, monkeypatch: Any) -> None:
+    monkeypatch.setattr(reports, "create_markdown_artifact", lambda **_: None)
+    command = [sys.executable, "-m", "bootstrap", "--workspace", str(workspace.folder), "report"]
+    assert "no night yet" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    reports.night([{"project": "a", "outcome": "failed", "detail": "no | luck"}], workspace.folder)
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "| a | failed | no / luck |" in shown
 
 
 def test_the_environment_is_private_and_a_users_wish_stays(workspace: Workspace, monkeypatch: Any) -> None:

@@ -1,7 +1,9 @@
 """The flow of one generation and the nightly round, without Prefect's engine around them."""
 
 import errno
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from bootstrap.project import Project
 from flows import bootstrap as flow_module
 from flows import nightly as nightly_module
 from flows import reports
-from flows.bootstrap import bootstrap, can_pass
+from flows.bootstrap import AT_DEADLINE, bootstrap, can_pass
 from flows.nightly import NightFailed, nightly, plan
 
 
@@ -27,7 +29,7 @@ def without_engine(monkeypatch: pytest.MonkeyPatch, fake_stations: None) -> Iter
     for name in ("train", "draw", "curate", "publish"):
         monkeypatch.setattr(flow_module, name, getattr(flow_module, name).fn)
     monkeypatch.setattr(reports, "generation", lambda summary: told.update(generation=summary))
-    monkeypatch.setattr(reports, "night", lambda rows: told.update(night=rows))
+    monkeypatch.setattr(reports, "night", lambda rows, _: told.update(night=rows))
     with disable_run_logger():
         yield told
 
@@ -148,6 +150,26 @@ def test_plan_does_not_grow_when_nothing_was_accepted(project: Project, catalog:
     )
 
 
+def test_plan_goes_on_while_only_few_wait(project: Project, catalog: Catalog) -> None:
+    run(project)
+    decide(catalog, project, "accept", 2)
+    assert not plan(project, catalog, max_waiting=1).run
+    assert plan(project, catalog, max_waiting=2) == nightly_module.Plan(
+        True, True, "generation 1 is reviewed"
+    )
+
+
+def test_the_deadline_stops_a_station_and_the_next_run_goes_on(project: Project, catalog: Catalog) -> None:
+    (project.folder / "fake-seconds").write_text("4")
+    began = time.time()
+    stopped = bootstrap.fn(str(project.workspace.folder), project.name, began + 0.5)
+    assert stopped.is_cancelled() and time.time() < began + 3
+    assert (last(catalog, project).state, last(catalog, project).message) == ("cancelled", AT_DEADLINE)
+    assert candidates(catalog, project.name, state=None) == []
+    (project.folder / "fake-seconds").unlink()
+    assert run(project)["published"] == 4
+
+
 @pytest.mark.parametrize("state", ["failed", "cancelled", "training"])
 def test_plan_finishes_what_broke_off(project: Project, catalog: Catalog, state: str) -> None:
     run(project)
@@ -162,6 +184,7 @@ class _State:
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self._error: Exception | None = None
+        self._result: Any = None
         try:
             self._result = call()
         except Exception as error:
@@ -169,6 +192,10 @@ class _State:
 
     def is_cancelled(self) -> bool:
         return self._error is None and not isinstance(self._result, dict)
+
+    @property
+    def message(self) -> str:
+        return str(self._result.message)
 
     def result(self) -> Any:
         if self._error:
@@ -178,9 +205,9 @@ class _State:
 
 @pytest.fixture
 def subflows(monkeypatch: pytest.MonkeyPatch) -> None:
-    def call(workspace: str, name: str, return_state: bool) -> _State:
+    def call(workspace: str, name: str, until: float | None, return_state: bool) -> _State:
         assert return_state
-        return _State(lambda: bootstrap.fn(workspace, name))
+        return _State(lambda: bootstrap.fn(workspace, name, until))
 
     monkeypatch.setattr(nightly_module, "bootstrap", call)
 
@@ -209,6 +236,32 @@ def test_ctrl_c_ends_the_night(
     order(first, "draw:KeyboardInterrupt:")
     assert nightly.fn(str(first.workspace.folder)).is_cancelled()
     assert [row["outcome"] for row in without_engine["night"]] == ["cancelled"]
+
+
+def test_after_the_deadline_no_project_is_begun(
+    new_project: Callable[[str], Project],
+    subflows: None,
+    without_engine: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, _ = new_project("a"), new_project("b")
+    (first.folder / "fake-seconds").write_text("4")
+    soon = datetime.fromtimestamp(time.time() + 0.5, UTC)
+    monkeypatch.setattr(nightly_module, "next_time", lambda *_: soon)
+    rows = nightly.fn(str(first.workspace.folder), deadline="07:00")
+    assert [(row["outcome"], row["detail"]) for row in rows] == [
+        ("stopped", AT_DEADLINE),
+        ("skipped", "the deadline was reached before its turn"),
+    ]
+
+
+def test_no_project_is_begun_on_a_full_disk(
+    project: Project, catalog: Catalog, subflows: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nightly_module, "DISK_FLOOR", 2**60)
+    with pytest.raises(NightFailed):
+        nightly.fn(str(project.workspace.folder))
+    assert generations.statuses(catalog, project.name) == []
 
 
 def test_a_night_without_projects(tmp_path: Any, without_engine: dict[str, Any]) -> None:
