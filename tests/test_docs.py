@@ -10,7 +10,8 @@ from typer.main import get_command
 
 from bootstrap import cli
 from bootstrap.base_model_spec import EMBEDDED_DEFAULTS
-from bootstrap.settings import DedupeSection, DrawingSection, ProjectSection, Recipe, TrainingSection
+from bootstrap.recipe_settings import Recipe
+from bootstrap.settings import DedupeSection, DrawingSection, ProjectSection, TrainingSection
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = {

@@ -7,14 +7,8 @@ from dataclasses import dataclass
 
 from bootstrap import captions
 from bootstrap.catalog.advices import Advice
-from bootstrap.settings import (
-    AddRecipe,
-    EliminateRecipe,
-    Recipe,
-    ReplaceRecipe,
-    Settings,
-    VaryRecipe,
-)
+from bootstrap.recipe_settings import AddRecipe, EliminateRecipe, Recipe, ReplaceRecipe, VaryRecipe
+from bootstrap.settings import Settings
 from bootstrap.shots import LoraUse, Shot
 
 
