@@ -12,7 +12,15 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, model
 from bootstrap import captions
 from bootstrap.checkpoint import PredictionType
 from bootstrap.errors import UserError
-from bootstrap.recipe_settings import RECIPES, EliminateRecipe, Recipe, VaryRecipe, check_tags
+from bootstrap.recipe_settings import (
+    RECIPES,
+    EliminateRecipe,
+    HiresRecipe,
+    Recipe,
+    VaryRecipe,
+    check_tags,
+    denoising_strengths,
+)
 from bootstrap.setting_types import NUMBERS, TEXT, Section, nearest
 
 Sampler = Literal["Euler a", "Euler", "DPM++ 2M Karras", "DDIM", "UniPC"]
@@ -172,7 +180,20 @@ class Settings(Section):
                     "change snapshot, epochs or save_every_n_epochs"
                 )
             check_tags(recipe, self.project.tags)
+            _check_schedule(recipe, self.drawing.steps)
         return self
+
+
+def _check_schedule(recipe: Recipe, steps: int) -> None:
+    """A model knows a thousand noise levels; the weaker the denoising, the finer a schedule is needed."""
+    weakest = min(strengths) if (strengths := denoising_strengths(recipe)) else 1.0
+    if isinstance(recipe, HiresRecipe):
+        steps = recipe.hires_steps or steps
+    if steps / weakest > 1000:
+        raise ValueError(
+            f"recipe '{recipe.kind}': {steps} steps at denoising_strength {weakest:g} are too many; "
+            f"take {int(1000 * weakest)} at most"
+        )
 
 
 def parse(raw: dict[str, Any], source: str) -> Settings:
@@ -221,13 +242,18 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """The valid keys of the section that an unknown key stands in."""
-    section: type[BaseModel] = Settings
-    if len(location) > 1:
-        if location[0] == "recipe":
-            section = RECIPES[str(location[2])]
-        else:
-            section = type(Settings.model_fields[str(location[0])].default)
-            if location[0] == "project":
-                section = ProjectSection
-    return list(section.model_fields)
+    """The valid keys of the table that an unknown key stands in."""
+    table: type[BaseModel] = Settings
+    for part in location[:-1]:
+        if part in RECIPES:
+            table = RECIPES[str(part)]
+        elif part in table.model_fields and part != "recipe":
+            table = _table_of(table.model_fields[str(part)].annotation)
+    return list(table.model_fields)
+
+
+def _table_of(annotation: Any) -> type[BaseModel]:
+    """The table that a setting is, or is a list of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(_table_of(inner) for inner in get_args(annotation))

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 
@@ -71,7 +72,7 @@ class Shot:
     eliminated: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hex digits: the start of the SHA-256 of the parameters that decide the pixels."""
         parameters = self.to_dict()
