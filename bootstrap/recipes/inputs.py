@@ -95,9 +95,8 @@ def _check_box(project: Project, box: Box, size: tuple[int, int]) -> None:
             f"{size[0]}x{size[1]}; make it smaller"
         )
     drawing = project.settings.drawing
-    if (
-        drawing.width and drawing.height
-    ):  # else it is drawn in the original's proportions, and nothing is cropped
+    # Without both it is drawn in the original's proportions, and next to nothing is cropped.
+    if drawing.width and drawing.height:
         fitted_box(box, size, (drawing.width, drawing.height))
 
 
@@ -113,7 +112,7 @@ def _mask(project: Project, name: str, size: tuple[int, int]) -> PictureUse:
             f"recipe 'inpaint': the mask {name} is {picture.width}x{picture.height}, the original {size[0]}x{size[1]}; "
             "make them the same size"
         )
-    if picture.convert("L").getextrema()[1] < 128:
+    if not any(picture.convert("L").histogram()[128:]):
         raise UserError(f"recipe 'inpaint': the mask {name} has no white; what is white is drawn anew")
     return PictureUse(name, sha256_of_file(path))
 
