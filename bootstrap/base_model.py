@@ -19,10 +19,8 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from transformers.utils import logging as transformers_logging
 
 from bootstrap import checkpoint
-from bootstrap.base_model_spec import BaseModelSpec, content_hash
+from bootstrap.base_model_spec import CONFIGS, BaseModelSpec, content_hash
 from bootstrap.errors import UserError
-
-CONFIGS = Path(__file__).parent / "configs"  # of base models that are a single file
 
 
 @dataclass

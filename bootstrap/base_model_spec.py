@@ -15,6 +15,7 @@ from bootstrap.checkpoint import PredictionType
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 
+CONFIGS = Path(__file__).parent / "configs"  # of base models that are a single file
 EMBEDDED_FOLDER = Path(__file__).parent / "papertown" / "models"
 
 # What works best for Paper Town, a far smaller model than Stable Diffusion: see docs/papertown.md.
@@ -48,6 +49,40 @@ class BaseModelSpec:
     def title(self) -> str:
         """The short name that infotext calls `Model`."""
         return Path(self.source).stem if self.kind == "file" else self.name.rstrip("/").rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What sizes of pictures a base model is made for, as `bootstrap.base_model.BaseModel` has it too."""
+
+    resolution: int  # side of the square pictures that it was made for, in pixels
+    size_step: int  # width and height are multiples of this
+    is_sdxl: bool
+
+
+def geometry(spec: BaseModelSpec) -> Geometry | None:
+    """Read a base model's geometry from its configuration; None: a hub model that is not on this machine."""
+    if spec.kind == "hub":
+        from huggingface_hub import try_to_load_from_cache
+
+        files = [try_to_load_from_cache(spec.source, f"{part}/config.json") for part in ("unet", "vae")]
+        if not all(isinstance(file, str) for file in files):
+            return None
+        unet, vae = (_json(Path(str(file))) for file in files)
+    else:
+        folder = Path(spec.source)
+        if spec.kind == "file":
+            folder = CONFIGS / ("sdxl" if checkpoint.read(folder).family == "sdxl" else "sd15")
+        unet, vae = (_json(folder / part / "config.json") for part in ("unet", "vae"))
+    try:
+        factor = 2 ** (len(vae["block_out_channels"]) - 1)
+        step = factor * 2 ** (len(unet["down_block_types"]) - 1)
+        is_sdxl = unet.get("addition_embed_type") == "text_time"
+        return Geometry(int(unet["sample_size"]) * factor, step, is_sdxl)
+    except (KeyError, TypeError):
+        raise UserError(
+            f"base model {spec.name}: its configuration tells no sizes; fetch the model again"
+        ) from None
 
 
 def embedded_names() -> list[str]:

@@ -323,6 +323,15 @@ def _generation(catalog: Catalog, name: str, asked: int | None) -> int:
 
 
 @app.command()
+def plan(context: typer.Context, name: Name) -> None:
+    """Show what the next `sid run` draws, how long it takes and how much disk it needs, without drawing."""
+    from bootstrap.drawing import plan as plans  # imports torch: seconds that other verbs need not wait
+
+    chosen = workspace_of(context).project(name)
+    typer.echo(plans.render(chosen.name, plans.make(chosen, Catalog(chosen.workspace.catalog_url))))
+
+
+@app.command()
 def export(
     context: typer.Context,
     name: Name,

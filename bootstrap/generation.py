@@ -14,6 +14,7 @@ from bootstrap.errors import UserError
 from bootstrap.files import remove_partial_files
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import Project
+from bootstrap.recipes import inputs
 from bootstrap.running import exclusively, is_running
 
 __all__ = ["Summary", "curate", "draw", "exclusively", "is_running", "prepare", "publish", "train"]
@@ -42,6 +43,7 @@ def prepare(project: Project, catalog: Catalog) -> int:
     if not os.access(project.folder, os.W_OK):
         raise UserError(f"project folder {project.folder}: it cannot be written")
     dataset.check(project, catalog, settings)
+    inputs.gather(project, catalog)
     regularization.check(project)
     if settings.training.optimizer != "AdamW":
         from bootstrap.training import optimizers

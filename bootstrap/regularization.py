@@ -33,7 +33,7 @@ def check(project: Project) -> None:
         UserError: the folder is missing or empty, a picture cannot be read or has no caption, or settings
             contradict each other.
     """
-    for one in _in_folder(project):
+    for one in in_folder(project):
         images.open_picture(one.path)
 
 
@@ -48,7 +48,7 @@ def pictures(project: Project, size: tuple[int, int], report: Report) -> list[Cl
     """
     settings = project.settings.training
     if settings.reg_data_dir is not None or settings.class_tokens is None:
-        return list(_in_folder(project))
+        return list(in_folder(project))
     folder = project.folder / "regularization"
     shots = _shots(project, size)
     missing = [shot for shot in shots if not (folder / f"{shot.id}.png").is_file()]
@@ -57,7 +57,12 @@ def pictures(project: Project, size: tuple[int, int], report: Report) -> list[Cl
     return [ClassPicture(folder / f"{shot.id}.png", settings.class_tokens) for shot in shots]
 
 
-def _in_folder(project: Project) -> Iterator[ClassPicture]:
+def in_folder(project: Project) -> Iterator[ClassPicture]:
+    """Yield the pictures of training.reg_data_dir, none without it.
+
+    Raises:
+        UserError: the folder is missing or empty, or a picture has no caption.
+    """
     settings = project.settings.training
     if settings.reg_data_dir is None:
         return

@@ -4,77 +4,30 @@ Names are kohya's and AUTOMATIC1111's wherever they have one. Defaults are the m
 checkpoints; a base model may bring its own (see `bootstrap.base_model.BaseModelSpec.defaults`).
 """
 
-import difflib
-import math
 import re
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-import pydantic
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
 from bootstrap import captions
 from bootstrap.checkpoint import PredictionType
 from bootstrap.errors import UserError
+from bootstrap.recipe_settings import (
+    RECIPES,
+    EliminateRecipe,
+    HiresRecipe,
+    Recipe,
+    VaryRecipe,
+    check_tags,
+    denoising_strengths,
+)
+from bootstrap.setting_types import NUMBERS, TEXT, Section, nearest
 
 Sampler = Literal["Euler a", "Euler", "DPM++ 2M Karras", "DDIM", "UniPC"]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 
 
-_MOST_IN_RANGE = 1000
-
-
-def _span(default_step: float) -> Callable[[Any], Any]:
-    """Return a reader of a number, a list of numbers or `{ from, to, step }` as a list of numbers."""
-
-    def read(value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value if isinstance(value, list) else [value]
-        numbers = {"step": default_step, **value}
-        if set(numbers) != {"from", "to", "step"} or not all(map(_is_number, numbers.values())):
-            raise ValueError("a range is written { from = 0.5, to = 0.7, step = 0.1 }")
-        low, high, step = numbers["from"], numbers["to"], numbers["step"]
-        if step <= 0 or high < low:
-            raise ValueError("a range needs from <= to and step > 0")
-        if (high - low) / step > _MOST_IN_RANGE:
-            raise ValueError(f"a range has {_MOST_IN_RANGE} values at most: take a larger step")
-        count = int((high - low) / step + 1e-6) + 1
-        return [round(low + step * i, 6) for i in range(count)]
-
-    return read
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-Strengths = Annotated[
-    list[Annotated[float, Field(ge=0.0, le=2.0)]], BeforeValidator(_span(0.1)), Field(min_length=1)
-]
-_Epochs = Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_span(1)), Field(min_length=1)]
-# A text can only be meant as "auto", and anything else only as epochs: a mistake is told of what was meant.
-_TEXT, _NUMBERS = "<text>", "<numbers>"
-Snapshots = Annotated[
-    Annotated[Literal["auto"], pydantic.Tag(_TEXT)] | Annotated[_Epochs, pydantic.Tag(_NUMBERS)],
-    Discriminator(lambda value: _TEXT if isinstance(value, str) else _NUMBERS),
-]
-Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ProjectSection(_Section):
+class ProjectSection(Section):
     """`[project]`: what the project is about."""
 
     caption: str
@@ -93,7 +46,7 @@ class ProjectSection(_Section):
         return captions.parse(self.caption)
 
 
-class TrainingSection(_Section):
+class TrainingSection(Section):
     """`[training]`: how the LoRA is trained, in kohya's words."""
 
     repeats: int = Field(20, ge=1, le=10_000)
@@ -162,7 +115,7 @@ class TrainingSection(_Section):
         return sorted({*kept, self.epochs})
 
 
-class DrawingSection(_Section):
+class DrawingSection(Section):
     """`[drawing]`: what all shots have in common, in AUTOMATIC1111's words."""
 
     sampler: Sampler = "DPM++ 2M Karras"
@@ -184,7 +137,7 @@ class DrawingSection(_Section):
         return self
 
 
-class DedupeSection(_Section):
+class DedupeSection(Section):
     """`[dedupe]`: when two pictures are the same picture."""
 
     # Hashes only choose what is compared, so this is generous: of the same picture recompressed, brightened
@@ -196,58 +149,7 @@ class DedupeSection(_Section):
     pixel_difference: float = Field(0.10, ge=0.0, le=1.0)  # RMS in the block that differs most
 
 
-class VaryRecipe(_Section):
-    """Draw the whole caption at a strength that leaves the base model room."""
-
-    kind: Literal["vary"] = "vary"
-    count: int = Field(24, ge=1, le=100_000)
-    strength: Strengths = [0.6]
-    snapshot: Snapshots = [2, 3]
-    negative_prompt: str = ""
-
-
-class EliminateRecipe(_Section):
-    """Leave tags out of the prompt; what they name goes. One tag a shot, all of them in turn."""
-
-    kind: Literal["eliminate"] = "eliminate"
-    tags: list[Tag] = []  # empty: every tag of the caption but the first
-    count: int = Field(16, ge=1, le=100_000)
-    strength: Strengths = [0.8]
-    snapshot: Snapshots = [4]
-    as_negative: bool = False  # put the eliminated tag into the negative prompt as well
-    negative_prompt: str = ""
-
-
-class AddRecipe(_Section):
-    """Put tags into the prompt that the caption does not have. One a shot, all of them in turn."""
-
-    kind: Literal["add"] = "add"
-    tags: Annotated[list[Tag], Field(min_length=1)]
-    count: int = Field(16, ge=1, le=100_000)
-    strength: Strengths = [0.6]
-    snapshot: Snapshots = [3, 4]
-    negative_prompt: str = ""
-
-
-class ReplaceRecipe(_Section):
-    """Exchange one tag of the caption for others, all of them in turn."""
-
-    kind: Literal["replace"] = "replace"
-    tag: Tag
-    by: Annotated[list[Tag], Field(min_length=1)]
-    count: int = Field(16, ge=1, le=100_000)
-    strength: Strengths = [0.6, 0.7]
-    snapshot: Snapshots = [4]
-    negative_prompt: str = ""
-
-
-Recipe = Annotated[VaryRecipe | EliminateRecipe | AddRecipe | ReplaceRecipe, Field(discriminator="kind")]
-_RECIPES: dict[str, type[BaseModel]] = {
-    model.model_fields["kind"].default: model for model in get_args(get_args(Recipe)[0])
-}
-
-
-class Settings(_Section):
+class Settings(Section):
     """All of `project.toml`."""
 
     project: ProjectSection
@@ -277,29 +179,21 @@ class Settings(_Section):
                     f"recipe '{recipe.kind}' asks for snapshot {missing[0]}, but training saves {saved}: "
                     "change snapshot, epochs or save_every_n_epochs"
                 )
-            _check_recipe_tags(recipe, self.project.tags)
+            check_tags(recipe, self.project.tags)
+            _check_schedule(recipe, self.drawing.steps)
         return self
 
 
-def _check_recipe_tags(recipe: Recipe, caption_tags: list[str]) -> None:
-    named = recipe.tags if isinstance(recipe, EliminateRecipe) else []
-    if isinstance(recipe, ReplaceRecipe):
-        named = [recipe.tag]
-    for tag in named:
-        if not any(captions.same_tag(tag, known) for known in caption_tags):
-            raise ValueError(
-                f"recipe '{recipe.kind}' names the tag '{tag}', which the caption does not have"
-                f"{_nearest(tag, caption_tags)}"
-            )
-    if isinstance(recipe, EliminateRecipe) and not recipe.tags and len(caption_tags) < 2:
+def _check_schedule(recipe: Recipe, steps: int) -> None:
+    """A model knows a thousand noise levels; the weaker the denoising, the finer a schedule is needed."""
+    weakest = min(strengths) if (strengths := denoising_strengths(recipe)) else 1.0
+    if isinstance(recipe, HiresRecipe):
+        steps = recipe.hires_steps or steps
+    if steps / weakest > 1000:
         raise ValueError(
-            "recipe 'eliminate' needs a caption of two tags or more: there is nothing to leave out"
+            f"recipe '{recipe.kind}': {steps} steps at denoising_strength {weakest:g} are too many; "
+            f"take {int(1000 * weakest)} at most"
         )
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" (did you mean '{match[0]}'?)" if match else ""
 
 
 def parse(raw: dict[str, Any], source: str) -> Settings:
@@ -323,18 +217,18 @@ def _first_problem(error: ValidationError) -> str:
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
     kind, given = problem["type"], problem["input"]
-    path = [str(part) for part in problem["loc"] if part not in (*_RECIPES, _TEXT, _NUMBERS)]
+    path = [str(part) for part in problem["loc"] if part not in (*RECIPES, TEXT, NUMBERS)]
     name = re.sub(r"\.(\d+)", lambda found: f"[{int(found.group(1)) + 1}]", ".".join(path))
     if kind == "extra_forbidden":
         known = _keys_beside(problem["loc"])
-        hint = _nearest(path[-1], known).strip(" ()") or f"valid here: {', '.join(known)}"
+        hint = nearest(path[-1], known).strip(" ()") or f"valid here: {', '.join(known)}"
         told = f"unknown key '{name}', {hint}"
     elif kind == "missing":
         told = f"'{name}' is missing"
     elif kind in ("union_tag_not_found", "union_tag_invalid") and isinstance(given, dict):
         asked = str(given.get("kind", ""))
-        wrong = f"unknown kind '{asked}'{_nearest(asked, list(_RECIPES))}" if asked else "it has no kind"
-        told = f"'{name}': {wrong}; use {', '.join(_RECIPES)}"
+        wrong = f"unknown kind '{asked}'{nearest(asked, list(RECIPES))}" if asked else "it has no kind"
+        told = f"'{name}': {wrong}; use {', '.join(RECIPES)}"
     elif kind in ("model_type", "model_attributes_type"):
         told = f"'{name}' must be a table: [{name.split('[')[0]}] with keys below it"
     elif kind == "value_error":
@@ -348,13 +242,18 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """The valid keys of the section that an unknown key stands in."""
-    section: type[BaseModel] = Settings
-    if len(location) > 1:
-        if location[0] == "recipe":
-            section = _RECIPES[str(location[2])]
-        else:
-            section = type(Settings.model_fields[str(location[0])].default)
-            if location[0] == "project":
-                section = ProjectSection
-    return list(section.model_fields)
+    """The valid keys of the table that an unknown key stands in."""
+    table: type[BaseModel] = Settings
+    for part in location[:-1]:
+        if part in RECIPES:
+            table = RECIPES[str(part)]
+        elif part in table.model_fields and part != "recipe":
+            table = _table_of(table.model_fields[str(part)].annotation)
+    return list(table.model_fields)
+
+
+def _table_of(annotation: Any) -> type[BaseModel]:
+    """The table that a setting is, or is a list of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(_table_of(inner) for inner in get_args(annotation))

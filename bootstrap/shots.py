@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 
@@ -13,8 +14,40 @@ class LoraUse:
 
     name: str  # the file's name without ending, as in <lora:name:0.8>
     training_id: str  # see bootstrap.training.identity
-    snapshot: int  # epoch
+    snapshot: int  # epoch; 0: the file is no project's snapshot
     strength: float
+    # Of a LoRA that is not the project's own: the project or .safetensors file that project.toml names. Where it
+    # lies is no part of what it is; of a file, training_id is the SHA-256.
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class PictureUse:
+    """A picture file as a shot uses it."""
+
+    path: str  # as in project.toml, relative to the project's folder; no part of the identity
+    sha256: str  # of the file, 64 hex digits
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Where a picture is drawn anew: a box or the white of a picture."""
+
+    blur: int  # pixels of the shot, AUTOMATIC1111's mask blur
+    box: tuple[int, int, int, int] | None = None  # left, top, right, bottom in pixels of the shot
+    picture: PictureUse | None = None  # fitted as the picture is that the shot starts from
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a shot starts from instead of noise alone: img2img, inpainting, or the second pass of hires."""
+
+    denoising_strength: float  # 0 to 1: how much of the noise is put on it
+    picture: PictureUse | None = None  # a file ...
+    shot: "Shot | None" = (
+        None  # ... or the picture of this shot; it is fitted to the size of the one it starts
+    )
+    mask: Mask | None = None  # None: all of it is drawn anew
 
 
 @dataclass(frozen=True)
@@ -33,12 +66,13 @@ class Shot:
     base_model_hash: str  # 64 hex digits
     loras: tuple[LoraUse, ...]
     clip_skip: int = 1
+    start: Start | None = None
     # What it was meant to show; no part of the identity.
     recipe: str = ""
     eliminated: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hex digits: the start of the SHA-256 of the parameters that decide the pixels."""
         parameters = self.to_dict()
@@ -46,8 +80,12 @@ class Shot:
             del parameters[intent]
         if self.clip_skip == 1:  # shots had none at first, and keep their ids
             del parameters["clip_skip"]
+        if self.start is None:  # the same
+            del parameters["start"]
+        else:
+            parameters["start"] = _identity_of_start(self.start)
         for lora in parameters["loras"]:
-            del lora["name"]  # the training's id says which file it is
+            del lora["name"], lora["source"]  # the training's id says which file it is
         text = json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -66,6 +104,19 @@ class Shot:
         """The epoch of the first LoRA, 0 without one."""
         return self.loras[0].snapshot if self.loras else 0
 
+    @property
+    def passes(self) -> "list[Shot]":
+        """The shots that are drawn for this one, in order: those that it starts from, and itself last."""
+        before = self.start.shot.passes if self.start and self.start.shot else []
+        return [*before, self]
+
+    @property
+    def hires(self) -> "Shot | None":
+        """The first pass, if this is a second one of AUTOMATIC1111's hires fix: all of a smaller picture drawn anew."""
+        if self.start is None or self.start.shot is None or self.start.mask is not None:
+            return None
+        return self.start.shot
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, texts and numbers, as they go into JSON."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
@@ -75,4 +126,29 @@ class Shot:
         """Read back what to_dict gave."""
         loras = tuple(LoraUse(**lora) for lora in data["loras"])
         lists = {key: tuple(data[key]) for key in ("eliminated", "added")}
-        return cls(**{**data, "loras": loras, **lists})
+        start = _start(data["start"]) if data.get("start") else None
+        return cls(**{**data, "loras": loras, "start": start, **lists})
+
+
+def _identity_of_start(start: Start) -> dict[str, Any]:
+    """What of a start decides the pixels: shots by their id, files by what is in them."""
+    mask = start.mask
+    return {
+        "denoising_strength": start.denoising_strength,
+        "picture": start.picture.sha256 if start.picture else None,
+        "shot": start.shot.id if start.shot else None,
+        "mask": [mask.blur, mask.box, mask.picture.sha256 if mask.picture else None] if mask else None,
+    }
+
+
+def _start(data: dict[str, Any]) -> Start:
+    mask = data["mask"]
+    if mask is not None:
+        box = tuple(mask["box"]) if mask["box"] else None
+        mask = Mask(mask["blur"], box, _picture(mask["picture"]))
+    shot = Shot.from_dict(data["shot"]) if data["shot"] else None
+    return Start(data["denoising_strength"], _picture(data["picture"]), shot, mask)
+
+
+def _picture(data: dict[str, Any] | None) -> PictureUse | None:
+    return PictureUse(**data) if data else None

@@ -1,6 +1,7 @@
 """The pages tell every setting and every verb, with their real defaults."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -8,9 +9,10 @@ import pytest
 from pydantic import BaseModel
 from typer.main import get_command
 
-from bootstrap import cli
+from bootstrap import cli, settings
 from bootstrap.base_model_spec import EMBEDDED_DEFAULTS
-from bootstrap.settings import DedupeSection, DrawingSection, ProjectSection, Recipe, TrainingSection
+from bootstrap.recipe_settings import RECIPES, Recipe
+from bootstrap.settings import DedupeSection, DrawingSection, ProjectSection, TrainingSection
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = {
@@ -69,6 +71,16 @@ def test_every_recipe_is_told_with_its_defaults() -> None:
         assert cells[2:] == told, kind
         own = set(model.model_fields) - {"kind", "count", "strength", "snapshot", "negative_prompt"}
         assert all(f"`{name}`" in cells[1] for name in own), kind
+
+
+def test_every_recipe_has_an_example_that_is_valid() -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text()
+    blocks = [tomllib.loads(part.split("```")[0]) for part in page.split("```toml\n")[1:]]
+    caption = " ".join(page.split("caption is `")[1].split("`")[0].split())
+    assert caption == (ROOT / "bootstrap" / "papertown" / "originals" / "badge.txt").read_text().strip()
+    for block in blocks:
+        settings.parse({"project": {"caption": caption}, **block}, "docs/recipes.md")
+    assert {recipe["kind"] for block in blocks for recipe in block["recipe"]} == set(RECIPES)
 
 
 def test_the_readme_names_every_verb_or_the_help_does() -> None:

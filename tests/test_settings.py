@@ -156,6 +156,49 @@ def test_a_mistake_is_named_with_its_key(path, value, message):
     assert message in refusal(path, value)
 
 
+_COMPOSE = {"kind": "compose", "loras": [{"lora": "medal"}]}
+_INPAINT = {"kind": "inpaint", "box": [0, 0, 8, 8], "rounds": [{"prompt": "woman"}]}
+_BOOTSTRAP = {"kind": "bootstrap", "aspects": [{"name": "pose", "tags": ["sitting"]}]}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"kind": "reference", "tags": ["aple"]}, "which the caption does not have"),
+        ({"kind": "element", "tags": ["red aple"], "prompts": ["x"]}, "(did you mean 'red apple'?)"),
+        ({"kind": "element", "tags": ["red apple"]}, "'recipe[1].prompts' is missing"),
+        ({"kind": "resize"}, 'it needs aspect_ratios = ["2:3"] or sizes'),
+        ({"kind": "resize", "aspect_ratios": ["2/3"]}, "'2/3' is no aspect ratio"),
+        ({"kind": "resize", "aspect_ratios": ["1:0"]}, "'1:0' is no aspect ratio"),
+        ({"kind": "resize", "sizes": [[100, 128]]}, "100 is no multiple of 8"),
+        ({"kind": "resize", "sizes": [[128]]}, "'recipe[1].sizes[1][2]' is missing"),
+        ({"kind": "restyle"}, "'recipe[1].base_model' is missing"),
+        ({"kind": "compose"}, "'recipe[1].loras' is missing"),
+        (
+            {**_COMPOSE, "loras": [{"lora": "medal", "strenth": 1}]},
+            "'recipe[1].loras[1].strenth', did you mean 'strength'?",
+        ),
+        ({**_COMPOSE, "tags": ["hat"]}, "names the tag 'hat'"),
+        ({"kind": "hires", "hires_upscale": 1}, "'recipe[1].hires_upscale'"),
+        ({"kind": "hires", "denoising_strength": 0}, "'recipe[1].denoising_strength'"),
+        ({"kind": "hires", "denoising_strength": 0.05, "hires_steps": 60}, "take 50 at most"),
+        ({**_INPAINT, "box": None}, "round 1 has no mask"),
+        ({**_INPAINT, "mask": "m.png"}, "both mask and box"),
+        ({**_INPAINT, "box": [0, 0, 0, 8]}, "'recipe[1].box[3]'"),
+        ({**_INPAINT, "rounds": []}, "'recipe[1].rounds'"),
+        ({**_INPAINT, "rounds": [{"prompt": "x", "mask_blurr": 1}]}, "did you mean 'mask_blur'?"),
+        ({**_BOOTSTRAP, "mixed": 0, "aspects": [{"name": "a", "tags": ["b"], "quota": 0}]}, "quotas are 0"),
+        (
+            {**_BOOTSTRAP, "aspects": [{"name": "a", "tags": ["b"], "instead_of": ["hat"]}]},
+            "names the tag 'hat'",
+        ),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_told_in_one_line(recipe, message):
+    told = refusal(("recipe", 0), recipe)
+    assert message in told and "\n" not in told
+
+
 def test_a_missing_caption_is_named():
     with pytest.raises(UserError, match=r"'project\.caption' is missing"):
         parse({"project": {}}, "x")

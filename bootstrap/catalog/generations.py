@@ -84,6 +84,15 @@ def begin(catalog: Catalog, project: str) -> int:
         return number
 
 
+def next_number(catalog: Catalog, project: str) -> int:
+    """Return the number that `begin` would return, and change nothing."""
+    last = latest(catalog, project)
+    if last is None:
+        return 1
+    with catalog.read() as session:
+        return last + 1 if generation_row(session, project, last).state == "grown" else last
+
+
 def set_state(catalog: Catalog, project: str, number: int, state: str, message: str = "") -> None:
     """Put a generation into one of STATES; the message says why it failed."""
     if state not in STATES:

@@ -121,6 +121,7 @@ class CandidateRow(Table):
     phash: Mapped[str | None] = mapped_column(String(16))  # 16 hex digits, as imagehash writes it
     phash_mirrored: Mapped[str | None] = mapped_column(String(16))
     texture: Mapped[float | None]  # how much the pHash has to go by, see bootstrap.curation.hashing
+    seconds: Mapped[float | None]  # that drawing it took: its share of its batch's wall time
     state: Mapped[str] = mapped_column(String(16))  # drawn, curated, published, duplicate, broken
     duplicate_of: Mapped[str | None] = mapped_column(String(32))  # a shot id, or "original"
     verdict: Mapped[str] = mapped_column(String(16), default="undecided")  # undecided, accept, reject

@@ -94,6 +94,16 @@ def finish(catalog: Catalog, project: str, training_id: str) -> None:
         training.finished_at = now()
 
 
+def snapshot_path(catalog: Catalog, project: str, training_id: str, epoch: int) -> Path | None:
+    """Return where a snapshot's file is, relative to the folder of its project; None: there is no such snapshot."""
+    with catalog.read() as session:
+        path = session.scalar(
+            select(SnapshotRow.path).join(TrainingRow).join(ProjectRow)
+            .where(ProjectRow.name == project, TrainingRow.training_id == training_id, SnapshotRow.epoch == epoch)
+        )  # fmt: skip
+    return Path(path) if path else None
+
+
 def of_generation(catalog: Catalog, project: str, number: int) -> Training | None:
     """Return the training that a generation draws with, None before it has begun."""
     with catalog.read() as session:

@@ -1,18 +1,25 @@
-"""The drawing engine: shots in groups that share one merge and fill a batch."""
+"""The drawing engine: shots in groups that share one merge, fill a batch, and encode each prompt once."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from PIL import Image
 
-from bootstrap import conditioning
 from bootstrap.base_model import BaseModel
+from bootstrap.conditioning import Conditioning
 from bootstrap.drawing import prompts
-from bootstrap.drawing.samplers import sampler
+from bootstrap.drawing.denoising import Pictures, decode, draw_batch
+from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.shots import LoraUse, Shot
+
+__all__ = ["Drawing", "decode", "draw", "in_drawing_order"]
+
+_log = logging.getLogger(__name__)
+_STARTS_AT_ONCE = 64  # pictures that others start from and that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -24,94 +31,134 @@ class Drawing:
 
 
 def _group(shot: Shot) -> tuple[object, ...]:
-    return (shot.loras, shot.width, shot.height, shot.sampler, shot.steps, shot.cfg_scale, shot.clip_skip)
+    """What shots share that are drawn side by side; one base model's groups follow each other."""
+    start = shot.start
+    begun = start and (start.denoising_strength, start.shot is None, start.mask is None)
+    return (
+        shot.base_model_hash, shot.loras, shot.width, shot.height, shot.sampler, shot.steps, shot.cfg_scale,
+        shot.clip_skip, begun,
+    )  # fmt: skip
+
+
+def _groups(shots: Sequence[Shot]) -> list[list[Shot]]:
+    """The groups, those of one base model one after the other, each in the order of its first shot."""
+    by_model: dict[str, dict[tuple[object, ...], list[Shot]]] = {}
+    for shot in shots:
+        by_model.setdefault(shot.base_model_hash, {}).setdefault(_group(shot), []).append(shot)
+    return [group for groups in by_model.values() for group in groups.values()]
 
 
 def in_drawing_order(shots: Sequence[Shot]) -> list[Shot]:
-    """Return the shots with those of a group side by side, groups in the order of their first shot."""
-    groups: dict[tuple[object, ...], list[Shot]] = {}
-    for shot in shots:
-        groups.setdefault(_group(shot), []).append(shot)
-    return [shot for group in groups.values() for shot in group]
+    """Return the shots with those of a base model, and of a group, side by side, in the order of their first shot."""
+    return [shot for group in _groups(shots) for shot in group]
 
 
 def draw(
-    base: BaseModel, shots: Sequence[Shot], loras: dict[LoraUse, LoraFile], batch_size: int
+    base: BaseModel,
+    shots: Sequence[Shot],
+    loras: dict[LoraUse, LoraFile],
+    batch_size: int,
+    pictures: Pictures | None = None,
 ) -> Iterator[list[Drawing]]:
     """Draw shots, a batch at a time.
 
-    A picture depends on its shot alone: its noise comes from its own seed, whatever batch it is in.
+    A picture depends on its shot alone: its noise comes from its own seed, whatever batch it is in. A batch that
+    does not fit into memory is halved, and its shots are drawn with the next ones.
 
     Args:
         base: the base model that all shots name; without any LoRA. Its weights are as before when the
             iterator has ended or is closed.
         shots: in any order; they are drawn in that of in_drawing_order.
-        loras: the file of each LoRA that a shot uses.
+        loras: the file of each LoRA that a shot, or one that it starts from, uses.
         batch_size: pictures at once.
+        pictures: the files that shots start from and their masks, by their SHA-256.
 
     Yields:
         The drawings of each batch.
 
     Raises:
-        UserError: a LoRA does not fit the base model.
+        UserError: a LoRA does not fit the base model, or not even one picture fits into memory.
     """
-    ordered = in_drawing_order(shots)
-    start = 0
-    while start < len(ordered):
-        group = _group(ordered[start])
-        end = start
-        while end < len(ordered) and _group(ordered[end]) == group:
-            end += 1
-        with merged(base, [(loras[use], use.strength) for use in ordered[start].loras]):
-            for batch in _batches(base, ordered[start:end], batch_size):
-                yield [Drawing(*pair) for pair in zip(batch, _draw_batch(base, batch), strict=True)]
-        start = end
+    fitting: dict[tuple[int, int], int] = {}  # batch size by size of picture, where batch_size was too much
+    for group in _groups(shots):
+        from_shots = group[0].start is not None and group[0].start.shot is not None
+        at_once = _STARTS_AT_ONCE if from_shots else len(group)
+        for first in range(0, len(group), at_once):
+            part = group[first : first + at_once]
+            begun = {**(pictures or {}), **_first_passes(base, part, loras, batch_size, pictures)}
+            with merged(base, [(loras[use], use.strength) for use in part[0].loras]):
+                yield from _drawn(base, part, batch_size, begun, fitting)
 
 
-def _batches(base: BaseModel, group: Sequence[Shot], batch_size: int) -> Iterator[list[Shot]]:
-    """Batches of shots whose prompts have the same number of chunks, with negative prompts or without.
+def _first_passes(
+    base: BaseModel,
+    shots: Sequence[Shot],
+    loras: dict[LoraUse, LoraFile],
+    batch_size: int,
+    pictures: Pictures | None,
+) -> dict[str, Image.Image]:
+    """The pictures of the shots that these start from, by id; each is drawn once."""
+    first = {shot.start.shot.id: shot.start.shot for shot in shots if shot.start and shot.start.shot}
+    return {
+        drawing.shot.id: drawing.picture
+        for batch in draw(base, list(first.values()), loras, batch_size, pictures)
+        for drawing in batch
+    }
+
+
+def _drawn(
+    base: BaseModel,
+    shots: Sequence[Shot],
+    batch_size: int,
+    pictures: Pictures,
+    fitting: dict[tuple[int, int], int],
+) -> Iterator[list[Drawing]]:
+    """Draw shots of one group, with its LoRAs merged in."""
+    size = shots[0].width, shots[0].height
+    for chunks, alike in _by_chunks(base, shots):
+        encoded: dict[str, Conditioning] = {}
+        done = 0
+        while done < len(alike):
+            batch = alike[done : done + fitting.get(size, batch_size)]
+            drawn = _try(base, batch, prompts.Prompts(base, batch, chunks, encoded), pictures)
+            if drawn is None:
+                fitting[size] = len(batch) // 2
+                _log.warning("%d pictures do not fit into memory at once: %d do", len(batch), fitting[size])
+                continue
+            yield drawn
+            done += len(batch)
+
+
+def _try(
+    base: BaseModel, batch: Sequence[Shot], asked: prompts.Prompts, pictures: Pictures
+) -> list[Drawing] | None:
+    """Draw a batch; None: memory ran out. What it held is free again when this has returned."""
+    try:
+        drawn = draw_batch(base, batch, asked, pictures)
+        return [Drawing(shot, picture) for shot, picture in zip(batch, drawn, strict=True)]
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            raise UserError(
+                f"drawing: not even one picture of {batch[0].width}x{batch[0].height} fits into memory; set a "
+                "smaller width and height, or give it more memory"
+            ) from error
+    if base.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _by_chunks(base: BaseModel, shots: Sequence[Shot]) -> list[tuple[int, list[Shot]]]:
+    """Shots whose prompts have the same number of chunks, with negative prompts or without, and that number.
 
     A shorter prompt beside a longer one would be filled up with empty chunks, which gives another picture.
     """
-    by_chunks: dict[tuple[int, bool], list[Shot]] = {}
-    for shot in group:
-        kind = prompts.chunk_count(base, shot), prompts.is_guided([shot])
-        by_chunks.setdefault(kind, []).append(shot)
-    for shots in by_chunks.values():
-        for first in range(0, len(shots), batch_size):
-            yield shots[first : first + batch_size]
-
-
-@torch.inference_mode()
-def _draw_batch(base: BaseModel, shots: Sequence[Shot]) -> list[Image.Image]:
-    first = shots[0]
-    scheduler = sampler(first.sampler, base.scheduler_config)
-    scheduler.set_timesteps(first.steps, device=base.device)
-    generators = [torch.Generator().manual_seed(shot.seed) for shot in shots]
-    latents = _noise(base, shots, generators) * scheduler.init_noise_sigma
-    asked = prompts.Prompts(base, shots)
-    takes_generator = {"generator": generators} if first.sampler == "Euler a" else {}
-    for step, timestep in enumerate(scheduler.timesteps):
-        rows = scheduler.scale_model_input(asked.rows_of(latents), timestep)
-        predicted = asked.combined(conditioning.predict(base, rows, timestep, asked.at(step)))
-        latents = scheduler.step(predicted, timestep, latents, return_dict=False, **takes_generator)[0]
-    return decode(base, latents)
-
-
-def _noise(base: BaseModel, shots: Sequence[Shot], generators: list[torch.Generator]) -> torch.Tensor:
-    shape = (
-        base.unet.config["in_channels"],
-        shots[0].height // base.vae_factor,
-        shots[0].width // base.vae_factor,
-    )
-    # Always from the CPU's generator: a seed means the same picture on every machine.
-    return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(base.device)
-
-
-@torch.inference_mode()
-def decode(base: BaseModel, latents: torch.Tensor) -> list[Image.Image]:
-    """Decode latents (batch, channels, height, width) with the VAE into RGB pictures."""
-    scaled = (latents / base.vae.config["scaling_factor"]).to(base.vae.dtype)
-    pixels = base.vae.decode(scaled, return_dict=False)[0].float()
-    bytes_ = ((pixels.clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()
-    return [Image.fromarray(one) for one in bytes_]
+    kinds: dict[tuple[int, bool], list[Shot]] = {}
+    for shot in shots:
+        kinds.setdefault((prompts.chunk_count(base, shot), prompts.is_guided([shot])), []).append(shot)
+    return [(chunks, alike) for (chunks, _), alike in kinds.items()]

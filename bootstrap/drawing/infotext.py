@@ -49,6 +49,7 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
     }
     if shot.clip_skip > 1:
         fields["Clip skip"] = str(shot.clip_skip)
+    fields |= _start_fields(shot)
     hashes = ", ".join(f"{lora.name}: {lora_hashes[lora.name][:12]}" for lora in shot.loras)
     if hashes:
         fields["Lora hashes"] = hashes
@@ -58,6 +59,25 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
         lines.append(f"Negative prompt: {shot.negative_prompt}")
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in fields.items()))
     return "\n".join(lines)
+
+
+def _start_fields(shot: Shot) -> dict[str, str]:
+    """What A1111 tells of img2img, inpainting and hires; Size and Steps are the first pass's where there is one."""
+    if shot.start is None:
+        return {}
+    fields = {"Denoising strength": f"{shot.start.denoising_strength:g}"}
+    if shot.start.mask is not None:
+        fields["Mask blur"] = str(shot.start.mask.blur)
+    first = shot.hires
+    if first is not None:
+        fields |= {
+            "Steps": str(first.steps),
+            "Size": f"{first.width}x{first.height}",
+            "Hires upscale": f"{shot.width / first.width:g}",
+            "Hires steps": str(shot.steps),
+            "Hires upscaler": "Lanczos",
+        }
+    return fields
 
 
 def _quoted(value: str) -> str:

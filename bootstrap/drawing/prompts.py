@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from bootstrap.base_model import BaseModel
-from bootstrap.conditioning import Conditioning
+from bootstrap.conditioning import Conditioning, joined
 from bootstrap.errors import UserError
 from bootstrap.prompting import encode, parse
 from bootstrap.prompting.chunks import chunks_of
@@ -42,8 +42,14 @@ def is_guided(shots: Sequence[Shot]) -> bool:
 class Prompts:
     """The prompts of a batch of shots that share cfg scale, steps and clip skip."""
 
-    def __init__(self, base: BaseModel, shots: Sequence[Shot]) -> None:
+    def __init__(
+        self, base: BaseModel, shots: Sequence[Shot], chunks: int, encoded: dict[str, Conditioning]
+    ) -> None:
         """Divide the prompts; nothing is encoded yet.
+
+        Args:
+            chunks: that each text is filled up to: the chunk_count of these shots.
+            encoded: texts that batches before have encoded, with the same LoRAs; new ones are added.
 
         Raises:
             UserError: a prompt names a LoRA, which a shot does not take from its prompt.
@@ -56,7 +62,8 @@ class Prompts:
         self._weights = torch.tensor([row.weight for row in self._rows], device=base.device)[
             :, None, None, None
         ]
-        self._encoded: dict[tuple[str, ...], Conditioning] = {}
+        self._chunks, self._encoded = chunks, encoded
+        self._joined: dict[tuple[str, ...], Conditioning] = {}
 
     def rows_of(self, latents: torch.Tensor) -> torch.Tensor:
         """Return the latents (batch, ...) once for each row that is predicted: negative prompts, then prompts."""
@@ -70,14 +77,24 @@ class Prompts:
         it (stable-diffusion-webui, modules/sd_models_xl.py, `force_zero_negative_prompt`).
         """
         texts = tuple(row.at(step) for row in [*self._negative, *self._rows])
-        if texts not in self._encoded:
-            encoded = encode.encode_prompts(self._base, texts, clip_skip=self._shots[0].clip_skip)
-            if self._guided and encoded.pooled is not None:
+        if texts not in self._joined:
+            self._encode([text for text in dict.fromkeys(texts) if text not in self._encoded])
+            rows = joined([self._encoded[text] for text in texts])
+            if self._guided and rows.pooled is not None:
                 empty = [row for row in range(len(self._negative)) if not texts[row]]
-                encoded.states[empty] = 0.0
-                encoded.pooled[empty] = 0.0
-            self._encoded[texts] = encoded
-        return self._encoded[texts]
+                rows.states[empty] = 0.0
+                rows.pooled[empty] = 0.0
+            self._joined[texts] = rows
+        return self._joined[texts]
+
+    def _encode(self, texts: list[str]) -> None:
+        if not texts:
+            return
+        clip_skip = self._shots[0].clip_skip
+        encoded = encode.encode_prompts(self._base, texts, chunks=self._chunks, clip_skip=clip_skip)
+        for row, text in enumerate(texts):
+            pooled = None if encoded.pooled is None else encoded.pooled[row : row + 1]
+            self._encoded[text] = Conditioning(encoded.states[row : row + 1], pooled)
 
     def combined(self, predicted: torch.Tensor) -> torch.Tensor:
         """Return the guided prediction of each picture (batch, ...) from those of the rows.

@@ -1,67 +1,135 @@
 """The drawing station: from a generation's snapshots and recipes to candidates, files and catalog rows."""
 
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
 from sqlalchemy import select
 
-from bootstrap import base_model
+from bootstrap import base_model, base_model_spec, images
 from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, advices, trainings
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.catalog.trainings import Training
 from bootstrap.drawing import engine, infotext
-from bootstrap.lora import kohya
+from bootstrap.drawing.engine import Drawing
+from bootstrap.errors import UserError
+from bootstrap.files import sha256_of_file
+from bootstrap.lora import formats, kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
+from bootstrap.recipes import inputs
 from bootstrap.recipes.expand import DrawnWith, expand, with_advice
-from bootstrap.shots import LoraUse, Shot
+from bootstrap.settings import Settings
+from bootstrap.shots import LoraUse, PictureUse, Shot
 from bootstrap.training.run import output_name, training_size
 
 
 def draw(project: Project, catalog: Catalog, number: int, report: Report) -> None:
     """Draw the candidates that the recipes ask for and that are not there yet.
 
-    A candidate's row is written after its file, batch by batch, so that a killed run loses one batch at most.
+    The files of a batch are written while the next one is drawn; a candidate's row is written after its file, batch
+    by batch. So a stopped run keeps all that was drawn, and a killed one loses two batches at most.
+
+    Raises:
+        UserError: a file that a recipe needs is missing or does not fit, or memory is too small for one picture.
     """
     base = base_model.hold(project.base_model)
     training = trainings.of_generation(catalog, project.name, number)
     if training is None:
         raise RuntimeError(f"generation {number} of '{project.name}' has no training to draw with")
-    shots = _shots_of(project, catalog, base, training, number)
-    missing = _missing(project, catalog, number, shots)
-    loras = open_loras(project, training, missing)
-    hashes = {use.name: kohya.model_hash(project.folder / _path(training, use.snapshot)) for use in loras}
+    settings = advised(project, catalog, training, number)
+    shots = expand(settings, drawn_with(project, base, training, number, inputs.gather(project, catalog)))
+    missing = missing_shots(project, catalog, number, shots)
+    files = lora_paths(project, catalog, training, missing)
+    hashes = {use.name: kohya.model_hash(path) for use, path in files.items()}
     folder = project.generation_folder(number) / "candidates"
-    done, started = len(shots) - len(missing), time.monotonic()
+    done = len(shots) - len(missing)
     report(Progress("draw", done, len(shots), "pictures"))
-    drawn = 0
-    for batch in engine.draw(base, missing, loras, project.settings.drawing.batch_size):
-        for drawing in batch:
-            text = infotext.write(drawing.shot, base.spec.title, hashes)
+
+    def write(batch: _Batch) -> None:
+        for drawing in batch.drawings:
+            text = infotext.write(drawing.shot, batch.model, hashes)
             infotext.save_png(drawing.picture, folder / f"{drawing.shot.id}.png", drawing.shot, text)
-        _add_rows(project, catalog, number, [drawing.shot for drawing in batch], folder)
-        drawn += len(batch)
-        rate = drawn / (time.monotonic() - started)
-        report(Progress("draw", done + drawn, len(shots), "pictures", rate))
+
+    drawn, started = 0, time.monotonic()
+    with ThreadPoolExecutor(1, "write") as writer:
+        written: Future[None] | None = None
+        before: _Batch | None = None
+
+        def finish() -> None:
+            """Wait for the files of the batch before, then tell the catalog."""
+            nonlocal written, before, drawn
+            if written is None or before is None:
+                return
+            batch, future, written = before, written, None
+            future.result()
+            _add_rows(project, catalog, number, batch, folder)
+            drawn += len(batch.drawings)
+            rate = drawn / (time.monotonic() - started)
+            report(Progress("draw", done + drawn, len(shots), "pictures", rate))
+
+        try:
+            for batch in _batches(project, missing, files):
+                finish()
+                before, written = batch, writer.submit(write, batch)
+        finally:  # stopped or not: what is drawn is kept
+            finish()
 
 
-def _shots_of(
-    project: Project, catalog: Catalog, base: BaseModel, training: Training, number: int
-) -> list[Shot]:
-    """All shots that a generation's recipes ask for."""
+@dataclass(frozen=True)
+class _Batch:
+    """What was drawn at once."""
+
+    drawings: list[Drawing]
+    model: str  # short name of the base model
+    seconds: float  # that each picture took
+
+
+def _batches(project: Project, shots: list[Shot], files: dict[LoraUse, Path]) -> Iterator[_Batch]:
+    """Draw with each base model in turn."""
+    pictures = open_pictures(project, shots)
+    while shots:
+        name, model_hash = shots[0].base_model, shots[0].base_model_hash
+        mine = [shot for shot in shots if shot.base_model_hash == model_hash]
+        shots = [shot for shot in shots if shot.base_model_hash != model_hash]
+        base = _held(project, name, model_hash)
+        used = {use for shot in mine for one in shot.passes for use in one.loras}
+        read = {path: formats.read(path) for path in {files[use] for use in used}}
+        loras = {use: read[files[use]] for use in used}
+        started = time.monotonic()
+        for drawings in engine.draw(base, mine, loras, project.settings.drawing.batch_size, pictures):
+            yield _Batch(drawings, base.spec.title, (time.monotonic() - started) / len(drawings))
+            started = time.monotonic()
+
+
+def _held(project: Project, name: str, model_hash: str) -> BaseModel:
+    spec = project.base_model if name == project.base_model.name else base_model_spec.find(name)
+    base = base_model.hold(spec)
+    if base.hash != model_hash:
+        raise UserError(f"base model {name}: its files have changed meanwhile; run it again")
+    return base
+
+
+def advised(project: Project, catalog: Catalog, training: Training, number: int) -> Settings:
+    """Return the settings with the snapshots that the adviser has chosen, where a recipe leaves it to it."""
     settings = project.settings
-    if settings.asks_adviser:
-        advice = advices.of_training(catalog, project.name, training.training_id)
-        if advice is None:
-            raise RuntimeError(f"the snapshots of generation {number} of '{project.name}' are not measured")
-        settings = with_advice(settings, advice)
-    return expand(settings, drawn_with(project, base, training, number))
+    if not settings.asks_adviser:
+        return settings
+    advice = advices.of_training(catalog, project.name, training.training_id)
+    if advice is None:
+        raise RuntimeError(f"the snapshots of generation {number} of '{project.name}' are not measured")
+    return with_advice(settings, advice)
 
 
-def drawn_with(project: Project, base: BaseModel, training: Training, number: int) -> DrawnWith:
+def drawn_with(
+    project: Project, base: BaseModel, training: Training, number: int, found: inputs.Inputs = inputs.NONE
+) -> DrawnWith:
     """Return what all shots of a generation share besides the settings."""
     drawing = project.settings.drawing
     width, height = training_size(project, base)
@@ -73,10 +141,12 @@ def drawn_with(project: Project, base: BaseModel, training: Training, number: in
         generation=number,
         width=drawing.width or width,
         height=drawing.height or height,
+        size_step=base.size_step,
+        inputs=found,
     )
 
 
-def _missing(project: Project, catalog: Catalog, number: int, shots: list[Shot]) -> list[Shot]:
+def missing_shots(project: Project, catalog: Catalog, number: int, shots: list[Shot]) -> list[Shot]:
     """The shots without a row or a good file; in drawing order, so that a resumed run goes on as begun."""
     with catalog.read() as session:
         generation = generation_row(session, project.name, number)
@@ -88,7 +158,7 @@ def _missing(project: Project, catalog: Catalog, number: int, shots: list[Shot])
 
 
 def open_loras(project: Project, training: Training, shots: list[Shot]) -> dict[LoraUse, LoraFile]:
-    """Read the LoRA files that the shots use."""
+    """Read the files of the project's own LoRA that the shots use."""
     uses = {use for shot in shots for use in shot.loras}
     files = {
         epoch: kohya.read(project.folder / _path(training, epoch)) for epoch in {use.snapshot for use in uses}
@@ -96,14 +166,59 @@ def open_loras(project: Project, training: Training, shots: list[Shot]) -> dict[
     return {use: files[use.snapshot] for use in uses}
 
 
+def lora_paths(
+    project: Project, catalog: Catalog, training: Training, shots: list[Shot]
+) -> dict[LoraUse, Path]:
+    """Find the files of all LoRAs that the shots, and those that they start from, use.
+
+    Raises:
+        UserError: another project's LoRA, or a file, is gone or has changed.
+    """
+    uses = {use for shot in shots for one in shot.passes for use in one.loras}
+    return {use: _file_of(project, catalog, training, use) for use in uses}
+
+
+def _file_of(project: Project, catalog: Catalog, training: Training, use: LoraUse) -> Path:
+    if not use.source:
+        return project.folder / _path(training, use.snapshot)
+    if use.snapshot == 0:  # a file
+        path = project.folder / Path(use.source).expanduser()
+        if not path.is_file() or sha256_of_file(path) != use.training_id:
+            raise UserError(f"LoRA {path}: it is gone, or another file than it was")
+        return path
+    owner = project.workspace.project(use.source)
+    found = trainings.snapshot_path(catalog, owner.name, use.training_id, use.snapshot)
+    if found is None or not (owner.folder / found).is_file():
+        raise UserError(f"LoRA {use.name} of project '{owner.name}': it is gone")
+    return owner.folder / found
+
+
+def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]:
+    """Open the pictures that shots start from and their masks, by SHA-256.
+
+    Raises:
+        UserError: one is gone or has changed.
+    """
+    starts = [one.start for shot in shots for one in shot.passes if one.start]
+    uses = {start.picture for start in starts} | {start.mask.picture for start in starts if start.mask}
+    return {use.sha256: _opened(project, use) for use in uses if use is not None}
+
+
+def _opened(project: Project, use: PictureUse) -> Image.Image:
+    path = project.folder / Path(use.path).expanduser()
+    if path.is_file() and sha256_of_file(path) != use.sha256:
+        raise UserError(f"picture {path}: it is another picture than it was")
+    return images.open_picture(path)
+
+
 def _path(training: Training, epoch: int) -> Path:
     return next(one.path for one in training.snapshots if one.epoch == epoch)
 
 
-def _add_rows(project: Project, catalog: Catalog, number: int, shots: list[Shot], folder: Path) -> None:
+def _add_rows(project: Project, catalog: Catalog, number: int, batch: _Batch, folder: Path) -> None:
     with catalog.write() as session:
         generation = generation_row(session, project.name, number)
-        for shot in shots:
+        for shot in [drawing.shot for drawing in batch.drawings]:
             path = (folder / f"{shot.id}.png").relative_to(project.folder).as_posix()
             known = session.scalar(
                 select(CandidateRow).where(
@@ -111,12 +226,12 @@ def _add_rows(project: Project, catalog: Catalog, number: int, shots: list[Shot]
                 )
             )
             if known is not None:  # its file was lost and has been drawn again; its verdict stands
-                known.path = path
+                known.path, known.seconds = path, batch.seconds
                 known.state = "drawn" if known.state == "broken" else known.state
                 continue
             session.add(
                 CandidateRow(
                     project_id=generation.project_id, generation_id=generation.id, shot_id=shot.id,
-                    shot=shot.to_dict(), path=path, state="drawn",
+                    shot=shot.to_dict(), path=path, seconds=batch.seconds, state="drawn",
                 )
             )  # fmt: skip

@@ -37,7 +37,7 @@ def format_of(path: Path) -> Format:
     Raises:
         UserError: it is missing, damaged, of a kind that is not read (DoRA, LoHa, LoKr), or no LoRA.
     """
-    names = _tensor_names(path)
+    names = tensor_names(path)
     for mark, kind in (
         (".dora_scale", "DoRA"),
         ("magnitude_vector", "DoRA"),
@@ -118,7 +118,7 @@ def write_diffusers(path: Path, lora: LoraFile) -> None:
         save_file(tensors, temporary, {"format": "pt"})
 
 
-def _tensor_names(path: Path) -> list[str]:
+def tensor_names(path: Path) -> list[str]:
     if not path.is_file():
         raise UserError(f"LoRA {path}: there is no such file")
     if path.suffix.lower() != ".safetensors":

@@ -1,5 +1,6 @@
 """Recipes to shots: which prompts, strengths, snapshots and seeds; the same settings give the same shots."""
 
+import dataclasses
 import hashlib
 import math
 from collections.abc import Iterator
@@ -7,14 +8,22 @@ from dataclasses import dataclass
 
 from bootstrap import captions
 from bootstrap.catalog.advices import Advice
-from bootstrap.settings import (
-    AddRecipe,
+from bootstrap.recipe_settings import (
+    BootstrapRecipe,
+    ComposeRecipe,
     EliminateRecipe,
+    HiresRecipe,
+    InpaintRecipe,
     Recipe,
-    ReplaceRecipe,
-    Settings,
+    ReferenceRecipe,
+    ReplicateRecipe,
+    RestyleRecipe,
     VaryRecipe,
 )
+from bootstrap.recipes import starts
+from bootstrap.recipes.ideas import Idea, ideas
+from bootstrap.recipes.inputs import NONE, Inputs
+from bootstrap.settings import Settings
 from bootstrap.shots import LoraUse, Shot
 
 
@@ -29,15 +38,8 @@ class DrawnWith:
     generation: int
     width: int  # pixels
     height: int
-
-
-@dataclass(frozen=True)
-class _Idea:
-    """A prompt and what it is meant to change."""
-
-    tags: tuple[str, ...]
-    eliminated: tuple[str, ...] = ()
-    added: tuple[str, ...] = ()
+    size_step: int = 8  # sides that follow from proportions are multiples of this, in pixels
+    inputs: Inputs = NONE
 
 
 def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
@@ -46,10 +48,13 @@ def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
     A recipe's ideas (the tags to leave out, to add, to exchange), strengths and snapshots are taken in turn
     until `count` is reached; a shot's seed depends on the project's seed, the generation, the recipe, and its
     number in it, so that a longer recipe only adds shots.
+
+    Raises:
+        UserError: the box of an inpainting lies in a part of the original that is cropped away.
     """
     shots: dict[str, Shot] = {}
     for recipe in settings.recipe:
-        for shot in _shots(recipe, settings, drawn_with):
+        for shot in shots_of(recipe, settings, drawn_with):
             shots.setdefault(shot.id, shot)
     return list(shots.values())
 
@@ -57,13 +62,12 @@ def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
 def with_advice(settings: Settings, advice: Advice) -> Settings:
     """Return the settings with a number for each `snapshot = "auto"`, as if it had been written there.
 
-    `vary` gets the snapshot to vary with. The others shall change one thing and keep the rest: they get the middle
-    one of those from there to the one to replicate with (of two middle ones the earlier).
+    `vary` and `reference` get the snapshot to vary with, `replicate` that to replicate with. The others shall change
+    something and keep the rest: they get the middle one of those from there to the one to replicate with (of two
+    middle ones the earlier).
     """
     recipes = [
-        recipe.model_copy(
-            update={"snapshot": [advice.variation if isinstance(recipe, VaryRecipe) else advice.middle]}
-        )
+        recipe.model_copy(update={"snapshot": [_advised(recipe, advice)]})
         if recipe.snapshot == "auto"
         else recipe
         for recipe in settings.recipe
@@ -71,33 +75,46 @@ def with_advice(settings: Settings, advice: Advice) -> Settings:
     return settings.model_copy(update={"recipe": recipes})
 
 
+def _advised(recipe: Recipe, advice: Advice) -> int:
+    if isinstance(recipe, VaryRecipe | ReferenceRecipe):
+        return advice.variation
+    return advice.replication if isinstance(recipe, ReplicateRecipe) else advice.middle
+
+
 def lora_file_name(name: str, epoch: int) -> str:
     """Return a snapshot's file name without ending: kohya's `name-000004`."""
     return f"{name}-{epoch:06d}"
 
 
-def _shots(recipe: Recipe, settings: Settings, drawn_with: DrawnWith) -> Iterator[Shot]:
+def shots_of(recipe: Recipe, settings: Settings, drawn_with: DrawnWith) -> Iterator[Shot]:
+    """Yield the shots of one recipe, whether or not another recipe asks for the same ones."""
     if recipe.snapshot == "auto":
         raise ValueError(f"recipe '{recipe.kind}': the adviser has not chosen a snapshot yet")
-    ideas = _ideas(recipe, settings.project.tags)
+    size = drawn_with.width, drawn_with.height
+    found = ideas(recipe, settings.project.tags, size, drawn_with.size_step)
     pairs = [(strength, snapshot) for snapshot in recipe.snapshot for strength in recipe.strength]
     # Ideas and pairs both go round; the shift makes every idea meet every pair before one comes again.
-    together = math.lcm(len(ideas), len(pairs))
+    together = math.lcm(len(found), len(pairs))
     for index in range(recipe.count):
-        idea = ideas[index % len(ideas)]
-        strength, snapshot = pairs[(index + index // together) % len(pairs)]
+        idea = found[index % len(found)]
+        seed = _seed(settings.drawing.seed, drawn_with.generation, recipe, index)
+        pair = index + index // together
+        if isinstance(recipe, BootstrapRecipe):  # its ideas have several rhythms, and chance falls into none
+            pair = seed
+        strength, snapshot = pairs[pair % len(pairs)]
         lora = LoraUse(
             lora_file_name(drawn_with.lora_name, snapshot), drawn_with.training_id, snapshot, strength
         )
-        yield Shot(
+        width, height = idea.size or size
+        shot = Shot(
             prompt=_prompt(idea),
             negative_prompt=_negative_prompt(recipe, settings, idea),
-            seed=_seed(settings.drawing.seed, drawn_with.generation, recipe, index),
+            seed=seed,
             steps=settings.drawing.steps,
             sampler=settings.drawing.sampler,
             cfg_scale=settings.drawing.cfg_scale,
-            width=drawn_with.width,
-            height=drawn_with.height,
+            width=width,
+            height=height,
             base_model=drawn_with.base_model,
             base_model_hash=drawn_with.base_model_hash,
             loras=(lora,),
@@ -106,33 +123,36 @@ def _shots(recipe: Recipe, settings: Settings, drawn_with: DrawnWith) -> Iterato
             eliminated=idea.eliminated,
             added=idea.added,
         )
+        yield _completed(shot, recipe, settings, drawn_with.inputs)
 
 
-def _ideas(recipe: Recipe, tags: list[str]) -> list[_Idea]:
-    if isinstance(recipe, VaryRecipe):
-        return [_Idea(tuple(tags))]
-    if isinstance(recipe, EliminateRecipe):
-        dropped = recipe.tags or tags[1:]
-        return [_Idea(tuple(captions.without(tags, [tag])), eliminated=(tag,)) for tag in dropped]
-    if isinstance(recipe, AddRecipe):
-        return [
-            _Idea(tuple(captions.with_added(tags, captions.parse(tag))), added=(tag,)) for tag in recipe.tags
-        ]
-    if isinstance(recipe, ReplaceRecipe):
-        return [
-            _Idea(tuple(captions.replaced(tags, recipe.tag, new)), eliminated=(recipe.tag,), added=(new,))
-            for new in recipe.by
-        ]
-    raise TypeError(f"no recipe: {recipe!r}")
+def _completed(shot: Shot, recipe: Recipe, settings: Settings, inputs: Inputs) -> Shot:
+    """The shot with what only some kinds of recipes ask for: another base model, more LoRAs, a start."""
+    if isinstance(recipe, RestyleRecipe):
+        name = recipe.base_model
+        return dataclasses.replace(shot, base_model=name, base_model_hash=inputs.base_models[name])
+    if isinstance(recipe, ComposeRecipe):
+        others = (
+            dataclasses.replace(
+                inputs.loras[other.lora, other.generation, other.snapshot], strength=other.strength
+            )
+            for other in recipe.loras
+        )
+        return dataclasses.replace(shot, loras=(*shot.loras, *others))
+    if isinstance(recipe, HiresRecipe):
+        return starts.hires(shot, recipe)
+    if isinstance(recipe, InpaintRecipe):
+        return starts.inpainted(shot, recipe, settings.drawing.negative_prompt, inputs)
+    return shot
 
 
-def _prompt(idea: _Idea) -> str:
+def _prompt(idea: Idea) -> str:
     """The caption's tags mean what they say; what a recipe puts in is written as in a prompt, brackets and all."""
     put_in = {tag for added in idea.added for tag in captions.parse(added)}
     return captions.join(tag if tag in put_in else captions.as_prompt([tag]) for tag in idea.tags)
 
 
-def _negative_prompt(recipe: Recipe, settings: Settings, idea: _Idea) -> str:
+def _negative_prompt(recipe: Recipe, settings: Settings, idea: Idea) -> str:
     parts = [*captions.parse(settings.drawing.negative_prompt), *captions.parse(recipe.negative_prompt)]
     if isinstance(recipe, EliminateRecipe) and recipe.as_negative:
         parts = captions.with_added(parts, [captions.as_prompt([tag]) for tag in idea.eliminated])

@@ -9,6 +9,7 @@ from PIL import Image
 
 from bootstrap import base_model, dataset, regularization
 from bootstrap.base_model import BaseModel
+from bootstrap.base_model_spec import Geometry
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.files import sha256_of_file
@@ -70,7 +71,7 @@ def train(project: Project, catalog: Catalog, number: int, report: Report) -> No
 
 
 def examples_of(
-    project: Project, catalog: Catalog, base: BaseModel, class_pictures: list[ClassPicture]
+    project: Project, catalog: Catalog, base: BaseModel | Geometry, class_pictures: list[ClassPicture]
 ) -> list[Example]:
     """Return the dataset as training sees it, with repeats and size of each picture, and the regularization."""
     entries = dataset.entries(project, catalog)
@@ -101,13 +102,13 @@ def examples_of(
     ]
 
 
-def training_size(project: Project, base: BaseModel) -> tuple[int, int]:
+def training_size(project: Project, base: BaseModel | Geometry) -> tuple[int, int]:
     """Return width and height in pixels that a project trains at."""
     with Image.open(project.original) as picture:
         return latents.training_size(picture.size, _resolution(project, base), base.size_step)
 
 
-def _resolution(project: Project, base: BaseModel) -> int:
+def _resolution(project: Project, base: BaseModel | Geometry) -> int:
     return project.settings.training.resolution or base.resolution
 
 

@@ -1,0 +1,147 @@
+"""One batch of shots: from noise, or from pictures, to pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from diffusers import SchedulerMixin
+from PIL import Image, ImageDraw, ImageFilter
+
+from bootstrap import conditioning, images
+from bootstrap.base_model import BaseModel
+from bootstrap.drawing.prompts import Prompts
+from bootstrap.drawing.samplers import sampler
+from bootstrap.features import to_latents
+from bootstrap.shots import Mask, Shot
+from bootstrap.training.latents import to_tensor
+
+Pictures = Mapping[str, Image.Image]
+"""RGB pictures that shots start from, and their masks: files by their SHA-256, pictures of shots by the shot's id."""
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What one picture starts from."""
+
+    picture: Image.Image  # RGB, of the shot's size
+    mask: Image.Image | None  # L, 255 where it is drawn anew
+    blur: int
+
+
+@torch.inference_mode()
+def draw_batch(
+    base: BaseModel, shots: Sequence[Shot], asked: Prompts, pictures: Pictures
+) -> list[Image.Image]:
+    """Draw shots that share everything but seed, prompts, and the pictures that they start from.
+
+    Args:
+        base: with the shots' LoRAs merged in.
+        shots: with the same number of chunks, all guided or none.
+        asked: their prompts.
+        pictures: those that the shots start from.
+    """
+    first = shots[0]
+    scheduler = sampler(first.sampler, base.scheduler_config)
+    timesteps = _timesteps(scheduler, first, base.device)
+    generators = [torch.Generator().manual_seed(shot.seed) for shot in shots]
+    noise = _noise(base, shots, generators)
+    begun = [_begun(shot, pictures) for shot in shots] if first.start else []
+    if begun:
+        origin = to_latents(base, [one.picture for one in begun])
+        latents = scheduler.add_noise(origin, noise, timesteps[:1].expand(len(shots)))
+    else:
+        latents = noise * scheduler.init_noise_sigma
+    anew = _anew(base, begun)
+    takes_generator = {"generator": generators} if first.sampler == "Euler a" else {}
+    for step, timestep in enumerate(timesteps):
+        rows = scheduler.scale_model_input(asked.rows_of(latents), timestep)
+        predicted = asked.combined(conditioning.predict(base, rows, timestep, asked.at(step)))
+        latents = scheduler.step(predicted, timestep, latents, return_dict=False, **takes_generator)[0]
+        if anew is not None:  # around the mask it is the picture, as noisy as it has to be at the next step
+            kept = origin
+            if step + 1 < len(timesteps):
+                kept = scheduler.add_noise(origin, noise, timesteps[step + 1].expand(len(shots)))
+            latents = torch.where(anew, latents, kept)
+    drawn = decode(base, latents)
+    return [_pasted(one, picture) for one, picture in zip(begun, drawn, strict=True)] if begun else drawn
+
+
+def _timesteps(scheduler: SchedulerMixin, shot: Shot, device: torch.device) -> torch.Tensor:
+    """The timesteps of all steps that are done.
+
+    From a picture, so many steps are done as the shot says, the last ones of a longer schedule. Source:
+    stable-diffusion-webui, modules/sd_samplers_common.py, `setup_img2img_steps`, as it works for hires, and for all
+    of img2img with the option "do exactly the amount of steps the slider specifies".
+    """
+    if shot.start is None:
+        scheduler.set_timesteps(shot.steps, device=device)
+        return scheduler.timesteps
+    scheduler.set_timesteps(whole_schedule(shot.steps, shot.start.denoising_strength), device=device)
+    skipped = len(scheduler.timesteps) - shot.steps
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(skipped)
+    return scheduler.timesteps[skipped:]
+
+
+def whole_schedule(steps: int, denoising_strength: float) -> int:
+    """Return how many steps a schedule has whose last `steps` begin at a noise of `denoising_strength`."""
+    return max(steps, int(steps / min(denoising_strength, 0.999)))
+
+
+def _noise(base: BaseModel, shots: Sequence[Shot], generators: list[torch.Generator]) -> torch.Tensor:
+    shape = (
+        base.unet.config["in_channels"],
+        shots[0].height // base.vae_factor,
+        shots[0].width // base.vae_factor,
+    )
+    # Always from the CPU's generator: a seed means the same picture on every machine.
+    return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(base.device)
+
+
+def _begun(shot: Shot, pictures: Pictures) -> _Begun:
+    start = shot.start
+    assert start is not None
+    key = start.shot.id if start.shot else start.picture.sha256 if start.picture else ""
+    picture = images.fit(pictures[key], shot.width, shot.height)
+    if start.mask is None:
+        return _Begun(picture, None, 0)
+    return _Begun(picture, _mask(start.mask, shot, pictures), start.mask.blur)
+
+
+def _mask(mask: Mask, shot: Shot, pictures: Pictures) -> Image.Image:
+    """The mask at the shot's size: nothing but 0 and 255."""
+    if mask.picture is not None:
+        fitted = images.fit(pictures[mask.picture.sha256], shot.width, shot.height).convert("L")
+        return fitted.point(lambda value: 255 if value >= 128 else 0)
+    drawn = Image.new("L", (shot.width, shot.height))
+    assert mask.box is not None
+    left, top, right, bottom = mask.box
+    ImageDraw.Draw(drawn).rectangle((left, top, right - 1, bottom - 1), fill=255)
+    return drawn
+
+
+def _anew(base: BaseModel, begun: Sequence[_Begun]) -> torch.Tensor | None:
+    """Which latents are drawn anew (batch, 1, height, width): all that a mask touches; None: every one is."""
+    masks = [one.mask for one in begun if one.mask is not None]
+    if not masks:
+        return None
+    whites = torch.stack([to_tensor(mask.convert("RGB"))[:1] for mask in masks])
+    return (F.max_pool2d(whites, base.vae_factor) > 0).to(base.device)
+
+
+def _pasted(begun: _Begun, drawn: Image.Image) -> Image.Image:
+    """What was drawn, inside of the mask alone; around it the pixels stay what they were."""
+    if begun.mask is None:
+        return drawn
+    soft = begun.mask.filter(ImageFilter.GaussianBlur(begun.blur)) if begun.blur else begun.mask
+    return Image.composite(drawn, begun.picture, soft)
+
+
+@torch.inference_mode()
+def decode(base: BaseModel, latents: torch.Tensor) -> list[Image.Image]:
+    """Decode latents (batch, channels, height, width) with the VAE into RGB pictures."""
+    scaled = (latents / base.vae.config["scaling_factor"]).to(base.vae.dtype)
+    pixels = base.vae.decode(scaled, return_dict=False)[0].float()
+    bytes_ = ((pixels.clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()
+    return [Image.fromarray(one) for one in bytes_]

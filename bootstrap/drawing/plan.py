@@ -1,0 +1,232 @@
+"""What the next `sid run` would draw, without loading a model: `sid plan`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from sqlalchemy import select
+
+from bootstrap import base_model_spec, regularization
+from bootstrap.catalog import Catalog, advices, generations, trainings
+from bootstrap.catalog.tables import CandidateRow, ProjectRow
+from bootstrap.errors import UserError
+from bootstrap.project import Project
+from bootstrap.recipe_settings import Recipe
+from bootstrap.recipes import inputs
+from bootstrap.recipes.expand import DrawnWith, shots_of, with_advice
+from bootstrap.settings import Settings
+from bootstrap.shots import Shot
+from bootstrap.training import identity
+from bootstrap.training.run import examples_of, output_name, training_size
+
+_CHANNELS = 3  # bytes of a pixel
+
+
+@dataclass(frozen=True)
+class RecipePlan:
+    """What one recipe asks for."""
+
+    kind: str
+    shots: int  # that no recipe before it asks for
+    there: int  # of those, already drawn
+    strengths: list[float]
+    snapshots: list[int] | None  # None: the adviser chooses them after training
+    sizes: list[tuple[int, int]]  # width and height in pixels
+    example: str  # a prompt
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the next run draws, how long it takes and how much disk it needs."""
+
+    generation: int
+    recipes: list[RecipePlan]
+    missing: int  # shots to draw
+    seconds: float | None  # that drawing them takes; None: nothing was measured yet
+    measured: int  # candidates that the time follows from
+    disk: int  # bytes of the missing pictures
+    disk_measured: bool  # else the most that they can have
+
+    @property
+    def shots(self) -> int:
+        """All shots of all recipes."""
+        return sum(one.shots for one in self.recipes)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A candidate that is there."""
+
+    shot: Shot
+    bytes: int
+    seconds: float | None
+
+
+def make(project: Project, catalog: Catalog) -> Plan:
+    """Expand the recipes of the generation that runs next, and estimate from what was drawn before.
+
+    Raises:
+        UserError: a setting is wrong or a file is missing; or the sizes of a hub model are not known here yet.
+    """
+    settings, spec = project.settings_and_base
+    found = inputs.gather(project, catalog)
+    number = generations.next_number(catalog, project.name)
+    shared = _drawn_with(project, catalog, spec, number, found)
+    advice = advices.of_training(catalog, project.name, shared.training_id) if settings.asks_adviser else None
+    chosen = with_advice(settings, advice) if advice else _with_some_snapshot(settings)
+    drawn = _drawn(project, catalog)
+    seen: set[str] = set()
+    missing: list[Shot] = []
+    recipes = []
+    for asked, recipe in zip(settings.recipe, chosen.recipe, strict=True):
+        shots = list({one.id: one for one in shots_of(recipe, chosen, shared) if one.id not in seen}.values())
+        seen |= {one.id for one in shots}
+        left = [one for one in shots if one.id not in drawn]
+        missing += left
+        unknown = asked.snapshot == "auto" and advice is None
+        recipes.append(_recipe_plan(recipe, shots, len(shots) - len(left), unknown))
+    times = [
+        (one.seconds, _work(one.shot), one.shot.base_model_hash) for one in drawn.values() if one.seconds
+    ]
+    disk, disk_measured = _disk(missing, list(drawn.values()))
+    return Plan(number, recipes, len(missing), _seconds(missing, times), len(times), disk, disk_measured)
+
+
+def _recipe_plan(recipe: Recipe, shots: Sequence[Shot], there: int, unknown: bool) -> RecipePlan:
+    return RecipePlan(
+        recipe.kind,
+        len(shots),
+        there,
+        list(recipe.strength),
+        None if unknown or recipe.snapshot == "auto" else list(recipe.snapshot),
+        list(dict.fromkeys((shot.width, shot.height) for shot in shots)),
+        shots[0].prompt if shots else "",
+    )
+
+
+def _drawn_with(
+    project: Project,
+    catalog: Catalog,
+    spec: base_model_spec.BaseModelSpec,
+    number: int,
+    found: inputs.Inputs,
+) -> DrawnWith:
+    geometry = base_model_spec.geometry(spec)
+    if geometry is None:
+        raise UserError(
+            f"base model {spec.name}: it is not on this machine yet, so sizes are unknown; `sid run` fetches it"
+        )
+    width, height = training_size(project, geometry)
+    drawing = project.settings.drawing
+    training_id, trained_in = _training(project, catalog, spec, geometry, number)
+    return DrawnWith(
+        spec.name, base_model_spec.content_hash(spec), training_id, output_name(project, trained_in), number,
+        drawing.width or width, drawing.height or height, geometry.size_step, found,
+    )  # fmt: skip
+
+
+def _training(
+    project: Project,
+    catalog: Catalog,
+    spec: base_model_spec.BaseModelSpec,
+    geometry: base_model_spec.Geometry,
+    number: int,
+) -> tuple[str, int]:
+    """The id of the training that the generation draws with, and the generation that trained it."""
+    settings = project.settings.training
+    begun = number <= (generations.latest(catalog, project.name) or 0)
+    training = trainings.of_generation(catalog, project.name, number) if begun else None
+    if (
+        settings.class_tokens is not None and settings.reg_data_dir is None
+    ):  # its pictures may not be drawn yet
+        return (training.training_id, training.generation) if training else ("", number)
+    of_class = regularization.in_folder(project)
+    examples = examples_of(project, catalog, geometry, list(of_class))
+    training_id = identity.training_id(examples, base_model_spec.content_hash(spec), settings)
+    same = training is not None and training.training_id == training_id
+    return training_id, training.generation if training is not None and same else number
+
+
+def _with_some_snapshot(settings: Settings) -> Settings:
+    """The settings with the last snapshot for "auto": as many shots, whichever the adviser will choose."""
+    last = settings.training.snapshots[-1:]
+    recipes = [
+        recipe.model_copy(update={"snapshot": last}) if recipe.snapshot == "auto" else recipe
+        for recipe in settings.recipe
+    ]
+    return settings.model_copy(update={"recipe": recipes})
+
+
+def _drawn(project: Project, catalog: Catalog) -> dict[str, _Drawn]:
+    """The project's candidates that are there, by id."""
+    with catalog.read() as session:
+        rows = session.scalars(
+            select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+            .where(ProjectRow.name == project.name, CandidateRow.state != "broken")
+        ).all()  # fmt: skip
+    files = {row.shot_id: project.folder / row.path for row in rows}
+    return {
+        row.shot_id: _Drawn(Shot.from_dict(row.shot), files[row.shot_id].stat().st_size, row.seconds)
+        for row in rows
+        if files[row.shot_id].is_file()
+    }
+
+
+def _work(shot: Shot) -> float:
+    """What drawing a shot costs, in pixels times steps, twice with a negative prompt, over all its passes."""
+    return sum(one.width * one.height * one.steps * (2 if one.cfg_scale > 1 else 1) for one in shot.passes)
+
+
+def _seconds(missing: Sequence[Shot], times: Sequence[tuple[float, float, str]]) -> float | None:
+    """The time that shots take at the speed of earlier ones with the same base model; None: there are none."""
+    total = 0.0
+    for model in {shot.base_model_hash for shot in missing}:
+        mine = [(seconds, work) for seconds, work, drawn_by in times if drawn_by == model]
+        if not mine:
+            return None
+        speed = sum(work for _, work in mine) / sum(seconds for seconds, _ in mine)
+        total += sum(_work(shot) for shot in missing if shot.base_model_hash == model) / speed
+    return total
+
+
+def _disk(missing: Iterable[Shot], drawn: Sequence[_Drawn]) -> tuple[int, bool]:
+    """Bytes of the missing pictures: by the mean of those that are there, else uncompressed."""
+    pixels = sum(shot.width * shot.height for shot in missing)
+    if not drawn:
+        return pixels * _CHANNELS, False
+    return round(pixels * mean(one.bytes / (one.shot.width * one.shot.height) for one in drawn)), True
+
+
+def render(name: str, plan: Plan) -> str:
+    """Return a plan as text for a terminal."""
+    lines = [f"{name}, generation {plan.generation}"]
+    for one in plan.recipes:
+        snapshots = "auto" if one.snapshots is None else ", ".join(map(str, one.snapshots))
+        sizes = ", ".join(f"{width}x{height}" for width, height in one.sizes)
+        lines += [
+            f"  {one.kind:<9}  {one.shots:>5} shots, {one.there} of them there; "
+            f"strength {', '.join(f'{strength:g}' for strength in one.strengths)}; snapshot {snapshots}; {sizes}",
+            f"             such as: {one.example}",
+        ]
+    lines.append(f"in all: {plan.shots} shots, {plan.missing} to draw")
+    if plan.missing:
+        lines.append(f"time: {_time(plan)}")
+        how = "at the mean size of those that are there" if plan.disk_measured else "at most: uncompressed"
+        lines.append(f"disk: {_size(plan.disk)} ({how})")
+    return "\n".join(lines)
+
+
+def _time(plan: Plan) -> str:
+    if plan.seconds is None:
+        return "unknown, nothing was drawn with this base model yet"
+    minutes, seconds = divmod(round(plan.seconds), 60)
+    told = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return f"about {told}, by the {plan.measured} candidates drawn before; training not counted"
+
+
+def _size(count: float) -> str:
+    units = ["B", "kB", "MB", "GB"]
+    while count >= 1000 and len(units) > 1:
+        count /= 1000
+        del units[0]
+    return f"{count:.3g} {units[0]}"

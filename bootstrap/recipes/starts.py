@@ -1,0 +1,60 @@
+"""Shots that start from pictures: the second pass of hires, and the rounds of inpainting."""
+
+import dataclasses
+
+from bootstrap import captions
+from bootstrap.recipe_settings import HiresRecipe, InpaintRecipe, InpaintRound
+from bootstrap.recipes.inputs import Inputs, fitted_box
+from bootstrap.shots import Mask, Shot, Start
+
+
+def hires(first: Shot, recipe: HiresRecipe) -> Shot:
+    """Return the second pass over a first one: enlarged, sides multiples of 8 pixels, and drawn anew."""
+    width, height = (round(side * recipe.hires_upscale / 8) * 8 for side in (first.width, first.height))
+    return dataclasses.replace(
+        first,
+        width=width,
+        height=height,
+        steps=recipe.hires_steps or first.steps,
+        start=Start(recipe.denoising_strength, shot=first),
+    )
+
+
+def inpainted(last: Shot, recipe: InpaintRecipe, negative_prompt: str, inputs: Inputs) -> Shot:
+    """Return the shot of the last round, which starts from that of the round before, and the first from the original.
+
+    Args:
+        last: has what all rounds share, and the strength of those that say no other.
+        negative_prompt: the project's, which each round adds to.
+        inputs: with the original and the masks.
+
+    Raises:
+        UserError: a box lies where the original is cropped away.
+    """
+    before: Shot | None = None
+    for number, one in enumerate(recipe.rounds):
+        strength = last.strength if one.strength is None else one.strength
+        own = recipe.negative_prompt if one.negative_prompt is None else one.negative_prompt
+        before = dataclasses.replace(
+            last,
+            prompt=captions.join(captions.parse(one.prompt)),
+            negative_prompt=captions.join([*captions.parse(negative_prompt), *captions.parse(own)]),
+            seed=(last.seed + number) % 2**32,
+            loras=(dataclasses.replace(last.loras[0], strength=strength),),
+            start=Start(
+                denoising_strength=one.denoising_strength or recipe.denoising_strength,
+                picture=None if before else inputs.original,
+                shot=before,
+                mask=_mask(recipe, one, last, inputs),
+            ),
+        )
+    assert before is not None
+    return before
+
+
+def _mask(recipe: InpaintRecipe, one: InpaintRound, shot: Shot, inputs: Inputs) -> Mask:
+    where = recipe.mask_of(one)
+    blur = recipe.mask_blur if one.mask_blur is None else one.mask_blur
+    if isinstance(where, str):
+        return Mask(blur, picture=inputs.masks[where])
+    return Mask(blur, box=fitted_box(where, inputs.original_size, (shot.width, shot.height)))

@@ -1,0 +1,60 @@
+"""What settings are made of: sections, spans of strengths and snapshots, tags, and the nearest known word."""
+
+import difflib
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StringConstraints
+
+_MOST_IN_RANGE = 1000
+
+
+def _span(default_step: float) -> Callable[[Any], Any]:
+    """Return a reader of a number, a list of numbers or `{ from, to, step }` as a list of numbers."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value if isinstance(value, list) else [value]
+        numbers = {"step": default_step, **value}
+        if set(numbers) != {"from", "to", "step"} or not all(map(_is_number, numbers.values())):
+            raise ValueError("a range is written { from = 0.5, to = 0.7, step = 0.1 }")
+        low, high, step = numbers["from"], numbers["to"], numbers["step"]
+        if step <= 0 or high < low:
+            raise ValueError("a range needs from <= to and step > 0")
+        if (high - low) / step > _MOST_IN_RANGE:
+            raise ValueError(f"a range has {_MOST_IN_RANGE} values at most: take a larger step")
+        count = int((high - low) / step + 1e-6) + 1
+        return [round(low + step * i, 6) for i in range(count)]
+
+    return read
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+Strengths = Annotated[
+    list[Annotated[float, Field(ge=0.0, le=2.0)]], BeforeValidator(_span(0.1)), Field(min_length=1)
+]
+_Epochs = Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_span(1)), Field(min_length=1)]
+# A text can only be meant as "auto", and anything else only as epochs: a mistake is told of what was meant.
+TEXT, NUMBERS = "<text>", "<numbers>"
+Snapshots = Annotated[
+    Annotated[Literal["auto"], pydantic.Tag(TEXT)] | Annotated[_Epochs, pydantic.Tag(NUMBERS)],
+    Discriminator(lambda value: TEXT if isinstance(value, str) else NUMBERS),
+]
+Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Section(BaseModel):
+    """A table of project.toml: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """Return ` (did you mean '...'?)` with the known word that is most like it, or nothing."""
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" (did you mean '{match[0]}'?)" if match else ""

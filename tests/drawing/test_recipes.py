@@ -1,0 +1,334 @@
+"""Every kind of recipe, drawn for real: a project of its own LoRA, another project, another base model, a file."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tomlkit
+import torch
+from PIL import Image, ImageDraw
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from bootstrap import base_model, generation
+from bootstrap.base_model import BaseModel
+from bootstrap.base_model_spec import EMBEDDED_FOLDER
+from bootstrap.catalog import Catalog
+from bootstrap.catalog.candidates import Candidate, candidates
+from bootstrap.cli import app
+from bootstrap.drawing import denoising, infotext, plan
+from bootstrap.errors import UserError
+from bootstrap.progress import Progress
+from bootstrap.project import Project, create
+from bootstrap.recipe_settings import RECIPES
+from bootstrap.recipes import inputs
+from tests.drawing.small import small_trained_project
+
+pytestmark = pytest.mark.slow
+BOX = [40, 50, 60, 60]
+
+
+@pytest.fixture(scope="module")
+def made(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A trained project with all that its recipes name: a mask, a LoRA file, another base model and another project."""
+    project = small_trained_project(tmp_path_factory.mktemp("recipes"), originals)
+    mask = Image.new("L", (128, 128))
+    ImageDraw.Draw(mask).ellipse((8, 8, 40, 40), fill=255)
+    mask.save(project.folder / "mask.png")
+    snapshot = next(project.folder.glob("generation-01/training-*/*-000001.safetensors"))
+    shutil.copyfile(snapshot, project.folder / "style.safetensors")
+    other = project.folder.parent.parent / "other-model"
+    shutil.copytree(EMBEDDED_FOLDER / "papertown", other)
+    weights = next((other / "unet").glob("*.safetensors"))
+    tensors = load_file(weights)
+    save_file({name: value * 1.01 for name, value in tensors.items()}, weights)
+    second = create(project.workspace, "medal", originals / "medal.png", "man, gold medal")
+    text = second.toml.read_text().split("# What to draw.")[0]
+    second.toml.write_text(text + '[[recipe]]\nkind = "vary"\nsnapshot = 1\n')
+    for key, value in {"repeats": 1, "train_batch_size": 1, "epochs": 1, "network_dim": 2}.items():
+        change(second, "training", key, value)
+    catalog = Catalog(project.workspace.catalog_url)
+    generation.train(second, catalog, generation.prepare(second, catalog))
+    return project
+
+
+def change(project: Project, section: str, key: str, value: object) -> None:
+    document = tomlkit.parse(project.toml.read_text())
+    document[section][key] = value  # type: ignore[index]
+    project.toml.write_text(tomlkit.dumps(document))
+
+
+def with_recipes(project: Project, *recipes: dict[str, Any]) -> Project:
+    """The project, its settings read anew."""
+    document = tomlkit.parse(project.toml.read_text())
+    document["recipe"] = tomlkit.item([{"count": 2, "snapshot": 2, **recipe} for recipe in recipes])
+    project.toml.write_text(tomlkit.dumps(document))
+    return Project(project.workspace, project.name)
+
+
+def every_kind(project: Project) -> list[dict[str, Any]]:
+    return [
+        {"kind": "vary"},
+        {"kind": "eliminate"},
+        {"kind": "add", "tags": ["hat"]},
+        {"kind": "replace", "tag": "red apple", "by": ["blue ball"]},
+        {"kind": "replicate"},
+        {"kind": "reference", "prompts": ["beach"]},
+        {"kind": "element", "tags": ["red apple"], "prompts": ["man, outdoors"]},
+        {"kind": "resize", "aspect_ratios": ["2:3"]},
+        {"kind": "restyle", "base_model": str(project.folder.parent.parent / "other-model")},
+        {
+            "kind": "compose",
+            "loras": [
+                {"lora": "medal", "tags": ["gold medal"]},
+                {"lora": "style.safetensors", "strength": 0.3},
+            ],
+        },
+        {"kind": "hires", "hires_upscale": 1.25, "denoising_strength": 0.2},
+        {
+            "kind": "inpaint",
+            "box": BOX,
+            "mask_blur": 0,
+            "rounds": [
+                {"prompt": "woman, blue ball"},
+                {"prompt": "woman, blue ball, sun", "mask": "mask.png"},
+            ],
+        },
+        {"kind": "bootstrap", "aspects": [{"name": "place", "tags": ["beach", "forest"]}]},
+    ]
+
+
+@pytest.fixture(scope="module")
+def drawn(made: Project) -> tuple[Project, dict[str, list[Candidate]]]:
+    """All kinds, drawn; the candidates by kind."""
+    project = with_recipes(made, *every_kind(made))
+    catalog = Catalog(project.workspace.catalog_url)
+    generation.draw(project, catalog, generation.prepare(project, catalog))
+    by_kind: dict[str, list[Candidate]] = {}
+    for one in candidates(catalog, project.name, state=None):
+        by_kind.setdefault(one.shot.recipe, []).append(one)
+    return project, by_kind
+
+
+def pixels(project: Project, candidate: Candidate) -> np.ndarray:
+    with Image.open(project.folder / candidate.path) as picture:
+        return np.asarray(picture.convert("RGB"), dtype=np.int16)
+
+
+def test_every_kind_is_drawn(drawn: tuple[Project, dict[str, list[Candidate]]]) -> None:
+    project, by_kind = drawn
+    assert {kind: len(found) for kind, found in by_kind.items()} == dict.fromkeys(RECIPES, 2)
+    for found in by_kind.values():
+        for one in found:
+            picture = pixels(project, one)
+            assert picture.shape == (one.shot.height, one.shot.width, 3)
+            assert picture.std() > 5
+            assert infotext.shot_of(project.folder / one.path) == one.shot
+
+
+def test_restyle_is_drawn_by_the_other_base_model(drawn: tuple[Project, dict[str, list[Candidate]]]) -> None:
+    _, by_kind = drawn
+    hashes = {one.shot.base_model_hash for found in by_kind.values() for one in found}
+    assert len(hashes) == 2
+    assert {one.shot.base_model.rsplit("/")[-1] for one in by_kind["restyle"]} == {"other-model"}
+
+
+def test_inpainting_leaves_the_original_outside_of_its_masks(
+    drawn: tuple[Project, dict[str, list[Candidate]]],
+) -> None:
+    project, by_kind = drawn
+    original = np.asarray(Image.open(project.original).convert("RGB"), dtype=np.int16)
+    may_change = np.asarray(Image.open(project.folder / "mask.png")).copy() > 0
+    may_change[BOX[1] : BOX[1] + BOX[3], BOX[0] : BOX[0] + BOX[2]] = True
+    for one in by_kind["inpaint"]:
+        changed = np.abs(pixels(project, one) - original).max(axis=2) > 0
+        assert not changed[~may_change].any()
+        assert changed[may_change].mean() > 0.5
+
+
+def test_infotext_tells_of_hires_and_of_every_lora_as_automatic1111_does(
+    drawn: tuple[Project, dict[str, list[Candidate]]],
+) -> None:
+    project, by_kind = drawn
+    with Image.open(project.folder / by_kind["hires"][0].path) as picture:
+        fields = infotext.read(picture.info["parameters"]).fields
+    told = {key: fields[key] for key in fields if key.startswith(("Hires", "Denoising", "Size", "Steps"))}
+    assert told == {
+        "Steps": "2", "Size": "128x128", "Denoising strength": "0.2", "Hires upscale": "1.25", "Hires steps": "2",
+        "Hires upscaler": "Lanczos",
+    }  # fmt: skip
+    with Image.open(project.folder / by_kind["compose"][0].path) as picture:
+        text = infotext.read(picture.info["parameters"])
+    assert "<lora:medal-g01-000001:0.7> <lora:style:0.3>" in text.prompt
+    assert [pair.split(":")[0] for pair in text.fields["Lora hashes"].split(", ")] == [
+        "badge-g01-000002", "medal-g01-000001", "style"
+    ]  # fmt: skip
+    with Image.open(project.folder / by_kind["inpaint"][0].path) as picture:
+        fields = infotext.read(picture.info["parameters"]).fields
+    assert (fields["Denoising strength"], fields["Mask blur"]) == ("0.75", "0")
+
+
+def test_a_lost_picture_of_any_kind_comes_back_the_same(
+    drawn: tuple[Project, dict[str, list[Candidate]]],
+) -> None:
+    project, by_kind = drawn
+    lost = [by_kind[kind][0] for kind in ("hires", "inpaint", "compose", "restyle", "resize")]
+    before = [pixels(project, one) for one in lost]
+    for one in lost:
+        (project.folder / one.path).unlink()
+    generation.draw(project, Catalog(project.workspace.catalog_url), 1)
+    for one, picture in zip(lost, before, strict=True):
+        assert np.abs(pixels(project, one) - picture).max() <= 2
+
+
+def test_the_plan_tells_what_is_there_and_estimates_the_rest_from_it(
+    drawn: tuple[Project, dict[str, list[Candidate]]],
+) -> None:
+    project, _ = drawn
+    catalog = Catalog(project.workspace.catalog_url)
+    everything = plan.make(project, catalog)
+    assert [one.kind for one in everything.recipes] == list(RECIPES)
+    assert {(one.shots, one.there) for one in everything.recipes} == {(2, 2)}
+    assert (everything.generation, everything.missing, everything.disk) == (1, 0, 0)
+    longer = with_recipes(project, *({**recipe, "count": 5} for recipe in every_kind(project)))
+    try:
+        more = plan.make(longer, catalog)
+        assert (more.shots, more.missing) == (65, 39)
+        assert more.seconds is not None and more.seconds > 0 and more.measured == 26
+        assert more.disk_measured and more.disk > 10_000
+        told = (
+            CliRunner()
+            .invoke(app, ["--workspace", str(project.workspace.folder), "plan", project.name])
+            .output
+        )
+        assert "in all: 65 shots, 39 to draw" in told
+        assert "such as: woman, red apple, hat" in told
+        assert "by the 26 candidates drawn before" in told
+    finally:
+        with_recipes(project, *every_kind(project))
+
+
+def test_a_plan_before_the_first_training_says_what_it_cannot_know(
+    made: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(base_model, "hold", fail)
+    fresh = create(made.workspace, "fresh", made.original, "woman, red apple")
+    auto = with_recipes(
+        fresh, {"kind": "vary", "snapshot": "auto", "count": 3}, {"kind": "replicate", "count": 2}
+    )
+    told = plan.render("fresh", plan.make(auto, Catalog(made.workspace.catalog_url)))
+    assert "snapshot auto" in told
+    assert "time: unknown" in told
+    assert f"disk: {5 * 128 * 128 * 3 / 1000:.3g} kB (at most: uncompressed)" in told
+
+
+def test_what_a_run_draws_is_what_the_plan_said(
+    made: Project, drawn: tuple[Project, dict[str, list[Candidate]]]
+) -> None:
+    project, by_kind = drawn
+    catalog = Catalog(project.workspace.catalog_url)
+    ids = {one.id for found in by_kind.values() for one in found}
+    assert set(plan._drawn(project, catalog)) == ids
+
+
+_BAD: list[tuple[dict[str, Any], str]] = [
+    (
+        {"kind": "inpaint", "box": [100, 0, 40, 40], "rounds": [{"prompt": "x"}]},
+        "reaches beyond the original",
+    ),
+    ({"kind": "inpaint", "mask": "no.png", "rounds": [{"prompt": "x"}]}, "there is no mask"),
+    (
+        {"kind": "inpaint", "mask": "large.png", "rounds": [{"prompt": "x"}]},
+        "is 256x256, the original 128x128",
+    ),
+    ({"kind": "inpaint", "mask": "black.png", "rounds": [{"prompt": "x"}]}, "has no white"),
+    ({"kind": "compose", "loras": [{"lora": "no.safetensors"}]}, "there is no such file"),
+    ({"kind": "compose", "loras": [{"lora": "medl"}]}, "project 'medl'"),
+    ({"kind": "compose", "loras": [{"lora": "medal", "tags": ["gold medl"]}]}, "did you mean 'gold medal'?"),
+    ({"kind": "compose", "loras": [{"lora": "medal", "snapshot": 3}]}, "has snapshots [1], and no 3"),
+    ({"kind": "compose", "loras": [{"lora": "medal", "generation": 2}]}, "no trained generation 2"),
+    ({"kind": "compose", "loras": [{"lora": "fake.safetensors"}]}, "fake.safetensors"),
+    ({"kind": "compose", "loras": [{"lora": "xl.safetensors"}]}, "is of Stable Diffusion XL"),
+    ({"kind": "compose", "loras": [{"lora": "style.safetensors", "snapshot": 2}]}, "is a file: leave out"),
+    ({"kind": "restyle", "base_model": "papertwon"}, "did you mean 'papertown'?"),
+]
+
+
+@pytest.mark.parametrize(("recipe", "message"), _BAD, ids=[message for _, message in _BAD])
+def test_what_is_missing_or_does_not_fit_is_told_before_anything_starts(
+    made: Project, recipe: dict[str, Any], message: str
+) -> None:
+    Image.new("L", (256, 256), 255).save(made.folder / "large.png")
+    Image.new("L", (128, 128)).save(made.folder / "black.png")
+    (made.folder / "fake.safetensors").write_bytes(b"nothing of the kind")
+    save_file({"lora_te2_x.lora_down.weight": torch.zeros(1, 1)}, made.folder / "xl.safetensors")
+    before = made.toml.read_text()
+    try:
+        wrong = with_recipes(made, recipe)
+        with pytest.raises(UserError) as told:
+            generation.prepare(wrong, Catalog(made.workspace.catalog_url))
+        assert message in str(told.value) and "\n" not in str(told.value)
+    finally:
+        made.toml.write_text(before)
+
+
+def test_what_was_drawn_before_ctrl_c_is_kept(
+    made: Project, drawn: tuple[Project, dict[str, list[Candidate]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del drawn  # first all kinds, then this
+    project = with_recipes(made, {"kind": "vary", "count": 9, "strength": 0.33})
+    catalog = Catalog(project.workspace.catalog_url)
+    before = len(candidates(catalog, project.name, state=None))
+    batches = 0
+    really = denoising.draw_batch
+
+    def interrupted(*args: Any) -> Any:
+        nonlocal batches
+        batches += 1
+        if batches == 3:
+            raise KeyboardInterrupt
+        return really(*args)
+
+    monkeypatch.setattr("bootstrap.drawing.engine.draw_batch", interrupted)
+    told: list[Progress] = []
+    with pytest.raises(KeyboardInterrupt):
+        generation.draw(project, catalog, 1, told.append)
+    after = candidates(catalog, project.name, state=None)
+    assert len(after) == before + 4  # two batches of two
+    assert all((project.folder / one.path).is_file() for one in after)
+    assert told[-1].done == 4
+
+
+def test_a_picture_that_cannot_be_written_stops_the_run_and_has_no_row(
+    made: Project, drawn: tuple[Project, dict[str, list[Candidate]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del drawn
+    project = with_recipes(made, {"kind": "vary", "count": 9, "strength": 0.44})
+    catalog = Catalog(project.workspace.catalog_url)
+    before = len(candidates(catalog, project.name, state=None))
+    really, written = infotext.save_png, 0
+
+    def full(*args: Any) -> None:
+        nonlocal written
+        written += 1
+        if written == 4:
+            raise OSError(28, "No space left on device")
+        really(*args)
+
+    monkeypatch.setattr(infotext, "save_png", full)
+    with pytest.raises(OSError, match="No space left"):
+        generation.draw(project, catalog, 1)
+    after = candidates(catalog, project.name, state=None)
+    assert len(after) == before + 2
+    assert all((project.folder / one.path).is_file() for one in after)
+
+
+def test_gathering_twice_finds_the_same(made: Project) -> None:
+    project = with_recipes(made, *every_kind(made))
+    catalog = Catalog(project.workspace.catalog_url)
+    assert inputs.gather(project, catalog) == inputs.gather(project, catalog)

@@ -1,0 +1,215 @@
+"""Shots that start from pictures: img2img, hires, inpainting in rounds; and batches that memory is too small for."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from bootstrap import images
+from bootstrap.base_model import BaseModel
+from bootstrap.drawing import engine
+from bootstrap.errors import UserError
+from bootstrap.settings import SAMPLERS
+from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
+from tests.lora.test_merge import random_lora
+from tests.making import scene
+
+LORA = LoraUse("random", "t", 1, 0.7)
+ORIGINAL = PictureUse("original.png", "a" * 64)
+MASK = PictureUse("mask.png", "m" * 64)
+BOX = (32, 40, 80, 96)
+
+
+def mask_picture() -> Image.Image:
+    """White in BOX."""
+    drawn = Image.new("RGB", (128, 128))
+    ImageDraw.Draw(drawn).rectangle((BOX[0], BOX[1], BOX[2] - 1, BOX[3] - 1), fill="white")
+    return drawn
+
+
+PICTURES = {ORIGINAL.sha256: scene(1), MASK.sha256: mask_picture()}
+
+
+def shot(base: BaseModel, seed: int = 1, **changes: object) -> Shot:
+    made = Shot("woman, red apple", "", seed, 4, "DDIM", 3.0, 128, 128, "papertown", base.hash, (LORA,))
+    return dataclasses.replace(made, **changes)
+
+
+def started(base: BaseModel, denoising_strength: float, seed: int = 1, **changes: Any) -> Shot:
+    mask = changes.pop("mask", None)
+    return shot(base, seed, start=Start(denoising_strength, picture=ORIGINAL, mask=mask), **changes)
+
+
+def hires(base: BaseModel, seed: int, strength: float = 0.4) -> Shot:
+    first = shot(base, seed, width=96, height=96)
+    return dataclasses.replace(first, width=144, height=144, start=Start(strength, shot=first))
+
+
+def draw(base: BaseModel, shots: list[Shot], batch_size: int = 16) -> dict[str, np.ndarray]:
+    loras = {use: random_lora(base, 1) for one in shots for each in one.passes for use in each.loras}
+    batches = list(engine.draw(base, shots, loras, batch_size, PICTURES))
+    return {d.shot.id: np.asarray(d.picture, dtype=np.int16) for batch in batches for d in batch}
+
+
+def distance(one: np.ndarray, other: np.ndarray | Image.Image) -> float:
+    return float(np.abs(one - np.asarray(other, dtype=np.int16)).mean())
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_lower_the_denoising_strength_the_nearer_to_the_picture(
+    papertown: BaseModel, sampler: str
+) -> None:
+    weak, strong = started(papertown, 0.2, sampler=sampler), started(papertown, 0.9, sampler=sampler)
+    drawn = draw(papertown, [weak, strong])
+    original = PICTURES[ORIGINAL.sha256]
+    assert distance(drawn[weak.id], original) < distance(drawn[strong.id], original)
+
+
+def test_as_many_steps_are_done_as_the_shot_says(
+    papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = counted_rows(papertown, monkeypatch)
+    draw(papertown, [started(papertown, 0.3, steps=5)])
+    assert len(calls) == 5
+
+
+@pytest.mark.parametrize("mask", [Mask(0, box=BOX), Mask(0, picture=MASK)], ids=["box", "picture"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_around_the_mask_every_pixel_stays(papertown: BaseModel, mask: Mask, sampler: str) -> None:
+    one = started(papertown, 0.9, mask=mask, sampler=sampler)
+    drawn = draw(papertown, [one])[one.id]
+    changed = np.abs(drawn - np.asarray(PICTURES[ORIGINAL.sha256], dtype=np.int16)).max(axis=2) > 0
+    left, top, right, bottom = BOX
+    inside = np.zeros_like(changed)
+    inside[top:bottom, left:right] = True
+    assert not changed[~inside].any()
+    assert changed[inside].mean() > 0.9
+
+
+def test_mask_blur_softens_the_edge_and_nothing_far_from_it(papertown: BaseModel) -> None:
+    one = started(papertown, 0.9, mask=Mask(4, box=BOX))
+    drawn = draw(papertown, [one])[one.id]
+    changed = np.abs(drawn - np.asarray(PICTURES[ORIGINAL.sha256], dtype=np.int16)).max(axis=2) > 0
+    left, top, right, bottom = BOX
+    assert changed[top:bottom, left - 3 : left].any()
+    changed[top - 16 : bottom + 16, left - 16 : right + 16] = False
+    assert not changed.any()
+
+
+def test_the_next_round_goes_on_with_the_picture_of_the_round_before(papertown: BaseModel) -> None:
+    first = started(papertown, 0.9, mask=Mask(0, box=BOX))
+    weaker = (dataclasses.replace(LORA, strength=0.3),)
+    below = Mask(0, box=(8, 104, 120, 120))
+    second = shot(papertown, 2, loras=weaker, start=Start(0.9, shot=first, mask=below))
+    drawn = draw(papertown, [second, first])
+    left, top, right, bottom = BOX
+    same = (slice(top, bottom), slice(left, right))
+    assert np.array_equal(drawn[second.id][same], drawn[first.id][same])
+    assert not np.array_equal(drawn[second.id][104:120, 8:120], drawn[first.id][104:120, 8:120])
+
+
+def test_hires_draws_the_small_picture_larger(papertown: BaseModel) -> None:
+    one = hires(papertown, 3)
+    drawn = draw(papertown, [one, *one.passes[:1]])
+    assert drawn[one.id].shape == (144, 144, 3)
+    small = Image.fromarray(drawn[one.passes[0].id].astype(np.uint8))
+    stranger = hires(papertown, 4)
+    other = draw(papertown, [stranger])[stranger.id]
+    upscaled = images.fit(small, 144, 144)
+    assert distance(drawn[one.id], upscaled) < distance(other, upscaled)
+
+
+@pytest.mark.parametrize("kind", ["hires", "inpaint"])
+def test_alone_and_in_a_batch_of_sixteen_it_is_the_same_picture(papertown: BaseModel, kind: str) -> None:
+    def made(seed: int) -> Shot:
+        if kind == "hires":
+            return hires(papertown, seed)
+        return started(papertown, 0.7, seed, mask=Mask(4, box=BOX))
+
+    shots = [made(seed) for seed in range(16)]
+    together = draw(papertown, shots)
+    for one in (shots[0], shots[9]):
+        (alone,) = draw(papertown, [one], batch_size=1).values()
+        assert np.abs(alone - together[one.id]).max() <= 2
+
+
+def test_the_id_is_of_what_it_starts_from(papertown: BaseModel) -> None:
+    one = started(papertown, 0.7, mask=Mask(4, box=BOX))
+    start = one.start
+    assert start is not None
+    assert Shot.from_dict(one.to_dict()) == one
+    second = shot(papertown, start=Start(0.4, shot=one))
+    assert Shot.from_dict(second.to_dict()) == second
+    moved = dataclasses.replace(start, picture=PictureUse("elsewhere.png", ORIGINAL.sha256))
+    assert dataclasses.replace(one, start=moved).id == one.id
+    for changes in (
+        {"denoising_strength": 0.6},
+        {"picture": PictureUse(ORIGINAL.path, "b" * 64)},
+        {"mask": None},
+        {"mask": Mask(3, box=BOX)},
+        {"mask": Mask(4, box=(0, 0, 8, 8))},
+        {"mask": Mask(4, picture=MASK)},
+    ):
+        other = dataclasses.replace(one, start=dataclasses.replace(start, **changes))
+        assert other.id != one.id
+        assert shot(papertown, start=Start(0.4, shot=other)).id != second.id
+
+
+def counted_rows(base: BaseModel, monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> list[int]:
+    """The rows of each call of the UNet from now on; more than `most` do not fit into memory."""
+    calls: list[int] = []
+    forward: Callable[..., Any] = base.unet.forward
+
+    def wrapped(latents: torch.Tensor, *rest: Any, **named: Any) -> Any:
+        calls.append(len(latents))
+        if most is not None and len(latents) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+        return forward(latents, *rest, **named)
+
+    monkeypatch.setattr(base.unet, "forward", wrapped)
+    return calls
+
+
+def test_a_batch_that_memory_is_too_small_for_is_halved_and_nothing_is_lost(
+    papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shots = [shot(papertown, seed, steps=1) for seed in range(11)]
+    wanted = draw(papertown, shots)
+    calls = counted_rows(
+        papertown, monkeypatch, most=6
+    )  # a picture has two rows: with and without the prompt
+    drawn = draw(papertown, shots, batch_size=8)
+    assert calls == [16, 8, 4, 4, 4, 4, 4, 2]
+    assert list(drawn) == list(wanted)
+    assert all(np.abs(drawn[key] - wanted[key]).max() <= 2 for key in wanted)
+
+
+def test_when_not_even_one_picture_fits_it_is_told_in_one_line_and_the_weights_are_as_before(
+    papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: value.clone() for name, value in papertown.unet.state_dict().items()}
+    counted_rows(papertown, monkeypatch, most=1)
+    with pytest.raises(UserError, match="not even one picture of 128x128") as told:
+        draw(papertown, [shot(papertown, seed) for seed in range(4)])
+    assert isinstance(told.value.__cause__, torch.OutOfMemoryError)
+    assert all(torch.equal(value, before[name]) for name, value in papertown.unet.state_dict().items())
+
+
+def test_each_prompt_of_a_group_is_encoded_once(
+    papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[int] = []
+    forward: Callable[..., Any] = papertown.text_encoder.forward
+
+    def wrapped(tokens: torch.Tensor, *rest: Any, **named: Any) -> Any:
+        encoded.append(len(tokens))
+        return forward(tokens, *rest, **named)
+
+    monkeypatch.setattr(papertown.text_encoder, "forward", wrapped)
+    prompts = ("woman", "man", "robot")
+    draw(papertown, [shot(papertown, n, prompt=prompts[n % 3], steps=1) for n in range(9)], batch_size=2)
+    assert sum(encoded) == 4  # and the empty negative prompt
