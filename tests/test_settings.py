@@ -266,4 +266,3 @@ def test_settings_cannot_be_changed_in_passing():
     found = parse(GOOD, "x")
     with pytest.raises(ValueError, match="frozen"):
         found.training.epochs = 3
-    assert project_settings.SAMPLERS == ("Euler a", "Euler", "DPM++ 2M Karras", "DDIM", "UniPC")

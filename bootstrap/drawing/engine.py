@@ -9,7 +9,7 @@ from PIL import Image
 from bootstrap import conditioning
 from bootstrap.base_model import BaseModel
 from bootstrap.drawing import prompts
-from bootstrap.drawing.samplers import sampler
+from bootstrap.drawing.samplers import own_noise, sampler
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.shots import LoraUse, Shot
@@ -90,11 +90,11 @@ def _draw_batch(base: BaseModel, shots: Sequence[Shot]) -> list[Image.Image]:
     generators = [torch.Generator().manual_seed(shot.seed) for shot in shots]
     latents = _noise(base, shots, generators) * scheduler.init_noise_sigma
     asked = prompts.Prompts(base, shots)
-    takes_generator = {"generator": generators} if first.sampler == "Euler a" else {}
+    noise = own_noise(scheduler, latents, generators)
     for step, timestep in enumerate(scheduler.timesteps):
         rows = scheduler.scale_model_input(asked.rows_of(latents), timestep)
         predicted = asked.combined(conditioning.predict(base, rows, timestep, asked.at(step)))
-        latents = scheduler.step(predicted, timestep, latents, return_dict=False, **takes_generator)[0]
+        latents = scheduler.step(predicted, timestep, latents, return_dict=False, **noise)[0]
     return decode(base, latents)
 
 

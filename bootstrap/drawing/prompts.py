@@ -7,6 +7,7 @@ import torch
 
 from bootstrap.base_model import BaseModel
 from bootstrap.conditioning import Conditioning
+from bootstrap.drawing.samplers import predictions
 from bootstrap.errors import UserError
 from bootstrap.prompting import encode, parse
 from bootstrap.prompting.chunks import chunks_of
@@ -102,13 +103,13 @@ def _rows(shots: Sequence[Shot]) -> list[_Row]:
                 f"prompt '{shot.prompt}': it names <{networks[0].kind}:...>; LoRAs come from the recipe's snapshot "
                 "and strength, take it out"
             )
-        rows += [
-            _Row(index, part.weight, parse.schedule(part.text, shot.steps)) for part in parse.parts(text)
-        ]
+        count = predictions(shot.sampler, shot.steps)
+        rows += [_Row(index, part.weight, parse.schedule(part.text, count)) for part in parse.parts(text)]
     return rows
 
 
 def _negative_rows(shots: Sequence[Shot]) -> list[_Row]:
     return [
-        _Row(index, 1.0, parse.schedule(shot.negative_prompt, shot.steps)) for index, shot in enumerate(shots)
+        _Row(index, 1.0, parse.schedule(shot.negative_prompt, predictions(shot.sampler, shot.steps)))
+        for index, shot in enumerate(shots)
     ]
