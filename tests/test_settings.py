@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bootstrap import project_template
-from bootstrap import settings as project_settings
 from bootstrap.base_model_spec import EMBEDDED_DEFAULTS
 from bootstrap.errors import UserError
 from bootstrap.settings import DrawingSection, ProjectSection, TrainingSection, parse
