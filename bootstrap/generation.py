@@ -10,10 +10,13 @@ from pathlib import Path
 
 from bootstrap import base_model_spec, dataset, regularization
 from bootstrap.catalog import Catalog, generations
+from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.errors import UserError
+from bootstrap.extra_networks import Shelf
 from bootstrap.files import remove_partial_files
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import Project
+from bootstrap.recipes.expand import DrawnWith, expand, with_advice
 from bootstrap.running import exclusively, is_running
 
 __all__ = ["Summary", "curate", "draw", "exclusively", "is_running", "prepare", "publish", "train"]
@@ -43,6 +46,10 @@ def prepare(project: Project, catalog: Catalog) -> int:
         raise UserError(f"project folder {project.folder}: it cannot be written")
     dataset.check(project, catalog, settings)
     regularization.check(project)
+    latest = generations.latest(catalog, project.name) or 0
+    _check_prompts(
+        project, [number for number in (latest, latest + 1) if number]
+    )  # it goes on, or a new one begins
     if settings.training.optimizer != "AdamW":
         from bootstrap.training import optimizers
 
@@ -53,6 +60,23 @@ def prepare(project: Project, catalog: Catalog) -> int:
     ):
         remove_partial_files(folder)
     return generations.begin(catalog, project.name)
+
+
+def _check_prompts(project: Project, numbers: list[int]) -> None:
+    """Look up all that the prompts of generations of these numbers name."""
+    settings, shelf = project.settings, Shelf.of(project)
+    if settings.asks_adviser:  # which snapshot it is does not matter here
+        settings = with_advice(settings, Advice([Measurement(1, 1.0, 1.0, None)], 1, 1))
+    shots = [
+        shot for number in numbers for shot in expand(settings, DrawnWith("", "", "", "", number, 64, 64))
+    ]
+    pairs = [(shot.prompt, shot.negative_prompt) for shot in shots]
+    for prompt in (*settings.training.sample_prompts, settings.training.class_tokens or ""):
+        pairs.append((prompt, settings.drawing.negative_prompt))
+    if shelf.inside("embeddings") or any("<" in prompt for prompt, _ in pairs):
+        from bootstrap.drawing import networks  # imports torch: seconds that other checks need not wait
+
+        networks.check(project.base_model, shelf, list(dict.fromkeys(pairs)))
 
 
 def train(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:

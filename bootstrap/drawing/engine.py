@@ -24,7 +24,9 @@ class Drawing:
 
 
 def _group(shot: Shot) -> tuple[object, ...]:
-    return (shot.loras, shot.width, shot.height, shot.sampler, shot.steps, shot.cfg_scale, shot.clip_skip)
+    return (
+        shot.loras, shot.embeddings, shot.width, shot.height, shot.sampler, shot.steps, shot.cfg_scale, shot.clip_skip
+    )  # fmt: skip
 
 
 def in_drawing_order(shots: Sequence[Shot]) -> list[Shot]:
@@ -62,7 +64,7 @@ def draw(
         end = start
         while end < len(ordered) and _group(ordered[end]) == group:
             end += 1
-        with merged(base, [(loras[use], use.strength) for use in ordered[start].loras]):
+        with merged(base, [(loras[use], use.strengths) for use in ordered[start].loras]):
             for batch in _batches(base, ordered[start:end], batch_size):
                 yield [Drawing(*pair) for pair in zip(batch, _draw_batch(base, batch), strict=True)]
         start = end

@@ -36,7 +36,8 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
         model: short name of the base model.
         lora_hashes: {LoRA's name: its sshs_model_hash}; the first 12 digits are written.
     """
-    prompt = shot.prompt + "".join(f" <lora:{lora.name}:{lora.strength:g}>" for lora in shot.loras)
+    snapshots = [lora for lora in shot.loras if not lora.sha256]  # the others stand in the prompt
+    prompt = shot.prompt + "".join(f" <lora:{lora.name}:{lora.strength:g}>" for lora in snapshots)
     fields = {
         "Steps": str(shot.steps),
         "Sampler": shot.sampler,
@@ -49,15 +50,22 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
     }
     if shot.clip_skip > 1:
         fields["Clip skip"] = str(shot.clip_skip)
-    hashes = ", ".join(f"{lora.name}: {lora_hashes[lora.name][:12]}" for lora in shot.loras)
-    if hashes:
-        fields["Lora hashes"] = hashes
+    loras = {_without_marks(lora.name): lora_hashes[lora.name] for lora in shot.loras}
+    embeddings = {_without_marks(one.name): one.sha256 for one in shot.embeddings}
+    for key, hashes in (("Lora hashes", loras), ("TI hashes", embeddings)):
+        if hashes:
+            fields[key] = ", ".join(f"{name}: {hash_[:12]}" for name, hash_ in hashes.items())
     fields["Version"] = "sid"
     lines = [prompt]
     if shot.negative_prompt:
         lines.append(f"Negative prompt: {shot.negative_prompt}")
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in fields.items()))
     return "\n".join(lines)
+
+
+def _without_marks(name: str) -> str:
+    """A file's name as it can stand in a list of hashes: A1111 leaves these two signs out as well."""
+    return name.replace(":", "").replace(",", "")
 
 
 def _quoted(value: str) -> str:

@@ -8,9 +8,9 @@ import torch
 from bootstrap.base_model import BaseModel
 from bootstrap.conditioning import Conditioning
 from bootstrap.drawing.samplers import predictions
-from bootstrap.errors import UserError
 from bootstrap.prompting import encode, parse
 from bootstrap.prompting.chunks import chunks_of
+from bootstrap.prompting.embeddings import held
 from bootstrap.prompting.parse import Scheduled
 from bootstrap.shots import Shot
 
@@ -30,9 +30,14 @@ class _Row:
 
 def chunk_count(base: BaseModel, shot: Shot) -> int:
     """Return how many chunks the longest of a shot's texts needs."""
+    embeddings = [held(use) for use in shot.embeddings]
+    return max(len(chunks_of(base.tokenizer, text, embeddings)) for text in texts_of(shot))
+
+
+def texts_of(shot: Shot) -> list[str]:
+    """Return every text that a shot's prompts are encoded as, at one step or another."""
     rows = [*_rows([shot]), *(_negative_rows([shot]) if is_guided([shot]) else [])]
-    texts = {one.text for row in rows for one in row.schedule}
-    return max(len(chunks_of(base.tokenizer, text)) for text in texts)
+    return list(dict.fromkeys(one.text for row in rows for one in row.schedule))
 
 
 def is_guided(shots: Sequence[Shot]) -> bool:
@@ -41,14 +46,10 @@ def is_guided(shots: Sequence[Shot]) -> bool:
 
 
 class Prompts:
-    """The prompts of a batch of shots that share cfg scale, steps and clip skip."""
+    """The prompts of a batch of shots that share cfg scale, steps, clip skip and embeddings."""
 
     def __init__(self, base: BaseModel, shots: Sequence[Shot]) -> None:
-        """Divide the prompts; nothing is encoded yet.
-
-        Raises:
-            UserError: a prompt names a LoRA, which a shot does not take from its prompt.
-        """
+        """Divide the prompts; nothing is encoded yet."""
         self._base, self._shots = base, shots
         self._guided = is_guided(shots)
         self._rows = _rows(shots)
@@ -72,7 +73,13 @@ class Prompts:
         """
         texts = tuple(row.at(step) for row in [*self._negative, *self._rows])
         if texts not in self._encoded:
-            encoded = encode.encode_prompts(self._base, texts, clip_skip=self._shots[0].clip_skip)
+            first = self._shots[0]
+            encoded = encode.encode_prompts(
+                self._base,
+                texts,
+                clip_skip=first.clip_skip,
+                embeddings=[held(use) for use in first.embeddings],
+            )
             if self._guided and encoded.pooled is not None:
                 empty = [row for row in range(len(self._negative)) if not texts[row]]
                 encoded.states[empty] = 0.0
@@ -98,11 +105,8 @@ def _rows(shots: Sequence[Shot]) -> list[_Row]:
     rows = []
     for index, shot in enumerate(shots):
         text, networks = parse.extra_networks(shot.prompt)
-        if networks:
-            raise UserError(
-                f"prompt '{shot.prompt}': it names <{networks[0].kind}:...>; LoRAs come from the recipe's snapshot "
-                "and strength, take it out"
-            )
+        if any(one.is_lora for one in networks) and not any(use.sha256 for use in shot.loras):
+            raise RuntimeError(f"the LoRAs that the prompt '{shot.prompt}' names were not looked up")
         count = predictions(shot.sampler, shot.steps)
         rows += [_Row(index, part.weight, parse.schedule(part.text, count)) for part in parse.parts(text)]
     return rows

@@ -11,7 +11,8 @@ from bootstrap.catalog import Catalog, advices, trainings
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.catalog.trainings import Training
-from bootstrap.drawing import engine, infotext
+from bootstrap.drawing import engine, infotext, networks
+from bootstrap.extra_networks import Shelf
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.progress import Progress, Report
@@ -33,7 +34,9 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
     shots = _shots_of(project, catalog, base, training, number)
     missing = _missing(project, catalog, number, shots)
     loras = open_loras(project, training, missing)
-    hashes = {use.name: kohya.model_hash(project.folder / _path(training, use.snapshot)) for use in loras}
+    hashes = {
+        use.name: kohya.model_hash(path) for use, path in lora_paths(project, training, missing).items()
+    }
     folder = project.generation_folder(number) / "candidates"
     done, started = len(shots) - len(missing), time.monotonic()
     report(Progress("draw", done, len(shots), "pictures"))
@@ -58,7 +61,8 @@ def _shots_of(
         if advice is None:
             raise RuntimeError(f"the snapshots of generation {number} of '{project.name}' are not measured")
         settings = with_advice(settings, advice)
-    return expand(settings, drawn_with(project, base, training, number))
+    shots = expand(settings, drawn_with(project, base, training, number))
+    return networks.with_networks(base, Shelf.of(project), shots)
 
 
 def drawn_with(project: Project, base: BaseModel, training: Training, number: int) -> DrawnWith:
@@ -88,12 +92,20 @@ def _missing(project: Project, catalog: Catalog, number: int, shots: list[Shot])
 
 
 def open_loras(project: Project, training: Training, shots: list[Shot]) -> dict[LoraUse, LoraFile]:
-    """Read the LoRA files that the shots use."""
-    uses = {use for shot in shots for use in shot.loras}
-    files = {
-        epoch: kohya.read(project.folder / _path(training, epoch)) for epoch in {use.snapshot for use in uses}
+    """Read the LoRA files that the shots use: the training's snapshots, and those that prompts name."""
+    paths = lora_paths(project, training, shots)
+    files = {path: networks.open_lora(path) for path in set(paths.values())}
+    return {use: files[path] for use, path in paths.items()}
+
+
+def lora_paths(project: Project, training: Training, shots: list[Shot]) -> dict[LoraUse, Path]:
+    """Return where the LoRA files are that the shots use."""
+    shelf = Shelf.of(project)
+    return {
+        use: shelf.lora(use.name) if use.sha256 else project.folder / _path(training, use.snapshot)
+        for shot in shots
+        for use in shot.loras
     }
-    return {use: files[use.snapshot] for use in uses}
 
 
 def _path(training: Training, epoch: int) -> Path:

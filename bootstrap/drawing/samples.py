@@ -4,7 +4,9 @@ from bootstrap import base_model
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.drawing import contact_sheet, engine, sheet
 from bootstrap.drawing.contact_sheet import Cell
+from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import open_loras
+from bootstrap.extra_networks import Shelf
 from bootstrap.files import whole_file
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
@@ -24,6 +26,7 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
         for kept in training.snapshots
         for prompt in settings.training.sample_prompts
     ]
+    shots = with_networks(base, Shelf.of(project), shots)
     folder = (project.folder / training.snapshots[0].path).parent
     path, made_of = folder / "samples.png", folder / "samples.txt"
     ids = "\n".join(shot.id for shot in shots) + "\n"

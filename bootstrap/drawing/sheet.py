@@ -13,8 +13,10 @@ from bootstrap.catalog import Catalog, trainings
 from bootstrap.catalog.trainings import Training
 from bootstrap.drawing import contact_sheet, engine
 from bootstrap.drawing.contact_sheet import Cell
+from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import drawn_with, open_loras
 from bootstrap.errors import UserError
+from bootstrap.extra_networks import Shelf
 from bootstrap.files import whole_file
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
@@ -100,7 +102,8 @@ def draw_sheet(
     common = common_shot(project, base, training, number, prompt)
     grid = [[with_value(with_value(common, x.name, a), y.name, b) for a in x.values] for b in y.values]
     _check_snapshots(training, [shot for row in grid for shot in row])
-    grid = [[_without_idle_lora(shot) for shot in row] for row in grid]
+    shelf = Shelf.of(project)
+    grid = [with_networks(base, shelf, [_without_idle_lora(shot) for shot in row]) for row in grid]
     shots = list({shot.id: shot for row in grid for shot in row}.values())
     pictures: dict[str, Image.Image] = {}
     loras = open_loras(project, training, shots)
@@ -130,19 +133,20 @@ def common_shot(
 
 
 def with_value(shot: Shot, name: str, value: Any) -> Shot:
-    """Return the shot with another strength, snapshot or parameter of its own."""
-    lora = shot.loras[0]
+    """Return the shot with another strength or snapshot of its first LoRA, or another parameter of its own."""
+    lora, *others = shot.loras
     if name == "strength":
-        return dataclasses.replace(shot, loras=(dataclasses.replace(lora, strength=value),))
+        return dataclasses.replace(shot, loras=(dataclasses.replace(lora, strength=value), *others))
     if name == "snapshot":
         file_name = lora_file_name(lora.name.rsplit("-", 1)[0], value)
-        return dataclasses.replace(shot, loras=(dataclasses.replace(lora, snapshot=value, name=file_name),))
+        changed = dataclasses.replace(lora, snapshot=value, name=file_name)
+        return dataclasses.replace(shot, loras=(changed, *others))
     return dataclasses.replace(shot, **{name: value})
 
 
 def _without_idle_lora(shot: Shot) -> Shot:
     """At strength 0 all snapshots draw the same picture: it is drawn once."""
-    return shot if shot.strength else dataclasses.replace(shot, loras=())
+    return shot if shot.strength else dataclasses.replace(shot, loras=shot.loras[1:])
 
 
 def _check_snapshots(training: Training, shots: Sequence[Shot]) -> None:
@@ -160,9 +164,8 @@ def _cells(
     for index, (row, below) in enumerate(zip(grid, y.values, strict=True)):
         cells.append(blank if index else Cell(original, ("original",)))
         for shot, across in zip(row, x.values, strict=True):
-            label = (
-                (f"{x.name} {across}", f"{y.name} {below}") if shot.loras else ("base model,", "without LoRA")
-            )
+            idle = all(use.sha256 for use in shot.loras)  # there is none but those of the prompt
+            label = ("base model,", "without LoRA") if idle else (f"{x.name} {across}", f"{y.name} {below}")
             cells.append(Cell(pictures[shot.id], label))
     return cells
 
