@@ -50,6 +50,11 @@ class Shelf:
         """The embeddings by name; those that are pickles are not among them."""
         return self._files("embeddings", (".safetensors",))
 
+    @property
+    def wildcards(self) -> tuple[Path, ...]:
+        """The folders of wildcard files."""
+        return tuple(self.inside("wildcards"))
+
     def lora(self, name: str) -> Path:
         """Return the LoRA file of a name: the file's own, or else the one that it was trained under (`ss_output_name`).
 

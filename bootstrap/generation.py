@@ -67,9 +67,9 @@ def _check_prompts(project: Project, numbers: list[int]) -> None:
     settings, shelf = project.settings, Shelf.of(project)
     if settings.asks_adviser:  # which snapshot it is does not matter here
         settings = with_advice(settings, Advice([Measurement(1, 1.0, 1.0, None)], 1, 1))
-    shots = [
-        shot for number in numbers for shot in expand(settings, DrawnWith("", "", "", "", number, 64, 64))
-    ]
+    shots = []
+    for number in numbers:
+        shots += expand(settings, DrawnWith("", "", "", "", number, 64, 64, shelf.wildcards))
     pairs = [(shot.prompt, shot.negative_prompt) for shot in shots]
     for prompt in (*settings.training.sample_prompts, settings.training.class_tokens or ""):
         pairs.append((prompt, settings.drawing.negative_prompt))

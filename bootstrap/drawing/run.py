@@ -77,6 +77,7 @@ def drawn_with(project: Project, base: BaseModel, training: Training, number: in
         generation=number,
         width=drawing.width or width,
         height=drawing.height or height,
+        wildcards=Shelf.of(project).wildcards,
     )
 
 

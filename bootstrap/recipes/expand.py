@@ -4,9 +4,11 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from bootstrap import captions
 from bootstrap.catalog.advices import Advice
+from bootstrap.prompting.choices import Choices
 from bootstrap.settings import (
     AddRecipe,
     EliminateRecipe,
@@ -29,6 +31,7 @@ class DrawnWith:
     generation: int
     width: int  # pixels
     height: int
+    wildcards: tuple[Path, ...] = ()  # folders of wildcard files, those that go first before others
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,21 @@ class _Idea:
 
 
 def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
-    """Return the shots of all recipes, in order, no picture twice.
+    """Return the shots of all recipes, in order, no picture twice, the choices in their prompts made.
 
     A recipe's ideas (the tags to leave out, to add, to exchange), strengths and snapshots are taken in turn
     until `count` is reached; a shot's seed depends on the project's seed, the generation, the recipe, and its
     number in it, so that a longer recipe only adds shots.
+
+    Raises:
+        UserError: a wildcard file is missing.
     """
     shots: dict[str, Shot] = {}
+    choices = Choices(drawn_with.wildcards)
+    names = {captions.as_prompt([tag]) for tag in settings.project.tags}
     for recipe in settings.recipe:
-        for shot in _shots(recipe, settings, drawn_with):
+        for unmade in _shots(recipe, settings, drawn_with):
+            shot = choices.of_shot(unmade, names)
             shots.setdefault(shot.id, shot)
     return list(shots.values())
 

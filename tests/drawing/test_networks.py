@@ -226,6 +226,9 @@ def test_a_name_that_is_not_there_is_told_before_any_training(papertown: BaseMod
     project = make_project(tmp_path)
     catalog = open_catalog(project)
     text = project.toml.read_text()
+    project.toml.write_text(text + '\n[[recipe]]\nkind = "add"\ntags = ["__places__"]\nsnapshot = 2\n')
+    with pytest.raises(UserError, match="wildcard __places__: there is no"):
+        generation.prepare(Project(project.workspace, project.name), catalog)
     recipe = '\n[[recipe]]\nkind = "add"\ntags = ["hat <lora:hats:0.5>"]\nsnapshot = 2\n'
     project.toml.write_text(text + recipe)
     changed = Project(project.workspace, project.name)

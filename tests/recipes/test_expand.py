@@ -148,3 +148,17 @@ def test_brackets_of_the_caption_are_names_and_those_of_a_recipe_are_emphasis() 
     assert added.prompt == r"saber \(fate\), hat, \[red\] bow, (smile:1.2)"
     assert eliminated.prompt == r"saber \(fate\), hat"
     assert eliminated.negative_prompt == r"\[red\] bow"
+
+
+def test_choices_are_made_by_the_seed_and_kept_with_the_shot() -> None:
+    recipe = {
+        "kind": "add",
+        "count": 12,
+        "tags": ["{round|square} glasses"],
+        "negative_prompt": "{blurry|dark}",
+    }
+    drawn = shots(recipe)
+    assert {shot.added for shot in drawn} == {("round glasses",), ("square glasses",)}
+    assert {shot.negative_prompt for shot in drawn} == {"blurry", "dark"}
+    assert all(shot.prompt == f"{CAPTION}, {shot.added[0]}" for shot in drawn)
+    assert shots({**recipe, "count": 4}) == drawn[:4]
