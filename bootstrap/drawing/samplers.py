@@ -1,5 +1,6 @@
 """Samplers by the names that AUTOMATIC1111's users know, as diffusers schedulers."""
 
+import difflib
 import inspect
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,10 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 from diffusers.schedulers.scheduling_dpmsolver_sde import BrownianTreeNoiseSampler
+
+from bootstrap.errors import UserError
+from bootstrap.settings import LCM_STEPS, SAMPLERS
+from bootstrap.shots import Shot
 
 _KARRAS, _LINEAR = {"use_karras_sigmas": True}, {"use_karras_sigmas": False}
 _ODE, _SDE = {"algorithm_type": "dpmsolver++"}, {"algorithm_type": "sde-dpmsolver++"}
@@ -62,6 +67,22 @@ def _zero_snr_betas(scheduler_config: dict[str, Any]) -> list[float]:
     kept: torch.Tensor = EulerDiscreteScheduler.from_config(scheduler_config).alphas_cumprod.double()
     before = torch.cat([torch.ones(1, dtype=kept.dtype), kept[:-1]])
     return (1 - kept / before).tolist()
+
+
+def check(shot: Shot) -> None:
+    """Refuse a shot that its sampler cannot draw.
+
+    Raises:
+        UserError: the sampler is not known, or takes fewer steps.
+    """
+    if shot.sampler not in SAMPLERS:
+        near = difflib.get_close_matches(shot.sampler, SAMPLERS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SAMPLERS)}"
+        raise UserError(f"sampler '{shot.sampler}': it is not known ({hint})")
+    if shot.sampler == "LCM" and shot.steps > LCM_STEPS:
+        raise UserError(
+            f"sampler LCM: it takes {LCM_STEPS} steps at most, better 4 to 8 (steps is {shot.steps})"
+        )
 
 
 def predictions(name: str, steps: int) -> int:

@@ -5,7 +5,7 @@ for XL's two text encoders. Source: stable-diffusion-webui, modules/textual_inve
 `create_embedding_from_data`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -48,8 +48,11 @@ class Embedding:
 _held: dict[EmbeddingUse, Embedding] = {}
 
 
-def hold(path: Path) -> Embedding:
+def hold(path: Path, name: str | None = None) -> Embedding:
     """Read an embedding; it stays in memory, known by its name and its content.
+
+    Args:
+        name: by which prompts call it; None: the file's without ending.
 
     Raises:
         UserError: the file is missing, damaged, a pickle, or no embedding.
@@ -64,6 +67,8 @@ def hold(path: Path) -> Embedding:
     except OSError:
         raise UserError(f"embedding {path}: there is no such file") from None
     found = _read(path, status.st_size, status.st_mtime_ns)
+    if name is not None:
+        found = replace(found, name=name)
     _held[found.use] = found
     return found
 
