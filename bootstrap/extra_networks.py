@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from bootstrap.errors import UserError
@@ -18,7 +18,7 @@ _PICKLES = (".pt", ".bin", ".pth", ".ckpt")
 
 @dataclass(frozen=True)
 class Shelf:
-    """The folders `loras`, `embeddings` and `wildcards`, with all that is below them."""
+    """The folders `loras`, `embeddings` and `wildcards`, with what is below them when one first asks."""
 
     folders: tuple[Path, ...]  # that these are in, the project's first: its files go before the workspace's
 
@@ -40,12 +40,12 @@ class Shelf:
                     found.setdefault(path.stem, path)
         return found
 
-    @property
+    @cached_property
     def loras(self) -> dict[str, Path]:
         """The LoRA files by name."""
         return self._files("loras", (".safetensors",))
 
-    @property
+    @cached_property
     def embeddings(self) -> dict[str, Path]:
         """The embeddings by name; those that are pickles are not among them."""
         return self._files("embeddings", (".safetensors",))

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from bootstrap import base_model
@@ -16,7 +17,7 @@ from bootstrap.lora.merge import merged
 from bootstrap.prompting import embeddings
 from bootstrap.prompting.chunks import chunks_of
 from bootstrap.prompting.embeddings import Embedding
-from bootstrap.shots import LoraUse, Shot
+from bootstrap.shots import EmbeddingUse, LoraUse, Shot
 
 
 def with_networks(base: BaseModel, shelf: Shelf, shots: Sequence[Shot]) -> list[Shot]:
@@ -28,21 +29,24 @@ def with_networks(base: BaseModel, shelf: Shelf, shots: Sequence[Shot]) -> list[
         UserError: a LoRA is not there, or a file that is named cannot be read.
     """
     known = _fitting(base, shelf, shots)
-    return [_with_networks(base, shelf, shot, known) for shot in shots]
 
+    @cache  # many shots share their negative prompt
+    def named_in(text: str) -> set[EmbeddingUse]:
+        chunks = chunks_of(base.tokenizer, text, known)
+        return {embedding.use for chunk in chunks for _, embedding in chunk.embeddings}
 
-def _with_networks(base: BaseModel, shelf: Shelf, shot: Shot, known: Sequence[Embedding]) -> Shot:
-    snapshots = [use for use in shot.loras if not use.sha256]
-    found = dataclasses.replace(shot, loras=(*snapshots, *shelf.lora_uses(shot.prompt)), embeddings=())
-    if not known:
-        return found
-    named = {
-        embedding.use
-        for text in prompts.texts_of(found)
-        for chunk in chunks_of(base.tokenizer, text, known)
-        for _, embedding in chunk.embeddings
-    }
-    return dataclasses.replace(found, embeddings=tuple(sorted(named, key=lambda use: use.name)))
+    found = []
+    for shot in shots:
+        snapshots = [use for use in shot.loras if not use.sha256]
+        looked_up = dataclasses.replace(
+            shot, loras=(*snapshots, *shelf.lora_uses(shot.prompt)), embeddings=()
+        )
+        if known:
+            named = set().union(*map(named_in, prompts.texts_of(looked_up)))
+            in_order = tuple(sorted(named, key=lambda use: use.name))
+            looked_up = dataclasses.replace(looked_up, embeddings=in_order)
+        found.append(looked_up)
+    return found
 
 
 def _fitting(base: BaseModel, shelf: Shelf, shots: Sequence[Shot]) -> list[Embedding]:
@@ -84,9 +88,9 @@ def check(spec: BaseModelSpec, shelf: Shelf, prompts_and_negatives: Sequence[tup
     Raises:
         UserError: one line that names what is wrong.
     """
-    for prompt, negative in prompts_and_negatives:
+    for prompt, _ in prompts_and_negatives:
         shelf.lora_uses(prompt)  # a wrong name is told without waiting for the base model
-        shelf.check_embeddings(f"{prompt}\n{negative}")
+    shelf.check_embeddings("\n".join(text for pair in prompts_and_negatives for text in pair))
     base = base_model.hold(spec)
     shots = [
         Shot(prompt, negative, 0, 1, "Euler", 7.0, 64, 64, "", "", ())

@@ -16,6 +16,7 @@ import pyparsing
 from dynamicprompts.enums import SamplingMethod
 from dynamicprompts.sampling_context import SamplingContext
 from dynamicprompts.wildcards import WildcardManager
+from dynamicprompts.wildcards.values import WildcardValues
 
 from bootstrap.errors import UserError
 from bootstrap.shots import Shot
@@ -103,7 +104,7 @@ class _Wildcards(WildcardManager):
         super().__init__(root_map={"": list(reversed(folders))})  # what comes later goes first
         self._folders = folders
 
-    def get_values(self, wildcard: str):  # type: ignore[no-untyped-def]
+    def get_values(self, wildcard: str) -> WildcardValues:
         values = super().get_values(wildcard)
         if not values:
             known = sorted(self.get_collection_names())

@@ -6,6 +6,7 @@ that moves on to the next chunk with its tag stays one; there its vectors stay b
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from transformers import CLIPTokenizer
 
@@ -98,8 +99,14 @@ def chunks_of(tokenizer: CLIPTokenizer, text: str, embeddings: Sequence[Embeddin
 
 def _names(tokenizer: CLIPTokenizer, embeddings: Sequence[Embedding]) -> list[tuple[list[int], Embedding]]:
     """The tokens of each name, long ones first: `bad-hands-5` is not `bad-hands` with something behind it."""
-    names = [(_ids(tokenizer, one.name), one) for one in embeddings]
+    names = [(_ids_of_name(tokenizer, one.name), one) for one in embeddings]
     return sorted(((ids, one) for ids, one in names if ids), key=lambda pair: -len(pair[0]))
+
+
+@lru_cache(maxsize=4096)
+def _ids_of_name(tokenizer: CLIPTokenizer, name: str) -> list[int]:
+    """As `_ids`; names are few, texts in which they are looked for many."""
+    return _ids(tokenizer, name)
 
 
 def _named_at(

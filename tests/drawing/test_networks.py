@@ -160,7 +160,7 @@ def test_a_replaced_file_is_another_picture_and_old_shots_keep_their_ids(
     embedding(shelf.folders[0] / "embeddings" / "easy-negative.safetensors", papertown, 2, seed=1)
     other = random_lora(papertown, 6)
     kohya.write(shelf.folders[0] / "loras" / "ink.safetensors", other.modules, {})  # the project's goes first
-    found = networks.with_networks(papertown, shelf, asked)
+    found = networks.with_networks(papertown, Shelf(shelf.folders), asked)
     assert not {shot.id for shot in found} & {*before, *(shot.id for shot in asked)}
     for shot in found:
         assert Shot.from_dict(shot.to_dict()) == shot
