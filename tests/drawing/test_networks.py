@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from bootstrap import generation
 from bootstrap.base_model import BaseModel
-from bootstrap.catalog import generations
+from bootstrap.catalog import Catalog, generations
+from bootstrap.catalog.candidates import candidates
 from bootstrap.drawing import engine, infotext, networks
 from bootstrap.errors import UserError
 from bootstrap.extra_networks import Shelf
@@ -22,6 +23,7 @@ from bootstrap.lora.merge import merged
 from bootstrap.project import Project
 from bootstrap.prompting import encode
 from bootstrap.shots import Shot
+from tests.drawing.small import small_trained_project
 from tests.lora.test_merge import random_lora
 
 
@@ -254,3 +256,43 @@ def test_both_of_sdxls_text_encoders_see_their_vectors(small_xl: BaseModel, tmp_
         words = encode.encode_prompts(small_xl, ["a apple tree, hat"])
     assert torch.allclose(named.states, words.states, atol=1e-5)
     assert torch.allclose(named.pooled, words.pooled, atol=1e-5)
+
+
+def test_a_generation_draws_with_all_of_it_and_again_only_when_a_file_changes(
+    papertown: BaseModel, originals: Path, tmp_path: Path
+) -> None:
+    made = small_trained_project(tmp_path, originals)
+    (tmp_path / "wildcards").mkdir()
+    (tmp_path / "wildcards" / "places.txt").write_text("beach\nautumn park\n")
+    ink = random_lora(papertown, 5)
+    kohya.write(tmp_path / "loras" / "ink.safetensors", ink.modules, ink.metadata)
+    embedding(tmp_path / "embeddings" / "zzbad.safetensors", papertown, 2)
+    made.toml.write_text(
+        made.toml.read_text()
+        + '\n[[recipe]]\nkind = "add"\ncount = 3\nsnapshot = 2\nnegative_prompt = "(zzbad:1.2)"\n'
+        + 'tags = ["__places__, <lora:ink:0.5>"]\n'
+    )
+    project = Project(made.workspace, made.name)
+    catalog = Catalog(project.workspace.catalog_url)
+
+    def draw() -> dict[str, Path]:
+        generation.draw(project, catalog, 1)
+        found = candidates(catalog, project.name, state=None)
+        return {one.id: project.folder / one.path for one in found if one.shot.recipe == "add"}
+
+    first = draw()
+    assert len(first) == 3
+    for path in first.values():
+        shot = infotext.shot_of(path)
+        assert shot.added[0].split(", ")[0] in ("beach", "autumn park")
+        assert [use.name for use in shot.loras] == ["badge-g01-000002", "ink"]
+        told = infotext.read(infotext.text_of(path))
+        assert told.prompt == f"{shot.prompt} <lora:badge-g01-000002:0.6>"
+        assert (
+            told.fields["Lora hashes"].split(", ")[1]
+            == f"ink: {kohya.model_hash(tmp_path / 'loras' / 'ink.safetensors')[:12]}"
+        )
+        assert told.fields["TI hashes"].startswith("zzbad: ")
+    assert draw() == first
+    embedding(tmp_path / "embeddings" / "zzbad.safetensors", papertown, 2, seed=3)
+    assert len(draw()) == 6  # the old ones stay

@@ -158,3 +158,20 @@ def test_infotext_in_a_jpeg_is_read(tmp_path: Path) -> None:
     picture.save(kept, "JPEG", exif=exif)
     (tmp_path / "a.jpg").write_bytes(kept.getvalue())
     assert infotext.text_of(tmp_path / "a.jpg") == text
+
+
+def test_the_verb_writes_a_picture_that_can_be_drawn_again(
+    drawn: Path, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["--workspace", str(workspace.folder), "redraw", str(drawn)]
+    run = CliRunner().invoke(cli.app, [*asked, "--strength", "0.3"])
+    assert run.exit_code == 0, run.output
+    [path] = tmp_path.iterdir()
+    shot = infotext.shot_of(path)
+    assert (path.name, shot.strength) == (f"redrawn-{shot.id}.png", 0.3)
+    assert "<lora:anna-g01-000002:0.3>" in infotext.text_of(path)
+    for output, problem in ((str(drawn), "the picture itself"), ("a.jpg", "written as PNG")):
+        refused = CliRunner().invoke(cli.app, [*asked, "--output", output])
+        assert isinstance(refused.exception, UserError)
+        assert problem in str(refused.exception)
