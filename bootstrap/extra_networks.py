@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import sha256_of_file
 from bootstrap.project import Project
 from bootstrap.prompting import parse
@@ -90,24 +90,25 @@ class Shelf:
         """
         uses = []
         for network in parse.extra_networks(prompt)[1]:
+            name = in_one_line(network.name)
             if network.kind == "hypernet":
                 raise UserError(
-                    f"prompt '{prompt}': hypernetworks are not read, take <hypernet:{network.name}> out"
+                    f"prompt '{in_one_line(prompt)}': hypernetworks are not read, take <hypernet:{name}> out"
                 )
             if not network.is_lora:
                 continue  # as in A1111, a kind that is not known goes out of the text and does nothing
             if "dyn" in network.named or len(network.arguments) > 3:
                 raise UserError(
-                    f"prompt '{prompt}': <lora:{network.name}> with dyn= is not understood, take it out"
+                    f"prompt '{in_one_line(prompt)}': <lora:{name}> with dyn= is not understood, take it out"
                 )
-            path = self.lora(network.name)
+            path = self.lora(name)
             try:
                 unet, te = network.strengths
             except ValueError:
                 raise UserError(
-                    f"prompt '{prompt}': write <lora:{network.name}:0.8>, the strength as a number"
+                    f"prompt '{in_one_line(prompt)}': write <lora:{name}:0.8>, the strength as a number"
                 ) from None
-            uses.append(LoraUse(network.name, "", 0, unet, None if te == unet else te, content_hash(path)))
+            uses.append(LoraUse(name, "", 0, unet, None if te == unet else te, content_hash(path)))
         return tuple(uses)
 
     def check_embeddings(self, text: str) -> None:

@@ -18,7 +18,7 @@ from dynamicprompts.sampling_context import SamplingContext
 from dynamicprompts.wildcards import WildcardManager
 from dynamicprompts.wildcards.values import WildcardValues
 
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, in_one_line
 from bootstrap.shots import Shot
 
 logging.getLogger("dynamicprompts").setLevel(logging.ERROR)  # what it warns of is an error here
@@ -87,10 +87,12 @@ class Choices:
         except pyparsing.ParseBaseException:
             return tag
         except RecursionError:
-            raise UserError(f"prompt '{tag.strip()}': its wildcards name each other without end") from None
+            raise UserError(
+                f"prompt '{in_one_line(tag)}': its wildcards name each other without end"
+            ) from None
         except (KeyError, ValueError, IndexError) as error:
-            reason = " ".join(str(error.args[0] if error.args else error).split())
-            raise UserError(f"prompt '{tag.strip()}': its choices cannot be made: {reason}") from None
+            reason = in_one_line(str(error.args[0] if error.args else error))
+            raise UserError(f"prompt '{in_one_line(tag)}': its choices cannot be made: {reason}") from None
 
     @cached_property
     def _wildcards(self) -> "_Wildcards":
@@ -107,11 +109,12 @@ class _Wildcards(WildcardManager):
     def get_values(self, wildcard: str) -> WildcardValues:
         values = super().get_values(wildcard)
         if not values:
+            name = in_one_line(wildcard)
             known = sorted(self.get_collection_names())
             near = difflib.get_close_matches(wildcard, known, n=1, cutoff=0.5)
             hint = f"did you mean __{near[0]}__?" if near else f"known: {', '.join(known[:10]) or 'none'}"
             raise UserError(
-                f"wildcard __{wildcard}__: there is no {wildcard}.txt with choices in a folder 'wildcards' of the "
+                f"wildcard __{name}__: there is no {name}.txt with choices in a folder 'wildcards' of the "
                 f"project or the workspace ({hint})"
             )
         return values

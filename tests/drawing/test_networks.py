@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from making import make_project, open_catalog
 from making import shot as made_shot
 from safetensors.torch import save_file
@@ -168,6 +170,47 @@ def test_a_replaced_file_is_another_picture_and_old_shots_keep_their_ids(
         assert Shot.from_dict(shot.to_dict()) == shot
     te = dataclasses.replace(found[1].loras[0], te_strength=0.0)
     assert dataclasses.replace(found[1], loras=(te,)).id != found[1].id
+
+
+@given(
+    st.text(st.sampled_from("<>:=lora teunxihyp.01-e,()\n"), max_size=40)
+    | st.from_regex(r"<lora(:[^>]{0,6}){0,4}>")
+)
+@settings(deadline=None)
+def test_any_prompt_is_looked_up_or_told_in_one_line(text: str) -> None:
+    try:
+        uses = Shelf((Path("/nowhere"),)).lora_uses(text)
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:
+        assert uses == ()
+
+
+@given(
+    st.lists(
+        st.sampled_from(["zztwo", "(zztwo:1.3)", "red apple", ",", "BREAK", "[", "zztwo zztwo", "zz"]),
+        max_size=80,
+    )
+)
+@settings(deadline=None, max_examples=40)
+def test_chunks_hold_every_embedding_whole(papertown: BaseModel, pair: list, words: list[str]) -> None:
+    text = " ".join(words)
+    chunks = networks.chunks_of(papertown.tokenizer, text, pair)
+    assert all(len(chunk.tokens) == len(chunk.weights) == 77 for chunk in chunks)
+    places = [(chunk, place) for chunk in chunks for place, _ in chunk.embeddings]
+    assert len(places) == text.count("zztwo")
+    for chunk, place in places:
+        assert 1 <= place <= 74
+        assert chunk.tokens[place : place + 2] == [0, 0]
+    assert sum(chunk.tokens.count(0) for chunk in chunks) == 2 * len(places)
+
+
+@pytest.fixture(scope="module")
+def pair(papertown: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> list:
+    """An embedding of two vectors, as a list of one."""
+    path = tmp_path_factory.mktemp("pair") / "zztwo.safetensors"
+    embedding(path, papertown, 2)
+    return [networks.embeddings.hold(path)]
 
 
 def test_ids_of_shots_without_them_are_as_they_were() -> None:
