@@ -14,6 +14,7 @@ import typer
 
 from bootstrap import __version__, dataset, project, project_edit, status_page
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
+from bootstrap.drawing import cli as pictures_cli
 from bootstrap.errors import UserError
 from bootstrap.lora import cli as lora_cli
 from bootstrap.papertown import cli as papertown_cli
@@ -29,6 +30,7 @@ app = typer.Typer(
 
 app.add_typer(lora_cli.app, name="lora")
 app.add_typer(papertown_cli.app, name="papertown")
+pictures_cli.add_verbs(app)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Candidate ids, or beginnings of them.")]
@@ -265,6 +267,9 @@ def sheet(
         str, typer.Option(help="Across, such as strength=0.4,0.6,0.8,1.0.")
     ] = "strength=0,0.4,0.6,0.8,1.0",
     y: Annotated[str, typer.Option(help="Down, such as snapshot=2,4,6.")] = "snapshot=2,4,6",
+    z: Annotated[
+        str | None, typer.Option(help="A third parameter, one sheet below the other: sampler=Euler a,LCM.")
+    ] = None,
     prompt: Annotated[str | None, typer.Option(help="Instead of the project's caption.")] = None,
     generation: Annotated[
         int | None, typer.Option(min=1, help="Drawn with its LoRA [default: the latest].")
@@ -273,7 +278,7 @@ def sheet(
         Path | None, typer.Option(help="The PNG to write [default: in the generation's folder].")
     ] = None,
 ) -> None:
-    """Draw the caption over two parameters, side by side, to choose strength and snapshot by eye."""
+    """Draw the caption over two or three parameters, side by side, to choose strength and snapshot by eye."""
     from bootstrap.drawing import sheet as sheets  # imports torch: seconds that other verbs need not wait
 
     chosen = workspace_of(context).project(name)
@@ -281,8 +286,9 @@ def sheet(
     number = _generation(catalog, chosen.name, generation)
     path = output or chosen.generation_folder(number) / "strength-and-snapshot.png"
     sheets.draw_sheet(
-        chosen, catalog, number, sheets.parse_axis(x), sheets.parse_axis(y), prompt, path, silent
-    )
+        chosen, catalog, number, sheets.parse_axis(x), sheets.parse_axis(y), prompt, path, silent,
+        sheets.parse_axis(z) if z else None,
+    )  # fmt: skip
     typer.echo(f"sheet: {path}")
 
 

@@ -10,11 +10,15 @@ from pathlib import Path
 
 from bootstrap import base_model_spec, dataset, regularization
 from bootstrap.catalog import Catalog, generations
+from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.errors import UserError
+from bootstrap.extra_networks import Shelf
 from bootstrap.files import remove_partial_files
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import Project
 from bootstrap.recipes import inputs
+from bootstrap.recipes.expand import DrawnWith, expand, with_advice
+from bootstrap.recipes.inputs import Inputs
 from bootstrap.running import exclusively, is_running
 
 __all__ = ["Summary", "curate", "draw", "exclusively", "is_running", "prepare", "publish", "train"]
@@ -43,8 +47,11 @@ def prepare(project: Project, catalog: Catalog) -> int:
     if not os.access(project.folder, os.W_OK):
         raise UserError(f"project folder {project.folder}: it cannot be written")
     dataset.check(project, catalog, settings)
-    inputs.gather(project, catalog)
+    found = inputs.gather(project, catalog)
     regularization.check(project)
+    latest = generations.latest(catalog, project.name) or 0
+    # It goes on, or a new one begins.
+    _check_prompts(project, found, [number for number in (latest, latest + 1) if number])
     if settings.training.optimizer != "AdamW":
         from bootstrap.training import optimizers
 
@@ -55,6 +62,25 @@ def prepare(project: Project, catalog: Catalog) -> int:
     ):
         remove_partial_files(folder)
     return generations.begin(catalog, project.name)
+
+
+def _check_prompts(project: Project, found: Inputs, numbers: list[int]) -> None:
+    """Look up all that the prompts of generations of these numbers name."""
+    settings, shelf = project.settings, Shelf.of(project)
+    if settings.asks_adviser:  # which snapshot it is does not matter here
+        settings = with_advice(settings, Advice([Measurement(1, 1.0, 1.0, None)], 1, 1))
+    shots = []
+    width, height = found.original_size if any(found.original_size) else (64, 64)  # nothing is drawn
+    for number in numbers:
+        shared = DrawnWith("", "", "", "", number, width, height, inputs=found, wildcards=shelf.wildcards)
+        shots += expand(settings, shared)
+    pairs = [(one.prompt, one.negative_prompt) for shot in shots for one in shot.passes]
+    for prompt in (*settings.training.sample_prompts, settings.training.class_tokens or ""):
+        pairs.append((prompt, settings.drawing.negative_prompt))
+    if shelf.inside("embeddings") or any("<" in prompt for prompt, _ in pairs):
+        from bootstrap.drawing import networks  # imports torch: seconds that other checks need not wait
+
+        networks.check(project.base_model, shelf, list(dict.fromkeys(pairs)))
 
 
 def train(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:

@@ -47,7 +47,7 @@ prior_loss_weight = {prior_loss_weight}  # what their loss counts
 sample_prompts = {sample_prompts}  # drawn with each snapshot, on one sheet
 
 [drawing]  # what all shots have in common; the names are AUTOMATIC1111's
-sampler = {sampler}  # Euler a, Euler, DPM++ 2M Karras, DDIM, UniPC
+sampler = {sampler}  # Euler a, DPM++ 2M Karras, DPM++ SDE Karras, LCM, ...: see docs/prompts.md
 steps = {steps}
 cfg_scale = {cfg_scale}
 negative_prompt = {negative_prompt}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bootstrap import images
 from bootstrap.errors import UserError
+from bootstrap.extra_networks import Shelf
 from bootstrap.files import whole_file
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
@@ -84,10 +85,11 @@ def in_folder(project: Project) -> Iterator[ClassPicture]:
 
 def _shots(project: Project, size: tuple[int, int]) -> list[Shot]:
     from bootstrap import base_model  # imports torch: verbs that only check need not wait for it
+    from bootstrap.drawing.networks import with_networks
 
     base = base_model.hold(project.base_model)
     drawing, training = project.settings.drawing, project.settings.training
-    return [
+    shots = [
         Shot(
             prompt=str(training.class_tokens),
             negative_prompt=drawing.negative_prompt,
@@ -105,14 +107,16 @@ def _shots(project: Project, size: tuple[int, int]) -> list[Shot]:
         )
         for number in range(training.num_class_images)
     ]
+    return with_networks(base, Shelf.of(project), shots)
 
 
 def _draw(project: Project, shots: list[Shot], folder: Path, report: Report) -> None:
     from bootstrap import base_model
-    from bootstrap.drawing import engine
+    from bootstrap.drawing import engine, networks
 
     base, done = base_model.hold(project.base_model), 0
-    for batch in engine.draw(base, shots, {}, project.settings.drawing.batch_size):
+    loras = networks.open_files(Shelf.of(project), shots)
+    for batch in engine.draw(base, shots, loras, project.settings.drawing.batch_size):
         for drawing in batch:
             with whole_file(folder / f"{drawing.shot.id}.png") as temporary:
                 drawing.picture.save(temporary, format="PNG")

@@ -23,8 +23,12 @@ from bootstrap.recipe_settings import (
 )
 from bootstrap.setting_types import NUMBERS, TEXT, Section, nearest
 
-Sampler = Literal["Euler a", "Euler", "DPM++ 2M Karras", "DDIM", "UniPC"]
+Sampler = Literal[
+    "Euler a", "Euler", "Heun", "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M SDE", "DPM++ 2M SDE Karras", "DPM++ SDE",
+    "DPM++ SDE Karras", "DDIM", "UniPC", "LCM",
+]  # fmt: skip
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
+LCM_STEPS = 50  # into so many parts its distillation divides the noise schedule
 
 
 class ProjectSection(Section):
@@ -129,11 +133,15 @@ class DrawingSection(Section):
     seed: int = Field(0, ge=0, lt=2**32)
 
     @model_validator(mode="after")
-    def _sizes(self) -> "DrawingSection":
+    def _fits_together(self) -> "DrawingSection":
         for name in ("width", "height"):
             value = getattr(self, name)
             if value is not None and value % 8:
                 raise ValueError(f"{name} {value} is no multiple of 8")
+        if self.sampler == "LCM" and self.steps > LCM_STEPS:
+            raise ValueError(
+                f'sampler "LCM" takes {LCM_STEPS} steps at most, better 4 to 8 (steps is {self.steps})'
+            )
         return self
 
 

@@ -13,12 +13,27 @@ class LoraUse:
     """A LoRA as a shot uses it."""
 
     name: str  # the file's name without ending, as in <lora:name:0.8>
-    training_id: str  # see bootstrap.training.identity
+    training_id: str  # see bootstrap.training.identity; "" of a file that a prompt names
     snapshot: int  # epoch; 0: the file is no project's snapshot
-    strength: float
-    # Of a LoRA that is not the project's own: the project or .safetensors file that project.toml names. Where it
-    # lies is no part of what it is; of a file, training_id is the SHA-256.
+    strength: float  # of the UNet's part
+    te_strength: float | None = None  # of the text encoder's part; None: the same
+    sha256: str = ""  # of a file that a prompt names
+    # Of a LoRA that is neither the project's own nor named in a prompt: the project or .safetensors file that
+    # project.toml names. Where it lies is no part of what it is; of a file, training_id is the SHA-256.
     source: str = ""
+
+    @property
+    def strengths(self) -> tuple[float, float]:
+        """The strengths of the UNet's part and of the text encoder's."""
+        return self.strength, self.strength if self.te_strength is None else self.te_strength
+
+
+@dataclass(frozen=True)
+class EmbeddingUse:
+    """A textual-inversion embedding whose name is in a shot's prompts."""
+
+    name: str  # the file's name without ending
+    sha256: str  # of the file
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ class Shot:
     loras: tuple[LoraUse, ...]
     clip_skip: int = 1
     start: Start | None = None
+    embeddings: tuple[EmbeddingUse, ...] = ()
     # What it was meant to show; no part of the identity.
     recipe: str = ""
     eliminated: tuple[str, ...] = ()
@@ -80,12 +96,17 @@ class Shot:
             del parameters[intent]
         if self.clip_skip == 1:  # shots had none at first, and keep their ids
             del parameters["clip_skip"]
-        if self.start is None:  # the same
+        if not self.embeddings:  # and no embeddings
+            del parameters["embeddings"]
+        if self.start is None:  # and started from noise
             del parameters["start"]
         else:
             parameters["start"] = _identity_of_start(self.start)
         for lora in parameters["loras"]:
-            del lora["name"], lora["source"]  # the training's id says which file it is
+            del lora["name"], lora["source"]  # the training's id, or the file's hash, says which file it is
+            for later in ("te_strength", "sha256"):
+                if not lora[later] and lora[later] != 0.0:
+                    del lora[later]
         text = json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -125,9 +146,10 @@ class Shot:
     def from_dict(cls, data: dict[str, Any]) -> "Shot":
         """Read back what to_dict gave."""
         loras = tuple(LoraUse(**lora) for lora in data["loras"])
+        embeddings = tuple(EmbeddingUse(**one) for one in data.get("embeddings", ()))
         lists = {key: tuple(data[key]) for key in ("eliminated", "added")}
         start = _start(data["start"]) if data.get("start") else None
-        return cls(**{**data, "loras": loras, "start": start, **lists})
+        return cls(**{**data, "loras": loras, "embeddings": embeddings, "start": start, **lists})
 
 
 def _identity_of_start(start: Start) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, advices, trainings
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
+from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import drawn_with
 from bootstrap.errors import UserError
+from bootstrap.extra_networks import Shelf
 from bootstrap.files import whole_file
 from bootstrap.lora import kohya
 from bootstrap.progress import Progress, Report
@@ -72,6 +74,8 @@ def _task(project: Project, base: BaseModel, training: Training, number: int) ->
         "", drawing.negative_prompt, 0, min(drawing.steps, _STEPS), drawing.sampler, drawing.cfg_scale,
         shared.width, shared.height, shared.base_model, shared.base_model_hash, (), settings.clip_skip,
     )  # fmt: skip
+    # What the negative prompt names; the prompts are the caption's tags, and scenes.
+    [common] = with_networks(base, Shelf.of(project), [common])
     original = images.fit(images.open_picture(project.original), shared.width, shared.height)
     unrelated = prompts.unrelated(project.base_model, settings.project.caption, _PROMPTS)
     return measuring.Task(original, settings.project.tags, unrelated, common, drawing.batch_size)

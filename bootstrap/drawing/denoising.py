@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from bootstrap import conditioning, images
 from bootstrap.base_model import BaseModel
 from bootstrap.drawing.prompts import Prompts
-from bootstrap.drawing.samplers import sampler
+from bootstrap.drawing.samplers import own_noise, sampler
 from bootstrap.features import to_latents
 from bootstrap.shots import Mask, Shot
 from bootstrap.training.latents import to_tensor
@@ -53,11 +53,11 @@ def draw_batch(
     else:
         latents = noise * scheduler.init_noise_sigma
     anew = _anew(base, begun)
-    takes_generator = {"generator": generators} if first.sampler == "Euler a" else {}
+    own = own_noise(scheduler, latents, generators)
     for step, timestep in enumerate(timesteps):
         rows = scheduler.scale_model_input(asked.rows_of(latents), timestep)
         predicted = asked.combined(conditioning.predict(base, rows, timestep, asked.at(step)))
-        latents = scheduler.step(predicted, timestep, latents, return_dict=False, **takes_generator)[0]
+        latents = scheduler.step(predicted, timestep, latents, return_dict=False, **own)[0]
         if anew is not None:  # around the mask it is the picture, as noisy as it has to be at the next step
             kept = origin
             if step + 1 < len(timesteps):
@@ -78,7 +78,8 @@ def _timesteps(scheduler: SchedulerMixin, shot: Shot, device: torch.device) -> t
         scheduler.set_timesteps(shot.steps, device=device)
         return scheduler.timesteps
     scheduler.set_timesteps(whole_schedule(shot.steps, shot.start.denoising_strength), device=device)
-    skipped = len(scheduler.timesteps) - shot.steps
+    # Samplers of the second order predict twice a step, but for the last one.
+    skipped = len(scheduler.timesteps) - (scheduler.order * (shot.steps - 1) + 1)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(skipped)
     return scheduler.timesteps[skipped:]

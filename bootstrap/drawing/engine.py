@@ -36,7 +36,7 @@ def _group(shot: Shot) -> tuple[object, ...]:
     begun = start and (start.denoising_strength, start.shot is None, start.mask is None)
     return (
         shot.base_model_hash, shot.loras, shot.width, shot.height, shot.sampler, shot.steps, shot.cfg_scale,
-        shot.clip_skip, begun,
+        shot.clip_skip, shot.embeddings, begun,
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def draw(
         for first in range(0, len(group), at_once):
             part = group[first : first + at_once]
             begun = {**(pictures or {}), **_first_passes(base, part, loras, batch_size, pictures)}
-            with merged(base, [(loras[use], use.strength) for use in part[0].loras]):
+            with merged(base, [(loras[use], use.strengths) for use in part[0].loras]):
                 yield from _drawn(base, part, batch_size, begun, fitting)
 
 

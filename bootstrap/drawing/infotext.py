@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.shots import Shot
 
@@ -18,6 +19,10 @@ PARAMETERS_KEY = "parameters"  # A1111's
 SHOT_KEY = "sid"  # ours: the shot as JSON
 
 _FIELD = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+
+
+_LONGEST = 20_000  # characters of parameters; the time to find them grows with the square
+_EXIF, _USER_COMMENT = 0x8769, 0x9286  # where JPEG and WebP have it; A1111 writes b"UNICODE\0" and UTF-16BE
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
         model: short name of the base model.
         lora_hashes: {LoRA's name: its sshs_model_hash}; the first 12 digits are written.
     """
-    prompt = shot.prompt + "".join(f" <lora:{lora.name}:{lora.strength:g}>" for lora in shot.loras)
+    snapshots = [lora for lora in shot.loras if not lora.sha256]  # the others stand in the prompt
+    prompt = shot.prompt + "".join(f" <lora:{lora.name}:{lora.strength:g}>" for lora in snapshots)
     fields = {
         "Steps": str(shot.steps),
         "Sampler": shot.sampler,
@@ -50,9 +56,11 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
     if shot.clip_skip > 1:
         fields["Clip skip"] = str(shot.clip_skip)
     fields |= _start_fields(shot)
-    hashes = ", ".join(f"{lora.name}: {lora_hashes[lora.name][:12]}" for lora in shot.loras)
-    if hashes:
-        fields["Lora hashes"] = hashes
+    loras = {without_marks(lora.name): lora_hashes[lora.name] for lora in shot.loras}
+    embeddings = {without_marks(one.name): one.sha256 for one in shot.embeddings}
+    for key, hashes in (("Lora hashes", loras), ("TI hashes", embeddings)):
+        if hashes:
+            fields[key] = ", ".join(f"{name}: {hash_[:12]}" for name, hash_ in hashes.items())
     fields["Version"] = "sid"
     lines = [prompt]
     if shot.negative_prompt:
@@ -80,17 +88,26 @@ def _start_fields(shot: Shot) -> dict[str, str]:
     return fields
 
 
+def without_marks(name: str) -> str:
+    """A file's name as it can stand in a list of hashes: A1111 leaves these two signs out as well."""
+    return name.replace(":", "").replace(",", "")
+
+
 def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False) if any(mark in value for mark in ",\n:") else value
+    plain = value == value.strip() and not value.startswith('"') and not any(mark in value for mark in ",\n:")
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 def read(text: str) -> Infotext:
-    """Read an infotext as A1111's parser does; a text without parameters is all prompt."""
-    lines = text.strip().split("\n")
-    fields: dict[str, str] = {}
-    if len(_FIELD.findall(lines[-1])) >= 3:
-        for key, value in _FIELD.findall(lines.pop()):
-            fields[key] = _unquoted(value)
+    """Read an infotext as A1111's parser does; a text without parameters is all prompt.
+
+    As there, white space around lines goes, and a line of the prompt that begins with "Negative prompt:" ends it.
+    """
+    lines = [line.strip() for line in text.strip().split("\n")]
+    found = _FIELD.findall(lines[-1]) if len(lines[-1]) <= _LONGEST else []
+    if len(found) >= 3:
+        lines.pop()
+    fields = {key: _unquoted(value) for key, value in found} if len(found) >= 3 else {}
     prompt: list[str] = []
     negative: list[str] = []
     into = prompt
@@ -122,7 +139,51 @@ def save_png(picture: Image.Image, path: Path, shot: Shot, infotext: str) -> Non
 
 
 def shot_of(path: Path) -> Shot | None:
-    """Return the shot that a PNG of ours carries, None when it carries none."""
-    with Image.open(path) as picture:
-        text = picture.info.get(SHOT_KEY)
-    return Shot.from_dict(json.loads(text)) if text else None
+    """Return the shot that a PNG of ours carries, None when it carries none.
+
+    Raises:
+        UserError: it is no picture, or its shot is damaged or of another release.
+    """
+    text = _open(path).info.get(SHOT_KEY)
+    if text is None:
+        return None
+    try:
+        return Shot.from_dict(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"picture {path}: its shot cannot be read, another release may have written it ({reason})"
+        ) from None
+
+
+def text_of(path: Path) -> str | None:
+    """Return the infotext that a picture carries, of ours or of another tool; None when it carries none.
+
+    Raises:
+        UserError: it is no picture.
+    """
+    picture = _open(path)
+    text = picture.info.get(PARAMETERS_KEY)
+    if isinstance(text, str):
+        return text
+    comment = picture.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
+    if not isinstance(comment, bytes):
+        return comment if isinstance(comment, str) else None
+    if comment.startswith(b"UNICODE\0"):
+        return comment[8:].decode("utf-16-be", "replace")
+    return comment.removeprefix(b"ASCII\0\0\0").decode("utf-8", "replace").strip("\0") or None
+
+
+def _open(path: Path) -> Image.Image:
+    """The picture with what is said beside it; its pixels are not decoded."""
+    if not path.is_file():
+        raise UserError(f"picture {path}: there is no such file")
+    try:
+        with Image.open(path) as picture:
+            if picture.format == "PNG":
+                picture.load()  # texts may stand behind the pixels
+            return picture
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        raise UserError(f"picture {path}: not a picture in a known format (use PNG, JPEG or WebP)") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"picture {path}: the file is damaged ({error})") from None

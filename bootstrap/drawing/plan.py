@@ -9,7 +9,9 @@ from sqlalchemy import select
 from bootstrap import base_model_spec, regularization
 from bootstrap.catalog import Catalog, advices, generations, trainings
 from bootstrap.catalog.tables import CandidateRow, ProjectRow
+from bootstrap.drawing import networks
 from bootstrap.errors import UserError
+from bootstrap.extra_networks import Shelf
 from bootstrap.project import Project
 from bootstrap.recipe_settings import Recipe
 from bootstrap.recipes import inputs
@@ -65,6 +67,9 @@ class _Drawn:
 def make(project: Project, catalog: Catalog) -> Plan:
     """Expand the recipes of the generation that runs next, and estimate from what was drawn before.
 
+    Shots whose prompts name embeddings count as not there: which words are embeddings, the base model's tokenizer
+    says, and it is not loaded.
+
     Raises:
         UserError: a setting is wrong or a file is missing; or the sizes of a hub model are not known here yet.
     """
@@ -75,11 +80,13 @@ def make(project: Project, catalog: Catalog) -> Plan:
     advice = advices.of_training(catalog, project.name, shared.training_id) if settings.asks_adviser else None
     chosen = with_advice(settings, advice) if advice else _with_some_snapshot(settings)
     drawn = _drawn(project, catalog)
+    shelf = Shelf.of(project)
     seen: set[str] = set()
     missing: list[Shot] = []
     recipes = []
     for asked, recipe in zip(settings.recipe, chosen.recipe, strict=True):
-        shots = list({one.id: one for one in shots_of(recipe, chosen, shared) if one.id not in seen}.values())
+        asked_for = networks.with_loras(shelf, list(shots_of(recipe, chosen, shared)))
+        shots = list({one.id: one for one in asked_for if one.id not in seen}.values())
         seen |= {one.id for one in shots}
         left = [one for one in shots if one.id not in drawn]
         missing += left
@@ -121,7 +128,7 @@ def _drawn_with(
     training_id, trained_in = _training(project, catalog, spec, geometry, number)
     return DrawnWith(
         spec.name, base_model_spec.content_hash(spec), training_id, output_name(project, trained_in), number,
-        drawing.width or width, drawing.height or height, geometry.size_step, found,
+        drawing.width or width, drawing.height or height, geometry.size_step, found, Shelf.of(project).wildcards,
     )  # fmt: skip
 
 

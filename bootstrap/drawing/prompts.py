@@ -7,9 +7,10 @@ import torch
 
 from bootstrap.base_model import BaseModel
 from bootstrap.conditioning import Conditioning, joined
-from bootstrap.errors import UserError
+from bootstrap.drawing.samplers import predictions
 from bootstrap.prompting import encode, parse
 from bootstrap.prompting.chunks import chunks_of
+from bootstrap.prompting.embeddings import held
 from bootstrap.prompting.parse import Scheduled
 from bootstrap.shots import Shot
 
@@ -29,9 +30,14 @@ class _Row:
 
 def chunk_count(base: BaseModel, shot: Shot) -> int:
     """Return how many chunks the longest of a shot's texts needs."""
+    embeddings = [held(use) for use in shot.embeddings]
+    return max(len(chunks_of(base.tokenizer, text, embeddings)) for text in texts_of(shot))
+
+
+def texts_of(shot: Shot) -> list[str]:
+    """Return every text that a shot's prompts are encoded as, at one step or another."""
     rows = [*_rows([shot]), *(_negative_rows([shot]) if is_guided([shot]) else [])]
-    texts = {one.text for row in rows for one in row.schedule}
-    return max(len(chunks_of(base.tokenizer, text)) for text in texts)
+    return list(dict.fromkeys(one.text for row in rows for one in row.schedule))
 
 
 def is_guided(shots: Sequence[Shot]) -> bool:
@@ -40,7 +46,7 @@ def is_guided(shots: Sequence[Shot]) -> bool:
 
 
 class Prompts:
-    """The prompts of a batch of shots that share cfg scale, steps and clip skip."""
+    """The prompts of a batch of shots that share cfg scale, steps, clip skip and embeddings."""
 
     def __init__(
         self, base: BaseModel, shots: Sequence[Shot], chunks: int, encoded: dict[str, Conditioning]
@@ -50,9 +56,6 @@ class Prompts:
         Args:
             chunks: that each text is filled up to: the chunk_count of these shots.
             encoded: texts that batches before have encoded, with the same LoRAs; new ones are added.
-
-        Raises:
-            UserError: a prompt names a LoRA, which a shot does not take from its prompt.
         """
         self._base, self._shots = base, shots
         self._guided = is_guided(shots)
@@ -90,8 +93,14 @@ class Prompts:
     def _encode(self, texts: list[str]) -> None:
         if not texts:
             return
-        clip_skip = self._shots[0].clip_skip
-        encoded = encode.encode_prompts(self._base, texts, chunks=self._chunks, clip_skip=clip_skip)
+        first = self._shots[0]
+        encoded = encode.encode_prompts(
+            self._base,
+            texts,
+            chunks=self._chunks,
+            clip_skip=first.clip_skip,
+            embeddings=[held(use) for use in first.embeddings],
+        )
         for row, text in enumerate(texts):
             pooled = None if encoded.pooled is None else encoded.pooled[row : row + 1]
             self._encoded[text] = Conditioning(encoded.states[row : row + 1], pooled)
@@ -114,18 +123,15 @@ def _rows(shots: Sequence[Shot]) -> list[_Row]:
     rows = []
     for index, shot in enumerate(shots):
         text, networks = parse.extra_networks(shot.prompt)
-        if networks:
-            raise UserError(
-                f"prompt '{shot.prompt}': it names <{networks[0].kind}:...>; LoRAs come from the recipe's snapshot "
-                "and strength, take it out"
-            )
-        rows += [
-            _Row(index, part.weight, parse.schedule(part.text, shot.steps)) for part in parse.parts(text)
-        ]
+        if any(one.is_lora for one in networks) and not any(use.sha256 for use in shot.loras):
+            raise RuntimeError(f"the LoRAs that the prompt '{shot.prompt}' names were not looked up")
+        count = predictions(shot.sampler, shot.steps)
+        rows += [_Row(index, part.weight, parse.schedule(part.text, count)) for part in parse.parts(text)]
     return rows
 
 
 def _negative_rows(shots: Sequence[Shot]) -> list[_Row]:
     return [
-        _Row(index, 1.0, parse.schedule(shot.negative_prompt, shot.steps)) for index, shot in enumerate(shots)
+        _Row(index, 1.0, parse.schedule(shot.negative_prompt, predictions(shot.sampler, shot.steps)))
+        for index, shot in enumerate(shots)
     ]

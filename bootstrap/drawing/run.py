@@ -15,11 +15,12 @@ from bootstrap.catalog import Catalog, advices, trainings
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.catalog.trainings import Training
-from bootstrap.drawing import engine, infotext
+from bootstrap.drawing import engine, infotext, networks
 from bootstrap.drawing.engine import Drawing
 from bootstrap.errors import UserError
+from bootstrap.extra_networks import Shelf
 from bootstrap.files import sha256_of_file
-from bootstrap.lora import formats, kohya
+from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
@@ -45,6 +46,7 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
         raise RuntimeError(f"generation {number} of '{project.name}' has no training to draw with")
     settings = advised(project, catalog, training, number)
     shots = expand(settings, drawn_with(project, base, training, number, inputs.gather(project, catalog)))
+    shots = networks.with_networks(base, Shelf.of(project), shots)
     missing = missing_shots(project, catalog, number, shots)
     files = lora_paths(project, catalog, training, missing)
     hashes = {use.name: kohya.model_hash(path) for use, path in files.items()}
@@ -100,7 +102,7 @@ def _batches(project: Project, shots: list[Shot], files: dict[LoraUse, Path]) ->
         shots = [shot for shot in shots if shot.base_model_hash != model_hash]
         base = _held(project, name, model_hash)
         used = {use for shot in mine for one in shot.passes for use in one.loras}
-        read = {path: formats.read(path) for path in {files[use] for use in used}}
+        read = {path: networks.open_lora(path) for path in {files[use] for use in used}}
         loras = {use: read[files[use]] for use in used}
         started = time.monotonic()
         for drawings in engine.draw(base, mine, loras, project.settings.drawing.batch_size, pictures):
@@ -143,6 +145,7 @@ def drawn_with(
         height=drawing.height or height,
         size_step=base.size_step,
         inputs=found,
+        wildcards=Shelf.of(project).wildcards,
     )
 
 
@@ -157,13 +160,13 @@ def missing_shots(project: Project, catalog: Catalog, number: int, shots: list[S
     return [shot for shot in engine.in_drawing_order(shots) if shot.id not in there]
 
 
-def open_loras(project: Project, training: Training, shots: list[Shot]) -> dict[LoraUse, LoraFile]:
-    """Read the files of the project's own LoRA that the shots use."""
-    uses = {use for shot in shots for use in shot.loras}
-    files = {
-        epoch: kohya.read(project.folder / _path(training, epoch)) for epoch in {use.snapshot for use in uses}
-    }
-    return {use: files[use.snapshot] for use in uses}
+def open_loras(
+    project: Project, catalog: Catalog, training: Training, shots: list[Shot]
+) -> dict[LoraUse, LoraFile]:
+    """Read the LoRA files that the shots use; see lora_paths."""
+    paths = lora_paths(project, catalog, training, shots)
+    files = {path: networks.open_lora(path) for path in set(paths.values())}
+    return {use: files[path] for use, path in paths.items()}
 
 
 def lora_paths(
@@ -174,11 +177,14 @@ def lora_paths(
     Raises:
         UserError: another project's LoRA, or a file, is gone or has changed.
     """
+    shelf = Shelf.of(project)
     uses = {use for shot in shots for one in shot.passes for use in one.loras}
-    return {use: _file_of(project, catalog, training, use) for use in uses}
+    return {use: _file_of(project, catalog, training, shelf, use) for use in uses}
 
 
-def _file_of(project: Project, catalog: Catalog, training: Training, use: LoraUse) -> Path:
+def _file_of(project: Project, catalog: Catalog, training: Training, shelf: Shelf, use: LoraUse) -> Path:
+    if use.sha256:  # a prompt names it
+        return shelf.lora(use.name)
     if not use.source:
         return project.folder / _path(training, use.snapshot)
     if use.snapshot == 0:  # a file

@@ -4,7 +4,9 @@ from bootstrap import base_model
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.drawing import contact_sheet, engine, sheet
 from bootstrap.drawing.contact_sheet import Cell
+from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import open_loras
+from bootstrap.extra_networks import Shelf
 from bootstrap.files import whole_file
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
@@ -24,13 +26,16 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
         for kept in training.snapshots
         for prompt in settings.training.sample_prompts
     ]
+    shots = with_networks(base, Shelf.of(project), shots)
     folder = (project.folder / training.snapshots[0].path).parent
     path, made_of = folder / "samples.png", folder / "samples.txt"
     ids = "\n".join(shot.id for shot in shots) + "\n"
     if path.is_file() and made_of.is_file() and made_of.read_text() == ids:
         return
     pictures = {}
-    for batch in engine.draw(base, shots, open_loras(project, training, shots), settings.drawing.batch_size):
+    for batch in engine.draw(
+        base, shots, open_loras(project, catalog, training, shots), settings.drawing.batch_size
+    ):
         pictures.update({one.shot.id: one.picture for one in batch})
         report(Progress("samples", len(pictures), len(shots), "pictures"))
     cells = [Cell(pictures[shot.id], (f"snapshot {shot.snapshot}", shot.prompt)) for shot in shots]

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from PIL import Image
 from bootstrap import base_model, captions, images
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.catalog.trainings import Training
-from bootstrap.drawing import contact_sheet, engine
+from bootstrap.drawing import contact_sheet, engine, samplers
 from bootstrap.drawing.contact_sheet import Cell
+from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import drawn_with, open_loras
 from bootstrap.errors import UserError
+from bootstrap.extra_networks import Shelf
 from bootstrap.files import whole_file
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
@@ -24,6 +27,7 @@ from bootstrap.shots import LoraUse, Shot
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "strength": float, "snapshot": int, "seed": int, "steps": int, "cfg_scale": float, "sampler": str,
+    "clip_skip": int,
 }  # fmt: skip
 
 
@@ -60,6 +64,7 @@ def _check_values(name: str, values: tuple[Any, ...]) -> None:
         "seed": (0, 2**32 - 1),
         "steps": (1, 150),
         "cfg_scale": (1.0, 30.0),
+        "clip_skip": (1, 12),
     }
     for value in values:
         if name == "sampler" and value not in SAMPLERS:
@@ -77,6 +82,7 @@ def draw_sheet(
     prompt: str | None,
     path: Path,
     report: Report,
+    z: Axis | None = None,
 ) -> None:
     """Draw every pair of values with the same seed, the original beside them, and write the sheet as PNG.
 
@@ -85,12 +91,16 @@ def draw_sheet(
     Args:
         prompt: instead of the project's caption.
         path: of the PNG; it is replaced when it is there.
+        z: a third parameter; for each of its values all of x and y, one below the other.
 
     Raises:
         UserError: the generation has not been trained, or has no such snapshot.
     """
-    if x.name == y.name:
-        raise UserError(f"axes: both name {x.name}; choose two different parameters")
+    axes = [x, y, z] if z else [x, y]
+    names = [axis.name for axis in axes]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UserError(f"axes: two of them name {twice[0]}; choose different parameters")
     training = trainings.of_generation(catalog, project.name, number)
     if training is None or not training.finished:
         raise UserError(
@@ -98,18 +108,22 @@ def draw_sheet(
         )
     base = base_model.hold(project.base_model)
     common = common_shot(project, base, training, number, prompt)
-    grid = [[with_value(with_value(common, x.name, a), y.name, b) for a in x.values] for b in y.values]
+    below = list(product(z.values if z else (None,), y.values))  # a row of pictures each
+    grid = [[_at(common, (x, a), (y, b), (z, c)) for a in x.values] for c, b in below]
     _check_snapshots(training, [shot for row in grid for shot in row])
-    grid = [[_without_idle_lora(shot) for shot in row] for row in grid]
+    for shot in {shot for row in grid for shot in row}:
+        samplers.check(shot)
+    shelf = Shelf.of(project)
+    grid = [with_networks(base, shelf, [_without_idle_lora(shot) for shot in row]) for row in grid]
     shots = list({shot.id: shot for row in grid for shot in row}.values())
     pictures: dict[str, Image.Image] = {}
-    loras = open_loras(project, training, shots)
+    loras = open_loras(project, catalog, training, shots)
     for batch in engine.draw(base, shots, loras, project.settings.drawing.batch_size):
         pictures.update({drawing.shot.id: drawing.picture for drawing in batch})
         report(Progress("sheet", len(pictures), len(shots), "pictures"))
     original = images.fit(images.open_picture(project.original), common.width, common.height)
     sheet = contact_sheet.draw(
-        _title(project, number, prompt), _cells(original, grid, pictures, x, y), len(x.values) + 1
+        _title(project, number, prompt), _cells(original, grid, pictures, x, y, z), len(x.values) + 1
     )
     with whole_file(path) as temporary:
         sheet.save(temporary, format="PNG")
@@ -129,20 +143,28 @@ def common_shot(
     )  # fmt: skip
 
 
+def _at(shot: Shot, *values: tuple[Axis | None, Any]) -> Shot:
+    """The shot with a value for each axis that there is."""
+    for axis, value in values:
+        shot = with_value(shot, axis.name, value) if axis else shot
+    return shot
+
+
 def with_value(shot: Shot, name: str, value: Any) -> Shot:
-    """Return the shot with another strength, snapshot or parameter of its own."""
-    lora = shot.loras[0]
+    """Return the shot with another strength or snapshot of its first LoRA, or another parameter of its own."""
+    lora, *others = shot.loras
     if name == "strength":
-        return dataclasses.replace(shot, loras=(dataclasses.replace(lora, strength=value),))
+        return dataclasses.replace(shot, loras=(dataclasses.replace(lora, strength=value), *others))
     if name == "snapshot":
         file_name = lora_file_name(lora.name.rsplit("-", 1)[0], value)
-        return dataclasses.replace(shot, loras=(dataclasses.replace(lora, snapshot=value, name=file_name),))
+        changed = dataclasses.replace(lora, snapshot=value, name=file_name)
+        return dataclasses.replace(shot, loras=(changed, *others))
     return dataclasses.replace(shot, **{name: value})
 
 
 def _without_idle_lora(shot: Shot) -> Shot:
     """At strength 0 all snapshots draw the same picture: it is drawn once."""
-    return shot if shot.strength else dataclasses.replace(shot, loras=())
+    return shot if shot.strength else dataclasses.replace(shot, loras=shot.loras[1:])
 
 
 def _check_snapshots(training: Training, shots: Sequence[Shot]) -> None:
@@ -153,17 +175,27 @@ def _check_snapshots(training: Training, shots: Sequence[Shot]) -> None:
 
 
 def _cells(
-    original: Image.Image, grid: list[list[Shot]], pictures: dict[str, Image.Image], x: Axis, y: Axis
+    original: Image.Image,
+    grid: list[list[Shot]],
+    pictures: dict[str, Image.Image],
+    x: Axis,
+    y: Axis,
+    z: Axis | None,
 ) -> list[Cell]:
-    blank = Cell(Image.new("RGB", original.size, "white"), ("",))
     cells: list[Cell] = []
-    for index, (row, below) in enumerate(zip(grid, y.values, strict=True)):
-        cells.append(blank if index else Cell(original, ("original",)))
+    for index, row in enumerate(grid):
+        page, line = divmod(index, len(y.values))
+        of_page = (f"{z.name} {z.values[page]}",) if z else ()
+        first = original if index == 0 else Image.new("RGB", original.size, "white")
+        cells.append(Cell(first, (*(of_page if line == 0 else ()), "original" if index == 0 else "")))
         for shot, across in zip(row, x.values, strict=True):
-            label = (
-                (f"{x.name} {across}", f"{y.name} {below}") if shot.loras else ("base model,", "without LoRA")
+            idle = all(use.sha256 for use in shot.loras)  # there is none but those of the prompt
+            told = (
+                ("base model,", "without LoRA")
+                if idle
+                else (f"{x.name} {across}", f"{y.name} {y.values[line]}")
             )
-            cells.append(Cell(pictures[shot.id], label))
+            cells.append(Cell(pictures[shot.id], (*told, *of_page)))
     return cells
 
 

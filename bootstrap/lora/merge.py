@@ -9,7 +9,7 @@ import torch
 from bootstrap.base_model import BaseModel
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile
-from bootstrap.lora.names import is_sdxl
+from bootstrap.lora.names import UNET_PREFIX, is_sdxl
 from bootstrap.lora.targets import target_modules
 
 
@@ -20,18 +20,21 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
     were: subtracting the delta again would leave rounding behind.
     """
 
-    def __init__(self, base: BaseModel, loras: Sequence[tuple[LoraFile, float]]) -> None:
+    def __init__(
+        self, base: BaseModel, loras: Sequence[tuple[LoraFile, float | tuple[float, float]]]
+    ) -> None:
         """Check that each LoRA's modules are there, with the right shapes.
 
         Args:
             base: the base model, without any LoRA.
-            loras: each with its strength, which counts for UNet and text encoder.
+            loras: each with its strength, or with one for the UNet and one for the text encoders.
 
         Raises:
             UserError: a LoRA was made for another kind of model.
         """
         self._base = base
-        self._loras = [(lora, strength) for lora, strength in loras if strength != 0.0]
+        pairs = [(lora, given if isinstance(given, tuple) else (given, given)) for lora, given in loras]
+        self._loras = [(lora, strengths) for lora, strengths in pairs if any(strengths)]
         self._targets = target_modules(base)
         self._pristine: dict[str, torch.Tensor] = {}
         for lora, _ in self._loras:
@@ -66,7 +69,8 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
             weight = self._targets[name].weight
             self._pristine[name] = weight.detach().clone()
             total = weight.float()
-            for lora, strength in self._loras:
+            for lora, strengths in self._loras:
+                strength = strengths[0 if name.startswith(UNET_PREFIX) else 1]
                 if name in lora.modules:
                     total = total + strength * lora.modules[name].delta().to(weight.device)
             weight.copy_(total)

@@ -1,12 +1,15 @@
 """Prompt text to embeddings, in chunks of 75 tokens as AUTOMATIC1111 does it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 from bootstrap.base_model import BaseModel
 from bootstrap.conditioning import Conditioning
 from bootstrap.prompting.chunks import Chunk, chunks_of, plain_chunks
+from bootstrap.prompting.embeddings import Embedding
 
 
 def token_count(base: BaseModel, text: str) -> int:
@@ -35,13 +38,18 @@ def encode(
 
 
 def encode_prompts(
-    base: BaseModel, texts: Sequence[str], chunks: int | None = None, clip_skip: int = 1
+    base: BaseModel,
+    texts: Sequence[str],
+    chunks: int | None = None,
+    clip_skip: int = 1,
+    embeddings: Sequence[Embedding] = (),
 ) -> Conditioning:
     """Encode prompts, in which brackets and BREAK mean something: see bootstrap.prompting.parse.
 
     Arguments and result are those of `encode`; without such signs it gives the same, up to where chunks end.
+    Vectors of the embeddings stand where their names are in a text.
     """
-    divided = {text: chunks_of(base.tokenizer, text) for text in texts}
+    divided = {text: chunks_of(base.tokenizer, text, embeddings) for text in texts}
     return _encoded(base, texts, divided, chunks, clip_skip)
 
 
@@ -55,7 +63,8 @@ def _encoded(
     tokens = torch.tensor([chunk.tokens for chunk in filled], device=device)
     weighty = any(weight != 1.0 for chunk in filled for weight in chunk.weights)
     weights = torch.tensor([chunk.weights for chunk in filled], device=device) if weighty else None
-    states, pooled = _states(base, tokens, weights, clip_skip)
+    with _embeddings_in(base, [chunk.embeddings for chunk in filled]):
+        states, pooled = _states(base, tokens, weights, clip_skip)
     states = states.reshape(len(divided), count * tokens.shape[-1], -1)
     if pooled is not None:
         pooled = pooled.reshape(len(divided), count, -1)[:, 0]
@@ -81,6 +90,30 @@ def _states(
     # transformers 5.6 and later have no `text_model` around the layers.
     inner = getattr(base.text_encoder, "text_model", base.text_encoder)
     return _weighted(inner.final_layer_norm(hidden), weights), None
+
+
+@contextmanager
+def _embeddings_in(base: BaseModel, placed: list[tuple[tuple[int, Embedding], ...]]) -> Iterator[None]:
+    """Have the text encoders see embeddings: for each chunk those in it, each with the place of its first vector."""
+    handles = []
+    for number, encoder in enumerate(base.text_encoders if any(placed) else []):
+
+        def put(
+            module: torch.nn.Module, given: Any, seen: torch.Tensor, number: int = number
+        ) -> torch.Tensor:
+            seen = seen.clone()
+            for row, embeddings in enumerate(placed):
+                for place, embedding in embeddings:
+                    vectors = embedding.vectors[number].to(seen.device, seen.dtype)
+                    seen[row, place : place + len(vectors)] = vectors
+            return seen
+
+        handles.append(encoder.get_input_embeddings().register_forward_hook(put))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _weighted(states: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:

@@ -11,6 +11,7 @@ schedule that is none stays as it stands. Nothing here raises for any text.
 Source of the meaning: stable-diffusion-webui, modules/prompt_parser.py and modules/extra_networks.py.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,6 +45,34 @@ class ExtraNetwork:
     kind: str  # "lora"
     arguments: tuple[str, ...]
     named: dict[str, str]
+
+    @property
+    def is_lora(self) -> bool:
+        """Whether it names a LoRA: `lyco` is an older word for some of them."""
+        return self.kind in ("lora", "lyco")
+
+    @property
+    def name(self) -> str:
+        """The file's name without ending; empty where it is missing."""
+        return self.arguments[0].strip() if self.arguments else ""
+
+    @property
+    def strengths(self) -> tuple[float, float]:
+        """The strengths of the UNet's part and of the text encoder's.
+
+        `<lora:name:te:unet>`: what is missing is 1.0, and the UNet's the text encoder's. `te=` and `unet=` go first.
+
+        Raises:
+            ValueError: one of them is no number.
+
+        Source: stable-diffusion-webui, extensions-builtin/Lora/extra_networks_lora.py, `activate`.
+        """
+        te = self.named.get("te", self.arguments[1] if len(self.arguments) > 1 else "1")
+        unet = self.named.get("unet", self.arguments[2] if len(self.arguments) > 2 else te)
+        numbers = float(unet), float(te)
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError("a strength is a number")
+        return numbers
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from bootstrap import captions
 from bootstrap.catalog.advices import Advice
+from bootstrap.prompting.choices import Choices
 from bootstrap.recipe_settings import (
     BootstrapRecipe,
     ComposeRecipe,
@@ -40,17 +42,19 @@ class DrawnWith:
     height: int
     size_step: int = 8  # sides that follow from proportions are multiples of this, in pixels
     inputs: Inputs = NONE
+    wildcards: tuple[Path, ...] = ()  # folders of wildcard files, those that go first before others
 
 
 def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
-    """Return the shots of all recipes, in order, no picture twice.
+    """Return the shots of all recipes, in order, no picture twice, the choices in their prompts made.
 
     A recipe's ideas (the tags to leave out, to add, to exchange), strengths and snapshots are taken in turn
     until `count` is reached; a shot's seed depends on the project's seed, the generation, the recipe, and its
     number in it, so that a longer recipe only adds shots.
 
     Raises:
-        UserError: the box of an inpainting lies in a part of the original that is cropped away.
+        UserError: the box of an inpainting lies in a part of the original that is cropped away, or a wildcard file is
+            missing.
     """
     shots: dict[str, Shot] = {}
     for recipe in settings.recipe:
@@ -92,6 +96,8 @@ def shots_of(recipe: Recipe, settings: Settings, drawn_with: DrawnWith) -> Itera
         raise ValueError(f"recipe '{recipe.kind}': the adviser has not chosen a snapshot yet")
     size = drawn_with.width, drawn_with.height
     found = ideas(recipe, settings.project.tags, size, drawn_with.size_step)
+    choices = Choices(drawn_with.wildcards)
+    names = {captions.as_prompt([tag]) for tag in settings.project.tags}
     pairs = [(strength, snapshot) for snapshot in recipe.snapshot for strength in recipe.strength]
     # Ideas and pairs both go round; the shift makes every idea meet every pair before one comes again.
     together = math.lcm(len(found), len(pairs))
@@ -123,7 +129,15 @@ def shots_of(recipe: Recipe, settings: Settings, drawn_with: DrawnWith) -> Itera
             eliminated=idea.eliminated,
             added=idea.added,
         )
-        yield _completed(shot, recipe, settings, drawn_with.inputs)
+        yield _chosen(_completed(shot, recipe, settings, drawn_with.inputs), choices, names)
+
+
+def _chosen(shot: Shot, choices: Choices, names: set[str]) -> Shot:
+    """The shot, and those that it starts from, with the choices in their prompts made."""
+    if shot.start and shot.start.shot:
+        before = _chosen(shot.start.shot, choices, names)
+        shot = dataclasses.replace(shot, start=dataclasses.replace(shot.start, shot=before))
+    return choices.of_shot(shot, names)
 
 
 def _completed(shot: Shot, recipe: Recipe, settings: Settings, inputs: Inputs) -> Shot:

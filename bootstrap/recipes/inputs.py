@@ -125,7 +125,7 @@ def _file(project: Project, other: OtherLora) -> LoraUse:
     path = project.folder / Path(other.lora).expanduser()
     formats.format_of(path)
     _check_family(project, names.is_sdxl(formats.tensor_names(path)), f"the LoRA {other.lora}")
-    return LoraUse(path.stem, sha256_of_file(path), 0, 1.0, other.lora)
+    return LoraUse(path.stem, sha256_of_file(path), 0, 1.0, source=other.lora)
 
 
 def _of_project(project: Project, catalog: Catalog, other: OtherLora) -> LoraUse:
@@ -147,7 +147,7 @@ def _of_project(project: Project, catalog: Catalog, other: OtherLora) -> LoraUse
         raise UserError(
             f"recipe 'compose': the LoRA {owner.folder / snapshot.path} is gone; `sid run {owner.name}` trains it again"
         )
-    return LoraUse(snapshot.path.stem, snapshot.training_id, snapshot.epoch, 1.0, owner.name)
+    return LoraUse(snapshot.path.stem, snapshot.training_id, snapshot.epoch, 1.0, source=owner.name)
 
 
 def _training(owner: Project, catalog: Catalog, asked: int | None) -> Training:

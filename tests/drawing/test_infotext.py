@@ -1,13 +1,15 @@
 """Infotext: AUTOMATIC1111 reads ours, we read theirs, and a PNG carries its shot."""
 
+import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from bootstrap.drawing import infotext
+from bootstrap.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Shot
 
 HASHES = {"demo-g01-000004": "0123456789abcdef" * 4, "other": "f" * 64}
@@ -50,19 +52,47 @@ def test_ours_is_golden() -> None:
     )
 
 
-@given(
-    line, line.filter(lambda text: not text.strip().startswith("Negative prompt:")), st.integers(0, 2**32 - 1)
+def as_kept(text: str) -> str:
+    """What A1111's format keeps of a prompt: white space around its lines goes."""
+    return "\n".join(line.strip() for line in text.strip().split("\n"))
+
+
+prompts = (
+    st.lists(line | st.sampled_from(["a: b", '"c", d', "Steps: 1", "x\\", "{a|b}", "é “ü” 🍎"]), max_size=4)
+    .map("\n".join)
+    .filter(lambda text: not any(one.strip().startswith("Negative prompt:") for one in text.split("\n")))
 )
-def test_what_is_written_is_read_back(prompt: str, negative: str, seed: int) -> None:
-    if prompt.startswith("Negative prompt:"):
-        return
-    written = infotext.write(shot(prompt, negative, seed=seed), 'odd "name", with: marks', HASHES)
+
+
+@given(prompts, prompts, st.integers(0, 2**32 - 1), line.filter(str.strip), st.sampled_from(SAMPLERS))
+@settings(deadline=None)
+def test_what_is_written_is_read_back(
+    prompt: str, negative: str, seed: int, model: str, sampler: str
+) -> None:
+    written = infotext.write(shot(prompt, negative, seed=seed, sampler=sampler, clip_skip=2), model, HASHES)
     read = infotext.read(written)
-    assert read.prompt == f"{prompt} <lora:demo-g01-000004:0.8> <lora:other:1>".strip()
-    assert read.negative_prompt == negative.strip()
-    assert read.fields["Seed"] == str(seed)
-    assert read.fields["Model"] == 'odd "name", with: marks'
-    assert read.fields["Size"] == "128x192"
+    assert read.prompt == as_kept(f"{prompt} <lora:demo-g01-000004:0.8> <lora:other:1>")
+    assert read.negative_prompt == as_kept(negative)
+    assert read.fields == {
+        "Steps": "16", "Sampler": sampler, "CFG scale": "6.5", "Seed": str(seed), "Size": "128x192",
+        "Model hash": "ababababab", "Model": model, "RNG": "CPU", "Clip skip": "2",
+        "Lora hashes": "demo-g01-000004: 0123456789ab, other: ffffffffffff", "Version": "sid",
+    }  # fmt: skip
+
+
+@given(prompts, prompts)
+@settings(deadline=None)
+def test_reading_and_writing_again_changes_nothing(prompt: str, negative: str) -> None:
+    first = infotext.read(infotext.write(shot(prompt, negative, loras=()), "m", {}))
+    again = infotext.read(infotext.write(shot(first.prompt, first.negative_prompt, loras=()), "m", {}))
+    assert again == first
+
+
+def test_a_long_line_without_parameters_takes_no_time() -> None:
+    started = time.monotonic()
+    assert infotext.read("a " * 200_000).fields == {}
+    infotext.read("word " * 2000)
+    assert time.monotonic() - started < 20
 
 
 @given(st.text(max_size=200))

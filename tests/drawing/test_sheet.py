@@ -31,9 +31,31 @@ def test_each_pair_is_drawn_and_strength_zero_only_once(trained: Project, tmp_pa
         assert sheet.height > 2 * 128
 
 
+def test_a_third_parameter_goes_below_and_others_than_strength_do(trained: Project, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    path = tmp_path / "sheet.png"
+    catalog = Catalog(trained.workspace.catalog_url)
+    x, y, z = (parse_axis(text) for text in ("sampler=LCM,DPM++ SDE Karras", "steps=1,2", "clip_skip=1,2"))
+    draw_sheet(trained, catalog, 1, x, y, None, path, told.append, z)
+    assert (told[-1].done, told[-1].total) == (8, 8)
+    with Image.open(path) as sheet:
+        assert sheet.width > 3 * 128
+        assert sheet.height > 4 * 128
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "strength", "strength=", "strenght=1", "strength=a", "strength=9", "snapshot=0", "sampler=Eulr"],
+    [
+        "",
+        "strength",
+        "strength=",
+        "strenght=1",
+        "strength=a",
+        "strength=9",
+        "snapshot=0",
+        "sampler=Eulr",
+        "clip_skip=13",
+    ],
 )
 def test_a_wrong_axis_is_told_in_one_line(text: str) -> None:
     with pytest.raises(UserError, match="axis") as told:
@@ -51,6 +73,7 @@ def test_values_are_of_the_parameters_kind() -> None:
     [
         ("strength=1", "strength=0.5", 1, "different"),
         ("strength=1", "snapshot=7", 1, "no snapshot 7"),
+        ("sampler=Euler,LCM", "steps=20,60", 1, "sampler LCM: it takes 50 steps"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(

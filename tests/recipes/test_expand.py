@@ -162,8 +162,8 @@ INPUTS = Inputs(
     original_size=(256, 256),
     masks={"mask.png": PictureUse("mask.png", "m" * 64)},
     loras={
-        ("medal", None, 4): LoraUse("medal-g01-000004", "u" * 64, 4, 1.0, "medal"),
-        ("style.safetensors", None, None): LoraUse("style", "f" * 64, 0, 1.0, "style.safetensors"),
+        ("medal", None, 4): LoraUse("medal-g01-000004", "u" * 64, 4, 1.0, source="medal"),
+        ("style.safetensors", None, None): LoraUse("style", "f" * 64, 0, 1.0, source="style.safetensors"),
     },
     base_models={"other": "c" * 64},
 )
@@ -345,3 +345,17 @@ def test_mixed_shots_meet_every_combination_before_one_comes_again(poses: int, p
     ]
     drawn = every({"kind": "bootstrap", "aspects": aspects, "count": poses * places})
     assert len({shot.prompt for shot in drawn}) == poses * places
+
+
+def test_choices_are_made_by_the_seed_and_kept_with_the_shot() -> None:
+    recipe = {
+        "kind": "add",
+        "count": 12,
+        "tags": ["{round|square} glasses"],
+        "negative_prompt": "{blurry|dark}",
+    }
+    drawn = shots(recipe)
+    assert {shot.added for shot in drawn} == {("round glasses",), ("square glasses",)}
+    assert {shot.negative_prompt for shot in drawn} == {"blurry", "dark"}
+    assert all(shot.prompt == f"{CAPTION}, {shot.added[0]}" for shot in drawn)
+    assert shots({**recipe, "count": 4}) == drawn[:4]

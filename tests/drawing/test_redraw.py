@@ -1,0 +1,177 @@
+"""`sid show` and `sid redraw`: from a picture's own file to what it was drawn with, and to the same picture."""
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from making import shot as made_shot
+from PIL import Image, PngImagePlugin
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from bootstrap import cli
+from bootstrap.base_model import BaseModel
+from bootstrap.drawing import engine, infotext, networks, redraw
+from bootstrap.drawing.redraw import Changes
+from bootstrap.errors import UserError
+from bootstrap.extra_networks import Shelf
+from bootstrap.lora import kohya
+from bootstrap.project import Workspace
+from bootstrap.shots import LoraUse, Shot
+from tests.lora.test_merge import random_lora
+
+ID = "ab" * 32
+OWN = LoraUse("anna-g01-000002", ID, 2, 0.8)
+
+
+@pytest.fixture(scope="module")
+def workspace(papertown: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with two snapshots of a project, a LoRA file and an embedding."""
+    folder = tmp_path_factory.mktemp("redraw")
+    training = folder / "projects" / "anna" / "generation-01" / f"training-{ID[:8]}"
+    for epoch in (2, 4):
+        lora = random_lora(papertown, epoch)
+        kohya.write(training / f"anna-g01-{epoch:06d}.safetensors", lora.modules, lora.metadata)
+    ink = random_lora(papertown, 9)
+    kohya.write(folder / "loras" / "ink, wet.safetensors", ink.modules, ink.metadata)
+    (folder / "embeddings").mkdir()
+    width = papertown.text_encoder.config.hidden_size
+    save_file({"emb_params": torch.ones(2, width) * 0.1}, folder / "embeddings" / "zzbad.safetensors")
+    return Workspace(folder)
+
+
+@pytest.fixture(scope="module")
+def drawn(workspace: Workspace, papertown: BaseModel) -> Path:
+    """A picture with a snapshot, a LoRA from its prompt, an embedding, and noise on the way."""
+    shelf = Shelf((workspace.folder,))
+    asked = made_shot(
+        11, "woman, (red apple:1.2)\nwindow, “Ü” <lora:ink, wet:0.4:0.3>", negative_prompt="zzbad, a: b",
+        sampler="DPM++ 2M SDE Karras", steps=4, width=64, height=96, loras=(OWN,), base_model_hash=papertown.hash,
+    )  # fmt: skip
+    [shot] = networks.with_networks(papertown, shelf, [asked])
+    snapshot = next(workspace.folder.rglob("anna-g01-000002.safetensors"))
+    files = {OWN: kohya.read(snapshot), **networks.open_files(shelf, [shot])}
+    [[drawing]] = engine.draw(papertown, [shot], files, 1)
+    hashes = {OWN.name: kohya.model_hash(snapshot), "ink, wet": kohya.model_hash(shelf.lora("ink, wet"))}
+    path = workspace.folder / "drawn.png"
+    infotext.save_png(drawing.picture, path, shot, infotext.write(shot, "papertown", hashes))
+    return path
+
+
+def pixels(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture, dtype=np.int16)
+
+
+def with_infotext_alone(path: Path, **changes: str) -> Path:
+    """The same picture as another tool would have written it."""
+    text = infotext.text_of(path)
+    for old, new in changes.items():
+        text = text.replace(old.replace("_", " "), new)
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt("parameters", text)
+    alone = path.with_name(f"alone-{abs(hash(text))}.png")
+    with Image.open(path) as picture:
+        picture.save(alone, pnginfo=chunks)
+    return alone
+
+
+def test_it_is_the_same_from_its_shot_and_from_its_infotext_alone(workspace: Workspace, drawn: Path) -> None:
+    again, shot, text = redraw.redraw(workspace, drawn, Changes(), None)
+    assert shot == infotext.shot_of(drawn)
+    assert text == infotext.text_of(drawn)
+    assert np.abs(pixels(again) - pixels(Image.open(drawn))).max() <= 2
+    alone = with_infotext_alone(drawn)
+    assert infotext.shot_of(alone) is None
+    other, told, _ = redraw.redraw(workspace, alone, Changes(), None)
+    assert np.abs(pixels(other) - pixels(again)).max() <= 2
+    assert [use.strengths for use in told.loras] == [(0.3, 0.4), (0.8, 0.8)]
+    newer = with_infotext_alone(drawn, **{"DPM++_2M_SDE_Karras": "DPM++ 2M SDE, Schedule type: Karras"})
+    assert np.abs(pixels(redraw.redraw(workspace, newer, Changes(), None)[0]) - pixels(again)).max() <= 2
+
+
+def test_strength_seed_and_snapshot_change_it(workspace: Workspace, drawn: Path) -> None:
+    before = pixels(Image.open(drawn))
+    found = [Changes(strength=0.2), Changes(seed=12), Changes(snapshot=4)]
+    results = [redraw.redraw(workspace, drawn, changes, None) for changes in found]
+    assert [
+        (shot.strength, shot.seed, shot.snapshot, shot.loras[0].name) for _, shot, _ in results
+    ] == [
+        (0.2, 11, 2, "anna-g01-000002"), (0.8, 12, 2, "anna-g01-000002"), (0.8, 11, 4, "anna-g01-000004"),
+    ]  # fmt: skip
+    assert all(np.abs(pixels(picture) - before).max() > 3 for picture, _, _ in results)
+
+
+def test_what_is_not_there_is_told_in_one_line(workspace: Workspace, drawn: Path, tmp_path: Path) -> None:
+    empty = Workspace(tmp_path)
+    plain, text, damaged = tmp_path / "plain.png", tmp_path / "text.png", tmp_path / "damaged.png"
+    Image.new("RGB", (64, 64)).save(plain)
+    text.write_text("no picture")
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text("sid", '{"prompt": 1}')
+    Image.new("RGB", (64, 64)).save(damaged, pnginfo=chunks)
+    other = infotext.shot_of(drawn)
+    foreign = tmp_path / "foreign.png"
+    infotext.save_png(
+        Image.new("RGB", (64, 64)),
+        foreign,
+        dataclasses.replace(other, base_model_hash="0" * 64, loras=(), embeddings=()),
+        "",
+    )
+    for where, path, changes, problem in [
+        (workspace, tmp_path / "none.png", Changes(), "no such file"),
+        (workspace, text, Changes(), "not a picture"),
+        (workspace, plain, Changes(), "neither a shot of sid nor infotext"),
+        (workspace, damaged, Changes(), "another release"),
+        (empty, drawn, Changes(), r"LoRA anna-g01-000002: no file with the hash"),
+        (workspace, drawn, Changes(snapshot=9), r"no such snapshot .*\[2, 4\]"),
+        (workspace, foreign, Changes(), "--base"),
+        (workspace, foreign, Changes(strength=0.5), "without a LoRA"),
+        (workspace, with_infotext_alone(drawn, **{"DPM++_2M_SDE_Karras": "Eulr"}), Changes(), "did you mean Euler"),
+        (workspace, with_infotext_alone(drawn, **{"Seed:": "Sad:"}), Changes(), "does not tell 'Seed'"),
+        (workspace, with_infotext_alone(drawn, RNG="Hires upscale"), Changes(), "only pictures from text"),
+    ]:  # fmt: skip
+        with pytest.raises(UserError, match=problem) as told:
+            redraw.redraw(where, path, changes, None)
+        assert "\n" not in str(told.value)
+
+
+def test_show_tells_what_a_picture_was_drawn_with(drawn: Path, workspace: Workspace) -> None:
+    run = CliRunner().invoke(cli.app, ["--workspace", str(workspace.folder), "show", str(drawn)])
+    assert run.exit_code == 0, run.output
+    assert f"shot: {infotext.shot_of(drawn).id}\nprompt: woman, (red apple:1.2)\nwindow" in run.output
+    assert "LoRA ink, wet: strength 0.3, of the text encoder 0.4" in run.output
+    assert "Sampler: DPM++ 2M SDE Karras" in run.output
+    as_json = CliRunner().invoke(cli.app, ["show", "--json", str(drawn)])
+    assert Shot.from_dict(json.loads(as_json.output)) == infotext.shot_of(drawn)
+
+
+def test_infotext_in_a_jpeg_is_read(tmp_path: Path) -> None:
+    text = "woman, Ü\nNegative prompt: bad\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64"
+    picture = Image.new("RGB", (64, 64))
+    exif = picture.getexif()
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + text.encode("utf-16-be")
+    kept = io.BytesIO()
+    picture.save(kept, "JPEG", exif=exif)
+    (tmp_path / "a.jpg").write_bytes(kept.getvalue())
+    assert infotext.text_of(tmp_path / "a.jpg") == text
+
+
+def test_the_verb_writes_a_picture_that_can_be_drawn_again(
+    drawn: Path, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["--workspace", str(workspace.folder), "redraw", str(drawn)]
+    run = CliRunner().invoke(cli.app, [*asked, "--strength", "0.3"])
+    assert run.exit_code == 0, run.output
+    [path] = tmp_path.iterdir()
+    shot = infotext.shot_of(path)
+    assert (path.name, shot.strength) == (f"redrawn-{shot.id}.png", 0.3)
+    assert "<lora:anna-g01-000002:0.3>" in infotext.text_of(path)
+    for output, problem in ((str(drawn), "the picture itself"), ("a.jpg", "written as PNG")):
+        refused = CliRunner().invoke(cli.app, [*asked, "--output", output])
+        assert isinstance(refused.exception, UserError)
+        assert problem in str(refused.exception)

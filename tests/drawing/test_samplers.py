@@ -1,0 +1,75 @@
+"""Samplers: pictures that do not depend on their batch, with the base model's own noise schedule."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from bootstrap.base_model import BaseModel
+from bootstrap.drawing import samplers
+from bootstrap.errors import UserError
+from bootstrap.settings import SAMPLERS, parse
+from tests.drawing.test_engine import draw, shot
+
+NOISY = ("Euler a", "DPM++ 2M SDE", "DPM++ 2M SDE Karras", "DPM++ SDE", "DPM++ SDE Karras", "LCM")
+PLAIN = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_picture_is_the_same_alone_and_in_a_batch(papertown: BaseModel, sampler: str, steps: int) -> None:
+    shots = [shot(papertown, n, sampler=sampler, steps=steps, width=64, height=64) for n in range(3)]
+    together = draw(papertown, shots)
+    (alone,) = draw(papertown, [shots[1]]).values()
+    assert np.abs(alone - together[shots[1].id]).max() <= 2
+    assert alone.std() > (5 if steps > 1 else 1)  # a picture, no blank
+
+
+@pytest.mark.parametrize("sampler", NOISY)
+def test_what_draws_noise_draws_it_for_each_picture(sampler: str) -> None:
+    scheduler = samplers.sampler(sampler, PLAIN)
+    scheduler.set_timesteps(4)
+    generators = [torch.Generator().manual_seed(seed) for seed in (1, 2, 1)]
+    latents = torch.zeros(3, 4, 8, 8)
+    noise = samplers.own_noise(scheduler, latents, generators)
+    for timestep in scheduler.timesteps[:2]:
+        scheduler.scale_model_input(latents, timestep)
+        latents = scheduler.step(torch.zeros_like(latents), timestep, latents, return_dict=False, **noise)[0]
+    assert torch.equal(latents[0], latents[2])
+    assert not torch.allclose(latents[0], latents[1])
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("config", [{}, {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}])
+def test_the_base_models_noise_schedule_is_kept(sampler: str, config: dict) -> None:
+    scheduler = samplers.sampler(sampler, PLAIN | config)
+    expected = samplers.sampler("Euler", PLAIN | config).alphas_cumprod
+    assert scheduler.config.prediction_type == config.get("prediction_type", "epsilon")
+    assert torch.allclose(scheduler.alphas_cumprod[:-1], expected[:-1], rtol=1e-4)
+    assert abs(scheduler.alphas_cumprod[-1] - expected[-1]) < 1e-6
+    scheduler.set_timesteps(8)
+    assert all(one >= other for one, other in pairwise(scheduler.timesteps.tolist()))
+
+
+def test_karras_is_only_where_its_name_is() -> None:
+    for name in SAMPLERS:
+        scheduler = samplers.sampler(name, PLAIN | {"use_karras_sigmas": True})
+        assert scheduler.config.get("use_karras_sigmas", False) == name.endswith("Karras"), name
+
+
+def test_schedules_in_prompts_count_what_the_unet_is_asked() -> None:
+    assert samplers.predictions("Euler", 20) == 20
+    assert samplers.predictions("DPM++ 2M SDE Karras", 20) == 20
+    assert samplers.predictions("Heun", 20) == samplers.predictions("DPM++ SDE Karras", 20) == 40
+
+
+def test_lcm_with_too_many_steps_is_refused_before_any_work() -> None:
+    raw = {"project": {"caption": "woman, hat"}, "drawing": {"sampler": "LCM", "steps": 60}}
+    with pytest.raises(UserError, match=r"'drawing'.*LCM.*50 steps"):
+        parse(raw, "project.toml")
