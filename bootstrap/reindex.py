@@ -5,14 +5,12 @@ What only the catalog knew is lost with it: rejects, and accepted candidates tha
 for review again.
 """
 
-import json
 import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import UnidentifiedImageError
 from sqlalchemy import select
 
 from bootstrap import generation
@@ -21,6 +19,7 @@ from bootstrap.catalog.generations import generation_row, project_row
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, PickRow, ProjectRow, VerdictRow, now
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.drawing import infotext
+from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.project import Project
 from bootstrap.shots import Shot
@@ -151,8 +150,8 @@ def _add_candidates(project: Project, catalog: Catalog, number: int, paths: list
 def _shot_of(path: Path) -> Shot | None:
     try:
         shot = infotext.shot_of(path)
-    except (OSError, UnidentifiedImageError, json.JSONDecodeError, KeyError, TypeError) as error:
-        _log.warning("%s is left out: it cannot be read (%s)", path, error)
+    except UserError as error:
+        _log.warning("left out: %s", error)
         return None
     if shot is None:
         _log.warning("%s is left out: it tells no shot, so it was not drawn by sid", path)
