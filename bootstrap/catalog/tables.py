@@ -121,6 +121,7 @@ class CandidateRow(Table):
     phash: Mapped[str | None] = mapped_column(String(16))  # 16 hex digits, as imagehash writes it
     phash_mirrored: Mapped[str | None] = mapped_column(String(16))
     texture: Mapped[float | None]  # how much the pHash has to go by, see bootstrap.curation.hashing
+    coarse: Mapped[bytes | None]  # 64 gray levels, see bootstrap.curation.hashing.coarse_copy
     state: Mapped[str] = mapped_column(String(16))  # drawn, curated, published, duplicate, broken
     duplicate_of: Mapped[str | None] = mapped_column(String(32))  # a shot id, or "original"
     verdict: Mapped[str] = mapped_column(String(16), default="undecided")  # undecided, accept, reject
@@ -129,6 +130,17 @@ class CandidateRow(Table):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     generation: Mapped[GenerationRow] = relationship()
+
+
+class SmallCopyRow(Table):
+    """A curated candidate's pixels as later ones are compared with them, there even when its file is gone."""
+
+    __tablename__ = "small_copy"
+
+    candidate_id: Mapped[int] = mapped_column(
+        ForeignKey("candidate.id", ondelete="CASCADE"), primary_key=True
+    )
+    pixels: Mapped[bytes]  # 32 x 32 x 3, RGB, see bootstrap.curation.hashing.small_copy
 
 
 class VerdictRow(Table):
