@@ -289,6 +289,9 @@ def export(
 @cache
 def _load_verbs() -> None:
     """Add the other packages' verbs, once."""
+    from bootstrap.curation import cli as curation_cli
+
+    curation_cli.add_verbs(app)
     for entry in sorted(entry_points(group="sid.verbs"), key=lambda one: one.name):
         entry.load()(app)
 

@@ -143,6 +143,20 @@ class SmallCopyRow(Table):
     pixels: Mapped[bytes]  # 32 x 32 x 3, RGB, see bootstrap.curation.hashing.small_copy
 
 
+class KeptApartRow(Table):
+    """Two pictures of a project that are no duplicates, whatever they look like: a person said so."""
+
+    __tablename__ = "kept_apart"
+    __table_args__ = (UniqueConstraint("project_id", "one", "other"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))
+    one: Mapped[str] = mapped_column(String(32))  # a shot id, or "original"; the lesser of the two
+    other: Mapped[str] = mapped_column(String(32))
+    reviewer: Mapped[str] = mapped_column(String(64), default="")
+    decided_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class VerdictRow(Table):
     """Every verdict ever given, in order; undo marks it, nothing is deleted."""
 

@@ -31,7 +31,7 @@ _STRIDE = 2
 _NEW_AT_ONCE = 1 << 15  # new pictures whose pairs are held in memory at a time
 _PAIRS_AT_ONCE = 1 << 18
 
-# The spread of gray levels (0 to 1) that pictures have at least; see `same_pixels`.
+# The spread of gray levels (0 to 1) that pictures have at least; see `visible_difference`.
 _USUAL_CONTRAST = 0.15
 
 SmallOf = Callable[[int], "NDArray[np.uint8] | None"]
@@ -96,13 +96,19 @@ def pixel_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     return float(np.sqrt(blocks.mean(axis=(2, 3)).max()))
 
 
-def same_pixels(one: NDArray[np.uint8], other: NDArray[np.uint8], limit: float) -> bool:
-    """Whether two small copies differ nowhere by more than `limit`, which shrinks with their contrast.
+def visible_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Return the pixel difference of two small copies as a person sees it: more where there is little contrast.
 
-    In a dark or pale picture all differences are small; measured by its own contrast, they are not.
+    In a dark or pale picture all differences are small; measured by its own contrast, they are not. Of pictures with
+    usual contrast it is `pixel_difference`, of others up to 10 times that.
     """
     contrast = max(one.std(axis=(0, 1)).mean(), other.std(axis=(0, 1)).mean()) / 255
-    return pixel_difference(one, other) <= limit * min(1.0, max(0.1, contrast / _USUAL_CONTRAST))
+    return pixel_difference(one, other) / min(1.0, max(0.1, contrast / _USUAL_CONTRAST))
+
+
+def same_pixels(one: NDArray[np.uint8], other: NDArray[np.uint8], limit: float) -> bool:
+    """Whether two small copies differ nowhere by more than `limit`, as a person sees it."""
+    return visible_difference(one, other) <= limit
 
 
 def look_alikes(
@@ -129,8 +135,7 @@ def look_alikes(
         apart: pairs (new, earlier) that are two pictures whatever they look like.
     """
     found: dict[int, int] = {}
-    index = HashIndex(prints.phash, limits.distance) if index is None else index
-    for new, old, is_mirrored in _near_pairs(prints, first_new, limits, index):
+    for new, old, is_mirrored in near_pairs(prints, limits, first_new, index):
         if new in found or old in found or (new, old) in apart:
             continue
         mine, other = small_of(new), small_of(old)
@@ -141,10 +146,11 @@ def look_alikes(
     return found
 
 
-def _near_pairs(
-    prints: Prints, first_new: int, limits: Limits, index: HashIndex
+def near_pairs(
+    prints: Prints, limits: Limits, first_new: int = 0, index: HashIndex | None = None
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield (new, earlier, whether mirrored) of all pairs that may be the same, in order of new, then earlier."""
+    index = HashIndex(prints.phash, limits.distance) if index is None else index
     hazy = np.flatnonzero(prints.texture < DOUBTFUL_TOO)
     for start in range(first_new, len(prints), _NEW_AT_ONCE):
         new = np.arange(start, min(start + _NEW_AT_ONCE, len(prints)))

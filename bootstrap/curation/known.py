@@ -1,7 +1,7 @@
 """The pictures that new candidates are compared with, as the catalog has them: no picture is decoded again."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -30,12 +30,20 @@ _log = logging.getLogger(__name__)
 class Known:
     """The original and a project's candidates of all generations that are no duplicates, in the order of drawing."""
 
-    def __init__(self, project: Project, catalog: Catalog, size: tuple[int, int], limits: Limits) -> None:
+    def __init__(
+        self,
+        project: Project,
+        catalog: Catalog,
+        size: tuple[int, int],
+        limits: Limits,
+        query: Select[CandidateRow] | None = None,
+    ) -> None:
         """Read them from the catalog.
 
         Args:
             size: width and height that the original is scaled and cropped to, as for training.
             limits: when two pictures are the same.
+            query: these candidates only.
 
         Raises:
             UserError: the original cannot be read.
@@ -43,33 +51,44 @@ class Known:
         self._project, self._catalog, self._limits = project, catalog, limits
         self._original = hashing.fingerprint(images.fit(images.open_picture(project.original), *size))
         _complete(project, catalog)
-        ids, prints = load(catalog, kept(project.name))
+        ids, prints = load(catalog, kept(project.name) if query is None else query)
         self._ids = np.concatenate([[0], ids])  # 0: the original
         self._prints = Prints.of([self._original]) + prints
         self._index = HashIndex(self._prints.phash, limits.distance)
         self._small = lru_cache(_SMALLS_IN_MEMORY)(self._read_small)
 
-    def add(self, ids: Sequence[int], prints: Sequence[Fingerprint]) -> dict[int, str]:
+    def add(
+        self,
+        ids: Sequence[int],
+        prints: Prints,
+        smalls: dict[int, NDArray[np.uint8]],
+        apart: Collection[tuple[int, int]] = frozenset(),
+    ) -> dict[int, str]:
         """Compare new candidates, and remember those that show nothing again.
 
         Args:
             ids: their rows' ids, in order.
             prints: their fingerprints.
+            smalls: small copies by row id, of those that the catalog does not have yet.
+            apart: pairs of row ids (new, earlier; 0 is the original) that are no duplicates.
 
         Returns:
             {row id: shot id of the candidate that it shows again, or ORIGINAL} of the duplicates.
         """
         first = len(self._ids)
         every = np.concatenate([self._ids, np.asarray(ids, np.int64)])
-        together = self._prints + Prints.of(prints)
+        together = self._prints + prints
+        place = {int(row_id): index for index, row_id in enumerate(every)} if apart else {}
         found = look_alikes(
             together,
             first,
-            lambda i: prints[i - first].small if i >= first else self._small(int(every[i])),
+            lambda i: smalls[int(every[i])] if int(every[i]) in smalls else self._small(int(every[i])),
             self._limits,
             self._index,
+            {(place[new], place[old]) for new, old in apart if new in place and old in place},
         )
-        stays = np.array([i not in found for i in range(len(every))])
+        stays = np.ones(len(every), bool)
+        stays[list(found)] = False
         self._ids, self._prints = every[stays], together[stays]
         return {int(every[new]): self._name(int(every[old])) for new, old in found.items()}
 

@@ -10,7 +10,7 @@ from bootstrap import images
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.curation import hashing
-from bootstrap.curation.duplicates import Limits
+from bootstrap.curation.duplicates import Limits, Prints
 from bootstrap.curation.hashing import Fingerprint
 from bootstrap.curation.known import ORIGINAL, Known, remember
 from bootstrap.errors import UserError
@@ -46,7 +46,8 @@ def curate(project: Project, catalog: Catalog, number: int, report: Report = sil
         batch = rows[start : start + BATCH]
         readable = _fingerprints(project, batch)
         broken += len(batch) - len(readable)
-        duplicate_of = known.add(list(readable), list(readable.values()))
+        smalls = {row_id: one.small for row_id, one in readable.items()}
+        duplicate_of = known.add(list(readable), Prints.of(list(readable.values())), smalls)
         _commit(catalog, batch, readable, duplicate_of)
         done = start + len(batch)
         rate = done / max(time.monotonic() - started, 1e-6)
