@@ -146,7 +146,9 @@ def list_candidates(
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     state = None if everything else "published"
-    found = candidates.candidates(catalog, chosen.name, generation=generation, state=state, verdict=verdict)
+    found = candidates.candidates(
+        catalog, chosen.name, generation=generation, state=state, verdict=verdict, ranked=True
+    )
     if as_json:
         typer.echo(json.dumps([status_page.candidate_as_dict(chosen, one) for one in found], indent=2))
         return

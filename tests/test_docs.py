@@ -10,7 +10,14 @@ from typer.main import get_command
 
 from bootstrap import cli
 from bootstrap.base_model_spec import EMBEDDED_DEFAULTS
-from bootstrap.settings import DedupeSection, DrawingSection, ProjectSection, Recipe, TrainingSection
+from bootstrap.settings import (
+    CurationSection,
+    DedupeSection,
+    DrawingSection,
+    ProjectSection,
+    Recipe,
+    TrainingSection,
+)
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = {
@@ -18,6 +25,7 @@ SECTIONS = {
     "training": TrainingSection,
     "drawing": DrawingSection,
     "dedupe": DedupeSection,
+    "curation": CurationSection,
 }
 
 

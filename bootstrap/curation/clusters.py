@@ -182,7 +182,7 @@ def _kept_apart(catalog: Catalog, project: str) -> set[tuple[int, int]]:
             .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
             .where(ProjectRow.name == project, CandidateRow.shot_id.in_(names))
         ).all()
-    row_of = {ORIGINAL: 0, **{shot_id: row_id for shot_id, row_id in found}}
+    row_of = {ORIGINAL: 0} | {one.shot_id: one.id for one in found}
     known = [(row_of[one], row_of[other]) for one, other in pairs if one in row_of and other in row_of]
     return {(one, other) for a, b in known for one, other in ((a, b), (b, a))}
 

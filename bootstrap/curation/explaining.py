@@ -1,4 +1,4 @@
-"""Where the line between duplicates and others runs: the pairs on both sides of it, with their distances, on a sheet."""
+"""Where the line between duplicates and others runs: the pairs on both sides of it, with their distances."""
 
 import itertools
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def draw_pairs(project: Project, catalog: Catalog, pairs: list[Pair], path: Path
             .where(ProjectRow.name == project.name)
             .where(CandidateRow.shot_id.in_({name for pair in pairs for name in (pair.one, pair.other)}))
         )
-        paths = {shot_id: path for shot_id, path in session.execute(query)}
+        paths = {one.shot_id: one.path for one in session.execute(query)}
     for pair in pairs:
         try:
             beside = [images.open_picture(project.folder / paths[name]) for name in (pair.one, pair.other)]

@@ -13,6 +13,7 @@ from bootstrap.curation import hashing
 from bootstrap.curation.duplicates import Limits, Prints
 from bootstrap.curation.hashing import Fingerprint
 from bootstrap.curation.known import ORIGINAL, Known, remember
+from bootstrap.curation.quality import Measures, measure
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import Project
@@ -31,7 +32,8 @@ def curate(project: Project, catalog: Catalog, number: int, report: Report = sil
     They are compared with the original, with the candidates of all generations that are no duplicates
     themselves (rejects keep their look-alikes from coming back), and with each other in the order in which
     they were drawn. A candidate becomes "curated" or "duplicate"; one that cannot be decoded becomes
-    "broken", which is told in a warning. A run that was killed goes on after its last batch of BATCH.
+    "broken", which is told in a warning. What its pixels say of its quality is noted too. A run that was
+    killed goes on after its last batch of BATCH.
 
     Raises:
         UserError: the original or the settings cannot be read.
@@ -41,14 +43,15 @@ def curate(project: Project, catalog: Catalog, number: int, report: Report = sil
     if not rows:
         return
     known = Known(project, catalog, (rows[0].shot["width"], rows[0].shot["height"]), limits)
+    original = measure(images.open_picture(project.original))
     started, broken = time.monotonic(), 0
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
-        readable = _fingerprints(project, batch)
+        readable, quality = _read(project, batch, original)
         broken += len(batch) - len(readable)
         smalls = {row_id: one.small for row_id, one in readable.items()}
         duplicate_of = known.add(list(readable), Prints.of(list(readable.values())), smalls)
-        _commit(catalog, batch, readable, duplicate_of)
+        _commit(catalog, batch, readable, quality, duplicate_of)
         done = start + len(batch)
         rate = done / max(time.monotonic() - started, 1e-6)
         report(Progress("curate", done, len(rows), "pictures", rate, f"{broken} broken" if broken else ""))
@@ -66,9 +69,11 @@ def _drawn(catalog: Catalog, project: str, number: int) -> list[CandidateRow]:
         )
 
 
-def _fingerprints(project: Project, batch: Sequence[CandidateRow]) -> dict[int, Fingerprint]:
-    """Fingerprints by row id, of those that can be decoded."""
-    found = {}
+def _read(
+    project: Project, batch: Sequence[CandidateRow], original: Measures
+) -> tuple[dict[int, Fingerprint], dict[int, tuple[float, str]]]:
+    """Fingerprints, and quality with flaw, by row id, of those that can be decoded."""
+    found, quality = {}, {}
     for row in batch:
         try:
             picture = images.open_picture(project.folder / row.path)
@@ -76,13 +81,16 @@ def _fingerprints(project: Project, batch: Sequence[CandidateRow]) -> dict[int, 
             _log.warning("candidate %s cannot be shown: %s", row.shot_id, error)
             continue
         found[row.id] = hashing.fingerprint(picture)
-    return found
+        measured = measure(picture)
+        quality[row.id] = measured.quality(original), measured.flaw(original)
+    return found, quality
 
 
 def _commit(
     catalog: Catalog,
     batch: Sequence[CandidateRow],
     readable: dict[int, Fingerprint],
+    quality: dict[int, tuple[float, str]],
     duplicate_of: dict[int, str],
 ) -> None:
     with catalog.write() as session:
@@ -92,5 +100,6 @@ def _commit(
                 row.state = "broken"
                 continue
             remember(session, row, readable[row.id])
+            row.quality, row.flaw = quality[row.id]
             row.duplicate_of = duplicate_of.get(row.id)
             row.state = "duplicate" if row.duplicate_of else "curated"

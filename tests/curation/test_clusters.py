@@ -29,7 +29,7 @@ def grouped(project, catalog):
         scene(9),
     ]
     ids = add_drawn(project, catalog, 1, pictures)
-    generation.curate(project, catalog, 1)
+    run.curate(project, catalog, 1)
     generation.publish(project, catalog, 1)
     return ids
 
