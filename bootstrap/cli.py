@@ -139,6 +139,7 @@ def list_candidates(
     everything: Annotated[bool, typer.Option("--all", help="Duplicates too.")] = False,
     generation: Annotated[int | None, typer.Option(min=1, help="Of this generation only.")] = None,
     verdict: Annotated[str | None, typer.Option(help="Only undecided, accept or reject.")] = None,
+    ranked: Annotated[bool, typer.Option("--ranked", help="Likely picks first, not as drawn.")] = False,
 ) -> None:
     """List the candidates: id, verdict, how it was drawn."""
     if verdict not in (None, "undecided", *verdicts.VERDICTS):
@@ -147,7 +148,7 @@ def list_candidates(
     catalog = Catalog(chosen.workspace.catalog_url)
     state = None if everything else "published"
     found = candidates.candidates(
-        catalog, chosen.name, generation=generation, state=state, verdict=verdict, ranked=True
+        catalog, chosen.name, generation=generation, state=state, verdict=verdict, ranked=ranked
     )
     if as_json:
         typer.echo(json.dumps([status_page.candidate_as_dict(chosen, one) for one in found], indent=2))

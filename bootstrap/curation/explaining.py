@@ -64,8 +64,10 @@ def pairs_around(project: Project, catalog: Catalog, count: int) -> list[Pair]:
             rows = [int(ids[old]), int(ids[new])]
             one, other = (to_small(session.get_one(SmallCopyRow, row).pixels) for row in rows)
             hashes = prints.phash_mirrored if is_mirrored else prints.phash
+            names = [session.get_one(CandidateRow, row).shot_id for row in rows]
             pair = Pair(
-                *(session.get_one(CandidateRow, row).shot_id for row in rows),
+                one=names[0],
+                other=names[1],
                 distance=int(np.bitwise_count(hashes[new] ^ prints.phash[old])),
                 difference=visible_difference(other[:, ::-1] if is_mirrored else other, one),
                 is_mirrored=is_mirrored,
