@@ -190,6 +190,7 @@ def list_candidates(
     everything: Annotated[bool, typer.Option("--all", help="Duplicates too.")] = False,
     generation: Annotated[int | None, typer.Option(min=1, help="Of this generation only.")] = None,
     verdict: Annotated[str | None, typer.Option(help="Only undecided, accept or reject.")] = None,
+    ranked: Annotated[bool, typer.Option("--ranked", help="Likely picks first, not as drawn.")] = False,
 ) -> None:
     """List the candidates: id, verdict, how it was drawn."""
     if verdict not in (None, "undecided", *verdicts.VERDICTS):
@@ -197,7 +198,9 @@ def list_candidates(
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     state = None if everything else "published"
-    found = candidates.candidates(catalog, chosen.name, generation=generation, state=state, verdict=verdict)
+    found = candidates.candidates(
+        catalog, chosen.name, generation=generation, state=state, verdict=verdict, ranked=ranked
+    )
     if as_json:
         typer.echo(json.dumps([status_page.candidate_as_dict(chosen, one) for one in found], indent=2))
         return
@@ -353,6 +356,9 @@ def export(
 @cache
 def _load_verbs() -> None:
     """Add the other packages' verbs, once."""
+    from bootstrap.curation import cli as curation_cli
+
+    curation_cli.add_verbs(app)
     for entry in sorted(entry_points(group="sid.verbs"), key=lambda one: one.name):
         entry.load()(app)
 

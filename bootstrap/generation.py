@@ -113,15 +113,17 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report = silen
 
 
 def curate(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
-    """Hash the new candidates and mark those that show again what is there already."""
-    from bootstrap.curation import run
+    """Hash the new candidates, mark those that show again what is there already, and score the others."""
+    from bootstrap.curation import run, scoring
 
     generations.set_state(catalog, project.name, number, "curating")
-    run.curate(project, catalog, number, _both(report, generations.reporter(catalog, project.name, number)))
+    tell = _both(report, generations.reporter(catalog, project.name, number))
+    run.curate(project, catalog, number, tell)
+    scoring.score(project, catalog, number, tell)
 
 
 def publish(project: Project, catalog: Catalog, number: int) -> Summary:
-    """Show the curated candidates to the reviewer, and draw their contact sheet."""
+    """Show the curated candidates to the reviewer, likely picks first, and draw their contact sheet."""
     from bootstrap.curation import publishing
 
     sheet = publishing.publish(project, catalog, number)

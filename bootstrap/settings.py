@@ -157,6 +157,14 @@ class DedupeSection(Section):
     pixel_difference: float = Field(0.10, ge=0.0, le=1.0)  # RMS in the block that differs most
 
 
+class CurationSection(Section):
+    """`[curation]`: what is measured of candidates, and which of them are put up."""
+
+    embedder: str = Field("base", min_length=1)  # base: the base model's features; none; or a folder
+    tagger: str | None = Field(None, min_length=1)  # a WD14-style .onnx file; Paper Town has its own
+    hide_flawed: bool = True
+
+
 class Settings(Section):
     """All of `project.toml`."""
 
@@ -164,6 +172,7 @@ class Settings(Section):
     training: TrainingSection = TrainingSection()
     drawing: DrawingSection = DrawingSection()
     dedupe: DedupeSection = DedupeSection()
+    curation: CurationSection = CurationSection()
     recipe: Annotated[list[Recipe], Field(min_length=1)] = [VaryRecipe(), EliminateRecipe()]
 
     @property

@@ -154,5 +154,6 @@ def candidate_as_dict(project: Project, candidate: Candidate) -> dict[str, Any]:
         "recipe": candidate.shot.recipe,
         "strength": candidate.shot.strength,
         "snapshot": candidate.shot.snapshot,
+        "scores": dataclasses.asdict(candidate.scores),
         "shot": candidate.shot.to_dict(),
     }

@@ -7,6 +7,7 @@ from bootstrap.catalog import Catalog, candidates, verdicts
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.cli import reviewer
+from bootstrap.curation import ranking
 
 AHEAD = 3  # pictures that the browser fetches before they are shown
 
@@ -30,7 +31,7 @@ class Deck:
 
 def deal(catalog: Catalog, project: str, generation: int, opened: str | None = None) -> Deck:
     """Return the deck, the first undecided candidate on top, or the one whose id is `opened`."""
-    everything = candidates.candidates(catalog, project, generation=generation)
+    everything = candidates.candidates(catalog, project, generation=generation, ranked=True)
     undecided = [one for one in everything if one.verdict == "undecided"]
     current = next((one for one in everything if one.id == opened), None) or next(iter(undecided), None)
     return Deck(
@@ -60,9 +61,11 @@ def give(catalog: Catalog, project: str, candidate_id: str, verdict: str, seen: 
     Returns:
         False when it has another one by now: a key was pressed twice, or someone else was faster.
     """
-    if candidates.candidate(catalog, project, candidate_id).verdict != seen:
+    standing = candidates.candidate(catalog, project, candidate_id)
+    if standing.verdict != seen:
         return False
     verdicts.decide(catalog, project, [candidate_id], verdict, reviewer())
+    ranking.rank_soon(catalog, project, standing.generation, staying=1 + AHEAD)
     return True
 
 

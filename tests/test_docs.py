@@ -12,7 +12,7 @@ from typer.main import get_command
 from bootstrap import cli, settings
 from bootstrap.base_model_spec import EMBEDDED_DEFAULTS
 from bootstrap.recipe_settings import RECIPES, Recipe
-from bootstrap.settings import DedupeSection, DrawingSection, ProjectSection, TrainingSection
+from bootstrap.settings import CurationSection, DedupeSection, DrawingSection, ProjectSection, TrainingSection
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = {
@@ -20,6 +20,7 @@ SECTIONS = {
     "training": TrainingSection,
     "drawing": DrawingSection,
     "dedupe": DedupeSection,
+    "curation": CurationSection,
 }
 
 

@@ -1,4 +1,4 @@
-"""Candidates in the catalog: listed, found by id, in the order in which they are reviewed."""
+"""Candidates in the catalog: listed, found by id, in the order in which they are drawn or reviewed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,17 @@ from bootstrap.shots import Shot
 
 
 @dataclass(frozen=True)
+class Scores:
+    """What is known of a candidate before anyone looks at it; None: not measured."""
+
+    quality: float | None = None  # 0 to 1, see bootstrap.curation.quality
+    flaw: str = ""  # blank, noise, burnt, or nothing
+    closeness: float | None = None  # -1 to 1, see bootstrap.curation.scoring
+    novelty: float | None = None  # 0 to 2
+    agreement: float | None = None  # 0 to 1
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A picture drawn from a shot, as the reviewer and the command line see it."""
 
@@ -20,11 +31,12 @@ class Candidate:
     generation: int
     shot: Shot
     path: Path  # relative to the project's folder
-    state: str  # drawn, curated, published, duplicate, broken
+    state: str  # drawn, curated, published, duplicate, flawed, broken
     duplicate_of: str | None  # a candidate's id, or "original"
     verdict: str  # undecided, accept, reject
     reviewer: str
     decided_at: datetime | None
+    scores: Scores = Scores()
 
     @property
     def thumbnail(self) -> Path:
@@ -36,6 +48,7 @@ def _to_candidate(row: CandidateRow, generation: int) -> Candidate:
     return Candidate(
         row.shot_id, generation, Shot.from_dict(row.shot), Path(row.path), row.state, row.duplicate_of,
         row.verdict, row.reviewer, row.decided_at,
+        Scores(row.quality, row.flaw or "", row.closeness, row.novelty, row.agreement),
     )  # fmt: skip
 
 
@@ -45,7 +58,6 @@ def _of_project(project: str) -> Select[CandidateRow, int]:
         .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
         .where(ProjectRow.name == project)
-        .order_by(GenerationRow.number, CandidateRow.id)
     )
 
 
@@ -56,15 +68,18 @@ def candidates(
     generation: int | None = None,
     state: str | None = "published",
     verdict: str | None = None,
+    ranked: bool = False,
 ) -> list[Candidate]:
-    """Return a project's candidates in the order in which they are reviewed: by generation, then as drawn.
+    """Return a project's candidates by generation, then as drawn.
 
     Args:
         generation: only of this generation.
         state: only in this state; None for all, duplicates included.
         verdict: only with this standing verdict: undecided, accept or reject.
+        ranked: in the order in which they are reviewed instead: by generation, then by rank.
     """
-    query = _of_project(project)
+    order = (CandidateRow.rank, CandidateRow.id) if ranked else (CandidateRow.id,)
+    query = _of_project(project).order_by(GenerationRow.number, *order)
     if generation is not None:
         query = query.where(GenerationRow.number == generation)
     if state is not None:

@@ -109,6 +109,7 @@ class CandidateRow(Table):
     __table_args__ = (
         UniqueConstraint("project_id", "shot_id"),
         Index("candidate_queue", "project_id", "generation_id", "state", "verdict"),
+        Index("candidate_rank", "project_id", "generation_id", "state", "rank"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -122,14 +123,59 @@ class CandidateRow(Table):
     phash_mirrored: Mapped[str | None] = mapped_column(String(16))
     texture: Mapped[float | None]  # how much the pHash has to go by, see bootstrap.curation.hashing
     seconds: Mapped[float | None]  # that drawing it took: its share of its batch's wall time
-    state: Mapped[str] = mapped_column(String(16))  # drawn, curated, published, duplicate, broken
+    coarse: Mapped[bytes | None]  # 64 gray levels, see bootstrap.curation.hashing.coarse_copy
+    state: Mapped[str] = mapped_column(String(16))  # drawn, curated, published, duplicate, flawed, broken
     duplicate_of: Mapped[str | None] = mapped_column(String(32))  # a shot id, or "original"
+    # What is known before anyone looks at it, see bootstrap.catalog.candidates.Scores:
+    quality: Mapped[float | None]
+    flaw: Mapped[str | None] = mapped_column(String(16))
+    closeness: Mapped[float | None]
+    novelty: Mapped[float | None]
+    agreement: Mapped[float | None]
+    rank: Mapped[int] = mapped_column(default=0, server_default="0")  # place in the queue of its generation
     verdict: Mapped[str] = mapped_column(String(16), default="undecided")  # undecided, accept, reject
     reviewer: Mapped[str] = mapped_column(String(64), default="")
     decided_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     generation: Mapped[GenerationRow] = relationship()
+
+
+class SmallCopyRow(Table):
+    """A curated candidate's pixels as later ones are compared with them, there even when its file is gone."""
+
+    __tablename__ = "small_copy"
+
+    candidate_id: Mapped[int] = mapped_column(
+        ForeignKey("candidate.id", ondelete="CASCADE"), primary_key=True
+    )
+    pixels: Mapped[bytes]  # 32 x 32 x 3, RGB, see bootstrap.curation.hashing.small_copy
+
+
+class FeatureRow(Table):
+    """What a candidate looks like to an embedder, see bootstrap.curation.scoring."""
+
+    __tablename__ = "feature"
+
+    candidate_id: Mapped[int] = mapped_column(
+        ForeignKey("candidate.id", ondelete="CASCADE"), primary_key=True
+    )
+    embedder: Mapped[str] = mapped_column(String(80))  # vectors of another one cannot be compared
+    vector: Mapped[bytes]  # float16
+
+
+class KeptApartRow(Table):
+    """Two pictures of a project that are no duplicates, whatever they look like: a person said so."""
+
+    __tablename__ = "kept_apart"
+    __table_args__ = (UniqueConstraint("project_id", "one", "other"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))
+    one: Mapped[str] = mapped_column(String(32))  # a shot id, or "original"; the lesser of the two
+    other: Mapped[str] = mapped_column(String(32))
+    reviewer: Mapped[str] = mapped_column(String(64), default="")
+    decided_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class VerdictRow(Table):

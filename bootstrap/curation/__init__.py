@@ -1,1 +1,1 @@
-"""From candidates to what is worth a person's look: hashing, duplicates, thumbnails, contact sheet."""
+"""From candidates to what is worth a person's look, likely picks first: duplicates, scores, ranking, thumbnails."""

@@ -4,14 +4,18 @@ Two pictures are the same one when their pHashes (or one's and the other's mirro
 pixels agree everywhere. The hash is quick, so that only few pixels need comparing, but it sees gray and
 coarse shapes only. The pixels decide: candidates of one project share a composition, and a small thing that
 is gone or has another color makes another picture. Where a picture has so little texture that its hash is
-chance, the pixels are compared alone.
+chance, the pixels are compared alone. Most pairs that are near by their hashes only are told apart by the
+averages of a few cells, so that few small copies need reading.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bootstrap.curation.hashing import COARSE_SIDE, SMALL_SIDE, Fingerprint
+from bootstrap.curation.near import HashIndex, all_near
 
 # Below this a hash says little (see hashing.texture_of): DOUBTFUL pictures are compared on pixels with all
 # others below DOUBTFUL_TOO. The second is larger so that of two nearly equal pictures, one just below and
@@ -20,10 +24,14 @@ DOUBTFUL = 0.25
 DOUBTFUL_TOO = 0.5
 
 # Pixels are compared block by block: 4 x 4 cells of the 32 x 32, an eighth of the picture's side, every 2.
-BLOCK = 4
+# The cells of the coarse copy are such blocks.
+BLOCK = SMALL_SIDE // COARSE_SIDE
 _STRIDE = 2
 
-# The spread of gray levels (0 to 1) that pictures have at least; see `same_pixels`.
+_NEW_AT_ONCE = 1 << 15  # new pictures whose pairs are held in memory at a time
+_PAIRS_AT_ONCE = 1 << 18
+
+# The spread of gray levels (0 to 1) that pictures have at least; see `visible_difference`.
 _USUAL_CONTRAST = 0.15
 
 SmallOf = Callable[[int], "NDArray[np.uint8] | None"]
@@ -39,19 +47,37 @@ class Limits:
 
 @dataclass(frozen=True)
 class Prints:
-    """The fingerprints of n pictures, without their pixels."""
+    """The fingerprints of n pictures, without their small copies."""
 
     phash: NDArray[np.uint64]  # (n,)
     phash_mirrored: NDArray[np.uint64]  # (n,)
     texture: NDArray[np.float64]  # (n,)
+    coarse: NDArray[np.uint8]  # (n, 64), see hashing.coarse_copy
+
+    def __len__(self) -> int:
+        return len(self.phash)
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[int, int, float]]) -> "Prints":
-        """Make them from (phash, phash_mirrored, texture) of each picture."""
+    def of(cls, prints: Sequence[Fingerprint]) -> "Prints":
+        """Gather fingerprints."""
         return cls(
-            np.array([row[0] for row in rows], dtype=np.uint64),
-            np.array([row[1] for row in rows], dtype=np.uint64),
-            np.array([row[2] for row in rows], dtype=np.float64),
+            np.array([one.phash for one in prints], dtype=np.uint64),
+            np.array([one.phash_mirrored for one in prints], dtype=np.uint64),
+            np.array([one.texture for one in prints], dtype=np.float64),
+            np.array([one.coarse for one in prints], dtype=np.uint8).reshape(-1, COARSE_SIDE**2),
+        )
+
+    def __add__(self, other: "Prints") -> "Prints":
+        return Prints(
+            np.concatenate([self.phash, other.phash]),
+            np.concatenate([self.phash_mirrored, other.phash_mirrored]),
+            np.concatenate([self.texture, other.texture]),
+            np.concatenate([self.coarse, other.coarse]),
+        )
+
+    def __getitem__(self, chosen: slice | NDArray[np.int64] | NDArray[np.bool_]) -> "Prints":
+        return Prints(
+            self.phash[chosen], self.phash_mirrored[chosen], self.texture[chosen], self.coarse[chosen]
         )
 
 
@@ -70,16 +96,29 @@ def pixel_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     return float(np.sqrt(blocks.mean(axis=(2, 3)).max()))
 
 
-def same_pixels(one: NDArray[np.uint8], other: NDArray[np.uint8], limit: float) -> bool:
-    """Whether two small copies differ nowhere by more than `limit`, which shrinks with their contrast.
+def visible_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Return the pixel difference of two small copies as a person sees it: more where there is little contrast.
 
-    In a dark or pale picture all differences are small; measured by its own contrast, they are not.
+    In a dark or pale picture all differences are small; measured by its own contrast, they are not. Of pictures with
+    usual contrast it is `pixel_difference`, of others up to 10 times that.
     """
     contrast = max(one.std(axis=(0, 1)).mean(), other.std(axis=(0, 1)).mean()) / 255
-    return pixel_difference(one, other) <= limit * min(1.0, max(0.1, contrast / _USUAL_CONTRAST))
+    return pixel_difference(one, other) / min(1.0, max(0.1, contrast / _USUAL_CONTRAST))
 
 
-def look_alikes(prints: Prints, first_new: int, small_of: SmallOf, limits: Limits) -> dict[int, int]:
+def same_pixels(one: NDArray[np.uint8], other: NDArray[np.uint8], limit: float) -> bool:
+    """Whether two small copies differ nowhere by more than `limit`, as a person sees it."""
+    return visible_difference(one, other) <= limit
+
+
+def look_alikes(
+    prints: Prints,
+    first_new: int,
+    small_of: SmallOf,
+    limits: Limits,
+    index: HashIndex | None = None,
+    apart: Collection[tuple[int, int]] = frozenset(),
+) -> dict[int, int]:
     """Return for each new picture that shows an earlier one again the index of that one.
 
     Pictures are taken in order. Each new one is compared with all before it that are no duplicates
@@ -92,42 +131,76 @@ def look_alikes(prints: Prints, first_new: int, small_of: SmallOf, limits: Limit
         small_of: gives the small copy of the picture at an index, None if it cannot be read any more; then
             nothing is a duplicate of it.
         limits: how close the same picture is.
+        index: of the hashes of the first pictures, made with `limits.distance`; made here when not given.
+        apart: pairs (new, earlier) that are two pictures whatever they look like.
     """
     found: dict[int, int] = {}
-    total = len(prints.phash)
-    stays = np.ones(total, dtype=bool)
-    for new in range(first_new, total):
-        match = _first_match(prints, new, stays, small_of, limits)
-        if match is not None:
-            found[new] = match
-            stays[new] = False
+    for new, old, is_mirrored in near_pairs(prints, limits, first_new, index):
+        if new in found or old in found or (new, old) in apart:
+            continue
+        mine, other = small_of(new), small_of(old)
+        if mine is None or other is None:
+            continue
+        if same_pixels(mine[:, ::-1] if is_mirrored else mine, other, limits.pixel_difference):
+            found[new] = old
     return found
 
 
-def _first_match(
-    prints: Prints, new: int, stays: NDArray[np.bool_], small_of: SmallOf, limits: Limits
-) -> int | None:
-    before = prints.phash[:new]
-    straight = hamming(prints.phash[new], before) <= limits.distance
-    mirrored = hamming(prints.phash_mirrored[new], before) <= limits.distance
-    if prints.texture[new] < DOUBTFUL_TOO:
-        # One of the two is doubtful, the other at least nearly.
-        doubtful = (prints.texture[:new] < DOUBTFUL_TOO) & (
-            np.minimum(prints.texture[:new], prints.texture[new]) < DOUBTFUL
-        )
-        straight, mirrored = straight | doubtful, mirrored | doubtful
-    near = np.flatnonzero((straight | mirrored) & stays[:new])
-    if not len(near):
-        return None
-    mine = small_of(new)
-    if mine is None:
-        return None
-    for index in near:
-        other = small_of(int(index))
-        if other is None:
-            continue
-        ways = [mine] if straight[index] else []
-        ways += [mine[:, ::-1]] if mirrored[index] else []
-        if any(same_pixels(way, other, limits.pixel_difference) for way in ways):
-            return int(index)
-    return None
+def near_pairs(
+    prints: Prints, limits: Limits, first_new: int = 0, index: HashIndex | None = None
+) -> Iterator[tuple[int, int, bool]]:
+    """Yield (new, earlier, whether mirrored) of all pairs that may be the same, in order of new, then earlier."""
+    index = HashIndex(prints.phash, limits.distance) if index is None else index
+    hazy = np.flatnonzero(prints.texture < DOUBTFUL_TOO)
+    for start in range(first_new, len(prints), _NEW_AT_ONCE):
+        new = np.arange(start, min(start + _NEW_AT_ONCE, len(prints)))
+        parts = []
+        for is_mirrored, hashes in ((False, prints.phash), (True, prints.phash_mirrored)):
+            rows, old = _near_hashes(hashes[new], prints.phash[: new[-1] + 1], index, limits.distance)
+            parts.append(_alike_by_cells(prints, new[rows], old, is_mirrored, limits))
+            for one in new[prints.texture[new] < DOUBTFUL_TOO]:
+                # Of the two one is doubtful, the other at least nearly: the hash must not decide.
+                before = hazy[hazy < one]
+                if prints.texture[one] >= DOUBTFUL:
+                    before = before[prints.texture[before] < DOUBTFUL]
+                parts.append(_alike_by_cells(prints, np.full(len(before), one), before, is_mirrored, limits))
+        everything = np.concatenate(parts)
+        for row in everything[np.lexsort((everything[:, 2], everything[:, 1], everything[:, 0]))].tolist():
+            yield row[0], row[1], bool(row[2])
+
+
+def _near_hashes(
+    queries: NDArray[np.uint64], hashes: NDArray[np.uint64], index: HashIndex, distance: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs (query, hash) that are near; the index knows the first of the hashes, or more than all."""
+    rows, columns = index.near(queries)
+    known = columns < len(hashes)
+    later_rows, later_columns = all_near(queries, hashes[len(index) :], distance)
+    return (
+        np.concatenate([rows[known], later_rows]),
+        np.concatenate([columns[known], later_columns + len(index)]),
+    )
+
+
+def _alike_by_cells(
+    prints: Prints, new: NDArray[np.int64], old: NDArray[np.int64], is_mirrored: bool, limits: Limits
+) -> NDArray[np.int64]:
+    """Of pairs the earlier of which comes first, those that `same_pixels` may take for the same: (k, 3).
+
+    No two blocks differ less (RMS) than their averages do, so none is lost. Cells are rounded to whole levels, and
+    so are the small copies' pixels.
+    """
+    limit = limits.pixel_difference * 255 + 1
+    kept = []
+    for first in range(0, len(new), _PAIRS_AT_ONCE):
+        part = slice(first, first + _PAIRS_AT_ONCE)
+        left, right = new[part], old[part]
+        left, right = left[right < left], right[right < left]
+        mine = prints.coarse[left]
+        if is_mirrored:
+            mine = mine.reshape(-1, COARSE_SIDE, COARSE_SIDE)[:, :, ::-1].reshape(-1, COARSE_SIDE**2)
+        other = prints.coarse[right]
+        close = (np.maximum(mine, other) - np.minimum(mine, other)).max(axis=1, initial=0) <= limit
+        left, right = left[close], right[close]
+        kept.append(np.stack([left, right, np.full(len(left), int(is_mirrored))], axis=1))
+    return np.concatenate(kept) if kept else np.zeros((0, 3), np.int64)

@@ -1,4 +1,4 @@
-"""What a picture is compared by: its pHash, its mirror's pHash, and a small blurred copy of its pixels."""
+"""What a picture is compared by: its pHash, its mirror's pHash, and two small blurred copies of its pixels."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SMALL_SIDE = 32
+COARSE_SIDE = 8
 _HASH_SIDE = 8  # 8 x 8 coefficients are 64 bits
 _DCT_SIDE = 32
 # A coefficient of 1 in the unnormalized DCT is this much RMS in gray levels of the 32 x 32 picture.
@@ -23,6 +24,11 @@ class Fingerprint:
     phash_mirrored: int  # of the picture mirrored left to right
     texture: float  # how far the hash is from being chance, in gray levels of 255; see `texture_of`
     small: NDArray[np.uint8]  # SMALL_SIDE x SMALL_SIDE x 3, RGB
+
+    @property
+    def coarse(self) -> NDArray[np.uint8]:
+        """See `coarse_copy`."""
+        return coarse_copy(self.small)
 
 
 def fingerprint(picture: Image.Image) -> Fingerprint:
@@ -66,6 +72,13 @@ def texture_of(coefficients: NDArray[np.float64]) -> float:
 def small_copy(picture: Image.Image) -> NDArray[np.uint8]:
     """Return the picture averaged over a grid of SMALL_SIDE x SMALL_SIDE cells, RGB."""
     return np.asarray(picture.convert("RGB").resize((SMALL_SIDE, SMALL_SIDE), Image.Resampling.BOX))
+
+
+def coarse_copy(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a small copy averaged over COARSE_SIDE x COARSE_SIDE cells and over its colors: (64,), row by row."""
+    cell = SMALL_SIDE // COARSE_SIDE
+    cells = small.reshape(COARSE_SIDE, cell, COARSE_SIDE, cell, 3)
+    return np.rint(cells.mean(axis=(1, 3, 4))).astype(np.uint8).ravel()
 
 
 def to_hex(phash: int) -> str:

@@ -9,6 +9,7 @@ from bootstrap import images
 from bootstrap.catalog import Catalog, candidates, generations
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.tables import CandidateRow
+from bootstrap.curation import ranking
 from bootstrap.curation.thumbnails import THUMBNAIL_SIDE, make_thumbnail
 from bootstrap.drawing.contact_sheet import Cell, draw
 from bootstrap.files import whole_file
@@ -22,19 +23,24 @@ _COLUMNS = 10
 def publish(project: Project, catalog: Catalog, number: int) -> Path:
     """Put the curated candidates of a generation up for review, and return its contact sheet's path.
 
-    Thumbnails and sheet are there before a candidate is; a run that was killed is finished by another one.
+    Thumbnails and sheet are there before a candidate is; a run that was killed is finished by another one. Candidates
+    with a flaw stay hidden, unless the settings say otherwise. The rest is ranked.
 
     Raises:
         UserError: the original cannot be read.
     """
+    hides = project.settings.curation.hide_flawed
     up = [
         one
         for one in candidates.candidates(catalog, project.name, generation=number, state=None)
-        if one.state in ("curated", "published")
+        if one.state in ("curated", "published") or (one.state == "flawed" and not hides)
     ]
+    flawed = {one.id for one in up if hides and one.scores.flaw and one.state == "curated"}
+    up = [one for one in up if one.id not in flawed]
     shown = [one for one in up if make_thumbnail(project, one)]
     sheet = _draw_sheet(project, number, shown)
-    _commit(catalog, project.name, number, {one.id for one in shown})
+    _commit(catalog, project.name, number, {one.id for one in shown}, flawed)
+    ranking.rank(catalog, project.name, number)
     return sheet
 
 
@@ -60,9 +66,12 @@ def _label(shot: Shot) -> tuple[str, ...]:
     return ", ".join(changed) or shot.recipe, f"{shot.strength:.2f} of snapshot {shot.snapshot}"
 
 
-def _commit(catalog: Catalog, project: str, number: int, shown: set[str]) -> None:
+def _commit(catalog: Catalog, project: str, number: int, shown: set[str], flawed: set[str]) -> None:
     with catalog.write() as session:
         owner = generations.generation_row(session, project, number)
         of_generation = select(CandidateRow).where(CandidateRow.generation_id == owner.id)
-        for row in session.scalars(of_generation.where(CandidateRow.state == "curated")):
-            row.state = "published" if row.shot_id in shown else "broken"
+        for row in session.scalars(of_generation.where(CandidateRow.state.in_(("curated", "flawed")))):
+            if row.shot_id in shown:
+                row.state = "published"
+            elif row.state == "curated":
+                row.state = "flawed" if row.shot_id in flawed else "broken"

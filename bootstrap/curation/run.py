@@ -3,37 +3,27 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 
 from bootstrap import images
 from bootstrap.catalog import Catalog, generations
-from bootstrap.catalog.tables import CandidateRow, ProjectRow
+from bootstrap.catalog.tables import CandidateRow
 from bootstrap.curation import hashing
-from bootstrap.curation.duplicates import Limits, Prints, look_alikes
+from bootstrap.curation.duplicates import Limits, Prints
 from bootstrap.curation.hashing import Fingerprint
+from bootstrap.curation.known import ORIGINAL, Known, remember
+from bootstrap.curation.quality import Measures, measure
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import Project
 
 BATCH = 64  # candidates between two commits
-ORIGINAL = "original"
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A picture that new ones are compared with: the original, or a candidate that is no duplicate."""
-
-    name: str  # a candidate's id, or ORIGINAL
-    path: str  # relative to the project's folder
-    phash: int
-    phash_mirrored: int
-    texture: float
+__all__ = ["BATCH", "ORIGINAL", "curate"]
 
 
 def curate(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
@@ -42,7 +32,8 @@ def curate(project: Project, catalog: Catalog, number: int, report: Report = sil
     They are compared with the original, with the candidates of all generations that are no duplicates
     themselves (rejects keep their look-alikes from coming back), and with each other in the order in which
     they were drawn. A candidate becomes "curated" or "duplicate"; one that cannot be decoded becomes
-    "broken", which is told in a warning. A run that was killed goes on after its last batch of BATCH.
+    "broken", which is told in a warning. What its pixels say of its quality is noted too. A run that was
+    killed goes on after its last batch of BATCH.
 
     Raises:
         UserError: the original or the settings cannot be read.
@@ -51,14 +42,16 @@ def curate(project: Project, catalog: Catalog, number: int, report: Report = sil
     rows = _drawn(catalog, project.name, number)
     if not rows:
         return
-    comparer = _Comparer(project, _kept(catalog, project.name), rows[0], limits)
+    known = Known(project, catalog, (rows[0].shot["width"], rows[0].shot["height"]), limits)
+    original = measure(images.open_picture(project.original))
     started, broken = time.monotonic(), 0
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
-        readable = _fingerprints(project, batch)
+        readable, quality = _read(project, batch, original)
         broken += len(batch) - len(readable)
-        duplicate_of = comparer.take([row for row in batch if row.id in readable], readable)
-        _commit(catalog, batch, readable, duplicate_of)
+        smalls = {row_id: one.small for row_id, one in readable.items()}
+        duplicate_of = known.add(list(readable), Prints.of(list(readable.values())), smalls)
+        _commit(catalog, batch, readable, quality, duplicate_of)
         done = start + len(batch)
         rate = done / max(time.monotonic() - started, 1e-6)
         report(Progress("curate", done, len(rows), "pictures", rate, f"{broken} broken" if broken else ""))
@@ -76,31 +69,11 @@ def _drawn(catalog: Catalog, project: str, number: int) -> list[CandidateRow]:
         )
 
 
-def _kept(catalog: Catalog, project: str) -> list[_Known]:
-    """The candidates of all generations that were curated before and are no duplicates."""
-    query = (
-        select(
-            CandidateRow.shot_id,
-            CandidateRow.path,
-            CandidateRow.phash,
-            CandidateRow.phash_mirrored,
-            CandidateRow.texture,
-        )
-        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-        .where(ProjectRow.name == project, CandidateRow.state.in_(("curated", "published")))
-        .order_by(CandidateRow.id)
-    )
-    with catalog.read() as session:
-        return [
-            _Known(shot_id, path, hashing.from_hex(phash), hashing.from_hex(mirrored), texture)
-            for shot_id, path, phash, mirrored, texture in session.execute(query)
-            if phash is not None and mirrored is not None and texture is not None
-        ]
-
-
-def _fingerprints(project: Project, batch: Sequence[CandidateRow]) -> dict[int, Fingerprint]:
-    """Fingerprints by row id, of those that can be decoded."""
-    found = {}
+def _read(
+    project: Project, batch: Sequence[CandidateRow], original: Measures
+) -> tuple[dict[int, Fingerprint], dict[int, tuple[float, str]]]:
+    """Fingerprints, and quality with flaw, by row id, of those that can be decoded."""
+    found, quality = {}, {}
     for row in batch:
         try:
             picture = images.open_picture(project.folder / row.path)
@@ -108,55 +81,16 @@ def _fingerprints(project: Project, batch: Sequence[CandidateRow]) -> dict[int, 
             _log.warning("candidate %s cannot be shown: %s", row.shot_id, error)
             continue
         found[row.id] = hashing.fingerprint(picture)
-    return found
-
-
-class _Comparer:
-    """Compares batch after batch with all that came before."""
-
-    def __init__(self, project: Project, kept: list[_Known], first: CandidateRow, limits: Limits) -> None:
-        self._project = project
-        self._limits = limits
-        self._smalls: dict[str, NDArray[np.uint8] | None] = {}
-        # The original may have another size: it is scaled and cropped as for training.
-        size = first.shot["width"], first.shot["height"]
-        original = hashing.fingerprint(images.fit(images.open_picture(project.original), *size))
-        self._known = [self._remember(ORIGINAL, project.original.name, original), *kept]
-
-    def take(self, batch: list[CandidateRow], prints: dict[int, Fingerprint]) -> dict[int, str]:
-        """Return {row id: name of the picture that it shows again} for the duplicates of a batch."""
-        new = [self._remember(row.shot_id, row.path, prints[row.id]) for row in batch]
-        everything = self._known + new
-        found = look_alikes(
-            Prints.of([(one.phash, one.phash_mirrored, one.texture) for one in everything]),
-            len(self._known),
-            lambda index: self._small(everything[index]),
-            self._limits,
-        )
-        offset = len(self._known)
-        self._known += [one for index, one in enumerate(new, offset) if index not in found]
-        return {batch[index - offset].id: everything[match].name for index, match in found.items()}
-
-    def _remember(self, name: str, path: str, fingerprint: Fingerprint) -> _Known:
-        self._smalls[name] = fingerprint.small
-        return _Known(name, path, fingerprint.phash, fingerprint.phash_mirrored, fingerprint.texture)
-
-    def _small(self, known: _Known) -> NDArray[np.uint8] | None:
-        """The small copy; of a candidate of an earlier run it is made anew, when it is first asked for."""
-        if known.name not in self._smalls:
-            try:
-                picture = images.open_picture(self._project.folder / known.path)
-                self._smalls[known.name] = hashing.small_copy(picture)
-            except UserError as error:
-                _log.warning("candidate %s cannot be compared with new ones: %s", known.name, error)
-                self._smalls[known.name] = None
-        return self._smalls[known.name]
+        measured = measure(picture)
+        quality[row.id] = measured.quality(original), measured.flaw(original)
+    return found, quality
 
 
 def _commit(
     catalog: Catalog,
     batch: Sequence[CandidateRow],
     readable: dict[int, Fingerprint],
+    quality: dict[int, tuple[float, str]],
     duplicate_of: dict[int, str],
 ) -> None:
     with catalog.write() as session:
@@ -165,9 +99,7 @@ def _commit(
             if row.id not in readable:
                 row.state = "broken"
                 continue
-            fingerprint = readable[row.id]
-            row.phash = hashing.to_hex(fingerprint.phash)
-            row.phash_mirrored = hashing.to_hex(fingerprint.phash_mirrored)
-            row.texture = fingerprint.texture
+            remember(session, row, readable[row.id])
+            row.quality, row.flaw = quality[row.id]
             row.duplicate_of = duplicate_of.get(row.id)
             row.state = "duplicate" if row.duplicate_of else "curated"

@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 from making import scene
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from bootstrap.curation.duplicates import Limits, Prints, hamming, look_alikes, pixel_difference
+from bootstrap.curation.duplicates import (
+    DOUBTFUL,
+    DOUBTFUL_TOO,
+    Limits,
+    Prints,
+    hamming,
+    look_alikes,
+    pixel_difference,
+    same_pixels,
+)
 from bootstrap.curation.hashing import fingerprint
+from bootstrap.curation.near import HashIndex
 from bootstrap.settings import DedupeSection
 
 DEFAULTS = Limits(DedupeSection().distance, DedupeSection().pixel_difference)
@@ -18,9 +28,8 @@ DEFAULTS = Limits(DedupeSection().distance, DedupeSection().pixel_difference)
 
 def find(pictures, first_new=0, limits=DEFAULTS, unreadable=()):
     prints = [fingerprint(picture) for picture in pictures]
-    rows = [(one.phash, one.phash_mirrored, one.texture) for one in prints]
     return look_alikes(
-        Prints.of(rows), first_new, lambda i: None if i in unreadable else prints[i].small, limits
+        Prints.of(prints), first_new, lambda i: None if i in unreadable else prints[i].small, limits
     )
 
 
@@ -142,6 +151,52 @@ def test_limits_are_obeyed():
     assert find(pictures, limits=Limits(64, 1.0)) == {1: 0}
     assert find(pictures, limits=Limits(64, 0.0)) == {}
     assert find([scene(3), scene(4)], limits=Limits(0, 1.0)) == {}
+
+
+def plainly(prints, first_new, limits):
+    """What look_alikes promises, written down as simply as possible."""
+    found = {}
+    for new in range(first_new, len(prints)):
+        for old in range(new):
+            one, other = prints[new], prints[old]
+            doubtful = (
+                min(one.texture, other.texture) < DOUBTFUL and max(one.texture, other.texture) < DOUBTFUL_TOO
+            )
+            for phash, small in ((one.phash, one.small), (one.phash_mirrored, one.small[:, ::-1])):
+                near = (phash ^ other.phash).bit_count() <= limits.distance or doubtful
+                if old not in found and near and same_pixels(small, other.small, limits.pixel_difference):
+                    found.setdefault(new, old)
+    return found
+
+
+def any_change(picture, change):
+    """One of the many ways in which a candidate may resemble another."""
+    changes = [*SAME.values(), lambda one: with_ball(one, "red"), lambda one: Image.eval(one, lambda v: v // 12),
+               lambda one: Image.new("RGB", one.size, one.getpixel((3, 3)))]  # fmt: skip
+    return changes[change](picture)
+
+
+@given(
+    drawn=st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=14
+    ),
+    first_new=st.integers(0, 5),
+    indexed=st.integers(0, 14),
+    limits=st.builds(Limits, st.sampled_from([0, 3, 8, 20, 64]), st.sampled_from([0.0, 0.05, 0.1, 0.3, 1.0])),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_quick_way_finds_what_the_plain_way_finds(drawn, first_new, indexed, limits):
+    prints = [fingerprint(any_change(any_change(scene(number), one), two)) for number, one, two in drawn]
+    everything = Prints.of(prints)
+    index = HashIndex(everything.phash[:indexed], limits.distance)
+    found = look_alikes(everything, first_new, lambda i: prints[i].small, limits, index)
+    assert found == plainly(prints, first_new, limits)
+
+
+def test_pairs_that_are_kept_apart_are_no_duplicates():
+    prints = [fingerprint(scene(number)) for number in (1, 1, 1)]
+    found = look_alikes(Prints.of(prints), 0, lambda i: prints[i].small, DEFAULTS, apart={(1, 0), (2, 0)})
+    assert found == {2: 1}
 
 
 @given(st.integers(0, 2**64 - 1), st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))

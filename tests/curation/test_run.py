@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from bootstrap import generation
 from bootstrap.catalog import candidates, verdicts
-from bootstrap.catalog.tables import CandidateRow
+from bootstrap.catalog.tables import CandidateRow, SmallCopyRow
 from bootstrap.curation import run
 
 
@@ -144,3 +144,23 @@ def test_candidates_of_another_project_do_not_count(project, catalog, tmp_path):
     add_drawn(other, catalog, 1, [scene(1001)], [shot(9)])
     run.curate(other, catalog, 1)
     assert states(catalog, other) == [("curated", None)]
+
+
+def test_a_reject_keeps_its_look_alikes_away_even_when_its_file_is_gone(project, catalog):
+    ids = add_published(project, catalog, 1, 2)
+    verdicts.decide(catalog, project.name, ids, "reject", "tester")
+    for one in ids:
+        (project.folder / f"generation-01/candidates/{one}.png").unlink()
+    add_drawn(project, catalog, 2, [ImageOps.mirror(scene(1001)), scene(1002)])
+    run.curate(project, catalog, 2)
+    assert states(catalog, project)[2:] == [("duplicate", ids[0]), ("duplicate", ids[1])]
+
+
+def test_candidates_that_an_earlier_version_curated_are_compared_too(project, catalog):
+    ids = add_published(project, catalog, 1, 2)
+    with catalog.write() as session:  # as it left them
+        session.query(SmallCopyRow).delete()
+        session.query(CandidateRow).update({"coarse": None})
+    add_drawn(project, catalog, 2, [scene(1001), scene(60)])
+    run.curate(project, catalog, 2)
+    assert states(catalog, project)[2:] == [("duplicate", ids[0]), ("curated", None)]

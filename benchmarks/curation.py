@@ -1,0 +1,343 @@
+"""Curation: hashing, near pairs, duplicates and the queue, against imagehash, FAISS and imagededup in one run.
+
+    python benchmarks/curation.py [--peers FOLDER] [--part hashing labelled review pairs whole]
+
+Prints a table for each part and writes them to benchmarks/results/curation.md. FOLDER holds the peers' packages
+(`pip install --target FOLDER --no-deps faiss-cpu imagededup tqdm`); without it their rows are left out. Times are CPU
+seconds of this process, on one thread, so that a busy machine does not count; memory is the process's peak.
+"""
+
+import argparse
+import io
+import itertools
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance, ImageOps
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bootstrap.curation import hashing
+from bootstrap.curation.duplicates import Limits, Prints, look_alikes
+from bootstrap.curation.near import HashIndex
+from bootstrap.curation.ranking import Row, arrange, learn
+from bootstrap.papertown import world
+from bootstrap.settings import DedupeSection
+
+RESULTS = Path(__file__).parent / "results" / "curation.md"
+LIMITS = Limits(DedupeSection().distance, DedupeSection().pixel_difference)
+
+Pairs = set[tuple[int, int]]
+
+
+def spent(work: Callable[[], Any]) -> tuple[float, Any]:
+    """CPU seconds of this process, and what the work gave."""
+    started = time.process_time()
+    result = work()
+    return time.process_time() - started, result
+
+
+def peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+# --- hashing ------------------------------------------------------------------------------------------
+
+
+def hashing_part(_: argparse.Namespace) -> Iterator[str]:
+    """Fingerprint (both hashes, texture, small copy) against imagehash's pHash and its mirror's, pair by pair."""
+    rng = np.random.default_rng(0)
+    pictures = [
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).resize((512, 512))
+        for _ in range(30)
+    ]
+    ours = theirs = alone = 0.0
+    for picture in pictures:
+        seconds, found = spent(lambda picture=picture: hashing.fingerprint(picture))
+        ours += seconds
+        seconds, expected = spent(lambda picture=picture: imagehash.phash(picture))
+        theirs += seconds
+        alone += seconds
+        seconds, mirrored = spent(lambda picture=picture: imagehash.phash(ImageOps.mirror(picture)))
+        theirs += seconds
+        assert (hashing.to_hex(found.phash), hashing.to_hex(found.phash_mirrored)) == (
+            str(expected),
+            str(mirrored),
+        )
+    yield "| 512 px, one thread | pictures/s |"
+    yield "|---|---|"
+    yield f"| fingerprint: hash, mirror's hash, texture, small copy | {len(pictures) / ours:.0f} |"
+    yield f"| imagehash.phash of the picture and of its mirror | {len(pictures) / theirs:.0f} |"
+    yield f"| imagehash.phash alone | {len(pictures) / alone:.0f} |"
+
+
+# --- near pairs ---------------------------------------------------------------------------------------
+
+
+def random_hashes(count: int) -> NDArray[np.uint64]:
+    """Random ones, a tenth of which are an earlier one with up to 8 bits turned."""
+    rng = np.random.default_rng(0)
+    made = rng.integers(0, 2**64, count, dtype=np.uint64)
+    again = rng.choice(np.arange(1, count), count // 10, replace=False)
+    source = (rng.random(len(again)) * again).astype(int)
+    made[again] = made[source]
+    for _ in range(8):
+        turned = np.uint64(1) << rng.integers(0, 64, len(again)).astype(np.uint64)
+        made[again] ^= np.where(rng.random(len(again)) < 0.5, turned, np.uint64(0))
+    return made
+
+
+def pairs_part(arguments: argparse.Namespace) -> Iterator[str]:
+    """All near pairs of n hashes (radius 8), and of a batch of 1,000 against n."""
+    yield "| hashes | what | ours | FAISS flat | FAISS multi-hash | imagededup |"
+    yield "|---|---|---|---|---|---|"
+    for count in [size for size in (10_000, 100_000, 1_000_000) if size <= arguments.size]:
+        hashes = random_hashes(count)
+        building, index = spent(lambda hashes=hashes: HashIndex(hashes, 8))
+        searching, found = spent(lambda index=index, hashes=hashes: _in_blocks(index, hashes))
+        flat = multi = dedup = None
+        if arguments.peers and count <= arguments.peers_size:
+            flat, _ = spent(lambda hashes=hashes: _faiss_flat(hashes, hashes))
+            multi, _ = spent(lambda hashes=hashes: _faiss_multi(hashes, hashes))
+            dedup, _ = spent(lambda hashes=hashes: _imagededup(hashes))
+        yield _line(f"{count:,}", f"all pairs ({found:,} found)", building + searching, flat, multi, dedup)
+        batch, _ = spent(lambda index=index, hashes=hashes: index.near(hashes[:1000]))
+        flat = spent(lambda hashes=hashes: _faiss_flat(hashes, hashes[:1000]))[0] if arguments.peers else None
+        yield _line(f"{count:,}", "a batch of 1,000, ours with the index ready", batch, flat, None, None)
+
+
+def _in_blocks(index: HashIndex, hashes: NDArray[np.uint64]) -> int:
+    """Find all pairs, the later one first, as look_alikes does; return how many."""
+    count = 0
+    for start in range(0, len(hashes), 1 << 15):
+        rows, columns = index.near(hashes[start : start + (1 << 15)])
+        count += int((columns < rows + start).sum())
+    return count
+
+
+def _line(*cells: str | float | None) -> str:
+    told = [cell if isinstance(cell, str) else "" if cell is None else f"{cell:.2f} s" for cell in cells]
+    return f"| {' | '.join(told)} |"
+
+
+def _faiss_flat(hashes: NDArray[np.uint64], queries: NDArray[np.uint64]) -> Any:
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    index = faiss.IndexBinaryFlat(64)
+    index.add(hashes.view(np.uint8).reshape(-1, 8))
+    return index.range_search(queries.view(np.uint8).reshape(-1, 8), 9)  # it takes less than, not up to
+
+
+def _faiss_multi(hashes: NDArray[np.uint64], queries: NDArray[np.uint64]) -> Any:
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    index = faiss.IndexBinaryMultiHash(64, 3, 21)
+    index.nflip = 2
+    index.add(hashes.view(np.uint8).reshape(-1, 8))
+    return index.range_search(queries.view(np.uint8).reshape(-1, 8), 9)
+
+
+def _imagededup(hashes: NDArray[np.uint64]) -> Any:
+    """Its fastest way, on one process."""
+    from imagededup.handlers.search.brute_force_cython import BruteForceCython
+
+    by_name = {str(index): f"{value:016x}" for index, value in enumerate(hashes.tolist())}
+    search = BruteForceCython(by_name, None)  # it counts bits itself
+    return [search.search(query, tol=8) for query in by_name.values()]
+
+
+# --- the whole set, with pixels -----------------------------------------------------------------------
+
+
+def whole_part(arguments: argparse.Namespace) -> Iterator[str]:
+    """look_alikes over n prints, a tenth of them duplicates: hashes straight and mirrored, cells, pixels."""
+    yield "| pictures | duplicates found | CPU | process's peak memory |"
+    yield "|---|---|---|---|"
+    small = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    for count in [size for size in (10_000, 100_000, 1_000_000) if size <= arguments.size]:
+        hashes = random_hashes(count)
+        # What is near by its hash has the same pixels: the worst case, all of it must be confirmed.
+        mirrored = np.random.default_rng(2).integers(0, 2**64, count, dtype=np.uint64)
+        prints = Prints(hashes, mirrored, np.ones(count), np.tile(hashing.coarse_copy(small), (count, 1)))
+        seconds, found = spent(lambda prints=prints: look_alikes(prints, 0, lambda index: small, LIMITS))
+        yield f"| {count:,} | {len(found):,} | {seconds:.1f} s | {peak_gib():.2f} GiB |"
+
+
+# --- a labelled set -----------------------------------------------------------------------------------
+
+
+def copies(picture: Image.Image, rng: random.Random) -> dict[str, Image.Image]:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=rng.randint(55, 85))
+    width, height = picture.size
+    cut = max(1, round(0.01 * width))
+    return {
+        "resized": picture.resize((width * 3 // 4, height * 3 // 4), Image.Resampling.LANCZOS).resize(
+            (width, height)
+        ),
+        "recompressed": Image.open(buffer).convert("RGB"),
+        "mirrored": ImageOps.mirror(picture),
+        "brighter or darker": ImageEnhance.Brightness(picture).enhance(rng.choice((0.95, 1.05))),
+        "cropped by 1 %": picture.crop((cut, cut, width - cut, height - cut)).resize((width, height)),
+    }
+
+
+def with_one_thing_changed(scene: world.Scene, rng: random.Random) -> world.Scene | None:
+    """The scene with its prop gone or exchanged, None when it has none."""
+    if scene.prop is None:
+        return None
+    return replace(scene, prop=rng.choice([None, world.sample(rng).prop]))
+
+
+def labelled_part(arguments: argparse.Namespace) -> Iterator[str]:
+    """Precision, recall and F1 over pairs of a scene and a copy of it, or of two pictures."""
+    rng = random.Random(0)
+    same: dict[str, list[tuple[Image.Image, Image.Image]]] = {}
+    different: dict[str, list[tuple[Image.Image, Image.Image]]] = {}
+    flats: list[Image.Image] = []
+    for _ in range(arguments.scenes):
+        scene = world.sample(rng)
+        picture = world.render(scene)
+        for kind, copy in copies(picture, rng).items():
+            same.setdefault(kind, []).append((picture, copy))
+        changed = with_one_thing_changed(scene, rng)
+        if changed is not None and changed != scene:
+            pair = (picture, world.render(changed))
+            different.setdefault("prop gone or exchanged", []).append(pair)
+            dark = tuple(Image.eval(one, lambda value: value // 10) for one in pair)
+            different.setdefault("the same, dark", []).append((dark[0], dark[1]))
+        flats.append(Image.new("RGB", picture.size, tuple(rng.randrange(256) for _ in range(3))))
+    different["two flat ones"] = list(itertools.pairwise(flats))
+    ways: dict[str, Callable[[Image.Image, Image.Image], bool]] = {
+        "ours": _ours,
+        "phash <= 10": lambda one, other: imagehash.phash(one) - imagehash.phash(other) <= 10,
+        "phash <= 4": lambda one, other: imagehash.phash(one) - imagehash.phash(other) <= 4,
+        "dhash <= 10": lambda one, other: imagehash.dhash(one) - imagehash.dhash(other) <= 10,
+        "ahash <= 10": lambda one, other: imagehash.average_hash(one) - imagehash.average_hash(other) <= 10,
+        "whash <= 10": lambda one, other: imagehash.whash(one) - imagehash.whash(other) <= 10,
+    }
+    yield "| right in | " + " | ".join(ways) + " |"
+    yield "|---|" + "---|" * len(ways)
+    counts = {way: [0, 0, 0] for way in ways}  # found, wrongly found, missed
+    for kind, pairs in [*same.items(), *different.items()]:
+        cells = []
+        for way, decide in ways.items():
+            said = sum(decide(*pair) for pair in pairs)
+            right = said if kind in same else len(pairs) - said
+            counts[way][0] += said if kind in same else 0
+            counts[way][1] += 0 if kind in same else said
+            counts[way][2] += len(pairs) - said if kind in same else 0
+            cells.append(f"{right}/{len(pairs)}")
+        yield f"| {kind} | " + " | ".join(cells) + " |"
+    for name, of in (
+        ("precision", lambda hit, wrong, missed: hit / max(1, hit + wrong)),
+        ("recall", lambda hit, wrong, missed: hit / max(1, hit + missed)),
+        ("F1", lambda hit, wrong, missed: 2 * hit / max(1, 2 * hit + wrong + missed)),
+    ):
+        yield f"| **{name}** | " + " | ".join(f"{of(*counts[way]):.3f}" for way in ways) + " |"
+
+
+def _ours(one: Image.Image, other: Image.Image) -> bool:
+    prints = [hashing.fingerprint(one), hashing.fingerprint(other)]
+    return bool(look_alikes(Prints.of(prints), 0, lambda index: prints[index].small, LIMITS))
+
+
+# --- a simulated review -------------------------------------------------------------------------------
+
+
+def review_part(_: argparse.Namespace) -> Iterator[str]:
+    """A reviewer with fixed tastes goes through 400 candidates; the queue is ranked anew after every 5 verdicts.
+
+    The taste: one direction of what pictures look like, the right strength, and good quality; a tenth of the verdicts
+    are chance. It is simulated on vectors, not on drawn pictures.
+    """
+    yield "| seed | picks | in the first 25 %, ranked | in drawn order | times |"
+    yield "|---|---|---|---|---|"
+    for seed in range(5):
+        wanted, rows, vectors = _candidates(seed)
+        order = _review(wanted, rows, vectors)
+        first = len(order) // 4
+        ranked, drawn = wanted[order[:first]].sum(), wanted[:first].sum()
+        yield f"| {seed} | {wanted.sum()} | {ranked} | {drawn} | {ranked / max(1, drawn):.2f} |"
+
+
+def _candidates(seed: int) -> tuple[NDArray[np.bool_], list[Row], NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
+    count, kinds = 400, 12
+    centers = rng.standard_normal((kinds, 64))
+    vectors = centers[rng.integers(0, kinds, count)] + 0.7 * rng.standard_normal((count, 64))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    strength = rng.choice([0.5, 0.6, 0.7, 0.8], count)
+    scores = rng.random((count, 3))
+    taste = rng.standard_normal(64)
+    liking = 5 * vectors @ (taste / np.linalg.norm(taste)) - 6 * np.abs(strength - 0.6) + scores[:, 0]
+    wanted = liking > np.quantile(liking, 0.75)
+    chance = rng.random(count) < 0.1
+    wanted = np.where(chance, rng.random(count) < 0.25, wanted)
+    rows = [
+        Row(index, 1, "undecided", index, "vary", float(strength[index]), 2, (*scores[index].tolist(), None))
+        for index in range(count)
+    ]
+    return wanted, rows, vectors
+
+
+def _review(wanted: NDArray[np.bool_], rows: list[Row], vectors: NDArray[np.float32]) -> list[int]:
+    seen: list[int] = []
+    while len(seen) < len(rows):
+        learned = learn(rows, vectors)
+        left = np.array([index for index, row in enumerate(rows) if row.verdict == "undecided"])
+        for place in arrange(learned.likely[left], vectors[left], learned.is_learned)[:5]:
+            index = int(left[place])
+            rows[index] = replace(rows[index], verdict="accept" if wanted[index] else "reject")
+            seen.append(index)
+    return seen
+
+
+PARTS = {
+    "hashing": hashing_part,
+    "labelled": labelled_part,
+    "review": review_part,
+    "pairs": pairs_part,
+    "whole": whole_part,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peers", type=Path, help="folder with faiss and imagededup")
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--size", type=int, default=1_000_000, help="hashes at most")
+    parser.add_argument(
+        "--peers-size", type=int, default=10_000, help="hashes that peers compare all of, at most"
+    )
+    parser.add_argument("--scenes", type=int, default=60, help="of the labelled set")
+    arguments = parser.parse_args()
+    if arguments.peers:
+        sys.path.append(str(arguments.peers))
+    told = []
+    for part in arguments.part:
+        told += [f"## {part}", "", " ".join((PARTS[part].__doc__ or "").split()), ""]
+        print("\n".join(told[-4:]), flush=True)
+        for line in PARTS[part](arguments):
+            told.append(line)
+            print(line, flush=True)
+        told.append("")
+        print(flush=True)
+        RESULTS.write_text(
+            "\n".join(["# Curation", "", f"`python {' '.join(sys.argv)}`", "", *told]), "utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()

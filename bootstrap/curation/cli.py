@@ -1,0 +1,89 @@
+"""The verbs of curation: `sid dedupe`, `sid keep-apart` and `sid represent`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bootstrap.catalog import Catalog, candidates
+from bootstrap.cli import Name, reviewer, workspace_of
+from bootstrap.curation.known import ORIGINAL
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Add them to the command line."""
+    app.command("dedupe")(dedupe)
+    app.command("keep-apart")(keep_apart)
+    app.command("represent")(represent)
+
+
+def dedupe(
+    context: typer.Context,
+    name: Name,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Draw the pairs nearest to the line on a sheet.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Compare all without a verdict anew, with the present settings.")
+    ] = False,
+    count: Annotated[int, typer.Option(min=2, max=300, help="Pairs on the sheet.")] = 24,
+    output: Annotated[
+        Path | None, typer.Option(help="The PNG to write [default: pairs.png in the project's folder].")
+    ] = None,
+) -> None:
+    """List what shows the same picture; or show where the line runs (`[dedupe]` in project.toml)."""
+    from bootstrap.curation import clusters, explaining
+
+    chosen = workspace_of(context).project(name)
+    catalog = Catalog(chosen.workspace.catalog_url)
+    if again:
+        shown, hidden = clusters.compare_again(chosen, catalog)
+        typer.echo(f"{shown} shown that were duplicates, {hidden} hidden that were not")
+    if explain:
+        pairs = explaining.pairs_around(chosen, catalog, count)
+        path = output or chosen.folder / "pairs.png"
+        explaining.draw_pairs(chosen, catalog, pairs, path)
+        for pair in pairs:
+            mirrored = "  mirrored" if pair.is_mirrored else ""
+            typer.echo(f"{pair.one}  {pair.other}  {pair.distance:>2} bits  {pair.difference:.3f}{mirrored}")
+        typer.echo(f"sheet: {path}")
+    elif not again:
+        found = clusters.clusters(catalog, chosen.name)
+        for group in found:
+            shown_as = group.representative.id if group.representative else ORIGINAL
+            typer.echo(f"{shown_as}: {', '.join(one.id for one in group.others)}")
+        typer.echo(f"{sum(len(group.others) for group in found)} duplicates in {len(found)} groups")
+
+
+def keep_apart(
+    context: typer.Context,
+    name: Name,
+    one: Annotated[str, typer.Argument(metavar="ID", help="A candidate's id, or a beginning of it.")],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help='Another one\'s, or "original".')],
+) -> None:
+    """Say that two pictures are no duplicates; that stays so."""
+    from bootstrap.curation import clusters
+
+    chosen = workspace_of(context).project(name)
+    catalog = Catalog(chosen.workspace.catalog_url)
+    pair = [
+        given if given == ORIGINAL else candidates.candidate(catalog, chosen.name, given).id
+        for given in (one, other)
+    ]
+    shown = clusters.keep_apart(chosen, catalog, pair[0], pair[1], reviewer())
+    typer.echo(f"kept apart: {pair[0]} and {pair[1]}" + (f"; shown now: {', '.join(shown)}" if shown else ""))
+
+
+def represent(
+    context: typer.Context,
+    name: Name,
+    candidate: Annotated[str, typer.Argument(metavar="ID", help="A duplicate's id, or a beginning of it.")],
+) -> None:
+    """Show a duplicate in place of the candidate that stands for its group."""
+    from bootstrap.curation import clusters
+
+    chosen = workspace_of(context).project(name)
+    catalog = Catalog(chosen.workspace.catalog_url)
+    whole = candidates.candidate(catalog, chosen.name, candidate).id
+    clusters.represent(chosen, catalog, whole)
+    typer.echo(f"shown for its group: {whole}")

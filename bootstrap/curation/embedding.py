@@ -1,0 +1,116 @@
+"""Embedders: vectors whose cosine says how alike two pictures are, from the base model or from a file of one's own."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bootstrap.errors import UserError
+from bootstrap.project import Project
+
+BASE, NONE = "base", "none"
+# What CLIP was trained with, and most encoders since; preprocessor_config.json beside the model says otherwise.
+_MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+_BATCH = 16
+
+
+class Embedder(Protocol):
+    """Whatever makes vectors of pictures."""
+
+    name: str  # vectors of the same name can be compared; 80 characters at most
+
+    def embed(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Return (n, d) rows of length 1 for n RGB pictures of one size."""
+        ...
+
+
+def open_embedder(project: Project) -> Embedder | None:
+    """The embedder that `[curation] embedder` names; None where there shall be none.
+
+    Raises:
+        UserError: its folder has no usable model, or the base model cannot be loaded.
+    """
+    asked = project.settings.curation.embedder
+    if asked == NONE:
+        return None
+    if asked == BASE:
+        return BaseModelEmbedder(project)
+    return OnnxEmbedder(project.folder / Path(asked).expanduser())
+
+
+class BaseModelEmbedder:
+    """The base model's own UNet features (see bootstrap.features): needs no further file."""
+
+    def __init__(self, project: Project) -> None:
+        from bootstrap import base_model  # imports torch: seconds that other embedders need not wait
+
+        self._base = base_model.hold(project.base_model)
+        self.name = f"base {self._base.hash[:16]}"
+
+    def embed(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """See Embedder."""
+        from bootstrap import features
+
+        return features.embed(self._base, pictures, _BATCH)
+
+
+class OnnxEmbedder:
+    """An image encoder as an ONNX file: (n, 3, side, side) float32 in, vectors as its first output.
+
+    In its folder lies `model.onnx`, or one `.onnx` file of another name, and perhaps the `preprocessor_config.json` of
+    transformers with `image_mean` and `image_std`. Output of more than two axes is averaged over those in between.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        told = f"curation.embedder {folder}"
+        try:
+            import onnxruntime  # type: ignore[import-untyped]
+        except ImportError:
+            raise UserError(f"{told}: reading ONNX files needs `pip install onnxruntime`") from None
+        files = (
+            [folder / "model.onnx"] if (folder / "model.onnx").is_file() else sorted(folder.glob("*.onnx"))
+        )
+        if len(files) != 1:
+            raise UserError(f"{told}: it has {len(files)} .onnx files; put one there, named model.onnx")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(files[0]), providers=onnxruntime.get_available_providers()
+            )
+        except Exception as error:  # onnxruntime's exceptions have no common class of their own
+            raise UserError(f"{told}: {files[0].name} is no usable ONNX model ({error})") from None
+        self._input = self._session.get_inputs()[0]
+        shape = self._input.shape
+        if len(shape) != 4 or shape[1] != 3:
+            raise UserError(f"{told}: its input is {shape}, expected (n, 3, side, side)")
+        self._side = shape[2] if isinstance(shape[2], int) else 224
+        self._mean, self._std = _normalization(folder, told)
+        self.name = f"onnx {files[0].parent.name}/{files[0].name} {files[0].stat().st_size}"[-80:]
+
+    def embed(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """See Embedder."""
+        rows = []
+        for picture in pictures:
+            scaled = picture.resize((self._side, self._side), Image.Resampling.BICUBIC)
+            pixels = (np.asarray(scaled, np.float32) / 255 - self._mean) / self._std
+            vector = self._session.run(None, {self._input.name: pixels.transpose(2, 0, 1)[None]})[0][0]
+            flat = vector.reshape(-1, vector.shape[-1]).mean(axis=0)
+            rows.append(flat / max(float(np.linalg.norm(flat)), 1e-12))
+        return np.stack(rows).astype(np.float32)
+
+
+def _normalization(folder: Path, told: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    path = folder / "preprocessor_config.json"
+    given = {}
+    if path.is_file():
+        try:
+            given = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise UserError(f"{told}: {path.name} is no JSON ({error})") from None
+    return (
+        np.array(given.get("image_mean", _MEAN), np.float32),
+        np.array(given.get("image_std", _STD), np.float32),
+    )

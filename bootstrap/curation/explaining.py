@@ -1,0 +1,124 @@
+"""Where the line between duplicates and others runs: the pairs on both sides of it, with their distances."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sqlalchemy import or_, select
+
+from bootstrap import images
+from bootstrap.catalog import Catalog
+from bootstrap.catalog.tables import CandidateRow, ProjectRow, SmallCopyRow
+from bootstrap.curation.duplicates import Limits, near_pairs, visible_difference
+from bootstrap.curation.known import load, to_small
+from bootstrap.curation.thumbnails import THUMBNAIL_SIDE
+from bootstrap.drawing.contact_sheet import Cell, draw
+from bootstrap.errors import UserError
+from bootstrap.files import whole_file
+from bootstrap.project import Project
+
+# How much farther than the settings allow pairs are looked for, and how many are measured at most.
+_MORE_BITS = 6
+_MORE_DIFFERENCE = 2.0
+_MOST_PAIRS = 20_000
+_COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two candidates and how far they are from each other."""
+
+    one: str  # shot ids, the earlier one first
+    other: str
+    distance: int  # bits, the lesser of straight and mirrored
+    difference: float  # see duplicates.visible_difference; the lesser of straight and mirrored
+    is_mirrored: bool
+
+    def nearness(self, limits: Limits) -> float:
+        """1 on the line; less: the same picture, more: two."""
+        bits = self.distance / max(1, limits.distance)
+        return max(bits, self.difference / max(1e-6, limits.pixel_difference))
+
+
+def pairs_around(project: Project, catalog: Catalog, count: int) -> list[Pair]:
+    """Return up to `count` pairs of candidates nearest to the line, most alike first: half of them on each side.
+
+    Hashes that are chance (flat and dark pictures) decide nothing when duplicates are looked for; here they show as
+    pairs of many bits and little difference.
+    """
+    limits = Limits(project.settings.dedupe.distance, project.settings.dedupe.pixel_difference)
+    query = (
+        select(CandidateRow)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .where(ProjectRow.name == project.name)
+        .where(or_(CandidateRow.state.in_(("curated", "published")), CandidateRow.duplicate_of.is_not(None)))
+        .order_by(CandidateRow.id)
+    )
+    ids, prints = load(catalog, query)
+    loose = Limits(min(64, limits.distance + _MORE_BITS), limits.pixel_difference * _MORE_DIFFERENCE)
+    measured: dict[tuple[int, int], Pair] = {}
+    with catalog.read() as session:
+        for new, old, is_mirrored in itertools.islice(near_pairs(prints, loose), _MOST_PAIRS):
+            rows = [int(ids[old]), int(ids[new])]
+            one, other = (to_small(session.get_one(SmallCopyRow, row).pixels) for row in rows)
+            hashes = prints.phash_mirrored if is_mirrored else prints.phash
+            names = [session.get_one(CandidateRow, row).shot_id for row in rows]
+            pair = Pair(
+                one=names[0],
+                other=names[1],
+                distance=int(np.bitwise_count(hashes[new] ^ prints.phash[old])),
+                difference=visible_difference(other[:, ::-1] if is_mirrored else other, one),
+                is_mirrored=is_mirrored,
+            )
+            best = measured.get((new, old))
+            if best is None or pair.nearness(limits) < best.nearness(limits):
+                measured[new, old] = pair
+    ordered = sorted(measured.values(), key=lambda pair: pair.nearness(limits))
+    same = [pair for pair in ordered if pair.nearness(limits) <= 1]
+    others = ordered[len(same) :]
+    return same[-max(count // 2, count - len(others)) :] + others[: count - min(len(same), count // 2)]
+
+
+def draw_pairs(project: Project, catalog: Catalog, pairs: list[Pair], path: Path) -> None:
+    """Write a PNG with the pairs side by side.
+
+    Raises:
+        UserError: there are none, or no picture of theirs can be read.
+    """
+    limits = Limits(project.settings.dedupe.distance, project.settings.dedupe.pixel_difference)
+    cells = []
+    with catalog.read() as session:
+        query = (
+            select(CandidateRow.shot_id, CandidateRow.path)
+            .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+            .where(ProjectRow.name == project.name)
+            .where(CandidateRow.shot_id.in_({name for pair in pairs for name in (pair.one, pair.other)}))
+        )
+        paths = {one.shot_id: one.path for one in session.execute(query)}
+    for pair in pairs:
+        try:
+            beside = [images.open_picture(project.folder / paths[name]) for name in (pair.one, pair.other)]
+        except UserError:
+            continue  # its file is gone: nothing to show
+        side = "the same" if pair.nearness(limits) <= 1 else "two pictures"
+        mirrored = ", mirrored" if pair.is_mirrored else ""
+        told = f"{side}: {pair.distance} bits, difference {pair.difference:.3f}{mirrored}"
+        cells.append(Cell(_beside(beside), (told, f"{pair.one}  {pair.other}")))
+    if not cells:
+        raise UserError(f"project '{project.name}': no two of its candidates are near the line")
+    title = (
+        f"{project.name}: same up to {limits.distance} bits and a difference of {limits.pixel_difference:g}"
+    )
+    with whole_file(path) as temporary:
+        draw(title, cells, _COLUMNS).save(temporary, "PNG")
+
+
+def _beside(pictures: list[Image.Image]) -> Image.Image:
+    for picture in pictures:
+        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    both = Image.new("RGB", (2 * THUMBNAIL_SIDE, max(picture.height for picture in pictures)), "white")
+    for place, picture in enumerate(pictures):
+        both.paste(picture, (place * THUMBNAIL_SIDE, 0))
+    return both

@@ -1,0 +1,179 @@
+"""The pictures that new candidates are compared with, as the catalog has them: no picture is decoded again."""
+
+import logging
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from bootstrap import images
+from bootstrap.catalog import Catalog
+from bootstrap.catalog.tables import CandidateRow, ProjectRow, SmallCopyRow
+from bootstrap.curation import hashing
+from bootstrap.curation.duplicates import Limits, Prints, look_alikes
+from bootstrap.curation.hashing import SMALL_SIDE, Fingerprint
+from bootstrap.curation.near import HashIndex
+from bootstrap.errors import UserError
+from bootstrap.project import Project
+
+ORIGINAL = "original"
+_KEPT_STATES = ("curated", "published")
+_SMALLS_IN_MEMORY = 20_000  # 3 KiB each
+_BATCH = 64  # pictures between two commits
+
+_log = logging.getLogger(__name__)
+
+
+class Known:
+    """The original and a project's candidates of all generations that are no duplicates, in the order of drawing."""
+
+    def __init__(
+        self,
+        project: Project,
+        catalog: Catalog,
+        size: tuple[int, int],
+        limits: Limits,
+        query: Select[CandidateRow] | None = None,
+    ) -> None:
+        """Read them from the catalog.
+
+        Args:
+            size: width and height that the original is scaled and cropped to, as for training.
+            limits: when two pictures are the same.
+            query: these candidates only.
+
+        Raises:
+            UserError: the original cannot be read.
+        """
+        self._project, self._catalog, self._limits = project, catalog, limits
+        self._original = hashing.fingerprint(images.fit(images.open_picture(project.original), *size))
+        _complete(project, catalog)
+        ids, prints = load(catalog, kept(project.name) if query is None else query)
+        self._ids = np.concatenate([[0], ids])  # 0: the original
+        self._prints = Prints.of([self._original]) + prints
+        self._index = HashIndex(self._prints.phash, limits.distance)
+        self._small = lru_cache(_SMALLS_IN_MEMORY)(self._read_small)
+
+    def add(
+        self,
+        ids: Sequence[int],
+        prints: Prints,
+        smalls: dict[int, NDArray[np.uint8]],
+        apart: Collection[tuple[int, int]] = frozenset(),
+    ) -> dict[int, str]:
+        """Compare new candidates, and remember those that show nothing again.
+
+        Args:
+            ids: their rows' ids, in order.
+            prints: their fingerprints.
+            smalls: small copies by row id, of those that the catalog does not have yet.
+            apart: pairs of row ids (new, earlier; 0 is the original) that are no duplicates.
+
+        Returns:
+            {row id: shot id of the candidate that it shows again, or ORIGINAL} of the duplicates.
+        """
+        first = len(self._ids)
+        every = np.concatenate([self._ids, np.asarray(ids, np.int64)])
+        together = self._prints + prints
+        place = {int(row_id): index for index, row_id in enumerate(every)} if apart else {}
+        found = look_alikes(
+            together,
+            first,
+            lambda i: smalls[int(every[i])] if int(every[i]) in smalls else self._small(int(every[i])),
+            self._limits,
+            self._index,
+            {(place[new], place[old]) for new, old in apart if new in place and old in place},
+        )
+        stays = np.ones(len(every), bool)
+        stays[list(found)] = False
+        self._ids, self._prints = every[stays], together[stays]
+        return {int(every[new]): self._name(int(every[old])) for new, old in found.items()}
+
+    def _name(self, row_id: int) -> str:
+        if not row_id:
+            return ORIGINAL
+        with self._catalog.read() as session:
+            return session.get_one(CandidateRow, row_id).shot_id
+
+    def _read_small(self, row_id: int) -> NDArray[np.uint8] | None:
+        if not row_id:
+            return self._original.small
+        with self._catalog.read() as session:
+            row = session.get_one(CandidateRow, row_id)
+            copy = session.get_one(SmallCopyRow, row_id)
+        # What a person can no longer see must not hide what they could see; what they rejected is done with.
+        if row.verdict != "reject" and not (self._project.folder / row.path).is_file():
+            _log.warning("candidate %s is gone (%s): nothing is a duplicate of it", row.shot_id, row.path)
+            return None
+        return to_small(copy.pixels)
+
+
+def to_small(pixels: bytes) -> NDArray[np.uint8]:
+    """Return a small copy as the catalog has it as an array, 32 x 32 x 3."""
+    return np.frombuffer(pixels, np.uint8).reshape(SMALL_SIDE, SMALL_SIDE, 3)
+
+
+def remember(session: Session, row: CandidateRow, fingerprint: Fingerprint) -> None:
+    """Put a candidate's fingerprint into the catalog."""
+    row.phash = hashing.to_hex(fingerprint.phash)
+    row.phash_mirrored = hashing.to_hex(fingerprint.phash_mirrored)
+    row.texture = fingerprint.texture
+    row.coarse = fingerprint.coarse.tobytes()
+    session.merge(SmallCopyRow(candidate_id=row.id, pixels=fingerprint.small.tobytes()))
+
+
+def kept(project: str) -> Select[CandidateRow]:
+    """Select the candidates of all generations that were curated and are no duplicates."""
+    return (
+        select(CandidateRow)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .where(ProjectRow.name == project, CandidateRow.state.in_(_KEPT_STATES))
+        .order_by(CandidateRow.id)
+    )
+
+
+def load(catalog: Catalog, query: Select[CandidateRow]) -> tuple[NDArray[np.int64], Prints]:
+    """Return row ids and fingerprints of those of the selected candidates that have one."""
+    columns = query.with_only_columns(
+        CandidateRow.id,
+        CandidateRow.phash,
+        CandidateRow.phash_mirrored,
+        CandidateRow.texture,
+        CandidateRow.coarse,
+    ).where(CandidateRow.coarse.is_not(None))
+    with catalog.read() as session:
+        rows = session.execute(columns).all()
+    if not rows:
+        return np.zeros(0, np.int64), Prints.of([])
+    ids, phash, mirrored, texture, coarse = zip(*rows, strict=True)
+    return np.array(ids, np.int64), Prints(
+        _from_hex(phash),
+        _from_hex(mirrored),
+        np.array(texture, np.float64),
+        np.frombuffer(b"".join(coarse), np.uint8).reshape(len(rows), -1),
+    )
+
+
+def _from_hex(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """As hashing.from_hex, of many."""
+    return np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64)
+
+
+def _complete(project: Project, catalog: Catalog) -> None:
+    """Make the small copies that earlier versions did not keep; what cannot be read any more is left out."""
+    missing = kept(project.name).where(CandidateRow.coarse.is_(None))
+    with catalog.read() as session:
+        rows = list(session.scalars(missing))
+    for start in range(0, len(rows), _BATCH):
+        prints = {}
+        for row in rows[start : start + _BATCH]:
+            try:
+                prints[row.id] = hashing.fingerprint(images.open_picture(project.folder / row.path))
+            except UserError as error:
+                _log.warning("candidate %s cannot be compared with new ones: %s", row.shot_id, error)
+        with catalog.write() as session:
+            for row_id, fingerprint in prints.items():
+                remember(session, session.get_one(CandidateRow, row_id), fingerprint)

@@ -1,0 +1,233 @@
+"""The order of the queue: likely picks first, but varied, and now and then one that the verdicts leave open.
+
+How likely a pick is, a logistic regression learns from all verdicts of the project: from the candidates' scores, what
+they look like, and how they were drawn. Before there are enough verdicts the scores alone say. The order never
+accepts or rejects anything.
+"""
+
+import logging
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select, update
+
+from bootstrap.catalog import Catalog
+from bootstrap.catalog.tables import CandidateRow, FeatureRow, GenerationRow, ProjectRow
+
+_NEEDED = 5  # verdicts of each kind before there is anything to learn
+_MOST_LOOKS = 16  # principal components of the vectors
+_STRENGTH = 0.1  # inverse of the regularization: few verdicts, many numbers
+_VARIETY = 0.35  # how much being like those just before costs, against being likely
+_BEFORE = 6  # how many those are
+_FADING = 0.7  # how much less each of them counts than the one after it
+_AHEAD = 200  # of how many likely ones the next is chosen
+_OPEN_EVERY = 8  # every so many-th place goes to one that the verdicts leave open
+
+_background = ThreadPoolExecutor(1, "ranking")
+_waiting: set[tuple[str, str, int]] = set()
+_lock = threading.Lock()
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """How likely candidates are to become picks."""
+
+    likely: NDArray[np.float64]  # (n,), 0 to 1
+    is_learned: bool  # from verdicts; else from scores alone
+
+
+def rank(catalog: Catalog, project: str, generation: int, staying: int = 0) -> None:
+    """Put the undecided candidates of a generation in order, after those with a verdict.
+
+    Args:
+        staying: so many stay first, as they are: the reviewer may be looking at them already.
+    """
+    rows, vectors = _read(catalog, project)
+    mine = [index for index, row in enumerate(rows) if row.generation == generation]
+    queue = sorted(
+        (index for index in mine if rows[index].verdict == "undecided"),
+        key=lambda index: (rows[index].rank, rows[index].id),
+    )
+    if not queue:
+        return
+    learned = learn(rows, vectors)
+    first, rest = queue[:staying], np.array(queue[staying:], np.int64)
+    order = first + rest[arrange(learned.likely[rest], vectors[rest], learned.is_learned)].tolist()
+    decided = len(mine) - len(queue)
+    with catalog.write() as session:
+        session.execute(
+            update(CandidateRow),
+            [{"id": rows[index].id, "rank": decided + place} for place, index in enumerate(order, 1)],
+        )
+
+
+def rank_soon(catalog: Catalog, project: str, generation: int, staying: int) -> None:
+    """Do as `rank`, in the background: returns at once; what is asked for while it waits is done once."""
+    key = (catalog.url, project, generation)
+    with _lock:
+        if key in _waiting:
+            return
+        _waiting.add(key)
+
+    def work() -> None:
+        with _lock:
+            _waiting.discard(key)
+        try:
+            rank(catalog, project, generation, staying)
+        except Exception:  # the queue keeps its order, and the next verdict tries again
+            _log.exception("project %s, generation %s: ranking failed", project, generation)
+
+    _background.submit(work)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of a published candidate."""
+
+    id: int
+    generation: int
+    verdict: str
+    rank: int
+    recipe: str
+    strength: float
+    snapshot: int
+    scores: tuple[float | None, ...]  # quality, closeness, novelty, agreement
+
+
+def learn(rows: list[Row], vectors: NDArray[np.float32]) -> Learned:
+    """Return how likely each of (n,) candidates is, learned from those of them that have a verdict.
+
+    Args:
+        rows: of all generations.
+        vectors: (n, d) of length 1; zeros where there is none.
+    """
+    scores = _filled(np.array([row.scores for row in rows], np.float64).reshape(len(rows), -1))
+    accepted = np.array([row.verdict == "accept" for row in rows])
+    decided = accepted | np.array([row.verdict == "reject" for row in rows])
+    if min(accepted.sum(), (decided & ~accepted).sum()) < _NEEDED:
+        return Learned(_by_scores(scores), False)
+    from sklearn.linear_model import LogisticRegression  # a second that other verbs need not wait
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    known = np.concatenate([scores, _how_drawn(rows), _looks(vectors)], axis=1)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, class_weight="balanced"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fit that has not quite converged orders well enough
+        model.fit(known[decided], accepted[decided])
+    return Learned(model.predict_proba(known)[:, 1], True)
+
+
+def arrange(likely: NDArray[np.float64], vectors: NDArray[np.float32], with_open: bool) -> list[int]:
+    """Return the indices of n candidates in the order of the queue.
+
+    The next one is the most likely, less what it has in common with the most similar of those just before it
+    (maximal marginal relevance: Carbonell and Goldstein, 1998).
+
+    Args:
+        likely: (n,), 0 to 1.
+        vectors: (n, d) of length 1, or zeros.
+        with_open: every _OPEN_EVERY-th place goes to the one whose likelihood is nearest to one half.
+    """
+    left = np.argsort(-likely, kind="stable")
+    order: list[int] = []
+    while len(left):
+        if with_open and len(order) % _OPEN_EVERY == _OPEN_EVERY - 1:
+            chosen = int(np.argmin(np.abs(likely[left] - 0.5)))
+        else:
+            ahead = left[:_AHEAD]
+            before = order[: -_BEFORE - 1 : -1]  # the last one first
+            # To be the opposite of the one before is no merit: alike is 0 or more.
+            alike = (vectors[ahead] @ vectors[before].T * _FADING ** np.arange(len(before))).max(
+                axis=1, initial=0
+            )
+            worth = (1 - _VARIETY) * likely[ahead] - _VARIETY * alike
+            chosen = int(np.argmax(worth))
+        order.append(int(left[chosen]))
+        left = np.delete(left, chosen)
+    return order
+
+
+def _read(catalog: Catalog, project: str) -> tuple[list[Row], NDArray[np.float32]]:
+    """All published candidates of a project as drawn, and their vectors (zeros where there is none)."""
+    query = (
+        select(CandidateRow, GenerationRow.number, FeatureRow.embedder, FeatureRow.vector)
+        .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .outerjoin(FeatureRow, FeatureRow.candidate_id == CandidateRow.id)
+        .where(ProjectRow.name == project, CandidateRow.state == "published")
+        .order_by(CandidateRow.id)
+    )
+    with catalog.read() as session:
+        found = session.execute(query).all()
+    rows = []
+    for row, number, _, _ in found:
+        first = (row.shot["loras"] or [{"strength": 0.0, "snapshot": 0}])[0]
+        scores = (row.quality, row.closeness, row.novelty, row.agreement)
+        rows.append(
+            Row(
+                row.id,
+                number,
+                row.verdict,
+                row.rank,
+                row.shot["recipe"],
+                first["strength"],
+                first["snapshot"],
+                scores,
+            )
+        )
+    # The latest embedder's: another one's vectors have another meaning.
+    latest = next((name for *_, name, _ in reversed(found) if name), None)
+    parts = [
+        np.frombuffer(vector, np.float16) if name == latest and vector else None for *_, name, vector in found
+    ]
+    width = next((len(part) for part in parts if part is not None), 1)
+    vectors = np.zeros((len(found), width), np.float32)
+    for index, part in enumerate(parts):
+        if part is not None:
+            vectors[index] = part
+    return rows, vectors
+
+
+def _filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """With the column's mean where nothing was measured, 0 where nothing of the column was."""
+    measured = ~np.isnan(scores)
+    means = np.where(measured, scores, 0).sum(axis=0) / np.maximum(1, measured.sum(axis=0))
+    return np.where(measured, scores, means)
+
+
+def _by_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of each candidate's places by score, 0 (none is worse) to 1; equal scores have equal places."""
+    return _places(scores).mean(axis=1)
+
+
+def _places(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack(
+        [np.searchsorted(np.sort(column), column, side="left") / len(column) for column in scores.T], axis=1
+    )
+
+
+def _how_drawn(rows: list[Row]) -> NDArray[np.float64]:
+    recipes = sorted({row.recipe for row in rows})
+    snapshots = sorted({row.snapshot for row in rows})
+    return np.array(
+        [
+            [row.strength]
+            + [float(row.recipe == recipe) for recipe in recipes]
+            + [float(row.snapshot == snapshot) for snapshot in snapshots]
+            for row in rows
+        ]
+    )
+
+
+def _looks(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The vectors' first principal components, (n, at most _MOST_LOOKS)."""
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0)
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    return centred @ directions[:, ::-1][:, :_MOST_LOOKS]

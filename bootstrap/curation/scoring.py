@@ -1,0 +1,138 @@
+"""The scores that need a model: how close to the original, how new to the dataset, how true to its prompt.
+
+Closeness   Cosine of the candidate's vector and the original's (see bootstrap.curation.embedding): 1 the same picture.
+Novelty     1 minus the greatest cosine with any picture of the dataset: 0 shows nothing new.
+Agreement   Share of the prompt's tags that a tagger sees in the candidate.
+
+Vectors are kept in the catalog for the ranking, shortened by a fixed random projection, which keeps cosines about as
+they are (Johnson and Lindenstrauss, 1984); the scores come from the whole ones.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from sqlalchemy import select
+
+from bootstrap import captions, images
+from bootstrap.catalog import Catalog, generations, picks
+from bootstrap.catalog.tables import CandidateRow, FeatureRow
+from bootstrap.curation.embedding import Embedder, open_embedder
+from bootstrap.errors import UserError
+from bootstrap.progress import Progress, Report, silent
+from bootstrap.project import Project
+from bootstrap.shots import Shot
+from bootstrap.tag_scores import Tagger
+
+KEPT_DIMENSIONS = 256
+_BATCH = 32  # candidates between two commits
+
+_log = logging.getLogger(__name__)
+
+
+def score(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
+    """Score the curated candidates of a generation that have no scores yet, by the embedder and tagger there are.
+
+    Raises:
+        UserError: the original, a pick, the embedder or the tagger cannot be read.
+    """
+    embedder, tagger = open_embedder(project), _open_tagger(project)
+    rows = _unscored(catalog, project.name, number, embedder is not None)
+    if not rows or (embedder is None and tagger is None):
+        return
+    size = rows[0].shot["width"], rows[0].shot["height"]
+    dataset = _vectors_of_dataset(project, catalog, embedder, size) if embedder else None
+    for start in range(0, len(rows), _BATCH):
+        batch, pictures = _open(project, rows[start : start + _BATCH], size)
+        vectors = embedder.embed(pictures) if embedder and pictures else None
+        seen = tagger.read(pictures) if tagger else None
+        with catalog.write() as session:
+            for index, given in enumerate(batch):
+                row = session.get_one(CandidateRow, given.id)
+                if embedder is not None and vectors is not None and dataset is not None:
+                    cosines = dataset @ vectors[index]
+                    row.closeness, row.novelty = float(cosines[0]), float(1 - cosines.max())
+                    kept = shortened(vectors[index]).astype(np.float16).tobytes()
+                    session.merge(FeatureRow(candidate_id=row.id, embedder=embedder.name, vector=kept))
+                if seen is not None:
+                    row.agreement = agreement(Shot.from_dict(row.shot), [one.tag for one in seen[index]])
+        report(Progress("score", min(start + _BATCH, len(rows)), len(rows), "pictures", 0.0))
+
+
+def shortened(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a vector of length 1 with KEPT_DIMENSIONS numbers at most, of length 1 again."""
+    if len(vector) <= KEPT_DIMENSIONS:
+        return vector
+    short = vector @ _projection(len(vector))
+    return short / max(float(np.linalg.norm(short)), 1e-12)
+
+
+def agreement(shot: Shot, seen: Sequence[str]) -> float | None:
+    """Return the share of a shot's tags that are among those that a tagger saw, None for a prompt without tags."""
+    asked = [plain for tag in shot.tags if (plain := re.sub(r"[()\[\]\\]|:[\d.]+", "", tag).strip())]
+    if not asked:
+        return None
+    return sum(any(captions.same_tag(tag, other) for other in seen) for tag in asked) / len(asked)
+
+
+@cache
+def _projection(dimensions: int) -> NDArray[np.float32]:
+    """The same one every time, or vectors of one day would not fit those of another."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    return rng.standard_normal((dimensions, KEPT_DIMENSIONS), np.float32)
+
+
+def _unscored(catalog: Catalog, project: str, number: int, needs_vectors: bool) -> list[CandidateRow]:
+    missing = CandidateRow.closeness if needs_vectors else CandidateRow.agreement
+    with catalog.read() as session:
+        owner = generations.generation_row(session, project, number)
+        return list(
+            session.scalars(
+                select(CandidateRow)
+                .where(CandidateRow.generation_id == owner.id, missing.is_(None))
+                .where(CandidateRow.state.in_(("curated", "published")))
+                .order_by(CandidateRow.id)
+            )
+        )
+
+
+def _open(
+    project: Project, rows: Sequence[CandidateRow], size: tuple[int, int]
+) -> tuple[list[CandidateRow], list[Image.Image]]:
+    """Those that can be read, scaled to one size, with their pictures."""
+    readable, pictures = [], []
+    for row in rows:
+        try:
+            pictures.append(images.fit(images.open_picture(project.folder / row.path), *size))
+        except UserError as error:
+            _log.warning("candidate %s gets no scores: %s", row.shot_id, error)
+            continue
+        readable.append(row)
+    return readable, pictures
+
+
+def _vectors_of_dataset(
+    project: Project, catalog: Catalog, embedder: Embedder, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """(pictures, d); the original comes first."""
+    files = [project.original, *(project.folder / pick.path for pick in picks.picks(catalog, project.name))]
+    return embedder.embed([images.fit(images.open_picture(file), *size) for file in files])
+
+
+def _open_tagger(project: Project) -> Tagger | None:
+    """The tagger that the settings name, or Paper Town's own for its pictures, where that is installed."""
+    asked = project.settings.curation.tagger
+    if asked is None and project.base_model.kind != "embedded":
+        return None
+    from bootstrap.tagging import open_tagger  # imports torch
+
+    try:
+        return open_tagger(project.folder / asked if asked else None)
+    except UserError:
+        if asked:
+            raise
+        return None

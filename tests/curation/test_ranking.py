@@ -1,0 +1,160 @@
+"""The queue: likely picks first, varied, and never waiting for the model."""
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+from making import add_published
+
+from bootstrap.catalog import candidates, verdicts
+from bootstrap.catalog.tables import CandidateRow, FeatureRow
+from bootstrap.curation import ranking
+from bootstrap.curation.ranking import Row, arrange, learn
+from review_app import deck
+
+NO_LOOKS = np.zeros((200, 1), np.float32)
+
+
+def row(number, verdict="undecided", recipe="vary", strength=0.6, scores=(0.5, 0.5, 0.5, None)):
+    return Row(number, 1, verdict, 0, recipe, strength, 2, scores)
+
+
+def test_without_verdicts_scores_tell():
+    rows = [
+        row(0, scores=(0.2, 0.1, None, None)),
+        row(1, scores=(0.9, 0.8, None, None)),
+        row(2, scores=(0.5,) * 4),
+    ]
+    found = learn(rows, NO_LOOKS[:3])
+    assert not found.is_learned
+    assert np.argsort(-found.likely).tolist() == [1, 2, 0]
+
+
+def test_candidates_without_any_score_are_all_alike():
+    assert len(set(learn([row(n, scores=(None,) * 4) for n in range(4)], NO_LOOKS[:4]).likely)) == 1
+
+
+@pytest.mark.parametrize("by", ["recipe", "strength", "score", "looks"])
+def test_verdicts_teach_whatever_they_go_by(by):
+    rng = np.random.default_rng(0)
+    good = rng.random(200) < 0.4
+    vectors = rng.standard_normal((200, 64)).astype(np.float32)
+    if by == "looks":
+        vectors[:, 0] += np.where(good, 8, -8)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = [
+        row(
+            number,
+            ("accept" if good[number] else "reject") if number < 60 else "undecided",
+            recipe="add" if by == "recipe" and good[number] else "vary",
+            strength=0.9 if by == "strength" and good[number] else 0.5,
+            scores=(0.9 if by == "score" and good[number] else 0.4, *rng.random(3)),
+        )
+        for number in range(200)
+    ]
+    found = learn(rows, vectors)
+    assert found.is_learned
+    assert found.likely[60:][good[60:]].min() > found.likely[60:][~good[60:]].max()
+
+
+def test_verdicts_of_one_kind_alone_teach_nothing():
+    assert not learn([row(n, "accept") for n in range(20)], NO_LOOKS[:20]).is_learned
+
+
+def test_look_alikes_do_not_come_in_a_run():
+    vectors = np.zeros((12, 4), np.float32)
+    likely = np.zeros(12)
+    for number in range(12):
+        vectors[number, number % 4] = 1
+        likely[number] = 0.9 - 0.1 * (number % 4)  # all of one kind are likelier than all of the next
+    order = arrange(likely, vectors, with_open=False)
+    assert sorted(order) == list(range(12))
+    kinds = [number % 4 for number in order]
+    assert kinds[0] == 0
+    assert all(one != other for one, other in itertools.pairwise(kinds[:8]))
+
+
+def test_without_looks_the_order_is_that_of_likelihood():
+    likely = np.random.default_rng(1).random(50)
+    assert arrange(likely, NO_LOOKS[:50], False) == np.argsort(-likely).tolist()
+
+
+def test_some_places_go_to_what_the_verdicts_leave_open():
+    likely = np.linspace(0, 1, 60)
+    order = arrange(likely, NO_LOOKS[:60], True)
+    assert [abs(likely[number] - 0.5) < 0.1 for number in order[7:24:8]] == [True] * 3
+    assert order[:7] == list(range(59, 52, -1))
+
+
+def give(catalog, project, ids, verdict):
+    verdicts.decide(catalog, project.name, ids, verdict, "tester")
+
+
+def liked(project, catalog, ids):
+    """Vectors that tell even candidates from odd ones; the first twelve have verdicts by that."""
+    with catalog.write() as session:
+        for index, one in enumerate(ids):
+            found = session.query(CandidateRow).filter_by(shot_id=one).one()
+            vector = np.array([1, 0.1] if index % 2 else [-1, 0.1], np.float16)
+            session.add(FeatureRow(candidate_id=found.id, embedder="test", vector=vector.tobytes()))
+    give(catalog, project, ids[1:12:2], "accept")
+    give(catalog, project, ids[0:12:2], "reject")
+
+
+def test_the_queue_follows_the_verdicts_and_the_drawn_order_stays(project, catalog):
+    ids = add_published(project, catalog, 1, 20)
+    drawn = [one.id for one in candidates.candidates(catalog, project.name)]
+    assert drawn == ids
+    liked(project, catalog, ids)
+    ranking.rank(catalog, project.name, 1)
+    queue = [
+        one.id
+        for one in candidates.candidates(catalog, project.name, ranked=True)
+        if one.verdict == "undecided"
+    ]
+    assert set(queue) == set(ids[12:])
+    places = [queue.index(one) for one in ids[12:]]
+    assert sum(places[1::2]) < sum(places[0::2]) and 0 in places[1::2]
+    assert deck.deal(catalog, project.name, 1).current.id == queue[0]
+    assert [one.id for one in candidates.candidates(catalog, project.name)] == drawn
+    assert {one.verdict for one in candidates.candidates(catalog, project.name)} == {
+        "accept",
+        "reject",
+        "undecided",
+    }
+
+
+def test_what_the_reviewer_looks_at_stays_first(project, catalog):
+    ids = add_published(project, catalog, 1, 20)
+    before = [one.id for one in candidates.candidates(catalog, project.name, ranked=True)]
+    liked(project, catalog, ids)
+    ranking.rank(catalog, project.name, 1, staying=3)
+    dealt = deck.deal(catalog, project.name, 1)
+    undecided = [one for one in before if one in ids[12:]]
+    assert [dealt.current.id, *(one.id for one in dealt.upcoming)][:3] == undecided[:3]
+
+
+def test_ranking_in_the_background_never_holds_a_verdict_up(project, catalog, monkeypatch):
+    ids = add_published(project, catalog, 1, 4)
+    ran = []
+
+    def slowly(*given):
+        time.sleep(1.5)
+        ran.append(given)
+
+    monkeypatch.setattr(ranking, "rank", slowly)
+    started = time.monotonic()
+    for one in ids[:3]:
+        assert deck.give(catalog, project.name, one, "accept", "undecided")
+    assert not ran and time.monotonic() - started < 1.5
+    ranking._background.submit(lambda: None).result(timeout=30)
+    assert 1 <= len(ran) < 3  # what was asked for while it waited was done once
+
+
+def test_a_ranking_that_fails_is_logged_and_nothing_else(project, catalog, monkeypatch, caplog):
+    (one,) = add_published(project, catalog, 1, 1)
+    monkeypatch.setattr(ranking, "_read", lambda *given: 1 / 0)
+    assert deck.give(catalog, project.name, one, "reject", "undecided")
+    ranking._background.submit(lambda: None).result(timeout=30)
+    assert "ranking failed" in caplog.text

@@ -1,0 +1,156 @@
+"""Scores that need a model, with small embedders in place of large ones."""
+
+import numpy as np
+import onnx
+import pytest
+from making import add_drawn, scene, shot
+from onnx import TensorProto, helper
+from PIL import Image
+
+from bootstrap.catalog import candidates
+from bootstrap.catalog.tables import CandidateRow, FeatureRow
+from bootstrap.curation import publishing, run, scoring
+from bootstrap.curation.embedding import OnnxEmbedder, open_embedder
+from bootstrap.errors import UserError
+from bootstrap.tag_scores import TagScore
+
+
+class Colors:
+    """Embeds a picture as what its cells have more or less than gray: enough to tell scenes apart."""
+
+    name = "colors"
+
+    def embed(self, pictures):
+        rows = [
+            np.asarray(one.resize((4, 4), Image.Resampling.BOX), np.float32).ravel() - 127 for one in pictures
+        ]
+        return np.stack([row / np.linalg.norm(row) for row in rows])
+
+
+class Reader:
+    def read(self, pictures):
+        return [[TagScore("Woman", 0.9), TagScore("window", 0.8)] for _ in pictures]
+
+
+@pytest.fixture
+def embedded(monkeypatch):
+    monkeypatch.setattr(scoring, "open_embedder", lambda project: Colors())
+    monkeypatch.setattr(scoring, "_open_tagger", lambda project: None)
+
+
+def scored(project, catalog):
+    return [one.scores for one in candidates.candidates(catalog, project.name, state="curated")]
+
+
+def test_closeness_and_novelty_are_those_of_the_vectors(project, catalog, embedded):
+    pictures = [scene(1), Image.blend(scene(0), scene(2), 0.3), scene(3)]
+    add_drawn(project, catalog, 1, pictures)
+    run.curate(project, catalog, 1)
+    told = []
+    scoring.score(project, catalog, 1, told.append)
+    vectors = Colors().embed([scene(0), *pictures])
+    found = scored(project, catalog)
+    for one, expected in zip(found, vectors[1:] @ vectors[0], strict=True):
+        assert one.closeness == pytest.approx(float(expected), abs=1e-5)
+        assert one.novelty == pytest.approx(
+            1 - float(expected), abs=1e-5
+        )  # the dataset is the original alone
+        assert 0 < one.quality <= 1 and one.agreement is None
+    assert found[1].closeness > max(found[0].closeness, found[2].closeness)
+    assert [(one.stage, one.done) for one in told] == [("score", 3)]
+    scoring.score(project, catalog, 1, told.append)
+    assert len(told) == 1  # what is scored is not scored again
+    with catalog.read() as session:
+        rows = session.query(FeatureRow).order_by(FeatureRow.candidate_id).all()
+    assert [row.embedder for row in rows] == ["colors"] * 3
+    assert np.frombuffer(rows[0].vector, np.float16) == pytest.approx(vectors[1], abs=1e-3)
+
+
+def test_a_picture_that_is_gone_gets_no_scores_and_the_others_do(project, catalog, embedded, caplog):
+    gone, _ = add_drawn(project, catalog, 1, [scene(1), scene(2)])
+    run.curate(project, catalog, 1)
+    (project.folder / f"generation-01/candidates/{gone}.png").unlink()
+    scoring.score(project, catalog, 1)
+    assert [one.closeness is None for one in scored(project, catalog)] == [True, False]
+    assert gone in caplog.text
+
+
+def test_a_tagger_tells_how_much_of_the_prompt_is_there(project, catalog, monkeypatch):
+    monkeypatch.setattr(scoring, "open_embedder", lambda project: None)
+    monkeypatch.setattr(scoring, "_open_tagger", lambda project: Reader())
+    add_drawn(project, catalog, 1, [scene(1)], [shot(1, "woman, (red apple:1.2), [window]")])
+    run.curate(project, catalog, 1)
+    scoring.score(project, catalog, 1)
+    (one,) = scored(project, catalog)
+    assert one.agreement == pytest.approx(2 / 3) and one.closeness is None
+    assert scoring.agreement(shot(1, ""), ["woman"]) is None
+
+
+def test_shortened_vectors_keep_their_cosines():
+    rng = np.random.default_rng(0)
+    one, noise = rng.standard_normal((2, 5000)).astype(np.float32)
+    for share in (0.0, 0.3, 0.7, 1.0):
+        other = share * one + (1 - share) * noise
+        pair = [vector / np.linalg.norm(vector) for vector in (one, other)]
+        short = [scoring.shortened(vector) for vector in pair]
+        assert short[0].shape == (scoring.KEPT_DIMENSIONS,)
+        assert float(short[0] @ short[1]) == pytest.approx(float(pair[0] @ pair[1]), abs=0.2)
+
+
+def test_flawed_candidates_are_put_up_only_when_asked_for(project, catalog):
+    ids = add_drawn(project, catalog, 1, [scene(1), Image.new("RGB", (128, 128)), scene(2)])
+    run.curate(project, catalog, 1)
+    publishing.publish(project, catalog, 1)
+    hidden = candidates.candidate(catalog, project.name, ids[1])
+    assert (hidden.state, hidden.scores.flaw) == ("flawed", "blank")
+    assert {one.id for one in candidates.candidates(catalog, project.name)} == {ids[0], ids[2]}
+    text = project.toml.read_text("utf-8")
+    project.toml.write_text(text + "\n[curation]\nhide_flawed = false\n", "utf-8")
+    publishing.publish(type(project)(project.workspace, project.name), catalog, 1)
+    assert {one.id for one in candidates.candidates(catalog, project.name)} == set(ids)
+
+
+def write_model(folder, shape=("n", 3, 8, 8)):
+    """An encoder that gives the mean of each channel."""
+    folder.mkdir(exist_ok=True)
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["pixels", "axes"], ["means"], keepdims=0)],
+        "means",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("means", TensorProto.FLOAT, ("n", 3))],
+        [helper.make_tensor("axes", TensorProto.INT64, (2,), [2, 3])],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(made, folder / "model.onnx")
+
+
+def test_an_onnx_encoder_embeds(tmp_path):
+    write_model(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}')
+    found = OnnxEmbedder(tmp_path).embed([Image.new("RGB", (20, 20), color) for color in ("red", "#666666")])
+    assert found == pytest.approx(np.array([[1, 0, 0], [3**-0.5] * 3]), abs=1e-6)
+
+
+def test_embedders_that_are_none_are_told_in_one_line(project, tmp_path):
+    with pytest.raises(UserError, match=r"0 \.onnx files"):
+        OnnxEmbedder(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="no usable ONNX model"):
+        OnnxEmbedder(tmp_path)
+    write_model(tmp_path, ("n", 8, 8, 3))
+    with pytest.raises(UserError, match="expected"):
+        OnnxEmbedder(tmp_path)
+    project.toml.write_text(project.toml.read_text("utf-8") + '\n[curation]\nembedder = "none"\n', "utf-8")
+    assert open_embedder(type(project)(project.workspace, project.name)) is None
+
+
+@pytest.mark.slow
+def test_the_base_model_scores_by_default(project, catalog):
+    add_drawn(project, catalog, 1, [scene(1), scene(0).resize((96, 96)).resize((128, 128))])
+    run.curate(project, catalog, 1)
+    with catalog.write() as session:  # the second shows the original again: it shall be scored all the same
+        session.query(CandidateRow).update({"state": "curated"})
+    scoring.score(project, catalog, 1)
+    other, same = scored(project, catalog)
+    assert same.closeness > 0.9 > other.closeness
+    assert same.novelty == pytest.approx(1 - same.closeness, abs=1e-5)
