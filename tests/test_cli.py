@@ -423,6 +423,7 @@ def test_a_wrong_setting_is_refused_and_nothing_is_changed(sid, folder, assignme
             "tagger.safetensors is missing: run the stage `tagger`",
         ),
         (["papertown", "make", "--stage", "ink", "--start", "model"], "only the stages vae and base"),
+        (["papertown", "make", "--stage", "vae", "--compile"], "--compile: only the stages base and ink"),
     ],
 )
 def test_tagging_and_making_refuse_in_one_line(sid, folder, arguments, message):

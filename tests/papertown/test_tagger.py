@@ -96,3 +96,12 @@ def test_a_wd14_style_tagger_reads_tags(tmp_path):
     assert [score.tag for score in scores] == ["green saber", "blue sky"]
     assert scores[1].score == pytest.approx(250 / 255, abs=0.01)
     assert nothing == []
+
+
+@pytest.mark.parametrize("name", ["badge", "crown", "medal", "scarf"])
+def test_the_bundled_tagger_reads_the_shipped_originals(originals, name):
+    with Image.open(originals / f"{name}.png") as picture:
+        [seen] = open_tagger(None).read([picture.convert("RGB")])
+    caption = (originals / f"{name}.txt").read_text().strip()
+    wrong = {one.tag for one in seen} ^ set(caption.split(", "))
+    assert len(wrong) <= 2  # one thing taken for another, such as what is under a scarf
