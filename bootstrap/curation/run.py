@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from sqlalchemy import select
@@ -42,7 +43,8 @@ def curate(project: Project, catalog: Catalog, number: int, report: Report = sil
     rows = _drawn(catalog, project.name, number)
     if not rows:
         return
-    known = Known(project, catalog, (rows[0].shot["width"], rows[0].shot["height"]), limits)
+    sizes = Counter((row.shot["width"], row.shot["height"]) for row in rows)
+    known = Known(project, catalog, sizes.most_common(1)[0][0], limits)
     original = measure(images.open_picture(project.original))
     started, broken = time.monotonic(), 0
     for start in range(0, len(rows), BATCH):

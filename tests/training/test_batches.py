@@ -81,11 +81,10 @@ def test_flip_aug_shows_the_picture_and_its_mirror_image(
     maker = BatchMaker(papertown, [example], TrainingSection(flip_aug=True), tmp_path)
     plain = encode(papertown, Path(example.path), (128, 128)).mean
     mirrored = encode(papertown, Path(example.path), (128, 128), mirrored=True).mean
-    apart = (plain - mirrored).abs().mean()
     nearer = []
     for step in range(24):
         latent = maker.make([0], step).latents[0]
         to_plain, to_mirrored = (latent - plain).abs().mean(), (latent - mirrored).abs().mean()
-        assert min(to_plain, to_mirrored) < 0.5 * apart
+        assert min(to_plain, to_mirrored) < 0.75 * max(to_plain, to_mirrored)
         nearer.append(bool(to_mirrored < to_plain))
     assert 4 < sum(nearer) < 20
