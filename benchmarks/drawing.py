@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
-from bootstrap import base_model, generation, project
+from bootstrap import base_model, generation, project, project_edit
 from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.drawing import engine, infotext
@@ -44,11 +44,8 @@ SNAPSHOTS = (1, 2)
 PLACES = ("teal wall, window", "red wall", "outdoors, beach", "outdoors, forest")
 PROPS = ("holding red apple", "holding blue ball")
 BATCH = 8
+TRAINING = ["training.repeats=16", "training.epochs=2"]  # short: what it learns does not matter here
 RECIPES = """
-[training]
-repeats = 4
-epochs = 2
-
 [[recipe]]
 kind = "vary"
 snapshot = [1, 2]
@@ -98,6 +95,8 @@ def _prepared(folder: Path) -> tuple[BaseModel, list[Shot], dict[LoraUse, Path]]
     with as_file(originals / "badge.png") as picture:
         caption = (originals / "badge.txt").read_text("utf-8").strip()
         made = project.create(workspace, "badge", picture, caption, "papertown", RECIPES)
+    project_edit.set_values(made, TRAINING)
+    made = workspace.project(made.name)
     with generation.exclusively(made):
         number = generation.prepare(made, catalog)
         generation.train(made, catalog, number)
