@@ -31,6 +31,10 @@ from bootstrap.papertown.things import ACCENTS, DESK_ITEMS, PROPS, WALL_ITEMS, p
 ANCHORS = {"chest": (0.5, 0.82), "neck": (0.5, 0.735), "head": (0.5, 0.17), "back": (0.5, 0.54)}
 FIGURE = 240  # units: the box of a person; a picture is 256
 DESK_RAISES = 24
+# Boxes of what is small, as left, top, right and bottom, in units. They are those of the drawings, rounded up:
+# a face in its figure's box, a thing around the point where it is drawn, at a scale of 1.
+FACE = (66, 73, 178, 156)
+THING = (-22, -24, 22, 26)
 FAR_X = 38  # what hangs on a wall, the sun, and what lies on a desk
 
 
@@ -125,11 +129,26 @@ def svg(scene: Scene) -> str:
         layers.append(_at(FAR_X + 6, 222, 1, DESK_ITEMS[scene.desk_item]))
     if scene.prop:
         drawn = prop(scene.prop.kind, scene.prop.color)
-        layers.append(_held(scene, drawn, scene.figure) if scene.figure else _alone(scene, drawn))
+        layers.append(_held(scene, drawn, scene.figure) if scene.figure else _at(*_prop_place(scene), drawn))
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 256 256" width="256" height="256">'
         f"{''.join(layers)}</svg>"
     )
+
+
+def details(scene: Scene) -> list[tuple[float, float, float, float]]:
+    """Where the small things are that tags tell apart, the face of a person and the prop.
+
+    Boxes of left, top, right and bottom, in units of a picture of 256 by 256.
+    """
+    left, top = _figure_corner(scene)
+    boxes = []
+    if isinstance(scene.figure, Person):
+        boxes.append(_box(left, top, 1, FACE))
+    if scene.prop:
+        x, y, scale = _prop_place(scene)
+        boxes.append(_box(x, y, scale, THING))
+    return boxes
 
 
 def _sample_prop(rng: random.Random) -> Prop:
@@ -170,16 +189,25 @@ def _figure_corner(scene: Scene) -> tuple[float, float]:
 
 
 def _held(scene: Scene, drawn: str, holder: Person | Robot) -> str:
-    left, top = _figure_corner(scene)
-    x = left + FIGURE * 0.74
-    y = min(top + FIGURE * 0.81, scenery.DESK_TOP - 20 if scene.desk else 256)
     skin = holder.hand_color
     hand = f'<ellipse cy="19" rx="12" ry="8" fill="{skin}" stroke="{shade(skin, 0.8)}" stroke-width="1.2"/>'
-    return _at(x, y, 1.5, drawn + hand)
+    return _at(*_prop_place(scene), drawn + hand)
 
 
-def _alone(scene: Scene, drawn: str) -> str:
-    return _at(128 + 32 * scene.shift, scenery.DESK_TOP - 26 if scene.desk else 144, 2.1, drawn)
+def _prop_place(scene: Scene) -> tuple[float, float, float]:
+    """The point where the prop is drawn, and its scale: in somebody's hand, or by itself."""
+    if scene.figure is None:
+        return 128 + 32 * scene.shift, scenery.DESK_TOP - 26 if scene.desk else 144, 2.1
+    left, top = _figure_corner(scene)
+    y = min(top + FIGURE * 0.81, scenery.DESK_TOP - 20 if scene.desk else 256)
+    return left + FIGURE * 0.74, y, 1.5
+
+
+def _box(
+    x: float, y: float, scale: float, box: tuple[int, int, int, int]
+) -> tuple[float, float, float, float]:
+    left, top, right, bottom = (scale * edge for edge in box)
+    return x + left, y + top, x + right, y + bottom
 
 
 def _at(x: float, y: float, scale: float, drawing: str) -> str:

@@ -12,7 +12,7 @@ pytest.importorskip("resvg_py", reason="drawing Paper Town needs the extra `pape
 
 from bootstrap.papertown import data, shipped, world
 from bootstrap.papertown.figures import Person, Robot
-from bootstrap.papertown.things import ACCENTS
+from bootstrap.papertown.things import ACCENTS, PROPS
 from bootstrap.papertown.world import Prop, Scene
 
 BADGE = Scene(
@@ -58,6 +58,22 @@ def test_every_tag_of_a_scene_changes_its_picture():
         {"accent": None},
     ):
         assert (np.asarray(world.render(replace(BADGE, **change), 64)) != whole).any(), change
+
+
+@pytest.mark.parametrize("desk", [True, False])
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+def test_the_details_of_a_scene_are_where_faces_and_props_differ(desk, shift):
+    somebody = replace(BADGE, desk=desk, desk_item=None, accent=None, shift=shift)
+    faces = [replace(somebody, figure=replace(BADGE.figure, mouth=mouth)) for mouth in ("sad", "tongue out")]
+    faces += [replace(somebody, figure=replace(BADGE.figure, eyes="heart eyes", beard="moustache"))]
+    held = [replace(somebody, prop=Prop(kind, "green")) for kind in PROPS]
+    alone = [replace(one, figure=None) for one in held]
+    for first, others in ((somebody, faces), (somebody, held), (alone[0], alone[1:])):
+        for other in others:
+            differs = (np.asarray(world.render(first, 256)) != np.asarray(world.render(other, 256))).any(-1)
+            for left, top, right, bottom in world.details(first):
+                differs[max(0, int(top)) : int(bottom) + 1, max(0, int(left)) : int(right) + 1] = False
+            assert not differs.any(), other
 
 
 def test_the_same_seed_gives_the_same_scene_and_picture():
