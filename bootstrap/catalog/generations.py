@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from bootstrap.catalog import tallies
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, now
+from bootstrap.catalog.tallies import Tally
 from bootstrap.progress import Progress, Report
 
 # In the order that a generation passes through them; "failed" and "cancelled" can follow any but the last two.
@@ -71,7 +73,8 @@ def latest(catalog: Catalog, project: str) -> int | None:
 def begin(catalog: Catalog, project: str) -> int:
     """Return the number of the generation to work on now, its row made when it is new.
 
-    That is the latest one as long as it has not been grown, and the next one after that.
+    That is the latest one as long as it has not been grown, and the next one after that. A new one remembers what
+    became of all earlier shots.
     """
     with catalog.write() as session:
         owner = project_row(session, project)
@@ -80,8 +83,25 @@ def begin(catalog: Catalog, project: str) -> int:
         if last is not None and last.state != "grown":
             return last.number
         number = last.number + 1 if last else 1
-        session.add(GenerationRow(project_id=owner.id, number=number, state="waiting"))
+        known = [one.to_dict() for one in tallies.of_project(session, owner.id)]
+        session.add(GenerationRow(project_id=owner.id, number=number, state="waiting", tallies=known))
         return number
+
+
+def tallies_of(catalog: Catalog, project: str, number: int) -> tuple[Tally, ...]:
+    """Return what had become of earlier shots when a generation began, or, before it has, what has by now."""
+    with catalog.read() as session:
+        owner = session.scalar(select(ProjectRow).where(ProjectRow.name == project))
+        if owner is None:
+            return ()
+        known = session.scalar(
+            select(GenerationRow.tallies).where(
+                GenerationRow.project_id == owner.id, GenerationRow.number == number
+            )
+        )
+        if known is None:
+            return tuple(tallies.of_project(session, owner.id))
+        return tuple(map(Tally.from_dict, known))
 
 
 def next_number(catalog: Catalog, project: str) -> int:

@@ -58,6 +58,8 @@ class GenerationRow(Table):
     unit: Mapped[str] = mapped_column(String(16), default="")
     rate: Mapped[float] = mapped_column(default=0.0)  # units a second
     message: Mapped[str] = mapped_column(default="")  # detail of the progress, or why it failed
+    # What had become of earlier shots when it began, see bootstrap.catalog.tallies; so a resumed run draws the same.
+    tallies: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
 

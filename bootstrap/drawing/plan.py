@@ -1,7 +1,7 @@
 """What the next `sid run` would draw, without loading a model: `sid plan`."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
 
 from sqlalchemy import select
@@ -15,7 +15,9 @@ from bootstrap.extra_networks import Shelf
 from bootstrap.project import Project
 from bootstrap.recipe_settings import Recipe
 from bootstrap.recipes import inputs
-from bootstrap.recipes.expand import DrawnWith, shots_of, with_advice
+from bootstrap.recipes.allotment import Odds, Slot, odds_of, pairs_of
+from bootstrap.recipes.expand import DrawnWith, shots_of, slots_of, with_advice
+from bootstrap.recipes.ideas import Idea, ideas
 from bootstrap.settings import Settings
 from bootstrap.shots import Shot
 from bootstrap.training import identity
@@ -25,10 +27,23 @@ _CHANNELS = 3  # bytes of a pixel
 
 
 @dataclass(frozen=True)
+class Arm:
+    """One of the things that a recipe's shots are shared out among, and why it gets as many as it does."""
+
+    label: str
+    shots: int
+    odds: Odds  # what became of earlier shots
+
+
+@dataclass(frozen=True)
 class RecipePlan:
     """What one recipe asks for."""
 
     kind: str
+    count: int  # that project.toml asks for
+    arms: list[
+        Arm
+    ]  # the recipe as a whole, its strengths and snapshots, its tags; none: nothing was learned yet
     shots: int  # that no recipe before it asks for
     there: int  # of those, already drawn
     strengths: list[float]
@@ -77,6 +92,8 @@ def make(project: Project, catalog: Catalog) -> Plan:
     found = inputs.gather(project, catalog)
     number = generations.next_number(catalog, project.name)
     shared = _drawn_with(project, catalog, spec, number, found)
+    if settings.curation.adaptive:
+        shared = replace(shared, tallies=generations.tallies_of(catalog, project.name, number))
     advice = advices.of_training(catalog, project.name, shared.training_id) if settings.asks_adviser else None
     chosen = with_advice(settings, advice) if advice else _with_some_snapshot(settings)
     drawn = _drawn(project, catalog)
@@ -84,14 +101,16 @@ def make(project: Project, catalog: Catalog) -> Plan:
     seen: set[str] = set()
     missing: list[Shot] = []
     recipes = []
-    for asked, recipe in zip(settings.recipe, chosen.recipe, strict=True):
-        asked_for = networks.with_loras(shelf, list(shots_of(recipe, chosen, shared)))
+    slots = slots_of(chosen, shared)
+    for asked, recipe, own in zip(settings.recipe, chosen.recipe, slots, strict=True):
+        asked_for = networks.with_loras(shelf, list(shots_of(recipe, own, chosen, shared)))
         shots = list({one.id: one for one in asked_for if one.id not in seen}.values())
         seen |= {one.id for one in shots}
         left = [one for one in shots if one.id not in drawn]
         missing += left
         unknown = asked.snapshot == "auto" and advice is None
-        recipes.append(_recipe_plan(recipe, shots, len(shots) - len(left), unknown))
+        arms = _arms(recipe, own, chosen, shared) if shared.tallies else []
+        recipes.append(_recipe_plan(recipe, arms, shots, len(shots) - len(left), unknown))
     times = [
         (one.seconds, _work(one.shot), one.shot.base_model_hash) for one in drawn.values() if one.seconds
     ]
@@ -99,9 +118,39 @@ def make(project: Project, catalog: Catalog) -> Plan:
     return Plan(number, recipes, len(missing), _seconds(missing, times), len(times), disk, disk_measured)
 
 
-def _recipe_plan(recipe: Recipe, shots: Sequence[Shot], there: int, unknown: bool) -> RecipePlan:
+def _arms(recipe: Recipe, slots: Sequence[Slot], settings: Settings, shared: DrawnWith) -> list[Arm]:
+    """What a recipe's shots are shared out among, each with its earlier verdicts."""
+    found = ideas(recipe, settings.project.tags, (shared.width, shared.height), shared.size_step)
+    arms = [Arm("all", len(slots), odds_of(recipe, found, shared.tallies))]
+    pairs = pairs_of(recipe)
+    if len(pairs) > 1:
+        for strength, snapshot in pairs:
+            shots = sum((slot.strength, slot.snapshot) == (strength, snapshot) for slot in slots)
+            odds = odds_of(recipe, found, shared.tallies, (strength, snapshot))
+            arms.append(Arm(f"strength {strength:g}, snapshot {snapshot}", shots, odds))
+    by_label: dict[str, list[int]] = {}  # quotas name one idea several times
+    for number, idea in enumerate(found):
+        by_label.setdefault(_label(idea), []).append(number)
+    if len(by_label) > 1:
+        for label, numbers in by_label.items():
+            shots = sum(slot.idea in numbers for slot in slots)
+            arms.append(Arm(label, shots, odds_of(recipe, [found[numbers[0]]], shared.tallies)))
+    return arms
+
+
+def _label(idea: Idea) -> str:
+    size = [f"{idea.size[0]}x{idea.size[1]}"] if idea.size else []
+    told = [f"without {tag}" for tag in idea.eliminated] + [f"with {tag}" for tag in idea.added]
+    return ", ".join(told + size) or "the whole caption"
+
+
+def _recipe_plan(
+    recipe: Recipe, arms: list[Arm], shots: Sequence[Shot], there: int, unknown: bool
+) -> RecipePlan:
     return RecipePlan(
         recipe.kind,
+        recipe.count,
+        arms,
         len(shots),
         there,
         list(recipe.strength),
@@ -215,12 +264,28 @@ def render(name: str, plan: Plan) -> str:
             f"strength {', '.join(f'{strength:g}' for strength in one.strengths)}; snapshot {snapshots}; {sizes}",
             f"             such as: {one.example}",
         ]
+        lines += _reasons(one)
     lines.append(f"in all: {plan.shots} shots, {plan.missing} to draw")
     if plan.missing:
         lines.append(f"time: {_time(plan)}")
         how = "at the mean size of those that are there" if plan.disk_measured else "at most: uncompressed"
         lines.append(f"disk: {_size(plan.disk)} ({how})")
     return "\n".join(lines)
+
+
+def _reasons(one: RecipePlan) -> list[str]:
+    """Why it gets more or fewer shots than it asks for, and what they are."""
+    if not one.arms:
+        return []
+    whole, *parts = one.arms
+    lines = [f"             {one.count} asked for; {_became(whole.odds)}"]
+    return lines + [f"               {arm.label}: {arm.shots} shots; {_became(arm.odds)}" for arm in parts]
+
+
+def _became(odds: Odds) -> str:
+    if not odds.spent:
+        return "not tried yet"
+    return f"{odds.picks} of {odds.spent} earlier ones became picks ({odds.picks / odds.spent:.0%})"
 
 
 def _time(plan: Plan) -> str:

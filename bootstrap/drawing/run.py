@@ -1,5 +1,6 @@
 """The drawing station: from a generation's snapshots and recipes to candidates, files and catalog rows."""
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +12,7 @@ from sqlalchemy import select
 
 from bootstrap import base_model, base_model_spec, images
 from bootstrap.base_model import BaseModel
-from bootstrap.catalog import Catalog, advices, trainings
+from bootstrap.catalog import Catalog, advices, generations, trainings
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.catalog.trainings import Training
@@ -45,7 +46,11 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
     if training is None:
         raise RuntimeError(f"generation {number} of '{project.name}' has no training to draw with")
     settings = advised(project, catalog, training, number)
-    shots = expand(settings, drawn_with(project, base, training, number, inputs.gather(project, catalog)))
+    shared = drawn_with(project, base, training, number, inputs.gather(project, catalog))
+    if settings.curation.adaptive:
+        known = generations.tallies_of(catalog, project.name, number)
+        shared = dataclasses.replace(shared, tallies=known)
+    shots = expand(settings, shared)
     shots = networks.with_networks(base, Shelf.of(project), shots)
     missing = missing_shots(project, catalog, number, shots)
     files = lora_paths(project, catalog, training, missing)

@@ -2,16 +2,15 @@
 
 import dataclasses
 import hashlib
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap import captions
 from bootstrap.catalog.advices import Advice
+from bootstrap.catalog.tallies import Tally
 from bootstrap.prompting.choices import Choices
 from bootstrap.recipe_settings import (
-    BootstrapRecipe,
     ComposeRecipe,
     EliminateRecipe,
     HiresRecipe,
@@ -22,7 +21,8 @@ from bootstrap.recipe_settings import (
     RestyleRecipe,
     VaryRecipe,
 )
-from bootstrap.recipes import starts
+from bootstrap.recipes import allotment, starts
+from bootstrap.recipes.allotment import Slot
 from bootstrap.recipes.ideas import Idea, ideas
 from bootstrap.recipes.inputs import NONE, Inputs
 from bootstrap.settings import Settings
@@ -43,6 +43,7 @@ class DrawnWith:
     size_step: int = 8  # sides that follow from proportions are multiples of this, in pixels
     inputs: Inputs = NONE
     wildcards: tuple[Path, ...] = ()  # folders of wildcard files, those that go first before others
+    tallies: tuple[Tally, ...] = ()  # what became of earlier shots; none: the recipes are drawn as they say
 
 
 def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
@@ -50,17 +51,38 @@ def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
 
     A recipe's ideas (the tags to leave out, to add, to exchange), strengths and snapshots are taken in turn
     until `count` is reached; a shot's seed depends on the project's seed, the generation, the recipe, and its
-    number in it, so that a longer recipe only adds shots.
+    number in it, so that a longer recipe only adds shots. Where there are tallies of earlier shots, they decide how
+    most of the shots are shared out; see `bootstrap.recipes.allotment`.
 
     Raises:
         UserError: the box of an inpainting lies in a part of the original that is cropped away, or a wildcard file is
             missing.
     """
     shots: dict[str, Shot] = {}
-    for recipe in settings.recipe:
-        for shot in shots_of(recipe, settings, drawn_with):
+    for recipe, slots in zip(settings.recipe, slots_of(settings, drawn_with), strict=True):
+        for shot in shots_of(recipe, slots, settings, drawn_with):
             shots.setdefault(shot.id, shot)
     return list(shots.values())
+
+
+def slots_of(settings: Settings, drawn_with: DrawnWith) -> list[list[Slot]]:
+    """Return what the shots of each recipe draw, before it is written out."""
+    recipes, size = settings.recipe, (drawn_with.width, drawn_with.height)
+    found = [ideas(recipe, settings.project.tags, size, drawn_with.size_step) for recipe in recipes]
+    slots: list[list[Slot | None]] = [[None] * recipe.count for recipe in recipes]
+    if drawn_with.tallies:
+        seed = _number(f"{settings.drawing.seed}/{drawn_with.generation}")
+        slots = allotment.learned(recipes, found, drawn_with.tallies, seed)
+    return [
+        [
+            slot
+            or allotment.in_turn(
+                recipe, own, index, _seed(settings.drawing.seed, drawn_with.generation, recipe, index)
+            )
+            for index, slot in enumerate(of_recipe)
+        ]
+        for recipe, own, of_recipe in zip(recipes, found, slots, strict=True)
+    ]
 
 
 def with_advice(settings: Settings, advice: Advice) -> Settings:
@@ -90,24 +112,17 @@ def lora_file_name(name: str, epoch: int) -> str:
     return f"{name}-{epoch:06d}"
 
 
-def shots_of(recipe: Recipe, settings: Settings, drawn_with: DrawnWith) -> Iterator[Shot]:
+def shots_of(
+    recipe: Recipe, slots: Sequence[Slot], settings: Settings, drawn_with: DrawnWith
+) -> Iterator[Shot]:
     """Yield the shots of one recipe, whether or not another recipe asks for the same ones."""
-    if recipe.snapshot == "auto":
-        raise ValueError(f"recipe '{recipe.kind}': the adviser has not chosen a snapshot yet")
     size = drawn_with.width, drawn_with.height
     found = ideas(recipe, settings.project.tags, size, drawn_with.size_step)
     choices = Choices(drawn_with.wildcards)
     names = {captions.as_prompt([tag]) for tag in settings.project.tags}
-    pairs = [(strength, snapshot) for snapshot in recipe.snapshot for strength in recipe.strength]
-    # Ideas and pairs both go round; the shift makes every idea meet every pair before one comes again.
-    together = math.lcm(len(found), len(pairs))
-    for index in range(recipe.count):
-        idea = found[index % len(found)]
+    for index, slot in enumerate(slots):
+        idea, strength, snapshot = found[slot.idea], slot.strength, slot.snapshot
         seed = _seed(settings.drawing.seed, drawn_with.generation, recipe, index)
-        pair = index + index // together
-        if isinstance(recipe, BootstrapRecipe):  # its ideas have several rhythms, and chance falls into none
-            pair = seed
-        strength, snapshot = pairs[pair % len(pairs)]
         lora = LoraUse(
             lora_file_name(drawn_with.lora_name, snapshot), drawn_with.training_id, snapshot, strength
         )
@@ -174,5 +189,9 @@ def _negative_prompt(recipe: Recipe, settings: Settings, idea: Idea) -> str:
 
 
 def _seed(project_seed: int, generation: int, recipe: Recipe, index: int) -> int:
-    text = f"{project_seed}/{generation}/{recipe.model_dump_json(exclude={'count'})}/{index}"
+    return _number(f"{project_seed}/{generation}/{recipe.model_dump_json(exclude={'count'})}/{index}")
+
+
+def _number(text: str) -> int:
+    """A number of 32 bits that looks like chance, always the same for a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
