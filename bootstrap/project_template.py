@@ -57,7 +57,8 @@ batch_size = {batch_size}  # pictures drawn at once; lower it when memory runs o
 # height = 512
 
 [dedupe]
-distance = {distance}  # bits (of 64) that two pHashes may differ in
+hash = {hash}  # phash, dhash, whash or colorhash: which of the hashes that bring look-alikes together
+distance = {distance}  # bits (of 64) that two hashes may differ in
 pixel_difference = {pixel_difference}  # and no part of the picture may differ by more (RMS, 0 to 1)
 """
 

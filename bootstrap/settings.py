@@ -148,9 +148,12 @@ class DrawingSection(Section):
 class DedupeSection(Section):
     """`[dedupe]`: when two pictures are the same picture."""
 
+    hash: Literal["phash", "dhash", "whash", "colorhash"] = "phash"  # of imagehash; near ones are compared
     # Hashes only choose what is compared, so this is generous: of the same picture recompressed, brightened
     # by 5 % or cropped by 1 %, none was more than 8 bits away.
-    distance: int = Field(8, ge=0, le=32)  # Hamming distance of two 64-bit pHashes, in bits
+    distance: int = Field(
+        8, ge=0, le=32
+    )  # Hamming distance of two 64-bit hashes (a colorhash has 42), in bits
     # The pixels decide: recompressed, noisy and slightly brighter pictures differ by up to 0.06; candidates
     # that a person takes for the same one by up to 0.10; scenes of Paper Town in which the smallest thing was
     # exchanged by 0.12 or more.

@@ -127,7 +127,7 @@ def test_wrong_strengths_are_told(value, message):
         (("trainig",), {}, "unknown key 'trainig', did you mean 'training'?"),
         (("recipe", 1, "tag"), "x", "unknown key 'recipe[2].tag', did you mean 'tags'?"),
         (("project", "captoin"), "x", "unknown key 'project.captoin', did you mean 'caption'?"),
-        (("dedupe", "zzz"), 1, "unknown key 'dedupe.zzz', valid here: distance, pixel_difference"),
+        (("dedupe", "zzz"), 1, "unknown key 'dedupe.zzz', valid here: hash, distance, pixel_difference"),
         (("recipe", 0, "kind"), "varry", "'recipe[1]': unknown kind 'varry' (did you mean 'vary'?)"),
         (("recipe", 0), {"count": 3}, "'recipe[1]': it has no kind; use vary, eliminate, add, replace"),
         (("recipe",), [], "'recipe'"),

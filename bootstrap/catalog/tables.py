@@ -121,9 +121,10 @@ class CandidateRow(Table):
     shot: Mapped[dict[str, Any]]
     path: Mapped[str]  # relative to the project's folder
     # Known once the candidate is curated:
-    phash: Mapped[str | None] = mapped_column(String(16))  # 16 hex digits, as imagehash writes it
-    phash_mirrored: Mapped[str | None] = mapped_column(String(16))
-    texture: Mapped[float | None]  # how much the pHash has to go by, see bootstrap.curation.hashing
+    hash_kind: Mapped[str | None] = mapped_column(String(16))  # the setting dedupe.hash that it was made with
+    image_hash: Mapped[str | None] = mapped_column(String(16))  # 16 hex digits, as imagehash writes it
+    image_hash_mirrored: Mapped[str | None] = mapped_column(String(16))
+    texture: Mapped[float | None]  # how much a hash has to go by, see bootstrap.curation.hashing
     seconds: Mapped[float | None]  # that drawing it took: its share of its batch's wall time
     coarse: Mapped[bytes | None]  # 64 gray levels, see bootstrap.curation.hashing.coarse_copy
     state: Mapped[str] = mapped_column(String(16))  # drawn, curated, published, duplicate, flawed, broken

@@ -138,7 +138,7 @@ def compare_again(project: Project, catalog: Catalog, only: Iterable[str] | None
     if first is None:
         return 0, 0
     known = Known(project, catalog, (first.shot["width"], first.shot["height"]), limits, staying)
-    ids, prints = load(catalog, compared)
+    ids, prints = load(project, catalog, compared)
     duplicate_of = known.add(ids.tolist(), prints, {}, _kept_apart(catalog, project.name))
     return _commit(project, catalog, ids.tolist(), duplicate_of)
 

@@ -49,35 +49,38 @@ class Limits:
 class Prints:
     """The fingerprints of n pictures, without their small copies."""
 
-    phash: NDArray[np.uint64]  # (n,)
-    phash_mirrored: NDArray[np.uint64]  # (n,)
+    image_hash: NDArray[np.uint64]  # (n,)
+    image_hash_mirrored: NDArray[np.uint64]  # (n,)
     texture: NDArray[np.float64]  # (n,)
     coarse: NDArray[np.uint8]  # (n, 64), see hashing.coarse_copy
 
     def __len__(self) -> int:
-        return len(self.phash)
+        return len(self.image_hash)
 
     @classmethod
     def of(cls, prints: Sequence[Fingerprint]) -> "Prints":
         """Gather fingerprints."""
         return cls(
-            np.array([one.phash for one in prints], dtype=np.uint64),
-            np.array([one.phash_mirrored for one in prints], dtype=np.uint64),
+            np.array([one.image_hash for one in prints], dtype=np.uint64),
+            np.array([one.image_hash_mirrored for one in prints], dtype=np.uint64),
             np.array([one.texture for one in prints], dtype=np.float64),
             np.array([one.coarse for one in prints], dtype=np.uint8).reshape(-1, COARSE_SIDE**2),
         )
 
     def __add__(self, other: "Prints") -> "Prints":
         return Prints(
-            np.concatenate([self.phash, other.phash]),
-            np.concatenate([self.phash_mirrored, other.phash_mirrored]),
+            np.concatenate([self.image_hash, other.image_hash]),
+            np.concatenate([self.image_hash_mirrored, other.image_hash_mirrored]),
             np.concatenate([self.texture, other.texture]),
             np.concatenate([self.coarse, other.coarse]),
         )
 
     def __getitem__(self, chosen: slice | NDArray[np.int64] | NDArray[np.bool_]) -> "Prints":
         return Prints(
-            self.phash[chosen], self.phash_mirrored[chosen], self.texture[chosen], self.coarse[chosen]
+            self.image_hash[chosen],
+            self.image_hash_mirrored[chosen],
+            self.texture[chosen],
+            self.coarse[chosen],
         )
 
 
@@ -150,13 +153,13 @@ def near_pairs(
     prints: Prints, limits: Limits, first_new: int = 0, index: HashIndex | None = None
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield (new, earlier, whether mirrored) of all pairs that may be the same, in order of new, then earlier."""
-    index = HashIndex(prints.phash, limits.distance) if index is None else index
+    index = HashIndex(prints.image_hash, limits.distance) if index is None else index
     hazy = np.flatnonzero(prints.texture < DOUBTFUL_TOO)
     for start in range(first_new, len(prints), _NEW_AT_ONCE):
         new = np.arange(start, min(start + _NEW_AT_ONCE, len(prints)))
         parts = []
-        for is_mirrored, hashes in ((False, prints.phash), (True, prints.phash_mirrored)):
-            rows, old = _near_hashes(hashes[new], prints.phash[: new[-1] + 1], index, limits.distance)
+        for is_mirrored, hashes in ((False, prints.image_hash), (True, prints.image_hash_mirrored)):
+            rows, old = _near_hashes(hashes[new], prints.image_hash[: new[-1] + 1], index, limits.distance)
             parts.append(_alike_by_cells(prints, new[rows], old, is_mirrored, limits))
             for one in new[prints.texture[new] < DOUBTFUL_TOO]:
                 # Of the two one is doubtful, the other at least nearly: the hash must not decide.

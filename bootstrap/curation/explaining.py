@@ -56,19 +56,19 @@ def pairs_around(project: Project, catalog: Catalog, count: int) -> list[Pair]:
         .where(or_(CandidateRow.state.in_(("curated", "published")), CandidateRow.duplicate_of.is_not(None)))
         .order_by(CandidateRow.id)
     )
-    ids, prints = load(catalog, query)
+    ids, prints = load(project, catalog, query)
     loose = Limits(min(64, limits.distance + _MORE_BITS), limits.pixel_difference * _MORE_DIFFERENCE)
     measured: dict[tuple[int, int], Pair] = {}
     with catalog.read() as session:
         for new, old, is_mirrored in itertools.islice(near_pairs(prints, loose), _MOST_PAIRS):
             rows = [int(ids[old]), int(ids[new])]
             one, other = (to_small(session.get_one(SmallCopyRow, row).pixels) for row in rows)
-            hashes = prints.phash_mirrored if is_mirrored else prints.phash
+            hashes = prints.image_hash_mirrored if is_mirrored else prints.image_hash
             names = [session.get_one(CandidateRow, row).shot_id for row in rows]
             pair = Pair(
                 one=names[0],
                 other=names[1],
-                distance=int(np.bitwise_count(hashes[new] ^ prints.phash[old])),
+                distance=int(np.bitwise_count(hashes[new] ^ prints.image_hash[old])),
                 difference=visible_difference(other[:, ::-1] if is_mirrored else other, one),
                 is_mirrored=is_mirrored,
             )

@@ -1,11 +1,15 @@
-"""What a picture is compared by: its pHash, its mirror's pHash, and two small blurred copies of its pixels."""
+"""What a picture is compared by: its hash, its mirror's hash, and two small blurred copies of its pixels."""
 
+import itertools
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.fftpack
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 SMALL_SIDE = 32
 COARSE_SIDE = 8
@@ -15,13 +19,15 @@ _DCT_SIDE = 32
 _GRAY_LEVELS = 1 / (2 * _DCT_SIDE * _DCT_SIDE)
 _ODD_COLUMNS = np.where(np.arange(_HASH_SIDE) % 2, -1.0, 1.0)
 
+_threads = ThreadPoolExecutor(os.cpu_count(), "hashing")
+
 
 @dataclass(frozen=True)
 class Fingerprint:
     """All that one picture is compared by."""
 
-    phash: int  # 64 bits, the first one highest, as imagehash writes them
-    phash_mirrored: int  # of the picture mirrored left to right
+    image_hash: int  # 64 bits, the first one highest, as imagehash writes them
+    image_hash_mirrored: int  # of the picture mirrored left to right
     texture: float  # how far the hash is from being chance, in gray levels of 255; see `texture_of`
     small: NDArray[np.uint8]  # SMALL_SIDE x SMALL_SIDE x 3, RGB
 
@@ -31,19 +37,37 @@ class Fingerprint:
         return coarse_copy(self.small)
 
 
-def fingerprint(picture: Image.Image) -> Fingerprint:
+def fingerprint(picture: Image.Image, kind: str = "phash") -> Fingerprint:
     """Return what a picture is compared by.
 
-    The hash is `imagehash.phash(picture)`, bit for bit. The mirror's comes from the same coefficients:
-    mirroring turns the sign of the odd columns of a DCT.
+    The hash is that of `imagehash`, bit for bit. The mirror's pHash comes from the same coefficients: mirroring turns
+    the sign of the odd columns of a DCT.
+
+    Args:
+        kind: phash, dhash, whash or colorhash.
     """
     coefficients = _coefficients(picture)
+    if kind == "phash":
+        straight, mirrored = _bits(coefficients), _bits(coefficients * _ODD_COLUMNS)
+    else:
+        straight, mirrored = _other_hash(picture, kind), _other_hash(ImageOps.mirror(picture), kind)
     return Fingerprint(
-        phash=_bits(coefficients),
-        phash_mirrored=_bits(coefficients * _ODD_COLUMNS),
+        image_hash=straight,
+        image_hash_mirrored=mirrored,
         texture=texture_of(coefficients),
         small=small_copy(picture),
     )
+
+
+def fingerprints(pictures: Sequence[Image.Image], kind: str = "phash") -> list[Fingerprint]:
+    """Return those of many pictures, on all cores: Pillow scales without holding up other threads."""
+    return list(_threads.map(fingerprint, pictures, itertools.repeat(kind)))
+
+
+def _other_hash(picture: Image.Image, kind: str) -> int:
+    import imagehash  # brings PyWavelets along, which pHash does without
+
+    return int(str(getattr(imagehash, kind)(picture)), 16)
 
 
 def _coefficients(picture: Image.Image) -> NDArray[np.float64]:
@@ -71,7 +95,9 @@ def texture_of(coefficients: NDArray[np.float64]) -> float:
 
 def small_copy(picture: Image.Image) -> NDArray[np.uint8]:
     """Return the picture averaged over a grid of SMALL_SIDE x SMALL_SIDE cells, RGB."""
-    return np.asarray(picture.convert("RGB").resize((SMALL_SIDE, SMALL_SIDE), Image.Resampling.BOX))
+    return np.asarray(
+        picture.convert("RGB").resize((SMALL_SIDE, SMALL_SIDE), Image.Resampling.BOX, reducing_gap=1.0)
+    )
 
 
 def coarse_copy(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -81,9 +107,9 @@ def coarse_copy(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.rint(cells.mean(axis=(1, 3, 4))).astype(np.uint8).ravel()
 
 
-def to_hex(phash: int) -> str:
+def to_hex(image_hash: int) -> str:
     """Return a hash as imagehash writes it: 16 hex digits."""
-    return f"{phash:016x}"
+    return f"{image_hash:016x}"
 
 
 def from_hex(text: str) -> int:

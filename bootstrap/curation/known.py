@@ -6,7 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, select
+from PIL import Image
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from bootstrap import images
@@ -49,12 +50,12 @@ class Known:
             UserError: the original cannot be read.
         """
         self._project, self._catalog, self._limits = project, catalog, limits
-        self._original = hashing.fingerprint(images.fit(images.open_picture(project.original), *size))
-        _complete(project, catalog)
-        ids, prints = load(catalog, kept(project.name) if query is None else query)
+        original = images.fit(images.open_picture(project.original), *size)
+        self._original = hashing.fingerprint(original, project.settings.dedupe.hash)
+        ids, prints = load(project, catalog, kept(project.name) if query is None else query)
         self._ids = np.concatenate([[0], ids])  # 0: the original
         self._prints = Prints.of([self._original]) + prints
-        self._index = HashIndex(self._prints.phash, limits.distance)
+        self._index = HashIndex(self._prints.image_hash, limits.distance)
         self._small = lru_cache(_SMALLS_IN_MEMORY)(self._read_small)
 
     def add(
@@ -116,10 +117,11 @@ def to_small(pixels: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(pixels, np.uint8).reshape(SMALL_SIDE, SMALL_SIDE, 3)
 
 
-def remember(session: Session, row: CandidateRow, fingerprint: Fingerprint) -> None:
-    """Put a candidate's fingerprint into the catalog."""
-    row.phash = hashing.to_hex(fingerprint.phash)
-    row.phash_mirrored = hashing.to_hex(fingerprint.phash_mirrored)
+def remember(session: Session, row: CandidateRow, fingerprint: Fingerprint, kind: str) -> None:
+    """Put a candidate's fingerprint, made with this kind of hash, into the catalog."""
+    row.hash_kind = kind
+    row.image_hash = hashing.to_hex(fingerprint.image_hash)
+    row.image_hash_mirrored = hashing.to_hex(fingerprint.image_hash_mirrored)
     row.texture = fingerprint.texture
     row.coarse = fingerprint.coarse.tobytes()
     session.merge(SmallCopyRow(candidate_id=row.id, pixels=fingerprint.small.tobytes()))
@@ -135,22 +137,27 @@ def kept(project: str) -> Select[CandidateRow]:
     )
 
 
-def load(catalog: Catalog, query: Select[CandidateRow]) -> tuple[NDArray[np.int64], Prints]:
-    """Return row ids and fingerprints of those of the selected candidates that have one."""
+def load(project: Project, catalog: Catalog, query: Select[CandidateRow]) -> tuple[NDArray[np.int64], Prints]:
+    """Return row ids and fingerprints of those of the selected candidates that have one.
+
+    Those that have none, or one of another kind of hash than project.toml asks for, get theirs first.
+    """
+    kind = project.settings.dedupe.hash
+    _complete(project, catalog, query, kind)
     columns = query.with_only_columns(
         CandidateRow.id,
-        CandidateRow.phash,
-        CandidateRow.phash_mirrored,
+        CandidateRow.image_hash,
+        CandidateRow.image_hash_mirrored,
         CandidateRow.texture,
         CandidateRow.coarse,
-    ).where(CandidateRow.coarse.is_not(None))
+    ).where(CandidateRow.coarse.is_not(None), CandidateRow.hash_kind == kind)
     with catalog.read() as session:
         rows = session.execute(columns).all()
     if not rows:
         return np.zeros(0, np.int64), Prints.of([])
-    ids, phash, mirrored, texture, coarse = zip(*rows, strict=True)
+    ids, image_hash, mirrored, texture, coarse = zip(*rows, strict=True)
     return np.array(ids, np.int64), Prints(
-        _from_hex(phash),
+        _from_hex(image_hash),
         _from_hex(mirrored),
         np.array(texture, np.float64),
         np.frombuffer(b"".join(coarse), np.uint8).reshape(len(rows), -1),
@@ -162,18 +169,27 @@ def _from_hex(texts: Sequence[str]) -> NDArray[np.uint64]:
     return np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64)
 
 
-def _complete(project: Project, catalog: Catalog) -> None:
-    """Make the small copies that earlier versions did not keep; what cannot be read any more is left out."""
-    missing = kept(project.name).where(CandidateRow.coarse.is_(None))
+def _complete(project: Project, catalog: Catalog, query: Select[CandidateRow], kind: str) -> None:
+    """Make the fingerprints that are missing or of another kind.
+
+    Where a file is gone its small copy stands in; what has none is left out.
+    """
+    missing = query.where(or_(CandidateRow.coarse.is_(None), CandidateRow.hash_kind != kind))
     with catalog.read() as session:
         rows = list(session.scalars(missing))
     for start in range(0, len(rows), _BATCH):
-        prints = {}
+        pictures = {}
         for row in rows[start : start + _BATCH]:
             try:
-                prints[row.id] = hashing.fingerprint(images.open_picture(project.folder / row.path))
+                pictures[row.id] = images.open_picture(project.folder / row.path)
             except UserError as error:
-                _log.warning("candidate %s cannot be compared with new ones: %s", row.shot_id, error)
+                with catalog.read() as session:
+                    copy = session.get(SmallCopyRow, row.id)
+                if copy is None:
+                    _log.warning("candidate %s cannot be compared with new ones: %s", row.shot_id, error)
+                    continue
+                pictures[row.id] = Image.fromarray(to_small(copy.pixels))
+        found = hashing.fingerprints(list(pictures.values()), kind)
         with catalog.write() as session:
-            for row_id, fingerprint in prints.items():
-                remember(session, session.get_one(CandidateRow, row_id), fingerprint)
+            for row_id, fingerprint in zip(pictures, found, strict=True):
+                remember(session, session.get_one(CandidateRow, row_id), fingerprint, kind)

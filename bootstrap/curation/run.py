@@ -23,7 +23,6 @@ BATCH = 64  # candidates between two commits
 
 _log = logging.getLogger(__name__)
 
-
 __all__ = ["BATCH", "ORIGINAL", "curate"]
 
 
@@ -53,7 +52,7 @@ def curate(project: Project, catalog: Catalog, number: int, report: Report = sil
         broken += len(batch) - len(readable)
         smalls = {row_id: one.small for row_id, one in readable.items()}
         duplicate_of = known.add(list(readable), Prints.of(list(readable.values())), smalls)
-        _commit(catalog, batch, readable, quality, duplicate_of)
+        _commit(catalog, batch, readable, quality, duplicate_of, project.settings.dedupe.hash)
         done = start + len(batch)
         rate = done / max(time.monotonic() - started, 1e-6)
         report(Progress("curate", done, len(rows), "pictures", rate, f"{broken} broken" if broken else ""))
@@ -75,17 +74,16 @@ def _read(
     project: Project, batch: Sequence[CandidateRow], original: Measures
 ) -> tuple[dict[int, Fingerprint], dict[int, tuple[float, str]]]:
     """Fingerprints, and quality with flaw, by row id, of those that can be decoded."""
-    found, quality = {}, {}
+    pictures = {}
     for row in batch:
         try:
-            picture = images.open_picture(project.folder / row.path)
+            pictures[row.id] = images.open_picture(project.folder / row.path)
         except UserError as error:
             _log.warning("candidate %s cannot be shown: %s", row.shot_id, error)
-            continue
-        found[row.id] = hashing.fingerprint(picture)
-        measured = measure(picture)
-        quality[row.id] = measured.quality(original), measured.flaw(original)
-    return found, quality
+    found = hashing.fingerprints(list(pictures.values()), project.settings.dedupe.hash)
+    measured = {row_id: measure(picture) for row_id, picture in pictures.items()}
+    quality = {row_id: (one.quality(original), one.flaw(original)) for row_id, one in measured.items()}
+    return dict(zip(pictures, found, strict=True)), quality
 
 
 def _commit(
@@ -94,6 +92,7 @@ def _commit(
     readable: dict[int, Fingerprint],
     quality: dict[int, tuple[float, str]],
     duplicate_of: dict[int, str],
+    kind: str,
 ) -> None:
     with catalog.write() as session:
         rows = session.scalars(select(CandidateRow).where(CandidateRow.id.in_([row.id for row in batch])))
@@ -101,7 +100,7 @@ def _commit(
             if row.id not in readable:
                 row.state = "broken"
                 continue
-            remember(session, row, readable[row.id])
+            remember(session, row, readable[row.id], kind)
             row.quality, row.flaw = quality[row.id]
             row.duplicate_of = duplicate_of.get(row.id)
             row.state = "duplicate" if row.duplicate_of else "curated"

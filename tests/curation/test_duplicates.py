@@ -89,14 +89,14 @@ def test_gray_hashes_alone_would_confuse_colors():
     """A red ball and a green one of the same gray: that is what the pixels are for."""
     plain = scene(4)
     red, green = with_ball(plain, (200, 0, 0)), with_ball(plain, (0, 102, 0))
-    assert (fingerprint(red).phash ^ fingerprint(green).phash).bit_count() <= 2
+    assert (fingerprint(red).image_hash ^ fingerprint(green).image_hash).bit_count() <= 2
     assert find([red, green]) == {}
 
 
 def test_flat_pictures_collide_only_in_the_same_color():
     colors = ["red", "lime", "blue", "white", "black", "#800000"]
     flat = [Image.new("RGB", (128, 128), color) for color in colors]
-    assert len({fingerprint(one).phash for one in flat}) < len(flat)  # the hash cannot tell them apart
+    assert len({fingerprint(one).image_hash for one in flat}) < len(flat)  # the hash cannot tell them apart
     assert find(flat) == {}
     assert find([*flat, noisy(flat[1], 3)]) == {6: 1}
 
@@ -123,7 +123,7 @@ def test_a_symmetric_picture_is_found_though_its_hash_is_chance():
     picture = scene(11)
     picture.paste(ImageOps.mirror(picture.crop((0, 0, 64, 128))), (64, 0))
     again = noisy(picture, 3)
-    assert (fingerprint(picture).phash ^ fingerprint(again).phash).bit_count() > DEFAULTS.distance
+    assert (fingerprint(picture).image_hash ^ fingerprint(again).image_hash).bit_count() > DEFAULTS.distance
     assert find([picture, again]) == {1: 0}
 
 
@@ -162,8 +162,8 @@ def plainly(prints, first_new, limits):
             doubtful = (
                 min(one.texture, other.texture) < DOUBTFUL and max(one.texture, other.texture) < DOUBTFUL_TOO
             )
-            for phash, small in ((one.phash, one.small), (one.phash_mirrored, one.small[:, ::-1])):
-                near = (phash ^ other.phash).bit_count() <= limits.distance or doubtful
+            for phash, small in ((one.image_hash, one.small), (one.image_hash_mirrored, one.small[:, ::-1])):
+                near = (phash ^ other.image_hash).bit_count() <= limits.distance or doubtful
                 if old not in found and near and same_pixels(small, other.small, limits.pixel_difference):
                     found.setdefault(new, old)
     return found
@@ -188,7 +188,7 @@ def any_change(picture, change):
 def test_the_quick_way_finds_what_the_plain_way_finds(drawn, first_new, indexed, limits):
     prints = [fingerprint(any_change(any_change(scene(number), one), two)) for number, one, two in drawn]
     everything = Prints.of(prints)
-    index = HashIndex(everything.phash[:indexed], limits.distance)
+    index = HashIndex(everything.image_hash[:indexed], limits.distance)
     found = look_alikes(everything, first_new, lambda i: prints[i].small, limits, index)
     assert found == plainly(prints, first_new, limits)
 

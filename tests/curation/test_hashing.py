@@ -17,18 +17,34 @@ from bootstrap.curation.duplicates import DOUBTFUL
 def test_hashes_are_those_of_imagehash(number, size):
     picture = scene(number, size)
     found = hashing.fingerprint(picture)
-    assert hashing.to_hex(found.phash) == str(imagehash.phash(picture))
-    assert hashing.to_hex(found.phash_mirrored) == str(imagehash.phash(ImageOps.mirror(picture)))
+    assert hashing.to_hex(found.image_hash) == str(imagehash.phash(picture))
+    assert hashing.to_hex(found.image_hash_mirrored) == str(imagehash.phash(ImageOps.mirror(picture)))
+
+
+@pytest.mark.parametrize("kind", ["dhash", "whash", "colorhash"])
+def test_the_other_hashes_are_those_of_imagehash_too(kind):
+    pictures = [scene(number, 100) for number in range(6)]
+    make = getattr(imagehash, kind)
+    for picture, found in zip(pictures, hashing.fingerprints(pictures, kind), strict=True):
+        assert found.image_hash == int(str(make(picture)), 16)
+        assert found.image_hash_mirrored == int(str(make(ImageOps.mirror(picture))), 16)
+
+
+def test_many_pictures_are_hashed_as_one_by_one():
+    pictures = [scene(number) for number in range(20)]
+    for one, other in zip(hashing.fingerprints(pictures), map(hashing.fingerprint, pictures), strict=True):
+        assert one.image_hash == other.image_hash
+        assert np.array_equal(one.small, other.small)
 
 
 def test_a_gray_picture_hashes_like_imagehash_too():
     picture = scene(3).convert("L")
-    assert hashing.to_hex(hashing.fingerprint(picture).phash) == str(imagehash.phash(picture))
+    assert hashing.to_hex(hashing.fingerprint(picture).image_hash) == str(imagehash.phash(picture))
 
 
 def test_the_mirror_is_another_hash():
     found = hashing.fingerprint(scene(7))
-    assert (found.phash ^ found.phash_mirrored).bit_count() > 10
+    assert (found.image_hash ^ found.image_hash_mirrored).bit_count() > 10
 
 
 @given(st.integers(0, 2**64 - 1))

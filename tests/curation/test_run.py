@@ -6,6 +6,7 @@ import imagehash
 import pytest
 from making import add_drawn, add_published, make_project, open_catalog, scene, shot
 from PIL import Image, ImageOps
+from sqlalchemy import select
 
 from bootstrap import generation
 from bootstrap.catalog import candidates, verdicts
@@ -33,8 +34,8 @@ def test_candidates_are_hashed_and_duplicates_named(project, catalog):
     with catalog.read() as session:
         rows = session.query(CandidateRow).order_by(CandidateRow.id).all()
     for row, picture in zip(rows, pictures, strict=True):
-        assert row.phash == str(imagehash.phash(picture))
-        assert row.phash_mirrored == str(imagehash.phash(ImageOps.mirror(picture)))
+        assert row.image_hash == str(imagehash.phash(picture))
+        assert row.image_hash_mirrored == str(imagehash.phash(ImageOps.mirror(picture)))
         assert row.texture > 0
 
 
@@ -154,6 +155,25 @@ def test_a_reject_keeps_its_look_alikes_away_even_when_its_file_is_gone(project,
     add_drawn(project, catalog, 2, [ImageOps.mirror(scene(1001)), scene(1002)])
     run.curate(project, catalog, 2)
     assert states(catalog, project)[2:] == [("duplicate", ids[0]), ("duplicate", ids[1])]
+
+
+@pytest.mark.parametrize("kind", ["dhash", "whash", "colorhash"])
+def test_with_another_kind_of_hash_earlier_candidates_are_hashed_anew(project, catalog, kind):
+    ids = add_published(project, catalog, 1, 3)
+    (project.folder / f"generation-01/candidates/{ids[1]}.png").unlink()
+    verdicts.decide(catalog, project.name, [ids[1]], "reject", "tester")
+    text = project.toml.read_text("utf-8")
+    project.toml.write_text(text.replace('hash = "phash"', f'hash = "{kind}"'), "utf-8")
+    project = type(project)(project.workspace, project.name)
+    again = [scene(1001), ImageOps.mirror(scene(1002)), scene(70)]
+    add_drawn(project, catalog, 2, again)
+    run.curate(project, catalog, 2)
+    assert states(catalog, project)[3:] == [("duplicate", ids[0]), ("duplicate", ids[1]), ("curated", None)]
+    with catalog.read() as session:
+        rows = session.scalars(select(CandidateRow).order_by(CandidateRow.id)).all()
+    assert {row.hash_kind for row in rows} == {kind}
+    make = getattr(imagehash, kind)
+    assert int(str(rows[0].image_hash), 16) == int(str(make(again[0])), 16)
 
 
 def test_candidates_that_an_earlier_version_curated_are_compared_too(project, catalog):
