@@ -4,7 +4,8 @@
 
 Every picture of Paper Town has exactly known tags, so no opinion is involved: the reviewer accepts a
 candidate exactly when the tagger sees every tag that its shot asked for, the accent, and none of the
-eliminated ones. A workspace that is there already is gone on with: what was drawn is not drawn again.
+eliminated ones. It goes through the queue in the queue's order, which learns from its verdicts as the app's does.
+A workspace that is there already is gone on with: what was drawn is not drawn again.
 Prints its tables and writes them to benchmarks/results/bootstrapping.md. Needs the extra `papertown`.
 """
 
@@ -27,6 +28,7 @@ from PIL import Image
 from bootstrap import captions, dataset, generation, project
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.catalog.candidates import Candidate
+from bootstrap.curation import ranking
 from bootstrap.files import write_text
 from bootstrap.papertown import data, world
 from bootstrap.papertown.figures import EYEWEAR
@@ -39,6 +41,8 @@ from bootstrap.project import Project, Workspace
 
 RESULTS = Path(__file__).parent / "results" / "bootstrapping.md"
 REVIEWER = "tagger"
+RANKED_EVERY = 5  # verdicts
+FIRST = 0.25  # the share of the queue that is looked at: are its picks more than their share?
 # What makes somebody the same somebody in every picture.
 SUBJECT = ("figure", "hat", "hair", "hair_color", "skin", "beard", "accent")
 # What can be left out so that nothing else has to take its place.
@@ -74,6 +78,9 @@ def main() -> None:
         "--tagger", type=Path, help="another file of Paper Town's tagger than the bundled one"
     )
     parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument(
+        "--not-adaptive", action="store_true", help="draw every generation as the recipes say"
+    )
     arguments = parser.parse_args()
 
     began = time.monotonic()
@@ -82,15 +89,16 @@ def main() -> None:
     catalog = Catalog(workspace.catalog_url)
     judged: list[Judged] = []
     for number in range(arguments.originals):
-        made = open_project(workspace, number, arguments.base, arguments.count)
+        made = open_project(workspace, number, arguments.base, arguments.count, not arguments.not_adaptive)
         judged += run_loop(made, catalog, number, arguments.generations, tagger)
         print(f"original {number + 1} of {arguments.originals}, {time.monotonic() - began:.0f} s", flush=True)
-    command = f"python benchmarks/bootstrapping.py --originals {arguments.originals}"
+    how = "" if not arguments.not_adaptive else " --not-adaptive"
+    command = f"python benchmarks/bootstrapping.py --originals {arguments.originals}{how}"
     text = (
         f"`{command}`, {arguments.generations} generations, base model {arguments.base}\n\n{tables(judged)}"
     )
     print(text)
-    write_text(RESULTS, text)
+    write_text(RESULTS.with_stem(RESULTS.stem + how.replace(" --", "-")), text)
 
 
 @cache
@@ -100,7 +108,7 @@ def original(number: int) -> world.Scene:
     return next(scene for scene in tries if scene.prop and scene.wall)
 
 
-def open_project(workspace: Workspace, number: int, base: str, count: int) -> Project:
+def open_project(workspace: Workspace, number: int, base: str, count: int, adaptive: bool) -> Project:
     """The project of an original, made when it is not there yet."""
     name = f"bench-{number:03d}"
     if name in workspace.project_names():
@@ -109,8 +117,9 @@ def open_project(workspace: Workspace, number: int, base: str, count: int) -> Pr
     picture = workspace.folder / "originals" / f"{name}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     world.render(scene, data.SIZE).save(picture)
+    curation = "" if adaptive else "\n[curation]\nadaptive = false\n"
     return project.create(
-        workspace, name, picture, captions.join(world.tags(scene)), base, recipes(scene, count)
+        workspace, name, picture, captions.join(world.tags(scene)), base, curation + recipes(scene, count)
     )
 
 
@@ -160,8 +169,8 @@ def run_loop(
             _one_generation(made, catalog, wanted)
         found = candidates.candidates(catalog, made.name, generation=wanted)
         new = judge(made, number, found, tagger)
-        review(made, catalog, new)
-        judged += new
+        review(made, catalog, wanted, new)
+        judged += in_order_of_review(made, catalog, wanted, new)
         if not any(map(acceptable, new)):
             break
         if wanted < last and states[wanted - 1 : wanted] != ["grown"]:
@@ -200,12 +209,22 @@ def acceptable(judged: Judged) -> bool:
     return wanted <= judged.seen and not judged.seen & set(shot.eliminated)
 
 
-def review(made: Project, catalog: Catalog, judged: list[Judged]) -> None:
-    """Give the verdicts that are still missing."""
-    undecided = [one for one in judged if one.candidate.verdict == "undecided"]
-    for verdict, wanted in (("accept", True), ("reject", False)):
-        ids = [one.candidate.id for one in undecided if acceptable(one) is wanted]
-        verdicts.decide(catalog, made.name, ids, verdict, REVIEWER)
+def review(made: Project, catalog: Catalog, wanted: int, judged: list[Judged]) -> None:
+    """Give the verdicts that are still missing, in the order of the queue, which is ranked anew as they come."""
+    is_pick = {one.candidate.id: acceptable(one) for one in judged}
+    while queue := candidates.candidates(
+        catalog, made.name, generation=wanted, verdict="undecided", ranked=True
+    ):
+        for one in queue[:RANKED_EVERY]:
+            verdict = "accept" if is_pick[one.id] else "reject"
+            verdicts.decide(catalog, made.name, [one.id], verdict, REVIEWER)
+        ranking.rank(catalog, made.name, wanted)
+
+
+def in_order_of_review(made: Project, catalog: Catalog, wanted: int, judged: list[Judged]) -> list[Judged]:
+    """The judged ones of a generation as the reviewer met them."""
+    decided = {one.id: one.decided_at for one in candidates.candidates(catalog, made.name, generation=wanted)}
+    return sorted(judged, key=lambda one: decided[one.candidate.id])
 
 
 def achieved(judged: Judged) -> float:
@@ -233,7 +252,31 @@ def tables(judged: list[Judged]) -> str:
             f"| {number} | {len(group)} | {_interval(group, lambda j: float(acceptable(j)))} | {accent} "
             f"| {_interval(group, subject_kept)} | {diversity(group):.2f} |"
         )
+    lines += [
+        "",
+        "| generation | picks | in the first quarter of the queue | times chance |",
+        "|---|---|---|---|",
+    ]
+    for number, group in _grouped(judged, lambda j: j.candidate.generation):
+        picks, early, chance = queue_of(group)
+        times = f"{early / chance:.2f}" if chance else "no picks"
+        lines.append(f"| {number} | {picks} | {early} | {times} |")
     return "\n".join(lines) + "\n"
+
+
+def queue_of(group: Sequence[Judged]) -> tuple[int, int, float]:
+    """How many picks a generation has, over all originals, how many of them came in the first quarter of each queue,
+    and how many would by chance. Candidates come in the order of review."""
+    picks, early, chance = 0, 0, 0.0
+    for _, own in _grouped(group, lambda one: one.original):
+        first = round(FIRST * len(own))
+        mine = [acceptable(one) for one in own]
+        picks, early, chance = (
+            picks + sum(mine),
+            early + sum(mine[:first]),
+            chance + first / len(own) * sum(mine),
+        )
+    return picks, early, chance
 
 
 def subject_kept(judged: Judged) -> float:

@@ -89,3 +89,22 @@ def test_tables_tell_of_recipes_and_generations(bench, whole):
     assert "| replicate | 1.0 | 3 | 66.7 % (66.7 to 66.7) |" in text
     assert "| 1 | 2 | 50.0 % (50.0 to 50.0) |" in text
     assert "| 2 | 1 | 100.0 % (100.0 to 100.0) |" in text
+
+
+def test_picks_early_in_the_queue_are_counted_against_chance(bench, whole):
+    missed = replace(whole, seen=frozenset())
+    other = replace(whole, original=1)  # to whom it is no pick: the accent is another one
+    group = [
+        whole,
+        missed,
+        missed,
+        missed,
+        missed,
+        missed,
+        missed,
+        whole,
+        other,
+        replace(other, seen=frozenset()),
+    ]
+    assert bench.queue_of(group) == (2, 1, pytest.approx(2 * 2 / 8))
+    assert "| 1 | 2 | 1 | 2.00 |" in bench.tables(group)
