@@ -59,6 +59,7 @@ SAME = {
     "noise": lambda picture: noisy(picture, 4),
     "brighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.05),
     "mirrored": ImageOps.mirror,
+    "cropped by 1 %": lambda picture: picture.crop((1, 1, 127, 127)).resize((128, 128)),
     "mirrored and recompressed": lambda picture: recompressed(ImageOps.mirror(picture)),
 }
 
