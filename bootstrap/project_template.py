@@ -22,6 +22,8 @@ save_every_n_epochs = {save_every_n_epochs}  # each saved epoch is a snapshot th
 train_batch_size = {train_batch_size}  # pictures a step
 network_dim = {network_dim}  # rank of the LoRA
 network_alpha = {network_alpha}  # the LoRA counts alpha / dim
+{conv_dim}  # makes it a LoCon: the UNet's convolutions are trained too, at this rank
+conv_alpha = {conv_alpha}  # the convolutions count conv_alpha / conv_dim
 unet_lr = {unet_lr}  # learning rate of the UNet's part
 text_encoder_lr = {text_encoder_lr}  # learning rate of the text encoder's part, 0 leaves it alone
 optimizer = {optimizer}  # AdamW, AdamW8bit (needs bitsandbytes and a GPU) or Prodigy (rates 1.0; extra `prodigy`)
@@ -116,6 +118,7 @@ def render(tags: list[str], base_model: str, defaults: dict[str, dict[str, Any]]
     written = {key: tomlkit.item(value).as_string() for key, value in values.items() if value is not None}
     optional_ones = {
         "max_train_steps": 120,
+        "conv_dim": 8,
         "min_snr_gamma": 5,
         "resolution": 512,
         "class_tokens": '"woman"',

@@ -60,6 +60,8 @@ class TrainingSection(Section):
     train_batch_size: int = Field(1, ge=1, le=64)
     network_dim: int = Field(64, ge=1, le=1024)
     network_alpha: float = Field(32, gt=0)
+    conv_dim: int | None = Field(None, ge=1, le=1024)  # a number makes it a LoCon
+    conv_alpha: float = Field(1, gt=0)
     unet_lr: float = Field(1e-4, ge=0, le=1)
     text_encoder_lr: float = Field(5e-5, ge=0, le=1)
     optimizer: Literal["AdamW", "AdamW8bit", "Prodigy"] = "AdamW"

@@ -289,6 +289,7 @@ def test_every_setting_stands_in_a_new_projects_file():
         "resolution",
         "min_snr_gamma",
         "max_train_steps",
+        "conv_dim",
         "class_tokens",
         "reg_data_dir",
         "clip_skip",

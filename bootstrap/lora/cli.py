@@ -59,7 +59,7 @@ def _tell_fit(names: Iterable[str], base: str) -> None:
     from bootstrap import base_model, base_model_spec
     from bootstrap.lora.targets import target_modules
 
-    known = target_modules(base_model.hold(base_model_spec.find(base)))
+    known = target_modules(base_model.hold(base_model_spec.find(base)), convolutions=True)
     found = list(names)
     unknown = [name for name in found if name not in known]
     typer.echo(f"{base}: {len(found) - len(unknown)} of {len(found)} modules fit")

@@ -1,8 +1,8 @@
 """The LoRA file in kohya's format, which AUTOMATIC1111, ComfyUI, Forge and diffusers read.
 
-A module has three tensors: `<name>.lora_down.weight` (rank, in[, 1, 1]), `<name>.lora_up.weight`
+A module has three tensors: `<name>.lora_down.weight` (rank, in[, k, k]), `<name>.lora_up.weight`
 (out, rank[, 1, 1]) and `<name>.alpha` (one number); it adds `alpha / rank * up @ down` to the module's
-weight. Source: sd-scripts, networks/lora.py.
+weight. k is 1, and of a LoCon's convolutions 3. Source: sd-scripts, networks/lora.py.
 """
 
 import hashlib
@@ -18,12 +18,14 @@ from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.lora.names import is_sdxl
 
+_PARTS = (".lora_down.weight", ".lora_up.weight", ".alpha")
+
 
 @dataclass(frozen=True)
 class LoraModule:
     """What a LoRA adds to one module."""
 
-    down: torch.Tensor  # (rank, in) or (rank, in, 1, 1)
+    down: torch.Tensor  # (rank, in) or (rank, in, k, k)
     up: torch.Tensor  # (out, rank) or (out, rank, 1, 1)
     alpha: float
 
@@ -93,6 +95,12 @@ def read(path: Path) -> LoraFile:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
     except (SafetensorError, OSError) as error:
         raise UserError(f"LoRA {path}: damaged, or no safetensors file ({error})") from None
+    unknown = next((key for key in tensors if not key.endswith(_PARTS)), None)
+    if unknown is not None:
+        raise UserError(
+            f"LoRA {path}: '{unknown}' is no part of a LoRA or LoCon in kohya's format; files with such parts "
+            "(LyCORIS' with CP decomposition, for one) are not read"
+        )
     modules: dict[str, LoraModule] = {}
     for name in sorted({key.split(".", 1)[0] for key in tensors}):
         down, up = tensors.get(f"{name}.lora_down.weight"), tensors.get(f"{name}.lora_up.weight")

@@ -35,7 +35,7 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
         self._base = base
         pairs = [(lora, given if isinstance(given, tuple) else (given, given)) for lora, given in loras]
         self._loras = [(lora, strengths) for lora, strengths in pairs if any(strengths)]
-        self._targets = target_modules(base)
+        self._targets = target_modules(base, convolutions=True)
         self._pristine: dict[str, torch.Tensor] = {}
         for lora, _ in self._loras:
             self._check(lora)

@@ -87,7 +87,7 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_network_module": "networks.lora",
         "ss_network_dim": settings.network_dim,
         "ss_network_alpha": settings.network_alpha,
-        "ss_network_args": json.dumps({}),
+        "ss_network_args": json.dumps(_network_args(settings)),
         "ss_mixed_precision": settings.mixed_precision,
         "ss_base_model_version": base_model_version(facts.sdxl),
         "ss_v2": False,
@@ -124,6 +124,12 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_training_comment": "single image dataset, made by sid",
     }
     return {key: str(value) for key, value in values.items()}
+
+
+def _network_args(settings: TrainingSection) -> dict[str, str]:
+    if settings.conv_dim is None:
+        return {}
+    return {"conv_dim": str(settings.conv_dim), "conv_alpha": f"{settings.conv_alpha:g}"}
 
 
 def _tag_counts(texts: list[str]) -> dict[str, int]:

@@ -23,8 +23,16 @@ _WORDS = (
     "transformer_blocks", "attn1", "attn2", "to_q", "to_k", "to_v", "to_out", "ff", "net", "proj_in", "proj_out",
     "proj", "conv_shortcut", "time_emb_proj", "conv_in", "conv_out", "conv1", "conv2", "conv", "time_embedding",
     "linear_1", "linear_2", "text_model", "encoder", "layers", "self_attn", "q_proj", "k_proj", "v_proj", "out_proj",
-    "mlp", "fc1", "fc2", "input_blocks", "middle_block", "output_blocks",
+    "mlp", "fc1", "fc2", "input_blocks", "middle_block", "output_blocks", "in_layers", "out_layers", "emb_layers",
+    "skip_connection", "op",
 )  # fmt: skip
+# Of a residual block: diffusers' names, and those of the first release.
+_RESIDUAL = {
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
 _WORD = re.compile("|".join([*sorted(_WORDS, key=len, reverse=True), r"\d+"]))
 
 # Only XL has blocks of these names, a second text encoder, or several transformer blocks in a row.
@@ -57,7 +65,7 @@ def module_path(name: str) -> tuple[str, Part]:
     """Return the module path of kohya's name, in diffusers' names, and the part of the model that it is in.
 
     Raises:
-        ValueError: it is no name of a Stable Diffusion 1.x module, or of one in XL's attention.
+        ValueError: it is no name of a Stable Diffusion 1.x or XL module.
     """
     begun = re.match(r"lora_(unet|te[12]?)_", name)
     if begun is None:
@@ -80,26 +88,46 @@ def module_path(name: str) -> tuple[str, Part]:
 
 
 def _first_release_path(path: str) -> str:
-    """`down_blocks.1.attentions.0.proj_in` to `input_blocks.4.1.proj_in`; only attention has such names."""
-    found = re.match(r"(down_blocks\.(\d+)|up_blocks\.(\d+)|mid_block)\.attentions\.(\d+)\.", path)
+    """`down_blocks.1.attentions.0.proj_in` to `input_blocks.4.1.proj_in`; the outermost layers keep their names.
+
+    Source: sd-scripts, library/sdxl_original_unet.py. Of a layer, the residual block is 0, attention is 1, and the way
+    up is 2.
+    """
+    found = re.match(r"(down_blocks|up_blocks|mid_block)(?:\.(\d+))?\.(\w+)\.(\d+)\.(.+)", path)
     if found is None:
         return path
-    _, down, up, layer = found.groups()
-    rest = path[found.end() :]
-    if down is not None:  # input block 0 is the first convolution
-        return f"input_blocks.{_LAYERS * int(down) + int(layer) + 1}.1.{rest}"
-    if up is not None:
-        return f"output_blocks.{_LAYERS * int(up) + int(layer)}.1.{rest}"
-    return f"middle_block.1.{rest}"
+    side, block, kind, layer, rest = found.groups()
+    rest = _RESIDUAL.get(rest, rest) if kind == "resnets" else rest
+    if side == "mid_block":
+        return f"middle_block.{1 if kind == 'attentions' else 2 * int(layer)}.{rest}"
+    first, place = _LAYERS * int(block), 1 if kind == "attentions" else 0
+    if kind == "downsamplers":
+        return f"input_blocks.{first + _LAYERS}.0.op"
+    if kind == "upsamplers":
+        return f"output_blocks.{first + _LAYERS - 1}.2.conv"
+    if side == "down_blocks":  # input block 0 is the first convolution
+        return f"input_blocks.{first + int(layer) + 1}.{place}.{rest}"
+    return f"output_blocks.{first + int(layer)}.{place}.{rest}"
 
 
 def _diffusers_path(name: str, path: str) -> str:
-    found = re.match(r"(?:(input|output)_blocks\.(\d+)|middle_block)\.1\.", path)
-    if found is None:
-        raise ValueError(f"'{name}' is no module in the attention of Stable Diffusion XL")
-    side, number = found[1], int(found[2] or 0)
-    rest = path[found.end() :]
-    if side is None:
-        return f"mid_block.attentions.0.{rest}"
-    block, layer = divmod(number - 1 if side == "input" else number, _LAYERS)
-    return f"{'down' if side == 'input' else 'up'}_blocks.{block}.attentions.{layer}.{rest}"
+    """The way back from `_first_release_path`."""
+    found = re.match(r"(?:(input|output)_blocks\.(\d+)|middle_block)\.([012])\.(.+)", path)
+    if found is not None:
+        side, number, place, rest = found[1], int(found[2] or 0), int(found[3]), found[4]
+        kind = "attentions" if place == 1 else "resnets"
+        own = next((ours for ours, theirs in _RESIDUAL.items() if theirs == rest), rest)
+        block, layer = divmod(number - 1 if side == "input" else number, _LAYERS)
+        ways = {
+            "op": f"down_blocks.{block}.downsamplers.0.conv",
+            "conv": f"up_blocks.{block}.upsamplers.0.conv",
+        }
+        if side is None:
+            back = f"mid_block.{kind}.{place // 2}.{own}"
+        else:
+            back = ways.get(
+                rest, f"{'down' if side == 'input' else 'up'}_blocks.{block}.{kind}.{layer}.{own}"
+            )
+        if _first_release_path(back) == path:
+            return back
+    raise ValueError(f"'{name}' is no module of Stable Diffusion XL")

@@ -25,7 +25,7 @@ from bootstrap.lora.kohya import LoraModule
 from bootstrap.lora.names import UNET_PREFIX
 from bootstrap.lora.targets import targets_of
 
-Layer = nn.Linear | nn.Conv2d  # 1 by 1
+Layer = nn.Linear | nn.Conv2d
 
 
 class Stack:
@@ -58,6 +58,8 @@ class Stack:
     def apply(self, index: int, module: Layer, x: torch.Tensor) -> torch.Tensor:
         """What the module with its LoRA makes of `x`."""
         weights = self._now[index]
+        if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
+            return self._convolve(weights, module, x)
         if isinstance(module, nn.Conv2d):  # 1 by 1: as plain products, which are faster than convolutions
             flat = x.flatten(2)
             made = weights[0] @ flat
@@ -72,11 +74,22 @@ class Stack:
         thin = F.linear(x, weights[0]).flatten(0, -2)
         return torch.addmm(frozen.flatten(0, -2), thin, weights[1].T).view(frozen.shape)
 
+    def _convolve(
+        self, weights: tuple[torch.Tensor, ...], module: nn.Conv2d, x: torch.Tensor
+    ) -> torch.Tensor:
+        into = weights[0].view(-1, *module.weight.shape[1:])  # the whole weight, or down
+        if len(weights) == 1:
+            return F.conv2d(x, into, module.bias, module.stride, module.padding)
+        thin = F.conv2d(x, into, None, module.stride, module.padding)
+        return module(x) + F.conv2d(thin, weights[1][:, :, None, None])
+
     def modules(self) -> dict[str, LoraModule]:
         """The LoRA as it is now, by kohya's names."""
         return {
             name: LoraModule(
-                down.detach().reshape(-1, *shape[1:]), up.detach().reshape(*up.shape, *shape[2:]), self.alpha
+                down.detach().reshape(-1, *shape[1:]),
+                up.detach().reshape(*up.shape, *(1 for _ in shape[2:])),
+                self.alpha,
             )
             for name, down, up, shape in zip(self.names, self.down, self.up, self._shapes, strict=True)
         }
@@ -133,22 +146,37 @@ def _of_unet(stack: Stack) -> bool:
     return stack.names[0].startswith(UNET_PREFIX)
 
 
+@dataclass(frozen=True)
+class Size:
+    """Rank and alpha of the LoRA of a module."""
+
+    rank: int
+    alpha: float
+
+
 @contextmanager
 def injected(
-    base: BaseModel, rank: int, alpha: float, with_text_encoder: bool, seed: int, half_precision: bool = False
+    base: BaseModel,
+    size: Size,
+    with_text_encoder: bool,
+    seed: int,
+    half_precision: bool = False,
+    of_convolutions: Size | None = None,
 ) -> Iterator[Adapters]:
     """Put a fresh LoRA into the base model for the length of a `with` block.
 
     Down matrices start as kohya's do (Kaiming uniform, a = sqrt 5), up matrices as zeros.
 
     Args:
-        rank: network_dim.
-        alpha: network_alpha.
+        size: network_dim and network_alpha.
         with_text_encoder: train the text encoder too, or both that there are.
         seed: of the start values.
         half_precision: whether the forward pass runs in float16 or bfloat16.
+        of_convolutions: conv_dim and conv_alpha: the UNet's residual blocks are trained too, and their convolutions
+            larger than 1 by 1 have this size.
     """
-    parts = targets_of(base) if with_text_encoder else targets_of(base)[:1]
+    parts = targets_of(base, of_convolutions is not None)
+    parts = parts if with_text_encoder else parts[:1]
     generator = torch.Generator().manual_seed(seed)
     stacks: list[Stack] = []
     replaced: list[tuple[nn.Module, str, Layer]] = []
@@ -156,14 +184,17 @@ def injected(
         by_shape: dict[tuple[int, ...], list[str]] = {}
         start: dict[str, torch.Tensor] = {}
         for name, path in targets.items():
-            weight = _layer(model, path).weight.flatten(1)
-            by_shape.setdefault(tuple(weight.shape), []).append(name)
-            bound = weight.shape[1] ** -0.5
-            start[name] = torch.empty(rank, weight.shape[1]).uniform_(-bound, bound, generator=generator)
-        for (out, into), names in by_shape.items():
-            fold = not half_precision and out * into < 3 * rank * (out + into)
+            weight = _layer(model, path).weight
+            shape = weight.shape if _is_large(weight) else weight.shape[:2]  # 1 by 1 is as good as linear
+            by_shape.setdefault(tuple(shape), []).append(name)
+            rank, into = _size(weight, size, of_convolutions).rank, weight.flatten(1).shape[1]
+            start[name] = torch.empty(rank, into).uniform_(-(into**-0.5), into**-0.5, generator=generator)
+        for names in by_shape.values():
             modules = [_layer(model, targets[name]) for name in names]
-            stack = Stack(names, modules, torch.stack([start[name] for name in names]), alpha, fold)
+            own = _size(modules[0].weight, size, of_convolutions)
+            out, into = modules[0].weight.flatten(1).shape
+            fold = not half_precision and out * into < 3 * own.rank * (out + into)
+            stack = Stack(names, modules, torch.stack([start[name] for name in names]), own.alpha, fold)
             stacks.append(stack)
             replaced += [(model, targets[name], module) for name, module in zip(names, modules, strict=True)]
             for index, (name, module) in enumerate(zip(names, modules, strict=True)):
@@ -173,6 +204,14 @@ def injected(
     finally:
         for model, path, module in replaced:
             model.set_submodule(path, module)
+
+
+def _size(weight: torch.Tensor, size: Size, of_convolutions: Size | None) -> Size:
+    return of_convolutions if _is_large(weight) and of_convolutions is not None else size
+
+
+def _is_large(weight: torch.Tensor) -> bool:
+    return weight.dim() == 4 and weight.shape[2:] != (1, 1)
 
 
 def _layer(model: nn.Module, path: str) -> Layer:

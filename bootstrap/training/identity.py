@@ -23,6 +23,9 @@ class Example:
 
 def training_id(examples: list[Example], base_model_hash: str, settings: TrainingSection) -> str:
     """Return 64 hex digits that are equal exactly when the trained LoRA would be."""
+    idle = set(settings.OF_NO_CONSEQUENCE)
+    if settings.conv_dim is None:  # trainings had none at first, and keep their ids
+        idle |= {"conv_dim", "conv_alpha"}
     described = {
         "recipe": _RECIPE,
         "dataset": [
@@ -30,6 +33,6 @@ def training_id(examples: list[Example], base_model_hash: str, settings: Trainin
             for one in examples
         ],
         "base_model": base_model_hash,
-        "settings": settings.model_dump(exclude=settings.OF_NO_CONSEQUENCE),
+        "settings": settings.model_dump(exclude=idle),
     }
     return sha256_of_text(json.dumps(described, sort_keys=True))

@@ -19,7 +19,7 @@ from bootstrap.prompting import encode
 from bootstrap.prompting.chunks import plain_chunks
 from bootstrap.settings import TrainingSection
 from bootstrap.training import optimizers, state
-from bootstrap.training.adapters import Adapters, injected
+from bootstrap.training.adapters import Adapters, Size, injected
 from bootstrap.training.batches import Batch, BatchMaker
 from bootstrap.training.identity import Example
 from bootstrap.training.loss import min_snr_weights, weighted_mse
@@ -64,11 +64,11 @@ def train(
     with (
         injected(
             base,
-            settings.network_dim,
-            settings.network_alpha,
+            Size(settings.network_dim, settings.network_alpha),
             settings.text_encoder_lr > 0,
             settings.seed,
             trainer.half_precision,
+            Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
         ) as adapters,
         _checkpointing(base, settings.gradient_checkpointing),
         _memory_errors_told(settings),

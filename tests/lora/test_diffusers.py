@@ -22,12 +22,25 @@ from bootstrap.training.identity import Example
 PROMPT = "woman, blue blazer, holding red apple, teal wall"
 
 
+@pytest.fixture(scope="module", params=[None, 2], ids=["lora", "locon"])
+def conv_dim(request: pytest.FixtureRequest) -> int | None:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def lora_file(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained LoRA with an alpha of half the rank, as kohya's users have it."""
+def lora_file(
+    papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory, conv_dim: int | None
+) -> Path:
+    """A trained LoRA with an alpha of half the rank, as kohya's users have it, or LoCon."""
     folder = tmp_path_factory.mktemp("trained")
     settings = TrainingSection(
-        repeats=8, epochs=1, network_dim=8, network_alpha=4, unet_lr=5e-3, text_encoder_lr=2e-3
+        repeats=8,
+        epochs=1,
+        network_dim=8,
+        network_alpha=4,
+        unet_lr=5e-3,
+        text_encoder_lr=2e-3,
+        conv_dim=conv_dim,
     )
     example = Example(str(originals / "badge.png"), "0", PROMPT, 8, (128, 128))
     path = folder / "badge-000001.safetensors"
@@ -71,10 +84,14 @@ def test_diffusers_draws_what_our_merge_draws(papertown: BaseModel, lora_file: P
     assert np.abs(mine - without).mean() > 1  # the LoRA does something, so that the equality says something
 
 
-def test_every_module_of_the_file_is_trained(papertown: BaseModel, lora_file: Path) -> None:
+def test_every_module_of_the_file_is_trained(
+    papertown: BaseModel, lora_file: Path, conv_dim: int | None
+) -> None:
     lora: LoraFile = kohya.read(lora_file)
-    assert set(lora.modules) == set(target_modules(papertown))
+    targets = target_modules(papertown, convolutions=conv_dim is not None)
+    assert set(lora.modules) == set(targets)
     module: LoraModule
     for name, module in lora.modules.items():
-        assert (module.rank, module.alpha) == (8, 4.0), name
+        is_large = targets[name].weight.shape[2:] == (3, 3)
+        assert (module.rank, module.alpha) == ((2, 1.0) if is_large else (8, 4.0)), name
         assert module.up.abs().max() > 0, name

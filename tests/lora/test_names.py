@@ -9,8 +9,8 @@ from tests.lora.test_targets import sd15_text_encoder, sd15_unet, sdxl_text_enco
 
 
 def test_every_module_of_sd15_goes_there_and_back() -> None:
-    unet, text = unet_targets(sd15_unet()), text_encoder_targets(sd15_text_encoder())
-    assert len(unet | text) == 264
+    unet, text = unet_targets(sd15_unet(), convolutions=True), text_encoder_targets(sd15_text_encoder())
+    assert len(unet_targets(sd15_unet()) | text) == 264
     for name, path in unet.items():
         assert module_path(name) == (path, "unet")
     for name, path in text.items():
@@ -22,7 +22,7 @@ def test_every_module_of_sd15_goes_there_and_back() -> None:
 
 
 def test_every_module_of_sdxl_goes_there_and_back() -> None:
-    unet = unet_targets(sdxl_unet())
+    unet = unet_targets(sdxl_unet(), convolutions=True)
     for name, path in unet.items():
         assert module_path(name) == (path, "unet")
     for part, text_encoder in (
@@ -54,6 +54,9 @@ def test_convolutions_outside_of_the_attention_have_names_too(papertown: BaseMod
         "lora_unet_mid_blocks_0",
         "lora_te3_text_model",
         "lora_unet_input_blocks_1_0_conv",
+        "lora_unet_output_blocks_1_0_op",
+        "lora_unet_output_blocks_3_2_conv",
+        "lora_unet_middle_block_1_in_layers_2",
     ],
 )
 def test_other_names_are_refused(name: str) -> None:

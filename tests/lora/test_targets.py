@@ -93,3 +93,31 @@ def test_sdxl_has_kohyas_72_and_192_modules_in_the_text_encoders() -> None:
     assert (len(first), len(second)) == (72, 192)
     assert "lora_te1_text_model_encoder_layers_11_mlp_fc2" in first
     assert "lora_te2_text_model_encoder_layers_31_self_attn_out_proj" in second
+
+
+def test_a_locon_of_sd15_has_kohyas_278_modules_in_the_unet() -> None:
+    names = unet_targets(sd15_unet(), convolutions=True)
+    assert len(names) == 278
+    for expected in (
+        "lora_unet_down_blocks_0_resnets_0_conv1",
+        "lora_unet_down_blocks_0_resnets_0_time_emb_proj",
+        "lora_unet_down_blocks_1_resnets_0_conv_shortcut",
+        "lora_unet_down_blocks_0_downsamplers_0_conv",
+        "lora_unet_up_blocks_0_upsamplers_0_conv",
+        "lora_unet_mid_block_resnets_1_conv2",
+    ):
+        assert expected in names
+
+
+def test_a_locon_of_sdxl_has_the_names_of_the_first_release() -> None:
+    names = unet_targets(sdxl_unet(), convolutions=True)
+    assert len(names) == 788
+    for expected in (
+        "lora_unet_input_blocks_1_0_in_layers_2",
+        "lora_unet_input_blocks_3_0_op",
+        "lora_unet_input_blocks_4_0_skip_connection",
+        "lora_unet_middle_block_2_out_layers_3",
+        "lora_unet_output_blocks_2_2_conv",
+        "lora_unet_output_blocks_8_0_emb_layers_1",
+    ):
+        assert expected in names

@@ -9,7 +9,7 @@ from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import target_modules
 from bootstrap.prompting import encode
-from bootstrap.training.adapters import injected
+from bootstrap.training.adapters import Size, injected
 
 
 def predicted(base: BaseModel) -> torch.Tensor:
@@ -21,11 +21,14 @@ def predicted(base: BaseModel) -> torch.Tensor:
 
 # A small rank adds most modules beside, a large one folds them all.
 @pytest.mark.parametrize("rank", [2, 8, 64])
-@pytest.mark.parametrize("with_text_encoder", [False, True])
+@pytest.mark.parametrize(
+    ("with_text_encoder", "conv"), [(False, None), (True, None), (True, Size(2, 1)), (False, Size(64, 64))]
+)
 def test_training_computes_what_the_merged_file_draws(
-    papertown: BaseModel, rank: int, with_text_encoder: bool
+    papertown: BaseModel, rank: int, with_text_encoder: bool, conv: Size | None
 ) -> None:
-    with torch.no_grad(), injected(papertown, rank, rank / 2, with_text_encoder, seed=3) as adapters:
+    size = Size(rank, rank / 2)
+    with torch.no_grad(), injected(papertown, size, with_text_encoder, 3, of_convolutions=conv) as adapters:
         for parameter in adapters.parameters():
             parameter.copy_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5)))
         adapters.fold()
@@ -34,7 +37,8 @@ def test_training_computes_what_the_merged_file_draws(
             name: type(one)(one.down.clone(), one.up.clone(), one.alpha)
             for name, one in adapters.modules().items()
         }
-    names = [name for name in target_modules(papertown) if with_text_encoder or name.startswith("lora_unet")]
+    every = target_modules(papertown, conv is not None)
+    names = [name for name in every if with_text_encoder or name.startswith("lora_unet")]
     assert sorted(modules) == sorted(names)
     with torch.no_grad():
         without = predicted(papertown)
@@ -45,9 +49,13 @@ def test_training_computes_what_the_merged_file_draws(
 
 
 @pytest.mark.parametrize("rank", [2, 64])
-def test_both_ways_have_the_gradient_of_the_merged_weights(papertown: BaseModel, rank: int) -> None:
+@pytest.mark.parametrize("is_locon", [False, True])
+def test_both_ways_have_the_gradient_of_the_merged_weights(
+    papertown: BaseModel, rank: int, is_locon: bool
+) -> None:
     """Measured by finite differences along the gradient."""
-    with injected(papertown, rank, rank, True, seed=3) as adapters:
+    size = Size(rank, rank)
+    with injected(papertown, size, True, 3, of_convolutions=size if is_locon else None) as adapters:
         for parameter in adapters.parameters():
             parameter.data.copy_(
                 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5))
@@ -75,6 +83,6 @@ def test_both_ways_have_the_gradient_of_the_merged_weights(papertown: BaseModel,
 
 def test_the_base_model_has_its_own_modules_again(papertown: BaseModel) -> None:
     before = [type(module) for module in papertown.unet.modules()]
-    with pytest.raises(RuntimeError, match="stopped"), injected(papertown, 4, 4, True, seed=0):
+    with pytest.raises(RuntimeError, match="stopped"), injected(papertown, Size(4, 4), True, seed=0):
         raise RuntimeError("stopped")
     assert [type(module) for module in papertown.unet.modules()] == before
