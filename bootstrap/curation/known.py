@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from bootstrap import images
 from bootstrap.catalog import Catalog
-from bootstrap.catalog.tables import CandidateRow, ProjectRow, SmallCopyRow
+from bootstrap.catalog.tables import IN_TURN, CandidateRow, ProjectRow, SmallCopyRow
 from bootstrap.curation import hashing
 from bootstrap.curation.duplicates import Limits, Prints, look_alikes
 from bootstrap.curation.hashing import SMALL_SIDE, Fingerprint
@@ -131,7 +131,7 @@ def kept(project: str) -> Select[CandidateRow]:
         select(CandidateRow)
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
         .where(ProjectRow.name == project, CandidateRow.state.in_(_KEPT_STATES))
-        .order_by(CandidateRow.id)
+        .order_by(*IN_TURN)
     )
 
 
