@@ -52,7 +52,7 @@ def _to_candidate(row: CandidateRow, generation: int) -> Candidate:
     )  # fmt: skip
 
 
-def _of_project(project: str) -> Select[CandidateRow, int]:
+def _of_project(project: str) -> Select[tuple[CandidateRow, int]]:
     return (
         select(CandidateRow, GenerationRow.number)
         .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)

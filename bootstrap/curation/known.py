@@ -36,7 +36,7 @@ class Known:
         catalog: Catalog,
         size: tuple[int, int],
         limits: Limits,
-        query: Select[CandidateRow] | None = None,
+        query: Select[tuple[CandidateRow]] | None = None,
     ) -> None:
         """Read them from the catalog.
 
@@ -125,7 +125,7 @@ def remember(session: Session, row: CandidateRow, fingerprint: Fingerprint) -> N
     session.merge(SmallCopyRow(candidate_id=row.id, pixels=fingerprint.small.tobytes()))
 
 
-def kept(project: str) -> Select[CandidateRow]:
+def kept(project: str) -> Select[tuple[CandidateRow]]:
     """Select the candidates of all generations that were curated and are no duplicates."""
     return (
         select(CandidateRow)
@@ -135,7 +135,7 @@ def kept(project: str) -> Select[CandidateRow]:
     )
 
 
-def load(catalog: Catalog, query: Select[CandidateRow]) -> tuple[NDArray[np.int64], Prints]:
+def load(catalog: Catalog, query: Select[tuple[CandidateRow]]) -> tuple[NDArray[np.int64], Prints]:
     """Return row ids and fingerprints of those of the selected candidates that have one."""
     columns = query.with_only_columns(
         CandidateRow.id,

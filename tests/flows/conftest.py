@@ -70,7 +70,8 @@ class Sid:
     """The command as a process with fake stations."""
 
     def __init__(self, workspace: Workspace, arguments: tuple[str, ...], server: str | None) -> None:
-        paths = f"{_FAKES}{os.pathsep}{_ROOT}"  # the code under test, whatever is installed
+        # The code under test, whatever is installed.
+        paths = os.pathsep.join([str(_FAKES), str(_ROOT), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": paths, "SID_WORKSPACE": str(workspace.folder)}
         for name in ("PREFECT_HOME", "PREFECT_API_URL", "PREFECT_LOGGING_LEVEL"):
             environment.pop(name, None)
