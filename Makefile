@@ -7,13 +7,13 @@ PYTHON ?= python3
 VENV := .venv
 INSTALL := $(VENV)/bin/pip install -c constraints.txt
 
-.PHONY: demo test lint clean chromium
+.PHONY: demo test lint clean debian
 
 # With DEMO_ONCE=1 it stops after it has said where the pictures are.
 demo: $(VENV)/.demo-installed
 	$(VENV)/bin/sid --workspace demo-workspace demo $(if $(DEMO_ONCE),--once)
 
-test: $(VENV)/.test-installed chromium
+test: $(VENV)/.test-installed debian
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/.test-installed
@@ -34,11 +34,15 @@ $(VENV)/.demo-installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	touch $@
 
 $(VENV)/.test-installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
-	$(INSTALL) -e '.[dev,papertown]'
+	$(INSTALL) -e '.[dev,papertown,postgres,cluster]'
 	touch $@ $(VENV)/.demo-installed
 
-# The browser tests drive Debian's Chromium; without it they are skipped, each with the reason.
-chromium:
-	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-	    { apt-get update && apt-get install -y --no-install-recommends chromium; } || \
-	    echo 'chromium could not be installed: the browser tests will be skipped' >&2
+# The browser tests drive Debian's Chromium, those of the catalog Debian's PostgreSQL; without them they are skipped, each
+# with the reason.
+debian:
+	@missing=; command -v chromium >/dev/null || missing=chromium; \
+	    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	        missing="$$missing postgresql"; \
+	    [ -z "$$missing" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	    { apt-get update && apt-get install -y --no-install-recommends $$missing; } || \
+	    echo "could not be installed:$$missing; tests that need it will be skipped" >&2

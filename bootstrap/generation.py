@@ -5,10 +5,11 @@ calling them again. The Prefect flow in `flows/bootstrap.py` wraps each one in a
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bootstrap import base_model_spec, dataset, regularization
+from bootstrap import base_model_spec, dataset, leases, regularization
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.errors import UserError
@@ -21,7 +22,13 @@ from bootstrap.recipes.expand import DrawnWith, expand, with_advice
 from bootstrap.recipes.inputs import Inputs
 from bootstrap.running import exclusively, is_running
 
-__all__ = ["Summary", "curate", "draw", "exclusively", "is_running", "prepare", "publish", "train"]
+if TYPE_CHECKING:
+    from bootstrap.drawing.shards import Shard
+
+__all__ = [
+    "Summary", "curate", "draw", "draw_shard", "exclusively", "is_running", "plan_drawing", "prepare", "publish",
+    "reporter", "train",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ def train(project: Project, catalog: Catalog, number: int, report: Report = sile
     from bootstrap.training import run  # imports torch: seconds that other verbs need not wait
 
     generations.set_state(catalog, project.name, number, "training")
-    tell = _both(report, generations.reporter(catalog, project.name, number))
+    tell = reporter(project, catalog, number, report)
     run.train(project, catalog, number, tell)
     if project.settings.training.sample_prompts:
         from bootstrap.drawing import samples
@@ -109,7 +116,43 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report = silen
     from bootstrap.drawing import run
 
     generations.set_state(catalog, project.name, number, "drawing")
-    run.draw(project, catalog, number, _both(report, generations.reporter(catalog, project.name, number)))
+    run.draw(project, catalog, number, reporter(project, catalog, number, report))
+
+
+def plan_drawing(
+    project: Project, catalog: Catalog, number: int, workers: int = 1, report: Report = silent
+) -> "list[Shard]":
+    """Begin drawing in parts: return the shards that `draw_shard` is to be called with, here or elsewhere."""
+    from bootstrap.drawing import run, shards
+
+    generations.set_state(catalog, project.name, number, "drawing")
+    plan = run.plan(project, catalog, number)
+    report(Progress("draw", plan.done, plan.total, "pictures"))
+    return shards.split(plan, project.settings.drawing.batch_size, workers)
+
+
+def draw_shard(
+    project: Project, catalog: Catalog, number: int, shard: "Shard", report: Report = silent
+) -> None:
+    """Draw what a shard still lacks; reports how far the generation has come once the shards before are done."""
+    from bootstrap.drawing import run
+
+    def tell(progress: Progress) -> None:
+        report(replace(progress, done=shard.before + progress.done, total=shard.total))
+
+    run.draw_planned(project, catalog, number, shard.planned, tell)
+
+
+def reporter(project: Project, catalog: Catalog, number: int, report: Report) -> Report:
+    """Return a report that tells the catalog as well, and stops a run whose project was taken over."""
+    to_catalog = generations.reporter(catalog, project.name, number)
+
+    def tell(progress: Progress) -> None:
+        leases.check()
+        report(progress)
+        to_catalog(progress)
+
+    return tell
 
 
 def curate(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
@@ -117,7 +160,7 @@ def curate(project: Project, catalog: Catalog, number: int, report: Report = sil
     from bootstrap.curation import run, scoring
 
     generations.set_state(catalog, project.name, number, "curating")
-    tell = _both(report, generations.reporter(catalog, project.name, number))
+    tell = reporter(project, catalog, number, report)
     run.curate(project, catalog, number, tell)
     scoring.score(project, catalog, number, tell)
 
@@ -130,11 +173,3 @@ def publish(project: Project, catalog: Catalog, number: int) -> Summary:
     generations.set_state(catalog, project.name, number, "published")
     status = generations.statuses(catalog, project.name)[number - 1]
     return Summary(project.name, number, status.candidates, status.duplicates, status.published, sheet)
-
-
-def _both(one: Report, other: Report) -> Report:
-    def tell(progress: Progress) -> None:
-        one(progress)
-        other(progress)
-
-    return tell

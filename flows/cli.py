@@ -29,6 +29,13 @@ MaxWaiting = Annotated[
     int | None,
     typer.Option(min=0, help="With --cron: go on although so many candidates wait for review [default: 0]"),
 ]
+WhenReviewed = Annotated[
+    bool,
+    typer.Option(
+        "--when-reviewed", help="Start the next generation as soon as the last candidate has its verdict."
+    ),
+]
+WorkPool = Annotated[str, typer.Option(metavar="NAME", help="Name of a Prefect work pool.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the review app.")]
 
 
@@ -47,11 +54,13 @@ def serve(
     timezone: Timezone = None,
     deadline: Deadline = None,
     max_waiting: MaxWaiting = None,
+    when_reviewed: WhenReviewed = False,
 ) -> None:
     """Serve the flows to a Prefect server (PREFECT_API_URL): at the app's, a person's or the clock's wish."""
     from flows import serve as serving
 
-    serving.serve(workspace_of(context), serving.clock(cron, timezone, deadline, max_waiting))
+    when = serving.clock(cron, timezone, deadline, max_waiting)
+    serving.serve(workspace_of(context), when, when_reviewed)
 
 
 def up(
@@ -61,11 +70,36 @@ def up(
     timezone: Timezone = None,
     deadline: Deadline = None,
     max_waiting: MaxWaiting = None,
+    when_reviewed: WhenReviewed = False,
 ) -> None:
     """Start Prefect server, served flows and review app; Ctrl-C stops them all."""
     from flows import serve as serving
 
-    _up(workspace_of(context), port, serving.clock(cron, timezone, deadline, max_waiting))
+    _up(workspace_of(context), port, serving.clock(cron, timezone, deadline, max_waiting), when_reviewed)
+
+
+def deploy(
+    context: typer.Context,
+    work_pool: WorkPool,
+    cron: Cron = None,
+    timezone: Timezone = None,
+    deadline: Deadline = None,
+    max_waiting: MaxWaiting = None,
+    when_reviewed: WhenReviewed = False,
+) -> None:
+    """Put the flows on a Prefect work pool, for workers on one or many machines (PREFECT_API_URL)."""
+    from flows import deploy as deploying
+    from flows import serve as serving
+
+    when = serving.clock(cron, timezone, deadline, max_waiting)
+    deploying.deploy(workspace_of(context), work_pool, when, when_reviewed)
+
+
+def worker(context: typer.Context, work_pool: WorkPool) -> None:
+    """Work for a Prefect work pool: one flow at a time, on one GPU (CUDA_VISIBLE_DEVICES)."""
+    from flows import deploy as deploying
+
+    deploying.work(workspace_of(context), work_pool)
 
 
 def report(context: typer.Context) -> None:
@@ -94,14 +128,14 @@ def demo(
     if once:
         typer.echo(f"pictures: {demonstration.pictures(project)}")
     else:
-        _up(workspace, port, None)
+        _up(workspace, port, None, False)
 
 
-def _up(workspace: Workspace, port: int, when: "Clock | None") -> None:
+def _up(workspace: Workspace, port: int, when: "Clock | None", when_reviewed: bool) -> None:
     from flows import children, up
 
     try:
-        code = up.up(workspace, port, when)
+        code = up.up(workspace, port, when, when_reviewed)
     except children.StartError as error:
         typer.echo(f"sid: {error}", err=True)
         code = 1
@@ -118,5 +152,5 @@ def _tell(summary: dict[str, object]) -> None:
 
 def add_verbs(app: typer.Typer) -> None:
     """Add the verbs of this package to the command."""
-    for verb in (run, serve, up, report, demo):
+    for verb in (run, serve, up, deploy, worker, report, demo):
         app.command()(verb)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from bootstrap.project import Workspace
 
-_ALWAYS = {
+ALWAYS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # In the server's memory, Prefect's default, a restart would lose them, and what they hold would never be free.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
 
 
@@ -22,7 +25,7 @@ def prepare(workspace: Workspace) -> None:
     folder = prefect_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     defaults = {
-        **_ALWAYS,
+        **ALWAYS,
         "PREFECT_HOME": str(folder),
         # A Prefect profile of the home folder (Prefect Cloud, perhaps) is not ours to write to.
         "PREFECT_PROFILES_PATH": str(folder / "profiles.toml"),

@@ -4,7 +4,7 @@ import importlib
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -32,13 +32,15 @@ def run(project: Project) -> dict[str, Any]:
     with sigterm_as_ctrl_c(), _server(project.workspace) as started:
         from prefect.exceptions import CancelledRun
 
+        from flows import limits
         from flows.bootstrap import bootstrap
 
         _quiet_console()
         _import_stations()  # takes seconds, and so does the server
         if started is not None:
             started.wait()
-        with console.shown(Console()):
+        nobody_else = limits.alone() if started is not None else nullcontext()
+        with console.shown(Console()), nobody_else:
             try:
                 return bootstrap(workspace=str(project.workspace.folder), project=project.name)
             except (CancelledRun, KeyboardInterrupt):

@@ -13,7 +13,7 @@ from bootstrap import dataset, generation
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.files import DISK_FLOOR
 from bootstrap.project import Project, Workspace
-from flows import reports
+from flows import missed, reports
 from flows.bootstrap import AT_DEADLINE, bootstrap, one_line
 from flows.deadline import next_time
 
@@ -73,11 +73,12 @@ def nightly(
     Raises:
         NightFailed: some projects failed; the others were run all the same.
     """
+    missed.made_up_for()
     place = Workspace.locate(workspace)
     until = next_time(deadline, timezone, datetime.now(UTC)).timestamp() if deadline else None
     rows: list[dict[str, str]] = []
     for name in place.project_names():
-        outcome, detail = _one_project(place, name, until, max_waiting)
+        outcome, detail = one_project(place, name, until, max_waiting)
         rows.append({"project": name, "outcome": outcome, "detail": detail})
         get_run_logger().info("project '%s': %s: %s", name, outcome, detail)
         if outcome == "cancelled":
@@ -91,7 +92,14 @@ def nightly(
     return rows
 
 
-def _one_project(place: Workspace, name: str, until: float | None, max_waiting: int) -> tuple[str, str]:
+def one_project(
+    place: Workspace, name: str, until: float | None, max_waiting: int, only_reviewed: bool = False
+) -> tuple[str, str]:
+    """Do what a project is ready for, and return the outcome and why; see nightly for both.
+
+    Args:
+        only_reviewed: do nothing but grow what is reviewed and run the next generation.
+    """
     if until is not None and time.time() >= until:
         return "skipped", "the deadline was reached before its turn"
     if shutil.disk_usage(place.folder).free < DISK_FLOOR:
@@ -100,6 +108,8 @@ def _one_project(place: Workspace, name: str, until: float | None, max_waiting: 
         project = place.project(name)
         with closing(Catalog(place.catalog_url)) as catalog:
             planned = plan(project, catalog, max_waiting)
+            if only_reviewed and not planned.grow:
+                return "skipped", planned.reason
             if planned.grow:
                 growth = dataset.grow(project, catalog)
                 get_run_logger().info("project '%s': dataset grown to %d pictures", name, growth.size)

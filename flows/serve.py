@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,13 +13,13 @@ import typer
 
 from bootstrap.errors import UserError
 from bootstrap.project import Workspace
-from flows import environment, leash, server
+from flows import environment, events, leash, server
 from flows.deadline import check as deadline_of_day
 
 READY = "serving the flows"  # what `sid up` waits for in the log
 SCHEDULE = "sid"  # the slug by which the next start finds the schedule again
 _STOP_SECONDS = 30
-_USUAL_URL = f"http://127.0.0.1:{server.USUAL_PORT}/api"
+_SWEEP_MINUTES = 10  # between two looks for reviewed projects of which no event told
 
 
 @dataclass(frozen=True)
@@ -73,21 +74,16 @@ def _local_timezone() -> str:
     return get_localzone_name() or "UTC"
 
 
-def serve(workspace: Workspace, when: Clock | None) -> None:
-    """Serve both deployments until the process is told to stop; one flow runs at a time.
+def serve(workspace: Workspace, when: Clock | None, when_reviewed: bool = False) -> None:
+    """Serve all deployments until the process is told to stop; one flow runs at a time.
 
     Raises:
         UserError: no Prefect server answers.
     """
     environment.prepare(workspace)
-    url = os.environ.setdefault("PREFECT_API_URL", _USUAL_URL)
-    if not server.answers(url):
-        raise UserError(
-            f"no Prefect server answers at {url}: start one with `prefect server start` and name it in "
-            "PREFECT_API_URL, or start everything with `sid up`"
-        )
+    server.named()
     os.environ[leash.PARENT] = str(os.getpid())
-    asyncio.run(_serve(deployments(workspace, when), workspace, when))
+    asyncio.run(_serve(deployments(workspace, when, when_reviewed), workspace, when))
 
 
 async def _serve(served: list[Any], workspace: Workspace, when: Clock | None) -> None:
@@ -97,13 +93,12 @@ async def _serve(served: list[Any], workspace: Workspace, when: Clock | None) ->
     runner = Runner(name="sid", limit=1, pause_on_shutdown=False)
     for deployment in served:
         identity = await runner.aadd_deployment(deployment)
-        if when is None:
-            await _forget_schedule(identity)
-    told = _stop_requests(runner)
+        await forget_schedules(identity, deployment)
+    stop = _stop_requests(runner)
     serving = asyncio.ensure_future(runner.start())
     typer.echo(f"{READY} of workspace {workspace.folder} through {os.environ['PREFECT_API_URL']}")
-    typer.echo(f"nightly: {when.cron} in {when.timezone}" if when else "nightly: not by --cron")
-    waiting = asyncio.ensure_future(told.wait())
+    typer.echo(told(when))
+    waiting = asyncio.ensure_future(stop.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if serving.done():
@@ -127,14 +122,21 @@ def _leave() -> None:
     os._exit(1)
 
 
-async def _forget_schedule(deployment: UUID) -> None:
-    """Take away the schedule that an earlier --cron has left; those that a person made in Prefect stay."""
+def told(when: Clock | None) -> str:
+    """Return in a line when the nightly flow runs."""
+    return f"nightly: {when.cron} in {when.timezone}" if when else "nightly: not by --cron"
+
+
+async def forget_schedules(identity: UUID, deployment: Any) -> None:
+    """Take away the schedule that an earlier start has left; those that a person made in Prefect stay."""
     from prefect.client.orchestration import get_client
 
+    if deployment.schedules:
+        return  # the new one is in its place
     async with get_client() as client:
-        for schedule in await client.read_deployment_schedules(deployment):
+        for schedule in await client.read_deployment_schedules(identity):
             if schedule.slug == SCHEDULE:
-                await client.delete_deployment_schedule(deployment, schedule.id)
+                await client.delete_deployment_schedule(identity, schedule.id)
 
 
 def _stop_requests(runner: Any) -> asyncio.Event:
@@ -153,25 +155,44 @@ def _stop_requests(runner: Any) -> asyncio.Event:
     return told
 
 
-def deployments(workspace: Workspace, when: Clock | None) -> list[Any]:
-    """Return the deployments `bootstrap/bootstrap` and `nightly/nightly` of a workspace."""
+def deployments(workspace: Workspace, when: Clock | None, when_reviewed: bool = False) -> list[Any]:
+    """Return the deployments `bootstrap/bootstrap`, `nightly/nightly` and `reviewed/reviewed` of a workspace."""
     from prefect.deployments.runner import EntrypointType
     from prefect.schedules import Cron
 
     from flows.bootstrap import bootstrap
     from flows.nightly import nightly
+    from flows.reviewed import reviewed
 
     folder = {"workspace": str(workspace.folder)}
     # By its module, not its file: a file's folder would come first on sys.path, and there `bootstrap` is
     # a module of its own.
     by_module = EntrypointType.MODULE_PATH
-    schedules = [Cron(when.cron, timezone=when.timezone, slug=SCHEDULE)] if when else []
+    nights = [Cron(when.cron, timezone=when.timezone, slug=SCHEDULE)] if when else []
+    sweeps, triggers = _after_reviews() if when_reviewed else ([], [])
     return [
         bootstrap.to_deployment("bootstrap", parameters=folder, entrypoint_type=by_module),
         nightly.to_deployment(
-            "nightly", parameters=folder | _limits(when), schedules=schedules, entrypoint_type=by_module
+            "nightly", parameters=folder | _limits(when), schedules=nights, entrypoint_type=by_module
+        ),
+        reviewed.to_deployment(
+            "reviewed", parameters=folder, schedules=sweeps, triggers=triggers, entrypoint_type=by_module
         ),
     ]
+
+
+def _after_reviews() -> tuple[list[Any], list[Any]]:
+    """The schedule of the sweep, and the trigger that an event of a finished review fires."""
+    from prefect.events import DeploymentEventTrigger
+    from prefect.schedules import Interval
+
+    trigger = DeploymentEventTrigger(
+        name="sid: start the next generation when a review is finished",
+        expect={events.REVIEW_FINISHED},
+        match={"prefect.resource.id": f"{events.RESOURCE}.*"},
+        parameters={"project": "{{ event.payload.project }}"},
+    )
+    return [Interval(timedelta(minutes=_SWEEP_MINUTES), slug=SCHEDULE)], [trigger]
 
 
 def _limits(when: Clock | None) -> dict[str, Any]:

@@ -7,10 +7,12 @@ import urllib.error
 import urllib.request
 from contextlib import closing
 
+from bootstrap.errors import UserError
 from bootstrap.project import Workspace
 from flows import children, environment
 
 USUAL_PORT = 4200
+_USUAL_URL = f"http://127.0.0.1:{USUAL_PORT}/api"
 _START_SECONDS = 120  # a slow machine makes the database in 10 s; a busy one is no reason to give up
 _STOP_SECONDS = 15
 _ONLY_WITH_SCHEDULES = {
@@ -23,14 +25,15 @@ _ONLY_WITH_SCHEDULES = {
 class Server:
     """A Prefect server process: started at once, ready a few seconds later."""
 
-    def __init__(self, workspace: Workspace, *, schedules: bool) -> None:
+    def __init__(self, workspace: Workspace, *, schedules: bool, port: int | None = None) -> None:
         """Start the server.
 
         Args:
             workspace: holds its database and its log.
             schedules: whether it starts what is due, and serves Prefect's pages; a run here needs neither.
+            port: the one to listen on, None for the usual or any free one.
         """
-        self.port = free_port(USUAL_PORT) if schedules else free_port()
+        self.port = port or (free_port(USUAL_PORT) if schedules else free_port())
         self.url = f"http://127.0.0.1:{self.port}/api"
         address = ["--host", "127.0.0.1", "--port", str(self.port)]
         self.child = children.start(
@@ -66,6 +69,21 @@ def answers(api_url: str) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError, ValueError):
         return False
+
+
+def named() -> str:
+    """Return the API address of the Prefect server that PREFECT_API_URL names, the usual one without; sets it.
+
+    Raises:
+        UserError: no server answers there.
+    """
+    url = os.environ.setdefault("PREFECT_API_URL", _USUAL_URL)
+    if not answers(url):
+        raise UserError(
+            f"no Prefect server answers at {url}: start one with `prefect server start` and name it in "
+            "PREFECT_API_URL, or start everything with `sid up`"
+        )
+    return url
 
 
 def is_free(port: int) -> bool:

@@ -20,13 +20,14 @@ _FLOWS_GRACE = 40  # a running flow stops between two steps and says so in the c
 _APP_GRACE = 10
 
 
-def up(workspace: Workspace, port: int, when: serve.Clock | None) -> int:
+def up(workspace: Workspace, port: int, when: serve.Clock | None, when_reviewed: bool = False) -> int:
     """Start everything, wait for Ctrl-C or SIGTERM, stop everything; return the exit code.
 
     Args:
         workspace: to serve; its `logs/` gets what the processes say.
         port: of the review app.
         when: when the nightly flow runs, None for never.
+        when_reviewed: whether a finished review starts the next generation.
 
     Raises:
         UserError: the port is taken.
@@ -37,7 +38,12 @@ def up(workspace: Workspace, port: int, when: serve.Clock | None) -> int:
     environment.prepare(workspace)
     with sigterm_as_ctrl_c(), _all_stopped_at_the_end() as running:
         try:
-            _start(running, workspace, port, when)
+            _start(
+                running,
+                workspace,
+                port,
+                [*(when.options if when else []), *(["--when-reviewed"] if when_reviewed else [])],
+            )
             typer.echo(f"review app: http://localhost:{port}")
             typer.echo(f"logs: {environment.logs_folder(workspace)}")
             typer.echo("Ctrl-C stops everything")
@@ -49,7 +55,7 @@ def up(workspace: Workspace, port: int, when: serve.Clock | None) -> int:
         return 1
 
 
-def _start(running: list[Child], workspace: Workspace, port: int, when: serve.Clock | None) -> None:
+def _start(running: list[Child], workspace: Workspace, port: int, options: list[str]) -> None:
     prefect = server.Server(workspace, schedules=True)
     running.append(prefect.child)
     logs, surroundings = environment.logs_folder(workspace), {"PREFECT_API_URL": prefect.url}
@@ -65,8 +71,7 @@ def _start(running: list[Child], workspace: Workspace, port: int, when: serve.Cl
     app = children.start("the review app", review, logs / "review-app.log", surroundings)
     running.append(app)
     prefect.wait()
-    schedule = when.options if when else []
-    flows = children.start("the served flows", [*sid, "serve", *schedule], logs / "flows.log", surroundings)
+    flows = children.start("the served flows", [*sid, "serve", *options], logs / "flows.log", surroundings)
     running.append(flows)
     typer.echo(f"Prefect: http://127.0.0.1:{prefect.port}")
     app.wait_until(lambda: _app_answers(port), _READY_SECONDS)

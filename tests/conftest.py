@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bootstrap.base_model import BaseModel
     from bootstrap.catalog import Catalog
     from bootstrap.project import Project
+    from tests.postgres import Postgres
 
 _SCRATCH = Path(tempfile.mkdtemp(prefix="sid-tests-"))
 os.environ.update(
@@ -87,3 +88,27 @@ def published(project: "Project", catalog: "Catalog") -> list[str]:
     from making import add_published
 
     return add_published(project, catalog, 1, 4)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["Postgres"]:
+    """A PostgreSQL server; skipped where there is none, a failure where `CI` is set."""
+    from tests import postgres
+
+    try:
+        with postgres.running() as server:
+            yield server
+    except postgres.PostgresMissingError as reason:
+        if os.environ.get("CI"):
+            pytest.fail(str(reason))
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty catalog's URL, that of `project` as well: each test once with SQLite, once with PostgreSQL."""
+    url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").new_database()
+    monkeypatch.setenv("SID_CATALOG_URL", url)
+    return url

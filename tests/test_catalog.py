@@ -1,6 +1,5 @@
-"""The catalog on a real SQLite file: migrated, shared by processes."""
+"""The catalog, in a real SQLite file and in a real PostgreSQL: migrated, shared by processes."""
 
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -29,12 +28,20 @@ def url_of(folder: Path) -> str:
     return f"sqlite:///{folder / 'catalog.sqlite'}"
 
 
+@pytest.fixture
+def catalog(catalog_url):
+    """The catalog of `project`, in each kind of database."""
+    opened = Catalog(catalog_url)
+    yield opened
+    opened.close()
+
+
 # --- schema -------------------------------------------------------------------------------------------
 
 
-def test_migrations_from_nothing_make_exactly_the_tables_of_the_code(tmp_path):
-    Catalog(url_of(tmp_path)).close()
-    engine = sa.create_engine(url_of(tmp_path))
+def test_migrations_from_nothing_make_exactly_the_tables_of_the_code(catalog_url):
+    Catalog(catalog_url).close()
+    engine = sa.create_engine(catalog_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Table.metadata) == []
@@ -42,8 +49,8 @@ def test_migrations_from_nothing_make_exactly_the_tables_of_the_code(tmp_path):
     engine.dispose()
 
 
-def test_a_catalog_of_the_first_schema_is_brought_up_to_date(tmp_path):
-    engine = sa.create_engine(url_of(tmp_path))
+def test_a_catalog_of_the_first_schema_is_brought_up_to_date(catalog_url):
+    engine = sa.create_engine(catalog_url)
     config = Config()
     config.set_main_option("script_location", str(Path(bootstrap.catalog.__file__).parent / "migrations"))
     with engine.begin() as connection:
@@ -52,7 +59,7 @@ def test_a_catalog_of_the_first_schema_is_brought_up_to_date(tmp_path):
         for statement in _FIRST_SCHEMA:
             connection.execute(sa.text(statement))
     engine.dispose()
-    catalog = Catalog(url_of(tmp_path))
+    catalog = Catalog(catalog_url)
     found = trainings.of_generation(catalog, "apple", 1)
     assert found is not None
     assert [(one.epoch, one.loss) for one in found.snapshots] == [(1, 0.2), (2, 0.1)]
@@ -77,11 +84,11 @@ _FIRST_SCHEMA = (
 )
 
 
-def test_opening_again_keeps_what_is_there(tmp_path):
-    first = Catalog(url_of(tmp_path))
+def test_opening_again_keeps_what_is_there(catalog_url):
+    first = Catalog(catalog_url)
     generations.begin(first, "apple")
     first.close()
-    again = Catalog(url_of(tmp_path))
+    again = Catalog(catalog_url)
     assert generations.latest(again, "apple") == 1
     again.close()
 
@@ -94,15 +101,31 @@ def test_a_catalog_that_cannot_be_opened_is_told_in_one_line(tmp_path):
         Catalog(url_of(tmp_path / "catalog.sqlite"))  # a file where a folder should be
 
 
-def test_a_catalog_of_a_newer_version_is_left_alone(tmp_path):
-    Catalog(url_of(tmp_path)).close()
-    database = sqlite3.connect(tmp_path / "catalog.sqlite")
-    database.execute("update alembic_version set version_num = '9999'")
-    database.commit()
+def test_a_catalog_of_a_newer_version_is_left_alone(catalog_url):
+    Catalog(catalog_url).close()
+    database = sa.create_engine(catalog_url)
+    with database.begin() as connection:
+        connection.execute(sa.text("update alembic_version set version_num = '9999'"))
     with pytest.raises(UserError, match="another version of sid made it"):
-        Catalog(url_of(tmp_path))
-    assert database.execute("select version_num from alembic_version").fetchall() == [("9999",)]
-    database.close()
+        Catalog(catalog_url)
+    with database.connect() as connection:
+        assert connection.execute(sa.text("select version_num from alembic_version")).scalars().all() == [
+            "9999"
+        ]
+    database.dispose()
+
+
+@pytest.mark.parametrize("wrong", ["", "here", "mysql://me@host/sid", "postgresql+nothing://host/sid"])
+def test_a_wrong_url_is_told_in_one_line(wrong):
+    with pytest.raises(UserError, match="SID_CATALOG_URL: no URL of a catalog; write postgresql://"):
+        Catalog(wrong)
+
+
+def test_a_database_that_does_not_answer_is_told_without_its_password(postgres):
+    url = sa.make_url(postgres.new_database()).set(database="nothing", password="secret")
+    with pytest.raises(UserError, match=r'cannot be opened \(.*"nothing" does not exist') as told:
+        Catalog(url.render_as_string(hide_password=False))
+    assert "secret" not in str(told.value) and "\n" not in str(told.value)
 
 
 def test_the_folder_of_a_new_catalog_is_made(tmp_path):
@@ -110,13 +133,15 @@ def test_the_folder_of_a_new_catalog_is_made(tmp_path):
     assert (tmp_path / "new/folder/catalog.sqlite").is_file()
 
 
-def test_sqlite_is_set_up_for_several_processes_and_for_power_cuts(catalog):
+def test_sqlite_is_set_up_for_several_processes_and_for_power_cuts(tmp_path):
+    catalog = Catalog(url_of(tmp_path))
     with catalog.read() as session:
         pragma = {
             name: session.execute(sa.text(f"PRAGMA {name}")).scalar()
             for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
         }
     assert pragma == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "busy_timeout": 30_000}
+    catalog.close()
 
 
 def test_foreign_keys_hold(catalog):
@@ -191,17 +216,17 @@ def run_at_once(url: str, code: str) -> None:
     assert [process.returncode for process in processes] == [0, 0]
 
 
-def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
-    catalog = Catalog(url_of(tmp_path))
+def test_two_processes_that_write_at_once_lose_nothing(catalog_url):
+    catalog = Catalog(catalog_url)
     generations.begin(catalog, "apple")
-    run_at_once(url_of(tmp_path), _COUNT_UP)
+    run_at_once(catalog_url, _COUNT_UP)
     assert generations.statuses(catalog, "apple")[0].done == 80
     catalog.close()
 
 
-def test_two_processes_that_open_a_new_catalog_at_once_migrate_it_once(tmp_path):
-    run_at_once(url_of(tmp_path), "generations.begin(catalog, 'apple')")
-    catalog = Catalog(url_of(tmp_path))
+def test_two_processes_that_open_a_new_catalog_at_once_migrate_it_once(catalog_url):
+    run_at_once(catalog_url, "generations.begin(catalog, 'apple')")
+    catalog = Catalog(catalog_url)
     assert [one.number for one in generations.statuses(catalog, "apple")] == [1]
     catalog.close()
 
@@ -241,13 +266,14 @@ def test_a_writer_waits_for_another_one_instead_of_failing(catalog):
     assert generations.statuses(catalog, "apple")[0].done == 2
 
 
-def test_what_was_committed_survives_a_process_that_is_killed(tmp_path):
-    """Opened as plain SQLite by somebody else, while our connection is still open and nothing was closed."""
-    catalog = Catalog(url_of(tmp_path))
+def test_what_was_committed_survives_a_process_that_is_killed(catalog_url):
+    """Opened by somebody else, while our connection is still open and nothing was closed."""
+    catalog = Catalog(catalog_url)
     generations.begin(catalog, "apple")
-    other = sqlite3.connect(tmp_path / "catalog.sqlite")
-    assert other.execute("select number from generation").fetchall() == [(1,)]
-    other.close()
+    other = sa.create_engine(catalog_url)
+    with other.connect() as connection:
+        assert connection.execute(sa.text("select number from generation")).scalars().all() == [1]
+    other.dispose()
     catalog.close()
 
 

@@ -1,4 +1,4 @@
-"""Verdicts are given and undone on a real SQLite file, and nothing of a person's is lost."""
+"""Verdicts are given and undone, in SQLite and in PostgreSQL, and nothing of a person's is lost."""
 
 import random
 
@@ -8,9 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from making import add_drawn, add_published, scene, shot
 
-from bootstrap.catalog import candidates, generations, verdicts
+from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.catalog.tables import VerdictRow
 from bootstrap.errors import UserError
+
+
+@pytest.fixture
+def catalog(catalog_url):
+    """The catalog of `project`, in each kind of database."""
+    opened = Catalog(catalog_url)
+    yield opened
+    opened.close()
 
 
 def standing(catalog, project) -> dict[str, str]:

@@ -68,7 +68,7 @@ def of_training(catalog: Catalog, project: str, training_id: str) -> Advice | No
     return Advice(measurements, training.variation, training.replication)
 
 
-def _training(project: str, training_id: str) -> Select[TrainingRow]:
+def _training(project: str, training_id: str) -> Select[tuple[TrainingRow]]:
     return (
         select(TrainingRow)
         .join(ProjectRow)

@@ -52,7 +52,7 @@ def _to_candidate(row: CandidateRow, generation: int) -> Candidate:
     )  # fmt: skip
 
 
-def _of_project(project: str) -> Select[CandidateRow, int]:
+def _of_project(project: str) -> Select[tuple[CandidateRow, int]]:
     return (
         select(CandidateRow, GenerationRow.number)
         .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
@@ -78,7 +78,7 @@ def candidates(
         verdict: only with this standing verdict: undecided, accept or reject.
         ranked: in the order in which they are reviewed instead: by generation, then by rank.
     """
-    order = (CandidateRow.rank, CandidateRow.id) if ranked else (CandidateRow.id,)
+    order = (CandidateRow.rank, CandidateRow.id) if ranked else (CandidateRow.turn, CandidateRow.id)
     query = _of_project(project).order_by(GenerationRow.number, *order)
     if generation is not None:
         query = query.where(GenerationRow.number == generation)

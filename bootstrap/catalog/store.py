@@ -1,7 +1,7 @@
 """Opening the catalog: engine, migrations, sessions."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,20 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 
 from bootstrap.errors import UserError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_DRIVERS = {name: name for name in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")} | {
+    "postgresql": "postgresql+psycopg"
+}
 _BUSY_SECONDS = 30  # how long one process waits while another one writes
+_WRITER_LOCK = (
+    0x51D_CA7A  # of PostgreSQL's advisory locks: any number that no other program in the database takes
+)
 
 
 class Catalog:
@@ -35,15 +41,16 @@ class Catalog:
             UserError: there is no such database, or it is damaged, or a newer version of sid made it.
         """
         self.url = url
+        parsed = _parse(url)
         try:
-            self._engine = _engine(url)
-            _migrate(self._engine, url)
+            self._engine = _engine(parsed)
+            _migrate(self._engine, parsed)
         except (DBAPIError, OSError) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
-            raise UserError(f"catalog {_shown(url)}: cannot be opened ({reason})") from None
+            raise UserError(f"catalog {_shown(parsed)}: cannot be opened ({reason})") from None
         except CommandError as error:
             raise UserError(
-                f"catalog {_shown(url)}: another version of sid made it, update this one ({error})"
+                f"catalog {_shown(parsed)}: another version of sid made it, update this one ({error})"
             ) from None
         self._writing = self._engine.execution_options(sid_begin="IMMEDIATE")
 
@@ -64,16 +71,33 @@ class Catalog:
         self._engine.dispose()
 
 
-def _shown(url: str) -> str:
-    return make_url(url).render_as_string(hide_password=True)
+def is_shared(url: str) -> bool:
+    """Whether the catalog at this URL is a database server's, which several machines may use at once."""
+    return _parse(url).get_backend_name() != "sqlite"
 
 
-def _engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.drivername not in _DRIVERS:
+        raise UserError(
+            "SID_CATALOG_URL: no URL of a catalog; write postgresql://USER:PASSWORD@HOST/DATABASE, or unset it for a "
+            "SQLite file in the workspace"
+        )
+    return parsed.set(drivername=_DRIVERS[parsed.drivername])
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True)
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return _postgresql_engine(url)
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -96,20 +120,49 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sid_begin', '')}".strip())
 
 
-def _migrate(engine: Engine, url: str) -> None:
+def _postgresql_engine(url: URL) -> Engine:
+    try:
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS})
+    except ModuleNotFoundError:
+        raise UserError(
+            f"catalog {_shown(url)}: PostgreSQL's client is not installed: pip install 'sid-bootstrap[postgres]'"
+        ) from None
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    # As with SQLite, writers take turns: what is read in a writing transaction is still so when it commits.
+    if connection.get_execution_options().get("sid_begin"):
+        _lock_for_writing(connection)
+
+
+def _lock_for_writing(connection: Connection) -> None:
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_BUSY_SECONDS}s'")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+
+def _migrate(engine: Engine, url: URL) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     newest = ScriptDirectory.from_config(config).get_current_head()
-    database = make_url(url).database
-    folder = Path(database).parent if database and url.startswith("sqlite") else Path.cwd()
-    # From the first connection on: switching a new database to WAL fails at once, whatever the timeout, while
-    # another process is doing the same.
-    with FileLock(folder / ".catalog-migration.lock"):
+    with _one_at_a_time(url):
         if _schema(engine) == newest:
             return
         with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":  # another process may have done it in the meantime
+                _lock_for_writing(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+
+def _one_at_a_time(url: URL) -> AbstractContextManager[object]:
+    if url.get_backend_name() != "sqlite":
+        return nullcontext()  # the transaction that migrates locks others out, on other machines as well
+    # From the first connection on: switching a new database to WAL fails at once, whatever the timeout, while
+    # another process is doing the same.
+    folder = Path(url.database).parent if url.database else Path.cwd()
+    return FileLock(folder / ".catalog-migration.lock")
 
 
 def _schema(engine: Engine) -> str | None:

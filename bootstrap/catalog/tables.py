@@ -3,7 +3,17 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, String, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
@@ -62,8 +72,24 @@ class GenerationRow(Table):
     tallies: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
+    reviewed_at: Mapped[datetime | None]  # since when no candidate is undecided
 
     project: Mapped[ProjectRow] = relationship()
+
+
+class LeaseRow(Table):
+    """The run that works on a project now, see bootstrap.running."""
+
+    __tablename__ = "lease"
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(32))  # another one for each run
+    machine: Mapped[str] = mapped_column(String(255))
+    process: Mapped[int]  # its id, for people
+    beats: Mapped[int] = mapped_column(
+        BigInteger, default=0
+    )  # one more every few seconds while the run lives
+    beat_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class TrainingRow(Table):
@@ -119,6 +145,9 @@ class CandidateRow(Table):
     generation_id: Mapped[int] = mapped_column(ForeignKey("generation.id", ondelete="CASCADE"), index=True)
     shot_id: Mapped[str] = mapped_column(String(16))
     shot: Mapped[dict[str, Any]]
+    # Its turn among those of its generation as they are planned: several workers draw in any order, and what is a
+    # duplicate of what must not depend on that.
+    turn: Mapped[int] = mapped_column(default=0, server_default="0")
     path: Mapped[str]  # relative to the project's folder
     # Known once the candidate is curated:
     hash_kind: Mapped[str | None] = mapped_column(String(16))  # the setting dedupe.hash that it was made with
@@ -142,6 +171,10 @@ class CandidateRow(Table):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     generation: Mapped[GenerationRow] = relationship()
+
+
+# The order in which candidates were planned, whoever has drawn them and when.
+IN_TURN = (CandidateRow.generation_id, CandidateRow.turn, CandidateRow.id)
 
 
 class SmallCopyRow(Table):

@@ -2,6 +2,7 @@
 
 from sqlalchemy import select
 
+from bootstrap.catalog import reviews
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, VerdictRow, now
 from bootstrap.errors import UserError
@@ -23,7 +24,7 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: st
     if verdict not in VERDICTS:
         raise ValueError(f"no verdict: {verdict}")
     with catalog.write() as session:
-        moment = now()
+        moment, generations = now(), set()
         for candidate_id in candidate_ids:
             row = session.scalar(
                 select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
@@ -39,6 +40,9 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: st
                 )
             )  # fmt: skip
             row.verdict, row.reviewer, row.decided_at = verdict, reviewer, moment
+            generations.add(row.generation_id)
+        finished = reviews.note(session, generations)
+    reviews.announce(project, finished)
 
 
 def undo(
@@ -88,4 +92,5 @@ def undo(
             .limit(1)
         )
         row.reviewer, row.decided_at = (standing.reviewer, standing.decided_at) if standing else ("", None)
+        reviews.note(session, [row.generation_id])
         return row.shot_id

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from bootstrap.catalog import Catalog, candidates
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.generations import project_row
-from bootstrap.catalog.tables import CandidateRow, GenerationRow, KeptApartRow, ProjectRow
+from bootstrap.catalog.tables import IN_TURN, CandidateRow, GenerationRow, KeptApartRow, ProjectRow
 from bootstrap.curation.duplicates import Limits
 from bootstrap.curation.known import ORIGINAL, Known, kept, load
 from bootstrap.curation.thumbnails import make_thumbnail
@@ -125,7 +125,7 @@ def compare_again(project: Project, catalog: Catalog, only: Iterable[str] | None
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
         .where(ProjectRow.name == project.name, CandidateRow.verdict == "undecided")
         .where(CandidateRow.state.in_(("curated", "published", "duplicate")))
-        .order_by(CandidateRow.state == "duplicate", CandidateRow.id)
+        .order_by(CandidateRow.state == "duplicate", *IN_TURN)
     )
     staying = kept(project.name)
     if only is None:

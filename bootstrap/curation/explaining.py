@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 
 from bootstrap import images
 from bootstrap.catalog import Catalog
-from bootstrap.catalog.tables import CandidateRow, ProjectRow, SmallCopyRow
+from bootstrap.catalog.tables import IN_TURN, CandidateRow, ProjectRow, SmallCopyRow
 from bootstrap.curation.duplicates import Limits, near_pairs, visible_difference
 from bootstrap.curation.known import load, to_small
 from bootstrap.curation.thumbnails import THUMBNAIL_SIDE
@@ -54,7 +54,7 @@ def pairs_around(project: Project, catalog: Catalog, count: int) -> list[Pair]:
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
         .where(ProjectRow.name == project.name)
         .where(or_(CandidateRow.state.in_(("curated", "published")), CandidateRow.duplicate_of.is_not(None)))
-        .order_by(CandidateRow.id)
+        .order_by(*IN_TURN)
     )
     ids, prints = load(project, catalog, query)
     loose = Limits(min(64, limits.distance + _MORE_BITS), limits.pixel_difference * _MORE_DIFFERENCE)

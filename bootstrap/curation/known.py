@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from bootstrap import images
 from bootstrap.catalog import Catalog
-from bootstrap.catalog.tables import CandidateRow, ProjectRow, SmallCopyRow
+from bootstrap.catalog.tables import IN_TURN, CandidateRow, ProjectRow, SmallCopyRow
 from bootstrap.curation import hashing
 from bootstrap.curation.duplicates import Limits, Prints, look_alikes
 from bootstrap.curation.hashing import SMALL_SIDE, Fingerprint
@@ -37,7 +37,7 @@ class Known:
         catalog: Catalog,
         size: tuple[int, int],
         limits: Limits,
-        query: Select[CandidateRow] | None = None,
+        query: Select[tuple[CandidateRow]] | None = None,
     ) -> None:
         """Read them from the catalog.
 
@@ -127,17 +127,17 @@ def remember(session: Session, row: CandidateRow, fingerprint: Fingerprint, kind
     session.merge(SmallCopyRow(candidate_id=row.id, pixels=fingerprint.small.tobytes()))
 
 
-def kept(project: str) -> Select[CandidateRow]:
+def kept(project: str) -> Select[tuple[CandidateRow]]:
     """Select the candidates of all generations that were curated and are no duplicates."""
     return (
         select(CandidateRow)
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
         .where(ProjectRow.name == project, CandidateRow.state.in_(_KEPT_STATES))
-        .order_by(CandidateRow.id)
+        .order_by(*IN_TURN)
     )
 
 
-def load(project: Project, catalog: Catalog, query: Select[CandidateRow]) -> tuple[NDArray[np.int64], Prints]:
+def load(project: Project, catalog: Catalog, query: Select[tuple[CandidateRow]]) -> tuple[NDArray[np.int64], Prints]:
     """Return row ids and fingerprints of those of the selected candidates that have one.
 
     Those that have none, or one of another kind of hash than project.toml asks for, get theirs first.
@@ -169,7 +169,7 @@ def _from_hex(texts: Sequence[str]) -> NDArray[np.uint64]:
     return np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64)
 
 
-def _complete(project: Project, catalog: Catalog, query: Select[CandidateRow], kind: str) -> None:
+def _complete(project: Project, catalog: Catalog, query: Select[tuple[CandidateRow]], kind: str) -> None:
     """Make the fingerprints that are missing or of another kind.
 
     Where a file is gone its small copy stands in; what has none is left out.

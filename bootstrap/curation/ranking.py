@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select, update
 
 from bootstrap.catalog import Catalog
-from bootstrap.catalog.tables import CandidateRow, FeatureRow, GenerationRow, ProjectRow
+from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow, GenerationRow, ProjectRow
 
 _NEEDED = 5  # verdicts of each kind before there is anything to learn
 _MOST_LOOKS = 16  # principal components of the vectors
@@ -162,7 +162,7 @@ def _read(catalog: Catalog, project: str) -> tuple[list[Row], NDArray[np.float32
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
         .outerjoin(FeatureRow, FeatureRow.candidate_id == CandidateRow.id)
         .where(ProjectRow.name == project, CandidateRow.state == "published")
-        .order_by(CandidateRow.id)
+        .order_by(*IN_TURN)
     )
     with catalog.read() as session:
         found = session.execute(query).all()

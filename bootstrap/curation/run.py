@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from bootstrap import images
 from bootstrap.catalog import Catalog, generations
-from bootstrap.catalog.tables import CandidateRow
+from bootstrap.catalog.tables import IN_TURN, CandidateRow
 from bootstrap.curation import hashing
 from bootstrap.curation.duplicates import Limits, Prints
 from bootstrap.curation.hashing import Fingerprint
@@ -65,7 +65,7 @@ def _drawn(catalog: Catalog, project: str, number: int) -> list[CandidateRow]:
             session.scalars(
                 select(CandidateRow)
                 .where(CandidateRow.generation_id == owner.id, CandidateRow.state == "drawn")
-                .order_by(CandidateRow.id)
+                .order_by(*IN_TURN)
             )
         )
 

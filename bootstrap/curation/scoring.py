@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from bootstrap import captions, images
 from bootstrap.catalog import Catalog, generations, picks
-from bootstrap.catalog.tables import CandidateRow, FeatureRow
+from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow
 from bootstrap.curation.embedding import Embedder, open_embedder
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress, Report, silent
@@ -95,7 +95,7 @@ def _unscored(catalog: Catalog, project: str, number: int, needs_vectors: bool) 
                 select(CandidateRow)
                 .where(CandidateRow.generation_id == owner.id, missing.is_(None))
                 .where(CandidateRow.state.in_(("curated", "published")))
-                .order_by(CandidateRow.id)
+                .order_by(*IN_TURN)
             )
         )
 

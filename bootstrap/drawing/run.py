@@ -1,10 +1,9 @@
 """The drawing station: from a generation's snapshots and recipes to candidates, files and catalog rows."""
 
-import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -18,6 +17,7 @@ from bootstrap.catalog.tables import CandidateRow
 from bootstrap.catalog.trainings import Training
 from bootstrap.drawing import engine, infotext, networks
 from bootstrap.drawing.engine import Drawing
+from bootstrap.drawing.shards import DrawingPlan, Planned
 from bootstrap.errors import UserError
 from bootstrap.extra_networks import Shelf
 from bootstrap.files import sha256_of_file
@@ -35,29 +35,55 @@ from bootstrap.training.run import output_name, training_size
 def draw(project: Project, catalog: Catalog, number: int, report: Report) -> None:
     """Draw the candidates that the recipes ask for and that are not there yet.
 
+    Raises:
+        UserError: a file that a recipe needs is missing or does not fit, or memory is too small for one picture.
+    """
+    planned = plan(project, catalog, number)
+    report(Progress("draw", planned.done, planned.total, "pictures"))
+
+    def tell(progress: Progress) -> None:
+        report(replace(progress, done=planned.done + progress.done, total=planned.total))
+
+    draw_planned(project, catalog, number, planned.missing, tell)
+
+
+def plan(project: Project, catalog: Catalog, number: int) -> DrawingPlan:
+    """Return what is to be drawn with the generation's training, and is not there yet.
+
+    Raises:
+        UserError: a file that a recipe needs is missing or does not fit.
+    """
+    base = base_model.hold(project.base_model)
+    training = _training(project, catalog, number)
+    settings = advised(project, catalog, training, number)
+    shared = drawn_with(project, base, training, number, inputs.gather(project, catalog))
+    if settings.curation.adaptive:
+        shared = replace(shared, tallies=generations.tallies_of(catalog, project.name, number))
+    shots = expand(settings, shared)
+    shots = engine.in_drawing_order(networks.with_networks(base, Shelf.of(project), shots))
+    turns = {shot.id: turn for turn, shot in enumerate(shots)}
+    missing = missing_shots(project, catalog, number, shots)
+    return DrawingPlan([Planned(turns[shot.id], shot) for shot in missing], len(shots))
+
+
+def draw_planned(
+    project: Project, catalog: Catalog, number: int, planned: Sequence[Planned], report: Report
+) -> None:
+    """Draw these shots, those that have been drawn meanwhile excepted.
+
     The files of a batch are written while the next one is drawn; a candidate's row is written after its file, batch
     by batch. So a stopped run keeps all that was drawn, and a killed one loses two batches at most.
 
     Raises:
-        UserError: a file that a recipe needs is missing or does not fit, or memory is too small for one picture.
+        UserError: a file that a shot needs is missing or does not fit, or memory is too small for one picture.
     """
-    base = base_model.hold(project.base_model)
-    training = trainings.of_generation(catalog, project.name, number)
-    if training is None:
-        raise RuntimeError(f"generation {number} of '{project.name}' has no training to draw with")
-    settings = advised(project, catalog, training, number)
-    shared = drawn_with(project, base, training, number, inputs.gather(project, catalog))
-    if settings.curation.adaptive:
-        known = generations.tallies_of(catalog, project.name, number)
-        shared = dataclasses.replace(shared, tallies=known)
-    shots = expand(settings, shared)
-    shots = networks.with_networks(base, Shelf.of(project), shots)
-    missing = missing_shots(project, catalog, number, shots)
+    training = _training(project, catalog, number)
+    turns = {one.shot.id: one.turn for one in planned}
+    missing = missing_shots(project, catalog, number, [one.shot for one in planned])
     files = lora_paths(project, catalog, training, missing)
     hashes = {use.name: kohya.model_hash(path) for use, path in files.items()}
     folder = project.generation_folder(number) / "candidates"
-    done = len(shots) - len(missing)
-    report(Progress("draw", done, len(shots), "pictures"))
+    done = len(planned) - len(missing)
 
     def write(batch: _Batch) -> None:
         for drawing in batch.drawings:
@@ -76,10 +102,10 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
                 return
             batch, future, written = before, written, None
             future.result()
-            _add_rows(project, catalog, number, batch, folder)
+            _add_rows(project, catalog, number, batch, folder, turns)
             drawn += len(batch.drawings)
             rate = drawn / (time.monotonic() - started)
-            report(Progress("draw", done + drawn, len(shots), "pictures", rate))
+            report(Progress("draw", done + drawn, len(planned), "pictures", rate))
 
         try:
             for batch in _batches(project, missing, files):
@@ -87,6 +113,13 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
                 before, written = batch, writer.submit(write, batch)
         finally:  # stopped or not: what is drawn is kept
             finish()
+
+
+def _training(project: Project, catalog: Catalog, number: int) -> Training:
+    training = trainings.of_generation(catalog, project.name, number)
+    if training is None:
+        raise RuntimeError(f"generation {number} of '{project.name}' has no training to draw with")
+    return training
 
 
 @dataclass(frozen=True)
@@ -226,7 +259,9 @@ def _path(training: Training, epoch: int) -> Path:
     return next(one.path for one in training.snapshots if one.epoch == epoch)
 
 
-def _add_rows(project: Project, catalog: Catalog, number: int, batch: _Batch, folder: Path) -> None:
+def _add_rows(
+    project: Project, catalog: Catalog, number: int, batch: _Batch, folder: Path, turns: dict[str, int]
+) -> None:
     with catalog.write() as session:
         generation = generation_row(session, project.name, number)
         for shot in [drawing.shot for drawing in batch.drawings]:
@@ -243,6 +278,6 @@ def _add_rows(project: Project, catalog: Catalog, number: int, batch: _Batch, fo
             session.add(
                 CandidateRow(
                     project_id=generation.project_id, generation_id=generation.id, shot_id=shot.id,
-                    shot=shot.to_dict(), path=path, seconds=batch.seconds, state="drawn",
+                    shot=shot.to_dict(), turn=turns[shot.id], path=path, seconds=batch.seconds, state="drawn",
                 )
             )  # fmt: skip

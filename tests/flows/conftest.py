@@ -17,6 +17,7 @@ from bootstrap.catalog import Catalog
 from bootstrap.project import Project, Workspace
 
 _FAKES = Path(__file__).parent / "fakes"
+_ROOT = Path(__file__).parents[2]
 _SID = [sys.executable, "-c", "from bootstrap.cli import main; main()"]
 
 
@@ -69,7 +70,9 @@ class Sid:
     """The command as a process with fake stations."""
 
     def __init__(self, workspace: Workspace, arguments: tuple[str, ...], server: str | None) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(_FAKES), "SID_WORKSPACE": str(workspace.folder)}
+        # The code under test, whatever is installed.
+        paths = os.pathsep.join([str(_FAKES), str(_ROOT), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "PYTHONPATH": paths, "SID_WORKSPACE": str(workspace.folder)}
         for name in ("PREFECT_HOME", "PREFECT_API_URL", "PREFECT_LOGGING_LEVEL"):
             environment.pop(name, None)
         if server is not None:

@@ -3,6 +3,7 @@
 import errno
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,10 +15,16 @@ from bootstrap.catalog.candidates import candidates
 from bootstrap.errors import UserError
 from bootstrap.project import Project
 from flows import bootstrap as flow_module
+from flows import drawing, limits, reports
 from flows import nightly as nightly_module
-from flows import reports
-from flows.bootstrap import AT_DEADLINE, bootstrap, can_pass
+from flows.bootstrap import AT_DEADLINE, bootstrap
 from flows.nightly import NightFailed, nightly, plan
+from flows.stations import can_pass
+
+_TASKS = [
+    (flow_module, "train"), (drawing, "plan_drawing"), (drawing, "draw_shard"), (flow_module, "curate"),
+    (flow_module, "publish"),
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +33,9 @@ def without_engine(monkeypatch: pytest.MonkeyPatch, fake_stations: None) -> Iter
     from prefect.logging import disable_run_logger
 
     told: dict[str, Any] = {}
-    for name in ("train", "draw", "curate", "publish"):
-        monkeypatch.setattr(flow_module, name, getattr(flow_module, name).fn)
+    for module, name in _TASKS:
+        monkeypatch.setattr(module, name, getattr(module, name).fn)
+    monkeypatch.setattr(limits, "held", lambda *_: nullcontext())
     monkeypatch.setattr(reports, "generation", lambda summary: told.update(generation=summary))
     monkeypatch.setattr(reports, "night", lambda rows, _: told.update(night=rows))
     with disable_run_logger():

@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image
 
 from bootstrap.catalog import generations, tables
+from bootstrap.drawing.shards import DrawingPlan, Planned
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress
 from bootstrap.shots import LoraUse, Shot
@@ -50,24 +51,37 @@ def _train(project: Any, catalog: Any, number: int, report: Any) -> None:
         report(Progress("train", step, steps, "steps", 100.0, f"loss {1 / step:.4f}"))
 
 
-def _draw(project: Any, catalog: Any, number: int, report: Any) -> None:
-    _fail("draw", project.folder)
+def _plan(project: Any, catalog: Any, number: int) -> DrawingPlan:
+    _fail("plan", project.folder)
     count = 4
-    with catalog.write() as session:
+    with catalog.read() as session:
         row = generations.generation_row(session, project.name, number)
         have = {one.shot_id for one in session.query(tables.CandidateRow).filter_by(generation_id=row.id)}
-        for seed in range(count):
-            shot = Shot(
-                "a, b", "", 100 * number + seed, 20, "DDIM", 3.0, 128, 128, "papertown", "0" * 64,
-                (LoraUse("l", "t", 1, 0.6),), "vary",
-            )  # fmt: skip
-            if shot.id in have:
-                continue
-            path = f"generation-{number:02d}/candidates/{shot.id}.png"
-            drawn = tables.CandidateRow(project_id=row.project_id, generation_id=row.id, shot_id=shot.id)
-            drawn.shot, drawn.path, drawn.state = shot.to_dict(), path, "drawn"
+    shots = [
+        Shot(
+            "a, b", "", 100 * number + seed, 20, "DDIM", 3.0, 128, 128, "papertown", "0" * 64,
+            (LoraUse("l", "t", 1, 0.6),), "vary",
+        )
+        for seed in range(count)
+    ]  # fmt: skip
+    missing = [Planned(turn, shot) for turn, shot in enumerate(shots) if shot.id not in have]
+    return DrawingPlan(missing, count)
+
+
+def _draw_planned(project: Any, catalog: Any, number: int, planned: list[Planned], report: Any) -> None:
+    _fail("draw", project.folder)
+    with catalog.write() as session:
+        row = generations.generation_row(session, project.name, number)
+        for one in planned:
+            path = f"generation-{number:02d}/candidates/{one.shot.id}.png"
+            drawn = tables.CandidateRow(
+                project_id=row.project_id, generation_id=row.id, shot_id=one.shot.id, turn=one.turn
+            )
+            drawn.shot, drawn.path, drawn.state = one.shot.to_dict(), path, "drawn"
             session.add(drawn)
-    report(Progress("draw", count, count, "pictures", 50.0))
+            (project.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (128, 128), (one.turn, 0, 0)).save(project.folder / path)
+    report(Progress("draw", len(planned), len(planned), "pictures", 50.0))
 
 
 def _curate(project: Any, catalog: Any, number: int, report: Any) -> None:
@@ -90,7 +104,7 @@ def modules() -> dict[str, types.ModuleType]:
     """Return the modules of the stations by their names, fakes all of them."""
     made = {
         "bootstrap.training.run": {"train": _train},
-        "bootstrap.drawing.run": {"draw": _draw},
+        "bootstrap.drawing.run": {"plan": _plan, "draw_planned": _draw_planned},
         "bootstrap.curation.run": {"curate": _curate},
         "bootstrap.curation.publishing": {"publish": _publish},
     }

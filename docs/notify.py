@@ -1,0 +1,46 @@
+"""Have Prefect call a webhook when a run of the flows fails: python docs/notify.py https://ntfy.sh/my-secret-topic
+
+Run it once, with PREFECT_API_URL naming the server; run again with another address, it changes that. Prefect's pages
+show the automation, where it can be switched off.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+from prefect.automations import Automation
+from prefect.blocks.webhook import Webhook
+from prefect.client.orchestration import get_client
+from prefect.events.actions import CallWebhook
+from prefect.events.schemas.automations import EventTrigger
+
+NAME = "sid: tell me when a run fails"
+
+
+def main(url: str) -> None:
+    """Make the webhook and the automation that calls it."""
+    block = Webhook(method="POST", url=url).save("sid-notifications", overwrite=True)
+    with get_client(sync_client=True) as client:
+        for old in client.read_automations_by_name(NAME):
+            client.delete_automation(old.id)
+    Automation(
+        name=NAME,
+        trigger=EventTrigger(
+            expect={"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+        ),
+        actions=[
+            CallWebhook(
+                block_document_id=block,
+                payload="{{ flow.name }} {{ flow_run.name }} {{ flow_run.state.name }}: {{ flow_run.state.message }}",
+            )
+        ],
+    ).create()
+    print(f"failed runs are told to {url}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])

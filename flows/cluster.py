@@ -1,0 +1,88 @@
+"""Drawing on many machines at once: the shards of a generation go to a Ray cluster, where one is named."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.tasks import Task
+
+from bootstrap.errors import UserError
+
+# "local" starts Ray on this machine, "auto" takes the one that runs here, anything else is a cluster's address.
+ADDRESS = "SID_RAY_ADDRESS"
+_LOOK_SECONDS = 2.0
+
+
+def is_named() -> bool:
+    """Whether the environment names a Ray cluster to draw on."""
+    return bool(os.environ.get(ADDRESS))
+
+
+class Cluster:
+    """A Ray cluster that this process is connected to."""
+
+    def __init__(self, runner: Any, workers: int, needs: dict[str, float]) -> None:
+        self.workers = workers  # shards that are drawn at once
+        self._runner = runner
+        self._needs = needs
+
+    def run(
+        self, task: "Task[..., None]", calls: list[dict[str, Any]], told: Callable[[], None]
+    ) -> list[Exception]:
+        """Run a task with each of these parameters, and return what went wrong; the others are done.
+
+        Args:
+            told: called every few seconds while they run.
+        """
+        from prefect_ray.context import remote_options
+
+        with remote_options(**self._needs):
+            waiting = [self._runner.submit(task, parameters) for parameters in calls]
+        errors: list[Exception] = []
+        while waiting:
+            time.sleep(min(_LOOK_SECONDS, 0.1 * len(waiting)))
+            told()
+            for future in list(waiting):
+                future.wait(timeout=0)
+                if not future.state.is_final():
+                    continue
+                waiting.remove(future)
+                try:
+                    future.result()
+                except Exception as error:  # told by the caller, who knows what can be tried again
+                    errors.append(error)
+        return errors
+
+
+@contextmanager
+def connected() -> Iterator[Cluster]:
+    """Connect to the cluster that SID_RAY_ADDRESS names; its tasks of ours end when the block ends.
+
+    Raises:
+        UserError: prefect-ray is not installed, or nothing answers there.
+    """
+    address = os.environ[ADDRESS]
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
+    try:
+        import ray
+        from prefect_ray import RayTaskRunner
+    except ImportError:
+        raise UserError(f"{ADDRESS}: Ray is not installed: pip install 'sid-bootstrap[cluster]'") from None
+    known = {"address": address} if address != "local" else {"include_dashboard": False}
+    try:
+        ray.init(namespace="sid", log_to_driver=False, configure_logging=False, **known)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{ADDRESS}={address}: no Ray cluster answers there ({reason})") from None
+    try:
+        resources = ray.cluster_resources()
+        gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+        get_run_logger().info("Ray at %s: %d GPUs, %d CPUs", address, gpus, cpus)
+        needs = {"num_gpus": 1.0, "num_cpus": 1.0} if gpus else {"num_cpus": 1.0}
+        with RayTaskRunner() as runner:
+            yield Cluster(runner, gpus or cpus, needs)
+    finally:
+        ray.shutdown()

@@ -1,0 +1,73 @@
+"""The flows as deployments on a Prefect work pool, and the workers that run them: one for each GPU."""
+
+import asyncio
+import os
+import socket
+import sys
+from typing import Any
+
+import typer
+
+from bootstrap.errors import UserError
+from bootstrap.project import Workspace
+from flows import environment, leash, serve, server
+
+_POOL_TYPE = "process"  # a worker starts each flow as a process of its own, on its own machine
+
+
+def deploy(workspace: Workspace, work_pool: str, when: serve.Clock | None, when_reviewed: bool) -> None:
+    """Make or change the deployments on a work pool; the pool is made when it is missing.
+
+    Args:
+        work_pool: name of a pool of Prefect's type "process".
+        when: when the nightly flow runs, None for never.
+        when_reviewed: whether a finished review starts the next generation.
+
+    Raises:
+        UserError: no Prefect server answers, or the pool is of another type.
+    """
+    environment.prepare(workspace)
+    server.named()
+    made = serve.deployments(workspace, when, when_reviewed)
+    asyncio.run(_deploy(made, work_pool))
+    names = ", ".join(one.full_name for one in made)
+    typer.echo(f"on work pool '{work_pool}', for workspace {workspace.folder}: {names}")
+    typer.echo(serve.told(when))
+    typer.echo(f"next, once for each GPU: sid worker --work-pool {work_pool}")
+
+
+async def _deploy(deployments: list[Any], work_pool: str) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectNotFound
+
+    async with get_client() as client:
+        try:
+            pool = await client.read_work_pool(work_pool)
+        except ObjectNotFound:
+            pool = await client.create_work_pool(WorkPoolCreate(name=work_pool, type=_POOL_TYPE))
+    if pool.type != _POOL_TYPE:
+        raise UserError(
+            f"--work-pool {work_pool}: its type is '{pool.type}'; name one of type '{_POOL_TYPE}', or a new one"
+        )
+    for deployment in deployments:
+        identity = await deployment.aapply(work_pool_name=work_pool)
+        await serve.forget_schedules(identity, deployment)
+
+
+def work(workspace: Workspace, work_pool: str) -> None:
+    """Become a Prefect worker of a pool that runs one flow at a time, on the GPU that CUDA_VISIBLE_DEVICES names.
+
+    Raises:
+        UserError: no Prefect server answers.
+    """
+    environment.prepare(workspace)
+    server.named()
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
+    os.environ[leash.PARENT] = str(os.getpid())  # exec keeps the id
+    arguments = ["--pool", work_pool, "--type", _POOL_TYPE, "--limit", "1", "--prefetch-seconds", "0"]
+    name = ["--name", f"{socket.gethostname()}-gpu{gpu}"]
+    sys.stdout.flush()
+    os.execv(
+        sys.executable, [sys.executable, "-m", "prefect", "worker", "start", *arguments, *name]
+    )  # fmt: skip

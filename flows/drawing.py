@@ -1,0 +1,113 @@
+"""Drawing in shards: one after another in this process, or on a Ray cluster, many at once."""
+
+import time
+from typing import Any
+
+from prefect import get_run_logger, task
+from sqlalchemy import func, select
+
+from bootstrap import generation
+from bootstrap.catalog import Catalog
+from bootstrap.catalog.generations import generation_row
+from bootstrap.catalog.tables import CandidateRow
+from bootstrap.progress import Progress, Report, silent
+from bootstrap.project import Project
+from flows import cluster, console
+from flows.deadline import DeadlineReached, stopping
+from flows.stations import STATION, can_pass, opened
+
+_PAUSES = (2.0, 60.0)  # seconds before shards that were lost are drawn again
+
+
+@task(**STATION)
+def plan_drawing(workspace: str, project: str, number: int, workers: int) -> list[dict[str, Any]]:
+    """Return the shards of what is to be drawn."""
+    with opened(workspace, project) as (found, catalog):
+        shards = generation.plan_drawing(found, catalog, number, workers, _telling(found, catalog, number))
+    return [shard.to_dict() for shard in shards]
+
+
+@task(**STATION, task_run_name="draw-shard-{shard[number]}")
+def draw_shard(
+    workspace: str, project: str, number: int, shard: dict[str, Any], until: float | None, alone: bool
+) -> None:
+    """Draw the candidates of a shard.
+
+    Args:
+        alone: whether no other shard is drawn meanwhile; if not, whoever has them drawn reports.
+    """
+    from bootstrap.drawing.shards import Shard
+
+    with opened(workspace, project) as (found, catalog):
+        report = _telling(found, catalog, number) if alone else silent
+        part = Shard.from_dict(shard)
+        get_run_logger().info(
+            "project '%s', generation %d, shard %d: %d pictures",
+            project,
+            number,
+            part.number,
+            len(part.planned),
+        )
+        generation.draw_shard(found, catalog, number, part, stopping(report, until))
+
+
+def draw(workspace: str, project: str, number: int, until: float | None) -> None:
+    """Draw what is missing of a generation; only from within a flow."""
+    if cluster.is_named():
+        _on_cluster(workspace, project, number, until)
+        return
+    for shard in plan_drawing(workspace, project, number, 1):
+        draw_shard(workspace, project, number, shard, until, True)
+
+
+def _on_cluster(workspace: str, project: str, number: int, until: float | None) -> None:
+    """Have the shards drawn at once; those of lost workers are planned anew, with what they lack."""
+    for pause in (*_PAUSES, None):
+        with opened(workspace, project) as (found, catalog), cluster.connected() as workers:
+            shards = plan_drawing(workspace, project, number, workers.workers)
+            if not shards:
+                return
+            total, report = shards[0]["total"], _telling(found, catalog, number)
+            calls = [
+                {
+                    "workspace": workspace, "project": project, "number": number, "shard": shard, "until": until,
+                    "alone": False,
+                }
+                for shard in shards
+            ]  # fmt: skip
+            there = shards[0]["before"], time.monotonic()
+
+            def told(
+                found: Project = found,
+                catalog: Catalog = catalog,
+                report: Report = report,
+                total: int = total,
+                there: tuple[int, float] = there,
+            ) -> None:
+                drawn = _drawn(catalog, found.name, number)
+                rate = (drawn - there[0]) / (time.monotonic() - there[1])
+                report(Progress("draw", min(drawn, total), total, "pictures", max(rate, 0.0)))
+
+            errors = workers.run(draw_shard, calls, told)
+            told()
+        if not errors:
+            return
+        serious = [error for error in errors if not can_pass(error)]
+        if serious or pause is None:
+            stopped = [error for error in errors if isinstance(error, DeadlineReached)]
+            raise (stopped or serious or errors)[0]
+        get_run_logger().warning("%d shards were lost (%s); they are drawn again", len(errors), errors[0])
+        time.sleep(pause)
+
+
+def _drawn(catalog: Catalog, project: str, number: int) -> int:
+    with catalog.read() as session:
+        row = generation_row(session, project, number)
+        query = select(func.count()).where(
+            CandidateRow.generation_id == row.id, CandidateRow.state != "broken"
+        )
+        return session.scalar(query) or 0
+
+
+def _telling(project: Project, catalog: Catalog, number: int) -> Report:
+    return generation.reporter(project, catalog, number, console.report)

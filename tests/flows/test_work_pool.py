@@ -1,0 +1,253 @@
+"""A Prefect server for a whole house: a work pool with two workers, limits, schedules, events, a restart.
+
+The tests share one server and one workspace, and go from one to the next as a house would.
+"""
+
+import http.server
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from bootstrap import project as projects
+from bootstrap.catalog import Catalog, generations, verdicts
+from bootstrap.catalog.candidates import candidates
+from bootstrap.project import Project, Workspace
+from flows import environment
+from flows.server import Server
+from tests.flows.conftest import Sid
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+_ROOT = Path(__file__).parents[2]
+_FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+_PATIENCE = 240  # seconds; a busy machine takes half a minute to start a flow
+
+
+def until(happens: Callable[[], Any], what: str = "it never happened") -> Any:
+    """Return what the function returns as soon as that is something."""
+    deadline = time.monotonic() + _PATIENCE
+    while not (found := happens()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.2)
+    return found
+
+
+class House:
+    """A workspace, its Prefect server, and the processes that were started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.workspace = Workspace.locate(folder / "workspace")
+        self.workspace.folder.mkdir()
+        self._picture = folder / "picture.png"
+        Image.effect_noise((128, 128), 80).convert("RGB").save(self._picture)
+        self.server = Server(self.workspace, schedules=True)
+        self.server.wait()
+        self.catalog = Catalog(self.workspace.catalog_url)
+        self.started: list[Sid] = []
+
+    def project(self, name: str, seconds: float = 0.2) -> Project:
+        made = projects.create(self.workspace, name, self._picture, "woman, red apple, teal wall")
+        self.takes(made, seconds)
+        return made
+
+    def takes(self, project: Project, seconds: float) -> None:
+        (project.folder / "fake-seconds").write_text(str(seconds))
+
+    def sid(self, *arguments: str) -> Sid:
+        self.started.append(Sid(self.workspace, arguments, self.server.url))
+        return self.started[-1]
+
+    def end(self, one: Sid) -> None:
+        self.started.remove(one)
+        one.end(signal.SIGTERM)
+
+    def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.server.url}/{path}", data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.loads(response.read() or "null")
+
+    def begin(self, deployment: str, **parameters: str) -> str:
+        """Ask for a run of a deployment and return its id."""
+        found = self.ask(f"deployments/name/{deployment}")
+        wish = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
+        return str(self.ask(f"deployments/{found['id']}/create_flow_run", wish)["id"])
+
+    def run(self, identity: str) -> dict[str, Any]:
+        return dict(self.ask(f"flow_runs/{identity}"))
+
+    def end_of(self, identity: str) -> dict[str, Any]:
+        until(lambda: self.run(identity)["state_type"] in _FINAL, f"run {identity} goes on and on")
+        return self.run(identity)
+
+    def runs(self, deployment: str) -> list[dict[str, Any]]:
+        found = self.ask(f"deployments/name/{deployment}")
+        return list(self.ask("flow_runs/filter", {"deployments": {"id": {"any_": [found["id"]]}}}))
+
+    def state(self, project: Project) -> str:
+        known = generations.statuses(self.catalog, project.name)
+        return known[-1].state if known else ""
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """The house, its flows deployed on the work pool `gpu`."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("house")
+        for name, value in {
+            "PREFECT_HOME": str(folder / "workspace" / ".prefect"),
+            **environment.ALWAYS,
+        }.items():
+            patch.setenv(name, value)
+        made = House(folder)
+        try:
+            deployed = made.sid("deploy", "--work-pool", "gpu", "--cron", "0 1 * * *")
+            assert deployed.end() == 0, deployed.output
+            made.started.remove(deployed)
+            yield made
+        finally:
+            for one in made.started:
+                one.end(signal.SIGTERM)
+            made.server.stop()
+            made.catalog.close()
+
+
+def test_two_workers_share_a_pool_and_never_a_gpu(house: House) -> None:
+    """Also: cancel a run that works, pause the pool and let it go on."""
+    workers = [house.sid("worker", "--work-pool", "gpu") for _ in range(2)]
+    one, other = house.project("one", 300), house.project("other", 1)
+    first = house.begin("bootstrap/bootstrap", project="one")
+    until(lambda: house.state(one) == "training")
+    second = house.begin("bootstrap/bootstrap", project="other")
+    until(lambda: house.run(second)["state_type"] == "RUNNING")
+    limits = {limit["name"]: limit["active_slots"] for limit in house.ask("v2/concurrency_limits/filter", {})}
+    assert limits[f"sid-gpu-{socket.gethostname()}-0"] == limits["sid-project-one"] == 1
+    time.sleep(2)  # the other one would have begun by now, if it could
+    assert house.state(other) == "waiting" and house.state(one) == "training"
+
+    house.ask(f"flow_runs/{first}/set_state", {"state": {"type": "CANCELLING"}})
+    assert house.end_of(first)["state_type"] == "CANCELLED"
+    assert house.state(one) == "cancelled"
+    assert house.end_of(second)["state_type"] == "COMPLETED"
+    assert house.state(other) == "published"
+
+    house.ask("work_pools/gpu", {"is_paused": True}, "PATCH")
+    house.takes(one, 0.2)
+    again = house.begin("bootstrap/bootstrap", project="one")
+    time.sleep(8)  # more than the 5 s between two looks of a worker
+    assert house.run(again)["state_type"] == "SCHEDULED"
+    house.ask("work_pools/gpu", {"is_paused": False}, "PATCH")
+    assert house.end_of(again)["state_type"] == "COMPLETED"
+    assert house.state(one) == "published"
+    house.end(workers[1])
+
+
+def test_missed_nights_are_made_up_for_once(house: House) -> None:
+    house.ask("work_pools/gpu", {"is_paused": True}, "PATCH")  # the machine is asleep
+    nightly = house.ask("deployments/name/nightly/nightly")["id"]
+    often = {"schedule": {"interval": 3.0}, "active": True}
+    made = house.ask(f"deployments/{nightly}/schedules", [often])[0]["id"]
+
+    def late() -> list[str]:
+        now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+        return [run["id"] for run in house.runs("nightly/nightly") if run["expected_start_time"][:19] < now]
+
+    missed = until(lambda: late() if len(late()) >= 3 else None)
+    house.ask("work_pools/gpu", {"is_paused": False}, "PATCH")
+    until(lambda: any(house.run(one)["state_type"] == "COMPLETED" for one in missed))
+    house.ask(f"deployments/{nightly}/schedules/{made}", {"active": False}, "PATCH")
+    ends = [house.run(one) for one in missed]
+    assert sorted(run["state_type"] for run in ends) == ["CANCELLED"] * (len(missed) - 1) + ["COMPLETED"]
+    cancelled = next(run for run in ends if run["state_type"] == "CANCELLED")
+    assert cancelled["state"]["message"] == "missed; a later run makes up for it"
+    for worker in list(house.started):
+        house.end(worker)
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[bytes]]]:
+    """Its address, and what was sent to it so far."""
+    got: list[bytes] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # its name
+            got.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", got
+        server.shutdown()
+
+
+def test_a_schedule_fires_and_a_finished_review_starts_the_next_generation(
+    house: House, webhook: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A served deployment this time: the same server, no work pool."""
+    served = house.sid("serve", "--cron", "0 1 * * *", "--when-reviewed")
+    served.wait_for("nightly: 0 1 * * *")
+    lonely = house.project("lonely")
+    nightly = house.ask("deployments/name/nightly/nightly")["id"]
+    often = {"schedule": {"interval": 5.0}, "active": True}
+    made = house.ask(f"deployments/{nightly}/schedules", [often])[0]["id"]
+    until(lambda: house.state(lonely) == "published")
+    house.ask(f"deployments/{nightly}/schedules/{made}", None, "DELETE")
+    assert any(
+        run["auto_scheduled"] and run["state_type"] != "SCHEDULED" for run in house.runs("nightly/nightly")
+    )
+
+    monkeypatch.setenv("PREFECT_API_URL", house.server.url)
+    recipe = [sys.executable, str(_ROOT / "docs" / "notify.py"), webhook[0]]
+    subprocess.run(recipe, check=True, capture_output=True, timeout=100)
+    ids = [one.id for one in candidates(house.catalog, "lonely")]
+    verdicts.decide(house.catalog, "lonely", ids[1:], "accept", "tester")
+    verdicts.decide(house.catalog, "lonely", ids[:1], "reject", "tester")
+    run = until(lambda: _of_event(house))
+    assert run["parameters"]["project"] == "lonely"
+    assert house.end_of(run["id"])["state_type"] == "COMPLETED"
+    statuses = generations.statuses(house.catalog, "lonely")
+    assert [(one.number, one.state) for one in statuses] == [(1, "grown"), (2, "published")]
+
+    (lonely.folder / "fake-fail").write_text("train:ValueError:oops")
+    ids = [one.id for one in candidates(house.catalog, "lonely", generation=2)]
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # this event is lost
+    verdicts.decide(house.catalog, "lonely", ids, "accept", "tester")
+    swept = house.end_of(house.begin("reviewed/reviewed"))
+    assert "1 of 1 projects failed: lonely" in swept["state"]["message"]
+    told = until(lambda: [one for one in webhook[1] if b"ValueError: oops" in one or b"lonely" in one])
+    assert b"failed" in told[0].lower()
+
+
+def test_a_run_outlives_a_restart_of_the_server(house: House) -> None:
+    for one in list(house.started):
+        house.end(one)
+    project = house.project("enduring", 20)
+    run = house.sid("run", "enduring")
+    run.wait_for("train: 1/20")
+    house.server.stop()
+    house.server = Server(house.workspace, schedules=True, port=house.server.port)
+    assert run.end() == 0, run.output
+    assert house.state(project) == "published"
+    house.started.remove(run)
+    ended = house.ask("flow_runs/filter", {"flow_runs": {"name": {"any_": ["enduring"]}}})
+    assert [one["state_type"] for one in ended] == ["COMPLETED"]
+
+
+def _of_event(house: House) -> dict[str, Any] | None:
+    return next((run for run in house.runs("reviewed/reviewed") if run["parameters"].get("project")), None)
