@@ -145,7 +145,7 @@ def counts(catalog: Catalog, project: str, generation: int) -> Counts:
         .group_by(CandidateRow.verdict)
     )  # fmt: skip
     with catalog.read() as session:
-        found = dict(session.execute(query).tuples().all())
+        found = {str(verdict): int(number) for verdict, number in session.execute(query)}
     return Counts(found.get("undecided", 0), found.get("accept", 0), found.get("reject", 0))
 
 

@@ -194,7 +194,9 @@ class Deck {
     this.elsewhere = answer.elsewhere;
     if (!waiting.length) this.counts = answer.counts;
     this.dealt = true;
-    if (this.hand.current !== before) this.show();
+    const isLost = before && isBroken(this.hand.picture(before)); // the server was away when it was asked for
+    this.hand.prepare();
+    if (this.hand.current !== before || isLost) this.show();
     else this.view.progress(this.counts);
     this.end();
     if (waiting.length) this.line.soon(0);

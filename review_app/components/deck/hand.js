@@ -1,7 +1,7 @@
-// The candidates that this browser has before it, with the pictures of the next ones loaded and decoded.
+// The candidates that this browser has before it: their pictures loaded, and those of the next ones decoded.
 
-const DECODED = 8; // pictures ready before they are shown
-const STILL_THERE = 4; // and after: undo shows them again
+const DECODED = 8; // pictures ready to be painted before they are shown
+const STILL_THERE = 4; // and after that: undo shows them again
 
 class Hand {
   constructor() {
@@ -37,10 +37,12 @@ class Hand {
   }
 
   prepare() {
-    const wanted = this.cards.slice(0, DECODED);
-    const kept = new Set([...wanted.map((one) => one.id), ...this.left]);
-    for (const id of this.pictures.keys()) if (!kept.has(id)) this.pictures.delete(id);
-    for (const card of wanted) this.picture(card);
+    const kept = new Set([...this.cards.map((one) => one.id), ...this.left]);
+    for (const [id, picture] of this.pictures) if (!kept.has(id) || isBroken(picture)) this.pictures.delete(id);
+    this.cards.forEach((card, at) => {
+      const picture = this.picture(card);
+      if (at < DECODED) picture.decode().catch(() => {}); // one that cannot be read shows its alt text
+    });
   }
 
   picture(card) {
@@ -51,9 +53,13 @@ class Hand {
       picture.decoding = "sync"; // it is decoded already: it goes onto the screen in one frame with its tags
       picture.draggable = false;
       picture.src = card.src;
-      picture.decode().catch(() => {}); // one that cannot be read shows its alt text
       this.pictures.set(card.id, picture);
     }
     return picture;
   }
+}
+
+// It could not be loaded; asked for again, it may be there.
+function isBroken(picture) {
+  return picture.complete && !picture.naturalWidth;
 }
