@@ -154,7 +154,7 @@ def _reviewed_generation(project: Project, catalog: Catalog) -> int:
 
 def _write_pick(project: Project, candidate: Candidate) -> tuple[str, str, str]:
     """Copy a candidate into the dataset's folder; return its id, path and caption."""
-    caption = captions.join(captions.of_prompt(candidate.shot.prompt))
+    caption = candidate.caption
     if not caption:
         raise UserError(f"candidate '{candidate.id}': its prompt is empty, so a pick would have no caption")
     target = project.dataset_folder / f"{candidate.id}.png"

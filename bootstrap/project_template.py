@@ -4,7 +4,7 @@ from typing import Any
 
 import tomlkit
 
-from bootstrap.settings import DedupeSection, DrawingSection, TrainingSection
+from bootstrap.settings import DedupeSection, DrawingSection, ReviewSection, TrainingSection
 
 _HEAD = """\
 # Settings of a sid project. Delete a line to get the default of the base model back.
@@ -62,6 +62,9 @@ batch_size = {batch_size}  # pictures drawn at once; lower it when memory runs o
 hash = {hash}  # phash, dhash, whash or colorhash: which of the hashes that bring look-alikes together
 distance = {distance}  # bits (of 64) that two hashes may differ in
 pixel_difference = {pixel_difference}  # and no part of the picture may differ by more (RMS, 0 to 1)
+
+[review]
+reasons = {reasons}  # to reject with, on the keys 1 to 9
 """
 
 _ELIMINATE = """\
@@ -114,6 +117,7 @@ def render(tags: list[str], base_model: str, defaults: dict[str, dict[str, Any]]
     training = TrainingSection.model_validate(defaults.get("training", {}))
     drawing = DrawingSection.model_validate(defaults.get("drawing", {}))
     values: dict[str, Any] = {**drawing.model_dump(), **training.model_dump(), **DedupeSection().model_dump()}
+    values |= ReviewSection().model_dump()
     values |= {"caption": ", ".join(tags), "base_model": base_model, "seed": training.seed}
     written = {key: tomlkit.item(value).as_string() for key, value in values.items() if value is not None}
     optional_ones = {

@@ -171,6 +171,15 @@ class CurationSection(Section):
     adaptive: bool = True  # later generations draw more of what became picks; false: as the recipes say
 
 
+class ReviewSection(Section):
+    """`[review]`: what a reviewer may say besides yes and no."""
+
+    # Why a candidate is rejected, on the keys 1 to 9.
+    reasons: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]] = Field(
+        ["anatomy", "artifacts", "not the subject", "not the prompt", "style"], max_length=9
+    )
+
+
 class Settings(Section):
     """All of `project.toml`."""
 
@@ -179,6 +188,7 @@ class Settings(Section):
     drawing: DrawingSection = DrawingSection()
     dedupe: DedupeSection = DedupeSection()
     curation: CurationSection = CurationSection()
+    review: ReviewSection = ReviewSection()
     recipe: Annotated[list[Recipe], Field(min_length=1)] = [VaryRecipe(), EliminateRecipe()]
 
     @property

@@ -1,47 +1,90 @@
-"""The deck: which candidate is up, which come next, and giving it a verdict. Knows nothing of Streamlit."""
+"""The deck's end on the server: takes in what a reviewer did, and hands the next candidates out. No Streamlit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
-from bootstrap.catalog import Catalog, candidates, verdicts
-from bootstrap.catalog.candidates import Candidate
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from bootstrap.catalog import Catalog, acts, candidates, hands
+from bootstrap.catalog.acts import Act
 from bootstrap.catalog.generations import GenerationStatus
-from bootstrap.cli import reviewer
 from bootstrap.curation import ranking
+from bootstrap.project import Project
+from review_app.cards import cards
 
-AHEAD = 3  # pictures that the browser fetches before they are shown
+IN_HAND = 24  # candidates that a browser has before it
+_PAST = 20  # acts that it can undo without asking for more
 
-
-@dataclass(frozen=True)
-class Deck:
-    """A generation's candidates as they lie before the reviewer."""
-
-    current: Candidate | None  # None: all are decided
-    position: int  # of the current one, from 1; 0 without one
-    upcoming: tuple[Candidate, ...]
-    total: int
-    accepted: int
-    rejected: int
-
-    @property
-    def decided(self) -> int:
-        """How many have a verdict."""
-        return self.accepted + self.rejected
+_Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=36)]
 
 
-def deal(catalog: Catalog, project: str, generation: int, opened: str | None = None) -> Deck:
-    """Return the deck, the first undecided candidate on top, or the one whose id is `opened`."""
-    everything = candidates.candidates(catalog, project, generation=generation, ranked=True)
-    undecided = [one for one in everything if one.verdict == "undecided"]
-    current = next((one for one in everything if one.id == opened), None) or next(iter(undecided), None)
-    return Deck(
-        current=current,
-        position=everything.index(current) + 1 if current else 0,
-        upcoming=tuple(one for one in undecided if one is not current)[:AHEAD],
-        total=len(everything),
-        accepted=sum(one.verdict == "accept" for one in everything),
-        rejected=sum(one.verdict == "reject" for one in everything),
+class _Sent(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SentAct(_Sent):
+    """An act as a browser tells it, see bootstrap.catalog.acts.Act."""
+
+    id: _Name
+    do: Literal["accept", "reject", "later", "undo"]
+    seen: dict[_Id, Literal["undecided", "accept", "reject"]]
+    reason: Annotated[str, StringConstraints(max_length=80)] = ""
+    of: Annotated[str, StringConstraints(max_length=36)] = ""
+
+
+class Request(_Sent):
+    """What a browser asks for."""
+
+    browser: _Name
+    acts: list[SentAct] = []
+    generation: int | None = Field(None, ge=1)  # None: it only tells its acts
+    holding: list[_Id] = Field([], max_length=200)
+    first: list[_Id] = Field([], max_length=200)
+    want: int = Field(0, ge=0, le=100)
+    past: str | None = None  # acts that can be undone, before this one; "": the last ones
+    leaving: bool = False
+
+
+def answer(project: Project, catalog: Catalog, asked: Request, reviewer: str) -> dict[str, Any]:
+    """Carry out the acts, hand candidates out, and return what the browser has to know.
+
+    All that is in `done` is committed when this returns; the acts in `refused` were not carried out, and never will
+    be.
+    """
+    given = [Act(one.id, one.do, dict(one.seen), one.reason, one.of) for one in asked.acts]
+    refused = acts.apply(catalog, project.name, given, reviewer) if given else []
+    told: dict[str, Any] = {
+        "done": [one.id for one in given],
+        "refused": [asdict(one) for one in refused],
+    }
+    if asked.leaving:
+        hands.release(catalog, project.name, asked.browser)
+        return told
+    if asked.generation is None:
+        return told
+    if any(one.do in ("accept", "reject") for one in given):
+        ranking.rank_soon(catalog, project.name, asked.generation, staying=IN_HAND)
+    hand = hands.deal(
+        catalog, project.name, asked.generation, asked.browser, asked.want, asked.holding, asked.first
     )
+    counts = candidates.counts(catalog, project.name, asked.generation)
+    told |= {
+        "cards": cards(project, catalog, hand.new),
+        "kept": hand.kept,
+        "elsewhere": hand.elsewhere,
+        "counts": {"total": counts.total, "accepted": counts.accepted, "rejected": counts.rejected},
+    }
+    if asked.past is not None:
+        earlier = hands.past(catalog, project.name, asked.generation, reviewer, _PAST, asked.past)
+        shown = cards(project, catalog, [one.candidate for one in earlier])
+        told["past"] = [
+            {"id": one.act, "do": one.verdict, "given": one.given, "before": one.before, "card": card}
+            for one, card in zip(earlier, shown, strict=True)
+        ]
+        told["past_ends"] = len(earlier) < _PAST
+    return told
 
 
 def generation_to_review(statuses: Sequence[GenerationStatus]) -> int | None:
@@ -50,27 +93,3 @@ def generation_to_review(statuses: Sequence[GenerationStatus]) -> int | None:
     waiting = [one for one in shown if one.undecided]
     latest = (waiting or shown)[-1:]
     return latest[0].number if latest else None
-
-
-def give(catalog: Catalog, project: str, candidate_id: str, verdict: str, seen: str) -> bool:
-    """Give a candidate a verdict, committed when this returns.
-
-    Args:
-        seen: the verdict that it had when the reviewer saw it.
-
-    Returns:
-        False when it has another one by now: a key was pressed twice, or someone else was faster.
-    """
-    standing = candidates.candidate(catalog, project, candidate_id)
-    if standing.verdict != seen:
-        return False
-    verdicts.decide(catalog, project, [candidate_id], verdict, reviewer())
-    ranking.rank_soon(catalog, project, standing.generation, staying=1 + AHEAD)
-    return True
-
-
-def take_back(
-    catalog: Catalog, project: str, generation: int | None = None, candidate_id: str | None = None
-) -> str | None:
-    """Undo this reviewer's last verdict, of one candidate when given; return the candidate's id."""
-    return verdicts.undo(catalog, project, candidate_id, generation=generation, reviewer=reviewer())

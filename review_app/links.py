@@ -23,8 +23,21 @@ def button(name: str, label: str, icon: str, *, primary: bool = True) -> None:
     if page is None:
         return
     if st.button(label, key=f"go to {name}", icon=icon, type="primary" if primary else "secondary"):
-        st.session_state[_WISH] = (here, name)
+        ask_for(name)
     # Asked for once more with each rerun until it is shown: the rerun that a page makes by itself each second
     # can come between a click and the other page, and then the click is lost.
     if st.session_state.get(_WISH) == (here, name):
+        st.switch_page(page)
+
+
+def ask_for(name: str) -> None:
+    """Show the page of this name with the next run; for callbacks, which cannot change the page themselves."""
+    st.session_state[_WISH] = (st.session_state.get(_HERE), name)
+
+
+def follow() -> None:
+    """Go to the page that a callback has asked for, if one has."""
+    here, name = st.session_state.get(_HERE), (st.session_state.get(_WISH) or (None, None))[1]
+    page = st.session_state.get(_KEY, {}).get(name)
+    if page is not None and st.session_state[_WISH] == (here, name):
         st.switch_page(page)

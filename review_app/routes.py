@@ -1,27 +1,52 @@
-"""Pictures by URL: the browser fetches, keeps and preloads them itself, and no rerun carries their bytes.
+"""Pictures by URL, and what the deck and the grid send and fetch.
 
-A URL names a project and a candidate; the file's path comes from the catalog, never from the URL.
+The browser fetches, keeps and preloads pictures itself, and no rerun carries their bytes. A URL names a project and
+a candidate; the file's path comes from the catalog, never from the URL.
+
+Verdicts come by a route of their own and not as a component's trigger: an answer says which of them are committed,
+a request that got none can be sent again, and no script has to run in between. A trigger has no answer, a second one
+replaces the first while the script is busy, and it is lost with the connection.
 """
 
+import json
 import re
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bootstrap.catalog import candidates
 from bootstrap.catalog.candidates import Candidate
+from bootstrap.cli import reviewer
 from bootstrap.curation.thumbnails import make_thumbnail
 from bootstrap.errors import UserError
 from bootstrap.project import Project
+from review_app import cells, deck
+from review_app.urls import (
+    cells_url,
+    deck_url,
+    original_url,
+    picture_url,
+    sheet_path,
+    sheet_url,
+    thumbnail_url,
+)
 from review_app.workspace import catalog_of, workspace
+
+__all__ = [
+    "cells_url", "deck_url", "original_url", "picture_url", "routes", "sheet_path", "sheet_url", "thumbnail_url"
+]  # fmt: skip
 
 _ID = re.compile(r"[0-9a-f]{16}")
 # A candidate's id is a hash of all that its pixels depend on: what was fetched once stays right.
 _FOR_EVER = "private, max-age=31536000, immutable"
 _ASK_AGAIN = "private, no-cache"
+_NOT_KEPT = {"Cache-Control": "no-store"}
+_MOST_BYTES = 4_000_000  # of what a browser sends: a verdict on each of 50,000 candidates
 
 
 def routes() -> list[Route]:
@@ -31,36 +56,9 @@ def routes() -> list[Route]:
         Route("/thumbnail/{project}/{candidate}.webp", _thumbnail),
         Route("/original/{project}.png", _original),
         Route("/sheet/{project}/{generation:int}.png", _sheet),
+        Route("/deck/{project}", _deck, methods=["POST"]),
+        Route("/cells/{project}", _cells, methods=["GET"]),
     ]
-
-
-def picture_url(project: Project, candidate_id: str) -> str:
-    """Where the browser finds a candidate's picture."""
-    return f"/picture/{quote(project.name)}/{candidate_id}.png"
-
-
-def thumbnail_url(project: Project, candidate_id: str) -> str:
-    """Where the browser finds a candidate's small picture."""
-    return f"/thumbnail/{quote(project.name)}/{candidate_id}.webp"
-
-
-def original_url(project: Project) -> str:
-    """Where the browser finds the original; the URL changes when the file does."""
-    try:
-        version = project.original.stat().st_mtime_ns
-    except OSError:
-        version = 0
-    return f"/original/{quote(project.name)}.png?v={version:x}"
-
-
-def sheet_url(project: Project, generation: int) -> str:
-    """Where the browser finds a generation's contact sheet."""
-    return f"/sheet/{quote(project.name)}/{generation}.png"
-
-
-def sheet_path(project: Project, generation: int) -> Path:
-    """The file of a generation's contact sheet; there once its candidates are published."""
-    return project.generation_folder(generation) / "sheet.png"
 
 
 # Plain functions, not coroutines: Starlette runs them in threads, so a slow disk holds up nobody else.
@@ -97,6 +95,54 @@ def _sheet(request: Request) -> Response:
     return _file(
         project, sheet.relative_to(project.folder), _ASK_AGAIN
     )  # it is drawn anew as candidates come
+
+
+async def _deck(request: Request) -> Response:
+    if not _is_our_own_page(request):
+        return PlainTextResponse("another web site may not give verdicts", 403, _NOT_KEPT)
+    project = await run_in_threadpool(_project, request)
+    if project is None:
+        return PlainTextResponse("there is no such project", 404, _NOT_KEPT)
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > _MOST_BYTES:
+                return PlainTextResponse(f"more than {_MOST_BYTES} bytes", 413, _NOT_KEPT)
+    except ClientDisconnect:  # the page was closed while it sent; nobody waits for the answer, and it sends it again
+        return PlainTextResponse("the browser went away", 400, _NOT_KEPT)
+    try:
+        asked = deck.Request.model_validate_json(bytes(body))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        return PlainTextResponse(f"{where}: {problem['msg']}", 400, _NOT_KEPT)
+    answer = await run_in_threadpool(deck.answer, project, catalog_of(project), asked, reviewer())
+    return _json(answer)
+
+
+def _is_our_own_page(request: Request) -> bool:
+    """Whether a page of this app sends it: every browser tells where a POST comes from."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    return urlsplit(request.headers.get("origin", "")).netloc == request.headers.get("host", "?")
+
+
+def _cells(request: Request) -> Response:
+    project = _project(request)
+    if project is None:
+        return PlainTextResponse("there is no such project", 404, _NOT_KEPT)
+    try:
+        asked = cells.Filter.model_validate_json(request.query_params.get("filter", "{}"))
+    except ValidationError as error:
+        return PlainTextResponse(str(error.errors()[0]["msg"]), 400, _NOT_KEPT)
+    return _json(cells.cells(project, catalog_of(project), asked))
+
+
+def _json(answer: object) -> Response:
+    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    return Response(text, media_type="application/json", headers=_NOT_KEPT)
 
 
 def _project(request: Request) -> Project | None:

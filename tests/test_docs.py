@@ -12,7 +12,14 @@ from typer.main import get_command
 from bootstrap import cli, settings
 from bootstrap.base_model_spec import EMBEDDED_DEFAULTS
 from bootstrap.recipe_settings import RECIPES, Recipe
-from bootstrap.settings import CurationSection, DedupeSection, DrawingSection, ProjectSection, TrainingSection
+from bootstrap.settings import (
+    CurationSection,
+    DedupeSection,
+    DrawingSection,
+    ProjectSection,
+    ReviewSection,
+    TrainingSection,
+)
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = {
@@ -21,6 +28,7 @@ SECTIONS = {
     "drawing": DrawingSection,
     "dedupe": DedupeSection,
     "curation": CurationSection,
+    "review": ReviewSection,
 }
 
 

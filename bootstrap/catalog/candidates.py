@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
+from bootstrap import captions
 from bootstrap.catalog.store import Catalog
-from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow
+from bootstrap.catalog.tables import CandidateRow, GenerationRow, PickRow, ProjectRow
 from bootstrap.errors import UserError
 from bootstrap.shots import Shot
 
@@ -36,7 +37,16 @@ class Candidate:
     verdict: str  # undecided, accept, reject
     reviewer: str
     decided_at: datetime | None
+    reason: str = ""  # of a reject, where one was given
+    edited_caption: str | None = None  # as a reviewer wrote it
     scores: Scores = Scores()
+
+    @property
+    def caption(self) -> str:
+        """What it is captioned with as a pick: what a reviewer wrote, else its prompt's tags."""
+        if self.edited_caption is not None:
+            return self.edited_caption
+        return captions.join(captions.of_prompt(self.shot.prompt))
 
     @property
     def thumbnail(self) -> Path:
@@ -44,10 +54,11 @@ class Candidate:
         return self.path.parent.parent / "thumbnails" / f"{self.id}.webp"
 
 
-def _to_candidate(row: CandidateRow, generation: int) -> Candidate:
+def to_candidate(row: CandidateRow, generation: int) -> Candidate:
+    """Return a row as others see it."""
     return Candidate(
         row.shot_id, generation, Shot.from_dict(row.shot), Path(row.path), row.state, row.duplicate_of,
-        row.verdict, row.reviewer, row.decided_at,
+        row.verdict, row.reviewer, row.decided_at, row.reason, row.caption,
         Scores(row.quality, row.flaw or "", row.closeness, row.novelty, row.agreement),
     )  # fmt: skip
 
@@ -87,7 +98,7 @@ def candidates(
     if verdict is not None:
         query = query.where(CandidateRow.verdict == verdict)
     with catalog.read() as session:
-        return [_to_candidate(row, number) for row, number in session.execute(query)]
+        return [to_candidate(row, number) for row, number in session.execute(query)]
 
 
 def candidate(catalog: Catalog, project: str, candidate_id: str) -> Candidate:
@@ -107,4 +118,53 @@ def candidate(catalog: Catalog, project: str, candidate_id: str) -> Candidate:
         )
     if len(found) > 1:
         raise UserError(f"candidate '{candidate_id}': several ids begin so, give more of it")
-    return _to_candidate(*found[0])
+    return to_candidate(*found[0])
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far the review of a generation has come."""
+
+    undecided: int
+    accepted: int
+    rejected: int
+
+    @property
+    def total(self) -> int:
+        """All that are up for review."""
+        return self.undecided + self.accepted + self.rejected
+
+
+def counts(catalog: Catalog, project: str, generation: int) -> Counts:
+    """Return how many of a generation's published candidates have which verdict."""
+    query = (
+        select(CandidateRow.verdict, func.count())
+        .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .where(ProjectRow.name == project, GenerationRow.number == generation, CandidateRow.state == "published")
+        .group_by(CandidateRow.verdict)
+    )  # fmt: skip
+    with catalog.read() as session:
+        found = {str(verdict): int(number) for verdict, number in session.execute(query)}
+    return Counts(found.get("undecided", 0), found.get("accept", 0), found.get("reject", 0))
+
+
+def set_caption(catalog: Catalog, project: str, candidate_id: str, caption: str) -> None:
+    """Note what a candidate shall be captioned with as a pick; an empty text gives the prompt's tags back.
+
+    Raises:
+        UserError: there is no such candidate, or the dataset has it already.
+    """
+    tags = captions.parse(caption)
+    with catalog.write() as session:
+        row = session.scalar(
+            select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+            .where(ProjectRow.name == project, CandidateRow.shot_id == candidate_id)
+        )  # fmt: skip
+        if row is None:
+            raise UserError(f"candidate '{candidate_id}': project '{project}' has none with this id")
+        if session.scalar(select(PickRow).where(PickRow.candidate_id == row.id)) is not None:
+            raise UserError(
+                f"candidate '{candidate_id}': it is in the dataset already, so its caption is the dataset's"
+            )
+        row.caption = captions.join(tags) if tags else None

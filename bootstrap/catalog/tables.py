@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import (
     JSON,
@@ -167,7 +168,15 @@ class CandidateRow(Table):
     rank: Mapped[int] = mapped_column(default=0, server_default="0")  # place in the queue of its generation
     verdict: Mapped[str] = mapped_column(String(16), default="undecided")  # undecided, accept, reject
     reviewer: Mapped[str] = mapped_column(String(64), default="")
+    reason: Mapped[str] = mapped_column(
+        String(80), default="", server_default=""
+    )  # of a reject, if one was given
     decided_at: Mapped[datetime | None]
+    caption: Mapped[str | None]  # as a reviewer wrote it; None: the prompt's tags
+    # The browser before which it lies, see bootstrap.catalog.hands:
+    held_by: Mapped[str | None] = mapped_column(String(36))
+    held_until: Mapped[datetime | None]
+    postponed_at: Mapped[datetime | None]  # put off until the others are decided
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     generation: Mapped[GenerationRow] = relationship()
@@ -218,12 +227,19 @@ class VerdictRow(Table):
     """Every verdict ever given, in order; undo marks it, nothing is deleted."""
 
     __tablename__ = "verdict"
+    __table_args__ = (Index("verdict_act", "act", "candidate_id", unique=True),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     candidate_id: Mapped[int] = mapped_column(ForeignKey("candidate.id", ondelete="CASCADE"), index=True)
     verdict: Mapped[str] = mapped_column(String(16))
     before: Mapped[str] = mapped_column(String(16))
     reviewer: Mapped[str] = mapped_column(String(64), default="")
+    # One press of a person: the same for all verdicts that it gave, which are undone together. A browser that does
+    # not know whether its press arrived sends it again, and it is known by this.
+    act: Mapped[str] = mapped_column(String(36), default=lambda: str(uuid4()))
+    reason: Mapped[str] = mapped_column(
+        String(80), default="", server_default=""
+    )  # of a reject, if one was given
     decided_at: Mapped[datetime] = mapped_column(default=now)
     undone_at: Mapped[datetime | None]
 

@@ -1,6 +1,10 @@
 """Verdicts in the catalog: given, undone, never lost."""
 
+from datetime import datetime
+from uuid import uuid4
+
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from bootstrap.catalog import reviews
 from bootstrap.catalog.store import Catalog
@@ -24,7 +28,7 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: st
     if verdict not in VERDICTS:
         raise ValueError(f"no verdict: {verdict}")
     with catalog.write() as session:
-        moment, generations = now(), set()
+        act, moment, generations = str(uuid4()), now(), set()
         for candidate_id in candidate_ids:
             row = session.scalar(
                 select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
@@ -34,15 +38,35 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: st
                 raise UserError(f"candidate '{candidate_id}': project '{project}' has none with this id")
             if row.state != "published":
                 raise UserError(f"candidate '{candidate_id}': it is not up for review ({row.state})")
-            session.add(
-                VerdictRow(
-                    candidate_id=row.id, verdict=verdict, before=row.verdict, reviewer=reviewer, decided_at=moment
-                )
-            )  # fmt: skip
-            row.verdict, row.reviewer, row.decided_at = verdict, reviewer, moment
+            give(session, row, verdict, reviewer, act, moment)
             generations.add(row.generation_id)
         finished = reviews.note(session, generations)
     reviews.announce(project, finished)
+
+
+def give(
+    session: Session,
+    row: CandidateRow,
+    verdict: str,
+    reviewer: str,
+    act: str,
+    moment: datetime,
+    reason: str = "",
+) -> None:
+    """Give a candidate a verdict, within a transaction of the caller's.
+
+    Args:
+        act: the same for all verdicts that are undone together, up to 36 characters.
+        reason: of a reject, up to 80 characters.
+    """
+    session.add(
+        VerdictRow(
+            candidate_id=row.id, verdict=verdict, before=row.verdict, reviewer=reviewer, act=act, reason=reason,
+            decided_at=moment,
+        )
+    )  # fmt: skip
+    row.verdict, row.reviewer, row.reason, row.decided_at = verdict, reviewer, reason, moment
+    row.held_by, row.held_until, row.postponed_at = None, None, None
 
 
 def undo(
@@ -82,15 +106,27 @@ def undo(
         last = session.scalar(query)
         if last is None:
             return None
-        last.undone_at = now()
-        row = last.candidate
-        row.verdict = last.before
-        standing = session.scalar(
-            select(VerdictRow)
-            .where(VerdictRow.candidate_id == row.id, VerdictRow.undone_at.is_(None))
-            .order_by(VerdictRow.id.desc())
-            .limit(1)
-        )
-        row.reviewer, row.decided_at = (standing.reviewer, standing.decided_at) if standing else ("", None)
-        reviews.note(session, [row.generation_id])
-        return row.shot_id
+        take_back(session, last)
+        reviews.note(session, [last.candidate.generation_id])
+        return last.candidate.shot_id
+
+
+def take_back(session: Session, last: VerdictRow) -> None:
+    """Undo a candidate's last standing verdict, within a transaction of the caller's."""
+    last.undone_at = now()
+    session.flush()
+    row, before = last.candidate, standing(session, last.candidate_id)
+    row.verdict = last.before
+    row.reviewer, row.reason, row.decided_at = (
+        (before.reviewer, before.reason, before.decided_at) if before else ("", "", None)
+    )
+
+
+def standing(session: Session, candidate_id: int) -> VerdictRow | None:
+    """Return the last verdict on a candidate (its row's id) that was not taken back."""
+    return session.scalar(
+        select(VerdictRow)
+        .where(VerdictRow.candidate_id == candidate_id, VerdictRow.undone_at.is_(None))
+        .order_by(VerdictRow.id.desc())
+        .limit(1)
+    )

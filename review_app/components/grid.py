@@ -1,53 +1,52 @@
-"""The grid of thumbnails: a small component of our own, so that a click costs no page load."""
+"""The grid of thumbnails: a component of our own that has only those on the screen in the page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import streamlit as st
 
-from bootstrap.catalog.candidates import Candidate
 from bootstrap.project import Project
-from review_app.components.facts import short_label
-from review_app.routes import thumbnail_url
+from review_app.cells import Filter, as_query
+from review_app.urls import cells_url, deck_url, picture_url, thumbnail_url
 
 _HERE = Path(__file__).parent
 
 
 @cache
 def _component() -> Any:
+    modules = (_HERE / "deck" / "outbox.js", _HERE / "grid" / "grid.js")
     return st.components.v2.component(
         "sid_grid",
-        html='<ul class="grid" aria-label="Candidates"></ul>',
-        css=(_HERE / "grid.css").read_text("utf-8"),
-        js=(_HERE / "grid.js").read_text("utf-8"),
+        html=(_HERE / "grid" / "grid.html").read_text("utf-8"),
+        css=(_HERE / "grid" / "grid.css").read_text("utf-8"),
+        js="\n".join(one.read_text("utf-8") for one in modules),
     )
 
 
-def grid(
-    project: Project, shown: Sequence[Candidate], key: str, on_action: Callable[[str, str], None]
-) -> None:
+def grid(project: Project, asked: Filter, key: str, on_open: Callable[[str], None]) -> None:
     """Put the thumbnails onto the page.
 
     Args:
-        on_action: called before the next run with what was asked for (`open`, `accept` or `reject`) and the
-            candidate's id.
+        asked: which candidates, and in which order.
+        on_open: called before the next run with the id of the candidate that shall lie on the deck.
     """
-    cells = [
-        {
-            "id": one.id,
-            "src": thumbnail_url(project, one.id),
-            "verdict": one.verdict,
-            "label": short_label(one.shot),
-            "prompt": one.shot.prompt,
-        }
-        for one in shown
-    ]
 
-    def changed() -> None:
-        action = st.session_state[key].get("action")
-        if isinstance(action, dict):
-            on_action(str(action.get("do", "")), str(action.get("id", "")))
+    def opened() -> None:
+        chosen = st.session_state[key].get("open")
+        if isinstance(chosen, str):
+            on_open(chosen)
 
-    _component()(data={"cells": cells}, key=key, on_action_change=changed)
+    _component()(
+        data={
+            "project": project.name,
+            "cells": f"{cells_url(project)}?filter={quote(as_query(asked))}",
+            "deck": deck_url(project),
+            "thumbnails": thumbnail_url(project, "").removesuffix(".webp"),
+            "pictures": picture_url(project, "").removesuffix(".png"),
+        },
+        key=key,
+        on_open_change=opened,
+    )

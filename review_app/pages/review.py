@@ -1,27 +1,24 @@
 """Review: one picture at a time beside the original; one key decides and shows the next."""
 
-from collections.abc import Callable
-
 import streamlit as st
 
-from bootstrap.catalog import generations
+from bootstrap.catalog import candidates, generations
+from bootstrap.catalog.candidates import Counts
 from bootstrap.catalog.generations import RUNNING, GenerationStatus
 from bootstrap.errors import UserError
 from bootstrap.project import Project
-from review_app import deck
-from review_app.components import facts, markup, pair
+from review_app.components import markup
+from review_app.components.deck import deck
 from review_app.components.progress import how_far, share
-from review_app.components.verdict_buttons import verdict_buttons
+from review_app.deck import generation_to_review
 from review_app.links import button
 from review_app.workspace import catalog_of
-
-_TURN = "turn of the deck"
 
 
 def show(project: Project) -> None:
     """Show the page."""
     statuses = generations.statuses(catalog_of(project), project.name)
-    number = deck.generation_to_review(statuses)
+    number = generation_to_review(statuses)
     if number is None:
         _nothing_yet(project, statuses[-1] if statuses else None)
         return
@@ -30,14 +27,6 @@ def show(project: Project) -> None:
     if len(shown) > 1:
         number = _choose(shown, number, key)
     _deck(project, number)
-
-
-def caption_of(project: Project) -> list[str]:
-    """Return the original's tags; none when project.toml cannot be read, for verdicts need no settings."""
-    try:
-        return project.settings.project.tags
-    except UserError:
-        return []
 
 
 def _choose(shown: list[GenerationStatus], number: int, key: str) -> int:
@@ -60,67 +49,37 @@ def _choose(shown: list[GenerationStatus], number: int, key: str) -> int:
 @st.fragment
 @markup.told()
 def _deck(project: Project, number: int) -> None:
-    catalog = catalog_of(project)
-    opened_key = f"opened {project.name} {number}"
-    dealt = deck.deal(catalog, project.name, number, st.session_state.get(opened_key))
-
-    turn = _next_turn()
-
-    def decide(candidate_id: str, verdict: str, seen: str) -> None:
-        if _takes(turn) and deck.give(catalog, project.name, candidate_id, verdict, seen):
-            st.session_state.pop(opened_key, None)
-
-    def undo() -> None:
-        taken_back = deck.take_back(catalog, project.name, number) if _takes(turn) else None
-        if taken_back:
-            st.session_state[opened_key] = taken_back  # what was undone is what one wants to see again
-
     markup.heading(project.name, f"Generation {number}")
-    st.progress(dealt.decided / dealt.total, _progress_text(dealt))
-    if dealt.current is None:
-        _all_decided(project, dealt, undo)
-        return
-    markup.show(pair.pair(project, dealt.current, f"Candidate {dealt.position} of {dealt.total}"))
-    verdict_buttons(dealt.current, decide, undo, can_undo=dealt.decided > 0)
-    if dealt.current.verdict != "undecided":
-        with st.container(horizontal=True, horizontal_alignment="center"):
-            st.button("Leave it so and go on", key="leave", shortcut="Space", type="tertiary",
-                      on_click=lambda: st.session_state.pop(opened_key, None))  # fmt: skip
-    markup.show(
-        facts.tags(dealt.current.shot, caption_of(project)),
-        facts.facts(dealt.current.shot, dealt.current.id),
-        pair.preload(project, dealt.upcoming),
+    is_done = deck(
+        project,
+        number,
+        key=f"deck {project.name} {number}",
+        reasons=_reasons(project),
+        first=st.session_state.get(first_key(project), []),
+        on_fix=lambda one: None,
     )
+    if is_done:
+        _all_decided(candidates.counts(catalog_of(project), project.name, number))
 
 
-# While a rerun is on its way, the buttons from before it still take keys beside the new ones, and one press
-# reaches both. So each run of the deck is a turn, of which the first press counts and no other one, or else
-# one Undo would take back two verdicts.
+def first_key(project: Project) -> str:
+    """Under which the session keeps the candidates that the deck shall show before all others."""
+    return f"first in the deck of {project.name}"
 
 
-def _next_turn() -> int:
-    turn: int = st.session_state.get(_TURN, 0) + 1
-    st.session_state[_TURN] = turn
-    return turn
+def _reasons(project: Project) -> list[str]:
+    try:
+        return project.settings.review.reasons
+    except UserError:  # verdicts need no settings
+        return []
 
 
-def _takes(turn: int) -> bool:
-    if st.session_state[_TURN] != turn:
-        return False
-    st.session_state[_TURN] = turn + 1
-    return True
-
-
-def _progress_text(dealt: deck.Deck) -> str:
-    return f"{dealt.decided} of {dealt.total} decided · {dealt.accepted} accepted · {dealt.rejected} rejected"
-
-
-def _all_decided(project: Project, dealt: deck.Deck, undo: Callable[[], None]) -> None:
+def _all_decided(counts: Counts) -> None:
     with st.container(border=True, key="all-decided"):
         st.subheader("All decided", anchor=False)
-        if dealt.accepted:
+        if counts.accepted:
             st.write(
-                f"{dealt.accepted} of {dealt.total} pictures are picks. They join the dataset when it grows, "
+                f"{counts.accepted} of {counts.total} pictures are picks. They join the dataset when it grows, "
                 "and the next generation trains on all of them."
             )
         else:
@@ -131,9 +90,6 @@ def _all_decided(project: Project, dealt: deck.Deck, undo: Callable[[], None]) -
         with st.container(horizontal=True, vertical_alignment="center"):
             button("generations", "Go on to the next generation", ":material/psychiatry:")
             button("grid", "Look at all in the grid", ":material/grid_view:", primary=False)
-            st.button(
-                "Undo", key="undo-last", icon=":material/undo:", shortcut="U", type="tertiary", on_click=undo
-            )
 
 
 def _nothing_yet(project: Project, latest: GenerationStatus | None) -> None:

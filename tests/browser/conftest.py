@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,30 +130,45 @@ class Visitor:
         self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
 
     def shown(self) -> str:
-        """The id of the candidate on the screen."""
-        return str(self.page.locator(".sid-pair").get_attribute("data-candidate"))
+        """The id of the candidate on the screen; an empty text when there is none."""
+        return str(self.page.locator(".deck").get_attribute("data-candidate"))
 
     def expect_shown(self, candidate_id: str) -> None:
-        """Wait until this candidate is on the screen, its picture loaded and its buttons there."""
-        self.page.wait_for_selector(f'.sid-pair[data-candidate="{candidate_id}"]')
-        self.page.wait_for_selector(f".st-key-accept-key-{candidate_id}", state="attached")
+        """Wait until this candidate is on the screen, its picture loaded."""
+        self.page.locator(f'.deck[data-candidate="{candidate_id}"]').wait_for()
+        self.page.locator(".deck .slot img").evaluate("(picture) => picture.decode()")
+
+    def press(self, *keys: str) -> None:
+        """Press keys one after the other, without waiting in between."""
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def expect_sent(self) -> None:
+        """Wait until the server has confirmed all that was done."""
         self.page.wait_for_function(
-            "() => { const one = document.querySelector('.sid-candidate-picture');"
-            " return one.complete && one.naturalWidth > 0 }"
-        )
-        # The browser paints buttons a moment before they listen; no person is as quick as a test.
-        self.page.wait_for_function(
-            "() => hotkeys.getAllKeyCodes().filter((one) => one.shortcut === 'a').length === 1"
+            "() => Object.keys(localStorage).every((key) => !key.startsWith('sid/unsent/'))"
         )
 
 
 @pytest.fixture
-def visitor(chromium: Any, app: App) -> Iterator[Visitor]:
-    """A person with a fresh browser profile; afterwards: no script errors, no request to anywhere else."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
-    context.set_default_timeout(_WAIT_SECONDS * 1000)
-    found = Visitor(context.new_page(), app.url)
-    yield found
-    context.close()
-    assert found.errors == []
-    assert found.foreign == []
+def visitors(chromium: Any, app: App) -> Iterator[Callable[[], Visitor]]:
+    """Makes people with fresh browser profiles; afterwards: no script errors, no request to anywhere else."""
+    made: list[Visitor] = []
+
+    def make() -> Visitor:
+        context = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
+        context.set_default_timeout(_WAIT_SECONDS * 1000)
+        made.append(Visitor(context.new_page(), app.url))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.page.context.close()
+        assert one.errors == []
+        assert one.foreign == []
+
+
+@pytest.fixture
+def visitor(visitors: Callable[[], Visitor]) -> Visitor:
+    """A person with a fresh browser profile."""
+    return visitors()

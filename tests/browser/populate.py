@@ -1,15 +1,17 @@
 """A workspace with candidates to review, without drawing any: recoloured copies of a bundled original."""
 
 import colorsys
+import dataclasses
 import json
 from pathlib import Path
 
 from PIL import Image, ImageOps
+from sqlalchemy import select
 
 import bootstrap
 from bootstrap import project
 from bootstrap.catalog import Catalog, generations
-from bootstrap.catalog.tables import CandidateRow
+from bootstrap.catalog.tables import CandidateRow, ProjectRow, VerdictRow
 from bootstrap.project import Project, Workspace
 from bootstrap.shots import LoraUse, Shot
 
@@ -23,14 +25,22 @@ def make_project(folder: Path, name: str = "badge", caption: str = CAPTION) -> P
 
 
 def add_generation(
-    made: Project, count: int, *, thumbnails: bool = True, negative_prompt: str = ""
+    made: Project,
+    count: int,
+    *,
+    thumbnails: bool = True,
+    negative_prompt: str = "",
+    base_model: str = "papertown",
 ) -> list[str]:
     """Publish a generation of `count` candidates; return their ids in review order."""
     catalog = Catalog(made.workspace.catalog_url)
     number = generations.begin(catalog, made.name)
     with Image.open(made.original) as opened:
         original = opened.convert("RGB")
-    shots = [_shot(made, number, index, negative_prompt) for index in range(count)]
+    shots = [
+        dataclasses.replace(_shot(made, number, index, negative_prompt), base_model=base_model)
+        for index in range(count)
+    ]
     for index, shot in enumerate(shots):
         _write_picture(made, number, shot, original, index / count, thumbnails)
     with catalog.write() as session:
@@ -107,6 +117,21 @@ def verdicts(made: Project) -> dict[str, str]:
     found = {one.id: one.verdict for one in candidates.candidates(catalog, made.name)}
     catalog.close()
     return found
+
+
+def given(made: Project) -> list[tuple[str, str, str]]:
+    """Return (candidate, verdict, reason) of all verdicts that were ever given, in order."""
+    catalog = Catalog(made.workspace.catalog_url)
+    with catalog.read() as session:
+        rows = session.execute(
+            select(CandidateRow.shot_id, VerdictRow.verdict, VerdictRow.reason)
+            .join(VerdictRow, VerdictRow.candidate_id == CandidateRow.id)
+            .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+            .where(ProjectRow.name == made.name)
+            .order_by(VerdictRow.id)
+        ).all()
+    catalog.close()
+    return [(candidate, verdict, reason) for candidate, verdict, reason in rows]
 
 
 def dump(made: Project) -> str:

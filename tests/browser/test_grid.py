@@ -1,74 +1,61 @@
-"""The grid in real Chromium: thumbnails by URL, filters, pages, and verdicts from the cells."""
+"""The grid in real Chromium: only what is on the screen is in the page, and many get a verdict at once."""
 
 from typing import Any
 
 from browser import populate
 
 
-def test_thumbnails_come_by_url_and_page_by_page(app: Any, visitor: Any) -> None:
+def test_many_are_selected_and_judged_at_once_and_one_undo_takes_it_back(app: Any, visitor: Any) -> None:
     made = populate.make_project(app.workspace, "many")
-    ids = populate.add_generation(made, 60)
-    fetched: list[str] = []
-    visitor.page.on("request", lambda request: fetched.append(request.url))
+    ids = populate.add_generation(made, 300)
     visitor.open("/grid?project=many")
-    visitor.page.locator(".cell img").first.wait_for()
-    assert visitor.page.locator(".cell").count() == 48
-    assert any(url.endswith(f"/thumbnail/many/{ids[0]}.webp") for url in fetched)
-    assert not any("/media/" in url and url.endswith((".webp", ".jpg")) for url in fetched)
-    visitor.page.get_by_role("button", name="Page 2", exact=True).click()
-    visitor.page.locator(f'.cell[data-id="{ids[48]}"]').wait_for()
-    assert visitor.page.locator(".cell").count() == 12
-
-
-def test_verdicts_from_the_cells_and_filters(app: Any, visitor: Any) -> None:
-    made = populate.make_project(app.workspace, "cells")
-    first, second, third = populate.add_generation(made, 3)
-    visitor.open("/grid?project=cells")
 
     def cell(candidate_id: str) -> Any:
         return visitor.page.locator(f'.cell[data-id="{candidate_id}"]')
 
-    cell(first).hover()
-    cell(first).get_by_role("button", name="Accept", exact=True).click()
-    visitor.page.locator(f'.cell[data-id="{first}"][data-verdict="accept"]').wait_for()
-    cell(second).hover()
-    cell(second).get_by_role("button", name="Reject", exact=True).click()
-    visitor.page.locator(f'.cell[data-id="{second}"][data-verdict="reject"]').wait_for()
-    assert populate.verdicts(made) == {first: "accept", second: "reject", third: "undecided"}
-
-    visitor.page.get_by_text("Accepted 1").click()
-    cell(second).wait_for(state="detached")
-    assert visitor.page.locator(".cell").count() == 1
-    cell(first).hover()  # the same verdict once more takes it back
-    cell(first).get_by_role("button", name="Accept", exact=True).click()
+    cell(ids[0]).wait_for()
+    assert visitor.page.locator(".cell").count() < 120
+    cell(ids[2]).click()
+    cell(ids[9]).click(modifiers=["Shift"])
+    visitor.page.get_by_text("8 selected").wait_for()
+    cell(ids[4]).click(modifiers=["Control"])
+    visitor.press("r")
+    visitor.expect_sent()
+    rejected = [*ids[2:4], *ids[5:10]]
+    assert [one for one, verdict in populate.verdicts(made).items() if verdict == "reject"] == rejected
+    visitor.page.get_by_role("radio", name="Rejected 7").click()
+    cell(ids[0]).wait_for(state="detached")
+    assert visitor.page.locator(".cell").count() == 7
+    visitor.page.locator(".scroller").focus()
+    visitor.press("Control+a", "a")
     visitor.page.get_by_text("No candidate is like that.").wait_for()
-    assert populate.verdicts(made)[first] == "undecided"
+    visitor.expect_sent()
+    assert list(populate.verdicts(made).values()).count("accept") == 7
+    for left in (0, 7):  # each undo is one step
+        visitor.page.get_by_role("button", name="Undo").click()
+        visitor.expect_sent()
+        values = list(populate.verdicts(made).values())
+        assert (values.count("reject"), values.count("accept")) == (7 - left, 0)
+    visitor.page.get_by_role("radio", name="All 300").click()
+    visitor.page.locator(".scroller").focus()
+    visitor.press("End")
+    cell(ids[-1]).wait_for()
+    assert cell(ids[0]).count() == 0
 
 
-def test_a_click_opens_a_candidate_and_a_key_decides_it(app: Any, visitor: Any) -> None:
-    made = populate.make_project(app.workspace, "opened")
-    first, second = populate.add_generation(made, 2)
-    visitor.open("/grid?project=opened")
-    visitor.page.locator(f'.cell[data-id="{second}"] .open').click()
-    visitor.expect_shown(second)
-    visitor.page.keyboard.press("ArrowRight")
-    visitor.page.get_by_role("dialog").wait_for(state="detached")
-    visitor.page.locator(f'.cell[data-id="{second}"][data-verdict="accept"]').wait_for()
-    assert populate.verdicts(made) == {first: "undecided", second: "accept"}
-    visitor.page.reload()
-    visitor.settle()
-    visitor.page.locator(f'.cell[data-id="{second}"][data-verdict="accept"]').wait_for()
-
-
-def test_an_opened_candidate_can_be_left_as_it_is(app: Any, visitor: Any) -> None:
-    made = populate.make_project(app.workspace, "left")
-    (only,) = populate.add_generation(made, 1)
-    visitor.open("/grid?project=left")
-    visitor.page.locator(".cell .open").click()
-    visitor.expect_shown(only)
-    visitor.page.keyboard.press("Escape")
-    visitor.page.get_by_role("dialog").wait_for(state="detached")
-    visitor.page.locator(".cell").hover()
-    visitor.page.locator(".cell").get_by_role("button", name="Reject", exact=True).click()
-    visitor.page.locator('.cell[data-verdict="reject"]').wait_for()
-    assert visitor.page.get_by_role("dialog").count() == 0
+def test_filters_orders_and_a_way_to_the_deck(app: Any, visitor: Any) -> None:
+    made = populate.make_project(app.workspace, "filters")
+    ids = populate.add_generation(made, 12)
+    visitor.open("/grid?project=filters")
+    visitor.page.locator(".cell").first.wait_for()
+    visitor.page.get_by_role("button", name="Filter").click()
+    visitor.page.get_by_role("combobox", name="Recipe").click()
+    visitor.page.get_by_role("option", name="eliminate").click()
+    visitor.page.get_by_role("radio", name="All 4").wait_for()
+    shown = visitor.page.locator(".cell").evaluate_all("(all) => all.map((one) => one.dataset.id)")
+    assert shown == ids[1::3]
+    visitor.press("Escape")
+    visitor.press("Escape")
+    visitor.page.locator(f'.cell[data-id="{ids[4]}"]').dblclick()
+    visitor.page.get_by_role("button", name="Review it in the deck").click()
+    visitor.expect_shown(ids[4])

@@ -1,60 +1,196 @@
-"""The deck: the first undecided on top, a verdict counts once, undo brings back."""
+"""The deck's end on the server: what was done counts once, what lies before one browser lies before no other."""
 
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 from browser import populate
+from sqlalchemy import update
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
+from bootstrap.catalog import generations, tables, verdicts
+from bootstrap.catalog.tables import CandidateRow
 from bootstrap.project import Project
-from review_app import deck
+from review_app import routes
+from review_app.deck import generation_to_review
 from review_app.workspace import catalog_of
 
-
-def test_the_first_undecided_is_on_top_and_the_next_are_named(made: Project) -> None:
-    ids = populate.add_generation(made, 6)
-    catalog = catalog_of(made)
-    assert deck.give(catalog, made.name, ids[0], "accept", seen="undecided")
-    assert deck.give(catalog, made.name, ids[1], "reject", seen="undecided")
-    dealt = deck.deal(catalog, made.name, 1)
-    assert dealt.current is not None
-    assert (dealt.current.id, dealt.position) == (ids[2], 3)
-    assert [one.id for one in dealt.upcoming] == ids[3:6]
-    assert (dealt.total, dealt.decided, dealt.accepted, dealt.rejected) == (6, 2, 1, 1)
+OURS = {"sec-fetch-site": "same-origin"}
 
 
-def test_a_verdict_on_something_else_than_was_seen_is_not_given(made: Project) -> None:
-    first, _ = populate.add_generation(made, 2)
-    catalog = catalog_of(made)
-    assert deck.give(catalog, made.name, first, "accept", seen="undecided")
-    assert not deck.give(catalog, made.name, first, "reject", seen="undecided")
-    assert populate.verdicts(made)[first] == "accept"
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    with TestClient(Starlette(routes=routes.routes())) as found:
+        yield found
 
 
-def test_an_opened_candidate_lies_on_top(made: Project) -> None:
-    ids = populate.add_generation(made, 3)
-    dealt = deck.deal(catalog_of(made), made.name, 1, opened=ids[2])
-    assert dealt.current is not None
-    assert dealt.current.id == ids[2]
-    assert [one.id for one in dealt.upcoming] == ids[:2]
+def ask(client: TestClient, browser: str = "one", acts: list[dict] | None = None, **more: object) -> Any:
+    asked = {"browser": browser, "generation": 1, "acts": acts or [], **more}
+    answer = client.post("/deck/badge", json=asked, headers=OURS)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
-def test_all_decided(made: Project) -> None:
+def act(name: str, do: str, candidate: str, seen: str = "undecided", **more: str) -> dict:
+    return {"id": name, "do": do, "seen": {candidate: seen}, **more}
+
+
+def dealt(answer: Any) -> list[str]:
+    return [card["id"] for card in answer["cards"]]
+
+
+def test_the_next_ones_are_handed_out_to_one_browser_only(made: Project, client: TestClient) -> None:
+    ids = populate.add_generation(made, 7)
+    first, second = ask(client, "one", want=3), ask(client, "two", want=3)
+    assert (dealt(first), dealt(second)) == (ids[:3], ids[3:6])
+    assert (first["elsewhere"], second["elsewhere"]) == (0, 3)
+    assert first["counts"] == {"total": 7, "accepted": 0, "rejected": 0}
+    assert dealt(ask(client, "two", want=9, holding=ids[3:6])) == ids[6:]
+    assert ask(client, "two", holding=[ids[0], ids[3]])["kept"] == [
+        ids[3]
+    ]  # what another one has is not its own
+    ask(client, "one", leaving=True)
+    assert dealt(ask(client, "two", want=9, holding=ids[3:])) == ids[:3]
+
+
+def test_what_a_crashed_browser_held_is_free_after_a_while(made: Project, client: TestClient) -> None:
     (only,) = populate.add_generation(made, 1)
-    deck.give(catalog_of(made), made.name, only, "reject", seen="undecided")
-    dealt = deck.deal(catalog_of(made), made.name, 1)
-    assert (dealt.current, dealt.position, dealt.upcoming) == (None, 0, ())
-    assert deck.take_back(catalog_of(made), made.name, 1) == only
-    assert deck.take_back(catalog_of(made), made.name, 1) is None
+    assert dealt(ask(client, "crashed", want=1)) == [only]
+    assert dealt(ask(client, "other", want=1)) == []
+    with catalog_of(made).write() as session:  # the time passes
+        session.execute(update(CandidateRow).values(held_until=tables.now()))
+    assert dealt(ask(client, "other", want=1)) == [only]
+
+
+def test_an_act_that_is_sent_again_counts_once(made: Project, client: TestClient) -> None:
+    first, second, _ = populate.add_generation(made, 3)
+    acts = [
+        act("a", "accept", first),
+        act("b", "reject", second, reason="anatomy"),
+        act("c", "undo", first, "accept", of="a"),
+        act("d", "reject", first),
+    ]
+    for _ in range(2):
+        answer = ask(client, acts=acts)
+        assert (answer["done"], answer["refused"]) == (["a", "b", "c", "d"], [])
+    assert populate.given(made) == [
+        (first, "accept", ""),
+        (second, "reject", "anatomy"),
+        (first, "reject", ""),
+    ]
+    assert list(populate.verdicts(made).values()) == ["reject", "reject", "undecided"]
+
+
+def test_a_verdict_on_something_else_than_was_seen_is_refused(made: Project, client: TestClient) -> None:
+    first, second = populate.add_generation(made, 2)
+    verdicts.decide(catalog_of(made), made.name, [first], "accept", "ann")
+    answer = ask(client, acts=[act("late", "reject", first), act("good", "accept", second)])
+    assert answer["refused"] == [
+        {"act": "late", "candidate": first, "why": "accepted by ann meanwhile; that stands"}
+    ]
+    assert answer["done"] == ["late", "good"]  # neither is to be sent again
+    assert set(populate.verdicts(made).values()) == {"accept"}
+    verdicts.decide(catalog_of(made), made.name, [second], "reject", "ann")
+    assert ask(client, acts=[act("undo", "undo", second, "accept", of="good")])["refused"]
+    assert populate.verdicts(made)[second] == "reject"
+
+
+def test_many_verdicts_of_one_act_are_undone_together(made: Project, client: TestClient) -> None:
+    ids = populate.add_generation(made, 5)
+    everything = {"id": "many", "do": "reject", "seen": dict.fromkeys(ids, "undecided")}
+    past = ask(client, acts=[act("one", "accept", ids[0]), everything], past="")
+    assert [one["candidate"] for one in past["refused"]] == [ids[0]]
+    assert [(one["id"], len(one["given"]), one["card"]["id"]) for one in past["past"]] == [
+        ("many", 4, ids[1]),
+        ("one", 1, ids[0]),
+    ]
+    assert past["past_ends"] is True
+    ask(client, acts=[{"id": "back", "do": "undo", "seen": past["past"][0]["given"], "of": "many"}])
+    assert list(populate.verdicts(made).values()) == ["accept"] + ["undecided"] * 4
+
+
+def test_what_was_put_off_comes_after_all_others(made: Project, client: TestClient) -> None:
+    ids = populate.add_generation(made, 4)
+    ask(client, acts=[act("1", "later", ids[1]), act("2", "later", ids[0])])
+    assert dealt(ask(client, want=4)) == [ids[2], ids[3], ids[1], ids[0]]
+    ask(client, acts=[act("3", "undo", ids[0], of="2")])
+    assert dealt(ask(client, want=4)) == [ids[0], ids[2], ids[3], ids[1]]
+    assert dealt(ask(client, want=1, first=[ids[3]]))[0] == ids[3]
+
+
+def test_a_card_tells_what_lies_beside_the_picture(made: Project, client: TestClient) -> None:
+    first, second, third = populate.add_generation(made, 3)
+    with catalog_of(made).write() as session:
+        session.execute(
+            update(CandidateRow)
+            .where(CandidateRow.shot_id == third)
+            .values(state="duplicate", duplicate_of=second)
+        )
+        session.execute(update(CandidateRow).values(closeness=0.625))
+    _, card = ask(client, want=3)["cards"]
+    assert ["blue blazer", "eliminated"] in card["tags"]
+    assert ["Closeness to the original", "0.62"] in card["scores"]
+    assert (card["alike"], card["alike_count"]) == ([f"/thumbnail/badge/{third}.webp"], 1)
+    made.toml.write_text("no toml [", "utf-8")  # verdicts need no settings
+    assert dealt(ask(client, "other", want=3, first=[first])) == []
+    assert ask(client, acts=[act("1", "accept", first)])["refused"] == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "code"),
+    [
+        ({"sec-fetch-site": "cross-site"}, '{"browser": "b"}', 403),
+        ({"sec-fetch-site": "same-site"}, '{"browser": "b"}', 403),
+        ({"origin": "http://elsewhere.example"}, '{"browser": "b"}', 403),
+        ({}, '{"browser": "b"}', 403),
+        ({"origin": "http://testserver"}, '{"browser": "b"}', 200),
+        (OURS, "no json", 400),
+        (OURS, '{"browser": "b", "acts": [{"id": "1", "do": "burn", "seen": {}}]}', 400),
+        (OURS, '{"browser": "b", "holding": ["../../etc"]}', 400),
+        (OURS, '{"browser": "' + "b" * 5_000_000 + '"}', 413),
+    ],
+)
+def test_only_our_own_page_is_answered(
+    made: Project, client: TestClient, headers: dict, body: str, code: int
+) -> None:
+    assert client.post("/deck/badge", content=body, headers=headers).status_code == code
+    assert client.post("/deck/nobody", content='{"browser": "b"}', headers=OURS).status_code == 404
+
+
+def test_the_grid_gets_what_a_filter_lets_through(made: Project, client: TestClient) -> None:
+    ids = populate.add_generation(made, 6)
+    verdicts.decide(catalog_of(made), made.name, [ids[2]], "accept", "ann")
+    with catalog_of(made).write() as session:
+        for place, one in enumerate(ids[:5]):
+            session.execute(
+                update(CandidateRow).where(CandidateRow.shot_id == one).values(quality=place / 10)
+            )
+
+    def shown(text: str) -> list[str]:
+        answer = client.get("/cells/badge", params={"filter": text})
+        assert answer.status_code == 200
+        return [cell[0] for cell in answer.json()["cells"]]
+
+    assert shown("{}") == ids
+    assert shown('{"recipes": ["add"]}') == [ids[2], ids[5]]
+    assert shown('{"recipes": ["add"], "verdict": "undecided"}') == [ids[5]]
+    assert shown('{"tags": ["Glasses"], "snapshots": [4]}') == [ids[2], ids[5]]
+    assert shown('{"sort": "quality"}') == [*ids[4::-1], ids[5]]
+    assert shown('{"score": "quality", "least": 0.3}') == ids[3:5]
+    assert shown('{"generation": 2}') == []
+    assert client.get("/cells/badge", params={"filter": '{"sort": "beauty"}'}).status_code == 400
+    assert client.get("/cells/nobody").status_code == 404
 
 
 def test_the_latest_generation_with_something_undecided_is_reviewed(made: Project) -> None:
-    from bootstrap.catalog import generations
-
     catalog = catalog_of(made)
-    assert deck.generation_to_review(generations.statuses(catalog, made.name)) is None
+    assert generation_to_review(generations.statuses(catalog, made.name)) is None
     first = populate.add_generation(made, 2)
     generations.set_state(catalog, made.name, 1, "grown")
     (second,) = populate.add_generation(made, 1)
-    assert deck.generation_to_review(generations.statuses(catalog, made.name)) == 2
-    deck.give(catalog, made.name, second, "accept", seen="undecided")
-    assert deck.generation_to_review(generations.statuses(catalog, made.name)) == 1
-    for one in first:
-        deck.give(catalog, made.name, one, "accept", seen="undecided")
-    assert deck.generation_to_review(generations.statuses(catalog, made.name)) == 2
+    assert generation_to_review(generations.statuses(catalog, made.name)) == 2
+    verdicts.decide(catalog, made.name, [second], "accept", "ann")
+    assert generation_to_review(generations.statuses(catalog, made.name)) == 1
+    verdicts.decide(catalog, made.name, first, "accept", "ann")
+    assert generation_to_review(generations.statuses(catalog, made.name)) == 2

@@ -7,7 +7,7 @@ import pytest
 from browser import populate
 from streamlit.testing.v1 import AppTest
 
-from bootstrap.catalog import generations
+from bootstrap.catalog import generations, verdicts
 from bootstrap.project import Project
 from review_app.components.markup import plain
 from review_app.server import SCRIPT
@@ -54,29 +54,12 @@ def test_a_project_without_a_generation(made: Project, name: str) -> None:
     ) in said
 
 
-def test_review_counts(made: Project) -> None:
-    populate.add_generation(made, 3)
+def test_verdicts_need_no_readable_settings(made: Project) -> None:
+    populate.add_generation(made, 2)
+    made.toml.write_text("no toml [", "utf-8")
     ran = page("review")
     assert not ran.exception
-    assert [one.proto.shortcut for one in ran.button] == ["left", "u", "right", "x", "ctrl+z", "a"]
-
-
-def test_one_undo_takes_back_one_verdict_even_when_two_buttons_heard_the_key(made: Project) -> None:
-    first, second, third = populate.add_generation(made, 3)
-    ran = page("review")
-    for one in (first, second):
-        ran = ran.button(key=f"accept-{one}").click().run()
-    ran.button(key=f"undo-{third}").click()
-    ran.button(key=f"undo-key-{third}").click()
-    ran.run()
-    assert populate.verdicts(made) == {first: "accept", second: "undecided", third: "undecided"}
-
-
-def test_verdicts_need_no_readable_settings(made: Project) -> None:
-    first, second = populate.add_generation(made, 2)
-    made.toml.write_text("no toml [", "utf-8")
-    page("review").button(key=f"accept-{first}").click().run()
-    assert populate.verdicts(made) == {first: "accept", second: "undecided"}
+    assert not ran.error
 
 
 def test_wrong_settings_are_told_on_the_generations_page(made: Project) -> None:
@@ -97,7 +80,7 @@ def test_a_failed_generation_says_why_and_can_be_tried_again(made: Project) -> N
 def test_growing_needs_picks(made: Project) -> None:
     (only,) = populate.add_generation(made, 1)
     assert page("generations").button(key="grow").disabled
-    page("review").button(key=f"accept-{only}").click().run()
+    verdicts.decide(catalog_of(made), made.name, [only], "accept", "ann")
     assert not page("generations").button(key="grow").disabled
 
 
@@ -107,7 +90,7 @@ def test_grow_and_start(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         "review_app.starting.start", lambda project, token, patience: started.append(project.name)
     )
     (only,) = populate.add_generation(made, 1)
-    page("review").button(key=f"accept-{only}").click().run()
+    verdicts.decide(catalog_of(made), made.name, [only], "accept", "ann")
     page("generations").button(key="grow").click().run()
     assert started == ["badge"]
     assert generations.statuses(catalog_of(made), made.name)[0].state == "grown"
@@ -120,7 +103,7 @@ def test_a_growth_that_fails_starts_nothing(made: Project, monkeypatch: pytest.M
         "review_app.starting.start", lambda project, token, patience: started.append(project.name)
     )
     (only,) = populate.add_generation(made, 1)
-    page("review").button(key=f"accept-{only}").click().run()
+    verdicts.decide(catalog_of(made), made.name, [only], "accept", "ann")
     shutil.rmtree(made.folder / "generation-01" / "candidates")
     ran = page("generations").button(key="grow").click().run()
     assert started == []

@@ -1,0 +1,330 @@
+"""How fast is the review app? A real Chromium, a real `sid review`, a workspace of 10,000 candidates.
+
+    python benchmarks/review.py
+
+Measures, in this order: the time until the first page can be used, from the start of the navigation, in fresh browser
+profiles; the time from a key to the next picture on the screen, over 500 verdicts; whether all of them are in the
+catalog, in the order in which they were given; and the server's memory over 5,000 verdicts. The keys are pressed as by
+a person who decides eight times a second, and without any pause for the 5,000. The candidates are small PNGs (128 x
+128), each with thumbnail, scores and a vector, so that the queue is ranked anew while the verdicts come in.
+Prints a table and writes it to benchmarks/results/review.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+from sqlalchemy import select
+
+import bootstrap
+from bootstrap import project
+from bootstrap.catalog import Catalog, generations
+from bootstrap.catalog.tables import CandidateRow, FeatureRow, VerdictRow
+from bootstrap.curation import ranking
+from bootstrap.files import write_text
+from bootstrap.project import Project, Workspace
+from bootstrap.shots import LoraUse, Shot
+
+RESULTS = Path(__file__).parent / "results" / "review.md"
+ORIGINAL = Path(bootstrap.__file__).parent / "papertown" / "originals" / "badge.png"
+CAPTION = "woman, bob cut blonde hair, blue blazer, smile, holding red apple, teal wall, window"
+SIDE = 128
+VECTOR = 256
+PAUSE = 0.125  # seconds between two verdicts of a quick person
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+# Counts from the key's own time stamp to the frame after the one in which the next picture is in the page, decoded.
+STOPWATCH = """
+window.taken = [];
+window.judged = [];
+const findDeck = () => {
+  for (const one of document.querySelectorAll("*")) {
+    const deck = one.shadowRoot?.querySelector(".deck");
+    if (deck) return deck;
+  }
+};
+window.addEventListener("keydown", (event) => {
+  const root = window.theDeck ?? (window.theDeck = findDeck());
+  if (!root || !root.dataset.candidate) return;
+  const before = root.dataset.candidate;
+  window.judged.push(before);
+  const look = () => {
+    const picture = root.querySelector(".slot img");
+    const isNext = root.dataset.candidate !== before && picture?.complete && picture.naturalWidth;
+    if (!isNext) return requestAnimationFrame(look);
+    const channel = new MessageChannel(); // its message comes after the frame has been painted
+    channel.port1.onmessage = () => window.taken.push(performance.now() - event.timeStamp);
+    channel.port2.postMessage(0);
+  };
+  requestAnimationFrame(look);
+}, { capture: true });
+"""
+
+# Milliseconds from the start of the navigation until the first candidate is there, loaded and in a frame.
+FIRST_CANDIDATE = """() => new Promise((done) => {
+  const look = () => {
+    for (const one of document.querySelectorAll("*")) {
+      const picture = one.shadowRoot?.querySelector(".deck .slot img");
+      if (picture?.complete && picture.naturalWidth) return requestAnimationFrame(() => done(performance.now()));
+    }
+    requestAnimationFrame(look);
+  };
+  look();
+})"""
+
+
+@dataclass(frozen=True)
+class Review:
+    """A series of verdicts."""
+
+    milliseconds: list[float]  # from each key to the next picture
+    judged: list[str]  # ids, in the order of the keys
+
+
+def main() -> None:
+    """Measure, print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--candidates", type=int, default=10_000)
+    parser.add_argument("--verdicts", type=int, default=500)
+    parser.add_argument("--long", type=int, default=5_000, help="verdicts while memory is watched")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="sid-review-"))
+    try:
+        began = time.perf_counter()
+        made = populate(folder, arguments.candidates)
+        print(f"{arguments.candidates} candidates made in {time.perf_counter() - began:.0f} s", flush=True)
+        lines = list(measure(made, arguments))
+    finally:
+        shutil.rmtree(folder)
+    text = "\n".join(lines) + "\n"
+    print(text)
+    write_text(RESULTS, text)
+
+
+def measure(made: Project, arguments: argparse.Namespace) -> Iterator[str]:
+    """Yield the lines of the table."""
+    with server(made.workspace) as (url, process), sync_playwright() as playwright:
+        chromium = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        first = [load(browser, f"{url}/?project={made.name}") for _ in range(6)]
+        print("loads:", ", ".join(f"{one:.2f} s" for one in first), flush=True)
+        page = opened(browser, f"{url}/?project={made.name}")
+        short = review(page, arguments.verdicts, PAUSE)
+        wait_until_sent(page)
+        lost, disorder = compare(made, short.judged)
+        print(f"p50 {quantile(short.milliseconds, 0.5):.1f} ms", flush=True)
+        memory = [resident(process.pid)]
+        judged, done, began = list(short.judged), 0, time.perf_counter()
+        while done < arguments.long:
+            more = review(page, min(500, arguments.long - done), 0.0)
+            judged += more.judged
+            done += len(more.judged)
+            memory.append(resident(process.pid))
+            print(f"{done} verdicts: {memory[-1]:.0f} MiB", flush=True)
+        long_seconds = time.perf_counter() - began
+        wait_until_sent(page)
+        long_lost, long_disorder = compare(made, judged)
+        browser.close()
+    later = first[1:]
+    yield "# Reviewing 10,000 candidates" if arguments.candidates == 10_000 else "# Reviewing"
+    yield ""
+    yield (
+        f"`python benchmarks/review.py`: {arguments.candidates} candidates of {SIDE}x{SIDE} pixels; "
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
+    yield ""
+    yield "| | measured | wanted |"
+    yield "|---|---|---|"
+    yield (
+        f"| first page usable, fresh profile, s | median {statistics.median(later):.2f}, "
+        f"worst of {len(later)} {max(later):.2f}; the server's very first {first[0]:.2f} | 2 |"
+    )
+    for name, share, wanted in (("p50", 0.5, 50), ("p95", 0.95, 100), ("worst", 1.0, "")):
+        value = quantile(short.milliseconds, share)
+        yield f"| key to next picture, {name} of {len(short.milliseconds)}, ms | {value:.1f} | {wanted} |"
+    yield f"| of {len(short.judged)} verdicts not in the catalog | {lost} | 0 |"
+    yield f"| in another order than given | {disorder} | 0 |"
+    yield f"| of {len(judged)} verdicts not in the catalog, in another order | {long_lost}, {long_disorder} | 0, 0 |"
+    yield (
+        f"| server's memory, MiB, every 500 of {arguments.long} verdicts "
+        f"({arguments.long / long_seconds:.0f} a second) | {', '.join(f'{one:.0f}' for one in memory)} | stable |"
+    )
+
+
+def load(browser: Browser, url: str) -> float:
+    """Return the seconds from the start of a navigation until the first candidate can be decided on."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto(url, wait_until="commit")
+    seconds = float(page.evaluate(FIRST_CANDIDATE)) / 1000
+    context.close()
+    return seconds
+
+
+def opened(browser: Browser, url: str) -> Page:
+    """Open the review page, with a stopwatch in it."""
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.add_init_script(STOPWATCH)
+    page.goto(url)
+    page.wait_for_selector('.deck[data-candidate]:not([data-candidate=""])')
+    page.wait_for_timeout(1500)
+    return page
+
+
+def review(page: Page, count: int, pause: float) -> Review:
+    """Decide so many times: two rejects, then an accept, and so on.
+
+    With a pause, each key is pressed when the next picture is on the screen; without one, as fast as keys come.
+    """
+    page.evaluate("window.taken = []; window.judged = []")
+    judged = 0
+    while judged < count:
+        for _ in range(1 if pause else min(12, count - judged)):
+            page.keyboard.press("a" if judged % 3 == 2 else "r")
+            judged += 1
+        page.wait_for_function("() => window.taken.length === window.judged.length", polling=5)
+        judged = int(page.evaluate("window.judged.length"))  # a key that met an empty hand did nothing
+        if pause:
+            page.wait_for_timeout(1000 * pause)
+    return Review(page.evaluate("window.taken"), page.evaluate("window.judged"))
+
+
+def wait_until_sent(page: Page) -> None:
+    """Wait until the server has confirmed all verdicts."""
+    page.wait_for_function(
+        "() => Object.keys(localStorage).every((key) => !key.startsWith('sid/unsent/'))", timeout=60_000
+    )
+
+
+def compare(made: Project, judged: list[str]) -> tuple[int, int]:
+    """Return how many of the verdicts the catalog does not have, and how many stand in another place."""
+    catalog = Catalog(made.workspace.catalog_url)
+    with catalog.read() as session:
+        rows = session.scalars(
+            select(CandidateRow.shot_id)
+            .join(VerdictRow, VerdictRow.candidate_id == CandidateRow.id)
+            .order_by(VerdictRow.id)
+        ).all()
+    catalog.close()
+    there = set(rows)
+    return sum(one not in there for one in judged), sum(
+        one != other for one, other in zip(judged, rows, strict=False)
+    )
+
+
+def quantile(values: list[float], share: float) -> float:
+    """Return the smallest value that at least this share of all do not exceed."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def resident(pid: int) -> float:
+    """Return a process's memory in MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"process {pid} tells no memory")
+
+
+@contextmanager
+def server(workspace: Workspace) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run `sid review` and yield its address and process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [
+        sys.executable, "-c", "from bootstrap.cli import main; main()", "--workspace", str(workspace.folder),
+        "review", "--port", str(port), "--no-browser",
+    ]  # fmt: skip
+    environment = {**os.environ, "SID_REVIEWER": "benchmark"}
+    environment.pop("PREFECT_API_URL", None)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    try:
+        url = f"http://localhost:{port}"
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+        yield url, process
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def populate(folder: Path, count: int) -> Project:
+    """Make a workspace with one generation of so many candidates, up for review and ranked."""
+    made: Any = project.create(Workspace(folder), "badge", ORIGINAL, CAPTION)
+    catalog = Catalog(made.workspace.catalog_url)
+    number = generations.begin(catalog, made.name)
+    home = made.generation_folder(number)
+    (home / "candidates").mkdir(parents=True)
+    (home / "thumbnails").mkdir()
+    rng = np.random.default_rng(0)
+    with Image.open(made.original) as opened_original:
+        original = np.asarray(opened_original.convert("RGB").resize((SIDE, SIDE)), np.float32)
+    for first in range(0, count, 500):
+        with catalog.write() as session:
+            owner = generations.generation_row(session, made.name, number)
+            for index in range(first, min(count, first + 500)):
+                shot = shot_of(made, number, index)
+                tint = rng.uniform(0.4, 1.4, (1, 1, 3))
+                pixels = np.clip(
+                    original * tint + rng.normal(0, 2, (SIDE // 8, SIDE // 8, 3)).repeat(8, 0).repeat(8, 1),
+                    0,
+                    255,
+                )
+                picture = Image.fromarray(pixels.astype(np.uint8))
+                path = home / "candidates" / f"{shot.id}.png"
+                picture.save(path, compress_level=1)
+                picture.save(home / "thumbnails" / f"{shot.id}.webp", method=0)
+                row = CandidateRow(
+                    project_id=owner.project_id, generation_id=owner.id, shot_id=shot.id, shot=shot.to_dict(),
+                    path=path.relative_to(made.folder).as_posix(), state="published", quality=rng.random(),
+                    closeness=rng.random(), novelty=rng.random(), agreement=rng.random(),
+                )  # fmt: skip
+                session.add(row)
+                session.flush()
+                vector = rng.standard_normal(VECTOR)
+                vector = (vector / np.linalg.norm(vector)).astype(np.float16)
+                session.add(FeatureRow(candidate_id=row.id, embedder="benchmark", vector=vector.tobytes()))
+    generations.set_state(catalog, made.name, number, "published")
+    ranking.rank(catalog, made.name, number)
+    catalog.close()
+    return made
+
+
+def shot_of(made: Project, number: int, index: int) -> Shot:
+    """The index-th shot."""
+    tags = CAPTION.split(", ")
+    left_out = (tags[1 + index % (len(tags) - 1)],) if index % 2 else ()
+    return Shot(
+        prompt=", ".join(tag for tag in tags if tag not in left_out), negative_prompt="", seed=index, steps=25,
+        sampler="DPM++ 2M Karras", cfg_scale=5.0, width=SIDE, height=SIDE, base_model="papertown",
+        base_model_hash="0" * 64,
+        loras=(LoraUse(f"badge-{number:02d}", "t" * 64, 2 + index % 3, (0.6, 0.7, 0.8)[index % 3]),),
+        recipe="eliminate" if left_out else "vary", eliminated=left_out,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""What reviewers do in their browsers, written down once and in order, however often it arrives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bootstrap.catalog import reviews, verdicts
+from bootstrap.catalog.store import Catalog
+from bootstrap.catalog.tables import CandidateRow, ProjectRow, VerdictRow, now
+
+KINDS = ("accept", "reject", "later", "undo")
+
+
+@dataclass(frozen=True)
+class Act:
+    """One press of a key or a button."""
+
+    id: str  # made by the browser, up to 36 characters
+    do: str  # one of KINDS
+    seen: dict[str, str]  # {candidate's id: the verdict that it had on the screen}
+    reason: str = ""  # of a reject
+    of: str = ""  # of an undo: the act that is taken back
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A candidate on which an act was not carried out."""
+
+    act: str
+    candidate: str
+    why: str  # for a person
+
+
+def apply(catalog: Catalog, project: str, acts: Sequence[Act], reviewer: str) -> list[Refusal]:
+    """Carry acts out, in their order and in one transaction: committed when this returns.
+
+    An act that was carried out before is passed over. One that meets another verdict than the person saw is refused:
+    two people never overwrite each other.
+
+    Returns:
+        What was refused; everything else is in the catalog.
+    """
+    refused: list[Refusal] = []
+    touched: set[int] = set()
+    with catalog.write() as session:
+        for act in acts:
+            rows = _rows(session, project, list(act.seen))
+            for candidate, seen in act.seen.items():
+                row = rows.get(candidate)
+                if row is None or row.state != "published":
+                    why = f"candidate {candidate} is not up for review any more"
+                elif act.do == "undo":
+                    why = _undo(session, row, act)
+                elif act.do == "later":
+                    why = _postpone(row, seen)
+                else:
+                    why = _decide(session, row, act, seen, reviewer)
+                if why:
+                    refused.append(Refusal(act.id, candidate, why))
+            session.flush()
+            touched |= {row.generation_id for row in rows.values()}
+        finished = reviews.note(session, touched)
+    reviews.announce(project, finished)
+    return refused
+
+
+def _rows(session: Session, project: str, ids: list[str]) -> dict[str, CandidateRow]:
+    query = (
+        select(CandidateRow)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .where(ProjectRow.name == project)
+        .with_for_update(of=CandidateRow)  # SQLite has one writer at a time anyway, PostgreSQL many
+    )
+    found: dict[str, CandidateRow] = {}
+    for first in range(0, len(ids), 500):  # databases limit the number of values in a query
+        part = query.where(CandidateRow.shot_id.in_(ids[first : first + 500]))
+        found |= {row.shot_id: row for row in session.scalars(part)}
+    return found
+
+
+def _decide(session: Session, row: CandidateRow, act: Act, seen: str, reviewer: str) -> str:
+    if _known(session, row, act.id) is not None:
+        return ""
+    if row.verdict != seen:
+        return _decided_meanwhile(row)
+    verdicts.give(session, row, act.do, reviewer, act.id, now(), act.reason if act.do == "reject" else "")
+    return ""
+
+
+def _postpone(row: CandidateRow, seen: str) -> str:
+    if row.verdict != seen:
+        return _decided_meanwhile(row)
+    row.postponed_at, row.held_by, row.held_until = now(), None, None
+    return ""
+
+
+def _undo(session: Session, row: CandidateRow, act: Act) -> str:
+    given = _known(session, row, act.of)
+    if given is None:  # it was put off, or refused
+        row.postponed_at = None
+    elif given.undone_at is None:
+        last = verdicts.standing(session, row.id)
+        if last is None or last.id != given.id:
+            return _decided_meanwhile(row)
+        verdicts.take_back(session, given)
+    return ""
+
+
+def _known(session: Session, row: CandidateRow, act: str) -> VerdictRow | None:
+    return session.scalar(select(VerdictRow).where(VerdictRow.candidate_id == row.id, VerdictRow.act == act))
+
+
+def _decided_meanwhile(row: CandidateRow) -> str:
+    by = f" by {row.reviewer}" if row.reviewer else ""
+    return {
+        "accept": f"accepted{by} meanwhile; that stands",
+        "reject": f"rejected{by} meanwhile; that stands",
+    }.get(row.verdict, "its verdict was taken back meanwhile; look again")

@@ -1,0 +1,62 @@
+"""The deck: a component of our own, in which a key decides without waiting for the server."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from bootstrap.project import Project
+from review_app.urls import deck_url, original_url
+
+_HERE = Path(__file__).parent / "deck"
+_MODULES = ("outbox.js", "hand.js", "view.js", "keys.js", "deck.js")  # one module to the browser, the last exports
+
+
+@cache
+def _component() -> Any:
+    return st.components.v2.component(
+        "sid_deck",
+        html=(_HERE / "deck.html").read_text("utf-8"),
+        css=(_HERE / "deck.css").read_text("utf-8"),
+        js="\n".join((_HERE / name).read_text("utf-8") for name in _MODULES),
+    )
+
+
+def deck(
+    project: Project,
+    generation: int,
+    key: str,
+    *,
+    reasons: Sequence[str],
+    first: Sequence[str],
+    on_fix: Callable[[str], None],
+) -> bool:
+    """Put the deck of a generation onto the page, and return whether all its candidates are decided.
+
+    Args:
+        reasons: to reject with, up to nine.
+        first: ids of candidates to show before all others.
+        on_fix: called before the next run with the id of the candidate that shall be mended.
+    """
+
+    def fix() -> None:
+        asked = st.session_state[key].get("fix")
+        if isinstance(asked, str):
+            on_fix(asked)
+
+    state = _component()(
+        data={
+            "project": project.name,
+            "generation": generation,
+            "url": deck_url(project),
+            "original": original_url(project),
+            "reasons": list(reasons),
+            "first": list(first),
+        },
+        key=key,
+        on_done_change=lambda: None,
+        on_fix_change=fix,
+    )
+    return bool(state.get("done"))

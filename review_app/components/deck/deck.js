@@ -1,0 +1,268 @@
+// The deck: a key decides at once, here in the browser, and the next picture is on the screen in the same frame.
+// The server learns of it a moment later, confirms it, and hands the next candidates out.
+
+const IN_HAND = 24;
+const STILL_HERE = 40000; // milliseconds between two signs of life; a hand-out ends after three of them
+const LOOK_AGAIN = 3000; // where others have the last candidates
+
+class Deck {
+  constructor(root, data, tell) {
+    this.root = root;
+    this.hand = new Hand();
+    this.view = new View(root);
+    this.trail = []; // what can be undone, the last act at the end
+    this.counts = { total: 0, accepted: 0, rejected: 0 };
+    this.first = [];
+    this.dealt = false;
+    this.elsewhere = 0;
+    this.pastEnds = false;
+    this.wasDone = false;
+    this.line = new Line({
+      url: data.url,
+      question: () => this.question(),
+      answered: (answer, asked) => this.answered(answer, asked),
+      failed: (error) => this.failed(error),
+    });
+    this.update(data, tell);
+    this.outbox = new Outbox(data.project, data.generation);
+    this.endings = [listenToKeys(root, (what, number) => this.act(what, number))];
+    listenToFingers(root.querySelector(".stage"), (what) => this.act(what));
+    root.querySelectorAll("[data-do]").forEach((button) => {
+      button.onclick = () => this.act(button.dataset.do);
+    });
+    const help = root.querySelector(".help dl");
+    help.replaceChildren(...HELP.flatMap(([keys, what]) => [element("dt", "", keys), element("dd", "", what)]));
+    this.listen(window, "pagehide", () => this.leave());
+    this.listen(window, "online", () => this.line.soon(0));
+    this.listen(document, "visibilitychange", () => document.hidden || this.line.soon(0));
+    const timer = setInterval(() => document.hidden || this.line.soon(0), STILL_HERE);
+    this.endings.push(() => clearInterval(timer));
+    this.line.soon(0);
+  }
+
+  listen(target, name, heard) {
+    target.addEventListener(name, heard);
+    this.endings.push(() => target.removeEventListener(name, heard));
+  }
+
+  // The page was drawn anew, and may say something else.
+  update(data, tell) {
+    this.tell = tell;
+    this.generation = data.generation;
+    this.reasons = data.reasons;
+    this.view.original(data.original);
+    const buttons = data.reasons.map((reason, at) => {
+      const button = element("button", "", reason);
+      button.type = "button";
+      button.prepend(element("kbd", "", String(at + 1)));
+      button.onclick = () => this.act("reason", at + 1);
+      return button;
+    });
+    this.root.querySelector(".reasons").replaceChildren(...buttons);
+    if (data.first.join() !== (this.asked ?? "")) {
+      this.asked = data.first.join();
+      this.first = data.first;
+      this.line.soon(0);
+    }
+  }
+
+  // ---- what the reviewer does
+
+  act(what, number) {
+    if (what === "help") return this.help();
+    if (what === "leave") return this.view.zoom(false);
+    if (what === "undo") return this.undo();
+    if (!this.hand.current) return undefined;
+    if (what === "blink") return this.view.blink();
+    if (what === "zoom") return this.view.zoom();
+    if (what === "fix") return this.tell("fix", this.hand.current.id);
+    if (what === "reason") return this.reasons[number - 1] && this.decide("reject", this.reasons[number - 1]);
+    if (what === "later") return this.later();
+    return this.decide(what, "");
+  }
+
+  decide(verdict, reason) {
+    const card = this.hand.take();
+    const act = { id: newId(), do: verdict, seen: { [card.id]: card.verdict }, reason, of: "" };
+    this.count(card.verdict, -1);
+    this.count(verdict, 1);
+    this.trail.push({ id: act.id, do: verdict, before: card.verdict, card, given: { [card.id]: verdict } });
+    this.send(act);
+    this.show(VERDICT_WORDS[verdict] + (reason ? `: ${reason}` : ""));
+  }
+
+  later() {
+    const card = this.hand.take();
+    if (card.verdict === "undecided") {
+      const act = { id: newId(), do: "later", seen: { [card.id]: "undecided" }, reason: "", of: "" };
+      this.trail.push({ id: act.id, do: "later", before: "undecided", card, given: { [card.id]: "undecided" } });
+      this.send(act);
+    }
+    this.show("put off");
+  }
+
+  undo() {
+    const last = this.trail.pop();
+    if (!last) return this.view.message(".notice", this.pastEnds ? "There is nothing left to undo." : "One moment …");
+    if (this.trail.length < 5) this.line.soon(0); // there may be earlier ones
+    for (const verdict of Object.values(last.given)) {
+      this.count(verdict, -1);
+      this.count(last.before, 1);
+    }
+    this.hand.putFirst([{ ...last.card, verdict: last.before, reviewer: "", reason: "" }]);
+    this.show("undone");
+    this.send({ id: newId(), do: "undo", seen: last.given, reason: "", of: last.id });
+  }
+
+  help() {
+    const dialog = this.root.querySelector(".help");
+    if (dialog.open) dialog.close();
+    else dialog.showModal();
+  }
+
+  count(verdict, by) {
+    if (verdict === "accept") this.counts.accepted += by;
+    if (verdict === "reject") this.counts.rejected += by;
+  }
+
+  send(act) {
+    this.outbox.add(act);
+    this.line.soon();
+  }
+
+  // ---- what is on the screen
+
+  show(said = "") {
+    const card = this.hand.current;
+    this.view.show(card, card && this.hand.picture(card));
+    this.view.progress(this.counts);
+    this.view.message(".notice", "");
+    this.root.querySelector('[data-do="undo"]').disabled = !this.trail.length && this.pastEnds;
+    if (said) this.view.speak(card ? `${said}. Next: ${card.prompt}` : `${said}.`);
+    this.hand.prepare();
+    this.end();
+  }
+
+  // Nothing is left in the hand: because all is decided, or more is on its way, or others have it.
+  end() {
+    const isEmpty = this.dealt && !this.hand.current;
+    const decided = this.counts.accepted + this.counts.rejected;
+    const isDone = isEmpty && decided >= this.counts.total;
+    let text = "";
+    if (isEmpty && !isDone) {
+      const others = this.elsewhere === 1 ? "1 picture lies" : `${this.elsewhere} pictures lie`;
+      text = this.elsewhere ? `${others} before other reviewers just now.` : "The next pictures are on their way …";
+      this.line.soon(LOOK_AGAIN);
+    }
+    this.view.message(".empty", text);
+    if (isDone !== this.wasDone) {
+      this.wasDone = isDone;
+      this.whenSent = () => this.tell("done", isDone);
+    }
+  }
+
+  // ---- the server
+
+  question() {
+    const acts = this.outbox.list().slice(0, 500);
+    const needsPast = !this.pastEnds && this.trail.length < 5;
+    const before = this.trail.find((one) => one.do !== "later");
+    return {
+      browser: browserName(), acts, generation: this.generation,
+      holding: this.hand.cards.filter((one) => one.verdict === "undecided").map((one) => one.id),
+      first: this.first,
+      want: Math.max(0, IN_HAND - this.hand.cards.length),
+      past: needsPast ? (before?.id ?? "") : null,
+    };
+  }
+
+  answered(answer, asked) {
+    this.outbox.confirm(answer.done);
+    const waiting = this.outbox.list();
+    this.view.message(".trouble", "");
+    this.refused(answer.refused);
+    this.first = this.first.filter((id) => !asked.first.includes(id));
+    const before = this.hand.current;
+    const gone = new Set(asked.holding);
+    answer.kept.forEach((id) => gone.delete(id));
+    this.hand.drop(gone);
+    const judged = new Set(waiting.flatMap((act) => Object.keys(act.seen)));
+    const cards = answer.cards.filter((one) => !judged.has(one.id));
+    this.hand.putFirst(cards.filter((one) => asked.first.includes(one.id)));
+    this.hand.add(cards);
+    if (answer.past) this.remember(answer.past, answer.past_ends);
+    this.elsewhere = answer.elsewhere;
+    if (!waiting.length) this.counts = answer.counts;
+    this.dealt = true;
+    const isLost = before && isBroken(this.hand.picture(before)); // the server was away when it was asked for
+    this.hand.prepare();
+    if (this.hand.current !== before || isLost) this.show();
+    else this.view.progress(this.counts);
+    this.end();
+    if (waiting.length) this.line.soon(0);
+    else if (this.whenSent) {
+      this.whenSent();
+      this.whenSent = null;
+    }
+    if (this.hand.cards.length < IN_HAND / 2 && answer.cards.length) this.line.soon(0);
+    this.root.dataset.unsent = String(waiting.length);
+  }
+
+  // Acts of earlier, of this reviewer: undo goes on with them.
+  remember(earlier, ends) {
+    const known = new Set(this.trail.map((one) => one.id));
+    const isUndone = new Set(this.outbox.list().map((act) => act.of));
+    this.trail.unshift(...earlier.filter((one) => !known.has(one.id) && !isUndone.has(one.id)).reverse());
+    this.pastEnds = ends;
+    this.root.querySelector('[data-do="undo"]').disabled = !this.trail.length && ends;
+  }
+
+  refused(refused) {
+    if (!refused.length) return;
+    const ids = new Set(refused.map((one) => one.act));
+    this.trail = this.trail.filter((one) => !ids.has(one.id));
+    const [first] = refused;
+    const more = refused.length > 1 ? ` (and ${refused.length - 1} more)` : "";
+    this.said = `Not taken: ${first.candidate.slice(0, 6)} was ${first.why}${more}`;
+    setTimeout(() => this.view.message(".notice", this.said));
+  }
+
+  failed(error) {
+    const unsent = this.outbox.list().length;
+    const kept = unsent === 1 ? "1 verdict is" : `${unsent} verdicts are`;
+    const why = error instanceof TypeError || error.name === "TimeoutError" ? "The server does not answer" : error.message;
+    this.view.message(".trouble", unsent ? `${why}. ${kept} kept here and sent as soon as it does.` : `${why}.`);
+    this.root.dataset.unsent = String(unsent);
+  }
+
+  // Others need not wait for what lies here; unsent acts stay in the storage for the next time.
+  leave() {
+    const asked = { browser: browserName(), acts: this.outbox.list().slice(0, 100), leaving: true };
+    fetch(this.line.url, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked), keepalive: true,
+    }).catch(() => {});
+  }
+
+  close() {
+    this.leave();
+    this.line.close();
+    this.endings.forEach((end) => end());
+  }
+}
+
+const decks = new WeakMap();
+
+export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
+  const root = parentElement.querySelector(".deck");
+  const tell = (what, value) => (what === "fix" ? setTriggerValue("fix", value) : setStateValue("done", value));
+  const known = decks.get(root);
+  if (known && known.generation === data.generation && known.line.url === data.url) known.update(data, tell);
+  else {
+    known?.close();
+    decks.set(root, new Deck(root, data, tell));
+  }
+  return () => {
+    decks.get(root)?.close();
+    decks.delete(root);
+  };
+}

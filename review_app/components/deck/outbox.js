@@ -1,0 +1,120 @@
+// What the reviewer did and the server has not confirmed yet. Each act has an entry of its own in the browser's
+// storage until then, so a reload, a crash or a server that is away loses none; and because each has an id, one that
+// is sent twice counts once. Two windows of one browser share the storage and may both send an act: no harm is done.
+
+class Outbox {
+  constructor(project, generation) {
+    this.prefix = `sid/unsent/${project}/`;
+    this.generation = generation;
+    this.last = 0;
+    this.inMemory = new Map(); // where storage is full or forbidden, acts last as long as the page
+  }
+
+  // Acts that are not confirmed, in the order in which they were done.
+  list() {
+    const found = [...this.inMemory];
+    for (let at = 0; at < localStorage.length; at++) {
+      const key = localStorage.key(at);
+      if (key.startsWith(this.prefix)) found.push([key, localStorage.getItem(key)]);
+    }
+    return found.sort(([one], [other]) => (one < other ? -1 : 1)).map(([, text]) => JSON.parse(text));
+  }
+
+  add(act) {
+    // Never the same moment twice, so that the keys sort as the acts were done.
+    this.last = Math.max(this.last + 1, Math.round((performance.timeOrigin + performance.now()) * 1000));
+    const key = `${this.prefix}${this.generation}/${String(this.last).padStart(17, "0")}/${act.id}`;
+    try {
+      localStorage.setItem(key, JSON.stringify(act));
+    } catch {
+      this.inMemory.set(key, JSON.stringify(act));
+    }
+  }
+
+  confirm(ids) {
+    const gone = new Set(ids);
+    for (const key of [...Object.keys(localStorage), ...this.inMemory.keys()]) {
+      if (key.startsWith(this.prefix) && gone.has(key.slice(key.lastIndexOf("/") + 1))) {
+        localStorage.removeItem(key);
+        this.inMemory.delete(key);
+      }
+    }
+  }
+}
+
+// One request at a time, so that acts arrive in the order in which they were done.
+class Line {
+  constructor({ url, question, answered, failed }) {
+    Object.assign(this, { url, question, answered, failed });
+    this.busy = false;
+    this.again = false;
+    this.fails = 0;
+    this.timer = null;
+    this.closed = false;
+  }
+
+  soon(milliseconds = 120) {
+    if (this.closed) return;
+    if (this.timer !== null && this.due <= performance.now() + milliseconds) return;
+    clearTimeout(this.timer);
+    this.due = performance.now() + milliseconds;
+    this.timer = setTimeout(() => this.send(), milliseconds);
+  }
+
+  async send() {
+    this.timer = null;
+    if (this.busy) {
+      this.again = true;
+      return;
+    }
+    this.busy = true;
+    try {
+      const asked = this.question();
+      const answer = await post(this.url, asked);
+      this.fails = 0;
+      if (!this.closed) this.answered(answer, asked);
+    } catch (error) {
+      this.fails += 1;
+      if (!this.closed) {
+        this.failed(error);
+        this.soon(Math.min(5000, 250 * 2 ** this.fails));
+      }
+    } finally {
+      this.busy = false;
+      if (this.again) {
+        this.again = false;
+        this.soon(0);
+      }
+    }
+  }
+
+  close() {
+    this.closed = true;
+    clearTimeout(this.timer);
+  }
+}
+
+async function post(url, asked) {
+  const patience = AbortSignal.timeout(20000);
+  const answer = await fetch(url, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked), signal: patience,
+  });
+  if (!answer.ok) throw new Error(answer.status < 500 ? await answer.text() : `error ${answer.status}`);
+  return answer.json();
+}
+
+// crypto.randomUUID is there on this machine's own address only, not on another one without https.
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// The window's name on the server: the same after a reload.
+function browserName() {
+  let name = sessionStorage.getItem("sid/browser");
+  if (!name) {
+    name = newId();
+    sessionStorage.setItem("sid/browser", name);
+  }
+  return name;
+}

@@ -1,0 +1,163 @@
+// Puts a card onto the page. Everything that a person wrote goes in as text or as an attribute, never as HTML.
+
+const VERDICT_WORDS = { accept: "accepted", reject: "rejected", undecided: "" };
+
+function element(name, className, text) {
+  const node = document.createElement(name);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+class View {
+  constructor(root) {
+    this.root = root;
+    this.find = (selector) => root.querySelector(selector);
+    this.comparing = remembered("compare", "side", ["side", "blink", "slide", "alone"]);
+    this.reference = remembered("with", "original", ["original", "nearest"]);
+    this.blinked = false;
+    this.card = null;
+    const about = this.find(".about");
+    about.open = remembered("about", "open", ["open", "closed"]) === "open";
+    about.ontoggle = () => remember("about", about.open ? "open" : "closed");
+    this.find(".way").value = this.comparing;
+    this.find(".whom").value = this.reference;
+    this.find(".way").onchange = ({ target }) => this.choose("comparing", "compare", target);
+    this.find(".whom").onchange = ({ target }) => this.choose("reference", "with", target);
+    this.find(".slide").oninput = () => this.slide();
+  }
+
+  choose(field, name, select) {
+    this[field] = select.value;
+    remember(name, select.value);
+    select.blur(); // or the next key would choose again, and not decide
+    this.blinked = false;
+    this.compare();
+  }
+
+  original(url) {
+    this.originalUrl = url;
+  }
+
+  show(card, picture) {
+    this.card = card;
+    this.blinked = false;
+    const { root } = this;
+    root.dataset.candidate = card ? card.id : "";
+    root.classList.toggle("is-empty", !card);
+    if (!card) {
+      this.find(".slot").replaceChildren();
+      return;
+    }
+    picture.alt = `Candidate: ${card.prompt}`;
+    root.style.setProperty("--ratio", `${card.width} / ${card.height}`);
+    this.find(".slot").replaceChildren(picture);
+    this.find(".title").textContent = card.label;
+    this.find(".standing").textContent = standing(card);
+    root.dataset.verdict = card.verdict;
+    this.compare();
+    this.tell(card);
+  }
+
+  // The reference, and where it is: beside the candidate, over it, or nowhere.
+  compare() {
+    const { card, comparing, root } = this;
+    if (!card) return;
+    const nearest = this.reference === "nearest" && card.nearest;
+    const url = nearest ? card.nearest : this.originalUrl;
+    const title = nearest
+      ? "Nearest of the dataset"
+      : this.reference === "nearest" ? "Original, the nearest of the dataset" : "Original";
+    root.dataset.compare = comparing;
+    this.find(".reference figcaption").textContent = title;
+    for (const one of [this.find(".reference .picture"), this.find(".over")]) {
+      if (one.getAttribute("src") !== url) one.src = url;
+      one.alt = title;
+    }
+    const sliding = comparing === "slide";
+    this.find(".slide").hidden = !sliding;
+    this.find(".over").hidden = !sliding && !this.blinked;
+    this.find(".over").style.clipPath = "";
+    if (sliding && !this.blinked) this.slide();
+    root.classList.toggle("is-blinked", this.blinked);
+  }
+
+  slide() {
+    this.find(".over").style.clipPath = `inset(0 ${100 - this.find(".slide").value}% 0 0)`;
+  }
+
+  blink() {
+    this.blinked = !this.blinked;
+    this.compare();
+  }
+
+  zoom(on = !this.root.classList.contains("is-zoomed")) {
+    this.root.classList.toggle("is-zoomed", on);
+  }
+
+  tell(card) {
+    this.find(".tags").replaceChildren(
+      ...card.tags.map(([tag, mark]) => {
+        const chip = element("li", `tag ${mark}`);
+        const inside = mark === "eliminated" ? "del" : mark === "added" ? "ins" : "span";
+        chip.append(element(inside, "", tag));
+        if (mark !== "kept") chip.title = mark === "added" ? "added by the recipe" : "left out by the recipe";
+        return chip;
+      }),
+    );
+    this.pairs(".facts", card.facts);
+    this.pairs(".scores", card.caption ? [...card.scores, ["Caption", card.caption]] : card.scores);
+    const alike = this.find(".alike");
+    alike.hidden = !card.alike_count;
+    alike.querySelector("p").textContent =
+      card.alike_count === 1 ? "1 look-alike is hidden behind it" : `${card.alike_count} look-alikes are hidden behind it`;
+    alike.querySelector("div").replaceChildren(
+      ...card.alike.map((url) => Object.assign(element("img"), { src: url, alt: "A look-alike", loading: "lazy" })),
+    );
+  }
+
+  pairs(selector, pairs) {
+    this.find(selector).replaceChildren(
+      ...pairs.map(([name, value]) => {
+        const pair = element("div");
+        pair.append(element("dt", "", name), element("dd", "", value));
+        return pair;
+      }),
+    );
+  }
+
+  progress({ total, accepted, rejected }) {
+    const decided = accepted + rejected;
+    this.find(".fill").style.width = `${total ? (100 * decided) / total : 0}%`;
+    this.find(".count").textContent = `${decided} of ${total} decided · ${accepted} accepted · ${rejected} rejected`;
+  }
+
+  message(selector, text) {
+    const node = this.find(selector);
+    node.textContent = text;
+    node.hidden = !text;
+  }
+
+  speak(text) {
+    this.find(".spoken").textContent = text;
+  }
+}
+
+function standing(card) {
+  const word = VERDICT_WORDS[card.verdict];
+  if (!word) return "";
+  return word + (card.reviewer ? ` by ${card.reviewer}` : "") + (card.reason ? `: ${card.reason}` : "");
+}
+
+function remembered(name, usual, known) {
+  const value = localStorage.getItem(`sid/view/${name}`);
+  return known.includes(value) ? value : usual;
+}
+
+function remember(name, value) {
+  try {
+    localStorage.setItem(`sid/view/${name}`, value);
+  } catch {
+    // it is a preference; the page works without
+  }
+}
