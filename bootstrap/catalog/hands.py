@@ -142,7 +142,7 @@ def _past(session: Session, act: str, generation: int) -> Past:
     )  # fmt: skip
 
 
-def _published(project: str, generation: int) -> Select[CandidateRow]:
+def _published(project: str, generation: int) -> Select[tuple[CandidateRow]]:
     return (
         select(CandidateRow)
         .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
@@ -155,7 +155,7 @@ def _published(project: str, generation: int) -> Select[CandidateRow]:
     )
 
 
-def _undecided(project: str, generation: int) -> Select[CandidateRow]:
+def _undecided(project: str, generation: int) -> Select[tuple[CandidateRow]]:
     return _published(project, generation).where(CandidateRow.verdict == "undecided")
 
 

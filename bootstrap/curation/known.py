@@ -137,7 +137,9 @@ def kept(project: str) -> Select[tuple[CandidateRow]]:
     )
 
 
-def load(project: Project, catalog: Catalog, query: Select[tuple[CandidateRow]]) -> tuple[NDArray[np.int64], Prints]:
+def load(
+    project: Project, catalog: Catalog, query: Select[tuple[CandidateRow]]
+) -> tuple[NDArray[np.int64], Prints]:
     """Return row ids and fingerprints of those of the selected candidates that have one.
 
     Those that have none, or one of another kind of hash than project.toml asks for, get theirs first.
