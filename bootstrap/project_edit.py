@@ -108,7 +108,9 @@ def without_recipe(project: Project, number: int) -> Edit:
     if len(recipes) == 1:
         raise UserError(f"project '{project.name}': it needs a recipe; add another one before this one goes")
     before = (
-        recipes[number - 2] if number > 1 else next(one for name, one in _tables(document) if name != "recipe")
+        recipes[number - 2]
+        if number > 1
+        else next(one for name, one in _tables(document) if name != "recipe")
     )
     for item in _pop_tail(removed):
         before.add(item)
@@ -151,7 +153,8 @@ def _add_behind_the_others(table: Table, name: str, value: Any) -> None:
 
 
 def _pop_tail(table: Table) -> list[Any]:
-    body, tail = table.value.body, []
+    tail: list[Any] = []
+    body = table.value.body
     while body and body[-1][0] is None:
         tail.insert(0, body.pop()[1])
     return tail

@@ -27,7 +27,7 @@ def _tokenizer_folder(spec: BaseModelSpec) -> Path | None:
 
 
 @lru_cache(maxsize=4)
-def _tokenizer(folder: Path):  # type: ignore[no-untyped-def]  # transformers has no types
+def _tokenizer(folder: Path):
     from transformers import CLIPTokenizer  # a second that other pages need not wait
 
     return CLIPTokenizer.from_pretrained(folder, local_files_only=True)

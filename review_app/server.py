@@ -13,6 +13,7 @@ from typing import Any
 
 import streamlit as st
 
+from review_app import uploads
 from review_app.routes import routes
 from review_app.theme import THEME
 
@@ -28,6 +29,7 @@ def settings(address: str, port: int) -> dict[str, Any]:
         "server.headless": True,  # asks no questions on the first start; the browser is opened below
         "server.fileWatcherType": "none",
         "server.runOnSave": False,
+        "server.maxUploadSize": uploads.MAX_MEGABYTES,
         "browser.gatherUsageStats": False,
         "client.toolbarMode": "viewer",
         "client.showErrorLinks": False,

@@ -16,7 +16,8 @@ def reread(project: Project) -> Project:
 def test_values_change_and_comments_stay(project: Project) -> None:
     comments = [line.split("#", 1)[1] for line in project.toml.read_text().splitlines() if "#" in line]
     edit = project_edit.edited(
-        project, {"training.repeats": 30, "drawing.width": 96, "recipe[2].tags": ["red apple"], "recipe[1].count": 5}
+        project,
+        {"training.repeats": 30, "drawing.width": 96, "recipe[2].tags": ["red apple"], "recipe[1].count": 5},
     )
     assert edit.project.settings.recipe[0].count == 5
     assert reread(project).settings.recipe[0].count == 24  # nothing is written yet

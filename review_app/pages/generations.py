@@ -202,8 +202,4 @@ def _counts(one: GenerationStatus) -> markup.Markup:
         ("drawn", one.candidates), ("duplicates", one.duplicates), ("shown", one.published),
         ("undecided", one.undecided), ("accepted", one.accepted), ("rejected", one.rejected),
     ]  # fmt: skip
-    cells = [
-        markup.element("div", markup.element("dd", str(value)), markup.element("dt", name))
-        for name, value in pairs
-    ]
-    return markup.element("dl", *cells, class_="sid-counts")
+    return markup.counts([(name, str(value)) for name, value in pairs])
