@@ -64,6 +64,13 @@ def counts(pairs: Sequence[tuple[str, str]]) -> Markup:
     return element("dl", *cells, class_="sid-counts")
 
 
+def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+    """Return a table of texts."""
+    head = element("tr", *(element("th", name, scope="col") for name in names))
+    body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
+    return element("table", element("thead", head), element("tbody", *body), class_="sid-table")
+
+
 def heading(title: str, detail: str = "") -> None:
     """Put the head of a page: what it is about, and in small what of it."""
     show(

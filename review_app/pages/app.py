@@ -10,7 +10,7 @@ import streamlit as st
 from bootstrap.project import Project
 from review_app import links
 from review_app.components import markup
-from review_app.pages import generations, grid, new_project, recipes, review, settings
+from review_app.pages import generations, grid, new_project, recipes, review, schedule, settings
 from review_app.workspace import workspace
 
 # A file of our own: for a symbol or an emoji the browser would ask a server on the internet.
@@ -48,6 +48,7 @@ _PROJECT_PAGES = {
 }
 _WORKSPACE_PAGES = {
     "new": _Entry("New project", ":material/add_photo_alternate:", new_project.show),
+    "schedule": _Entry("Schedule", ":material/bedtime:", schedule.show),
 }
 
 

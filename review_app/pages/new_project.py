@@ -12,7 +12,6 @@ from review_app import links, uploads
 from review_app.components import markup
 from review_app.workspace import workspace
 
-_MADE = "new project made"
 _PREVIEW_SIDE = 640
 _MAX_TOKENS = TrainingSection().max_token_length
 
@@ -48,17 +47,12 @@ def show() -> None:
         )  # fmt: skip
         with markup.told():
             _tokens(caption, base or "")
-        ready = bool(upload and name.strip() and captions.parse(caption) and base)
-        st.button(
-            "Make the project", type="primary", icon=":material/add_photo_alternate:", disabled=not ready,
-            on_click=_make, args=(upload, name.strip(), caption, base), key="make project",
-            help=None if ready else "It needs a picture, a name and a caption.",
-        )  # fmt: skip
-        problem = st.session_state.pop("new project problem", None)
-        if problem:
-            st.error(markup.plain(problem), icon=":material/error:")
-    if st.session_state.pop(_MADE, False):
-        links.go("generations")
+        # No callback: its arguments would be those of the run before, without what was typed last.
+        if st.button(
+            "Make the project", type="primary", icon=":material/add_photo_alternate:", key="make project"
+        ):
+            with markup.told():
+                _make(upload, name.strip(), caption, base or "")
 
 
 def _preview(upload: Any) -> None:
@@ -116,14 +110,13 @@ def _tokens(caption: str, base: str) -> None:
 
 
 def _make(upload: Any, name: str, caption: str, base: str) -> None:
-    try:
-        with uploads.as_file(upload) as path:
-            made = project.create(workspace(), name, path, caption, base)
-    except UserError as error:
-        st.session_state["new project problem"] = str(error)
-        return
-    links.choose_project(made.name)
-    st.session_state[_MADE] = True
+    if upload is None:
+        raise UserError("picture: there is none yet; drop one onto the field")
+    if not name:
+        raise UserError("name: it is empty; give the project one, such as the subject's")
+    with uploads.as_file(upload) as path:
+        made = project.create(workspace(), name, path, caption, base)
     for key in [one for one in st.session_state if str(one).startswith("new ")]:
-        if key != _MADE:
-            del st.session_state[key]
+        del st.session_state[key]
+    links.choose_project(made.name)
+    links.go("generations")

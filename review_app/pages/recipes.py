@@ -130,10 +130,11 @@ def _editor(project: Project, number: int, kind: str, recipe: BaseModel | None) 
     if edit is not None:
         _draft(edit.project, number)
     with st.container(horizontal=True):
-        st.button(
-            "Save", key="save recipe", type="primary", icon=":material/save:", disabled=edit is None,
-            on_click=_save, args=(project, edit),
-        )  # fmt: skip
+        # No callback: its arguments would be those of the run before, without what was typed last.
+        if st.button("Save", key="save recipe", type="primary", icon=":material/save:") and edit is not None:
+            edit.save()
+            _close(project)
+            st.rerun()
         st.button("Cancel", key="cancel recipe", type="tertiary", on_click=_close, args=(project,))
 
 
@@ -172,13 +173,6 @@ def _open(project: Project, number: int) -> None:
 
 def _close(project: Project) -> None:
     st.session_state.pop(f"{_OPEN} {project.name}", None)
-
-
-def _save(project: Project, edit: Edit | None) -> None:
-    if edit is not None:
-        edit.save()
-        _close(project)
-        st.toast("Saved. The next run takes it.", icon=":material/check:")
 
 
 def _remove(project: Project, number: int) -> None:
