@@ -8,10 +8,12 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from sqlalchemy import delete, select
 
@@ -185,6 +187,52 @@ def _remove_files_but_of(project: Project, kept: set[str]) -> None:
         ours = path.suffix in (".png", ".txt") and _CANDIDATE_ID.fullmatch(path.stem)
         if (ours and path.stem not in kept) or path.name.startswith(TEMPORARY_PREFIX):
             path.unlink()
+
+
+def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) -> int:
+    """Give picks other captions, all of them or none; the next training learns with these.
+
+    Args:
+        changed: new captions by candidate id; those that are as they were count for nothing.
+
+    Returns:
+        How many are different now.
+
+    Raises:
+        UserError: a caption is empty, there is no such pick, or a generation is running.
+    """
+    present = {pick.candidate_id: pick for pick in picks.picks(catalog, project.name)}
+    new: dict[str, str] = {}
+    for candidate_id, text in changed.items():
+        if candidate_id not in present:
+            raise UserError(f"pick '{candidate_id}': the dataset of '{project.name}' has none with this id")
+        caption = captions.join(captions.parse(text))
+        if not caption:
+            raise UserError(f"pick '{candidate_id}': its caption would be empty; a pick needs a tag at least")
+        if caption != present[candidate_id].caption:
+            new[candidate_id] = caption
+    with exclusively(project):
+        picks.set_captions(catalog, project.name, new)
+        for candidate_id, caption in new.items():
+            path = project.folder / present[candidate_id].path
+            write_text(path.with_suffix(".txt"), caption + "\n")
+    return len(new)
+
+
+def zipped(project: Project, catalog: Catalog, to_format: str) -> BinaryIO:
+    """Return the dataset as a zip file, open at its beginning and gone when it is closed; formats as in export.
+
+    Raises:
+        UserError: see export.
+    """
+    archive = tempfile.TemporaryFile(prefix=TEMPORARY_PREFIX)  # noqa: SIM115  # the caller closes it
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
+        export(project, catalog, to_format, Path(folder))
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:  # PNGs do not get smaller
+            for path in sorted(Path(folder).rglob("*")):
+                packed.write(path, path.relative_to(folder))
+    archive.seek(0)
+    return cast("BinaryIO", archive)
 
 
 def export(project: Project, catalog: Catalog, to_format: str, folder: Path) -> int:

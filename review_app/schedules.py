@@ -79,7 +79,9 @@ def read(workspace: Workspace, count: int = 5) -> Nights:
         ended = prefect_runs.of_deployment(api, deployment.id, _ENDED, count)
         # Prefect plans the runs of a new schedule within a minute; until then they are reckoned as it reckons them.
         upcoming = [one.due for one in due if one.due is not None] or [
-            next(CronSim(one.cron, datetime.now(ZoneInfo(one.timezone)))) for one in schedules if one.active and one.cron
+            next(CronSim(one.cron, datetime.now(ZoneInfo(one.timezone))))
+            for one in schedules
+            if one.active and one.cron
         ]
         last = [Night(one, _rows(api, one)) for one in ended]
     ready = deployment.status is None or str(deployment.status.value) == "READY"

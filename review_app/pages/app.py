@@ -10,7 +10,17 @@ import streamlit as st
 from bootstrap.project import Project
 from review_app import links
 from review_app.components import markup
-from review_app.pages import generations, grid, new_project, recipes, review, schedule, settings
+from review_app.pages import (
+    dataset,
+    generations,
+    grid,
+    new_project,
+    recipes,
+    review,
+    schedule,
+    settings,
+    training,
+)
 from review_app.workspace import workspace
 
 # A file of our own: for a symbol or an emoji the browser would ask a server on the internet.
@@ -43,6 +53,8 @@ _PROJECT_PAGES = {
     "review": _Entry("Review", ":material/playing_cards:", _of_project(review.show)),
     "grid": _Entry("Grid", ":material/grid_view:", _of_project(grid.show)),
     "generations": _Entry("Generations", ":material/account_tree:", _of_project(generations.show)),
+    "training": _Entry("Training", ":material/model_training:", _of_project(training.show)),
+    "dataset": _Entry("Dataset", ":material/photo_library:", _of_project(dataset.show)),
     "recipes": _Entry("Recipes", ":material/receipt_long:", _of_project(recipes.show)),
     "settings": _Entry("Settings", ":material/tune:", _of_project(settings.show)),
 }

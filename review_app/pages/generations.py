@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from bootstrap import dataset
-from bootstrap.catalog import generations
+from bootstrap.catalog import accept_rates, generations
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.errors import UserError
 from bootstrap.project import Project
@@ -32,6 +32,7 @@ def show(project: Project) -> None:
     busy = phase(project, statuses, starting.latest(project))[0] in _BUSY
     # At rest the page looks seldom: a click that meets such a rerun can be lost.
     st.fragment(_now, run_every=1 if busy else 10)(project, busy)
+    _accept_rates(project)
 
 
 @markup.told()
@@ -225,6 +226,25 @@ def _history(project: Project, statuses: Sequence[GenerationStatus]) -> None:
                             alt=f"Contact sheet of generation {one.number}",
                         )
                     )  # fmt: skip
+
+
+def _accept_rates(project: Project) -> None:
+    rates = accept_rates.of_project(catalog_of(project), project.name)
+    if not rates:
+        return
+    st.subheader("What was accepted", anchor=False)
+    accepted, decided = sum(one.accepted for one in rates), sum(one.decided for one in rates)
+    st.caption(f"{accepted} of {decided} decided pictures, {100 * accepted / decided:.0f} %")
+    color = "generation" if len({one.generation for one in rates}) > 1 else None  # one needs no legend
+    left, right = st.columns(2, gap="large")
+    for column, by in ((left, "recipe"), (right, "strength")):
+        rows = [
+            {by: f"{key:g}" if isinstance(key, float) else key, "accepted, %": 100 * yes / count,
+             "of": count, "generation": f"Generation {number}"}
+            for (number, key), (yes, count) in accept_rates.summed(rates, by).items()
+        ]  # fmt: skip
+        with column:
+            st.bar_chart(rows, x=by, y="accepted, %", color=color, stack=False, height=260)
 
 
 def _counts(one: GenerationStatus) -> markup.Markup:
