@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from bootstrap.project import Project
-from review_app import links
+from review_app import links, reviewers
 from review_app.components import markup
 from review_app.pages import (
     dataset,
@@ -72,6 +72,7 @@ def main() -> None:
     of_project, of_workspace = _pages(_PROJECT_PAGES), _pages(_WORKSPACE_PAGES)
     chosen = st.navigation({"": list(of_project.values()), "Workspace": list(of_workspace.values())})
     links.remember(of_project | of_workspace, chosen.url_path or "review")  # the default page's path is empty
+    _who()
     with markup.told():
         chosen.run()
 
@@ -81,6 +82,16 @@ def _pages(entries: dict[str, _Entry]) -> dict[str, Any]:
         key: st.Page(one.show, title=one.title, icon=one.icon, url_path=key, default=key == "review")
         for key, one in entries.items()
     }
+
+
+def _who() -> None:
+    """Say who is logged in, where there is a login, with the way out."""
+    if reviewers.HEADER in st.context.headers:
+        with st.sidebar:
+            name = markup.element("span", f"Logged in as {reviewers.of(st.context.headers)}")
+            markup.show(
+                markup.element("p", name, markup.element("a", "Log out", href="/logout"), class_="sid-who")
+            )
 
 
 def _pick_project() -> None:

@@ -78,10 +78,10 @@ def make_project(visitor: Visitor, workspace: Workspace, folder: Path) -> None:
     page = visitor.page
     visitor.open("/")
     page.get_by_role("button", name="Make a project").click()
-    wrong = folder / "crown '<b>x\U0001f451</b>'.png"
+    wrong = folder / "crown '<b>x\U0001f451'.png"
     wrong.write_bytes(b"no picture")
     page.locator("input[type=file]").set_input_files(wrong)
-    page.get_by_text("crown '<b>x\U0001f451</b>'.png: not a picture").wait_for()
+    page.get_by_text("crown '<b>x\U0001f451'.png: not a picture").wait_for()
     # What a phone sends: turned by EXIF only.
     turned = folder / "crown.jpg"
     exif = Image.Exif()
