@@ -126,9 +126,11 @@ def _number(one: Setting, kind: str, shared: Mapping[str, Any]) -> Any:
         "min_value": number(low) if low is not None else None,
         "max_value": number(high) if high is not None else None,
     }
-    value: Any = number(one.value) if one.value is not None else None
+    # The value comes through the session, for a field that is given one cannot be cleared any more.
+    if shared["key"] not in st.session_state and one.value is not None:
+        st.session_state[shared["key"]] = number(one.value)
     said = st.number_input(
-        one.label, value=value, step=number(step), format="%d" if whole else "%g", placeholder=_placeholder(one),
+        one.label, value=None, step=number(step), format="%d" if whole else "%g", placeholder=_placeholder(one),
         **limits, **shared,
     )  # fmt: skip
     return said if said is None else number(said)
