@@ -4,6 +4,7 @@ The catalog says which picks there are and what their captions are; `dataset/` i
 their pictures, with the captions in text files beside them for other tools.
 """
 
+import io
 import json
 import re
 import shutil
@@ -13,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from sqlalchemy import delete, select
 
@@ -219,20 +219,19 @@ def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) ->
     return len(new)
 
 
-def zipped(project: Project, catalog: Catalog, to_format: str) -> BinaryIO:
-    """Return the dataset as a zip file, open at its beginning and gone when it is closed; formats as in export.
+def zipped(project: Project, catalog: Catalog, to_format: str) -> bytes:
+    """Return the dataset as a zip file; formats as in export.
 
     Raises:
         UserError: see export.
     """
-    archive = tempfile.TemporaryFile(prefix=TEMPORARY_PREFIX)  # noqa: SIM115  # the caller closes it
+    archive = io.BytesIO()
     with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
         export(project, catalog, to_format, Path(folder))
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:  # PNGs do not get smaller
             for path in sorted(Path(folder).rglob("*")):
                 packed.write(path, path.relative_to(folder))
-    archive.seek(0)
-    return cast("BinaryIO", archive)
+    return archive.getvalue()
 
 
 def export(project: Project, catalog: Catalog, to_format: str, folder: Path) -> int:

@@ -6,6 +6,7 @@ cookie; who comes by OIDC has Streamlit's own (that of `st.login`).
 
 import asyncio
 import json
+from contextlib import suppress
 from fnmatch import fnmatch
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
@@ -87,10 +88,9 @@ def _cookies(scope: Scope) -> dict[str, str]:
 def _who(login: Login, cookies: dict[str, str]) -> str | None:
     """Who a request comes from; None: somebody who has not logged in."""
     if login.password_hash is not None and COOKIE in cookies:
-        try:
+        # One that is old or forged is no reason to turn away who is signed in otherwise.
+        with suppress(BadSignature):
             return str(_signer(login).loads(cookies[COOKIE], max_age=_DAYS * 24 * 3600))
-        except BadSignature:
-            return None
     return _signed_in(login, cookies) if login.emails else None
 
 

@@ -1,7 +1,7 @@
 """Dataset: the original and the picks with their captions; captions are edited, one or many; and the way out."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import streamlit as st
 
@@ -194,5 +194,5 @@ def _export(project: Project) -> None:
         )
 
 
-def _packing(project: Project, to_format: str) -> Callable[[], BinaryIO]:
+def _packing(project: Project, to_format: str) -> Callable[[], bytes]:
     return lambda: dataset.zipped(project, catalog_of(project), to_format)

@@ -141,6 +141,8 @@ def run_and_cancel(visitor: Visitor, made: Project) -> None:
     page.get_by_text("Generation 1 was stopped").wait_for(timeout=_RUN_MILLISECONDS)
     page.get_by_role("button", name="Continue").click()
     page.get_by_text("Generation 1 is ready for review").wait_for(timeout=_RUN_MILLISECONDS)
+    page.get_by_text("Contact sheet").click()
+    page.locator("img.sid-sheet").wait_for()
     assert state(made, 1) == "published"
 
 
@@ -149,18 +151,18 @@ def review(visitor: Visitor, made: Project) -> None:
     page = visitor.page
     page.get_by_role("button", name="Review").click()
     page.locator("img[alt^=Candidate]").first.wait_for()
-    for key, verdict in (("ArrowRight", "accept"), ("ArrowLeft", "reject")):
-        page.wait_for_timeout(1500)
-        page.keyboard.press(key)
-        wait_for_verdict(made, verdict)
+    decide(visitor, made, "ArrowRight", "accept")
+    decide(visitor, made, "ArrowLeft", "reject")
 
 
-def wait_for_verdict(made: Project, verdict: str) -> None:
-    deadline = time.monotonic() + 30
+def decide(visitor: Visitor, made: Project, key: str, verdict: str) -> None:
+    """Press a key until it has decided: on a busy machine the page may still be on its way to the next picture."""
     catalog = Catalog(made.workspace.catalog_url)
+    deadline = time.monotonic() + 90
     while not candidates.candidates(catalog, made.name, verdict=verdict):
         assert time.monotonic() < deadline
-        time.sleep(0.2)
+        visitor.page.keyboard.press(key)
+        visitor.page.wait_for_timeout(3000)
     catalog.close()
 
 

@@ -63,11 +63,18 @@ def client(protected: Login, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestCl
 
 def test_nothing_comes_out_before_the_login(made: Project, client: TestClient) -> None:
     (one,) = populate.add_generation(made, 1)
-    urls = [pictures.picture_url(made, one), pictures.thumbnail_url(made, one), pictures.original_url(made), "/"]
+    urls = [
+        pictures.picture_url(made, one),
+        pictures.thumbnail_url(made, one),
+        pictures.original_url(made),
+        "/",
+    ]
     for url in [*urls, "/nothing", "/_stcore/upload_file/x", "/login/x"]:
         assert client.get(url).status_code == 401, url
         assert client.post(url).status_code == 401, url
-        assert client.get(url, headers={reviewers.HEADER: "anna", "cookie": "sid_login=x"}).status_code == 401, url
+        assert (
+            client.get(url, headers={reviewers.HEADER: "anna", "cookie": "sid_login=x"}).status_code == 401
+        ), url
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream"):
         pass
     page = client.get("/grid?project=badge", headers=HTML)
@@ -121,7 +128,12 @@ def test_accounts_of_a_provider_come_in_when_they_are_named(monkeypatch: pytest.
         with client_of(found) as client:
             return client.get("/", headers={"cookie": f"_streamlit_user={value}"}).status_code
 
-    for email, status in [("Anna@example.org", 200), ("x@studio.example", 200), ("x@example.org", 401), ("", 401)]:
+    for email, status in [
+        ("Anna@example.org", 200),
+        ("x@studio.example", 200),
+        ("x@example.org", 401),
+        ("", 401),
+    ]:
         assert asks_as("s" * 64, email=email, is_logged_in=True) == status, email
     assert asks_as("t" * 64, email="anna@example.org", is_logged_in=True) == 401
     assert asks_as("s" * 64, email="anna@example.org", is_logged_in=True, email_verified=False) == 401

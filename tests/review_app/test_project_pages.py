@@ -187,10 +187,7 @@ def test_a_caption_is_never_empty_and_never_changed_under_a_run(made: Project) -
 @pytest.mark.parametrize("to_format", dataset.FORMATS)
 def test_the_dataset_leaves_as_a_zip(made: Project, to_format: str) -> None:
     ids = grown(made)
-    with (
-        dataset.zipped(made, catalog_of(made), to_format) as file,
-        zipfile.ZipFile(io.BytesIO(file.read())) as packed,
-    ):
+    with zipfile.ZipFile(io.BytesIO(dataset.zipped(made, catalog_of(made), to_format))) as packed:
         assert packed.testzip() is None
         names = [name.rpartition("/")[2] for name in packed.namelist() if name.endswith(".png")]
     assert sorted(names) == sorted(["original.png", *(f"{one}.png" for one in ids)])
