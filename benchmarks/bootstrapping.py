@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bootstrap import captions, dataset, generation, project
+from bootstrap import captions, dataset, generation, project, project_edit
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.curation import ranking
@@ -117,10 +117,11 @@ def open_project(workspace: Workspace, number: int, base: str, count: int, adapt
     picture = workspace.folder / "originals" / f"{name}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     world.render(scene, data.SIZE).save(picture)
-    curation = "" if adaptive else "\n[curation]\nadaptive = false\n"
-    return project.create(
-        workspace, name, picture, captions.join(world.tags(scene)), base, curation + recipes(scene, count)
+    made = project.create(
+        workspace, name, picture, captions.join(world.tags(scene)), base, recipes(scene, count)
     )
+    project_edit.set_values(made, [f"curation.adaptive={str(adaptive).lower()}"])
+    return workspace.project(name)
 
 
 def recipes(scene: world.Scene, count: int) -> str:

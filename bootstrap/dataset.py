@@ -4,11 +4,13 @@ The catalog says which picks there are and what their captions are; `dataset/` i
 their pictures, with the captions in text files beside them for other tools.
 """
 
+import io
 import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,6 +187,51 @@ def _remove_files_but_of(project: Project, kept: set[str]) -> None:
         ours = path.suffix in (".png", ".txt") and _CANDIDATE_ID.fullmatch(path.stem)
         if (ours and path.stem not in kept) or path.name.startswith(TEMPORARY_PREFIX):
             path.unlink()
+
+
+def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) -> int:
+    """Give picks other captions, all of them or none; the next training learns with these.
+
+    Args:
+        changed: new captions by candidate id; those that are as they were count for nothing.
+
+    Returns:
+        How many are different now.
+
+    Raises:
+        UserError: a caption is empty, there is no such pick, or a generation is running.
+    """
+    present = {pick.candidate_id: pick for pick in picks.picks(catalog, project.name)}
+    new: dict[str, str] = {}
+    for candidate_id, text in changed.items():
+        if candidate_id not in present:
+            raise UserError(f"pick '{candidate_id}': the dataset of '{project.name}' has none with this id")
+        caption = captions.join(captions.parse(text))
+        if not caption:
+            raise UserError(f"pick '{candidate_id}': its caption would be empty; a pick needs a tag at least")
+        if caption != present[candidate_id].caption:
+            new[candidate_id] = caption
+    with exclusively(project):
+        picks.set_captions(catalog, project.name, new)
+        for candidate_id, caption in new.items():
+            path = project.folder / present[candidate_id].path
+            write_text(path.with_suffix(".txt"), caption + "\n")
+    return len(new)
+
+
+def zipped(project: Project, catalog: Catalog, to_format: str) -> bytes:
+    """Return the dataset as a zip file; formats as in export.
+
+    Raises:
+        UserError: see export.
+    """
+    archive = io.BytesIO()
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
+        export(project, catalog, to_format, Path(folder))
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:  # PNGs do not get smaller
+            for path in sorted(Path(folder).rglob("*")):
+                packed.write(path, path.relative_to(folder))
+    return archive.getvalue()
 
 
 def export(project: Project, catalog: Catalog, to_format: str, folder: Path) -> int:

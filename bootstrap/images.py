@@ -9,6 +9,8 @@ from bootstrap.errors import UserError
 
 MAX_PIXELS = 64_000_000  # an 8000x8000 picture; more is a mistake or a decompression bomb
 MIN_SIDE = 32
+# No others: Pillow has decoders for dozens, some of which start programs (EPS), and pictures may come from a browser.
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -25,7 +27,7 @@ def open_picture(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            picture = Image.open(path)
+            picture = Image.open(path, formats=FORMATS)
             _check_size(path, picture)
             upright = ImageOps.exif_transpose(picture)
             upright.load()

@@ -113,6 +113,12 @@ class Project:
         """
         return read_settings(self.toml)
 
+    def with_settings(self, settings: Settings, base: BaseModelSpec) -> "Project":
+        """Return the project as it would be with other settings; project.toml stays as it is."""
+        project = Project(self.workspace, self.name)
+        project.__dict__["settings_and_base"] = (settings, base)  # where cached_property keeps it
+        return project
+
 
 def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:
     """Read a project.toml and find its base model.

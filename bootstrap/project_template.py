@@ -1,10 +1,11 @@
 """The text of a new project's `project.toml`, with a comment on every setting."""
 
+import re
 from typing import Any
 
 import tomlkit
 
-from bootstrap.settings import DedupeSection, DrawingSection, ReviewSection, TrainingSection
+from bootstrap.settings import CurationSection, DedupeSection, DrawingSection, ReviewSection, TrainingSection
 
 _HEAD = """\
 # Settings of a sid project. Delete a line to get the default of the base model back.
@@ -28,7 +29,7 @@ unet_lr = {unet_lr}  # learning rate of the UNet's part
 text_encoder_lr = {text_encoder_lr}  # learning rate of the text encoder's part, 0 leaves it alone
 optimizer = {optimizer}  # AdamW, AdamW8bit (needs bitsandbytes and a GPU) or Prodigy (rates 1.0; extra `prodigy`)
 lr_scheduler = {lr_scheduler}  # constant, cosine or linear
-lr_warmup_steps = {lr_warmup_steps}
+lr_warmup_steps = {lr_warmup_steps}  # the rate rises over so many steps
 shuffle_caption = {shuffle_caption}  # tags in a new order at each step
 keep_tokens = {keep_tokens}  # this many first tags stay in their place when shuffled
 caption_dropout_rate = {caption_dropout_rate}  # share of steps without any caption
@@ -41,7 +42,7 @@ noise_offset = {noise_offset}  # helps with very dark and very bright pictures; 
 gradient_checkpointing = {gradient_checkpointing}  # less memory, a third slower
 {resolution}  # side of a square with as many pixels as training uses; without it: the base model's
 mixed_precision = {mixed_precision}  # auto, no, fp16, bf16
-seed = {seed}
+seed = {seed}  # start values, noise and order follow from it
 {class_tokens}  # regularization: after each picture of the dataset one of this class is shown
 num_class_images = {num_class_images}  # that many of the class are drawn by the base model,
 {reg_data_dir}  # or they come from this folder, with captions in .txt files or class_tokens for all
@@ -50,18 +51,25 @@ sample_prompts = {sample_prompts}  # drawn with each snapshot, on one sheet
 
 [drawing]  # what all shots have in common; the names are AUTOMATIC1111's
 sampler = {sampler}  # Euler a, DPM++ 2M Karras, DPM++ SDE Karras, LCM, ...: see docs/prompts.md
-steps = {steps}
-cfg_scale = {cfg_scale}
-negative_prompt = {negative_prompt}
+steps = {steps}  # denoising steps
+cfg_scale = {cfg_scale}  # how strongly the prompt counts; 1 switches guidance off
+negative_prompt = {negative_prompt}  # for all shots; a recipe may add to it
 # clip_skip = 2  # without it: training's
 batch_size = {batch_size}  # pictures drawn at once; lower it when memory runs out
-# width = 512  # without them: the size that training uses
-# height = 512
+# width = 512  # in pixels; without it: the size that training uses
+# height = 512  # in pixels; without it: the size that training uses
+# seed = 0  # another one gives other pictures with the same recipes
 
 [dedupe]
 hash = {hash}  # phash, dhash, whash or colorhash: which of the hashes that bring look-alikes together
 distance = {distance}  # bits (of 64) that two hashes may differ in
 pixel_difference = {pixel_difference}  # and no part of the picture may differ by more (RMS, 0 to 1)
+
+[curation]
+embedder = {embedder}  # what scores look with: base (the base model's features), none, or a folder with a model.onnx
+# tagger = "../tagger/model.onnx"  # a WD14-style file, to tell how much of the prompt came out
+hide_flawed = {hide_flawed}  # blank, noisy and burnt pictures are not put up
+adaptive = {adaptive}  # later generations draw more of what became picks; false: as the recipes say
 
 [review]
 reasons = {reasons}  # to reject with, on the keys 1 to 9
@@ -105,6 +113,19 @@ snapshot = [2, 3]
 """
 
 
+def comments() -> dict[str, str]:
+    """Return what a new project's file says of each setting, by key such as `training.repeats`."""
+    found, section = {}, ""
+    for line in render(["subject"], "papertown", {}, "").splitlines():
+        heading = re.match(r"\[(\w+)\]", line)
+        setting = re.match(r"(?:# )?(\w+) = .*?  # (.+)", line)
+        if heading:
+            section = heading[1]
+        elif setting:
+            found[f"{section}.{setting[1]}"] = setting[2]
+    return found
+
+
 def render(tags: list[str], base_model: str, defaults: dict[str, dict[str, Any]], recipes: str | None) -> str:
     """Return the TOML text of a new project.
 
@@ -117,7 +138,7 @@ def render(tags: list[str], base_model: str, defaults: dict[str, dict[str, Any]]
     training = TrainingSection.model_validate(defaults.get("training", {}))
     drawing = DrawingSection.model_validate(defaults.get("drawing", {}))
     values: dict[str, Any] = {**drawing.model_dump(), **training.model_dump(), **DedupeSection().model_dump()}
-    values |= ReviewSection().model_dump()
+    values |= CurationSection().model_dump() | ReviewSection().model_dump()
     values |= {"caption": ", ".join(tags), "base_model": base_model, "seed": training.seed}
     written = {key: tomlkit.item(value).as_string() for key, value in values.items() if value is not None}
     optional_ones = {

@@ -1,54 +1,104 @@
-"""The verb `sid review`: starts the review app."""
+"""The verbs `sid review`, which starts the review app, and `sid password`."""
 
 import os
 import socket
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootstrap.cli import workspace_of
 from bootstrap.errors import UserError
+from bootstrap.project import Workspace
+
+if TYPE_CHECKING:
+    from review_app.login_settings import Login
 
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+_HIDDEN = {"hide_input": True, "confirmation_prompt": True}
 
 
 def add_verbs(app: typer.Typer) -> None:
-    """Add `sid review` to the command line."""
+    """Add `sid review` and `sid password` to the command line."""
     app.command("review")(review)
+    app.command("password")(set_password)
 
 
 def review(
     context: typer.Context,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; this machine only, for now.")
+        str, typer.Option(help="Address to listen on; any but this machine's own needs a login.")
     ] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
-    """Open the review app: accept and reject candidates, start generations."""
-    address = check_host(host)
+    """Open the review app: accept and reject candidates, make projects, start generations."""
+    workspace = workspace_of(context)
+    login = login_for(workspace, host)
+    address = "127.0.0.1" if host == "localhost" else host
     check_port(address, port)
     # Streamlit's scripts take no arguments from here; they find the workspace as any verb does.
-    os.environ["SID_WORKSPACE"] = str(workspace_of(context).folder)
-    url = f"http://localhost:{port}"
+    os.environ["SID_WORKSPACE"] = str(workspace.folder)
+    url = f"http://{'localhost' if host in _THIS_MACHINE else _in_url(host)}:{port}"
     typer.echo(f"review app: {url}  (Ctrl-C stops it)")
+    if host not in _THIS_MACHINE:
+        typer.echo("it is not encrypted: outside of a network that you trust, put a proxy with TLS before it")
     from review_app import server  # imports Streamlit: a second that other verbs need not wait
 
-    server.serve(address, port, browse=None if no_browser else url)
+    server.serve(address, port, login, browse=None if no_browser else url)
 
 
-def check_host(host: str) -> str:
-    """Return the address to listen on.
+def set_password(
+    context: typer.Context,
+    password: Annotated[
+        str, typer.Option("--password", prompt="New password", help="Asked for when left out.", **_HIDDEN)
+    ],
+) -> None:
+    """Set the password that the review app asks for; `sid review --host` needs one."""
+    from review_app import login_settings
+
+    workspace = workspace_of(context)
+    login_settings.set_password(workspace, password)
+    typer.echo(f"password set: {workspace.folder / login_settings.FILE}")
+    typer.echo("a running app asks for it after its next start")
+
+
+def login_for(workspace: Workspace, host: str) -> "Login | None":
+    """Return what lets people in at this address; None: it is this machine's own, and no login is set up.
 
     Raises:
-        UserError: it is not this machine's own: everyone in the network could give verdicts there.
+        UserError: everyone in the network could come in; or the login is set up wrongly.
     """
-    if host not in _THIS_MACHINE:
+    from review_app import login_settings
+
+    login = login_settings.read(workspace)
+    if login is None and host not in _THIS_MACHINE:
         raise UserError(
-            f"--host {host}: the app has no login yet, so it listens on this machine only; "
-            "leave --host out, and reach it from elsewhere through an ssh tunnel"
+            f"--host {host}: everyone in the network could come in; set a password first (`sid password`), or leave "
+            "--host out and reach the app through an ssh tunnel"
         )
-    return "127.0.0.1" if host == "localhost" else host
+    if login is not None and login.emails:
+        _check_oidc(workspace)
+    return login
+
+
+def _check_oidc(workspace: Workspace) -> None:
+    from streamlit.auth_util import get_secrets_auth_section, is_authlib_installed
+
+    from review_app.login_settings import FILE
+
+    path = workspace.folder / FILE
+    if not get_secrets_auth_section():
+        raise UserError(
+            f"{path}: 'login.emails' needs an [auth] section in .streamlit/secrets.toml (see docs/review-app.md)"
+        )
+    if not is_authlib_installed():
+        raise UserError(f"{path}: 'login.emails' needs Authlib: pip install 'sid-bootstrap[oidc]'")
+
+
+def _in_url(host: str) -> str:
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
 
 
 def check_port(address: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""The pages, by name, for links from one to another."""
+"""The pages, by name, for links from one to another; and the project that they show."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import streamlit as st
 _KEY = "sid pages"
 _WISH = "sid page asked for"  # (the page where it was asked, the page that was asked for)
 _HERE = "sid page shown"
+PROJECT = "project"  # in the address and in the session
 
 
 def remember(pages: dict[str, Any], shown: str) -> None:
@@ -18,7 +19,7 @@ def remember(pages: dict[str, Any], shown: str) -> None:
 
 
 def button(name: str, label: str, icon: str, *, primary: bool = True) -> None:
-    """Put a button that shows the page `review`, `grid` or `generations`."""
+    """Put a button that shows the page of this name, such as `review`."""
     page, here = st.session_state.get(_KEY, {}).get(name), st.session_state.get(_HERE)
     if page is None:
         return
@@ -41,3 +42,17 @@ def follow() -> None:
     page = st.session_state.get(_KEY, {}).get(name)
     if page is not None and st.session_state[_WISH] == (here, name):
         st.switch_page(page)
+
+
+def go(name: str) -> None:
+    """Show the page of this name now."""
+    page = st.session_state.get(_KEY, {}).get(name)
+    if page is not None:
+        st.switch_page(page)
+
+
+def choose_project(name: str) -> None:
+    """Show this project from now on; it stands in the address, so it survives a reload and can be a bookmark."""
+    st.session_state[PROJECT] = name
+    if st.query_params.get(PROJECT) != name:
+        st.query_params[PROJECT] = name

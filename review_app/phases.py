@@ -20,6 +20,7 @@ class Phase(Enum):
     STARTING = "starting"
     RUNNING = "running"
     INTERRUPTED = "interrupted"  # the process died; starting again goes on where it was
+    STOPPED = "stopped"  # by a person, or at a deadline
     FAILED = "failed"
     REVIEW = "review"
     GROWN = "grown"
@@ -29,7 +30,11 @@ def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start |
     """Return what the project is doing, and why when that needs words."""
     latest = statuses[-1] if statuses else None
     trouble = ""
-    if start is not None and not _reached_catalog(latest, start):
+    if (
+        start is not None
+        and not _reached_catalog(latest, start)
+        and not (start.cancelled and not start.is_alive())
+    ):
         trouble = start.trouble() or ""
         if not trouble and (start.is_alive() or time.time() - start.at < _PATIENCE_SECONDS):
             return Phase.STARTING, ""
@@ -43,8 +48,10 @@ def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start |
         told_lately = latest.seconds_since_update < _SILENT_SECONDS
         alive = told_lately or generation.is_running(project) or (start is not None and start.is_alive())
         return (Phase.RUNNING if alive else Phase.INTERRUPTED), ""
-    if latest.state in ("failed", "cancelled"):
-        return Phase.FAILED, latest.message or f"generation {latest.number} was {latest.state}"
+    if latest.state == "cancelled":
+        return Phase.STOPPED, latest.message
+    if latest.state == "failed":
+        return Phase.FAILED, latest.message or f"generation {latest.number} failed"
     return (Phase.GROWN if latest.state == "grown" else Phase.REVIEW), ""
 
 

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from starlette.middleware import Middleware
 
+from review_app import uploads
+from review_app.login import LoginRequired
+from review_app.login import routes as login_routes
+from review_app.login_settings import Login
 from review_app.routes import routes
 from review_app.theme import THEME
 
@@ -28,6 +33,7 @@ def settings(address: str, port: int) -> dict[str, Any]:
         "server.headless": True,  # asks no questions on the first start; the browser is opened below
         "server.fileWatcherType": "none",
         "server.runOnSave": False,
+        "server.maxUploadSize": uploads.MAX_MEGABYTES,
         "browser.gatherUsageStats": False,
         "client.toolbarMode": "viewer",
         "client.showErrorLinks": False,
@@ -38,17 +44,20 @@ def settings(address: str, port: int) -> dict[str, Any]:
     }
 
 
-def serve(address: str, port: int, browse: str | None = None) -> None:
+def serve(address: str, port: int, login: Login | None, browse: str | None = None) -> None:
     """Serve the app until the process is told to stop; open `browse` in a browser when it answers."""
     _quiet_uvicorn()
     if browse and _has_display():
         threading.Thread(target=_open_when_ready, args=(browse,), daemon=True).start()
-    app().run(config=settings(address, port))
+    app(login).run(config=settings(address, port))
 
 
-def app() -> st.App:
-    """Return the ASGI app: the pages at /, the pictures at /picture, /thumbnail, /original and /sheet."""
-    return st.App(SCRIPT, routes=routes())
+def app(login: Login | None = None) -> st.App:
+    """Return the ASGI app: the pages, the pictures beside them, and before all of it the login, if there is one."""
+    if login is None:
+        return st.App(SCRIPT, routes=routes())
+    guard = Middleware(LoginRequired, login=login)
+    return st.App(SCRIPT, routes=[*routes(), *login_routes(login)], middleware=[guard])
 
 
 def _quiet_uvicorn() -> None:

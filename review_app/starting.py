@@ -1,4 +1,4 @@
-"""Starting a generation: through Prefect where its API answers, as a process of our own where not.
+"""Starting and stopping a generation: through Prefect where its API answers, as a process of our own where not.
 
 The flow is known by its deployment's name only; nothing of `flows` is imported.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 from bootstrap.errors import UserError
 from bootstrap.project import Project
+from review_app import prefect_runs
 
 DEPLOYMENT = "bootstrap/bootstrap"  # flow/deployment, served by `sid serve` and `sid up`
 LOG_NAME = "run.log"
@@ -37,9 +38,12 @@ class Start:
     process: "subprocess.Popen[bytes] | None" = None
     log: Path | None = None
     problem: str = ""
+    cancelled: bool = False  # at a person's wish
 
     def trouble(self) -> str | None:
         """Return why the run ended without its work, None while it goes on or when all is well."""
+        if self.cancelled:
+            return None
         if self.process is not None:
             code = self.process.poll()
             return _last_line(self.log, code) if code else None
@@ -79,7 +83,7 @@ def start(project: Project, token: str, patience: float = 0.0) -> Start:
                 continue
             raise UserError(f"project '{project.name}': a generation is running already")
         begun = Start(time.time())
-        if os.environ.get("PREFECT_API_URL"):
+        if prefect_runs.api_url():
             begun.waiting = True
             threading.Thread(target=_start_flow, args=(project, token, begun), daemon=True).start()
         else:
@@ -88,13 +92,43 @@ def start(project: Project, token: str, patience: float = 0.0) -> Start:
         return begun
 
 
-def _api_url() -> str:
-    return (os.environ.get("PREFECT_API_URL") or "").rstrip("/")
+def cancel(project: Project) -> None:
+    """Ask for the end of the run that works on a project; it stops between two steps, and keeps what it has.
+
+    Raises:
+        UserError: it runs where nothing from here reaches it, or Prefect does not answer.
+    """
+    begun = latest(project)
+    if begun is not None and begun.is_alive():
+        begun.cancelled = True
+        if begun.process is not None:
+            begun.process.terminate()
+            return
+        if begun.waiting:  # the thread that waits for Prefect sees it
+            return
+    run = prefect_runs.of_project(project) if prefect_runs.api_url() else None
+    if run is None or not run.is_alive:
+        raise UserError(
+            f"project '{project.name}': the run was not started from here; stop it where it runs, with Ctrl-C"
+        )
+    prefect_runs.cancel(run)
+
+
+def log(project: Project) -> str:
+    """Return the end of the last run's log, from Prefect where that knows the run; empty where there is none."""
+    begun = latest(project)
+    if prefect_runs.api_url() and (begun is None or begun.process is None):
+        try:
+            run = prefect_runs.of_project(project)
+            return prefect_runs.log(run) if run is not None else ""
+        except UserError as error:
+            return str(error)
+    return log_tail(project)
 
 
 def _prefect_answers() -> bool:
     try:
-        urllib.request.urlopen(f"{_api_url()}/health", timeout=_HEALTH_SECONDS).close()
+        urllib.request.urlopen(f"{prefect_runs.api_url()}/health", timeout=_HEALTH_SECONDS).close()
     except (OSError, ValueError):
         return False
     return True
@@ -104,6 +138,8 @@ def _start_flow(project: Project, token: str, begun: Start) -> None:
     """Ask Prefect for a run of the deployment; when there is none after a while, run without."""
     try:
         while time.time() - begun.at < _PREFECT_SECONDS:
+            if begun.cancelled:
+                return
             if _prefect_answers():
                 begun.flow_run = _run_deployment(project, token)
                 if begun.flow_run:
@@ -142,7 +178,7 @@ def _start_process(project: Project, begun: Start) -> None:
         "--workspace", str(project.workspace.folder), "run", project.name,
     ]  # fmt: skip
     environment = dict(os.environ)
-    if _api_url() and not _prefect_answers():
+    if prefect_runs.api_url() and not _prefect_answers():
         del environment["PREFECT_API_URL"]  # it would wait for a server that does not answer
     try:
         with log.open("wb") as output:
@@ -178,7 +214,9 @@ def _last_line(log: Path | None, code: int) -> str:
 def _flow_run_state(flow_run: str) -> tuple[str, str]:
     """Return type and message of a flow run's state; empty texts when Prefect does not say."""
     try:
-        with urllib.request.urlopen(f"{_api_url()}/flow_runs/{flow_run}", timeout=_HEALTH_SECONDS) as answer:
+        with urllib.request.urlopen(
+            f"{prefect_runs.api_url()}/flow_runs/{flow_run}", timeout=_HEALTH_SECONDS
+        ) as answer:
             state = json.load(answer).get("state") or {}
     except (OSError, ValueError):
         return "", ""

@@ -15,6 +15,7 @@ _LIGHT = {
     "textColor": "#26292c",
     "borderColor": "#dedad0",
     "linkColor": "#226657",
+    "chartCategoricalColors": ["#2c7a6b", "#c98a3a", "#5a7fb0", "#a3567a", "#8a8a55", "#6b6b8f"],
 }
 _DARK = {
     **_SHARED,
@@ -24,6 +25,7 @@ _DARK = {
     "textColor": "#e4e6e7",
     "borderColor": "#343a40",
     "linkColor": "#7cc5b4",
+    "chartCategoricalColors": ["#5fb3a1", "#dba763", "#86a8d6", "#cc86a6", "#b5b57f", "#9c9cc4"],
 }
 
 THEME: dict[str, Any] = {

@@ -295,14 +295,16 @@ def test_every_setting_stands_in_a_new_projects_file():
         "clip_skip",
         "width",
         "height",
+        "tagger",
+        "seed",
     ):
         text = text.replace(f"# {optional} = ", f"{optional} = ")
     found = tomllib.loads(text)
-    for section in ("project", "training", "drawing", "dedupe"):
+    for section in ("project", "training", "drawing", "dedupe", "curation"):
         model = type(getattr(parse(GOOD, "x"), section))
-        missing = set(model.model_fields) - set(found[section])
-        # The seed of drawing is left to who looks for it: shots count up from it.
-        assert missing <= {"seed"} if section == "drawing" else missing == set()
+        assert set(model.model_fields) == set(found[section])
+        told = project_template.comments()
+        assert all(told.get(f"{section}.{name}") for name in model.model_fields), section
 
 
 def test_settings_cannot_be_changed_in_passing():

@@ -1,5 +1,6 @@
 """Picks in the catalog: which candidates the dataset has, and which it should have."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,19 @@ def picks(catalog: Catalog, project: str) -> list[Pick]:
         return [
             Pick(candidate_id, Path(path), caption) for candidate_id, path, caption in session.execute(query)
         ]
+
+
+def set_captions(catalog: Catalog, project: str, captions: Mapping[str, str]) -> None:
+    """Give picks other captions, by candidate id, in one transaction."""
+    with catalog.write() as session:
+        rows = session.execute(
+            select(PickRow, CandidateRow.shot_id)
+            .join(CandidateRow, PickRow.candidate_id == CandidateRow.id)
+            .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+            .where(ProjectRow.name == project, CandidateRow.shot_id.in_(captions))
+        )
+        for row, candidate_id in rows:
+            row.caption = captions[candidate_id]
 
 
 def changes(catalog: Catalog, project: str) -> Changes:

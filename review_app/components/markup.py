@@ -1,7 +1,7 @@
 """HTML and Markdown in which everything that a person wrote stays text."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -56,6 +56,19 @@ def told() -> Iterator[None]:
 def style() -> None:
     """Bring the style sheet of the app; once a run."""
     st.html(_STYLE)
+
+
+def counts(pairs: Sequence[tuple[str, str]]) -> Markup:
+    """Return a row of figures, each with its name below it."""
+    cells = [element("div", element("dd", value), element("dt", name)) for name, value in pairs]
+    return element("dl", *cells, class_="sid-counts")
+
+
+def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+    """Return a table of texts."""
+    head = element("tr", *(element("th", name, scope="col") for name in names))
+    body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
+    return element("table", element("thead", head), element("tbody", *body), class_="sid-table")
 
 
 def heading(title: str, detail: str = "") -> None:

@@ -1,25 +1,66 @@
 """The script that Streamlit runs for each visitor: navigation, the project picker, the chosen page."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from bootstrap.project import Project
-from review_app import links
+from review_app import links, reviewers
 from review_app.components import markup
-from review_app.pages import generations, grid, review
+from review_app.pages import (
+    dataset,
+    generations,
+    grid,
+    new_project,
+    recipes,
+    review,
+    schedule,
+    settings,
+    training,
+)
 from review_app.workspace import workspace
 
 # A file of our own: for a symbol or an emoji the browser would ask a server on the internet.
 _ICON = Path(__file__).parents[1] / "components" / "icon.png"
 
-_PROJECT = "project"  # in the address and in the session
 
-_PAGES: dict[str, tuple[str, str, Callable[[Project], None]]] = {
-    "review": ("Review", ":material/playing_cards:", review.show),
-    "grid": ("Grid", ":material/grid_view:", grid.show),
-    "generations": ("Generations", ":material/account_tree:", generations.show),
+def _of_project(show: Callable[[Project], None]) -> Callable[[], None]:
+    """A page that shows the project that is picked."""
+
+    def page() -> None:
+        name = st.session_state.get(links.PROJECT)
+        if name is None:
+            _no_project()
+        else:
+            show(workspace().project(name))
+
+    return page
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An entry of the navigation."""
+
+    title: str
+    icon: str
+    show: Callable[[], None]
+
+
+_PROJECT_PAGES = {
+    "review": _Entry("Review", ":material/playing_cards:", _of_project(review.show)),
+    "grid": _Entry("Grid", ":material/grid_view:", _of_project(grid.show)),
+    "generations": _Entry("Generations", ":material/account_tree:", _of_project(generations.show)),
+    "training": _Entry("Training", ":material/model_training:", _of_project(training.show)),
+    "dataset": _Entry("Dataset", ":material/photo_library:", _of_project(dataset.show)),
+    "recipes": _Entry("Recipes", ":material/receipt_long:", _of_project(recipes.show)),
+    "settings": _Entry("Settings", ":material/tune:", _of_project(settings.show)),
+}
+_WORKSPACE_PAGES = {
+    "new": _Entry("New project", ":material/add_photo_alternate:", new_project.show),
+    "schedule": _Entry("Schedule", ":material/bedtime:", schedule.show),
 }
 
 
@@ -27,24 +68,41 @@ def main() -> None:
     """Draw the page that is asked for."""
     st.set_page_config(page_title="sid review", page_icon=str(_ICON), layout="wide")
     markup.style()
-    name = _pick_project()
-    pages = {
-        key: st.Page(_page(show, name), title=title, icon=icon, url_path=key, default=key == "review")
-        for key, (title, icon, show) in _PAGES.items()
+    _pick_project()
+    of_project, of_workspace = _pages(_PROJECT_PAGES), _pages(_WORKSPACE_PAGES)
+    chosen = st.navigation({"": list(of_project.values()), "Workspace": list(of_workspace.values())})
+    links.remember(of_project | of_workspace, chosen.url_path or "review")  # the default page's path is empty
+    _who()
+    with markup.told():
+        chosen.run()
+
+
+def _pages(entries: dict[str, _Entry]) -> dict[str, Any]:
+    return {
+        key: st.Page(one.show, title=one.title, icon=one.icon, url_path=key, default=key == "review")
+        for key, one in entries.items()
     }
-    chosen = st.navigation(list(pages.values()))
-    links.remember(pages, chosen.url_path or "review")  # the default page's path is empty
-    chosen.run()
 
 
-def _pick_project() -> str | None:
-    """Return the project to show: the one in the address, else the last one, else the first."""
+def _who() -> None:
+    """Say who is logged in, where there is a login, with the way out."""
+    if reviewers.HEADER in st.context.headers:
+        with st.sidebar:
+            name = markup.element("span", f"Logged in as {reviewers.of(st.context.headers)}")
+            markup.show(
+                markup.element("p", name, markup.element("a", "Log out", href="/logout"), class_="sid-who")
+            )
+
+
+def _pick_project() -> None:
+    """Choose the project to show: the one in the address, else the last one, else the first, if there is any."""
     names = workspace().project_names()
     if not names:
-        return None
-    known = [st.query_params.get(_PROJECT), st.session_state.get(_PROJECT), names[0]]
+        st.session_state.pop(links.PROJECT, None)
+        return
+    known = [st.query_params.get(links.PROJECT), st.session_state.get(links.PROJECT), names[0]]
     name = next(one for one in known if one in names)
-    _choose(name)
+    links.choose_project(name)
     with st.sidebar:
         st.caption("Project")
         # No selectbox: that keeps the focus in its text field, and then no key decides until one clicks elsewhere.
@@ -53,36 +111,17 @@ def _pick_project() -> str | None:
             names,
             key="picked project",
             format_func=markup.plain,
-            on_click=lambda: _choose(st.session_state["picked project"]),
+            on_click=lambda: links.choose_project(st.session_state["picked project"]),
             width="stretch",
         )
-    return name
-
-
-def _choose(name: str) -> None:
-    st.session_state[_PROJECT] = name
-    if st.query_params.get(_PROJECT) != name:
-        st.query_params[_PROJECT] = name  # it survives a reload and can be kept as a bookmark
-
-
-def _page(show: Callable[[Project], None], name: str | None) -> Callable[[], None]:
-    def page() -> None:
-        if name is None:
-            _no_project()
-            return
-        with markup.told():
-            show(workspace().project(name))
-
-    return page
 
 
 def _no_project() -> None:
     with st.container(border=True, key="no-project"):
         st.subheader("No project yet", anchor=False)
-        st.write(
-            "A project starts from one picture and its caption. Make one on the command line, "
-            "then reload this page:"
-        )
+        st.write("A project starts from one picture and its caption.")
+        links.button("new", "Make a project", ":material/add_photo_alternate:")
+        st.caption("Or on the command line:")
         st.code(
             'sid new NAME --image picture.png --caption "woman, red apple, window"',
             language="bash",

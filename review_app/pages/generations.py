@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from bootstrap import dataset
-from bootstrap.catalog import generations
+from bootstrap.catalog import accept_rates, generations
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.errors import UserError
 from bootstrap.project import Project
@@ -20,6 +20,7 @@ from review_app.workspace import catalog_of
 
 _TOKEN = "start token"
 _PROBLEM = "start problem"
+_CANCELLED = "run cancelled"  # at this person's wish, and not ended yet
 _BUSY = (Phase.STARTING, Phase.RUNNING)
 _END_SECONDS = 20  # a run whose candidates are published still has Prefect to leave
 
@@ -31,6 +32,7 @@ def show(project: Project) -> None:
     busy = phase(project, statuses, starting.latest(project))[0] in _BUSY
     # At rest the page looks seldom: a click that meets such a rerun can be lost.
     st.fragment(_now, run_every=1 if busy else 10)(project, busy)
+    _accept_rates(project)
 
 
 @markup.told()
@@ -39,6 +41,8 @@ def _now(project: Project, looks_often: bool) -> None:
     what, why = phase(project, statuses, starting.latest(project))
     if (what in _BUSY) != looks_often:
         st.rerun(scope="app")
+    if what not in _BUSY:
+        st.session_state.pop(f"{_CANCELLED} {project.name}", None)
     with st.container(border=True, key="now"):
         _PANELS[what](project, statuses, why)
         problem = st.session_state.get(f"{_PROBLEM} {project.name}")
@@ -62,24 +66,34 @@ def _new(project: Project, _: Sequence[GenerationStatus], __: str) -> None:
     _start_button(project, "Start a generation", ":material/play_arrow:")
 
 
-def _starting(_: Project, __: Sequence[GenerationStatus], ___: str) -> None:
+def _starting(project: Project, _: Sequence[GenerationStatus], __: str) -> None:
     st.subheader("Starting", anchor=False)
     st.progress(0.0, "The first sign of life takes some seconds")
+    _cancel_button(project)
 
 
-def _running(_: Project, statuses: Sequence[GenerationStatus], __: str) -> None:
+def _running(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
     latest = statuses[-1]
     st.subheader(f"Generation {latest.number}", anchor=False)
     markup.show(stations(latest.state))
     st.progress(share(latest), markup.plain(how_far(latest)))
     if latest.message:
         st.caption(markup.plain(latest.message))
+    _cancel_button(project)
+    _log(project)
 
 
 def _interrupted(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
     latest = statuses[-1]
     st.subheader(f"Generation {latest.number} was interrupted", anchor=False)
     st.write(f"It stopped while {station(latest.state).lower()}. Nothing is lost: it goes on from there.")
+    _start_button(project, "Continue", ":material/play_arrow:")
+    _log(project)
+
+
+def _stopped(project: Project, statuses: Sequence[GenerationStatus], why: str) -> None:
+    st.subheader(f"Generation {statuses[-1].number} was stopped", anchor=False)
+    st.write(f"{markup.plain(why[:1].upper() + why[1:])}. What it has made is kept." if why else "")
     _start_button(project, "Continue", ":material/play_arrow:")
     _log(project)
 
@@ -135,6 +149,7 @@ _PANELS = {
     Phase.STARTING: _starting,
     Phase.RUNNING: _running,
     Phase.INTERRUPTED: _interrupted,
+    Phase.STOPPED: _stopped,
     Phase.FAILED: _failed,
     Phase.REVIEW: _review,
     Phase.GROWN: _grown,
@@ -145,11 +160,18 @@ def _start_button(project: Project, label: str, icon: str) -> None:
     st.button(label, key="start", icon=icon, type="primary", on_click=_start, args=(project,))
 
 
+def _cancel_button(project: Project) -> None:
+    asked = st.session_state.get(f"{_CANCELLED} {project.name}", False)
+    st.button(
+        "Stopping" if asked else "Cancel", key="cancel", icon=":material/stop:", on_click=_cancel, args=(project,),
+        disabled=asked, help="It stops between two steps. What is done by then is kept, and it can go on from there.",
+    )  # fmt: skip
+
+
 def _log(project: Project) -> None:
-    tail = starting.log_tail(project)
-    if tail:
-        with st.expander("Log of the run"):
-            st.code(tail, language=None)
+    # A toggle and no expander: what is folded away would be asked for each second all the same.
+    if st.toggle("Log of the run", key=f"log of {project.name}"):
+        st.code(starting.log(project) or "Nothing yet.", language=None, height=260, wrap_lines=True)
 
 
 # ---- the buttons
@@ -166,6 +188,15 @@ def _start(project: Project) -> None:
     except UserError as error:
         st.session_state[problem] = str(error)
     st.session_state.pop(_TOKEN, None)
+
+
+def _cancel(project: Project) -> None:
+    try:
+        starting.cancel(project)
+        st.session_state[f"{_CANCELLED} {project.name}"] = True
+        st.session_state.pop(f"{_PROBLEM} {project.name}", None)
+    except UserError as error:
+        st.session_state[f"{_PROBLEM} {project.name}"] = str(error)
 
 
 def _grow(project: Project) -> None:
@@ -197,13 +228,28 @@ def _history(project: Project, statuses: Sequence[GenerationStatus]) -> None:
                     )  # fmt: skip
 
 
+def _accept_rates(project: Project) -> None:
+    rates = accept_rates.of_project(catalog_of(project), project.name)
+    if not rates:
+        return
+    st.subheader("What was accepted", anchor=False)
+    accepted, decided = sum(one.accepted for one in rates), sum(one.decided for one in rates)
+    st.caption(f"{accepted} of {decided} decided pictures, {100 * accepted / decided:.0f} %")
+    color = "generation" if len({one.generation for one in rates}) > 1 else None  # one needs no legend
+    left, right = st.columns(2, gap="large")
+    for column, by in ((left, "recipe"), (right, "strength")):
+        rows = [
+            {by: f"{key:g}" if isinstance(key, float) else key, "accepted, %": 100 * yes / count,
+             "of": count, "generation": f"Generation {number}"}
+            for (number, key), (yes, count) in accept_rates.summed(rates, by).items()
+        ]  # fmt: skip
+        with column:
+            st.bar_chart(rows, x=by, y="accepted, %", color=color, stack=False, height=260)
+
+
 def _counts(one: GenerationStatus) -> markup.Markup:
     pairs = [
         ("drawn", one.candidates), ("duplicates", one.duplicates), ("shown", one.published),
         ("undecided", one.undecided), ("accepted", one.accepted), ("rejected", one.rejected),
     ]  # fmt: skip
-    cells = [
-        markup.element("div", markup.element("dd", str(value)), markup.element("dt", name))
-        for name, value in pairs
-    ]
-    return markup.element("dl", *cells, class_="sid-counts")
+    return markup.counts([(name, str(value)) for name, value in pairs])

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from bootstrap import settings
+from bootstrap import project_edit, settings
 from bootstrap.catalog import Catalog, generations, verdicts
 from bootstrap.catalog.tallies import Tally
 from bootstrap.cli import app
@@ -148,5 +148,5 @@ def test_the_plan_says_who_gets_how_many_and_why_and_it_can_be_switched_off(tmp_
     assert weak and strong
     assert int(strong[1]) >= 8
     assert int(weak[1]) + int(strong[1]) == 12
-    made.toml.write_text(made.toml.read_text("utf-8") + "\n[curation]\nadaptive = false\n", "utf-8")
+    project_edit.set_values(made, ["curation.adaptive=false"])
     assert "earlier ones" not in CliRunner().invoke(app, command).output

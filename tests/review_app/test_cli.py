@@ -10,17 +10,6 @@ from bootstrap.errors import UserError
 from review_app import cli
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org", "::"])
-def test_only_this_machine_is_served(host: str) -> None:
-    with pytest.raises(UserError, match="login"):
-        cli.check_host(host)
-
-
-def test_this_machine_has_several_names() -> None:
-    assert cli.check_host("localhost") == cli.check_host("127.0.0.1") == "127.0.0.1"
-    assert cli.check_host("::1") == "::1"
-
-
 def test_a_busy_port_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -204,7 +204,13 @@ def test_where_a_project_stands(made: Project, monkeypatch: pytest.MonkeyPatch) 
     assert where(made) is Phase.RUNNING
     starting.latest(made).process.kill()  # type: ignore[union-attr]
     wait_for(made, Phase.INTERRUPTED)
-    for state, expected in (("failed", Phase.FAILED), ("published", Phase.REVIEW), ("grown", Phase.GROWN)):
+    states = (
+        ("failed", Phase.FAILED),
+        ("cancelled", Phase.STOPPED),
+        ("published", Phase.REVIEW),
+        ("grown", Phase.GROWN),
+    )
+    for state, expected in states:
         generations.set_state(catalog, made.name, 1, state)
         assert where(made) is expected
 
@@ -222,3 +228,28 @@ def test_the_log_shows_the_last_state_of_a_progress_bar(made: Project) -> None:
     (made.folder / starting.LOG_NAME).write_bytes(b"begin\r\n10 %\r50 %\r100 %\nend\n\n")
     assert starting.log_tail(made) == "begin\n100 %\nend"
     assert starting.log_tail(made, lines=1) == "end"
+
+
+def test_a_run_is_cancelled_and_can_be_started_again(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_instead(monkeypatch, SLEEP)
+    begun = starting.start(made, "token")
+    starting.cancel(made)
+    wait_for(made, Phase.NEW)
+    assert begun.process is not None and begun.process.poll() is not None
+    assert starting.start(made, "other").is_alive()
+
+
+def test_a_run_that_still_waits_for_prefect_is_cancelled(
+    made: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    asked = run_instead(monkeypatch, SLEEP)
+    starting.start(made, "token")
+    starting.cancel(made)
+    wait_for(made, Phase.NEW)
+    assert asked == []
+
+
+def test_a_run_of_somebody_else_is_not_ended_from_here(made: Project) -> None:
+    with pytest.raises(UserError, match="Ctrl-C"):
+        starting.cancel(made)

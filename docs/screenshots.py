@@ -1,0 +1,233 @@
+"""Takes the pictures of docs/review-app.md and of the README: `python docs/screenshots.py [--workspace DIR]`.
+
+Makes a project with Paper Town, runs two generations of it, starts `sid up`, and takes each page in Chromium: by day
+and by night, 1440 and 390 pixels wide. Takes some minutes without a GPU; a workspace that is named is kept, and used
+again by the next call, which then takes one. Needs the extra `dev` and a Chromium.
+"""
+
+import argparse
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from bootstrap import dataset, generation, papertown, project_edit
+from bootstrap.catalog import Catalog, candidates, verdicts
+from bootstrap.project import Project, Workspace
+from flows import demo
+from review_app import login_settings
+
+DOCS = Path(__file__).parent
+FOLDER = DOCS / "review-app"
+ORIGINALS = Path(papertown.__file__).parent / "originals"
+SIZES = {1440: 900, 390: 844}  # width: height
+SCHEMES = ("light", "dark")
+PORT = 8577
+QUALITY = 62  # of WebP: forty pictures stay below 1.5 MB
+_READY = "[data-testid=stApp][data-test-script-state=notRunning]"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A page to take."""
+
+    name: str
+    path: str
+    prepare: Any = None  # what is done on the page first
+
+
+def _upload(page: Page) -> None:
+    page.locator("input[type=file]").set_input_files(ORIGINALS / "crown.png")
+    page.get_by_text("pixels, as it will be used").wait_for()
+    page.get_by_label("Caption", exact=True).fill((ORIGINALS / "crown.txt").read_text().strip())
+    page.keyboard.press("Tab")
+    page.get_by_text("tokens, commas counted").wait_for()
+
+
+def _training_tab(page: Page) -> None:
+    page.get_by_role("tab", name="Training").click()
+
+
+def _first_recipe(page: Page) -> None:
+    page.get_by_role("button", name="Change").first.click()
+    page.get_by_text("This recipe:").wait_for()
+
+
+PAGES = (
+    Shown("review", "/?project=demo"),
+    Shown("grid", "/grid?project=demo"),
+    Shown("generations", "/generations?project=demo"),
+    Shown("training", "/training?project=demo"),
+    Shown("dataset", "/dataset?project=demo"),
+    Shown("recipes", "/recipes?project=demo", _first_recipe),
+    Shown("settings", "/settings?project=demo", _training_tab),
+    Shown("new", "/new", _upload),
+    Shown("schedule", "/schedule"),
+)
+
+
+def project_of(workspace: Workspace) -> Project:
+    """Return the demo project with one generation grown and one under review, made unless it is there."""
+    if demo.NAME in workspace.project_names():
+        return workspace.project(demo.NAME)
+    made = demo.project(workspace)
+    prompts = ["woman, red hat, garden", "woman, reading, library"]
+    project_edit.edited(made, {"training.sample_prompts": prompts, "recipe[1].snapshot": "auto"}).save()
+    made = workspace.project(demo.NAME)
+    with closing(Catalog(workspace.catalog_url)) as catalog:
+        run(made, catalog)
+        decide(made, catalog, 1, share=1.0)
+        dataset.grow(made, catalog)
+        run(made, catalog)
+        decide(made, catalog, 2, share=0.4)
+    return made
+
+
+def run(made: Project, catalog: Catalog) -> None:
+    """Run the generation that is next."""
+    number = generation.prepare(made, catalog)
+    generation.train(made, catalog, number)
+    generation.draw(made, catalog, number)
+    generation.curate(made, catalog, number)
+    generation.publish(made, catalog, number)
+
+
+def decide(made: Project, catalog: Catalog, number: int, share: float) -> None:
+    """Decide on a share of a generation's candidates: two accepted, one rejected, and so on."""
+    found = candidates.candidates(catalog, made.name, generation=number, ranked=True)
+    for index, one in enumerate(found[: max(2, round(share * len(found)))]):
+        verdict = "reject" if index % 3 == 2 else "accept"
+        verdicts.decide(catalog, made.name, [one.id], verdict, reviewer="anna")
+
+
+@contextmanager
+def served(workspace: Workspace, *command: str) -> Iterator[str]:
+    """Run a verb that serves the app; yield the app's address."""
+    environment = {**os.environ, "SID_REVIEWER": "anna"}
+    for name in ("PREFECT_API_URL", "PREFECT_HOME"):
+        environment.pop(name, None)
+    sid = [
+        sys.executable,
+        "-c",
+        "from bootstrap.cli import main; main()",
+        "--workspace",
+        str(workspace.folder),
+    ]
+    with tempfile.TemporaryFile("w+b") as log:
+        process = subprocess.Popen(
+            [*sid, *command, "--port", str(PORT)], stdout=log, stderr=log, env=environment
+        )
+        try:
+            url, deadline = f"http://localhost:{PORT}", time.monotonic() + 180
+            while not _answers(url, command[0] == "up", log):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    raise SystemExit(f"sid {command[0]} did not start:\n{log.read().decode()}")
+                time.sleep(0.3)
+            yield url
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(90)
+
+
+def _answers(url: str, is_up: bool, log: Any) -> bool:
+    log.seek(0)
+    return bool(re.search("Ctrl-C stops everything" if is_up else "Ctrl-C stops it", log.read().decode()))
+
+
+def take(page: Page, shown: Shown, url: str) -> Image.Image:
+    """Return a page's picture, once all of it is there."""
+    page.goto(url + shown.path, wait_until="domcontentloaded")
+    if shown.name not in ("login",):
+        page.wait_for_selector(_READY, timeout=120_000)
+    if shown.prepare is not None:
+        shown.prepare(page)
+        page.wait_for_selector(_READY, timeout=120_000)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(1500)  # charts draw themselves, fields fade in
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+
+def take_all(browser: Any, url: str, pages: tuple[Shown, ...]) -> None:
+    """Take each page in both schemes and both widths, as WebP."""
+    FOLDER.mkdir(exist_ok=True)
+    for scheme in SCHEMES:
+        for width, height in SIZES.items():
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
+            )
+            for shown in pages:
+                path = FOLDER / f"{shown.name}-{scheme}-{width}.webp"
+                take(context.new_page(), shown, url).save(path, "WEBP", quality=QUALITY, method=6)
+                print(f"{path.name}: {path.stat().st_size // 1000} kB", flush=True)
+            context.close()
+
+
+def take_readme_picture(browser: Any, url: str) -> None:
+    """Take docs/review.png: the review page by day, as a palette PNG."""
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 800}, color_scheme="light", locale="en-GB"
+    )
+    picture = take(context.new_page(), PAGES[0], url)
+    picture.quantize(256, dither=Image.Dither.NONE).save(DOCS / "review.png", optimize=True)
+    context.close()
+
+
+def set_schedule(browser: Any, url: str) -> None:
+    """Set a night at one o'clock, as a person does."""
+    context = browser.new_context(timezone_id="Europe/Berlin")
+    page = context.new_page()
+    page.goto(url + "/schedule")
+    page.get_by_text("There has been no night yet").wait_for(timeout=120_000)
+    if page.get_by_text("No schedule yet").count():
+        page.get_by_role("button", name="Save the schedule").click()
+        page.get_by_text("Next run:").wait_for(timeout=60_000)
+    context.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--workspace", type=Path, help="where the project is made and kept")
+    parser.add_argument("--readme-only", action="store_true", help="docs/review.png only")
+    given = parser.parse_args()
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        workspace = Workspace((given.workspace or Path(scratch) / "workspace").resolve())
+        project_of(workspace)
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        with served(workspace, "up") as url:
+            take_readme_picture(browser, url)
+            if given.readme_only:
+                return
+            set_schedule(browser, url)
+            take_all(browser, url, PAGES)
+        empty = Workspace(Path(scratch) / "empty")
+        empty.folder.mkdir()
+        login_settings.set_password(empty, "only for the picture")
+        with served(empty, "review", "--no-browser") as url:
+            take_all(browser, url, (Shown("login", "/login"),))
+        (empty.folder / login_settings.FILE).unlink()
+        with served(empty, "review", "--no-browser") as url:
+            take_all(browser, url, (Shown("empty", "/"),))
+        browser.close()
+    total = sum(path.stat().st_size for path in FOLDER.glob("*.webp"))
+    print(f"{len(list(FOLDER.glob('*.webp')))} pictures, {total / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

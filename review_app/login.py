@@ -1,0 +1,190 @@
+"""The login: nothing of the app, page, picture or socket, is given to whoever has not logged in.
+
+A middleware around all of it, so that no page and no route can forget to ask. Who comes by password gets a signed
+cookie; who comes by OIDC has Streamlit's own (that of `st.login`).
+"""
+
+import asyncio
+import json
+from contextlib import suppress
+from fnmatch import fnmatch
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import quote
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from markupsafe import escape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from review_app.login_settings import Login
+from review_app.reviewers import HEADER
+
+COOKIE = "sid_login"
+_DAYS = 30
+_SECONDS_A_TRY = 1.0  # whoever guesses, guesses slowly
+# What is needed before one is in: our page, Streamlit's way to the OIDC provider and back, a sign of life.
+_OPEN = ("/login", "/auth/login", "/oauth2callback", "/_stcore/health")
+_PAGE = Template((Path(__file__).parent / "components" / "login.html").read_text("utf-8"))
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'",
+}
+
+
+class LoginRequired:
+    """Lets in who has logged in, and says who it is; shows the login page to all others."""
+
+    def __init__(self, app: ASGIApp, login: Login) -> None:
+        """Wrap an ASGI app."""
+        self._app, self._login = app, login
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request or a socket."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        who = _who(self._login, _cookies(scope))
+        headers = [(name, value) for name, value in scope["headers"] if name.lower() != HEADER.encode()]
+        if who is not None:
+            headers.append((HEADER.encode(), quote(who).encode()))
+        elif scope["path"] not in _OPEN:
+            await _refuse(scope, receive, send)
+            return
+        await self._app({**scope, "headers": headers}, receive, send)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()  # the opening; closed before it is accepted, it becomes a plain 403
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    answer: Response = PlainTextResponse(
+        "log in first", status_code=401, headers={"Cache-Control": "no-store"}
+    )
+    accepts = dict(scope["headers"]).get(b"accept", b"")
+    if scope["method"] == "GET" and b"text/html" in accepts:
+        query = scope["query_string"].decode("latin-1")
+        back = scope["path"] + (f"?{query}" if query else "")
+        answer = RedirectResponse(f"/login?next={quote(back)}", status_code=303)
+    await answer(scope, receive, send)
+
+
+def _cookies(scope: Scope) -> dict[str, str]:
+    text = "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie")
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(text).items()}
+    except CookieError:
+        return {}
+
+
+def _who(login: Login, cookies: dict[str, str]) -> str | None:
+    """Who a request comes from; None: somebody who has not logged in."""
+    if login.password_hash is not None and COOKIE in cookies:
+        # One that is old or forged is no reason to turn away who is signed in otherwise.
+        with suppress(BadSignature):
+            return str(_signer(login).loads(cookies[COOKIE], max_age=_DAYS * 24 * 3600))
+    return _signed_in(login, cookies) if login.emails else None
+
+
+def _signed_in(login: Login, cookies: dict[str, str]) -> str | None:
+    """Whose address Streamlit's cookie has, if it is one that may come in."""
+    from streamlit.auth_util import get_cookie_with_chunks
+    from streamlit.web.server.server_util import get_cookie_secret
+    from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
+    from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+    def one(name: str) -> bytes | None:
+        value = cookies.get(name)
+        return decode_signed_value(get_cookie_secret(), name, value.encode("latin-1")) if value else None
+
+    raw = get_cookie_with_chunks(one, USER_COOKIE_NAME)
+    user: dict[str, Any] = json.loads(raw) if raw else {}
+    email = str(user.get("email") or "").casefold()
+    verified = user.get("email_verified", True) is not False
+    allowed = any(fnmatch(email, pattern.casefold()) for pattern in login.emails)
+    return email if email and verified and allowed and user.get("is_logged_in") is True else None
+
+
+def _signer(login: Login) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(login.cookie_secret, salt="sid review login")
+
+
+# ---- the page
+
+
+def routes(login: Login) -> list[Route]:
+    """Return the routes of the login page and of logging out."""
+    guarding = asyncio.Lock()  # one try at a time: checking a password takes memory and time, on purpose
+
+    async def ask(request: Request) -> Response:
+        return _page(request, login)
+
+    async def enter(request: Request) -> Response:
+        form = await request.form(max_files=0, max_fields=5)
+        name, password = str(form.get("name", "")).strip()[:64], str(form.get("password", ""))[:1024]
+        if login.password_hash is None:
+            return _page(request, login, "There is no password here.")
+        if not name:
+            return _page(request, login, "Your name is missing; verdicts bear it.")
+        async with guarding:
+            right = await asyncio.to_thread(_is_right, login.password_hash, password)
+            if not right:
+                await asyncio.sleep(_SECONDS_A_TRY)
+        if not right:
+            return _page(request, login, "This is not the password.", name)
+        answer = RedirectResponse(_way_back(str(form.get("next", ""))), status_code=303)
+        answer.set_cookie(
+            COOKIE, str(_signer(login).dumps(name)), max_age=_DAYS * 24 * 3600, httponly=True, samesite="lax",
+            secure=request.url.scheme == "https",
+        )  # fmt: skip
+        return answer
+
+    async def leave(_: Request) -> Response:
+        answer = RedirectResponse("/auth/logout" if login.emails else "/login", status_code=303)
+        answer.delete_cookie(COOKIE)
+        return answer
+
+    return [
+        Route("/login", ask, methods=["GET"]),
+        Route("/login", enter, methods=["POST"]),
+        Route("/logout", leave, methods=["GET"]),
+    ]
+
+
+def _is_right(password_hash: str, password: str) -> bool:
+    try:
+        return PasswordHasher().verify(password_hash, password)
+    except VerificationError:
+        return False
+
+
+def _way_back(wanted: str) -> str:
+    """A path of ours; anything else could lead to another site."""
+    return wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else "/"
+
+
+def _page(request: Request, login: Login, problem: str = "", name: str = "") -> Response:
+    way_back = _way_back(request.query_params.get("next", "/"))
+    text = _PAGE.substitute(
+        problem=escape(problem),
+        name=escape(name),
+        next=escape(way_back),
+        password="" if login.password_hash else "hidden",
+        account="" if login.emails else "hidden",
+        account_link=escape(_account_link() if login.emails else ""),
+    )
+    return HTMLResponse(text, status_code=403 if problem else 200, headers=_HEADERS)
+
+
+def _account_link() -> str:
+    from streamlit.user_info import generate_login_redirect_url
+
+    return generate_login_redirect_url("default")

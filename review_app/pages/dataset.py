@@ -1,0 +1,198 @@
+"""Dataset: the original and the picks with their captions; captions are edited, one or many; and the way out."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from bootstrap import captions, dataset
+from bootstrap.catalog import picks
+from bootstrap.errors import UserError
+from bootstrap.files import sha256_of_text
+from bootstrap.project import Project
+from review_app.components import markup
+from review_app.links import button
+from review_app.routes import original_url, thumbnail_url
+from review_app.workspace import catalog_of
+
+_SAVED = "captions saved"
+_ROW_HEIGHT = 84  # pixels
+_MOST_ROWS = 8  # that are shown at once; the others are scrolled to
+_ADD, _REMOVE, _REPLACE = "Add tags", "Remove tags", "Replace a tag"
+_FORMATS = {"kohya": "kohya_ss: pictures with .txt files", "imagefolder": "Hugging Face: imagefolder"}
+
+
+def show(project: Project) -> None:
+    """Show the page."""
+    found = picks.picks(catalog_of(project), project.name)
+    markup.heading(project.name, f"Dataset of {_pictures(1 + len(found))}")
+    _original(project)
+    if found:
+        _captions(project, found)
+    else:
+        with st.container(border=True, key="nothing-yet"):
+            st.subheader("No picks yet", anchor=False)
+            st.write(
+                "Accepted candidates join the dataset when it grows, with their prompts as captions. Until then the "
+                "original is alone in it."
+            )
+            button("review", "Review", ":material/playing_cards:")
+    _export(project)
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"
+
+
+def _captions_in_words(count: int) -> str:
+    return "1 caption" if count == 1 else f"{count} captions"
+
+
+def _original(project: Project) -> None:
+    tags = [markup.element("li", tag, class_="sid-tag") for tag in project.settings.project.tags]
+    markup.show(
+        markup.element(
+            "div",
+            markup.element("img", src=original_url(project), alt="The original", class_="sid-small"),
+            markup.element(
+                "div",
+                markup.element("h3", "Original"),
+                markup.element("ul", *tags, class_="sid-tags sid-left", aria_label="Tags of the original"),
+            ),
+            class_="sid-entry",
+        )
+    )
+
+
+# ---- captions
+
+
+def _captions(project: Project, found: list[picks.Pick]) -> None:
+    saved = st.session_state.pop(_SAVED, None)
+    if saved:
+        st.toast(saved, icon=":material/check:")
+    st.subheader("Picks", anchor=False)
+    wanted = st.text_input(
+        "Filter", key="dataset filter", placeholder="Show captions that have these words",
+        label_visibility="collapsed", icon=":material/search:", persist_state="session",
+    )  # fmt: skip
+    shown = [one for one in found if wanted.strip().casefold() in one.caption.casefold()]
+    if not shown:
+        st.info("No caption has these words.", icon=":material/filter_alt_off:")
+        return
+    rows = _table(project, shown)
+    typed = {one.candidate_id: str(row["caption"] or "") for one, row in zip(shown, rows, strict=True)}
+    chosen = [one.candidate_id for one, row in zip(shown, rows, strict=True) if row["chosen"]]
+    changed = {
+        one.candidate_id: typed[one.candidate_id] for one in shown if typed[one.candidate_id] != one.caption
+    }
+    with st.container(horizontal=True, vertical_alignment="center"):
+        label = f"Save {_captions_in_words(len(changed))}" if changed else "Save"
+        if st.button(
+            label,
+            key="save captions",
+            type="primary" if changed else "secondary",
+            icon=":material/save:",
+            disabled=not changed,
+        ):
+            _save(project, changed)
+        st.caption("Click a caption to edit it. Training learns with these; the next generation takes them.")
+    _batch(project, typed, chosen)
+
+
+def _table(project: Project, shown: list[picks.Pick]) -> list[dict[str, Any]]:
+    """The picks as a table to edit; return its rows as they are now."""
+    rows = [
+        {"chosen": False, "picture": thumbnail_url(project, one.candidate_id), "caption": one.caption}
+        for one in shown
+    ]
+    # Other captions make another table, so that nothing of an earlier edit is laid over them.
+    version = sha256_of_text("\n".join(one.candidate_id + one.caption for one in shown))[:12]
+    edited: list[dict[str, Any]] = st.data_editor(
+        rows,
+        key=f"captions {project.name} {version}",
+        hide_index=True,
+        row_height=_ROW_HEIGHT,
+        height=min(len(rows), _MOST_ROWS) * _ROW_HEIGHT + 40,
+        disabled=["picture"],
+        column_config={
+            "chosen": st.column_config.CheckboxColumn("Choose", width=70),
+            "picture": st.column_config.ImageColumn("Picture", width=100),
+            "caption": st.column_config.TextColumn("Caption", width="large", required=True),
+        },
+    )
+    return edited
+
+
+def _batch(project: Project, typed: Mapping[str, str], chosen: list[str]) -> None:
+    with st.container(border=True, key="batch"):
+        what = st.segmented_control(
+            "Many at once", [_ADD, _REMOVE, _REPLACE], default=_ADD, required=True, key="batch what"
+        )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            known = sorted(
+                {tag for caption in typed.values() for tag in captions.parse(caption)}, key=str.casefold
+            )
+            if what == _ADD:
+                tags = st.text_input("Tags to add at the end", key="batch add", placeholder="outdoors, smile")
+                change = _adding(tags)
+            elif what == _REMOVE:
+                gone = st.multiselect("Tags to remove", known, key="batch remove")
+                change = _removing(gone)
+            else:
+                old = st.selectbox("Tag", known, None, key="batch old", placeholder="Choose a tag")
+                new = st.text_input("By", key="batch new", placeholder="other tags, or several")
+                change = _replacing(old, new)
+            which = chosen or list(typed)
+            label = f"Apply to the {len(which)} chosen" if chosen else f"Apply to all {len(which)} shown"
+            if st.button(label, key="apply batch", icon=":material/done_all:"):
+                _save(project, {one: captions.join(change(captions.parse(typed[one]))) for one in which})
+
+
+def _adding(tags: str) -> Callable[[list[str]], list[str]]:
+    return lambda present: captions.with_added(present, captions.parse(tags))
+
+
+def _removing(gone: list[str]) -> Callable[[list[str]], list[str]]:
+    return lambda present: captions.without(present, gone)
+
+
+def _replacing(old: str | None, new: str) -> Callable[[list[str]], list[str]]:
+    return lambda present: captions.replaced(present, old, new) if old else present
+
+
+def _save(project: Project, changed: Mapping[str, str]) -> None:
+    try:
+        count = dataset.recaption(project, catalog_of(project), changed)
+    except UserError as error:
+        st.error(markup.plain(str(error)), icon=":material/error:")
+        return
+    if count:
+        st.session_state[_SAVED] = f"{_captions_in_words(count)} saved"
+        st.rerun()
+    st.info("No caption is different by that.", icon=":material/info:")
+
+
+# ---- the way out
+
+
+def _export(project: Project) -> None:
+    with st.container(border=True, key="export"):
+        st.subheader("Export", anchor=False)
+        to_format = st.segmented_control(
+            "Format", list(_FORMATS), default="kohya", required=True, format_func=lambda one: _FORMATS[one],
+            key="export format", label_visibility="collapsed",
+        )  # fmt: skip
+        st.download_button(
+            "Download as a zip file",
+            _packing(project, str(to_format)),
+            file_name=f"{project.name}-{to_format}.zip",
+            mime="application/zip",
+            key="download",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def _packing(project: Project, to_format: str) -> Callable[[], bytes]:
+    return lambda: dataset.zipped(project, catalog_of(project), to_format)

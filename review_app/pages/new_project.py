@@ -1,0 +1,122 @@
+"""New project: a picture dropped onto the page, the tags of its caption, and a base model."""
+
+from typing import Any
+
+import streamlit as st
+from PIL import Image
+
+from bootstrap import base_model_spec, captions, images, project, token_counts
+from bootstrap.errors import UserError
+from bootstrap.settings import TrainingSection
+from review_app import links, uploads
+from review_app.components import markup
+from review_app.workspace import workspace
+
+_PREVIEW_SIDE = 640
+_MAX_TOKENS = TrainingSection().max_token_length
+
+
+def show() -> None:
+    """Show the page."""
+    markup.heading("New project", "one picture and its caption")
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        upload = st.file_uploader(
+            "Picture", type=list(uploads.TYPES), max_upload_size=uploads.MAX_MEGABYTES, key="new picture"
+        )
+        if upload is None:
+            st.caption("The original: the one picture that everything starts from.")
+        with markup.told():
+            _preview(upload)
+    with right:
+        suggested = uploads.project_name(upload.name) if upload else ""
+        # Its key follows the picture, so that another picture brings another name.
+        name = st.text_input("Name", suggested, key=f"new name {suggested}", max_chars=64, placeholder="anna")
+        caption = st.text_area(
+            "Caption", key="new caption", height=110, placeholder="woman, red apple, blue blazer, teal wall, window",
+            help="Tags separated by commas, the subject first.",
+        )  # fmt: skip
+        st.caption(
+            "What the caption names becomes a word that you can leave out or bring back; what it does not name "
+            "sticks to the subject. So name all that shall be able to go."
+        )
+        base = st.selectbox(
+            "Base model", base_model_spec.embedded_names(), key="new base model", accept_new_options=True,
+            format_func=markup.plain,
+            help="An embedded model, or type a diffusers folder, a .safetensors file or a hub id.",
+        )  # fmt: skip
+        with markup.told():
+            _tokens(caption, base or "")
+        # No callback: its arguments would be those of the run before, without what was typed last.
+        if st.button(
+            "Make the project", type="primary", icon=":material/add_photo_alternate:", key="make project"
+        ):
+            with markup.told():
+                _make(upload, name.strip(), caption, base or "")
+
+
+def _preview(upload: Any) -> None:
+    """Show the picture as it will be used: upright, on white, with its size."""
+    if upload is None:
+        return
+    kept = st.session_state.get("new preview")
+    if kept is None or kept[0] != upload.file_id:
+        kept = (upload.file_id, *_looked_at(upload))
+        st.session_state["new preview"] = kept
+    _, small, size, problem = kept
+    if small is None:
+        raise UserError(problem)
+    st.image(small, width="stretch")
+    st.caption(f"{size[0]}×{size[1]} pixels, as it will be used")
+
+
+def _looked_at(upload: Any) -> tuple[Image.Image | None, tuple[int, int], str]:
+    try:
+        with uploads.as_file(upload) as path:
+            picture = images.open_picture(path)
+    except UserError as error:
+        return None, (0, 0), str(error)
+    size = picture.size
+    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
+    return picture, size, ""
+
+
+def _tokens(caption: str, base: str) -> None:
+    """Show each tag with its tokens, and how many there are in all."""
+    tags = captions.parse(caption)
+    if not tags or not base:
+        return
+    spec = base_model_spec.find(base)
+    total = token_counts.count(spec, captions.join(tags))
+    if total is None:
+        st.caption("Tokens are counted once the base model is on this machine.")
+        return
+    chips = [
+        markup.element(
+            "li",
+            tag,
+            markup.element("small", str(token_counts.count(spec, tag))),
+            class_="sid-tag sid-counted",
+        )
+        for tag in tags
+    ]
+    markup.show(markup.element("ul", *chips, class_="sid-tags sid-left", aria_label="Tags with their tokens"))
+    tag_word = "tag" if len(tags) == 1 else "tags"
+    st.caption(f"{len(tags)} {tag_word}, {total} of {_MAX_TOKENS} tokens, commas counted")
+    if total > _MAX_TOKENS:
+        raise UserError(
+            f"caption: {total} tokens are more than {_MAX_TOKENS}; leave tags out or shorten them"
+        )
+
+
+def _make(upload: Any, name: str, caption: str, base: str) -> None:
+    if upload is None:
+        raise UserError("picture: there is none yet; drop one onto the field")
+    if not name:
+        raise UserError("name: it is empty; give the project one, such as the subject's")
+    with uploads.as_file(upload) as path:
+        made = project.create(workspace(), name, path, caption, base)
+    for key in [one for one in st.session_state if str(one).startswith("new ")]:
+        del st.session_state[key]
+    links.choose_project(made.name)
+    links.go("generations")

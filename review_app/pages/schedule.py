@@ -1,0 +1,211 @@
+"""Schedule: when the night runs, how far it goes, and how the last nights ended; all of it is Prefect's."""
+
+from datetime import datetime, time
+from zoneinfo import ZoneInfo, available_timezones
+
+import streamlit as st
+
+from bootstrap.errors import UserError
+from review_app import schedules
+from review_app.components import markup
+from review_app.components.progress import duration
+from review_app.schedules import Night, Nights, Schedule
+from review_app.workspace import workspace
+
+_PROBLEM = "schedule problem"
+_NIGHTLY, _CRON = "Every night at", "By cron"
+_OUTCOMES = {
+    "COMPLETED": ("Done", ":material/check_circle:"),
+    "FAILED": ("Some projects failed", ":material/error:"),
+    "CRASHED": ("It broke off", ":material/error:"),
+    "CANCELLED": ("Stopped", ":material/stop_circle:"),
+}
+_SOURCES = {"sid": "from --cron, and gone with the next start without it", schedules.SLUG: ""}
+
+
+def show() -> None:
+    """Show the page."""
+    markup.heading("Schedule", "what is done while you sleep")
+    st.write(
+        "A night goes through all projects, one after the other: it grows what is reviewed and runs each "
+        "project's next generation. A project whose candidates still wait for you is left alone."
+    )
+    _live()
+
+
+@st.fragment(run_every=10)
+def _live() -> None:
+    try:
+        nights = schedules.read(workspace())
+    except UserError as error:
+        with st.container(border=True, key="no-prefect"):
+            st.subheader("No nights here", anchor=False)
+            st.write(markup.plain(str(error)[:1].upper() + str(error)[1:] + "."))
+            st.caption("This command starts everything that is needed:")
+            st.code("sid up", language="bash")
+        return
+    problem = st.session_state.pop(_PROBLEM, None)
+    if problem:
+        st.error(markup.plain(problem), icon=":material/error:")
+    _next(nights)
+    _form(next((one for one in nights.schedules if one.slug == schedules.SLUG), None))
+    _last(nights)
+
+
+def _next(nights: Nights) -> None:
+    with st.container(border=True, key="next-night"):
+        if not nights.schedules:
+            st.subheader("No schedule yet", anchor=False)
+            st.write("Set one below.")
+            return
+        st.subheader(_next_words(nights), anchor=False)
+        if not nights.is_served:
+            st.warning(
+                "Nothing takes runs now, so the night would not begin: start `sid up` or `sid serve`.",
+                icon=":material/warning:",
+            )
+        for one in nights.schedules:
+            _one(one)
+
+
+def _next_words(nights: Nights) -> str:
+    active = [one for one in nights.schedules if one.active]
+    if not active:
+        return "Paused"
+    if nights.next_run is None:
+        return "The next run is being planned"
+    there = nights.next_run.astimezone(ZoneInfo(active[0].timezone))
+    away = (nights.next_run - datetime.now(nights.next_run.tzinfo)).total_seconds()
+    return f"Next run: {there:%A, %d %B, %H:%M}, in {duration(max(0.0, away)).removeprefix('about ')}"
+
+
+def _one(schedule: Schedule) -> None:
+    words, buttons = st.columns([3, 2], vertical_alignment="center")
+    limits = [f"until {schedule.deadline}"] if schedule.deadline else []
+    limits += [f"although up to {schedule.max_waiting} candidates wait"] if schedule.max_waiting else []
+    source = _SOURCES.get(schedule.slug, "made in Prefect")
+    details = ", ".join([schedule.timezone, *limits, *([source] if source else [])])
+    state = "" if schedule.active else " (paused)"
+    with words:
+        st.write(f"{markup.plain(schedule.words)}{state}  \n:small[{markup.plain(details)}]")
+    with buttons, st.container(horizontal=True, horizontal_alignment="right"):
+        st.button(
+            "Pause" if schedule.active else "Resume", key=f"pause {schedule.id}",
+            icon=":material/pause:" if schedule.active else ":material/play_arrow:",
+            on_click=_set_active, args=(schedule, not schedule.active),
+        )  # fmt: skip
+        st.button(
+            "Remove", key=f"remove {schedule.id}", icon=":material/delete:", type="tertiary",
+            on_click=_remove, args=(schedule,),
+        )  # fmt: skip
+
+
+def _form(present: Schedule | None) -> None:
+    title = "Change the schedule" if present else "Set a schedule"
+    nightly = present is None or present.words.startswith(_NIGHTLY)
+    # The values of a schedule that was changed elsewhere come into new fields.
+    key = f"schedule {present}"
+    with st.expander(title, expanded=present is None, key="schedule form"):
+        left, right = st.columns(2, gap="medium")
+        with left:
+            how = st.segmented_control(
+                "When",
+                [_NIGHTLY, _CRON],
+                default=_NIGHTLY if nightly else _CRON,
+                required=True,
+                key=f"{key} how",
+            )
+            if how == _NIGHTLY:
+                at = st.time_input("At", _time_of(present, time(1)), step=900, key=f"{key} at")
+                cron = f"{at.minute} {at.hour} * * *"
+            else:
+                cron = st.text_input(
+                    "Cron", present.cron if present else "0 1 * * *", key=f"{key} cron",
+                    help="Minute, hour, day, month, weekday: 0 1 * * 1-5 is at 1:00 from Monday to Friday.",
+                ).strip()  # fmt: skip
+            zones = sorted(available_timezones())
+            zone = present.timezone if present else _local_timezone()
+            timezone = st.selectbox(
+                "Time zone", zones, zones.index(zone) if zone in zones else None, key=f"{key} zone"
+            )
+        with right:
+            limited = st.toggle(
+                "Stop at a deadline", bool(present and present.deadline), key=f"{key} limited"
+            )
+            until = st.time_input(
+                "Deadline", _deadline_of(present), step=900, key=f"{key} until", disabled=not limited,
+                help="No project is begun after it, and the one at work stops and goes on the next night.",
+            )  # fmt: skip
+            waiting = st.number_input(
+                "Candidates that may wait for review", 0, None, present.max_waiting if present else 0,
+                key=f"{key} waiting",
+                help="A project's next generation is run although so many of its candidates are undecided.",
+            )  # fmt: skip
+        # No callback: its arguments would be those of the run before, without what was typed last.
+        if st.button("Save the schedule", key="save schedule", type="primary", icon=":material/save:"):
+            _save(cron, timezone, f"{until:%H:%M}" if limited and until else None, int(waiting))
+            st.rerun(scope="fragment")
+
+
+def _time_of(present: Schedule | None, otherwise: time) -> time:
+    parts = present.cron.split() if present else []
+    if present is None or not present.words.startswith(_NIGHTLY):
+        return otherwise
+    return time(int(parts[1]), int(parts[0]))
+
+
+def _deadline_of(present: Schedule | None) -> time:
+    return time.fromisoformat(present.deadline) if present and present.deadline else time(7)
+
+
+def _local_timezone() -> str:
+    from tzlocal import get_localzone_name
+
+    return get_localzone_name() or "UTC"
+
+
+def _last(nights: Nights) -> None:
+    if not nights.last:
+        st.caption("There has been no night yet.")
+        return
+    with st.container(key="last-nights"):
+        st.subheader("The last nights", anchor=False)
+        for night in nights.last:
+            _night(night)
+
+
+def _night(night: Night) -> None:
+    word, icon = _OUTCOMES.get(night.run.state, (night.run.outcome, ":material/help:"))
+    when = night.run.started.astimezone() if night.run.started else None
+    head = f"{when:%A, %d %B, %H:%M}" if when else "Not begun"
+    with st.expander(f"{head} · {word} · took {duration(night.run.seconds)}", icon=icon):
+        if night.run.message and night.run.state != "COMPLETED":
+            st.caption(markup.plain(night.run.message))
+        if night.rows:
+            markup.show(markup.table(("Project", "Outcome", "Why"), night.rows))
+        elif night.run.state == "COMPLETED":
+            st.caption("There were no projects.")
+
+
+# ---- the buttons
+
+
+def _save(cron: str, timezone: str | None, deadline: str | None, max_waiting: int) -> None:
+    try:
+        schedules.put(workspace(), cron, timezone or "", deadline, max_waiting)
+    except UserError as error:
+        st.session_state[_PROBLEM] = str(error)
+
+
+def _set_active(schedule: Schedule, active: bool) -> None:
+    try:
+        schedules.set_active(workspace(), schedule.id, active)
+    except UserError as error:
+        st.session_state[_PROBLEM] = str(error)
+
+
+def _remove(schedule: Schedule) -> None:
+    try:
+        schedules.remove(workspace(), schedule.id)
+    except UserError as error:
+        st.session_state[_PROBLEM] = str(error)

@@ -1,0 +1,163 @@
+"""Flow runs as Prefect's API tells them: which one works on a project, its log, and its end at a person's wish."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from bootstrap.errors import UserError
+from bootstrap.project import Project
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+FLOW = "bootstrap"
+_SECONDS = 5  # for an answer
+_ALIVE = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
+_LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A flow run."""
+
+    id: UUID
+    state: str  # Prefect's type, such as RUNNING
+    outcome: str  # Prefect's name of the state, such as Completed
+    message: str
+    due: datetime | None  # when it was to start
+    started: datetime | None
+    seconds: float  # that it has run
+    is_served: bool  # a runner started it, and can stop it; else it runs in somebody's terminal
+    parent_task: UUID | None  # of the night that runs it
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.state in _ALIVE
+
+
+def api_url() -> str:
+    """The address of Prefect's API, empty where none is named."""
+    return (os.environ.get("PREFECT_API_URL") or "").rstrip("/")
+
+
+@contextmanager
+def client() -> Iterator["SyncPrefectClient"]:
+    """Yield a client of the API.
+
+    Raises:
+        UserError: none is named, or it does not answer.
+    """
+    if not api_url():
+        raise UserError("no Prefect server is named: start everything with `sid up`, or set PREFECT_API_URL")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    import httpx
+    from prefect.client.orchestration import SyncPrefectClient  # a second, and only here
+
+    key = os.environ.get("PREFECT_API_KEY")
+    try:
+        with SyncPrefectClient(api_url(), api_key=key, httpx_settings={"timeout": _SECONDS}) as opened:
+            yield opened
+    except (httpx.HTTPError, RuntimeError) as error:
+        reason = str(error) or type(error).__name__
+        raise UserError(
+            f"the Prefect server at {api_url()} does not answer ({reason.splitlines()[0]})"
+        ) from None
+
+
+def of_project(project: Project, limit: int = 100) -> Run | None:
+    """Return the project's latest run that was started already, or is waiting to be; None where Prefect knows none.
+
+    Args:
+        limit: how many runs of all projects are looked through, the newest first.
+
+    Raises:
+        UserError: see client.
+    """
+    with client() as api:
+        from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+        from prefect.client.schemas.sorting import FlowRunSort
+
+        found = api.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=limit,
+        )
+    mine = {"workspace": str(project.workspace.folder), "project": project.name}
+    return next((_run(one) for one in found if mine.items() <= one.parameters.items()), None)
+
+
+def _run(run: Any) -> Run:
+    state = run.state
+    return Run(
+        id=run.id,
+        state=state.type.value if state else "",
+        outcome=state.name if state else "",
+        message=(state.message or "") if state else "",
+        due=run.expected_start_time,
+        started=run.start_time,
+        seconds=run.total_run_time.total_seconds(),
+        is_served=run.deployment_id is not None,
+        parent_task=run.parent_task_run_id,
+    )
+
+
+def of_deployment(api: "SyncPrefectClient", deployment: UUID, states: Sequence[str], limit: int) -> list[Run]:
+    """Return runs of a deployment that have one of these types of state, the newest first."""
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    found = api.read_flow_runs(
+        flow_run_filter=filters.FlowRunFilter(
+            deployment_id=filters.FlowRunFilterDeploymentId(any_=[deployment]),
+            state=filters.FlowRunFilterState(
+                type=filters.FlowRunFilterStateType(any_=[StateType(one) for one in states])
+            ),
+        ),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        limit=limit,
+    )
+    return [_run(one) for one in found]
+
+
+def cancel(run: Run) -> None:
+    """Ask for a run's end; a runner stops it cleanly within seconds. Of a night's run, the whole night ends.
+
+    Raises:
+        UserError: it runs in somebody's terminal, where only Ctrl-C reaches it; or see client.
+    """
+    with client() as api:
+        from prefect.client.schemas.objects import StateType
+        from prefect.states import State
+
+        target = run.id
+        if run.parent_task is not None:
+            night = api.read_task_run(run.parent_task).flow_run_id
+            target = night if night is not None else target
+        elif not run.is_served:
+            raise UserError("this run was started in a terminal; stop it there with Ctrl-C")
+        api.set_flow_run_state(target, State(type=StateType.CANCELLING))
+
+
+def log(run: Run, lines: int = 200) -> str:
+    """Return the end of a run's log, a line an entry: time, level, message.
+
+    Raises:
+        UserError: see client.
+    """
+    with client() as api:
+        from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+        from prefect.client.schemas.sorting import LogSort
+
+        found = api.read_logs(
+            LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])), limit=lines, sort=LogSort.TIMESTAMP_DESC
+        )
+    return "\n".join(
+        f"{one.timestamp.astimezone():%H:%M:%S}  {_LEVELS.get(one.level, str(one.level)):<7}  {one.message}"
+        for one in reversed(found)
+    )

@@ -1,0 +1,182 @@
+"""The login: nothing comes out before it, whoever asks and however; and what the command line says of it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import populate
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from typer.testing import CliRunner
+
+from bootstrap import cli as sid
+from bootstrap.errors import UserError
+from bootstrap.project import Project, Workspace
+from review_app import cli, login, login_settings, reviewers
+from review_app import routes as pictures
+from review_app.login_settings import Login
+
+PASSWORD = "a long enough password"
+HTML = {"accept": "text/html,*/*"}
+
+
+@pytest.fixture
+def protected(made: Project) -> Login:
+    """The login of a workspace with a password."""
+    login_settings.set_password(made.workspace, PASSWORD)
+    found = login_settings.read(made.workspace)
+    assert found is not None
+    return found
+
+
+def client_of(found: Login) -> TestClient:
+    """An app with the real picture routes, a page that says who asks, and a socket."""
+
+    def who(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(reviewers.of(request.headers))
+
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(reviewers.of(websocket.headers))
+        await websocket.close()
+
+    routes = [Route("/", who), Route("/_stcore/health", who), WebSocketRoute("/_stcore/stream", socket)]
+    guarded = Starlette(
+        routes=[*routes, *pictures.routes(), *login.routes(found)],
+        middleware=[Middleware(login.LoginRequired, login=found)],
+    )
+    return TestClient(guarded, follow_redirects=False)
+
+
+@pytest.fixture
+def client(protected: Login, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    monkeypatch.setattr(login, "_SECONDS_A_TRY", 0.0)
+    with client_of(protected) as found:
+        yield found
+
+
+def test_nothing_comes_out_before_the_login(made: Project, client: TestClient) -> None:
+    (one,) = populate.add_generation(made, 1)
+    urls = [
+        pictures.picture_url(made, one),
+        pictures.thumbnail_url(made, one),
+        pictures.original_url(made),
+        "/",
+    ]
+    for url in [*urls, "/nothing", "/_stcore/upload_file/x", "/login/x"]:
+        assert client.get(url).status_code == 401, url
+        assert client.post(url).status_code == 401, url
+        assert (
+            client.get(url, headers={reviewers.HEADER: "anna", "cookie": "sid_login=x"}).status_code == 401
+        ), url
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream"):
+        pass
+    page = client.get("/grid?project=badge", headers=HTML)
+    assert (page.status_code, page.headers["location"]) == (303, "/login?next=/grid%3Fproject%3Dbadge")
+    assert client.get("/_stcore/health").status_code == 200
+
+
+def test_the_password_lets_in_and_the_name_is_the_reviewers(made: Project, client: TestClient) -> None:
+    name = "Ännä <b>"
+    wrong = client.post("/login", data={"name": name, "password": "wrong", "next": "/"})
+    assert wrong.status_code == 403 and "This is not the password." in wrong.text
+    assert "Ännä &lt;b&gt;" in wrong.text and "<b>" not in wrong.text
+    assert "set-cookie" not in wrong.headers
+    right = client.post("/login", data={"name": name, "password": PASSWORD, "next": "/grid?project=badge"})
+    assert (right.status_code, right.headers["location"]) == (303, "/grid?project=badge")
+    assert "HttpOnly" in right.headers["set-cookie"] and "SameSite=lax" in right.headers["set-cookie"]
+    assert client.get("/", headers={reviewers.HEADER: "somebody else"}).text == name
+    assert client.get(pictures.original_url(made)).status_code == 200
+    with client.websocket_connect("/_stcore/stream") as socket:
+        assert socket.receive_text() == name
+    client.get("/logout")
+    assert client.get("/").status_code == 401
+
+
+@pytest.mark.parametrize("elsewhere", ["https://example.org", "//example.org", "/\\example.org", ""])
+def test_the_way_back_leads_nowhere_else(client: TestClient, elsewhere: str) -> None:
+    answer = client.post("/login", data={"name": "anna", "password": PASSWORD, "next": elsewhere})
+    assert answer.headers["location"] == "/"
+
+
+def test_a_new_password_logs_everybody_out(made: Project, protected: Login, client: TestClient) -> None:
+    client.post("/login", data={"name": "anna", "password": PASSWORD})
+    cookie = {"cookie": f"{login.COOKIE}={client.cookies[login.COOKIE]}"}
+    assert client.get("/").text == "anna"
+    login_settings.set_password(made.workspace, "another long password")
+    renewed = login_settings.read(made.workspace)
+    assert renewed is not None and renewed.cookie_secret != protected.cookie_secret
+    with client_of(renewed) as later:
+        assert later.get("/", headers=cookie).status_code == 401
+
+
+def test_accounts_of_a_provider_come_in_when_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamlit.web.server import server_util
+    from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
+
+    monkeypatch.setattr(server_util, "get_cookie_secret", lambda: "s" * 64)
+    found = Login(cookie_secret="c" * 64, emails=["anna@example.org", "*@studio.example"])
+
+    def asks_as(secret: str, **user: object) -> int:
+        value = create_signed_value(secret, "_streamlit_user", json.dumps(user)).decode()
+        with client_of(found) as client:
+            return client.get("/", headers={"cookie": f"_streamlit_user={value}"}).status_code
+
+    for email, status in [
+        ("Anna@example.org", 200),
+        ("x@studio.example", 200),
+        ("x@example.org", 401),
+        ("", 401),
+    ]:
+        assert asks_as("s" * 64, email=email, is_logged_in=True) == status, email
+    assert asks_as("t" * 64, email="anna@example.org", is_logged_in=True) == 401
+    assert asks_as("s" * 64, email="anna@example.org", is_logged_in=True, email_verified=False) == 401
+    assert asks_as("s" * 64, email="anna@example.org") == 401
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org", "::"])
+def test_other_addresses_need_a_login(made: Project, host: str) -> None:
+    with pytest.raises(UserError, match="sid password"):
+        cli.login_for(made.workspace, host)
+    login_settings.set_password(made.workspace, PASSWORD)
+    assert cli.login_for(made.workspace, host) is not None
+
+
+def test_this_machine_needs_none(made: Project) -> None:
+    assert all(cli.login_for(made.workspace, host) is None for host in ("localhost", "127.0.0.1", "::1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[login", "no valid TOML"),
+        ("[login]\n", "'login.cookie_secret'"),
+        (f'[login]\ncookie_secret = "{"x" * 32}"\n', "lets nobody in"),
+        (f'[login]\ncookie_secret = "{"x" * 32}"\npassword = "plain"\n', "'login.password'"),
+        (f'[login]\ncookie_secret = "{"x" * 32}"\npassword_hash = "plain"\n', "'login.password_hash'"),
+        (f'[login]\ncookie_secret = "{"x" * 32}"\nemails = ["a@b.c"]\n', "secrets.toml"),
+    ],
+)
+def test_a_wrong_file_closes_the_app(made: Project, text: str, message: str) -> None:
+    (made.workspace.folder / login_settings.FILE).write_text(text)
+    with pytest.raises(UserError, match=message.replace("[", r"\[")):
+        cli.login_for(made.workspace, "127.0.0.1")
+
+
+def test_the_command_sets_the_password(tmp_path: Path) -> None:
+    sid._load_verbs()
+    ask = ["--workspace", str(tmp_path), "password"]
+    told = CliRunner().invoke(sid.app, ask, input=f"{PASSWORD}\n{PASSWORD}\n")
+    assert told.exit_code == 0 and str(tmp_path / "review.toml") in told.output
+    text = (tmp_path / "review.toml").read_text()
+    assert "$argon2id$" in text and PASSWORD not in text
+    assert (tmp_path / "review.toml").stat().st_mode & 0o077 == 0
+    with pytest.raises(UserError, match="too few"):
+        login_settings.set_password(Workspace(tmp_path), "short")
+    assert (tmp_path / "review.toml").read_text() == text

@@ -1,0 +1,227 @@
+"""The pages of a project without a browser: settings, recipes, training, dataset, schedule, new project."""
+
+import io
+import zipfile
+
+import pytest
+from browser import populate
+from streamlit.testing.v1 import AppTest
+
+from bootstrap import dataset
+from bootstrap.catalog import accept_rates, generations, picks, trainings, verdicts
+from bootstrap.catalog.trainings import Snapshot
+from bootstrap.errors import UserError
+from bootstrap.project import Project
+from bootstrap.recipe_settings import RECIPES
+from bootstrap.running import exclusively
+from bootstrap.settings import Settings
+from review_app.components.markup import plain
+from review_app.workspace import catalog_of
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+def page(name: str, *, of_project: bool = True) -> AppTest:
+    """One page alone, for AppTest cannot change to pages that are functions."""
+
+    def script(name: str, of_project: bool) -> None:
+        import importlib
+
+        from review_app.components import markup
+        from review_app.workspace import workspace
+
+        show = importlib.import_module(f"review_app.pages.{name}").show
+        with markup.told():
+            show(workspace().project("badge")) if of_project else show()
+
+    kwargs = {"name": name, "of_project": of_project}
+    return AppTest.from_function(script, kwargs=kwargs, default_timeout=60).run()
+
+
+def texts(ran: AppTest) -> str:
+    assert not ran.exception, ran.exception
+    elements = [
+        *ran.markdown,
+        *ran.subheader,
+        *ran.error,
+        *ran.warning,
+        *ran.info,
+        *ran.caption,
+        *ran.success,
+    ]
+    return "\n".join(str(one.value) for one in [*elements, *ran.get("html")])
+
+
+def field(ran: AppTest, label: str):  # type: ignore[no-untyped-def]
+    kinds = (ran.number_input, ran.text_input, ran.text_area, ran.selectbox, ran.toggle)
+    return next(one for kind in kinds for one in kind if one.label == label)
+
+
+def press(ran: AppTest, label: str) -> AppTest:
+    return next(one for one in ran.button if one.label == label).click().run()
+
+
+def reread(made: Project) -> Settings:
+    return made.workspace.project(made.name).settings
+
+
+def grown(made: Project, count: int = 3) -> list[str]:
+    """A project whose first generation is reviewed and grown; the ids of its picks."""
+    ids = populate.add_generation(made, count)
+    catalog = catalog_of(made)
+    verdicts.decide(catalog, made.name, ids[:-1], "accept", "anna")
+    verdicts.decide(catalog, made.name, ids[-1:], "reject", "anna")
+    dataset.grow(made, catalog)
+    return ids[:-1]
+
+
+# ---- settings
+
+
+def test_settings_are_saved_and_defaults_come_back(made: Project) -> None:
+    ran = page("settings")
+    assert field(ran, "UNet LR").value == pytest.approx(0.003)
+    assert "Default: 80" in field(ran, "Repeats").help
+    field(ran, "Repeats").set_value(9)
+    field(ran, "Sample prompts").set_value(f"woman, {EVIL}\n\n  woman, garden ")
+    field(ran, "Flip aug").set_value(True)
+    ran = next(one for one in ran.button if one.key and "training" in one.key).click().run()
+    assert plain("Saved: repeats, flip_aug, sample_prompts") in texts(ran)
+    found = reread(made).training
+    assert (found.repeats, found.flip_aug) == (9, True)
+    assert found.sample_prompts == [f"woman, {EVIL}", "woman, garden"]
+    field(ran, "Repeats").set_value(None)
+    next(one for one in ran.button if one.key and "training" in one.key).click().run()
+    assert reread(made).training.repeats == 80
+
+
+def test_settings_that_do_not_fit_are_refused_with_the_reason(made: Project) -> None:
+    before = made.toml.read_text()
+    ran = page("settings")
+    field(ran, "Resolution").set_value(100)
+    ran = next(one for one in ran.button if one.key and "training" in one.key).click().run()
+    assert plain("no multiple of 8") in texts(ran)
+    assert made.toml.read_text() == before
+
+
+# ---- recipes
+
+
+def test_a_recipe_is_changed_and_what_it_comes_to_follows(made: Project) -> None:
+    ran = page("recipes")
+    assert "24 shots" in texts(ran)
+    ran = press(ran, "Change")
+    field(ran, "Count").set_value(7)
+    field(ran, "Strength").set_value("0.5, 0.75")
+    ran.run()
+    assert "This recipe: 7 shots" in texts(ran)
+    assert reread(made).recipe[0].count == 24  # not before it is saved
+    field(ran, "Strength").set_value("9")
+    assert plain("recipe[1].strength") in texts(ran.run())
+    field(ran, "Strength").set_value("{ from = 0.5, to = 0.7 }")
+    press(ran, "Save")
+    assert (reread(made).recipe[0].count, reread(made).recipe[0].strength) == (7, [0.5, 0.6, 0.7])
+
+
+def test_recipes_of_every_kind_have_a_form_and_can_go(made: Project) -> None:
+    ran = press(page("recipes"), "Add a recipe")
+    ran.selectbox(key="new recipe kind").set_value("bootstrap").run()
+    assert plain("'recipe[3].aspects' is missing") in texts(ran)
+    field(ran, "Aspects").set_value('[{ name = "pose", tags = ["sitting", "from behind, bent"] }]')
+    ran = press(ran.run(), "Save")
+    assert [one.kind for one in reread(made).recipe] == ["vary", "eliminate", "bootstrap"]
+    ran = press(ran, "Remove")
+    assert [one.kind for one in reread(made).recipe] == ["eliminate", "bootstrap"]
+    ran = press(ran, "Add a recipe")
+    for kind in RECIPES:
+        ran.selectbox(key="new recipe kind").set_value(kind).run()
+        assert not ran.exception, kind
+
+
+# ---- training
+
+
+def test_training_shows_losses_and_snapshots(made: Project) -> None:
+    assert "Nothing trained yet" in texts(page("training"))
+    catalog = catalog_of(made)
+    generations.begin(catalog, made.name)
+    trainings.begin(catalog, made.name, 1, "t" * 64, {"network_dim": 32}, [{"picture": "a", "seen": 0}])
+    for epoch in (1, 2):
+        path = made.folder / "generation-01" / "training-x" / f"badge-{epoch}.safetensors"
+        one = Snapshot("t" * 64, epoch, path.relative_to(made.folder), "a" * 64, 0.5 / epoch)
+        trainings.add_snapshot(catalog, made.name, one, 20 * epoch, [20 * epoch])
+    said = texts(page("training"))
+    assert "Generation 1: 2 snapshots" in said
+    assert "<td>0.2500</td>" in said and "badge-2.safetensors" in said
+
+
+# ---- dataset
+
+
+def test_captions_are_changed_one_or_many(made: Project) -> None:
+    assert "No picks yet" in texts(page("dataset"))
+    first, second = grown(made)
+    ran = page("dataset")
+    ran.text_input(key="batch add").set_value(f"garden, {EVIL}")
+    press(ran, "Apply to all 2 shown")
+    captions = {one.candidate_id: one.caption for one in picks.picks(catalog_of(made), made.name)}
+    assert all(text.endswith(f", garden, {EVIL}") for text in captions.values())
+    for one in (first, second):
+        assert (made.dataset_folder / f"{one}.txt").read_text() == captions[one] + "\n"
+
+
+def test_a_caption_is_never_empty_and_never_changed_under_a_run(made: Project) -> None:
+    first, second = grown(made)
+    catalog = catalog_of(made)
+    before = picks.picks(catalog, made.name)
+    with pytest.raises(UserError, match="needs a tag"):
+        dataset.recaption(made, catalog, {first: "woman", second: " , "})
+    with pytest.raises(UserError, match="has none with this id"):
+        dataset.recaption(made, catalog, {"f" * 16: "woman"})
+    with exclusively(made), pytest.raises(UserError, match="running already"):
+        dataset.recaption(made, catalog, {first: "woman"})
+    assert picks.picks(catalog, made.name) == before
+    assert dataset.recaption(made, catalog, {first: "woman ,garden", second: before[1].caption}) == 1
+
+
+@pytest.mark.parametrize("to_format", dataset.FORMATS)
+def test_the_dataset_leaves_as_a_zip(made: Project, to_format: str) -> None:
+    ids = grown(made)
+    with zipfile.ZipFile(io.BytesIO(dataset.zipped(made, catalog_of(made), to_format))) as packed:
+        assert packed.testzip() is None
+        names = [name.rpartition("/")[2] for name in packed.namelist() if name.endswith(".png")]
+    assert sorted(names) == sorted(["original.png", *(f"{one}.png" for one in ids)])
+
+
+# ---- what was accepted
+
+
+def test_accept_rates_by_recipe_and_strength(made: Project) -> None:
+    grown(made, 6)
+    rates = accept_rates.of_project(catalog_of(made), made.name)
+    by_recipe = {one.recipe: (one.accepted, one.rejected) for one in rates}
+    assert by_recipe == {"vary": (2, 0), "eliminate": (2, 0), "add": (1, 1)}
+    assert accept_rates.summed(rates, "strength") == {(1, 0.6): (5, 6)}
+    ran = page("generations")
+    assert "5 of 6 decided pictures, 83 %" in texts(ran)
+
+
+# ---- pages of the workspace
+
+
+def test_without_prefect_the_schedule_says_what_to_start(
+    made: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plain("sid up") in texts(page("schedule", of_project=False))
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    assert plain("does not answer") in texts(page("schedule", of_project=False))
+
+
+def test_a_new_project_needs_its_parts(made: Project) -> None:
+    ran = page("new_project", of_project=False)
+    ran.text_area(key="new caption").set_value(f"woman, {EVIL}").run()
+    assert "2 tags" in texts(ran)
+    assert f"{EVIL}<" not in texts(ran) and "&lt;img src=x" in texts(ran)
+    assert "there is none yet" in texts(press(ran, "Make the project"))
+    ran.text_area(key="new caption").set_value("tag, " * 200 + "end").run()
+    assert plain("more than 225") in texts(ran)
