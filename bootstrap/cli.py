@@ -33,7 +33,6 @@ app.add_typer(papertown_cli.app, name="papertown")
 pictures_cli.add_verbs(app)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Candidate ids, or beginnings of them.")]
 
 
 def _version(wanted: bool) -> None:
@@ -214,44 +213,12 @@ def list_candidates(
         )
 
 
-def _decide(context: typer.Context, name: str, ids: list[str], verdict: str) -> None:
-    chosen = workspace_of(context).project(name)
-    catalog = Catalog(chosen.workspace.catalog_url)
-    whole = [candidates.candidate(catalog, chosen.name, one).id for one in ids]
-    verdicts.decide(catalog, chosen.name, whole, verdict, reviewer=reviewer())
-    typer.echo(f"{verdict}ed: {', '.join(whole)}")
-
-
 def reviewer() -> str:
     """Who gives verdicts: $SID_REVIEWER, else the login name."""
     found = (
         os.environ.get("SID_REVIEWER") or os.environ.get("USER") or os.environ.get("USERNAME") or "someone"
     )
     return found[:64]  # as much as the catalog has room for
-
-
-@app.command()
-def accept(context: typer.Context, name: Name, ids: Ids) -> None:
-    """Accept candidates: they become picks with the next `sid grow`."""
-    _decide(context, name, ids, "accept")
-
-
-@app.command()
-def reject(context: typer.Context, name: Name, ids: Ids) -> None:
-    """Reject candidates: they are kept, and keep their look-alikes from coming back."""
-    _decide(context, name, ids, "reject")
-
-
-@app.command()
-def undo(context: typer.Context, name: Name, ids: Ids) -> None:
-    """Take back the last verdict on candidates."""
-    chosen = workspace_of(context).project(name)
-    catalog = Catalog(chosen.workspace.catalog_url)
-    for given in ids:
-        whole = candidates.candidate(catalog, chosen.name, given).id
-        if verdicts.undo(catalog, chosen.name, whole) is None:
-            raise UserError(f"candidate '{whole}': it has no verdict that could be undone")
-        typer.echo(f"{whole} is {candidates.candidate(catalog, chosen.name, whole).verdict} again")
 
 
 @app.command()
@@ -359,8 +326,10 @@ def export(
 @cache
 def _load_verbs() -> None:
     """Add the other packages' verbs, once."""
+    from bootstrap import verdict_cli
     from bootstrap.curation import cli as curation_cli
 
+    verdict_cli.add_verbs(app)
     curation_cli.add_verbs(app)
     for entry in sorted(entry_points(group="sid.verbs"), key=lambda one: one.name):
         entry.load()(app)

@@ -117,3 +117,14 @@ def test_many_verdicts_at_once(catalog, project):
     verdicts.decide(catalog, project.name, ids[:7], "reject", "t")
     found = candidates.candidates(catalog, project.name, verdict="reject")
     assert {one.id for one in found} == set(ids[:7])
+
+
+def test_all_that_was_decided_at_once_is_taken_back_at_once(catalog, project, published):
+    verdicts.decide(catalog, project.name, published[:2], "accept", "anna")
+    verdicts.decide(catalog, project.name, published[1:4], "reject", "anna")
+    verdicts.decide(catalog, project.name, published[3:4], "accept", "ben")
+    assert verdicts.undo_act(catalog, project.name, "anna") == published[1:3]
+    found = {one.id: one.verdict for one in candidates.candidates(catalog, project.name)}
+    assert [found[one] for one in published[:4]] == ["accept", "accept", "undecided", "accept"]
+    assert verdicts.undo_act(catalog, project.name, "anna") == published[:2]
+    assert verdicts.undo_act(catalog, project.name, "nobody") == []

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from bootstrap.catalog import reviews
 from bootstrap.catalog.store import Catalog
@@ -109,6 +109,35 @@ def undo(
         take_back(session, last)
         reviews.note(session, [last.candidate.generation_id])
         return last.candidate.shot_id
+
+
+def undo_act(catalog: Catalog, project: str, reviewer: str) -> list[str]:
+    """Take back all standing verdicts of a reviewer's last act, and return the ids of their candidates.
+
+    An act is what was decided at once: with one key, one click or one command.
+    """
+    later = aliased(VerdictRow)
+    # A verdict that another one was put on top of stays: taking it back would change nothing that shows.
+    covered = select(later.id).where(
+        later.candidate_id == VerdictRow.candidate_id, later.undone_at.is_(None), later.id > VerdictRow.id
+    )
+    mine = (
+        select(VerdictRow)
+        .join(CandidateRow, VerdictRow.candidate_id == CandidateRow.id)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .where(ProjectRow.name == project, VerdictRow.undone_at.is_(None), VerdictRow.reviewer == reviewer)
+        .where(~covered.exists())
+        .order_by(VerdictRow.id.desc())
+    )
+    with catalog.write() as session:
+        last = session.scalar(mine.limit(1))
+        if last is None:
+            return []
+        given = session.scalars(mine.where(VerdictRow.act == last.act)).all()
+        for one in given:
+            take_back(session, one)
+        reviews.note(session, {one.candidate.generation_id for one in given})
+        return [one.candidate.shot_id for one in reversed(given)]
 
 
 def take_back(session: Session, last: VerdictRow) -> None:

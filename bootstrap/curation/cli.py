@@ -1,11 +1,11 @@
-"""The verbs of curation: `sid dedupe`, `sid keep-apart` and `sid represent`."""
+"""The verbs of curation: `sid dedupe`, `sid keep-apart`, `sid represent` and `sid reject-unlikely`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bootstrap.catalog import Catalog, candidates
+from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.cli import Name, reviewer, workspace_of
 from bootstrap.curation.known import ORIGINAL
 
@@ -15,6 +15,7 @@ def add_verbs(app: typer.Typer) -> None:
     app.command("dedupe")(dedupe)
     app.command("keep-apart")(keep_apart)
     app.command("represent")(represent)
+    app.command("reject-unlikely")(reject_unlikely)
 
 
 def dedupe(
@@ -31,7 +32,7 @@ def dedupe(
         Path | None, typer.Option(help="The PNG to write [default: pairs.png in the project's folder].")
     ] = None,
 ) -> None:
-    """List what shows the same picture; or show where the line runs (`[dedupe]` in project.toml)."""
+    """List what shows the same picture; or show where the line runs (section dedupe of project.toml)."""
     from bootstrap.curation import clusters, explaining
 
     chosen = workspace_of(context).project(name)
@@ -87,3 +88,30 @@ def represent(
     whole = candidates.candidate(catalog, chosen.name, candidate).id
     clusters.represent(chosen, catalog, whole)
     typer.echo(f"shown for its group: {whole}")
+
+
+def reject_unlikely(
+    context: typer.Context,
+    name: Name,
+    below: Annotated[float, typer.Option(min=0, max=1, help="How likely a pick is at most.")] = 0.05,
+    generation: Annotated[int | None, typer.Option(min=1, help="Default: the latest.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Reject what is left of a generation and unlikely to be a pick, as your verdicts tell; asks first."""
+    from bootstrap.curation import ranking
+
+    chosen = workspace_of(context).project(name)
+    catalog = Catalog(chosen.workspace.catalog_url)
+    number = generation or generations.latest(catalog, chosen.name) or 1
+    found = ranking.unlikely(catalog, chosen.name, number, below)
+    if not found:
+        typer.echo(f"generation {number}: no candidate is less likely than {below:g}")
+        return
+    left = len(candidates.candidates(catalog, chosen.name, generation=number, verdict="undecided"))
+    typer.echo(
+        f"generation {number}: {len(found)} of {left} undecided candidates are less likely than {below:g}, from "
+        f"{found[0][1]:.3f} to {found[-1][1]:.3f}"
+    )
+    if yes or typer.confirm("Reject them?"):
+        verdicts.decide(catalog, chosen.name, [one for one, _ in found], "reject", reviewer())
+        typer.echo(f"{len(found)} rejected; `sid undo {name}` takes all of that back")

@@ -17,6 +17,7 @@ from sqlalchemy import select, update
 
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow, GenerationRow, ProjectRow
+from bootstrap.errors import UserError
 
 _NEEDED = 5  # verdicts of each kind before there is anything to learn
 _MOST_LOOKS = 16  # principal components of the vectors
@@ -65,6 +66,35 @@ def rank(catalog: Catalog, project: str, generation: int, staying: int = 0) -> N
             update(CandidateRow),
             [{"id": rows[index].id, "rank": decided + place} for place, index in enumerate(order, 1)],
         )
+
+
+def unlikely(catalog: Catalog, project: str, generation: int, below: float) -> list[tuple[str, float]]:
+    """Return the undecided candidates of a generation that are less likely to become picks than `below`.
+
+    Nothing is decided by this: it is for a person to confirm.
+
+    Returns:
+        Ids and likelihoods (0 to 1), the least likely first.
+
+    Raises:
+        UserError: there are too few verdicts to tell.
+    """
+    rows, vectors = _read(catalog, project)
+    learned = learn(rows, vectors)
+    if not learned.is_learned:
+        raise UserError(
+            f"project '{project}': nothing is learned yet, it takes {_NEEDED} verdicts of each kind"
+        )
+    found = [
+        (row.id, float(likely))
+        for row, likely in zip(rows, learned.likely, strict=True)
+        if row.generation == generation and row.verdict == "undecided" and likely < below
+    ]
+    with catalog.read() as session:
+        return [
+            (session.get_one(CandidateRow, row).shot_id, likely)
+            for row, likely in sorted(found, key=lambda one: one[1])
+        ]
 
 
 def rank_soon(catalog: Catalog, project: str, generation: int, staying: int) -> None:

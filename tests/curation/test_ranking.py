@@ -6,11 +6,14 @@ import time
 import numpy as np
 import pytest
 from making import add_published
+from typer.testing import CliRunner
 
 from bootstrap.catalog import candidates, verdicts
 from bootstrap.catalog.tables import CandidateRow, FeatureRow
+from bootstrap.cli import _load_verbs, app
 from bootstrap.curation import ranking
 from bootstrap.curation.ranking import Row, arrange, learn
+from bootstrap.errors import UserError
 from review_app import deck
 
 NO_LOOKS = np.zeros((200, 1), np.float32)
@@ -158,3 +161,31 @@ def test_a_ranking_that_fails_is_logged_and_nothing_else(project, catalog, monke
     assert deck.give(catalog, project.name, one, "reject", "undecided")
     ranking._background.submit(lambda: None).result(timeout=30)
     assert "ranking failed" in caplog.text
+
+
+def test_what_is_unlikely_is_rejected_after_a_person_agrees_and_taken_back_at_once(project, catalog):
+    ids = add_published(project, catalog, 1, 20)
+    command = [
+        "--workspace",
+        str(project.workspace.folder),
+        "reject-unlikely",
+        project.name,
+        "--below",
+        "0.4",
+    ]
+    _load_verbs()
+    early = CliRunner().invoke(app, command)
+    assert isinstance(early.exception, UserError) and "5 verdicts of each kind" in str(early.exception)
+    liked(project, catalog, ids)
+
+    def undecided():
+        found = candidates.candidates(catalog, project.name, verdict="undecided")
+        return [one.id for one in found]
+
+    assert "Reject them?" in CliRunner().invoke(app, command, input="n\n").output
+    assert undecided() == ids[12:]
+    told = CliRunner().invoke(app, command, input="y\n").output
+    assert "4 of 8 undecided candidates are less likely than 0.4" in told
+    assert undecided() == ids[13::2]
+    CliRunner().invoke(app, ["--workspace", str(project.workspace.folder), "undo", project.name])
+    assert undecided() == ids[12:]
