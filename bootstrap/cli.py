@@ -224,7 +224,9 @@ def _decide(context: typer.Context, name: str, ids: list[str], verdict: str) -> 
 
 def reviewer() -> str:
     """Who gives verdicts: $SID_REVIEWER, else the login name."""
-    found = os.environ.get("SID_REVIEWER") or os.environ.get("USER") or os.environ.get("USERNAME") or "someone"
+    found = (
+        os.environ.get("SID_REVIEWER") or os.environ.get("USER") or os.environ.get("USERNAME") or "someone"
+    )
     return found[:64]  # as much as the catalog has room for
 
 
