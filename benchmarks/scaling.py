@@ -293,10 +293,11 @@ def _worked_out(shard: Cost, writes: dict[int, float]) -> list[str]:
     share = shard.wall / (per_shard / GPU_PICTURES + shard.wall)
     lines = [
         "## What follows for 4, 16 and 64 GPUs", "",
-        f"Not measured, worked out: a GPU that does 100 TFLOP/s draws {GPU_PICTURES:.1f} pictures/s of Stable Diffusion "
-        f"1.5 (512 x 512, 20 steps, with guidance: 40 x 0.803 TFLOP). A shard of {per_shard} pictures takes it "
-        f"{per_shard / GPU_PICTURES:.0f} s, of which its own cost is {100 * share:.2f} %. The catalog takes "
-        f"{writes[4]:.0f} batches/s from many writers, one after another, on this machine's cores.",
+        f"Not measured, worked out: a GPU that does 100 TFLOP/s draws {GPU_PICTURES:.1f} pictures/s of Stable "
+        "Diffusion 1.5 (512 x 512, 20 steps, with guidance: 40 x 0.803 TFLOP). A shard of "
+        f"{per_shard} pictures takes it {per_shard / GPU_PICTURES:.0f} s, of which its own cost is "
+        f"{100 * share:.2f} %. The catalog takes {writes[4]:.0f} batches/s from many writers, one after another, on "
+        "this machine's cores.",
         "", "| GPUs | pictures/s | batches/s into the catalog | share of what the catalog takes |", "|---|---|---|---|",
     ]  # fmt: skip
     for count in GPUS:
@@ -306,10 +307,10 @@ def _worked_out(shard: Cost, writes: dict[int, float]) -> list[str]:
     most = writes[4] * GPU_BATCH / GPU_PICTURES
     lines += [
         "",
-        f"So the first limit is the catalog's one writer at a time, at about {most:.0f} such GPUs on a database as slow "
-        "as this one. What is not in these figures: the network and the shared folder (each picture is a PNG of about "
-        "half a MB: 64 GPUs write about 100 MB/s), and the start of a generation, where one GPU trains while the "
-        "others wait or work for other projects.",
+        f"So the first limit is the catalog's one writer at a time, at about {most:.0f} such GPUs on a database as "
+        "slow as this one. What is not in these figures: the network and the shared folder (each picture is a PNG of "
+        "about half a MB: 64 GPUs write about 100 MB/s), and the start of a generation, where one GPU trains while "
+        "the others wait or work for other projects.",
     ]
     return lines
 
