@@ -22,6 +22,7 @@ import pytest
 from bootstrap import doctor
 from bootstrap.catalog import Catalog, candidates, generations, picks, trainings
 from bootstrap.files import TEMPORARY_PREFIX
+from bootstrap.lora import kohya
 from bootstrap.project import Project, Workspace, create
 from tests.drawing.small import CHANGES, RECIPES
 from tests.fault_process import FULL
@@ -90,7 +91,10 @@ def outcome(project: Project) -> dict[str, Any]:
         assert training is not None and training.finished
         found: dict[str, Any] = {
             "generations": [(one.number, one.state) for one in generations.statuses(catalog, project.name)],
-            "snapshots": [(one.epoch, one.sha256) for one in training.snapshots],
+            # Not the file's own hash: its metadata tell when it was trained.
+            "snapshots": [
+                (one.epoch, kohya.model_hash(project.folder / one.path)) for one in training.snapshots
+            ],
             "candidates": [
                 (one.id, one.state, one.duplicate_of, one.verdict, sha(project.folder / one.path))
                 for one in candidates.candidates(catalog, project.name, state=None)
