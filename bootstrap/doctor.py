@@ -20,7 +20,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from sqlalchemy import select, text
 
-from bootstrap import base_model_spec, generation, images, reindex
+from bootstrap import base_model_spec, generation, images, leases, reindex
 from bootstrap.base_model_spec import BaseModelSpec
 from bootstrap.catalog import Catalog, candidates, generations, picks
 from bootstrap.catalog.generations import RUNNING
@@ -147,10 +147,27 @@ def _project(project: Project, catalog: Catalog) -> Iterator[Finding]:
         yield Finding(f"project '{project.name}': {error}", "mend it; no generation can run before")
     if generation.is_running(project):
         return  # everything below changes while it runs
+    yield from _stale_lease(project, catalog)
     yield from _left_behind(project)
     yield from _broken_off(project, catalog)
     yield from _files_without_rows(project, catalog)
     yield from _rows_without_files(project, catalog)
+
+
+def _stale_lease(project: Project, catalog: Catalog) -> Iterator[Finding]:
+    lease = leases.find(catalog, project.name)
+    if lease is not None:
+
+        def forget() -> str:
+            leases.forget(catalog, project.name, lease)
+            return f"the lease of '{project.name}' is free"
+
+        yield Finding(
+            f"project '{project.name}': a run on {lease.machine} (process {lease.process}) holds it, but does not show "
+            "itself any more",
+            "free it; the next run would after a while, too",
+            forget,
+        )
 
 
 def _left_behind(project: Project) -> Iterator[Finding]:

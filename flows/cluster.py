@@ -71,12 +71,18 @@ def connected() -> Iterator[Cluster]:
         from prefect_ray import RayTaskRunner
     except ImportError:
         raise UserError(f"{ADDRESS}: Ray is not installed: pip install 'sid-bootstrap[cluster]'") from None
-    known = {"address": address} if address != "local" else {"include_dashboard": False}
+    os.environ.setdefault(
+        "RAY_agent_register_timeout_ms", "28000"
+    )  # a busy machine needs more than Ray's 15 s
+    # Nothing but a shot's description goes through Ray; pictures go through the workspace.
+    own = {"include_dashboard": False, "object_store_memory": 100 * 2**20} if address == "local" else {}
     try:
-        ray.init(namespace="sid", log_to_driver=False, configure_logging=False, **known)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        ray.init(
+            address, namespace="sid", log_to_driver=False, configure_logging=False, ignore_reinit_error=True, **own
+        )  # fmt: skip
+    except Exception as error:  # Ray raises plain ones
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{ADDRESS}={address}: no Ray cluster answers there ({reason})") from None
+        raise UserError(f"{ADDRESS}={address}: there is no Ray cluster ({reason})") from None
     try:
         resources = ray.cluster_resources()
         gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))

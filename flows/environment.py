@@ -3,6 +3,7 @@
 Prefect reads its settings once, at import; so every verb calls `prepare` first and imports Prefect after it.
 """
 
+import base64
 import os
 from pathlib import Path
 
@@ -34,6 +35,16 @@ def prepare(workspace: Workspace) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+def api_headers() -> dict[str, str]:
+    """Return what proves to the Prefect server that we may: $PREFECT_API_KEY or $PREFECT_API_AUTH_STRING, if any."""
+    key, words = os.environ.get("PREFECT_API_KEY"), os.environ.get("PREFECT_API_AUTH_STRING")
+    if key:
+        return {"Authorization": f"Bearer {key}"}
+    if words:
+        return {"Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
+    return {}
 
 
 def prefect_folder(workspace: Workspace) -> Path:

@@ -7,6 +7,8 @@ import urllib.request
 import uuid
 from datetime import UTC, datetime
 
+from flows import environment
+
 REVIEW_FINISHED = "sid.review.finished"
 RESOURCE = "sid.project"  # with a dot and the project's name, the id of what the event is about
 _SECONDS = 5
@@ -29,10 +31,7 @@ def review_finished(project: str, number: int) -> None:
         "resource": {"prefect.resource.id": f"{RESOURCE}.{project}", "prefect.resource.name": project},
         "payload": {"project": project, "generation": number},
     }
-    headers = {"Content-Type": "application/json"}
-    key = os.environ.get("PREFECT_API_KEY")
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
+    headers = {"Content-Type": "application/json", **environment.api_headers()}
     request = urllib.request.Request(f"{url.rstrip('/')}/events", json.dumps([event]).encode(), headers)
     try:
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=_SECONDS).close()

@@ -58,10 +58,7 @@ class Server:
 
 def answers(api_url: str) -> bool:
     """Whether a Prefect server answers at this address within two seconds."""
-    request = urllib.request.Request(f"{api_url.rstrip('/')}/health")
-    key = os.environ.get("PREFECT_API_KEY")
-    if key:
-        request.add_header("Authorization", f"Bearer {key}")
+    request = urllib.request.Request(f"{api_url.rstrip('/')}/health", headers=environment.api_headers())
     try:
         # No proxy: this is asked of loopback, or of a machine in the house.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

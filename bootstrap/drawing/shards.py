@@ -6,9 +6,8 @@ from typing import Any
 
 from bootstrap.shots import Shot
 
-_BATCHES = (
-    8  # in a shard at most: what a lost worker has to do again is small, and so is what a shard costs besides
-)
+# In a shard at most: what a lost worker has to do again is small, and so is what a shard costs besides.
+BATCHES_PER_SHARD = 8
 _PER_WORKER = 3  # shards at least, so that all have something to do until the end
 
 
@@ -63,7 +62,7 @@ def split(plan: DrawingPlan, batch_size: int, workers: int) -> list[Shard]:
     """
     count = len(plan.missing)
     fair = -(-count // (workers * _PER_WORKER)) if workers > 1 else count
-    size = min(_BATCHES, max(1, -(-fair // batch_size))) * batch_size
+    size = min(BATCHES_PER_SHARD, max(1, -(-fair // batch_size))) * batch_size
     parts: list[Sequence[Planned]] = [plan.missing[first : first + size] for first in range(0, count, size)]
     return [
         Shard(index + 1, list(part), plan.done + index * size, plan.total) for index, part in enumerate(parts)

@@ -13,14 +13,14 @@ count = 4
 strength = [0.6, 1.0]
 snapshot = 2
 """
-_CHANGES = {"repeats": 2, "train_batch_size": 1, "epochs": 2, "network_dim": 4, "steps": 2, "batch_size": 2}
+CHANGES = {"repeats": 2, "train_batch_size": 1, "epochs": 2, "network_dim": 4, "steps": 2, "batch_size": 2}
 
 
 def small_trained_project(folder: Path, originals: Path) -> Project:
     """Make and train it; nothing is drawn yet."""
     project = create(Workspace(folder), "badge", originals / "badge.png", "woman, red apple", recipes=RECIPES)
     lines = project.toml.read_text().splitlines()
-    for key, value in _CHANGES.items():
+    for key, value in CHANGES.items():
         (place,) = [number for number, line in enumerate(lines) if line.startswith(f"{key} = ")]
         lines[place] = f"{key} = {value}"
     project.toml.write_text("\n".join(lines))

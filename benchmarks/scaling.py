@@ -1,0 +1,319 @@
+"""What do many workers bring, and what do the flows cost? On Paper Town, with Prefect, Ray and PostgreSQL.
+
+    python benchmarks/scaling.py --pictures 48 --rounds 3
+
+Needs the extras [postgres] and [cluster] and Debian's postgresql. Three things are measured:
+(a) pictures a second with one and with two Ray workers, from the catalog's times of the first to the last candidate,
+    each worker with one thread;
+(b) the flow's own cost: a generation that has everything already, as a flow and as plain calls of its stations, in one
+    process, and a shard with nothing to draw, as a task and as a plain call; CPU time of this process as well, for a
+    machine that others use too;
+(c) how many batches of eight candidates a second a PostgreSQL catalog takes, from one writer and from four.
+From these follows what 4, 16 and 64 GPUs would give and where the first limit lies. Prints the page and writes it to
+benchmarks/results/scaling.md.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+RESULTS = ROOT / "benchmarks" / "results" / "scaling.md"
+GPU_BATCH = 8
+# Stable Diffusion 1.5 at 512 x 512, 20 steps with guidance: 2 x 20 x 0.803 TFLOP; a GPU that does 100 TFLOP/s of them.
+GPU_PICTURES = 100 / (2 * 20 * 0.803)
+GPUS = (1, 4, 16, 64)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one call, in seconds: medians."""
+
+    wall: float
+    cpu: float
+
+
+def main() -> None:
+    """Measure, print and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--pictures", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # a worker has one thread, alone or beside another one
+    load = os.getloadavg()[0]
+    from tests import postgres
+
+    with tempfile.TemporaryDirectory() as folder, postgres.running() as server:
+        rates = {
+            workers: statistics.median(
+                _drawing_rate(
+                    Path(folder) / f"{workers}-{turn}", server.new_database(), workers, asked.pictures
+                )
+                for turn in range(asked.rounds)
+            )
+            for workers in (1, 2)
+        }
+        costs = _flow_costs(Path(folder) / "flow", asked.rounds)
+        writes = {writers: _batches_a_second(server.new_database(), writers) for writers in (1, 4)}
+    head = f"`python benchmarks/scaling.py --pictures {asked.pictures} --rounds {asked.rounds}`; {platform.machine()}, "
+    head += f"{os.cpu_count()} cores, load {load:.1f} before and {os.getloadavg()[0]:.1f} after"
+    page = _page(head, rates, costs, writes)
+    print(page)
+    RESULTS.write_text(page)
+
+
+# --- (a) pictures a second ----------------------------------------------------------------------------
+
+
+def _drawing_rate(folder: Path, url: str, workers: int, pictures: int) -> float:
+    """Draw with so many Ray workers in a process of its own, and return pictures a second, start-up excluded."""
+    environment = {**os.environ, "SID_CATALOG_URL": url, "SID_RAY_ADDRESS": "local", "PYTHONPATH": _path()}
+    code = "import sys; from scaling import draw_on_ray; draw_on_ray(*sys.argv[1:])"
+    subprocess.run(
+        [sys.executable, "-c", code, str(folder), str(workers), str(pictures)],
+        env=environment,
+        check=True,
+        cwd=ROOT,
+    )
+    from sqlalchemy import func, select
+
+    from bootstrap.catalog import Catalog
+    from bootstrap.catalog.tables import CandidateRow
+
+    with closing(Catalog(url)) as catalog, catalog.read() as session:
+        first, last, count = session.execute(
+            select(func.min(CandidateRow.created_at), func.max(CandidateRow.created_at), func.count())
+        ).one()
+        begun = session.scalar(select(func.count()).where(CandidateRow.created_at == first))
+    return float((count - (begun or 1)) / (last - first).total_seconds())
+
+
+def _path() -> str:
+    given = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks"), given])
+
+
+def draw_on_ray(folder: str, workers: str, pictures: str) -> None:
+    """Be the process whose flow has the candidates of a small project drawn."""
+    project = _small_project(Path(folder), int(pictures))
+    os.environ["PREFECT_HOME"] = str(Path(folder) / ".prefect")
+    from flows import environment, server
+
+    environment.prepare(project.workspace)
+    prefect = server.Server(project.workspace, schedules=False)
+    prefect.wait()
+    os.environ["PREFECT_API_URL"] = prefect.url
+    try:
+        import ray
+        from prefect import flow
+
+        from flows import drawing
+
+        # connected() takes a Ray that this process has started already.
+        ray.init("local", num_cpus=int(workers), include_dashboard=False, log_to_driver=False)
+
+        @flow(name="benchmark")
+        def draw() -> None:
+            drawing.draw(str(project.workspace.folder), project.name, 1, None)
+
+        draw()
+    finally:
+        prefect.stop()
+
+
+def _small_project(folder: Path, pictures: int) -> Any:
+    from tests.drawing.small import small_trained_project
+
+    project = small_trained_project(folder, ROOT / "bootstrap" / "papertown" / "originals")
+    text = (
+        project.toml.read_text()
+        .replace("count = 4", f"count = {pictures}")
+        .replace("steps = 2", "steps = 16")
+    )
+    project.toml.write_text(text)
+    return type(project)(project.workspace, project.name)
+
+
+# --- (b) what the flow costs --------------------------------------------------------------------------
+
+
+def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
+    project = _small_project(folder, 4)
+    os.environ["PREFECT_HOME"] = str(folder / ".prefect")
+    from bootstrap import generation
+    from bootstrap.catalog import Catalog
+    from bootstrap.drawing.shards import Shard
+    from flows import environment, limits, server
+
+    environment.prepare(project.workspace)
+    prefect = server.Server(project.workspace, schedules=False)
+    prefect.wait()
+    os.environ["PREFECT_API_URL"] = prefect.url
+    try:
+        from prefect import flow
+
+        from flows import drawing
+        from flows.bootstrap import bootstrap
+
+        where = {"workspace": str(project.workspace.folder), "project": project.name}
+
+        def plain() -> None:
+            with closing(Catalog(project.workspace.catalog_url)) as catalog, generation.exclusively(project):
+                number = generation.prepare(project, catalog)
+                generation.train(project, catalog, number)
+                generation.draw(project, catalog, number)
+                generation.curate(project, catalog, number)
+                generation.publish(project, catalog, number)
+
+        def as_flow() -> None:
+            with limits.alone():
+                bootstrap(**where)
+
+        empty = Shard(1, [], 4, 4)
+
+        def plain_shard() -> None:
+            with closing(Catalog(project.workspace.catalog_url)) as catalog:
+                generation.draw_shard(project, catalog, 1, empty)
+
+        @flow(name="shards")
+        def shards(count: int) -> None:
+            for _ in range(count):
+                drawing.draw_shard(**where, number=1, shard=empty.to_dict(), until=None, alone=True)
+
+        plain()  # everything is there from now on, and everything is imported
+        as_flow()
+        generation_costs = _in_turn(plain, as_flow, rounds)
+        shards(1)
+        many, one = _in_turn(lambda: shards(21), lambda: shards(1), rounds)
+        alone, _ = _in_turn(plain_shard, lambda: None, rounds)
+        return {
+            "plain": generation_costs[0],
+            "flow": generation_costs[1],
+            "shard": Cost((many.wall - one.wall) / 20, (many.cpu - one.cpu) / 20),
+            "plain shard": alone,
+        }
+    finally:
+        prefect.stop()
+
+
+def _in_turn(one: Callable[[], None], other: Callable[[], None], rounds: int) -> tuple[Cost, Cost]:
+    measured: tuple[list[Cost], list[Cost]] = ([], [])
+    for _ in range(rounds):
+        for call, found in zip((one, other), measured, strict=True):
+            wall, cpu = time.monotonic(), time.process_time()
+            call()
+            found.append(Cost(time.monotonic() - wall, time.process_time() - cpu))
+    first, second = (
+        Cost(statistics.median(cost.wall for cost in found), statistics.median(cost.cpu for cost in found))
+        for found in measured
+    )
+    return first, second
+
+
+# --- (c) what the catalog takes -----------------------------------------------------------------------
+
+
+def _batches_a_second(url: str, writers: int, seconds: float = 5.0) -> float:
+    from bootstrap.catalog import Catalog, generations
+
+    with closing(Catalog(url)) as catalog:
+        generations.begin(catalog, "apple")
+    with get_context("spawn").Pool(writers) as pool:
+        pool.starmap(
+            _write, [(url, 0.1, -1 - writer) for writer in range(writers)]
+        )  # imports and connections
+        return sum(pool.starmap(_write, [(url, seconds, writer) for writer in range(writers)]))
+
+
+def _write(url: str, seconds: float, writer: int) -> float:
+    """Write rows as the drawing station does, and return batches a second."""
+    from making import shot
+
+    from bootstrap.catalog import Catalog
+    from bootstrap.catalog.generations import generation_row
+    from bootstrap.catalog.tables import CandidateRow
+
+    batches = 0
+    with closing(Catalog(url)) as catalog:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with catalog.write() as session:
+                owner = generation_row(session, "apple", 1)
+                for index in range(GPU_BATCH):
+                    one = shot(abs(hash((writer, batches, index, seconds))) % 2**32)
+                    session.add(
+                        CandidateRow(
+                            project_id=owner.project_id, generation_id=owner.id, shot_id=one.id,
+                            shot=one.to_dict(), path="x", state="drawn",
+                        )
+                    )  # fmt: skip
+            batches += 1
+    return batches / seconds
+
+
+# --- the page -----------------------------------------------------------------------------------------
+
+
+def _page(head: str, rates: dict[int, float], costs: dict[str, Cost], writes: dict[int, float]) -> str:
+    flow = Cost(costs["flow"].wall - costs["plain"].wall, costs["flow"].cpu - costs["plain"].cpu)
+    shard = Cost(
+        costs["shard"].wall - costs["plain shard"].wall, costs["shard"].cpu - costs["plain shard"].cpu
+    )
+    lines = [
+        "# Scaling: workers, flows, catalog", "", head, "",
+        "| measured | |", "|---|---|",
+        f"| one Ray worker, pictures/s | {rates[1]:.2f} |",
+        f"| two Ray workers, pictures/s | {rates[2]:.2f}, **{rates[2] / rates[1]:.2f}** times one |",
+        f"| the flow's own cost a generation, s | **{flow.wall:.2f}** (CPU {flow.cpu:.2f}); wanted: 3 at most |",
+        f"| a shard's own cost, ms | **{1000 * shard.wall:.0f}** (CPU {1000 * shard.cpu:.0f}); wanted: 50 at most |",
+        f"| PostgreSQL, batches of {GPU_BATCH} candidates/s, one writer | {writes[1]:.0f} |",
+        f"| PostgreSQL, batches of {GPU_BATCH} candidates/s, four writers | {writes[4]:.0f} |",
+        "", *_worked_out(shard, writes),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _worked_out(shard: Cost, writes: dict[int, float]) -> list[str]:
+    """What follows for many GPUs; only the figures above are measured."""
+    from bootstrap.drawing.shards import BATCHES_PER_SHARD
+
+    per_shard = BATCHES_PER_SHARD * GPU_BATCH
+    share = shard.wall / (per_shard / GPU_PICTURES + shard.wall)
+    lines = [
+        "## What follows for 4, 16 and 64 GPUs", "",
+        f"Not measured, worked out: a GPU that does 100 TFLOP/s draws {GPU_PICTURES:.1f} pictures/s of Stable "
+        "Diffusion 1.5 (512 x 512, 20 steps, with guidance: 40 x 0.803 TFLOP). A shard of "
+        f"{per_shard} pictures takes it {per_shard / GPU_PICTURES:.0f} s, of which its own cost is "
+        f"{100 * share:.2f} %. The catalog takes {writes[4]:.0f} batches/s from many writers, one after another, on "
+        "this machine's cores.",
+        "", "| GPUs | pictures/s | batches/s into the catalog | share of what the catalog takes |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for count in GPUS:
+        pictures = count * GPU_PICTURES * (1 - share)
+        batches = pictures / GPU_BATCH
+        lines.append(f"| {count} | {pictures:.0f} | {batches:.1f} | {100 * batches / writes[4]:.0f} % |")
+    most = writes[4] * GPU_BATCH / GPU_PICTURES
+    lines += [
+        "",
+        f"So the first limit is the catalog's one writer at a time, at about {most:.0f} such GPUs on a database as "
+        "slow as this one. What is not in these figures: the network and the shared folder (each picture is a PNG of "
+        "about half a MB: 64 GPUs write about 100 MB/s), and the start of a generation, where one GPU trains while "
+        "the others wait or work for other projects.",
+    ]
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Whatever breaks in the middle of a generation, doing it again ends with what an undisturbed one gives.
+
+SID_FAULT_RUNS says how many times each fault is tried.
+"""
+
+import hashlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootstrap import doctor
+from bootstrap.catalog import Catalog, candidates, generations, picks, trainings
+from bootstrap.files import TEMPORARY_PREFIX
+from bootstrap.lora import kohya
+from bootstrap.project import Project, Workspace, create
+from tests.drawing.small import CHANGES, RECIPES
+from tests.fault_process import FULL
+
+pytestmark = pytest.mark.slow
+
+_RUNS = int(os.environ.get("SID_FAULT_RUNS", "6"))
+_ROOT = Path(__file__).parent.parent
+
+
+def small_project(folder: Path, originals: Path) -> Project:
+    project = create(Workspace(folder), "badge", originals / "badge.png", "woman, red apple", recipes=RECIPES)
+    lines = project.toml.read_text().splitlines()
+    for key, value in CHANGES.items():
+        (place,) = [number for number, line in enumerate(lines) if line.startswith(f"{key} = ")]
+        lines[place] = f"{key} = {value}"
+    project.toml.write_text("\n".join(lines))
+    return project
+
+
+class Process:
+    """tests/fault_process.py for one project."""
+
+    def __init__(self, project: Project) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # a fork takes no other thread along
+        command = [sys.executable, "-m", "tests.fault_process", str(project.workspace.folder), project.name]
+        self._process = subprocess.Popen(
+            command, cwd=_ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._line() == "ready"
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def run(self, *, kill_after: float | None = None, full_at: int = 0) -> int:
+        """Do what is missing; return the exit code. Seconds until it is killed; which write finds the disk full."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{full_at}\n")
+        self._process.stdin.flush()
+        child = os.pidfd_open(int(self._line()))  # no other process, whatever becomes of the number
+        if kill_after is not None:
+            time.sleep(kill_after)
+            with suppress(ProcessLookupError):  # it was faster
+                signal.pidfd_send_signal(child, signal.SIGKILL)
+        os.close(child)
+        return int(self._line())
+
+    def end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        assert self._process.wait(60) == 0
+
+
+@contextmanager
+def process(project: Project) -> Iterator[Process]:
+    started = Process(project)
+    yield started
+    started.end()
+
+
+def outcome(project: Project) -> dict[str, Any]:
+    """All that a generation leaves, and that nothing else is there."""
+    with closing(Catalog(project.workspace.catalog_url)) as catalog:
+        training = trainings.of_generation(catalog, project.name, 1)
+        assert training is not None and training.finished
+        found: dict[str, Any] = {
+            "generations": [(one.number, one.state) for one in generations.statuses(catalog, project.name)],
+            # Not the file's own hash: its metadata tell when it was trained.
+            "snapshots": [
+                (one.epoch, kohya.model_hash(project.folder / one.path)) for one in training.snapshots
+            ],
+            "candidates": [
+                (one.id, one.state, one.duplicate_of, one.verdict, sha(project.folder / one.path))
+                for one in candidates.candidates(catalog, project.name, state=None)
+            ],
+            "picks": [(one.candidate_id, one.caption) for one in picks.picks(catalog, project.name)],
+        }
+    found["dataset"] = sorted((path.name, sha(path)) for path in project.dataset_folder.iterdir())
+    assert [path for path in project.folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file()] == []
+    assert [one.what for one in doctor.examine(project.workspace) if project.name in one.what] == []
+    return found
+
+
+def sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, originals: Path) -> tuple[dict[str, Any], float]:
+    """What it leaves, and how many seconds it takes."""
+    project = small_project(tmp_path_factory.mktemp("whole"), originals)
+    with process(project) as whole:
+        began = time.monotonic()
+        assert whole.run() == 0
+        seconds = time.monotonic() - began
+    return outcome(project), seconds
+
+
+def test_killed_at_random_moments(
+    undisturbed: tuple[dict[str, Any], float], tmp_path: Path, originals: Path
+) -> None:
+    """SIGKILL, again and again, in training, drawing, curating and growing."""
+    wanted, seconds = undisturbed
+    rng, kills, tries = random.Random(8), 0, 0
+    while kills < _RUNS:
+        project = small_project(tmp_path / str(tries), originals)
+        tries += 1
+        with process(project) as broken:
+            while (code := broken.run(kill_after=rng.uniform(0, 0.5 * seconds))) == -signal.SIGKILL:
+                kills += 1
+                if kills % 6 == 0:  # in the end it is let alone
+                    code = broken.run()
+                    break
+            assert code == 0
+        assert outcome(project) == wanted
+
+
+def test_a_disk_that_is_full_at_random_writes(
+    undisturbed: tuple[dict[str, Any], float], tmp_path: Path, originals: Path
+) -> None:
+    """Each run finds the disk full at another write, and the next one finds room again."""
+    wanted, _ = undisturbed
+    rng = random.Random(9)
+    project = small_project(tmp_path, originals)
+    failed = 0
+    with process(project) as full:
+        while (code := full.run(full_at=rng.randint(1, 4) if failed < _RUNS else 0)) == FULL:
+            failed += 1
+        assert code == 0
+    assert failed >= 3
+    assert outcome(project) == wanted
+
+
+def test_a_catalog_that_another_process_locks(
+    undisturbed: tuple[dict[str, Any], float], tmp_path: Path, originals: Path
+) -> None:
+    """For ten seconds, beginning in the middle of the work."""
+    wanted, seconds = undisturbed
+    project = small_project(tmp_path, originals)
+    Catalog(project.workspace.catalog_url).close()
+
+    def lock() -> None:
+        time.sleep(seconds / 3)
+        with closing(sqlite3.connect(project.workspace.folder / "catalog.sqlite", timeout=60)) as other:
+            other.execute("begin immediate")
+            time.sleep(10)
+            other.rollback()
+
+    with process(project) as patient:
+        locker = threading.Thread(target=lock)
+        locker.start()
+        assert patient.run() == 0
+        locker.join()
+    assert outcome(project) == wanted
