@@ -8,13 +8,14 @@ again by the next call, which then takes one. Needs the extra `dev` and a Chromi
 import argparse
 import io
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def _upload(page: Page) -> None:
     page.locator("input[type=file]").set_input_files(ORIGINALS / "crown.png")
     page.get_by_text("pixels, as it will be used").wait_for()
     page.get_by_label("Caption", exact=True).fill((ORIGINALS / "crown.txt").read_text().strip())
-    page.keyboard.press("Tab")
+    page.locator("h1").first.click()  # out of the field: what was typed is taken then
     page.get_by_text("tokens, commas counted").wait_for()
 
 
@@ -144,14 +145,21 @@ def served(workspace: Workspace, *command: str) -> Iterator[str]:
 
 
 def _answers(url: str, is_up: bool, log: Any) -> bool:
+    """Whether all of it is there: of `sid up` the flows come last, and it says so."""
     log.seek(0)
-    return bool(re.search("Ctrl-C stops everything" if is_up else "Ctrl-C stops it", log.read().decode()))
+    if is_up:
+        return b"Ctrl-C stops everything" in log.read()
+    try:
+        urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
+    except (urllib.error.URLError, OSError):
+        return False
+    return True
 
 
 def take(page: Page, shown: Shown, url: str) -> Image.Image:
     """Return a page's picture, once all of it is there."""
     page.goto(url + shown.path, wait_until="domcontentloaded")
-    if shown.name not in ("login",):
+    if shown.name != "login":  # which is no page of Streamlit
         page.wait_for_selector(_READY, timeout=120_000)
     if shown.prepare is not None:
         shown.prepare(page)

@@ -95,7 +95,14 @@ def _who(login: Login, cookies: dict[str, str]) -> str | None:
 
 
 def _signed_in(login: Login, cookies: dict[str, str]) -> str | None:
-    """Whose address Streamlit's cookie has, if it is one that may come in."""
+    """The address of the account that is signed in, if it is one that may come in."""
+    email = _account(cookies)
+    allowed = any(fnmatch(email, pattern.casefold()) for pattern in login.emails)
+    return email if email and allowed else None
+
+
+def _account(cookies: dict[str, str]) -> str:
+    """The address in Streamlit's cookie; empty: nobody is signed in, or the provider does not vouch for the address."""
     from streamlit.auth_util import get_cookie_with_chunks
     from streamlit.web.server.server_util import get_cookie_secret
     from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
@@ -107,10 +114,9 @@ def _signed_in(login: Login, cookies: dict[str, str]) -> str | None:
 
     raw = get_cookie_with_chunks(one, USER_COOKIE_NAME)
     user: dict[str, Any] = json.loads(raw) if raw else {}
-    email = str(user.get("email") or "").casefold()
-    verified = user.get("email_verified", True) is not False
-    allowed = any(fnmatch(email, pattern.casefold()) for pattern in login.emails)
-    return email if email and verified and allowed and user.get("is_logged_in") is True else None
+    if user.get("is_logged_in") is not True or user.get("email_verified", True) is False:
+        return ""
+    return str(user.get("email") or "").casefold()
 
 
 def _signer(login: Login) -> URLSafeTimedSerializer:
@@ -125,6 +131,9 @@ def routes(login: Login) -> list[Route]:
     guarding = asyncio.Lock()  # one try at a time: checking a password takes memory and time, on purpose
 
     async def ask(request: Request) -> Response:
+        stranger = _account(dict(request.cookies)) if login.emails else ""
+        if stranger and _signed_in(login, dict(request.cookies)) is None:
+            return _page(request, login, f"{stranger} may not come in here; ask whoever runs this app.")
         return _page(request, login)
 
     async def enter(request: Request) -> Response:

@@ -60,8 +60,12 @@ def changed(settings: Sequence[Setting], key: str) -> dict[str, Any]:
     """
     found = {}
     for first in range(0, len(settings), 2):
-        columns = st.columns(2, gap="medium", vertical_alignment="center")
-        for column, one in zip(columns, settings[first : first + 2], strict=False):
+        row = settings[first : first + 2]
+        has_switch = any(
+            _kind(one.field.annotation)[0] == "bool" for one in row
+        )  # which has no label above it
+        columns = st.columns(2, gap="medium", vertical_alignment="center" if has_switch else "top")
+        for column, one in zip(columns, row, strict=False):
             with column:
                 value = _field(one, f"{key} {one.name}")
             if value != one.value:

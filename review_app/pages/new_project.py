@@ -45,14 +45,15 @@ def show() -> None:
             format_func=markup.plain,
             help="An embedded model, or type a diffusers folder, a .safetensors file or a hub id.",
         )  # fmt: skip
-        with markup.told():
-            _tokens(caption, base or "")
         # No callback: its arguments would be those of the run before, without what was typed last.
         if st.button(
             "Make the project", type="primary", icon=":material/add_photo_alternate:", key="make project"
         ):
             with markup.told():
                 _make(upload, name.strip(), caption, base or "")
+        # Below the button: what comes while one is on the way to it must not push it aside.
+        with markup.told():
+            _tokens(caption, base or "")
 
 
 def _preview(upload: Any) -> None:

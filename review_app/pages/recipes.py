@@ -122,13 +122,12 @@ def _editor(project: Project, number: int, kind: str, recipe: BaseModel | None) 
     ]
     version = sha256_of_file(project.toml)[:12]
     edit: Edit | None = None
+    problem = ""
     try:
         said = setting_fields.changed(settings, f"{project.name} {version} recipe {number} {kind}")
         edit = _edit(project, number, kind, said)
     except UserError as error:
-        st.warning(markup.plain(str(error).removeprefix(f"{project.toml}: ")), icon=":material/edit:")
-    if edit is not None:
-        _draft(edit.project, number)
+        problem = str(error).removeprefix(f"{project.toml}: ")
     with st.container(horizontal=True):
         # No callback: its arguments would be those of the run before, without what was typed last.
         if st.button("Save", key="save recipe", type="primary", icon=":material/save:") and edit is not None:
@@ -136,6 +135,11 @@ def _editor(project: Project, number: int, kind: str, recipe: BaseModel | None) 
             _close(project)
             st.rerun()
         st.button("Cancel", key="cancel recipe", type="tertiary", on_click=_close, args=(project,))
+    # Below the buttons: what comes while one is on the way to them must not push them aside.
+    if edit is not None:
+        _draft(edit.project, number)
+    else:
+        st.warning(markup.plain(problem), icon=":material/edit:")
 
 
 def _edit(project: Project, number: int, kind: str, said: Mapping[str, Any]) -> Edit:

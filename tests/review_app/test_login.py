@@ -121,12 +121,21 @@ def test_accounts_of_a_provider_come_in_when_they_are_named(monkeypatch: pytest.
     from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
     monkeypatch.setattr(server_util, "get_cookie_secret", lambda: "s" * 64)
+    monkeypatch.setattr(
+        login, "_account_link", lambda: "/auth/login?provider=x"
+    )  # secrets.toml would name it
     found = Login(cookie_secret="c" * 64, emails=["anna@example.org", "*@studio.example"])
 
     def asks_as(secret: str, **user: object) -> int:
         value = create_signed_value(secret, "_streamlit_user", json.dumps(user)).decode()
         with client_of(found) as client:
-            return client.get("/", headers={"cookie": f"_streamlit_user={value}"}).status_code
+            cookie = {"cookie": f"_streamlit_user={value}"}
+            status = client.get("/", headers=cookie).status_code
+            turned_away = "may not come in here" in client.get("/login", headers=cookie).text
+            assert turned_away == (
+                status == 401 and secret == "s" * 64 and user.get("email") == "x@example.org"
+            )
+            return status
 
     for email, status in [
         ("Anna@example.org", 200),
