@@ -48,11 +48,31 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
     shots = expand(settings, drawn_with(project, base, training, number, inputs.gather(project, catalog)))
     shots = networks.with_networks(base, Shelf.of(project), shots)
     missing = missing_shots(project, catalog, number, shots)
-    files = lora_paths(project, catalog, training, missing)
+    draw_shots(
+        project, catalog, number, missing, lora_paths(project, catalog, training, missing), report, len(shots)
+    )
+
+
+def draw_shots(
+    project: Project,
+    catalog: Catalog,
+    number: int,
+    missing: list[Shot],
+    files: dict[LoraUse, Path],
+    report: Report,
+    wanted: int,
+) -> None:
+    """Draw shots as candidates of a generation; see draw.
+
+    Args:
+        missing: in drawing order.
+        files: of all LoRAs that they use.
+        wanted: how many there are when these are drawn, for the report.
+    """
     hashes = {use.name: kohya.model_hash(path) for use, path in files.items()}
     folder = project.generation_folder(number) / "candidates"
-    done = len(shots) - len(missing)
-    report(Progress("draw", done, len(shots), "pictures"))
+    done = wanted - len(missing)
+    report(Progress("draw", done, wanted, "pictures"))
 
     def write(batch: _Batch) -> None:
         for drawing in batch.drawings:
@@ -74,7 +94,7 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
             _add_rows(project, catalog, number, batch, folder)
             drawn += len(batch.drawings)
             rate = drawn / (time.monotonic() - started)
-            report(Progress("draw", done + drawn, len(shots), "pictures", rate))
+            report(Progress("draw", done + drawn, wanted, "pictures", rate))
 
         try:
             for batch in _batches(project, missing, files):
