@@ -213,3 +213,5 @@ def test_beside_the_picture(app: Any, visitor: Any) -> None:
     assert deck.locator(".tags ins").all_inner_texts() == ["glasses"]
     visitor.press("?")
     deck.get_by_text("undo, as often as you like").wait_for()
+    visitor.press("Escape", "a")
+    visitor.page.get_by_text("All decided").wait_for()
