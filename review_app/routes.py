@@ -21,11 +21,10 @@ from starlette.routing import Route
 
 from bootstrap.catalog import candidates
 from bootstrap.catalog.candidates import Candidate
-from bootstrap.cli import reviewer
 from bootstrap.curation.thumbnails import make_thumbnail
 from bootstrap.errors import UserError
 from bootstrap.project import Project
-from review_app import cells, deck
+from review_app import cells, deck, reviewers
 from review_app.urls import (
     cells_url,
     deck_url,
@@ -119,7 +118,9 @@ async def _deck(request: Request) -> Response:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
         return PlainTextResponse(f"{where}: {problem['msg']}", 400, _NOT_KEPT)
-    answer = await run_in_threadpool(deck.answer, project, catalog_of(project), asked, reviewer())
+    answer = await run_in_threadpool(
+        deck.answer, project, catalog_of(project), asked, reviewers.of(request.headers)
+    )
     return _json(answer)
 
 

@@ -47,16 +47,17 @@ def apply(catalog: Catalog, project: str, acts: Sequence[Act], reviewer: str) ->
     with catalog.write() as session:
         for act in acts:
             rows = _rows(session, project, list(act.seen))
+            given = _given(session, act.of if act.do == "undo" else act.id)
             for candidate, seen in act.seen.items():
                 row = rows.get(candidate)
                 if row is None or row.state != "published":
                     why = f"candidate {candidate} is not up for review any more"
                 elif act.do == "undo":
-                    why = _undo(session, row, act)
+                    why = _undo(session, row, given.get(row.id))
                 elif act.do == "later":
                     why = _postpone(row, seen)
                 else:
-                    why = _decide(session, row, act, seen, reviewer)
+                    why = "" if row.id in given else _decide(session, row, act, seen, reviewer)
                 if why:
                     refused.append(Refusal(act.id, candidate, why))
             session.flush()
@@ -81,8 +82,6 @@ def _rows(session: Session, project: str, ids: list[str]) -> dict[str, Candidate
 
 
 def _decide(session: Session, row: CandidateRow, act: Act, seen: str, reviewer: str) -> str:
-    if _known(session, row, act.id) is not None:
-        return ""
     if row.verdict != seen:
         return _decided_meanwhile(row)
     verdicts.give(session, row, act.do, reviewer, act.id, now(), act.reason if act.do == "reject" else "")
@@ -96,8 +95,7 @@ def _postpone(row: CandidateRow, seen: str) -> str:
     return ""
 
 
-def _undo(session: Session, row: CandidateRow, act: Act) -> str:
-    given = _known(session, row, act.of)
+def _undo(session: Session, row: CandidateRow, given: VerdictRow | None) -> str:
     if given is None:  # it was put off, or refused
         row.postponed_at = None
     elif given.undone_at is None:
@@ -108,8 +106,9 @@ def _undo(session: Session, row: CandidateRow, act: Act) -> str:
     return ""
 
 
-def _known(session: Session, row: CandidateRow, act: str) -> VerdictRow | None:
-    return session.scalar(select(VerdictRow).where(VerdictRow.candidate_id == row.id, VerdictRow.act == act))
+def _given(session: Session, act: str) -> dict[int, VerdictRow]:
+    """The verdicts that an act has given already, by the candidate's row."""
+    return {row.candidate_id: row for row in session.scalars(select(VerdictRow).where(VerdictRow.act == act))}
 
 
 def _decided_meanwhile(row: CandidateRow) -> str:

@@ -107,13 +107,17 @@ def snapshot_path(catalog: Catalog, project: str, training_id: str, epoch: int) 
 def of_generation(catalog: Catalog, project: str, number: int) -> Training | None:
     """Return the training that a generation draws with, None before it has begun."""
     with catalog.read() as session:
-        generation = generation_row(session, project, number)
+        training_id = generation_row(session, project, number).training_id
+    return find(catalog, project, training_id) if training_id else None
+
+
+def find(catalog: Catalog, project: str, training_id: str) -> Training | None:
+    """Return a training of a project by its id, None where there is none."""
+    with catalog.read() as session:
         row = session.scalar(
-            select(TrainingRow).where(
-                TrainingRow.project_id == generation.project_id,
-                TrainingRow.training_id == generation.training_id,
-            )
-        )
+            select(TrainingRow).join(ProjectRow)
+            .where(ProjectRow.name == project, TrainingRow.training_id == training_id)
+        )  # fmt: skip
         if row is None:
             return None
         saved = session.scalars(

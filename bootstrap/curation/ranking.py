@@ -7,6 +7,7 @@ accepts or rejects anything.
 
 import logging
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ _VARIETY = 0.35  # how much being like those just before costs, against being li
 _BEFORE = 6  # how many those are
 _FADING = 0.7  # how much less each of them counts than the one after it
 _AHEAD = 200  # of how many likely ones the next is chosen
+_REST = 4.0  # how many times as long as a ranking took the next one waits: thousands take seconds
 _OPEN_EVERY = 8  # every so many-th place goes to one that the verdicts leave open
 
 _background = ThreadPoolExecutor(1, "ranking")
 _waiting: set[tuple[str, str, int]] = set()
+_resting: dict[tuple[str, str, int], float] = {}  # until when, time.monotonic()
 _lock = threading.Lock()
 
 _log = logging.getLogger(__name__)
@@ -98,20 +101,28 @@ def unlikely(catalog: Catalog, project: str, generation: int, below: float) -> l
 
 
 def rank_soon(catalog: Catalog, project: str, generation: int, staying: int) -> None:
-    """Do as `rank`, in the background: returns at once; what is asked for while it waits is done once."""
+    """Do as `rank`, in the background: returns at once; what is asked for while it waits is done once.
+
+    Shortly after a ranking nothing is done: it would take the server's time from the reviewer, for a few verdicts.
+    """
     key = (catalog.url, project, generation)
     with _lock:
-        if key in _waiting:
+        if key in _waiting or time.monotonic() < _resting.get(key, 0.0):
             return
         _waiting.add(key)
 
     def work() -> None:
         with _lock:
             _waiting.discard(key)
+        began = time.monotonic()
         try:
             rank(catalog, project, generation, staying)
         except Exception:  # the queue keeps its order, and the next verdict tries again
             _log.exception("project %s, generation %s: ranking failed", project, generation)
+        finally:
+            ended = time.monotonic()
+            with _lock:
+                _resting[key] = ended + _REST * (ended - began)
 
     _background.submit(work)
 

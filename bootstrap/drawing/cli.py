@@ -1,22 +1,29 @@
-"""The verbs of `sid` for single pictures: what one was drawn with, and drawing it again."""
+"""The verbs of `sid` for single pictures: what one was drawn with, drawing it again, mending a candidate."""
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootstrap.catalog import Catalog, candidates
 from bootstrap.errors import UserError
 from bootstrap.project import Workspace
 
+if TYPE_CHECKING:
+    from bootstrap.drawing.again import Inpaint, Redraw
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="A candidate's id, or a beginning of it.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another picture.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A PNG of sid, or any picture with infotext.")]
 
 
 def add_verbs(app: typer.Typer) -> None:
-    """Add `show` and `redraw`."""
-    app.command()(show)
-    app.command()(redraw)
+    """Add `show` and `redraw` for files, `again`, `inpaint` and `caption` for candidates."""
+    for verb in (show, redraw, again, inpaint, caption):
+        app.command()(verb)
 
 
 def show(
@@ -66,11 +73,73 @@ def redraw(
         raise UserError(f"--output {output}: the picture is written as PNG, name a .png file")
     if output is not None and output.resolve() == file.resolve():
         raise UserError(f"--output {output}: that is the picture itself, name another file")
-    workspace = context.find_object(Workspace)
-    if workspace is None:
-        raise RuntimeError("a verb was called without its command")
+    workspace = _workspace(context)
     changes = redrawing.Changes(strength, seed, snapshot)
     picture, shot, text = redrawing.redraw(workspace, file, changes, base)
     path = output or Path(f"redrawn-{shot.id}.png")
     infotext.save_png(picture, path, shot, text)
     typer.echo(f"redrawn: {path}")
+
+
+def again(
+    context: typer.Context,
+    name: Name,
+    candidate: Id,
+    strength: Annotated[float | None, typer.Option(min=0, max=2, help="Of its first LoRA.")] = None,
+    snapshot: Annotated[int | None, typer.Option(min=1, help="Another epoch of its first LoRA.")] = None,
+    seed: Seed = None,
+    count: Annotated[int, typer.Option(min=1, max=16, help="Pictures, with as many seeds.")] = 1,
+) -> None:
+    """Draw a candidate again with something else; what comes of it is up for review beside it."""
+    from bootstrap.drawing.again import Redraw  # imports torch: seconds that other verbs need not wait
+
+    _draw_again(context, name, candidate, Redraw(strength, snapshot, seed, count))
+
+
+def inpaint(
+    context: typer.Context,
+    name: Name,
+    candidate: Id,
+    mask: Annotated[
+        Path, typer.Option(help="A picture of the candidate's size; what is white is drawn anew.")
+    ],
+    prompt: Annotated[str, typer.Option(help="What the whole picture shows then; its caption as a pick.")],
+    denoising_strength: Annotated[float, typer.Option(min=0.05, max=1)] = 0.75,
+    rounds: Annotated[int, typer.Option(min=1, max=8, help="Each starts from the one before.")] = 1,
+    seed: Seed = None,
+    count: Annotated[int, typer.Option(min=1, max=16, help="Pictures, with as many seeds.")] = 1,
+) -> None:
+    """Draw a part of a candidate anew; what comes of it is up for review beside it."""
+    from bootstrap.drawing.again import Inpaint  # imports torch: seconds that other verbs need not wait
+
+    _draw_again(context, name, candidate, Inpaint(mask, prompt, denoising_strength, rounds, seed, count))
+
+
+def caption(
+    context: typer.Context,
+    name: Name,
+    candidate: Id,
+    tags: Annotated[str, typer.Argument(metavar="CAPTION", help='Tags; "" gives those of its prompt back.')],
+) -> None:
+    """Write a candidate's caption as a pick, instead of its prompt's tags."""
+    chosen = _workspace(context).project(name)
+    catalog = Catalog(chosen.workspace.catalog_url)
+    whole = candidates.candidate(catalog, chosen.name, candidate).id
+    candidates.set_caption(catalog, chosen.name, whole, tags)
+    typer.echo(f"{whole}: {candidates.candidate(catalog, chosen.name, whole).caption}")
+
+
+def _draw_again(context: typer.Context, name: str, candidate: str, wanted: "Redraw | Inpaint") -> None:
+    from bootstrap.drawing.again import draw_again
+
+    chosen = _workspace(context).project(name)
+    drawn = draw_again(chosen, Catalog(chosen.workspace.catalog_url), candidate, wanted)
+    told = f"{drawn.new} drawn" if drawn.new else "there already"
+    typer.echo(f"{told}, up for review: {' '.join(drawn.ids)}")
+
+
+def _workspace(context: typer.Context) -> Workspace:
+    workspace = context.find_object(Workspace)
+    if workspace is None:
+        raise RuntimeError("a verb was called without its command")
+    return workspace

@@ -78,12 +78,33 @@ def draw_planned(
         UserError: a file that a shot needs is missing or does not fit, or memory is too small for one picture.
     """
     training = _training(project, catalog, number)
-    turns = {one.shot.id: one.turn for one in planned}
-    missing = missing_shots(project, catalog, number, [one.shot for one in planned])
-    files = lora_paths(project, catalog, training, missing)
+    left = {shot.id for shot in missing_shots(project, catalog, number, [one.shot for one in planned])}
+    missing = [one for one in planned if one.shot.id in left]
+    files = lora_paths(project, catalog, training, [one.shot for one in missing])
+    draw_shots(project, catalog, number, missing, files, report, len(planned))
+
+
+def draw_shots(
+    project: Project,
+    catalog: Catalog,
+    number: int,
+    missing: Sequence[Planned],
+    files: dict[LoraUse, Path],
+    report: Report,
+    wanted: int,
+) -> None:
+    """Draw shots as candidates of a generation; see draw_planned.
+
+    Args:
+        missing: in drawing order.
+        files: of all LoRAs that they use.
+        wanted: how many there are when these are drawn, for the report.
+    """
+    turns = {one.shot.id: one.turn for one in missing}
     hashes = {use.name: kohya.model_hash(path) for use, path in files.items()}
     folder = project.generation_folder(number) / "candidates"
-    done = len(planned) - len(missing)
+    done = wanted - len(missing)
+    report(Progress("draw", done, wanted, "pictures"))
 
     def write(batch: _Batch) -> None:
         for drawing in batch.drawings:
@@ -105,10 +126,10 @@ def draw_planned(
             _add_rows(project, catalog, number, batch, folder, turns)
             drawn += len(batch.drawings)
             rate = drawn / (time.monotonic() - started)
-            report(Progress("draw", done + drawn, len(planned), "pictures", rate))
+            report(Progress("draw", done + drawn, wanted, "pictures", rate))
 
         try:
-            for batch in _batches(project, missing, files):
+            for batch in _batches(project, [one.shot for one in missing], files):
                 finish()
                 before, written = batch, writer.submit(write, batch)
         finally:  # stopped or not: what is drawn is kept

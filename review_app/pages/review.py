@@ -12,6 +12,7 @@ from review_app.components.deck import deck
 from review_app.components.progress import how_far, share
 from review_app.deck import generation_to_review
 from review_app.links import button
+from review_app.pages import fix
 from review_app.workspace import catalog_of
 
 
@@ -27,6 +28,7 @@ def show(project: Project) -> None:
     if len(shown) > 1:
         number = _choose(shown, number, key)
     _deck(project, number)
+    fix.progress(project, first_key(project))
 
 
 def _choose(shown: list[GenerationStatus], number: int, key: str) -> int:
@@ -55,9 +57,10 @@ def _deck(project: Project, number: int) -> None:
         number,
         key=f"deck {project.name} {number}",
         reasons=_reasons(project),
-        first=st.session_state.get(first_key(project), []),
-        on_fix=lambda one: None,
+        first=st.session_state.pop(first_key(project), []),
+        on_fix=fix.ask,
     )
+    fix.show(project)
     if is_done:
         _all_decided(candidates.counts(catalog_of(project), project.name, number))
 

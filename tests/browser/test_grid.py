@@ -44,14 +44,14 @@ def test_many_are_selected_and_judged_at_once_and_one_undo_takes_it_back(app: An
 
 
 def test_filters_orders_and_a_way_to_the_deck(app: Any, visitor: Any) -> None:
-    made = populate.make_project(app.workspace, "filters")
+    made = populate.make_project(app.workspace, "sorted")
     ids = populate.add_generation(made, 12)
-    visitor.open("/grid?project=filters")
+    visitor.open("/grid?project=sorted")
     visitor.page.locator(".cell").first.wait_for()
     visitor.page.get_by_role("button", name="Filter").click()
     visitor.page.get_by_role("combobox", name="Recipe").click()
     visitor.page.get_by_role("option", name="eliminate").click()
-    visitor.page.get_by_role("radio", name="All 4").wait_for()
+    visitor.page.locator(".verdict-filter [data-verdict=all]", has_text="All 4").wait_for()
     shown = visitor.page.locator(".cell").evaluate_all("(all) => all.map((one) => one.dataset.id)")
     assert shown == ids[1::3]
     visitor.press("Escape")

@@ -175,7 +175,7 @@ def test_what_people_wrote_is_shown_as_text(app: Any, visitor: Any) -> None:
     visitor.open("/grid?project=evil")
     visitor.page.locator(".cell").first.wait_for()
     assert evil in visitor.page.locator(".cell").first.get_attribute("aria-label")
-    visitor.page.get_by_role("button", name="Filter").click()
+    visitor.page.get_by_role("button", name="Filter", exact=False).last.click()
     visitor.page.get_by_text("Tags, all of them in the prompt").wait_for()
     assert visitor.page.locator("img[src=x]").count() == 0
 
@@ -213,3 +213,5 @@ def test_beside_the_picture(app: Any, visitor: Any) -> None:
     assert deck.locator(".tags ins").all_inner_texts() == ["glasses"]
     visitor.press("?")
     deck.get_by_text("undo, as often as you like").wait_for()
+    visitor.press("Escape", "a")
+    visitor.page.get_by_text("All decided").wait_for()

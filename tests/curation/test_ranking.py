@@ -8,7 +8,7 @@ import pytest
 from making import add_published
 from typer.testing import CliRunner
 
-from bootstrap.catalog import candidates, verdicts
+from bootstrap.catalog import candidates, hands, verdicts
 from bootstrap.catalog.tables import CandidateRow, FeatureRow
 from bootstrap.cli import _load_verbs, app
 from bootstrap.curation import ranking
@@ -119,7 +119,7 @@ def test_the_queue_follows_the_verdicts_and_the_drawn_order_stays(project, catal
     assert set(queue) == set(ids[12:])
     places = [queue.index(one) for one in ids[12:]]
     assert sum(places[1::2]) < sum(places[0::2]) and 0 in places[1::2]
-    assert deck.deal(catalog, project.name, 1).current.id == queue[0]
+    assert [one.id for one in hands.deal(catalog, project.name, 1, "browser", 1).new] == queue[:1]
     assert [one.id for one in candidates.candidates(catalog, project.name)] == drawn
     assert {one.verdict for one in candidates.candidates(catalog, project.name)} == {
         "accept",
@@ -133,9 +133,14 @@ def test_what_the_reviewer_looks_at_stays_first(project, catalog):
     before = [one.id for one in candidates.candidates(catalog, project.name, ranked=True)]
     liked(project, catalog, ids)
     ranking.rank(catalog, project.name, 1, staying=3)
-    dealt = deck.deal(catalog, project.name, 1)
     undecided = [one for one in before if one in ids[12:]]
-    assert [dealt.current.id, *(one.id for one in dealt.upcoming)][:3] == undecided[:3]
+    assert [one.id for one in hands.deal(catalog, project.name, 1, "browser", 3).new] == undecided[:3]
+
+
+def decide(project, catalog, candidate_id, verdict):
+    act = deck.SentAct(id=f"{verdict} {candidate_id}", do=verdict, seen={candidate_id: "undecided"})
+    told = deck.answer(project, catalog, deck.Request(browser="b", generation=1, acts=[act]), "t")
+    assert not told["refused"]
 
 
 def test_ranking_in_the_background_never_holds_a_verdict_up(project, catalog, monkeypatch):
@@ -149,16 +154,19 @@ def test_ranking_in_the_background_never_holds_a_verdict_up(project, catalog, mo
     monkeypatch.setattr(ranking, "rank", slowly)
     started = time.monotonic()
     for one in ids[:3]:
-        assert deck.give(catalog, project.name, one, "accept", "undecided")
+        decide(project, catalog, one, "accept")
     assert not ran and time.monotonic() - started < 1.5
     ranking._background.submit(lambda: None).result(timeout=30)
     assert 1 <= len(ran) < 3  # what was asked for while it waited was done once
+    decide(project, catalog, ids[3], "accept")
+    ranking._background.submit(lambda: None).result(timeout=30)
+    assert len(ran) < 3  # and none so soon after a long one
 
 
 def test_a_ranking_that_fails_is_logged_and_nothing_else(project, catalog, monkeypatch, caplog):
     (one,) = add_published(project, catalog, 1, 1)
     monkeypatch.setattr(ranking, "_read", lambda *given: 1 / 0)
-    assert deck.give(catalog, project.name, one, "reject", "undecided")
+    decide(project, catalog, one, "reject")
     ranking._background.submit(lambda: None).result(timeout=30)
     assert "ranking failed" in caplog.text
 

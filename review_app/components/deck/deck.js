@@ -59,8 +59,7 @@ class Deck {
       return button;
     });
     this.root.querySelector(".reasons").replaceChildren(...buttons);
-    if (data.first.join() !== (this.asked ?? "")) {
-      this.asked = data.first.join();
+    if (data.first.length) {
       this.first = data.first;
       this.line.soon(0);
     }

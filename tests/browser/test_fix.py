@@ -1,0 +1,73 @@
+"""Fix it in real Chromium: a caption, and a part painted anew by a real process, back before the reviewer."""
+
+from typing import Any
+
+from browser import populate
+from making import make_project, open_catalog
+from making import shot as made_shot
+
+from bootstrap.base_model import BaseModel
+from bootstrap.catalog import candidates, trainings
+from bootstrap.catalog.trainings import Snapshot
+from bootstrap.lora import kohya
+from bootstrap.project import Workspace
+from bootstrap.shots import LoraUse
+from tests.lora.test_merge import random_lora
+from tests.making import add_published
+
+_DRAWN_MILLISECONDS = 150_000  # until `sid inpaint` has imported everything, on a busy machine
+
+
+def test_a_candidate_is_mended(app: Any, visitor: Any, papertown: BaseModel, tmp_path: Any) -> None:
+    folder = app.workspace / "projects"
+    made = make_project(tmp_path, "mended")
+    folder.mkdir(exist_ok=True)
+    made.folder.rename(folder / "mended")
+    made = Workspace(app.workspace).project("mended")
+    made.toml.write_text(made.toml.read_text() + '\n[curation]\nembedder = "none"\n')
+    lora = random_lora(papertown, 2)
+    path = made.generation_folder(1) / "training-abababab" / "mended-g01-000002.safetensors"
+    kohya.write(path, lora.modules, lora.metadata)
+    catalog = open_catalog(made)
+    use = LoraUse("mended-g01-000002", "ab" * 32, 2, 0.8)
+    shots = [made_shot(seed, steps=2, base_model_hash=papertown.hash, loras=(use,)) for seed in (1, 2)]
+    ids = add_published(made, catalog, 1, 2, shots)
+    trainings.begin(catalog, made.name, 1, "ab" * 32, {}, [])
+    told = Snapshot("ab" * 32, 2, path.relative_to(made.folder), "s" * 64, 0.1)
+    trainings.add_snapshot(catalog, made.name, told, 10, [])
+
+    visitor.open("/?project=mended")
+    visitor.page.locator('.deck:not([data-candidate=""])[data-candidate]').wait_for()
+    first = visitor.shown()
+    visitor.press("f")
+    dialog = visitor.page.get_by_role("dialog")
+    text = dialog.get_by_role("textbox", name="What it is captioned with as a pick")
+    text.fill("woman, <b>green</b> apple")
+    visitor.press("Control+Enter")
+    dialog.get_by_role("button", name="Keep this caption").click()
+    dialog.wait_for(state="detached")
+    assert candidates.candidate(catalog, made.name, first).caption == "woman, <b>green</b> apple"
+
+    visitor.press("f")
+    dialog.get_by_role("tab", name="Inpaint").click()
+    dialog.get_by_role("button", name="Draw").last.click()
+    dialog.get_by_text("paint over what shall be drawn anew first").wait_for()
+    box = dialog.locator(".mask canvas").bounding_box()
+    mouse = visitor.page.mouse
+    mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"])
+    mouse.down()
+    mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.5 * box["height"], steps=4)
+    mouse.up()
+    visitor.page.wait_for_timeout(500)
+    visitor.settle()
+    dialog.get_by_role("button", name="Draw").last.click()
+    dialog.wait_for(state="detached")
+    visitor.page.get_by_text("2 painted anew").wait_for()
+    visitor.page.get_by_text("ready, before you now").wait_for(timeout=_DRAWN_MILLISECONDS)
+    visitor.page.locator(".deck .facts", has_text="inpaint").wait_for()
+    new = visitor.shown()
+    assert new not in ids
+    visitor.press("a")
+    visitor.expect_sent()
+    assert populate.verdicts(made)[new] == "accept"
+    catalog.close()
