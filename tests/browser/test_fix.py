@@ -6,6 +6,7 @@ from browser import populate
 from making import make_project, open_catalog
 from making import shot as made_shot
 
+from bootstrap import project_edit
 from bootstrap.base_model import BaseModel
 from bootstrap.catalog import candidates, trainings
 from bootstrap.catalog.trainings import Snapshot
@@ -24,7 +25,7 @@ def test_a_candidate_is_mended(app: Any, visitor: Any, papertown: BaseModel, tmp
     folder.mkdir(exist_ok=True)
     made.folder.rename(folder / "mended")
     made = Workspace(app.workspace).project("mended")
-    made.toml.write_text(made.toml.read_text() + '\n[curation]\nembedder = "none"\n')
+    project_edit.set_values(made, ["curation.embedder=none"])
     lora = random_lora(papertown, 2)
     path = made.generation_folder(1) / "training-abababab" / "mended-g01-000002.safetensors"
     kohya.write(path, lora.modules, lora.metadata)

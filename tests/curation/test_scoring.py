@@ -7,6 +7,7 @@ from making import add_drawn, scene, shot
 from onnx import TensorProto, helper
 from PIL import Image
 
+from bootstrap import project_edit
 from bootstrap.catalog import candidates
 from bootstrap.catalog.tables import CandidateRow, FeatureRow
 from bootstrap.curation import publishing, run, scoring
@@ -105,7 +106,7 @@ def test_flawed_candidates_are_put_up_only_when_asked_for(project, catalog):
     assert (hidden.state, hidden.scores.flaw) == ("flawed", "blank")
     assert {one.id for one in candidates.candidates(catalog, project.name)} == {ids[0], ids[2]}
     text = project.toml.read_text("utf-8")
-    project.toml.write_text(text + "\n[curation]\nhide_flawed = false\n", "utf-8")
+    project.toml.write_text(text.replace("hide_flawed = true", "hide_flawed = false"), "utf-8")
     publishing.publish(type(project)(project.workspace, project.name), catalog, 1)
     assert {one.id for one in candidates.candidates(catalog, project.name)} == set(ids)
 
@@ -140,7 +141,7 @@ def test_embedders_that_are_none_are_told_in_one_line(project, tmp_path):
     write_model(tmp_path, ("n", 8, 8, 3))
     with pytest.raises(UserError, match="expected"):
         OnnxEmbedder(tmp_path)
-    project.toml.write_text(project.toml.read_text("utf-8") + '\n[curation]\nembedder = "none"\n', "utf-8")
+    project_edit.set_values(project, ["curation.embedder=none"])
     assert open_embedder(type(project)(project.workspace, project.name)) is None
 
 

@@ -10,7 +10,7 @@ from making import shot as made_shot
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
-from bootstrap import captions, cli, dataset
+from bootstrap import captions, cli, dataset, project_edit
 from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, candidates, trainings, verdicts
 from bootstrap.catalog.trainings import Snapshot
@@ -30,7 +30,7 @@ HALF = (0, 0, 64, 128)
 def reviewed(papertown: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[str]]:
     """A project with two snapshots, and two candidates of generation 1 that are up for review."""
     made = make_project(tmp_path_factory.mktemp("again"))
-    made.toml.write_text(made.toml.read_text() + '\n[curation]\nembedder = "none"\n')
+    project_edit.set_values(made, ["curation.embedder=none"])
     made = made.workspace.project(made.name)
     catalog = open_catalog(made)
     shots = [
