@@ -99,19 +99,21 @@ def cancel(project: Project) -> None:
         UserError: it runs where nothing from here reaches it, or Prefect does not answer.
     """
     begun = latest(project)
-    if begun is not None and begun.is_alive():
+    if begun is not None and begun.process is not None and begun.is_alive():
         begun.cancelled = True
-        if begun.process is not None:
-            begun.process.terminate()
-            return
-        if begun.waiting:  # the thread that waits for Prefect sees it
-            return
+        begun.process.terminate()
+        return
+    if begun is not None and begun.waiting:  # the thread that waits for Prefect sees it
+        begun.cancelled = True
+        return
     run = prefect_runs.of_project(project) if prefect_runs.api_url() else None
     if run is None or not run.is_alive:
         raise UserError(
             f"project '{project.name}': the run was not started from here; stop it where it runs, with Ctrl-C"
         )
     prefect_runs.cancel(run)
+    if begun is not None:
+        begun.cancelled = True
 
 
 def log(project: Project) -> str:
