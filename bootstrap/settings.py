@@ -169,8 +169,8 @@ class ReviewSection(Section):
     """`[review]`: what a reviewer may say besides yes and no."""
 
     # Why a candidate is rejected, on the keys 1 to 9.
-    reasons: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]] = Field(
-        ["anatomy", "artifacts", "not the subject", "not the prompt", "style"], max_length=9
+    reasons: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]] = (
+        Field(["anatomy", "artifacts", "not the subject", "not the prompt", "style"], max_length=9)
     )
 
 

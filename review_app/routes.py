@@ -108,7 +108,9 @@ async def _deck(request: Request) -> Response:
             body += part
             if len(body) > _MOST_BYTES:
                 return PlainTextResponse(f"more than {_MOST_BYTES} bytes", 413, _NOT_KEPT)
-    except ClientDisconnect:  # the page was closed while it sent; nobody waits for the answer, and it sends it again
+    except (
+        ClientDisconnect
+    ):  # the page was closed while it sent; nobody waits for the answer, and it sends it again
         return PlainTextResponse("the browser went away", 400, _NOT_KEPT)
     try:
         asked = deck.Request.model_validate_json(bytes(body))
@@ -116,7 +118,9 @@ async def _deck(request: Request) -> Response:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
         return PlainTextResponse(f"{where}: {problem['msg']}", 400, _NOT_KEPT)
-    answer = await run_in_threadpool(deck.answer, project, catalog_of(project), asked, reviewers.of(request.headers))
+    answer = await run_in_threadpool(
+        deck.answer, project, catalog_of(project), asked, reviewers.of(request.headers)
+    )
     return _json(answer)
 
 

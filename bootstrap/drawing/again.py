@@ -32,6 +32,9 @@ from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 
 MOST = 16  # pictures at once
 MOST_ROUNDS = 8
+_NO_TRAINING = (
+    "the training that the candidate was drawn with is not in the catalog; `sid reindex` looks for it"
+)
 _EPOCH = re.compile(r"-\d{6}$")  # at the end of a snapshot's name
 
 
@@ -93,9 +96,7 @@ def draw_again(
     return Drawn(ids, len(missing))
 
 
-def _shots(
-    project: Project, catalog: Catalog, candidate: Candidate, wanted: Redraw | Inpaint
-) -> list[Shot]:
+def _shots(project: Project, catalog: Catalog, candidate: Candidate, wanted: Redraw | Inpaint) -> list[Shot]:
     state = generations.statuses(catalog, project.name)[candidate.generation - 1].state
     if state not in ("published", "grown"):
         raise UserError(f"generation {candidate.generation}: it is not up for review yet ({state})")
@@ -123,18 +124,18 @@ def _with_lora(project: Project, catalog: Catalog, shot: Shot, wanted: Redraw) -
         raise UserError(f"strength {wanted.strength:g}: it goes from 0 to 2")
     training_id = shot.loras[0].training_id
     training = trainings.find(catalog, project.name, training_id)
-    there = [one.epoch for one in training.snapshots] if training else []
+    if training is None:
+        raise UserError(_NO_TRAINING)
+    there = [one.epoch for one in training.snapshots]
     if wanted.snapshot is not None and wanted.snapshot not in there:
-        raise UserError(f"snapshot {wanted.snapshot}: its training has {there}")
+        raise UserError(f"snapshot {wanted.snapshot}: its training has {there}; take one of these")
 
     def changed(use: LoraUse) -> LoraUse:
         epoch = use.snapshot if wanted.snapshot is None else wanted.snapshot
         strength = use.strength if wanted.strength is None else wanted.strength
         name = lora_file_name(_EPOCH.sub("", use.name), epoch)
         te_strength = use.te_strength if wanted.strength is None else None
-        return dataclasses.replace(
-            use, name=name, snapshot=epoch, strength=strength, te_strength=te_strength
-        )
+        return dataclasses.replace(use, name=name, snapshot=epoch, strength=strength, te_strength=te_strength)
 
     return _in_all_passes(
         shot, lambda one: dataclasses.replace(one, loras=(changed(one.loras[0]), *one.loras[1:]))
@@ -172,9 +173,7 @@ def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[
     for number in range(wanted.count):
         shot: Shot | None = None
         for turn in range(wanted.rounds):
-            start = Start(
-                wanted.denoising_strength, picture=None if shot else drawn_on, shot=shot, mask=mask
-            )
+            start = Start(wanted.denoising_strength, picture=None if shot else drawn_on, shot=shot, mask=mask)
             seed = (first + number * wanted.rounds + turn) % 2**32
             shot = dataclasses.replace(base, seed=seed, start=start)
         assert shot is not None
@@ -213,9 +212,7 @@ def _files(project: Project, catalog: Catalog, number: int, shots: list[Shot]) -
     found = [trainings.find(catalog, project.name, one) for one in own]
     training = found[0] if found else trainings.of_generation(catalog, project.name, number)
     if training is None:
-        raise UserError(
-            "the training that the candidate was drawn with is not in the catalog; `sid reindex` looks for it"
-        )
+        raise UserError(_NO_TRAINING)
     files = lora_paths(project, catalog, training, shots)
     gone = [path for path in files.values() if not path.is_file()]
     if gone:

@@ -119,9 +119,7 @@ def caption(
     context: typer.Context,
     name: Name,
     candidate: Id,
-    tags: Annotated[
-        str, typer.Argument(metavar="CAPTION", help='Tags; "" gives those of its prompt back.')
-    ],
+    tags: Annotated[str, typer.Argument(metavar="CAPTION", help='Tags; "" gives those of its prompt back.')],
 ) -> None:
     """Write a candidate's caption as a pick, instead of its prompt's tags."""
     chosen = _workspace(context).project(name)

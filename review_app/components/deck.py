@@ -11,7 +11,13 @@ from bootstrap.project import Project
 from review_app.urls import deck_url, original_url
 
 _HERE = Path(__file__).parent / "deck"
-_MODULES = ("outbox.js", "hand.js", "view.js", "keys.js", "deck.js")  # one module to the browser, the last exports
+_MODULES = (
+    "outbox.js",
+    "hand.js",
+    "view.js",
+    "keys.js",
+    "deck.js",
+)  # one module to the browser, the last exports
 
 
 @cache

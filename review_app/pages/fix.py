@@ -64,7 +64,9 @@ def _again(project: Project, one: Candidate) -> None:
     left, right = st.columns(2)
     with left:
         strength = st.slider("Strength", 0.0, 1.5, one.shot.strength, 0.05, key=f"strength {one.id}")
-        count = st.number_input("How many", 1, MOST, 2, key=f"again {one.id}", help="Each has a seed of its own.")
+        count = st.number_input(
+            "How many", 1, MOST, 2, key=f"again {one.id}", help="Each has a seed of its own."
+        )
     with right:
         snapshot = one.shot.snapshot
         if snapshot in there:
