@@ -150,7 +150,7 @@ def measure(made: Project, arguments: argparse.Namespace) -> Iterator[str]:
     yield ""
     yield (
         f"`python {' '.join(sys.argv)}`: {arguments.candidates} candidates of {SIDE}x{SIDE} pixels; "
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load of others before "
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load before the measuring "
         f"{load_before:.1f}, at the end {os.getloadavg()[0]:.1f}"
     )
     yield ""
