@@ -122,6 +122,7 @@ def main() -> None:
 
 def measure(made: Project, arguments: argparse.Namespace) -> Iterator[str]:
     """Yield the lines of the table."""
+    load_before = os.getloadavg()[0]
     with server(made.workspace) as (url, process), sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -148,8 +149,9 @@ def measure(made: Project, arguments: argparse.Namespace) -> Iterator[str]:
     yield "# Reviewing 10,000 candidates" if arguments.candidates == 10_000 else "# Reviewing"
     yield ""
     yield (
-        f"`python benchmarks/review.py`: {arguments.candidates} candidates of {SIDE}x{SIDE} pixels; "
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        f"`python {' '.join(sys.argv)}`: {arguments.candidates} candidates of {SIDE}x{SIDE} pixels; "
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load before the measuring "
+        f"{load_before:.1f}, at the end {os.getloadavg()[0]:.1f}"
     )
     yield ""
     yield "| | measured | wanted |"

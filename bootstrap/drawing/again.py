@@ -33,6 +33,9 @@ from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 
 MOST = 16  # pictures at once
 MOST_ROUNDS = 8
+_NO_TRAINING = (
+    "the training that the candidate was drawn with is not in the catalog; `sid reindex` looks for it"
+)
 _EPOCH = re.compile(r"-\d{6}$")  # at the end of a snapshot's name
 
 
@@ -124,9 +127,11 @@ def _with_lora(project: Project, catalog: Catalog, shot: Shot, wanted: Redraw) -
         raise UserError(f"strength {wanted.strength:g}: it goes from 0 to 2")
     training_id = shot.loras[0].training_id
     training = trainings.find(catalog, project.name, training_id)
-    there = [one.epoch for one in training.snapshots] if training else []
+    if training is None:
+        raise UserError(_NO_TRAINING)
+    there = [one.epoch for one in training.snapshots]
     if wanted.snapshot is not None and wanted.snapshot not in there:
-        raise UserError(f"snapshot {wanted.snapshot}: its training has {there}")
+        raise UserError(f"snapshot {wanted.snapshot}: its training has {there}; take one of these")
 
     def changed(use: LoraUse) -> LoraUse:
         epoch = use.snapshot if wanted.snapshot is None else wanted.snapshot
@@ -210,9 +215,7 @@ def _files(project: Project, catalog: Catalog, number: int, shots: list[Shot]) -
     found = [trainings.find(catalog, project.name, one) for one in own]
     training = found[0] if found else trainings.of_generation(catalog, project.name, number)
     if training is None:
-        raise UserError(
-            "the training that the candidate was drawn with is not in the catalog; `sid reindex` looks for it"
-        )
+        raise UserError(_NO_TRAINING)
     files = lora_paths(project, catalog, training, shots)
     gone = [path for path in files.values() if not path.is_file()]
     if gone:
