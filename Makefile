@@ -1,5 +1,6 @@
 # make demo   a project from a bundled picture, its first generation, and the review app on port 8501
 # make test   all tests          make lint   ruff and mypy          make clean   all that these have made
+# make soak   what takes too long for make test: a Ray cluster, and twenty runs of each fault
 #
 # Each target works on a fresh machine: it makes .venv and installs what it needs, once.
 
@@ -7,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 INSTALL := $(VENV)/bin/pip install -c constraints.txt
 
-.PHONY: demo test lint clean debian
+.PHONY: demo test soak lint clean debian
 
 # With DEMO_ONCE=1 it stops after it has said where the pictures are.
 demo: $(VENV)/.demo-installed
@@ -15,6 +16,10 @@ demo: $(VENV)/.demo-installed
 
 test: $(VENV)/.test-installed debian
 	$(VENV)/bin/python -m pytest
+
+soak: $(VENV)/.test-installed debian
+	SID_FAULT_RUNS=20 $(VENV)/bin/python -m pytest -m soak tests/flows/test_cluster.py
+	SID_FAULT_RUNS=20 $(VENV)/bin/python -m pytest tests/test_faults.py
 
 lint: $(VENV)/.test-installed
 	$(VENV)/bin/ruff check .

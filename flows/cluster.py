@@ -1,6 +1,7 @@
 """Drawing on many machines at once: the shards of a generation go to a Ray cluster, where one is named."""
 
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,8 +75,13 @@ def connected() -> Iterator[Cluster]:
     os.environ.setdefault(
         "RAY_agent_register_timeout_ms", "28000"
     )  # a busy machine needs more than Ray's 15 s
-    # Nothing but a shot's description goes through Ray; pictures go through the workspace.
-    own = {"include_dashboard": False, "object_store_memory": 100 * 2**20} if address == "local" else {}
+    own: dict[str, Any] = {}
+    if address == "local":
+        # Nothing but a shot's description goes through Ray; pictures go through the workspace.
+        own = {"include_dashboard": False, "object_store_memory": 100 * 2**20}
+        os.environ.setdefault(
+            "RAY_AUTH_TOKEN", secrets.token_hex(32)
+        )  # else Ray leaves one in the home folder
     try:
         ray.init(
             address, namespace="sid", log_to_driver=False, configure_logging=False, ignore_reinit_error=True, **own

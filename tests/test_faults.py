@@ -29,7 +29,7 @@ from tests.fault_process import FULL
 
 pytestmark = pytest.mark.slow
 
-_RUNS = int(os.environ.get("SID_FAULT_RUNS", "6"))
+_RUNS = int(os.environ.get("SID_FAULT_RUNS", "3"))
 _ROOT = Path(__file__).parent.parent
 
 
