@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from bootstrap import conditioning, images
 from bootstrap.base_model import BaseModel
 from bootstrap.drawing.prompts import Prompts
-from bootstrap.drawing.samplers import own_noise, sampler
+from bootstrap.drawing.samplers import own_noise, sampler, set_steps
 from bootstrap.features import to_latents
 from bootstrap.shots import Mask, Shot
 from bootstrap.training.latents import to_tensor
@@ -75,9 +75,9 @@ def _timesteps(scheduler: SchedulerMixin, shot: Shot, device: torch.device) -> t
     of img2img with the option "do exactly the amount of steps the slider specifies".
     """
     if shot.start is None:
-        scheduler.set_timesteps(shot.steps, device=device)
+        set_steps(scheduler, shot.steps, device)
         return scheduler.timesteps
-    scheduler.set_timesteps(whole_schedule(shot.steps, shot.start.denoising_strength), device=device)
+    set_steps(scheduler, whole_schedule(shot.steps, shot.start.denoising_strength), device)
     # Samplers of the second order predict twice a step, but for the last one.
     skipped = len(scheduler.timesteps) - (scheduler.order * (shot.steps - 1) + 1)
     if hasattr(scheduler, "set_begin_index"):

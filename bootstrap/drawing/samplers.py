@@ -28,6 +28,7 @@ _ODE, _SDE = {"algorithm_type": "dpmsolver++"}, {"algorithm_type": "sde-dpmsolve
 
 # Names and settings as in diffusers' table "Schedulers" for A1111 and k-diffusion; "DPM++ SDE" is the class that
 # follows k-diffusion's own `sample_dpmpp_sde`, with its two predictions a step and its Brownian noise.
+_STEEPEST = 4.0  # times less noise after Heun's first step, at most
 _SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "Euler a": (EulerAncestralDiscreteScheduler, {}),
     "Euler": (EulerDiscreteScheduler, _LINEAR),
@@ -93,6 +94,18 @@ def predictions(name: str, steps: int) -> int:
     Source: stable-diffusion-webui, modules/sd_samplers_kdiffusion.py, `second_order`.
     """
     return int(_SAMPLERS[name][0].order) * steps
+
+
+def set_steps(scheduler: SchedulerMixin, steps: int, device: torch.device) -> None:
+    """Set a scheduler's timesteps, and keep Heun's first step within reason.
+
+    Of a model with zero terminal SNR the noise begins at 4096 standard deviations. Heun's correction of the step from
+    there enlarges what two predictions differ in by half of the ratio of the two noise levels, some hundred times. At
+    _STEEPEST times the next level the noise hides the picture just as well.
+    """
+    scheduler.set_timesteps(steps, device=device)
+    if isinstance(scheduler, HeunDiscreteScheduler) and len(scheduler.sigmas) > 2:
+        scheduler.sigmas[0] = min(scheduler.sigmas[0], _STEEPEST * scheduler.sigmas[1])
 
 
 def own_noise(
