@@ -47,6 +47,8 @@ FIRST = 0.25  # the share of the queue that is looked at: are its picks more tha
 SUBJECT = ("figure", "hat", "hair", "hair_color", "skin", "beard", "accent")
 # What can be left out so that nothing else has to take its place.
 LEAVABLE = ("prop", "wall_item", "desk_item", "eyewear", "beard", "eyes")
+# Where a tag is put in: below 0.7 the accent is lost, above 0.8 the old tag stays.
+CHANGED = "strength = [0.7, 0.8]\nsnapshot = [4, 6]"
 RESAMPLINGS = 2000
 TRIES = 1000 * len(ACCENTS)  # apart, so that an original's accent stays the same
 
@@ -139,20 +141,16 @@ def recipes(scene: world.Scene, count: int) -> str:
     places = [f"outdoors, {place}" for place in rng.sample(list(OUTDOORS), 2)]
     tables = [
         f'kind = "vary"\nstrength = 1.0\nsnapshot = 6\ncount = {count}',
-        f'kind = "vary"\nstrength = [0.6, 0.8]\nsnapshot = [3, 4]\ncount = {count}',
-        f'kind = "eliminate"\ntags = {_toml(leavable)}\nstrength = [0.6, 0.8]\nsnapshot = 4\ncount = {count}',
-        f'kind = "replace"\ntag = "{held}"\nby = {_toml(others)}\nstrength = [0.6, 0.8]\nsnapshot = 4\n'
-        f"count = {count}",
+        f'kind = "vary"\nstrength = [0.8, 0.9]\nsnapshot = [5, 6]\ncount = {count}',
+        f'kind = "eliminate"\ntags = {_toml(leavable)}\nstrength = [0.7, 0.8]\nsnapshot = 6\ncount = {count}',
+        f'kind = "replace"\ntag = "{held}"\nby = {_toml(others)}\n{CHANGED}\ncount = {count}',
     ]
     if scene.wall_item is None:
         tables.append(
-            f'kind = "replace"\ntag = "{replaced}"\nby = {_toml(places)}\nstrength = [0.6, 0.8]\nsnapshot = 4\n'
-            f"count = {count}"
+            f'kind = "replace"\ntag = "{replaced}"\nby = {_toml(places)}\n{CHANGED}\ncount = {count}'
         )
     if additions:
-        tables.append(
-            f'kind = "add"\ntags = {_toml(additions)}\nstrength = [0.6, 0.8]\nsnapshot = 4\ncount = {count}'
-        )
+        tables.append(f'kind = "add"\ntags = {_toml(additions)}\n{CHANGED}\ncount = {count}')
     return "".join(f"\n[[recipe]]\n{table}\n" for table in tables)
 
 
