@@ -106,27 +106,27 @@ def train(
 ) -> None:
     """Train `stage` ("base" or "ink"); the model so far is written to `directory`/`stage`/model.
 
-    "ink" starts from the finished "base" and keeps its text encoder as it is. "base" begins with the UNet, text
-    encoder and tokenizer of the model in the folder `start`, where one is named, and with its VAE, unless the
-    stage `vae` has made another. `compiled` runs the UNet's blocks through torch.compile.
+    "base" begins with the UNet, text encoder and tokenizer of the model in the folder `start`, where one is
+    named, and with its VAE, unless the stage `vae` has made another. "ink" starts from that model, or from the
+    finished "base", and keeps its VAE and text encoder as they are. `compiled` runs the UNet's blocks through
+    torch.compile.
     """
     torch.manual_seed(0)
     pictures = data.Pictures(directory / "data", "train")
     tag_lists = data.tag_lists("train", len(pictures))
-    vae = _finished_vae(directory, start).to(device).eval()
+    begun = opened(start) if start else _finished_base(directory) if stage == "ink" else None
+    vae = (begun.vae if begun and stage == "ink" else _finished_vae(directory, start)).to(device).eval()
     latents = encoded(directory, stage, pictures, vae).to(device)
-    if stage == "base" and start is not None:
-        begun = opened(start)
+    if begun:
         tokenizer, unet, encoder = begun.tokenizer, begun.unet, begun.text_encoder
-        trained = {"unet": unet, "text_encoder": encoder}
-    elif stage == "base":
+    else:
         tokenizer = _tokenizer(directory / "tokenizer", tag_lists)
         unet, encoder = new_unet(), text.new_text_encoder(tokenizer)
-        trained = {"unet": unet, "text_encoder": encoder}
+    trained: dict[str, torch.nn.Module] = {"unet": unet}
+    if stage == "ink":
+        encoder.requires_grad_(False)
     else:
-        flat = _finished_base(directory)
-        tokenizer, unet, encoder = flat.tokenizer, flat.unet, flat.text_encoder.requires_grad_(False)
-        trained = {"unet": unet}
+        trained["text_encoder"] = encoder
     unet.to(device).train()
     encoder.to(device).train()
     training = Training(directory / stage, trained, plan(device, samples, stage))

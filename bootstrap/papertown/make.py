@@ -34,7 +34,8 @@ def make(
 
     `samples` is how long the whole training of the stage is, over all its sittings, where the built-in length
     does not suit. Trains on a GPU where there is one. The process id is kept in `directory`/`stage`.pid.
-    `start` is the folder of a model whose weights `vae` or `base` begin with; without it they begin anew.
+    `start` is the folder of a model whose weights `vae`, `base` or `ink` begin with; without it the first two
+    begin anew, and `ink` with what `base` has made.
     `compiled` makes `base` and `ink` compile their networks first, which needs a C++ compiler.
 
     Raises:
@@ -43,7 +44,7 @@ def make(
     """
     if start is not None and stage not in STARTABLE:
         raise UserError(
-            f"--start {start}: only the stages {' and '.join(STARTABLE)} can begin with a model's weights"
+            f"--start {start}: only the stages {', '.join(STARTABLE)} can begin with a model's weights"
         )
     if compiled and stage not in COMPILABLE:
         raise UserError(f"--compile: only the stages {' and '.join(COMPILABLE)} can be compiled")
@@ -59,7 +60,7 @@ def _data(directory: Path, device: torch.device, minutes: float | None, samples:
     data.render_split(directory / "data", "accents", ACCENT_SCENES)
 
 
-STARTABLE = ("vae", "base")
+STARTABLE = ("vae", "base", "ink")
 COMPILABLE = ("base", "ink")
 STAGES: dict[str, Callable[..., None]] = {
     "data": _data,

@@ -32,7 +32,7 @@ def plan(device: torch.device, samples: int | None) -> Plan:
 
 def new_vae() -> AutoencoderKL:
     """An untrained autoencoder: 8 pixels to a latent, 2.7 million weights."""
-    vae = AutoencoderKL(
+    return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(16, 32, 64, 128),
@@ -41,11 +41,17 @@ def new_vae() -> AutoencoderKL:
         norm_num_groups=8,
         sample_size=data.SIZE,
     )
-    # Trained on the mean alone; the spread that others may sample latents with is the noise of the training.
-    with torch.no_grad():
-        vae.quant_conv.weight[LATENT_CHANNELS:] = 0
-        vae.quant_conv.bias[LATENT_CHANNELS:] = 2 * math.log(LATENT_NOISE)
-    return vae
+
+
+@torch.no_grad()
+def set_spread(vae: AutoencoderKL) -> None:
+    """Let latents be sampled with the noise that the VAE is trained with, wherever its weights come from.
+
+    It is trained on the mean alone, and so is the base model. A wider spread would be noise in what a LoRA is
+    trained on, and the LoRA would learn to draw it.
+    """
+    vae.quant_conv.weight[LATENT_CHANNELS:] = 0
+    vae.quant_conv.bias[LATENT_CHANNELS:] = 2 * math.log(LATENT_NOISE)
 
 
 def train(
@@ -62,6 +68,7 @@ def train(
     """
     torch.manual_seed(0)
     vae = AutoencoderKL.from_pretrained(start, subfolder="vae") if start else new_vae()
+    set_spread(vae)
     vae.to(device, torch.float32).train()
     training = Training(directory / "vae", {"vae": vae}, plan(device, samples))
     pictures = data.Pictures(directory / "data", "train", "accents")
