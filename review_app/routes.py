@@ -9,6 +9,7 @@ replaces the first while the script is busy, and it is lost with the connection.
 """
 
 import json
+import mimetypes
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bootstrap.catalog import candidates
@@ -170,12 +171,17 @@ def _file(project: Project, relative: Path, caching: str) -> Response:
     # The catalog may come from someone else's workspace: a path in it leads nowhere but into the project.
     if not path.is_relative_to(project.folder.resolve()) or not path.is_file():
         return _missing()
+    # Read here, in the thread of the request: Starlette's FileResponse goes to other threads for each part of a file.
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return _missing()
     headers = {
         "Cache-Control": caching,
         "X-Content-Type-Options": "nosniff",
         "Cross-Origin-Resource-Policy": "same-origin",  # no other web site may show these pictures
     }
-    return FileResponse(path, headers=headers)
+    return Response(content, media_type=mimetypes.guess_type(path.name)[0], headers=headers)
 
 
 def _missing() -> Response:
