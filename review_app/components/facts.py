@@ -49,16 +49,16 @@ def tags(shot: Shot, caption: Sequence[str]) -> Markup:
 
 
 def short_label(shot: Shot) -> str:
-    """Return what was asked for in a few words: `no smile`, `with hat`, or the recipe; and the strength."""
+    """Return what was asked for in a few words: `no smile`, `with hat`, or the recipe."""
     changed = [f"no {tag}" for tag in shot.eliminated] + [f"with {tag}" for tag in shot.added]
-    return f"{shot.strength:.2f} {', '.join(changed) or shot.recipe}"
+    return ", ".join(changed) or shot.recipe
 
 
 def shot_facts(shot: Shot) -> list[tuple[str, str]]:
     """Return how a picture was drawn, as pairs of name and value in AUTOMATIC1111's words."""
     facts = [
         ("Recipe", shot.recipe),
-        ("Strength", f"{shot.strength:.2f}"),
+        ("Strength", f"{shot.strength:g}"),
         ("Snapshot", str(shot.snapshot)),
         ("Seed", str(shot.seed)),
         ("Sampler", shot.sampler),

@@ -51,6 +51,7 @@ class Deck {
     this.generation = data.generation;
     this.reasons = data.reasons;
     this.view.original(data.original);
+    this.view.heading(data.project, `Generation ${data.generation}`);
     const buttons = data.reasons.map((reason, at) => {
       const button = element("button", "", reason);
       button.type = "button";
