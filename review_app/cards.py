@@ -53,7 +53,10 @@ def cards(project: Project, catalog: Catalog, some: Sequence[Candidate]) -> list
             "facts": [*shot_facts(one.shot), ("Id", one.id)],
             "scores": _scores(one),
             "nearest": picture_url(project, nearest[one.id]) if one.id in nearest else "",
-            "alike": [thumbnail_url(project, other) for other in alike.get(one.id, [])[:_MOST_ALIKE]],
+            "alike": [
+                {"id": other, "small": thumbnail_url(project, other), "src": picture_url(project, other)}
+                for other in alike.get(one.id, [])[:_MOST_ALIKE]
+            ],
             "alike_count": len(alike.get(one.id, [])),
         }
         for one in some

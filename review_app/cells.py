@@ -93,7 +93,8 @@ def cells(project: Project, catalog: Catalog, asked: Filter) -> dict[str, Any]:
     """Return the candidates that a filter lets through, in its order, and how many there are of each verdict.
 
     Returns:
-        `cells`: [id, verdict, label, strength, prompt] each; `counts`: by verdict, whatever the filter says of verdicts.
+        `cells`: [id, verdict, label, strength, prompt] each.
+        `counts`: by verdict, whatever the filter says of verdicts.
     """
     known = drawn(project, catalog)
     rows = [

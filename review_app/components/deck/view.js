@@ -119,8 +119,23 @@ class View {
     alike.querySelector("p").textContent =
       card.alike_count === 1 ? "1 look-alike is hidden behind it" : `${card.alike_count} look-alikes are hidden behind it`;
     alike.querySelector("div").replaceChildren(
-      ...card.alike.map((url) => Object.assign(element("img"), { src: url, alt: "A look-alike", loading: "lazy" })),
+      ...card.alike.map((one, at) => {
+        const button = Object.assign(element("button"), { type: "button", title: "Compare, and choose which is shown" });
+        button.append(Object.assign(element("img"), { src: one.small, alt: `Look-alike ${at + 1}`, loading: "lazy" }));
+        button.onclick = () => this.lookAt(one);
+        return button;
+      }),
     );
+  }
+
+  // A look-alike, large, beside the candidate that it is hidden behind.
+  lookAt(one) {
+    this.other = one;
+    const dialog = this.find(".other");
+    dialog.querySelector(".this").src = this.card.src;
+    dialog.querySelector(".that").src = one.src;
+    this.message(".why", "");
+    dialog.showModal();
   }
 
   pairs(selector, pairs) {
