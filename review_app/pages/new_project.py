@@ -147,8 +147,8 @@ def _drawings(caption: str, base: str, looks_often: bool) -> None:
     unknown = [one.tag for one in found if not one.is_known]
     if unknown:
         st.warning(
-            f"The base model does not seem to know: {markup.plain(', '.join(unknown))}. A made-up word changes "
-            "what it draws as much. The LoRA can learn them all the same; a word that it knows learns faster.",
+            f"The base model does not seem to know {markup.plain(', '.join(unknown))}: a made-up word changes what it "
+            "draws just as much. Training teaches such a word from nothing; one that it knows may serve better.",
             icon=":material/help:",
         )
     elif not missing:
