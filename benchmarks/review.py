@@ -93,6 +93,16 @@ FIRST_CANDIDATE = """() => new Promise((done) => {
 
 
 @dataclass(frozen=True)
+class Load:
+    """A first page in a fresh browser profile."""
+
+    seconds: float  # from the start of the navigation until the first candidate can be decided on
+    server_ms: int  # of CPU time that the server took for it, until two seconds later
+    requests: int
+    megabytes: float  # that came over the network
+
+
+@dataclass(frozen=True)
 class Review:
     """A series of verdicts."""
 
@@ -126,8 +136,8 @@ def measure(made: Project, arguments: argparse.Namespace) -> Iterator[str]:
     with server(made.workspace) as (url, process), sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        first = [load(browser, f"{url}/?project={made.name}") for _ in range(6)]
-        print("loads:", ", ".join(f"{one:.2f} s" for one in first), flush=True)
+        first = [load(browser, f"{url}/?project={made.name}", process.pid) for _ in range(6)]
+        print("loads:", ", ".join(f"{one.seconds:.2f} s, {one.server_ms} ms" for one in first), flush=True)
         page = opened(browser, f"{url}/?project={made.name}")
         short = review(page, arguments.verdicts, PAUSE)
         wait_until_sent(page)
@@ -145,7 +155,7 @@ def measure(made: Project, arguments: argparse.Namespace) -> Iterator[str]:
         wait_until_sent(page)
         long_lost, long_disorder = compare(made, judged)
         browser.close()
-    later = first[1:]
+    later = [one.seconds for one in first[1:]]
     yield "# Reviewing 10,000 candidates" if arguments.candidates == 10_000 else "# Reviewing"
     yield ""
     yield (
@@ -158,8 +168,13 @@ def measure(made: Project, arguments: argparse.Namespace) -> Iterator[str]:
     yield "|---|---|---|"
     yield (
         f"| first page usable, fresh profile, s | median {statistics.median(later):.2f}, "
-        f"worst of {len(later)} {max(later):.2f}; the server's very first {first[0]:.2f} | 2 |"
+        f"worst of {len(later)} {max(later):.2f}; the server's very first {first[0].seconds:.2f} | 2 |"
     )
+    yield (
+        f"| of the server's CPU time for it, ms | median {statistics.median(one.server_ms for one in first[1:]):.0f}, "
+        f"the very first {first[0].server_ms} |  |"
+    )
+    yield f"| requests, MB for it | {first[-1].requests}, {first[-1].megabytes:.1f} |  |"
     for name, share, wanted in (("p50", 0.5, 50), ("p95", 0.95, 100), ("worst", 1.0, "")):
         value = quantile(short.milliseconds, share)
         yield f"| key to next picture, {name} of {len(short.milliseconds)}, ms | {value:.1f} | {wanted} |"
@@ -172,14 +187,27 @@ def measure(made: Project, arguments: argparse.Namespace) -> Iterator[str]:
     )
 
 
-def load(browser: Browser, url: str) -> float:
-    """Return the seconds from the start of a navigation until the first candidate can be decided on."""
+def load(browser: Browser, url: str, server_pid: int) -> Load:
+    """Load the first page in a fresh profile, and return what it cost."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
+    sizes: list[float] = []
+    network = context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    before = cpu_ms(server_pid)
     page.goto(url, wait_until="commit")
     seconds = float(page.evaluate(FIRST_CANDIDATE)) / 1000
+    page.wait_for_timeout(2000)
+    taken = cpu_ms(server_pid) - before
     context.close()
-    return seconds
+    return Load(seconds, taken, len(sizes), sum(sizes) / 1e6)
+
+
+def cpu_ms(pid: int) -> int:
+    """Return the CPU time that a process has taken so far, its own and the system's for it, in milliseconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return 1000 * (int(fields[11]) + int(fields[12])) // os.sysconf("SC_CLK_TCK")
 
 
 def opened(browser: Browser, url: str) -> Page:

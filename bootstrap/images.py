@@ -1,9 +1,11 @@
 """Opening pictures that came from outside, safely."""
 
+import io
 import warnings
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from bootstrap.errors import UserError
 
@@ -15,6 +17,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
 
 def open_picture(path: Path) -> Image.Image:
     """Decode a picture file into an RGB image, upright (EXIF orientation applied), alpha laid on white.
+
+    The colours are sRGB's: those of a colour profile in the file are converted, and the profile is left behind.
 
     Raises:
         UserError: the file is missing, empty, no picture, damaged, smaller than MIN_SIDE or larger than
@@ -39,7 +43,32 @@ def open_picture(path: Path) -> Image.Image:
         raise UserError(f"picture {path}: not a picture in a known format (use PNG, JPEG or WebP)") from None
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise on damaged files
         raise UserError(f"picture {path}: the file is damaged ({error})") from None
-    return on_white(upright)
+    return on_white(_in_srgb(_in_8_bits(upright)))
+
+
+def _in_8_bits(picture: Image.Image) -> Image.Image:
+    """Return a gray picture of 16 bits with 8; Pillow would cut off all that is brighter than 255."""
+    if not picture.mode.startswith("I"):
+        return picture
+    levels = np.asarray(picture).astype(np.int64).clip(0, 65535)
+    return Image.fromarray((levels >> 8).astype(np.uint8))
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """Return a picture's colours as sRGB has them, as far as its file says which ones they are."""
+    profile = picture.info.pop("icc_profile", None)
+    if not profile or picture.mode not in ("RGB", "CMYK", "L", "RGBA"):
+        return picture
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+        converted = ImageCms.profileToProfile(picture, own, ImageCms.createProfile("sRGB"), outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return picture  # a broken profile, or one of another kind of picture: as if there were none
+    if converted is None:
+        return picture
+    converted.info.pop("icc_profile", None)
+    return converted
 
 
 def _check_size(path: Path, picture: Image.Image) -> None:

@@ -14,6 +14,18 @@ from bootstrap.project import Project
 from review_app.components.facts import marked_tags, short_label, shot_facts
 from review_app.urls import picture_url, thumbnail_url
 
+SCORES = {
+    "quality": "Quality",
+    "closeness": "Closeness",
+    "novelty": "Novelty",
+    "agreement": "Prompt match",
+}
+MEANINGS = {
+    "quality": "How free of noise, blur and burnt colours it is: 0 to 1",
+    "closeness": "How much it looks like the original: 1 is the same picture",
+    "novelty": "How much it differs from all pictures of the dataset: 0 shows nothing new",
+    "agreement": "Share of the prompt's tags that the tagger sees in it: 0 to 1",
+}
 _MOST_ALIKE = 12  # look-alikes that are shown of one candidate
 
 
@@ -35,12 +47,16 @@ def cards(project: Project, catalog: Catalog, some: Sequence[Candidate]) -> list
             "reason": one.reason,
             "prompt": one.shot.prompt,
             "label": short_label(one.shot),
+            "strength": f"{one.shot.strength:g}",
             "caption": one.edited_caption or "",
             "tags": marked_tags(one.shot, caption),
             "facts": [*shot_facts(one.shot), ("Id", one.id)],
             "scores": _scores(one),
             "nearest": picture_url(project, nearest[one.id]) if one.id in nearest else "",
-            "alike": [thumbnail_url(project, other) for other in alike.get(one.id, [])[:_MOST_ALIKE]],
+            "alike": [
+                {"id": other, "small": thumbnail_url(project, other), "src": picture_url(project, other)}
+                for other in alike.get(one.id, [])[:_MOST_ALIKE]
+            ],
             "alike_count": len(alike.get(one.id, [])),
         }
         for one in some
@@ -55,15 +71,14 @@ def caption_of(project: Project) -> list[str]:
         return []
 
 
-def _scores(one: Candidate) -> list[tuple[str, str]]:
-    scores = [
-        ("Quality", one.scores.quality),
-        ("Closeness to the original", one.scores.closeness),
-        ("Novelty", one.scores.novelty),
-        ("Tags that came out", one.scores.agreement),
+def _scores(one: Candidate) -> list[tuple[str, str, str]]:
+    """The scores that were measured: name, value, and what it means."""
+    told = [
+        (SCORES[name], f"{value:.2f}", MEANINGS[name])
+        for name in SCORES
+        if (value := getattr(one.scores, name)) is not None
     ]
-    told = [(name, f"{value:.2f}") for name, value in scores if value is not None]
-    return [*told, ("Flaw", one.scores.flaw)] if one.scores.flaw else told
+    return [*told, ("Flaw", one.scores.flaw, "Why it would not be put up")] if one.scores.flaw else told
 
 
 def _look_alikes(catalog: Catalog, project: str, ids: Sequence[str]) -> dict[str, list[str]]:

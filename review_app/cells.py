@@ -15,15 +15,13 @@ from bootstrap.catalog import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow
 from bootstrap.project import Project
 from bootstrap.shots import Shot
+from review_app.cards import SCORES
 from review_app.components.facts import short_label
 
 SORTS = {
     "queue": "Likely picks first",
     "drawn": "As drawn",
-    "quality": "Quality",
-    "closeness": "Closeness",
-    "novelty": "Novelty",
-    "agreement": "Tags that came out",
+    **SCORES,
 }
 
 
@@ -95,7 +93,8 @@ def cells(project: Project, catalog: Catalog, asked: Filter) -> dict[str, Any]:
     """Return the candidates that a filter lets through, in its order, and how many there are of each verdict.
 
     Returns:
-        `cells`: [id, verdict, label, prompt] each; `counts`: by verdict, whatever the filter says of verdicts.
+        `cells`: [id, verdict, label, strength, prompt] each.
+        `counts`: by verdict, whatever the filter says of verdicts.
     """
     known = drawn(project, catalog)
     rows = [
@@ -106,7 +105,11 @@ def cells(project: Project, catalog: Catalog, asked: Filter) -> dict[str, Any]:
     shown.sort(key=_order(asked.sort))
     return {
         "counts": {"all": len(rows), **counts},
-        "cells": [[row.shot_id, row.verdict, known[row.id].label, known[row.id].prompt] for row in shown],
+        "cells": [
+            [row.shot_id, row.verdict, how.label, f"{how.strength:g}", how.prompt]
+            for row in shown
+            if (how := known[row.id])
+        ],
     }
 
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from bootstrap.catalog import Catalog, acts, candidates, hands
 from bootstrap.catalog.acts import Act
 from bootstrap.catalog.generations import GenerationStatus
-from bootstrap.curation import ranking
+from bootstrap.curation import clusters, ranking
+from bootstrap.errors import UserError
 from bootstrap.project import Project
 from review_app.cards import cards
 
@@ -85,6 +86,29 @@ def answer(project: Project, catalog: Catalog, asked: Request, reviewer: str) ->
         ]
         told["past_ends"] = len(earlier) < _PAST
     return told
+
+
+class AlikeRequest(_Sent):
+    """What a reviewer says of a look-alike that is hidden behind a candidate."""
+
+    shown: _Id
+    hidden: _Id
+    do: Literal["represent", "keep-apart"]
+
+
+def settle_alike(project: Project, catalog: Catalog, asked: AlikeRequest, reviewer: str) -> dict[str, Any]:
+    """Show the look-alike in place of the candidate, or beside it; `problem` says why not, empty when it is done.
+
+    As `sid represent` and `sid keep-apart`.
+    """
+    try:
+        if asked.do == "represent":
+            clusters.represent(project, catalog, asked.hidden)
+        elif not clusters.keep_apart(project, catalog, asked.hidden, asked.shown, reviewer):
+            return {"problem": "It looks like yet another picture, and stays hidden behind that one."}
+    except UserError as error:
+        return {"problem": str(error)}
+    return {"problem": ""}
 
 
 def generation_to_review(statuses: Sequence[GenerationStatus]) -> int | None:

@@ -3,10 +3,7 @@
 The process is the verb `sid again` or `sid inpaint`, which holds the project while it draws.
 """
 
-import os
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootstrap.project import Project
+from review_app import verbs
 
 _IDS = re.compile(r"up for review: ([0-9a-f ]+)")
 _MOST_TOLD = 6  # of a project, ended ones first forgotten
@@ -68,21 +66,12 @@ def order(project: Project, what: str, verb: str, candidate_id: str, options: Ma
 
 
 def _run(project: Project, fix: Fix) -> None:
-    command = [
-        sys.executable, "-c", "from bootstrap.cli import main; main()",
-        "--workspace", str(project.workspace.folder), *fix.order,
-    ]  # fmt: skip
-    ran = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", env=dict(os.environ),
-        start_new_session=True,
-    )  # fmt: skip
-    found = _IDS.search(ran.stdout)
-    if ran.returncode == 0 and found:
+    wrote, problem = verbs.run(project.workspace, fix.order)
+    found = _IDS.search(wrote)
+    if found and not problem:
         fix.drawn = found[1].split()
-        return
-    lines = ran.stderr.strip().splitlines() or ran.stdout.strip().splitlines()
-    said = lines[-1].strip().removeprefix("sid: ") if lines else "it wrote nothing"
-    fix.problem = said if ran.returncode == 2 else f"it ended with exit code {ran.returncode}: {said}"
+    else:
+        fix.problem = problem or "it told of no candidates"
 
 
 def _end(fix: Fix, done: "Future[None]") -> None:

@@ -9,14 +9,17 @@ replaces the first while the script is busy, and it is lost with the connection.
 """
 
 import json
+import mimetypes
 import re
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bootstrap.catalog import candidates
@@ -40,6 +43,8 @@ __all__ = [
     "cells_url", "deck_url", "original_url", "picture_url", "routes", "sheet_path", "sheet_url", "thumbnail_url"
 ]  # fmt: skip
 
+_Asked = TypeVar("_Asked", bound=BaseModel)
+
 _ID = re.compile(r"[0-9a-f]{16}")
 # A candidate's id is a hash of all that its pixels depend on: what was fetched once stays right.
 _FOR_EVER = "private, max-age=31536000, immutable"
@@ -56,6 +61,7 @@ def routes() -> list[Route]:
         Route("/original/{project}.png", _original),
         Route("/sheet/{project}/{generation:int}.png", _sheet),
         Route("/deck/{project}", _deck, methods=["POST"]),
+        Route("/alike/{project}", _alike, methods=["POST"]),
         Route("/cells/{project}", _cells, methods=["GET"]),
     ]
 
@@ -97,31 +103,42 @@ def _sheet(request: Request) -> Response:
 
 
 async def _deck(request: Request) -> Response:
+    project, asked = await _told(request, deck.Request)
+    who = reviewers.of(request.headers)
+    return _json(await run_in_threadpool(deck.answer, project, catalog_of(project), asked, who))
+
+
+async def _alike(request: Request) -> Response:
+    project, asked = await _told(request, deck.AlikeRequest)
+    who = reviewers.of(request.headers)
+    return _json(await run_in_threadpool(deck.settle_alike, project, catalog_of(project), asked, who))
+
+
+async def _told(request: Request, kind: type[_Asked]) -> tuple[Project, _Asked]:
+    """Return what one of our own pages tells, and of which project.
+
+    Raises:
+        HTTPException: it comes from elsewhere, is too long, or cannot be read.
+    """
     if not _is_our_own_page(request):
-        return PlainTextResponse("another web site may not give verdicts", 403, _NOT_KEPT)
+        raise HTTPException(403, "another web site may not give verdicts", _NOT_KEPT)
     project = await run_in_threadpool(_project, request)
     if project is None:
-        return PlainTextResponse("there is no such project", 404, _NOT_KEPT)
+        raise HTTPException(404, "there is no such project", _NOT_KEPT)
     body = bytearray()
     try:
         async for part in request.stream():
             body += part
             if len(body) > _MOST_BYTES:
-                return PlainTextResponse(f"more than {_MOST_BYTES} bytes", 413, _NOT_KEPT)
-    except (
-        ClientDisconnect
-    ):  # the page was closed while it sent; nobody waits for the answer, and it sends it again
-        return PlainTextResponse("the browser went away", 400, _NOT_KEPT)
+                raise HTTPException(413, f"more than {_MOST_BYTES} bytes", _NOT_KEPT)
+    except ClientDisconnect:  # the page was closed while it sent; nobody waits for it, and it sends it again
+        raise HTTPException(400, "the browser went away", _NOT_KEPT) from None
     try:
-        asked = deck.Request.model_validate_json(bytes(body))
+        return project, kind.model_validate_json(bytes(body))
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
-        return PlainTextResponse(f"{where}: {problem['msg']}", 400, _NOT_KEPT)
-    answer = await run_in_threadpool(
-        deck.answer, project, catalog_of(project), asked, reviewers.of(request.headers)
-    )
-    return _json(answer)
+        raise HTTPException(400, f"{where}: {problem['msg']}", _NOT_KEPT) from None
 
 
 def _is_our_own_page(request: Request) -> bool:
@@ -170,12 +187,17 @@ def _file(project: Project, relative: Path, caching: str) -> Response:
     # The catalog may come from someone else's workspace: a path in it leads nowhere but into the project.
     if not path.is_relative_to(project.folder.resolve()) or not path.is_file():
         return _missing()
+    # Read here, in the thread of the request: Starlette's FileResponse goes to other threads for each part of a file.
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return _missing()
     headers = {
         "Cache-Control": caching,
         "X-Content-Type-Options": "nosniff",
         "Cross-Origin-Resource-Policy": "same-origin",  # no other web site may show these pictures
     }
-    return FileResponse(path, headers=headers)
+    return Response(content, media_type=mimetypes.guess_type(path.name)[0], headers=headers)
 
 
 def _missing() -> Response:

@@ -1,5 +1,6 @@
 """The web server: Streamlit's app, and beside it the routes that serve pictures."""
 
+import importlib
 import logging
 import os
 import sys
@@ -8,18 +9,23 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
 
+from bootstrap.catalog.generations import statuses
+from bootstrap.errors import UserError
 from review_app import uploads
+from review_app.assets import Assets
 from review_app.login import LoginRequired
 from review_app.login import routes as login_routes
 from review_app.login_settings import Login
 from review_app.routes import routes
 from review_app.theme import THEME
+from review_app.workspace import catalog_of, workspace
 
 # Not beside the folder `pages`: Streamlit would run the files in there as pages of its older kind.
 SCRIPT = Path(__file__).parent / "pages" / "app.py"
@@ -47,6 +53,7 @@ def settings(address: str, port: int) -> dict[str, Any]:
 def serve(address: str, port: int, login: Login | None, browse: str | None = None) -> None:
     """Serve the app until the process is told to stop; open `browse` in a browser when it answers."""
     _quiet_uvicorn()
+    threading.Thread(target=_prepare, name="prepare", daemon=True).start()
     if browse and _has_display():
         threading.Thread(target=_open_when_ready, args=(browse,), daemon=True).start()
     app(login).run(config=settings(address, port))
@@ -55,9 +62,21 @@ def serve(address: str, port: int, login: Login | None, browse: str | None = Non
 def app(login: Login | None = None) -> st.App:
     """Return the ASGI app: the pages, the pictures beside them, and before all of it the login, if there is one."""
     if login is None:
-        return st.App(SCRIPT, routes=routes())
+        return st.App(SCRIPT, routes=routes(), middleware=[Middleware(Assets)])
     guard = Middleware(LoginRequired, login=login)
-    return st.App(SCRIPT, routes=[*routes(), *login_routes(login)], middleware=[guard])
+    return st.App(SCRIPT, routes=[*routes(), *login_routes(login)], middleware=[guard, Middleware(Assets)])
+
+
+def _prepare() -> None:
+    """Do what the first page would wait for: half a second of imports, and the catalog's opening."""
+    importlib.import_module("pandas")  # Streamlit wants it for the data of any component
+
+    from review_app.pages import generations, grid, review  # noqa: F401
+
+    with suppress(UserError):  # the page tells of it
+        for name in workspace().project_names()[:1]:
+            project = workspace().project(name)
+            statuses(catalog_of(project), name)
 
 
 def _quiet_uvicorn() -> None:

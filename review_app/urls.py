@@ -40,6 +40,11 @@ def deck_url(project: Project) -> str:
     return f"/deck/{quote(project.name)}"
 
 
+def alike_url(project: Project) -> str:
+    """Where the browser sends what a reviewer says of a look-alike."""
+    return f"/alike/{quote(project.name)}"
+
+
 def cells_url(project: Project) -> str:
     """Where the browser finds what the grid shows."""
     return f"/cells/{quote(project.name)}"

@@ -2,11 +2,12 @@
 
 import tracemalloc
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import png, scene
-from PIL import Image
+from PIL import Image, ImageCms
 
 from bootstrap import images
 from bootstrap.errors import UserError
@@ -44,6 +45,29 @@ def test_a_palette_with_transparency_shows_white_too(path):
 def test_gray_and_deep_pictures_become_rgb(path):
     Image.new("L", (64, 64), 128).save(path)
     assert images.open_picture(path).getpixel((5, 5)) == (128, 128, 128)
+
+
+def test_gray_of_16_bits_keeps_its_levels(tmp_path):
+    levels = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (40, 1))
+    for name in ("deep.png", "deep.tif"):
+        Image.fromarray(levels).save(tmp_path / name)
+        gray = np.asarray(images.open_picture(tmp_path / name))[0, :, 0]
+        assert np.abs(gray - np.linspace(0, 255, 64)).max() <= 1
+
+
+def test_the_colours_of_a_profile_are_made_srgb_and_the_profile_is_left_behind(path):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    # A profile whose red is sRGB's green, and the other way round.
+    swapped = srgb.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")
+    for profile, expected in (
+        (srgb, (200, 100, 50)),
+        (swapped, (100, 200, 50)),
+        (b"no profile", (200, 100, 50)),
+    ):
+        Image.new("RGB", (64, 64), (200, 100, 50)).save(path, icc_profile=profile)
+        opened = images.open_picture(path)
+        assert "icc_profile" not in opened.info
+        assert max(abs(a - b) for a, b in zip(opened.getpixel((5, 5)), expected, strict=True)) <= 2
 
 
 def test_a_photo_held_sideways_is_turned_upright(tmp_path):

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from bootstrap import captions
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, PickRow, ProjectRow
 from bootstrap.errors import UserError
 from bootstrap.shots import Shot
+
+ID_LENGTH = 16  # of a whole id, in hex digits
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,17 @@ def to_candidate(row: CandidateRow, generation: int) -> Candidate:
     )  # fmt: skip
 
 
+def of_generation(project: str, generation: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions on a candidate's row to be of this generation, as the database's indexes begin."""
+    owner = select(ProjectRow.id).where(ProjectRow.name == project).scalar_subquery()
+    number = (
+        select(GenerationRow.id)
+        .where(GenerationRow.project_id == owner, GenerationRow.number == generation)
+        .scalar_subquery()
+    )
+    return CandidateRow.project_id == owner, CandidateRow.generation_id == number
+
+
 def _of_project(project: str) -> Select[tuple[CandidateRow, int]]:
     return (
         select(CandidateRow, GenerationRow.number)
@@ -107,11 +120,15 @@ def candidate(catalog: Catalog, project: str, candidate_id: str) -> Candidate:
     Raises:
         UserError: no candidate of this project has this id, or several begin so.
     """
-    query = (
-        _of_project(project).where(CandidateRow.shot_id.startswith(candidate_id, autoescape=True)).limit(2)
+    # A whole id is looked up in the index; for a beginning, all ids of the project are read.
+    is_whole = len(candidate_id) == ID_LENGTH
+    fits = (
+        CandidateRow.shot_id == candidate_id
+        if is_whole
+        else CandidateRow.shot_id.startswith(candidate_id, autoescape=True)
     )
     with catalog.read() as session:
-        found = session.execute(query).all()
+        found = session.execute(_of_project(project).where(fits).limit(2)).all()
     if not candidate_id or not found:
         raise UserError(
             f"candidate '{candidate_id}': project '{project}' has none with this id (`sid candidates {project}`)"
@@ -139,11 +156,9 @@ def counts(catalog: Catalog, project: str, generation: int) -> Counts:
     """Return how many of a generation's published candidates have which verdict."""
     query = (
         select(CandidateRow.verdict, func.count())
-        .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
-        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-        .where(ProjectRow.name == project, GenerationRow.number == generation, CandidateRow.state == "published")
+        .where(*of_generation(project, generation), CandidateRow.state == "published")
         .group_by(CandidateRow.verdict)
-    )  # fmt: skip
+    )
     with catalog.read() as session:
         found = {str(verdict): int(number) for verdict, number in session.execute(query)}
     return Counts(found.get("undecided", 0), found.get("accept", 0), found.get("reject", 0))

@@ -153,6 +153,7 @@ def statuses(catalog: Catalog, project: str) -> list[GenerationStatus]:
         ).all()
         counts = session.execute(
             select(CandidateRow.generation_id, CandidateRow.state, CandidateRow.verdict, func.count())
+            .where(CandidateRow.project_id.in_({row.project_id for row in rows}))  # as the index begins
             .where(CandidateRow.generation_id.in_([row.id for row in rows]))
             .group_by(CandidateRow.generation_id, CandidateRow.state, CandidateRow.verdict)
         ).all()

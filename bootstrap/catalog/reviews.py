@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, now
@@ -26,13 +26,16 @@ def note(session: Session, generation_ids: Iterable[int]) -> list[int]:
     for generation_id in set(generation_ids):
         row = session.get_one(GenerationRow, generation_id)
         undecided = session.scalar(
-            select(func.count()).where(
+            select(CandidateRow.id)
+            .where(
+                CandidateRow.project_id == row.project_id,  # so that an index answers it at once
                 CandidateRow.generation_id == generation_id,
                 CandidateRow.state == "published",
                 CandidateRow.verdict == "undecided",
             )
+            .limit(1)
         )
-        if undecided:
+        if undecided is not None:
             row.reviewed_at = None
         elif row.reviewed_at is None:
             row.reviewed_at = now()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates
 from bootstrap.errors import UserError
 from bootstrap.project import Workspace
@@ -21,9 +22,10 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A PNG of sid, or any
 
 
 def add_verbs(app: typer.Typer) -> None:
-    """Add `show` and `redraw` for files, `again`, `inpaint` and `caption` for candidates."""
+    """Add `show` and `redraw` for files, `again`, `inpaint` and `caption` for candidates, `draw-tags` for captions."""
     for verb in (show, redraw, again, inpaint, caption):
         app.command()(verb)
+    app.command("draw-tags")(draw_tags)
 
 
 def show(
@@ -127,6 +129,23 @@ def caption(
     whole = candidates.candidate(catalog, chosen.name, candidate).id
     candidates.set_caption(catalog, chosen.name, whole, tags)
     typer.echo(f"{whole}: {candidates.candidate(catalog, chosen.name, whole).caption}")
+
+
+def draw_tags(
+    tags: Annotated[str, typer.Argument(metavar="CAPTION", help="Tags, separated by commas.")],
+    output: Annotated[
+        Path, typer.Option(help="The folder for the drawings; what is there is not drawn again.")
+    ],
+    base: Annotated[str, typer.Option(help="The base model, as for `sid new`.")] = "papertown",
+) -> None:
+    """Draw each tag with the base model alone, and tell which ones it does not seem to know."""
+    from bootstrap import base_model_spec
+    from bootstrap.drawing import tag_drawings  # imports torch: seconds that other verbs need not wait
+
+    found = tag_drawings.draw_tags(base_model_spec.find(base), captions.parse(tags), output)
+    for one in found:
+        told = "" if one.is_known else "  seems unknown: it changes the drawing no more than a made-up word"
+        typer.echo(f"{one.tag}  {output / one.file}{told}")
 
 
 def _draw_again(context: typer.Context, name: str, candidate: str, wanted: "Redraw | Inpaint") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from bootstrap.project import Project
-from review_app.urls import deck_url, original_url
+from review_app.urls import alike_url, deck_url, original_url
 
 _HERE = Path(__file__).parent / "deck"
 _MODULES = (
@@ -57,6 +57,7 @@ def deck(
             "project": project.name,
             "generation": generation,
             "url": deck_url(project),
+            "alike": alike_url(project),
             "original": original_url(project),
             "reasons": list(reasons),
             "first": list(first),

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 from bootstrap import captions
 from bootstrap.shots import Shot
-from review_app.components.markup import Markup, element
 
 KEPT, ADDED, ELIMINATED = "kept", "added", "eliminated"
-_SPOKEN = {ADDED: "added", ELIMINATED: "left out"}
 
 
 def marked_tags(shot: Shot, caption: Sequence[str]) -> list[tuple[str, str]]:
@@ -32,33 +30,17 @@ def _place(tag: str, caption: Sequence[str]) -> int:
     return next((index for index, one in enumerate(caption) if captions.same_tag(tag, one)), len(caption))
 
 
-def tags(shot: Shot, caption: Sequence[str]) -> Markup:
-    """Return the tags as a list: eliminated ones struck through, added ones marked."""
-    chips = []
-    for tag, mark in marked_tags(shot, caption):
-        text = (
-            element("del", tag)
-            if mark == ELIMINATED
-            else element("ins", tag)
-            if mark == ADDED
-            else Markup(element("span", tag))
-        )
-        title = {"title": f"{_SPOKEN[mark]} by the recipe"} if mark in _SPOKEN else {}
-        chips.append(element("li", text, class_=f"sid-tag sid-{mark}", **title))
-    return element("ul", *chips, class_="sid-tags", aria_label="Tags")
-
-
 def short_label(shot: Shot) -> str:
-    """Return what was asked for in a few words: `no smile`, `with hat`, or the recipe; and the strength."""
+    """Return what was asked for in a few words: `no smile`, `with hat`, or the recipe."""
     changed = [f"no {tag}" for tag in shot.eliminated] + [f"with {tag}" for tag in shot.added]
-    return f"{shot.strength:.2f} {', '.join(changed) or shot.recipe}"
+    return ", ".join(changed) or shot.recipe
 
 
 def shot_facts(shot: Shot) -> list[tuple[str, str]]:
     """Return how a picture was drawn, as pairs of name and value in AUTOMATIC1111's words."""
     facts = [
         ("Recipe", shot.recipe),
-        ("Strength", f"{shot.strength:.2f}"),
+        ("Strength", f"{shot.strength:g}"),
         ("Snapshot", str(shot.snapshot)),
         ("Seed", str(shot.seed)),
         ("Sampler", shot.sampler),
@@ -69,12 +51,3 @@ def shot_facts(shot: Shot) -> list[tuple[str, str]]:
         ("Base model", shot.base_model),
     ]
     return [(name, value) for name, value in facts if value]
-
-
-def facts(shot: Shot, candidate_id: str) -> Markup:
-    """Return how a picture was drawn as a row of small pairs."""
-    pairs = [
-        element("div", element("dt", name), element("dd", value))
-        for name, value in [*shot_facts(shot), ("Id", candidate_id)]
-    ]
-    return element("dl", *pairs, class_="sid-facts")

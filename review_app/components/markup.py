@@ -68,7 +68,8 @@ def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     """Return a table of texts."""
     head = element("tr", *(element("th", name, scope="col") for name in names))
     body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
-    return element("table", element("thead", head), element("tbody", *body), class_="sid-table")
+    rows_and_head = element("table", element("thead", head), element("tbody", *body), class_="sid-table")
+    return element("div", rows_and_head, class_="sid-wide")  # which scrolls where it is narrow
 
 
 def heading(title: str, detail: str = "") -> None:

@@ -4,19 +4,13 @@ import streamlit as st
 
 from bootstrap.project import Project
 from review_app import cells
+from review_app.cards import SCORES
 from review_app.cells import Choices, Filter
 from review_app.components import markup
 from review_app.components.grid import grid
 from review_app.links import ask_for, button, follow
 from review_app.pages.review import first_key
 from review_app.workspace import catalog_of
-
-_SCORES = {
-    "quality": "Quality",
-    "closeness": "Closeness",
-    "novelty": "Novelty",
-    "agreement": "Tags that came out",
-}
 
 
 def show(project: Project) -> None:
@@ -56,7 +50,7 @@ def _filter(there: Choices) -> Filter:
                 filter_mode=None,
             )
         orders = {
-            name: label for name, label in cells.SORTS.items() if name not in _SCORES or name in there.scores
+            name: label for name, label in cells.SORTS.items() if name not in SCORES or name in there.scores
         }
         asked["sort"] = st.selectbox(
             "Order", list(orders), index=list(orders).index("drawn"), format_func=orders.__getitem__,
@@ -70,7 +64,7 @@ def _filter(there: Choices) -> Filter:
             asked |= _chosen("reasons", "Rejected because of", there.reasons)
             if there.scores:
                 score = st.selectbox(
-                    "Score", [None, *there.scores], format_func=lambda one: _SCORES[one] if one else "any",
+                    "Score", [None, *there.scores], format_func=lambda one: SCORES[one] if one else "any",
                     key="grid score", persist_state="session", filter_mode=None,
                 )  # fmt: skip
                 if score:

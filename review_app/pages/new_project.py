@@ -5,13 +5,15 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
-from bootstrap import base_model_spec, captions, images, project, token_counts
+from bootstrap import base_model_spec, captions, drawn_tags, images, project, token_counts
 from bootstrap.errors import UserError
 from bootstrap.settings import TrainingSection
-from review_app import links, uploads
+from review_app import links, tag_checks, uploads
 from review_app.components import markup
+from review_app.tag_checks import Check
 from review_app.workspace import workspace
 
+_CHECK = "tags being drawn"
 _PREVIEW_SIDE = 640
 _MAX_TOKENS = TrainingSection().max_token_length
 
@@ -54,6 +56,10 @@ def show() -> None:
         # Below the button: what comes while one is on the way to it must not push it aside.
         with markup.told():
             _tokens(caption, base or "")
+        if captions.parse(caption) and base:
+            checks = st.session_state.get(_CHECK)
+            busy = checks is not None and not checks.ended
+            st.fragment(_drawings, run_every=2 if busy else None)(caption, base, busy)
 
 
 def _preview(upload: Any) -> None:
@@ -108,6 +114,45 @@ def _tokens(caption: str, base: str) -> None:
         raise UserError(
             f"caption: {total} tokens are more than {_MAX_TOKENS}; leave tags out or shorten them"
         )
+
+
+@markup.told()
+def _drawings(caption: str, base: str, looks_often: bool) -> None:
+    """What the base model makes of each tag, at a person's wish; those that it does not seem to know are marked."""
+    check: Check | None = st.session_state.get(_CHECK)
+    busy = check is not None and not check.ended
+    if busy != looks_often:
+        st.rerun(scope="app")
+    spec, tags = base_model_spec.find(base), captions.parse(caption)
+    folder = tag_checks.folder(workspace(), spec)
+    there = drawn_tags.read(folder)
+    missing = [tag for tag in dict.fromkeys(tags) if tag not in there]
+    if busy:
+        st.caption(":material/hourglass_empty: The base model draws the tags …")
+    elif missing and st.button(
+        "See how the base model draws them", key="draw tags", icon=":material/draw:",
+        help="Each tag is drawn alone. Those that it does not seem to know are marked.",
+    ):  # fmt: skip
+        st.session_state[_CHECK] = tag_checks.order(workspace(), spec, tags)
+        st.rerun(scope="app")
+    if check is not None and check.ended and check.problem and check.base == spec.name:
+        raise UserError(check.problem)
+    found = [there[tag] for tag in dict.fromkeys(tags) if tag in there]
+    if not found:
+        return
+    with st.container(horizontal=True, key="tag-drawings"):
+        for one in found:
+            mark = "" if one.is_known else ":material/help: "
+            st.image(str(folder / one.file), mark + markup.plain(one.tag), width=96)
+    unknown = [one.tag for one in found if not one.is_known]
+    if unknown:
+        st.warning(
+            f"The base model does not seem to know {markup.plain(', '.join(unknown))}: a made-up word changes what it "
+            "draws just as much. Training teaches such a word from nothing; one that it knows may serve better.",
+            icon=":material/help:",
+        )
+    elif not missing:
+        st.caption("The base model makes something of its own of each tag.")
 
 
 def _make(upload: Any, name: str, caption: str, base: str) -> None:

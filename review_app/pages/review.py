@@ -51,7 +51,6 @@ def _choose(shown: list[GenerationStatus], number: int, key: str) -> int:
 @st.fragment
 @markup.told()
 def _deck(project: Project, number: int) -> None:
-    markup.heading(project.name, f"Generation {number}")
     is_done = deck(
         project,
         number,

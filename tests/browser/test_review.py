@@ -18,6 +18,12 @@ PRESS_AND_NOTE = """async (deck, [key, count]) => {
     return shown;
 }"""
 
+FOCUSED = """() => {
+    let one = document.activeElement;
+    while (one.shadowRoot?.activeElement) one = one.shadowRoot.activeElement;
+    return one.textContent;
+}"""
+
 
 def test_every_key_does_what_it_says_and_all_of_it_can_be_undone(app: Any, visitor: Any) -> None:
     made = populate.make_project(app.workspace, "keys")
@@ -215,3 +221,76 @@ def test_beside_the_picture(app: Any, visitor: Any) -> None:
     deck.get_by_text("undo, as often as you like").wait_for()
     visitor.press("Escape", "a")
     visitor.page.get_by_text("All decided").wait_for()
+
+
+def test_a_look_alike_takes_the_place_of_the_one_that_is_shown(app: Any, visitor: Any) -> None:
+    from sqlalchemy import update
+
+    from bootstrap.catalog import Catalog
+    from bootstrap.catalog.tables import CandidateRow
+
+    made = populate.make_project(app.workspace, "alike")
+    first, second, hidden = populate.add_generation(made, 3)
+    catalog = Catalog(made.workspace.catalog_url)
+    with catalog.write() as session:
+        change = update(CandidateRow).where(CandidateRow.shot_id == hidden)
+        session.execute(change.values(state="duplicate", duplicate_of=first))
+    catalog.close()
+    visitor.open("/?project=alike")
+    visitor.expect_shown(first)
+    deck = visitor.page.locator(".deck")
+    deck.get_by_role("button", name="Look-alike 1").click()
+    dialog = deck.get_by_role("dialog", name="Look-alike")
+    dialog.get_by_role("img", name="The look-alike").evaluate("(picture) => picture.decode()")
+    visitor.press("a")  # decides nothing while one looks
+    dialog.get_by_role("button", name="Show this one instead").click()
+    visitor.expect_shown(hidden)
+    assert dialog.is_hidden()
+    visitor.press("a")
+    visitor.expect_shown(second)
+    visitor.expect_sent()
+    assert populate.given(made) == [(hidden, "accept", "")]
+
+
+def test_fingers_and_readers_of_the_screen(app: Any, visitors: Callable[[], Any]) -> None:
+    made = populate.make_project(app.workspace, "fingers")
+    first, second, third = populate.add_generation(made, 3)
+    visitor = visitors()
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    visitor.open("/?project=fingers")
+    visitor.expect_shown(first)
+    network = visitor.page.context.new_cdp_session(visitor.page)
+
+    def swipe(by: int, down: int = 0) -> None:
+        box = visitor.page.locator(".deck .candidate .frame").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        places = [(x + by * part / 4, y + down * part / 4) for part in range(5)]
+        for place, kind in zip(places, ["touchStart"] + ["touchMove"] * 4, strict=True):
+            touch = {"x": place[0], "y": place[1]}
+            network.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [touch]})
+        network.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    swipe(20)  # too short
+    swipe(70, down=150)  # scrolls
+    visitor.expect_shown(first)
+    swipe(120)
+    visitor.expect_shown(second)
+    said = visitor.page.locator(".deck .spoken")
+    assert said.inner_text().startswith("accepted. Next: woman")
+    assert said.get_attribute("aria-live") == "polite"
+    visitor.page.locator(".deck .candidate .frame").scroll_into_view_if_needed()
+    swipe(-120)
+    visitor.expect_shown(third)
+    visitor.expect_sent()
+    assert populate.given(made) == [(first, "accept", ""), (second, "reject", "")]
+    assert visitor.page.locator(".deck .slot img").get_attribute("alt").startswith("Candidate: woman")
+    visitor.page.locator(".deck .stage").focus()
+    order = []
+    for _ in range(4):
+        visitor.press("Tab")
+        order.append(visitor.page.evaluate(FOCUSED))
+    assert [one.rstrip("←↓U→") for one in order] == ["✕Reject", "Later", "Undo", "✓Accept"]
+    visitor.press("Enter")  # of the button, not of the deck
+    visitor.page.get_by_text("All decided").wait_for()
+    visitor.expect_sent()
+    assert populate.given(made)[-1] == (third, "accept", "")

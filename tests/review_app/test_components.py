@@ -94,5 +94,5 @@ def test_progress_in_words() -> None:
 
 
 def test_short_labels() -> None:
-    assert facts.short_label(shot("woman")) == "0.00 vary"
-    assert facts.short_label(shot("man", eliminated=("woman",), added=("man",))) == "0.00 no woman, with man"
+    assert facts.short_label(shot("woman")) == "vary"
+    assert facts.short_label(shot("man", eliminated=("woman",), added=("man",))) == "no woman, with man"

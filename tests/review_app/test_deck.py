@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 from browser import populate
+from making import add_drawn, scene
 from sqlalchemy import update
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from bootstrap.catalog import generations, tables, verdicts
+from bootstrap import generation
+from bootstrap.catalog import candidates, generations, tables, verdicts
 from bootstrap.catalog.tables import CandidateRow
+from bootstrap.curation import run
 from bootstrap.project import Project
 from review_app import routes
 from review_app.deck import generation_to_review
@@ -44,9 +47,9 @@ def test_the_next_ones_are_handed_out_to_one_browser_only(made: Project, client:
     ids = populate.add_generation(made, 7)
     first, second = ask(client, "one", want=3), ask(client, "two", want=3)
     assert (dealt(first), dealt(second)) == (ids[:3], ids[3:6])
-    assert (first["elsewhere"], second["elsewhere"]) == (0, 3)
     assert first["counts"] == {"total": 7, "accepted": 0, "rejected": 0}
-    assert dealt(ask(client, "two", want=9, holding=ids[3:6])) == ids[6:]
+    last = ask(client, "two", want=9, holding=ids[3:6])
+    assert (dealt(last), first["elsewhere"], last["elsewhere"]) == (ids[6:], 0, 3)
     assert ask(client, "two", holding=[ids[0], ids[3]])["kept"] == [
         ids[3]
     ]  # what another one has is not its own
@@ -130,11 +133,37 @@ def test_a_card_tells_what_lies_beside_the_picture(made: Project, client: TestCl
         session.execute(update(CandidateRow).values(closeness=0.625))
     _, card = ask(client, want=3)["cards"]
     assert ["blue blazer", "eliminated"] in card["tags"]
-    assert ["Closeness to the original", "0.62"] in card["scores"]
-    assert (card["alike"], card["alike_count"]) == ([f"/thumbnail/badge/{third}.webp"], 1)
+    assert ["Closeness", "0.62"] in [score[:2] for score in card["scores"]]
+    assert ([one["small"] for one in card["alike"]], card["alike_count"]) == (
+        [f"/thumbnail/badge/{third}.webp"],
+        1,
+    )
     made.toml.write_text("no toml [", "utf-8")  # verdicts need no settings
     assert dealt(ask(client, "other", want=3, first=[first])) == []
     assert ask(client, acts=[act("1", "accept", first)])["refused"] == []
+
+
+def test_a_look_alike_is_shown_instead_or_as_well(made: Project, client: TestClient) -> None:
+    one, again, third, _ = add_drawn(made, catalog_of(made), 1, [scene(1), scene(1), scene(1), scene(2)])
+    run.curate(made, catalog_of(made), 1)
+    generation.publish(made, catalog_of(made), 1)
+
+    def say(do: str, hidden: str, shown: str) -> str:
+        told = {"do": do, "hidden": hidden, "shown": shown}
+        return str(client.post("/alike/badge", json=told, headers=OURS).json()["problem"])
+
+    def shown() -> set[str]:
+        return {found.id for found in candidates.candidates(catalog_of(made), made.name)}
+
+    assert one in shown() and again not in shown()
+    assert say("represent", again, one) == ""
+    assert again in shown() and one not in shown()
+    assert say("keep-apart", one, again) == ""  # not alike to the one, but to nobody else that is shown
+    assert {one, again} <= shown() and third not in shown()
+    verdicts.decide(catalog_of(made), made.name, [again], "accept", "ann")
+    assert "it has a verdict (accept)" in say("represent", third, again)
+    assert client.post("/alike/badge", json={}, headers=OURS).status_code == 400
+    assert client.post("/alike/badge", json={}, headers={"sec-fetch-site": "cross-site"}).status_code == 403
 
 
 @pytest.mark.parametrize(

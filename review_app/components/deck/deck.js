@@ -30,6 +30,9 @@ class Deck {
     root.querySelectorAll("[data-do]").forEach((button) => {
       button.onclick = () => this.act(button.dataset.do);
     });
+    root.querySelectorAll("[data-alike]").forEach((button) => {
+      button.onclick = () => this.settle(button.dataset.alike);
+    });
     const help = root.querySelector(".help dl");
     help.replaceChildren(...HELP.flatMap(([keys, what]) => [element("dt", "", keys), element("dd", "", what)]));
     this.listen(window, "pagehide", () => this.leave());
@@ -49,8 +52,10 @@ class Deck {
   update(data, tell) {
     this.tell = tell;
     this.generation = data.generation;
+    this.alikeUrl = data.alike;
     this.reasons = data.reasons;
     this.view.original(data.original);
+    this.view.heading(data.project, `Generation ${data.generation}`);
     const buttons = data.reasons.map((reason, at) => {
       const button = element("button", "", reason);
       button.type = "button";
@@ -117,6 +122,23 @@ class Deck {
     const dialog = this.root.querySelector(".help");
     if (dialog.open) dialog.close();
     else dialog.showModal();
+  }
+
+  // Show a look-alike in place of the candidate, or beside it; it comes before the reviewer at once.
+  async settle(what) {
+    const dialog = this.root.querySelector(".other");
+    if (what === "close") return dialog.close();
+    const { card, other } = this.view;
+    try {
+      const answer = await post(this.alikeUrl, { shown: card.id, hidden: other.id, do: what });
+      if (answer.problem) return this.view.message(".why", answer.problem);
+    } catch (error) {
+      return this.view.message(".why", error instanceof TypeError ? "The server does not answer." : error.message);
+    }
+    dialog.close();
+    this.hand.drop(new Set([card.id]));
+    this.first = what === "represent" ? [other.id] : [other.id, card.id];
+    return this.line.soon(0);
   }
 
   count(verdict, by) {

@@ -24,7 +24,8 @@ function isBusyElsewhere(event, root) {
   const target = event.composedPath()[0];
   if (!(target instanceof Element)) return false;
   if (document.querySelector("[role=dialog], [aria-modal=true]")) return true;
-  if (root.querySelector(".help").open) return event.key !== "?"; // the browser closes it on Escape
+  const open = root.querySelector("dialog[open]"); // the browser closes it on Escape
+  if (open) return !open.matches(".help") || event.key !== "?";
   if (target.closest("input, textarea, select, [contenteditable=true], [role=menu], [role=listbox]")) return true;
   return target.closest("button, a, summary, [role=button], [role=radio]") !== null && [" ", "Enter"].includes(event.key);
 }

@@ -39,6 +39,11 @@ class View {
     this.originalUrl = url;
   }
 
+  heading(project, part) {
+    this.find("h1").textContent = project;
+    this.find(".part").textContent = part;
+  }
+
   show(card, picture) {
     this.card = card;
     this.blinked = false;
@@ -53,6 +58,8 @@ class View {
     root.style.setProperty("--ratio", `${card.width} / ${card.height}`);
     this.find(".slot").replaceChildren(picture);
     this.find(".title").textContent = card.label;
+    this.find(".title").title = card.label;
+    this.find(".drawn").textContent = `strength ${card.strength}`;
     this.find(".standing").textContent = standing(card);
     root.dataset.verdict = card.verdict;
     this.compare();
@@ -66,8 +73,8 @@ class View {
     const nearest = this.reference === "nearest" && card.nearest;
     const url = nearest ? card.nearest : this.originalUrl;
     const title = nearest
-      ? "Nearest of the dataset"
-      : this.reference === "nearest" ? "Original, the nearest of the dataset" : "Original";
+      ? "Nearest in the dataset"
+      : this.reference === "nearest" ? "Original, the nearest in the dataset" : "Original";
     root.dataset.compare = comparing;
     this.find(".reference figcaption").textContent = title;
     for (const one of [this.find(".reference .picture"), this.find(".over")]) {
@@ -112,14 +119,30 @@ class View {
     alike.querySelector("p").textContent =
       card.alike_count === 1 ? "1 look-alike is hidden behind it" : `${card.alike_count} look-alikes are hidden behind it`;
     alike.querySelector("div").replaceChildren(
-      ...card.alike.map((url) => Object.assign(element("img"), { src: url, alt: "A look-alike", loading: "lazy" })),
+      ...card.alike.map((one, at) => {
+        const button = Object.assign(element("button"), { type: "button", title: "Compare, and choose which is shown" });
+        button.append(Object.assign(element("img"), { src: one.small, alt: `Look-alike ${at + 1}`, loading: "lazy" }));
+        button.onclick = () => this.lookAt(one);
+        return button;
+      }),
     );
+  }
+
+  // A look-alike, large, beside the candidate that it is hidden behind.
+  lookAt(one) {
+    this.other = one;
+    const dialog = this.find(".other");
+    dialog.querySelector(".this").src = this.card.src;
+    dialog.querySelector(".that").src = one.src;
+    this.message(".why", "");
+    dialog.showModal();
   }
 
   pairs(selector, pairs) {
     this.find(selector).replaceChildren(
-      ...pairs.map(([name, value]) => {
+      ...pairs.map(([name, value, meaning]) => {
         const pair = element("div");
+        if (meaning) pair.title = meaning;
         pair.append(element("dt", "", name), element("dd", "", value));
         return pair;
       }),

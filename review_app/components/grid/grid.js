@@ -63,7 +63,7 @@ class Grid {
       const { cells } = await answer.json();
       if (url !== this.url) return; // another filter was chosen meanwhile
       const unsent = new Map(this.outbox.list().flatMap((act) => Object.keys(act.seen).map((id) => [id, act.do])));
-      this.all = cells.map(([id, verdict, label, prompt]) => ({ id, verdict, label, prompt }));
+      this.all = cells.map(([id, verdict, label, strength, prompt]) => ({ id, verdict, label, strength, prompt }));
       this.all.forEach((one) => {
         if (["accept", "reject"].includes(unsent.get(one.id))) one.verdict = unsent.get(one.id);
       });
@@ -159,11 +159,15 @@ class Grid {
     cell.setAttribute("role", "option");
     cell.id = `cell-${one.id}`;
     cell.dataset.id = one.id;
-    cell.title = one.prompt;
+    cell.title = `${one.label}, strength ${one.strength}\n${one.prompt}`;
     const picture = Object.assign(node("img", ""), { alt: "", decoding: "async", draggable: false });
     picture.src = `${this.thumbnails}${one.id}.webp`;
     const label = node("div", "label");
-    label.append(Object.assign(node("span", "how"), { textContent: one.label }), node("span", "mark"));
+    label.append(
+      Object.assign(node("span", "how"), { textContent: one.label }),
+      Object.assign(node("span", "at"), { textContent: one.strength }),
+      node("span", "mark"),
+    );
     cell.append(picture, label);
     cell.onclick = (event) => this.click(one.id, event);
     cell.ondblclick = () => this.open();
@@ -263,7 +267,7 @@ class Grid {
     large.querySelector("img").src = `${this.pictures}${one.id}.png`;
     large.querySelector("img").alt = `Candidate: ${one.prompt}`;
     const verdict = one.verdict === "undecided" ? "" : ` · ${SPOKEN[one.verdict]}`;
-    large.querySelector(".words").textContent = `${one.prompt} · ${one.label}${verdict}`;
+    large.querySelector(".words").textContent = `${one.prompt} · ${one.label}, strength ${one.strength}${verdict}`;
   }
 
   decide(verdict) {

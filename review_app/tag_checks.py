@@ -1,0 +1,49 @@
+"""Which tags of a caption the base model knows, by what it draws of them; drawn in a process of its own.
+
+The process is the verb `sid draw-tags`. What it drew is kept in the workspace, a folder for each base model.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap import captions
+from bootstrap.base_model_spec import BaseModelSpec
+from bootstrap.files import sha256_of_text
+from bootstrap.project import Workspace
+from review_app import verbs
+
+_FOLDER = ".tag-drawings"
+
+
+@dataclass
+class Check:
+    """One order to draw tags, and what came of it."""
+
+    base: str
+    ended: bool = False
+    problem: str = ""
+
+
+_worker = ThreadPoolExecutor(1, "tags")  # one model in memory at a time
+
+
+def folder(workspace: Workspace, spec: BaseModelSpec) -> Path:
+    """The folder with the drawings of a base model."""
+    return workspace.folder / _FOLDER / sha256_of_text(f"{spec.kind} {spec.source}")[:16]
+
+
+def order(workspace: Workspace, spec: BaseModelSpec, tags: list[str]) -> Check:
+    """Order these tags to be drawn; returns at once."""
+    check = Check(spec.name)
+    arguments = [
+        "draw-tags", f"--base={spec.name}", f"--output={folder(workspace, spec)}", "--", captions.join(tags)
+    ]  # fmt: skip
+    _worker.submit(verbs.run, workspace, arguments).add_done_callback(lambda done: _end(check, done))
+    return check
+
+
+def _end(check: Check, done: "Future[tuple[str, str]]") -> None:
+    error = done.exception()
+    check.problem = f"it could not be started ({error})" if error is not None else done.result()[1]
+    check.ended = True

@@ -1,0 +1,64 @@
+"""Which picture of the dataset stands beside a candidate."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import populate
+from sqlalchemy import select, update
+
+from bootstrap.catalog import Catalog, candidates
+from bootstrap.catalog.tables import CandidateRow, FeatureRow, PickRow
+from bootstrap.curation.nearest import nearest_picks
+from bootstrap.project import Project
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Project:
+    return populate.make_project(tmp_path)
+
+
+@pytest.fixture
+def catalog(made: Project) -> Iterator[Catalog]:
+    with closing(Catalog(made.workspace.catalog_url)) as opened:
+        yield opened
+
+
+def look(
+    catalog: Catalog, candidate_id: str, *vector: float, embedder: str = "clip", closeness: float = 0.0
+) -> None:
+    unit = np.array(vector) / np.linalg.norm(vector)
+    with catalog.write() as session:
+        row = session.scalars(select(CandidateRow.id).where(CandidateRow.shot_id == candidate_id)).one()
+        session.add(FeatureRow(candidate_id=row, embedder=embedder, vector=unit.astype(np.float16).tobytes()))
+        session.execute(update(CandidateRow).where(CandidateRow.id == row).values(closeness=closeness))
+
+
+def pick(catalog: Catalog, *ids: str) -> None:
+    with catalog.write() as session:
+        for row in session.scalars(select(CandidateRow).where(CandidateRow.shot_id.in_(ids))).all():
+            session.add(PickRow(candidate_id=row.id, path=row.path, caption="woman"))
+
+
+def test_the_nearest_pick_is_found_where_it_is_nearer_than_the_original(
+    made: Project, catalog: Catalog
+) -> None:
+    north, east, by_north, by_east, near_original, other_kind, unseen = populate.add_generation(
+        made, 7, thumbnails=False
+    )
+    look(catalog, north, 0, 1)
+    look(catalog, east, 1, 0)
+    look(catalog, by_north, 0.2, 1, closeness=0.5)
+    look(catalog, by_east, 1, 0.1, closeness=-0.2)
+    look(catalog, near_original, 1, 1, closeness=0.9)  # 0.71 to either pick
+    look(catalog, other_kind, 0, 1, embedder="another")
+    some = candidates.candidates(catalog, made.name)
+    assert nearest_picks(catalog, made.name, some) == {}  # the dataset has the original alone
+    pick(catalog, north, east)
+    assert nearest_picks(catalog, made.name, some) == {by_north: north, by_east: east}
+    assert nearest_picks(catalog, "another project", some) == {}
+    pick(catalog, by_north)  # a pick is not the nearest to itself
+    assert nearest_picks(catalog, made.name, some)[by_north] == north
+    assert unseen not in nearest_picks(catalog, made.name, some)

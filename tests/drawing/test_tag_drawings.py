@@ -1,0 +1,38 @@
+"""Tags that the base model knows, told from those that it does not by what it draws."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bootstrap import drawn_tags
+from bootstrap.base_model import BaseModel
+from bootstrap.drawing import tag_drawings
+from bootstrap.errors import UserError
+
+
+def test_a_tag_that_the_base_model_does_not_know_is_flagged(papertown: BaseModel, tmp_path: Path) -> None:
+    told = []
+    robot, pelican = tag_drawings.draw_tags(
+        papertown.spec, ["robot", "pelican", "robot"], tmp_path, told.append
+    )
+    assert (robot.tag, robot.is_known, pelican.tag, pelican.is_known) == ("robot", True, "pelican", False)
+    assert robot.sameness < pelican.sameness <= 1
+    assert told[-1].done == told[-1].total
+    for one in (robot, pelican):
+        with Image.open(tmp_path / one.file) as picture:
+            assert (picture.format, picture.size) == ("WEBP", (128, 128))
+    assert drawn_tags.read(tmp_path) == {"robot": robot, "pelican": pelican}
+    assert drawn_tags.read(tmp_path, "another model") == {}
+    drawn_again: list = []
+    assert tag_drawings.draw_tags(papertown.spec, ["pelican"], tmp_path, drawn_again.append) == [pelican]
+    assert drawn_again == []
+    (tmp_path / "tags.json").write_text("half of i")
+    assert drawn_tags.read(tmp_path) == {}
+
+
+def test_no_tags_and_too_many_are_refused(papertown: BaseModel, tmp_path: Path) -> None:
+    for tags in ([], [str(number) for number in range(tag_drawings.MOST + 1)]):
+        with pytest.raises(UserError, match="caption: "):
+            tag_drawings.draw_tags(papertown.spec, tags, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
