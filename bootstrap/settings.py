@@ -152,7 +152,7 @@ class DedupeSection(Section):
 
     hash: Literal["phash", "dhash", "whash", "colorhash"] = "phash"  # of imagehash; near ones are compared
     # Hashes only choose what is compared, so this is generous: of the same picture recompressed, brightened
-    # by 5 % or cropped by 1 %, none was more than 8 bits away.
+    # by 20 % or cropped by 1 % on each side, hardly any was more than 8 bits away.
     distance: int = Field(
         8, ge=0, le=32
     )  # Hamming distance of two 64-bit hashes (a colorhash has 42), in bits
