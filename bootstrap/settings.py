@@ -168,6 +168,7 @@ class CurationSection(Section):
     embedder: str = Field("base", min_length=1)  # base: the base model's features; none; or a folder
     tagger: str | None = Field(None, min_length=1)  # a WD14-style .onnx file; Paper Town has its own
     hide_flawed: bool = True
+    required_tags: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = []
     adaptive: bool = True  # later generations draw more of what became picks; false: as the recipes say
 
 
