@@ -22,7 +22,7 @@ from bootstrap.project import Project
 # How much farther than the settings allow pairs are looked for, and how many are measured at most.
 _MORE_BITS = 6
 _MORE_DIFFERENCE = 2.0
-_MOST_PAIRS = 20_000
+_MOST_PAIRS = 5_000
 _COLUMNS = 3
 
 
