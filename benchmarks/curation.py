@@ -1,6 +1,6 @@
 """Curation: hashing, near pairs, duplicates and the queue, against imagehash, FAISS and imagededup in one run.
 
-    python benchmarks/curation.py [--peers FOLDER] [--part hashing labelled review pairs whole]
+    python benchmarks/curation.py [--peers FOLDER] [--part hashing labelled review papertown pairs whole]
 
 Prints a table for each part and writes them to benchmarks/results/curation.md. FOLDER holds the peers' packages
 (`pip install --target FOLDER --no-deps faiss-cpu imagededup tqdm`); without it their rows are left out. Times are CPU
@@ -8,12 +8,15 @@ seconds of this process, on one thread, so that a busy machine does not count; m
 """
 
 import argparse
+import contextlib
 import io
 import itertools
 import random
 import resource
 import sys
+import tempfile
 import time
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,20 +26,21 @@ import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
+from queueing import go_through
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bootstrap.curation import hashing
 from bootstrap.curation.duplicates import Limits, Prints, look_alikes
 from bootstrap.curation.near import HashIndex
-from bootstrap.curation.ranking import Row, arrange, learn
+from bootstrap.curation.ranking import Row
 from bootstrap.papertown import world
 from bootstrap.settings import DedupeSection
 
 RESULTS = Path(__file__).parent / "results" / "curation.md"
 LIMITS = Limits(DedupeSection().distance, DedupeSection().pixel_difference)
 
-Pairs = set[tuple[int, int]]
+FEW_QUERIES = 2_000  # that imagededup is asked where all would take too long
 
 
 def spent(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -105,7 +109,11 @@ def random_hashes(count: int) -> NDArray[np.uint64]:
 
 
 def pairs_part(arguments: argparse.Namespace) -> Iterator[str]:
-    """All near pairs of n hashes (radius 8), and of a batch of 1,000 against n."""
+    """All near pairs of n hashes (radius 8), and of a batch of 1,000 against n.
+
+    imagededup looks each hash up by itself, so of 100,000 only 2,000 are looked up, and the time is reckoned
+    up to all. At 1,000,000 it would take days, FAISS's flat index a quarter of an hour.
+    """
     yield "| hashes | what | ours | FAISS flat | FAISS multi-hash | imagededup |"
     yield "|---|---|---|---|---|---|"
     for count in [size for size in (10_000, 100_000, 1_000_000) if size <= arguments.size]:
@@ -116,7 +124,12 @@ def pairs_part(arguments: argparse.Namespace) -> Iterator[str]:
         if arguments.peers and count <= arguments.peers_size:
             flat, _ = spent(lambda hashes=hashes: _faiss_flat(hashes, hashes))
             multi, _ = spent(lambda hashes=hashes: _faiss_multi(hashes, hashes))
-            dedup, _ = spent(lambda hashes=hashes: _imagededup(hashes))
+            queries = count if count <= 10_000 else FEW_QUERIES
+            dedup = (
+                spent(lambda hashes=hashes, queries=queries: _imagededup(hashes, queries))[0]
+                * count
+                / queries
+            )
         yield _line(f"{count:,}", f"all pairs ({found:,} found)", building + searching, flat, multi, dedup)
         batch, _ = spent(lambda index=index, hashes=hashes: index.near(hashes[:1000]))
         flat = spent(lambda hashes=hashes: _faiss_flat(hashes, hashes[:1000]))[0] if arguments.peers else None
@@ -156,13 +169,13 @@ def _faiss_multi(hashes: NDArray[np.uint64], queries: NDArray[np.uint64]) -> Any
     return index.range_search(queries.view(np.uint8).reshape(-1, 8), 9)
 
 
-def _imagededup(hashes: NDArray[np.uint64]) -> Any:
-    """Its fastest way, on one process."""
+def _imagededup(hashes: NDArray[np.uint64], queries: int) -> Any:
+    """Its fastest way, on one process, for so many of the hashes: each is compared with all."""
     from imagededup.handlers.search.brute_force_cython import BruteForceCython
 
     by_name = {str(index): f"{value:016x}" for index, value in enumerate(hashes.tolist())}
     search = BruteForceCython(by_name, None)  # it counts bits itself
-    return [search.search(query, tol=8) for query in by_name.values()]
+    return [search.search(query, tol=8) for query in itertools.islice(by_name.values(), queries)]
 
 
 # --- the whole set, with pixels -----------------------------------------------------------------------
@@ -235,6 +248,8 @@ def labelled_part(arguments: argparse.Namespace) -> Iterator[str]:
         "ahash <= 10": lambda one, other: imagehash.average_hash(one) - imagehash.average_hash(other) <= 10,
         "whash <= 10": lambda one, other: imagehash.whash(one) - imagehash.whash(other) <= 10,
     }
+    if arguments.peers:
+        ways |= _imagededups_ways(arguments.peers)
     yield "| right in | " + " | ".join(ways) + " |"
     yield "|---|" + "---|" * len(ways)
     counts = {way: [0, 0, 0] for way in ways}  # found, wrongly found, missed
@@ -256,6 +271,30 @@ def labelled_part(arguments: argparse.Namespace) -> Iterator[str]:
         yield f"| **{name}** | " + " | ".join(f"{of(*counts[way]):.3f}" for way in ways) + " |"
 
 
+def _imagededups_ways(peers: Path) -> dict[str, Callable[[Image.Image, Image.Image], bool]]:
+    """Its hashes, each at its default distance.
+
+    Its neural network would need weights from the net, and its plots packages of their own: both are passed over.
+    """
+    for part in ("methods", "utils"):
+        package = types.ModuleType(f"imagededup.{part}")
+        package.__path__ = [str(peers / "imagededup" / part)]
+        sys.modules[package.__name__] = package
+    from imagededup.methods import hashing as methods
+
+    def decides(method: Any) -> Callable[[Image.Image, Image.Image], bool]:
+        def decide(one: Image.Image, other: Image.Image) -> bool:
+            first, second = (
+                int(method.encode_image(image_array=np.asarray(each)), 16) for each in (one, other)
+            )
+            return (first ^ second).bit_count() <= 10
+
+        return decide
+
+    kinds = ("PHash", "DHash", "AHash", "WHash")
+    return {f"imagededup {kind}": decides(getattr(methods, kind)(verbose=False)) for kind in kinds}
+
+
 def _ours(one: Image.Image, other: Image.Image) -> bool:
     prints = [hashing.fingerprint(one), hashing.fingerprint(other)]
     return bool(look_alikes(Prints.of(prints), 0, lambda index: prints[index].small, LIMITS))
@@ -274,7 +313,7 @@ def review_part(_: argparse.Namespace) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for seed in range(5):
         wanted, rows, vectors = _candidates(seed)
-        order = _review(wanted, rows, vectors)
+        order = go_through(rows, vectors, dict(enumerate(wanted.tolist())))
         first = len(order) // 4
         ranked, drawn = wanted[order[:first]].sum(), wanted[:first].sum()
         yield f"| {seed} | {wanted.sum()} | {ranked} | {drawn} | {ranked / max(1, drawn):.2f} |"
@@ -300,22 +339,20 @@ def _candidates(seed: int) -> tuple[NDArray[np.bool_], list[Row], NDArray[np.flo
     return wanted, rows, vectors
 
 
-def _review(wanted: NDArray[np.bool_], rows: list[Row], vectors: NDArray[np.float32]) -> list[int]:
-    seen: list[int] = []
-    while len(seen) < len(rows):
-        learned = learn(rows, vectors)
-        left = np.array([index for index, row in enumerate(rows) if row.verdict == "undecided"])
-        for place in arrange(learned.likely[left], vectors[left], learned.is_learned)[:5]:
-            index = int(left[place])
-            rows[index] = replace(rows[index], verdict="accept" if wanted[index] else "reject")
-            seen.append(index)
-    return seen
+def papertown_part(arguments: argparse.Namespace) -> Iterator[str]:
+    """The same with candidates of Paper Town, two generations of each seed's project, and the adaptive plan's worth."""
+    import papertown_review  # imports torch: the other parts' memory is measured
+
+    with contextlib.ExitStack() as stack:
+        folder = arguments.workspaces or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        yield from papertown_review.run(folder, arguments.seeds, arguments.count)
 
 
 PARTS = {
     "hashing": hashing_part,
     "labelled": labelled_part,
     "review": review_part,
+    "papertown": papertown_part,
     "pairs": pairs_part,
     "whole": whole_part,
 }
@@ -327,9 +364,12 @@ def main() -> None:
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--size", type=int, default=1_000_000, help="hashes at most")
     parser.add_argument(
-        "--peers-size", type=int, default=10_000, help="hashes that peers compare all of, at most"
+        "--peers-size", type=int, default=100_000, help="hashes that peers compare all of, at most"
     )
     parser.add_argument("--scenes", type=int, default=60, help="of the labelled set")
+    parser.add_argument("--seeds", type=int, default=5, help="projects of the Paper Town review")
+    parser.add_argument("--count", type=int, default=20, help="candidates of each of its recipes")
+    parser.add_argument("--workspaces", type=Path, help="folder for them, to be gone on with [default: none]")
     arguments = parser.parse_args()
     if arguments.peers:
         sys.path.append(str(arguments.peers))

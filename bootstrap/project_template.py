@@ -66,9 +66,10 @@ distance = {distance}  # bits (of 64) that two hashes may differ in
 pixel_difference = {pixel_difference}  # and no part of the picture may differ by more (RMS, 0 to 1)
 
 [curation]
-embedder = {embedder}  # what scores look with: base (the base model's features), none, or a folder with a model.onnx
+embedder = {embedder}  # what scores look with: base (the base model's features), none, or a folder (ONNX, transformers)
 # tagger = "../tagger/model.onnx"  # a WD14-style file, to tell how much of the prompt came out
 hide_flawed = {hide_flawed}  # blank, noisy and burnt pictures are not put up
+required_tags = {required_tags}  # what each pick's caption should have, for `sid tags`; []: the caption's first tag
 adaptive = {adaptive}  # later generations draw more of what became picks; false: as the recipes say
 
 [review]

@@ -152,7 +152,7 @@ class DedupeSection(Section):
 
     hash: Literal["phash", "dhash", "whash", "colorhash"] = "phash"  # of imagehash; near ones are compared
     # Hashes only choose what is compared, so this is generous: of the same picture recompressed, brightened
-    # by 5 % or cropped by 1 %, none was more than 8 bits away.
+    # by 20 % or cropped by 1 % on each side, hardly any was more than 8 bits away.
     distance: int = Field(
         8, ge=0, le=32
     )  # Hamming distance of two 64-bit hashes (a colorhash has 42), in bits
@@ -168,6 +168,7 @@ class CurationSection(Section):
     embedder: str = Field("base", min_length=1)  # base: the base model's features; none; or a folder
     tagger: str | None = Field(None, min_length=1)  # a WD14-style .onnx file; Paper Town has its own
     hide_flawed: bool = True
+    required_tags: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = []
     adaptive: bool = True  # later generations draw more of what became picks; false: as the recipes say
 
 

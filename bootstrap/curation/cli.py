@@ -1,13 +1,15 @@
-"""The verbs of curation: `sid dedupe`, `sid keep-apart`, `sid represent` and `sid reject-unlikely`."""
+"""The verbs of curation: duplicates (`dedupe`, `keep-apart`, `represent`), `reject-unlikely`, `tags` and `retag`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bootstrap import captions, retagging
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.cli import Name, reviewer, workspace_of
 from bootstrap.curation.known import ORIGINAL
+from bootstrap.errors import UserError
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -16,6 +18,8 @@ def add_verbs(app: typer.Typer) -> None:
     app.command("keep-apart")(keep_apart)
     app.command("represent")(represent)
     app.command("reject-unlikely")(reject_unlikely)
+    app.command("tags")(tags)
+    app.command("retag")(retag)
 
 
 def dedupe(
@@ -115,3 +119,66 @@ def reject_unlikely(
     if yes or typer.confirm("Reject them?"):
         verdicts.decide(catalog, chosen.name, [one for one, _ in found], "reject", reviewer())
         typer.echo(f"{len(found)} rejected; `sid undo {name}` takes all of that back")
+
+
+def tags(
+    context: typer.Context,
+    name: Name,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Each tag with how many pictures have it.")
+    ] = False,
+) -> None:
+    """Tell what is not consistent in the dataset's captions: rare tags, nearly the same ones, missing ones."""
+    chosen = workspace_of(context).project(name)
+    found = retagging.consistency(chosen, Catalog(chosen.workspace.catalog_url))
+    typer.echo(f"{found.pictures} pictures, {len(found.uses)} tags")
+    if everything:
+        for tag, count in found.uses.items():
+            typer.echo(f"{count:>6}  {tag}")
+    if found.once:
+        typer.echo(f"\nof one picture only: {captions.join(found.once)}")
+    if found.alike:
+        typer.echo(f'\nnearly the same (`sid retag {name} --rename "OLD=NEW"` makes them one):')
+        for one, other in found.alike:
+            typer.echo(f"  {one} ({found.uses[one]})  {other} ({found.uses[other]})")
+    if found.lacking:
+        typer.echo(f"\nwithout a tag that each pick should have ({captions.join(found.required)}):")
+        for candidate_id, missing in found.lacking.items():
+            typer.echo(f"  {candidate_id}  {captions.join(missing)}")
+    if found.is_clean:
+        typer.echo("\nno two tags are nearly the same, and no pick lacks a required one")
+
+
+def retag(
+    context: typer.Context,
+    name: Name,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID...]", help="Picks, or beginnings of their ids [default: all]."),
+    ] = None,
+    add: Annotated[str, typer.Option(help='Tags to put at the end: "outdoors, smile".')] = "",
+    remove: Annotated[str, typer.Option(help="Tags to take out.")] = "",
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help="A tag, and what stands in its place; repeatable."),
+    ] = None,
+    having: Annotated[str, typer.Option(metavar="TAG", help="Only picks with this tag.")] = "",
+) -> None:
+    """Change the tags of many picks' captions at once; the next training learns with these."""
+    chosen = workspace_of(context).project(name)
+    catalog = Catalog(chosen.workspace.catalog_url)
+    edit = retagging.TagEdit(
+        tuple(captions.parse(add)),
+        tuple(captions.parse(remove)),
+        tuple(_renaming(one) for one in rename or []),
+    )
+    whole = [candidates.candidate(catalog, chosen.name, one).id for one in ids or []]
+    count = retagging.retag(chosen, catalog, edit, whole or None, having)
+    typer.echo(f"{count} captions changed" if count != 1 else "1 caption changed")
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not equals or not old.strip() or not captions.parse(new):
+        raise UserError(f'--rename {text}: write it as "OLD=NEW"; `--remove` takes a tag out')
+    return captions.join(captions.parse(old)), captions.join(captions.parse(new))

@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 from bootstrap import images
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.tables import IN_TURN, CandidateRow, ProjectRow, SmallCopyRow
-from bootstrap.curation.duplicates import Limits, near_pairs, visible_difference
+from bootstrap.curation.duplicates import Limits, difference, near_pairs
 from bootstrap.curation.known import load, to_small
 from bootstrap.curation.thumbnails import THUMBNAIL_SIDE
 from bootstrap.drawing.contact_sheet import Cell, draw
@@ -22,7 +22,7 @@ from bootstrap.project import Project
 # How much farther than the settings allow pairs are looked for, and how many are measured at most.
 _MORE_BITS = 6
 _MORE_DIFFERENCE = 2.0
-_MOST_PAIRS = 20_000
+_MOST_PAIRS = 5_000
 _COLUMNS = 3
 
 
@@ -33,7 +33,7 @@ class Pair:
     one: str  # shot ids, the earlier one first
     other: str
     distance: int  # bits, the lesser of straight and mirrored
-    difference: float  # see duplicates.visible_difference; the lesser of straight and mirrored
+    difference: float  # see duplicates.difference; the lesser of straight and mirrored
     is_mirrored: bool
 
     def nearness(self, limits: Limits) -> float:
@@ -69,7 +69,7 @@ def pairs_around(project: Project, catalog: Catalog, count: int) -> list[Pair]:
                 one=names[0],
                 other=names[1],
                 distance=int(np.bitwise_count(hashes[new] ^ prints.image_hash[old])),
-                difference=visible_difference(other[:, ::-1] if is_mirrored else other, one),
+                difference=difference(other[:, ::-1] if is_mirrored else other, one, limits.pixel_difference),
                 is_mirrored=is_mirrored,
             )
             best = measured.get((new, old))

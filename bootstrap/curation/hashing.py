@@ -2,14 +2,19 @@
 
 import itertools
 import os
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import scipy.fftpack
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from threadpoolctl import ThreadpoolController
+
+from bootstrap.curation.scaling import scaled
 
 SMALL_SIDE = 32
 COARSE_SIDE = 8
@@ -20,6 +25,7 @@ _GRAY_LEVELS = 1 / (2 * _DCT_SIDE * _DCT_SIDE)
 _ODD_COLUMNS = np.where(np.arange(_HASH_SIDE) % 2, -1.0, 1.0)
 
 _threads = ThreadPoolExecutor(os.cpu_count(), "hashing")
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -38,14 +44,25 @@ class Fingerprint:
 
 
 def fingerprint(picture: Image.Image, kind: str = "phash") -> Fingerprint:
-    """Return what a picture is compared by.
+    """Return what a picture is compared by; see fingerprints."""
+    return fingerprints([picture], kind)[0]
 
-    The hash is that of `imagehash`, bit for bit. The mirror's pHash comes from the same coefficients: mirroring turns
-    the sign of the odd columns of a DCT.
+
+def fingerprints(pictures: Sequence[Image.Image], kind: str = "phash") -> list[Fingerprint]:
+    """Return what pictures are compared by, in their order; made on all cores.
+
+    The hashes are those of `imagehash`, bit for bit. The mirror's pHash comes from the same coefficients: mirroring
+    turns the sign of the odd columns of a DCT.
 
     Args:
         kind: phash, dhash, whash or colorhash.
     """
+    # One picture's products are too small for several threads. The limit is the process's, so one call at a time.
+    with _one_at_a_time, _products().limit(limits=1):
+        return list(_threads.map(_fingerprint, pictures, itertools.repeat(kind)))
+
+
+def _fingerprint(picture: Image.Image, kind: str) -> Fingerprint:
     coefficients = _coefficients(picture)
     if kind == "phash":
         straight, mirrored = _bits(coefficients), _bits(coefficients * _ODD_COLUMNS)
@@ -59,9 +76,10 @@ def fingerprint(picture: Image.Image, kind: str = "phash") -> Fingerprint:
     )
 
 
-def fingerprints(pictures: Sequence[Image.Image], kind: str = "phash") -> list[Fingerprint]:
-    """Return those of many pictures, on all cores: Pillow scales without holding up other threads."""
-    return list(_threads.map(fingerprint, pictures, itertools.repeat(kind)))
+@cache
+def _products() -> ThreadpoolController:
+    """NumPy's library of matrix products."""
+    return ThreadpoolController().select(internal_api="openblas")
 
 
 def _other_hash(picture: Image.Image, kind: str) -> int:
@@ -72,14 +90,13 @@ def _other_hash(picture: Image.Image, kind: str) -> int:
 
 def _coefficients(picture: Image.Image) -> NDArray[np.float64]:
     """The 8 x 8 lowest frequencies, computed as `imagehash.phash` does."""
-    gray = picture.convert("L").resize((_DCT_SIDE, _DCT_SIDE), Image.Resampling.LANCZOS)
-    pixels = np.asarray(gray)
+    pixels = scaled(picture.convert("L"), _DCT_SIDE)
     frequencies = scipy.fftpack.dct(scipy.fftpack.dct(pixels, axis=0), axis=1)
     return frequencies[:_HASH_SIDE, :_HASH_SIDE]
 
 
 def _bits(coefficients: NDArray[np.float64]) -> int:
-    above = coefficients > np.median(coefficients)
+    above = coefficients > _median(coefficients)
     return int.from_bytes(np.packbits(above).tobytes(), "big")
 
 
@@ -90,14 +107,20 @@ def texture_of(coefficients: NDArray[np.float64]) -> float:
     two halves, or in a symmetric one, most or half of the coefficients lie on it: noise decides their bits,
     and the hash says little. This is 0 for those.
     """
-    return float(np.median(np.abs(coefficients - np.median(coefficients)))) * _GRAY_LEVELS
+    return _median(np.abs(coefficients - _median(coefficients))) * _GRAY_LEVELS
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """As np.median, of an even number of values, without its many checks."""
+    ordered = np.sort(values, axis=None)
+    middle = len(ordered) // 2
+    return float((ordered[middle - 1] + ordered[middle]) / 2)
 
 
 def small_copy(picture: Image.Image) -> NDArray[np.uint8]:
     """Return the picture averaged over a grid of SMALL_SIDE x SMALL_SIDE cells, RGB."""
-    return np.asarray(
-        picture.convert("RGB").resize((SMALL_SIDE, SMALL_SIDE), Image.Resampling.BOX, reducing_gap=1.0)
-    )
+    colored = picture if picture.mode == "RGB" else picture.convert("RGB")
+    return np.asarray(colored.resize((SMALL_SIDE, SMALL_SIDE), Image.Resampling.BOX, reducing_gap=1.0))
 
 
 def coarse_copy(small: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from bootstrap.catalog import Catalog, candidates, generations
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.curation import ranking
+from bootstrap.curation.clusters import compare_again
 from bootstrap.curation.thumbnails import THUMBNAIL_SIDE, make_thumbnail
 from bootstrap.drawing.contact_sheet import Cell, draw
 from bootstrap.files import whole_file
@@ -30,18 +31,35 @@ def publish(project: Project, catalog: Catalog, number: int) -> Path:
         UserError: the original cannot be read.
     """
     hides = project.settings.curation.hide_flawed
-    up = [
-        one
-        for one in candidates.candidates(catalog, project.name, generation=number, state=None)
-        if one.state in ("curated", "published") or (one.state == "flawed" and not hides)
-    ]
-    flawed = {one.id for one in up if hides and one.scores.flaw and one.state == "curated"}
-    up = [one for one in up if one.id not in flawed]
-    shown = [one for one in up if make_thumbnail(project, one)]
+    while True:
+        up = [
+            one
+            for one in candidates.candidates(catalog, project.name, generation=number, state=None)
+            if one.state in ("curated", "published") or (one.state == "flawed" and not hides)
+        ]
+        flawed = {one.id for one in up if hides and one.scores.flaw and one.state == "curated"}
+        shown = [one for one in up if one.id not in flawed and make_thumbnail(project, one)]
+        seen = {one.id for one in shown} | flawed
+        lost = [one.id for one in up if one.state == "curated" and one.id not in seen]
+        if not lost:
+            break
+        _give_up(project, catalog, number, lost)
     sheet = _draw_sheet(project, number, shown)
     _commit(catalog, project.name, number, {one.id for one in shown}, flawed)
     ranking.rank(catalog, project.name, number)
     return sheet
+
+
+def _give_up(project: Project, catalog: Catalog, number: int, lost: list[str]) -> None:
+    """Note candidates as broken; what was hidden as their duplicate is compared anew."""
+    with catalog.write() as session:
+        owner = generations.generation_row(session, project.name, number)
+        of_project = select(CandidateRow).where(CandidateRow.project_id == owner.project_id)
+        for row in session.scalars(of_project.where(CandidateRow.shot_id.in_(lost))):
+            row.state = "broken"
+        hidden = session.scalars(of_project.where(CandidateRow.duplicate_of.in_(lost))).all()
+        left = [row.shot_id for row in hidden]
+    compare_again(project, catalog, left)
 
 
 def _draw_sheet(project: Project, number: int, shown: list[Candidate]) -> Path:
@@ -73,5 +91,5 @@ def _commit(catalog: Catalog, project: str, number: int, shown: set[str], flawed
         for row in session.scalars(of_generation.where(CandidateRow.state.in_(("curated", "flawed")))):
             if row.shot_id in shown:
                 row.state = "published"
-            elif row.state == "curated":
-                row.state = "flawed" if row.shot_id in flawed else "broken"
+            elif row.shot_id in flawed:
+                row.state = "flawed"

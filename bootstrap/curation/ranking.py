@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 import warnings
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,10 +21,12 @@ from bootstrap.catalog import Catalog
 from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow, GenerationRow, ProjectRow
 from bootstrap.errors import UserError
 
-_NEEDED = 5  # verdicts of each kind before there is anything to learn
+_NEEDED = 5  # verdicts of each kind before what is learned stands alone
+_FEW = 2  # before it has a say beside the scores
 _MOST_LOOKS = 16  # principal components of the vectors
-_STRENGTH = 0.1  # inverse of the regularization: few verdicts, many numbers
-_VARIETY = 0.35  # how much being like those just before costs, against being likely
+_STRENGTH = 0.3  # inverse of the regularization: few verdicts, many numbers
+_VARIETY = 0.35  # how much being like those just before, more than most are, costs against being likely
+_SAMPLE = 100  # vectors, to know how alike most are
 _BEFORE = 6  # how many those are
 _FADING = 0.7  # how much less each of them counts than the one after it
 _AHEAD = 200  # of how many likely ones the next is chosen
@@ -52,7 +55,7 @@ def rank(catalog: Catalog, project: str, generation: int, staying: int = 0) -> N
     Args:
         staying: so many stay first, as they are: the reviewer may be looking at them already.
     """
-    rows, vectors = _read(catalog, project)
+    rows, vectors = read(catalog, project)
     mine = [index for index, row in enumerate(rows) if row.generation == generation]
     queue = sorted(
         (index for index in mine if rows[index].verdict == "undecided"),
@@ -90,7 +93,7 @@ def unlikely(catalog: Catalog, project: str, generation: int, below: float) -> l
     Raises:
         UserError: there are too few verdicts to tell.
     """
-    rows, vectors = _read(catalog, project)
+    rows, vectors = read(catalog, project)
     learned = learn(rows, vectors)
     if not learned.is_learned:
         raise UserError(
@@ -147,6 +150,7 @@ class Row:
     strength: float
     snapshot: int
     scores: tuple[float | None, ...]  # quality, closeness, novelty, agreement
+    changes: tuple[str, ...] = ()  # what the recipe left out or put in: "no hat", "with smile"
 
 
 def learn(rows: list[Row], vectors: NDArray[np.float32]) -> Learned:
@@ -159,18 +163,22 @@ def learn(rows: list[Row], vectors: NDArray[np.float32]) -> Learned:
     scores = _filled(np.array([row.scores for row in rows], np.float64).reshape(len(rows), -1))
     accepted = np.array([row.verdict == "accept" for row in rows])
     decided = accepted | np.array([row.verdict == "reject" for row in rows])
-    if min(accepted.sum(), (decided & ~accepted).sum()) < _NEEDED:
+    of_each = int(min(accepted.sum(), (decided & ~accepted).sum()))
+    if of_each < _FEW:
         return Learned(_by_scores(scores), False)
     from sklearn.linear_model import LogisticRegression  # a second that other verbs need not wait
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     known = np.concatenate([scores, _how_drawn(rows), _looks(vectors)], axis=1)
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, class_weight="balanced"))
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit that has not quite converged orders well enough
         model.fit(known[decided], accepted[decided])
-    return Learned(model.predict_proba(known)[:, 1], True)
+    likely = model.predict_proba(known)[:, 1]
+    if of_each >= _NEEDED:
+        return Learned(likely, True)
+    return Learned((likely + _by_scores(scores)) / 2, False)
 
 
 def arrange(likely: NDArray[np.float64], vectors: NDArray[np.float32], with_open: bool) -> list[int]:
@@ -185,6 +193,7 @@ def arrange(likely: NDArray[np.float64], vectors: NDArray[np.float32], with_open
         with_open: every _OPEN_EVERY-th place goes to the one whose likelihood is nearest to one half.
     """
     left = np.argsort(-likely, kind="stable")
+    usual = _usual_likeness(vectors)
     order: list[int] = []
     while len(left):
         if with_open and len(order) % _OPEN_EVERY == _OPEN_EVERY - 1:
@@ -192,10 +201,9 @@ def arrange(likely: NDArray[np.float64], vectors: NDArray[np.float32], with_open
         else:
             ahead = left[:_AHEAD]
             before = order[: -_BEFORE - 1 : -1]  # the last one first
-            # To be the opposite of the one before is no merit: alike is 0 or more.
-            alike = (vectors[ahead] @ vectors[before].T * _FADING ** np.arange(len(before))).max(
-                axis=1, initial=0
-            )
+            # Candidates of one project are all somewhat alike: only what is more so than most is a look-alike.
+            more = np.maximum(0, vectors[ahead] @ vectors[before].T - usual) / (1 - usual)
+            alike = (more * _FADING ** np.arange(len(before))).max(axis=1, initial=0)
             worth = (1 - _VARIETY) * likely[ahead] - _VARIETY * alike
             chosen = int(np.argmax(worth))
         order.append(int(left[chosen]))
@@ -203,8 +211,17 @@ def arrange(likely: NDArray[np.float64], vectors: NDArray[np.float32], with_open
     return order
 
 
-def _read(catalog: Catalog, project: str) -> tuple[list[Row], NDArray[np.float32]]:
-    """All published candidates of a project as drawn, and their vectors (zeros where there is none)."""
+def _usual_likeness(vectors: NDArray[np.float32]) -> float:
+    """The median cosine of two different ones of (n, d) vectors, 0 to less than 1."""
+    some = vectors[:: max(1, len(vectors) // _SAMPLE)]
+    if len(some) < 2:
+        return 0.0
+    cosines = (some @ some.T)[np.triu_indices(len(some), 1)]
+    return float(np.clip(np.median(cosines), 0, 0.99))
+
+
+def read(catalog: Catalog, project: str) -> tuple[list[Row], NDArray[np.float32]]:
+    """Return all published candidates of a project as drawn, and their vectors (n, d) (zeros where there is none)."""
     # The columns that are needed, and no objects: of ten thousand that is half the time.
     query = (
         select(
@@ -233,6 +250,10 @@ def _read(catalog: Catalog, project: str) -> tuple[list[Row], NDArray[np.float32
                 lora["strength"],
                 lora["snapshot"],
                 tuple(scores),
+                (
+                    *(f"no {tag}" for tag in shot["eliminated"]),
+                    *(f"with {tag}" for tag in shot["added"]),
+                ),
             )
         )
     # The latest embedder's: another one's vectors have another meaning.
@@ -267,16 +288,28 @@ def _places(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _how_drawn(rows: list[Row]) -> NDArray[np.float64]:
-    recipes = sorted({row.recipe for row in rows})
-    snapshots = sorted({row.snapshot for row in rows})
-    return np.array(
+    """Strength, and a column for each recipe, strength, snapshot and change: what works best may lie in the middle."""
+    strengths = np.array([[row.strength] for row in rows])
+    return np.concatenate(
         [
-            [row.strength]
-            + [float(row.recipe == recipe) for recipe in recipes]
-            + [float(row.snapshot == snapshot) for snapshot in snapshots]
-            for row in rows
-        ]
+            strengths,
+            _columns([[row.recipe] for row in rows]),
+            _columns([[round(row.strength, 1)] for row in rows]),
+            _columns([[row.snapshot] for row in rows]),
+            _columns([row.changes for row in rows]),
+        ],
+        axis=1,
     )
+
+
+def _columns(values: Sequence[Sequence[Hashable]]) -> NDArray[np.float64]:
+    """(n, number of different values): 1 where a row has the value."""
+    place = {value: index for index, value in enumerate(dict.fromkeys(one for row in values for one in row))}
+    columns = np.zeros((len(values), len(place)))
+    for number, row in enumerate(values):
+        for value in row:
+            columns[number, place[value]] = 1
+    return columns
 
 
 def _looks(vectors: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,25 +1,26 @@
-"""The station curate: hash the new candidates, and mark those that show again what is there already."""
+"""The station curate: mark the new candidates that show again what is there already."""
 
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy import select
 
 from bootstrap import images
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.tables import IN_TURN, CandidateRow
-from bootstrap.curation import hashing
 from bootstrap.curation.duplicates import Limits, Prints
-from bootstrap.curation.hashing import Fingerprint
-from bootstrap.curation.known import ORIGINAL, Known, remember
-from bootstrap.curation.quality import Measures, measure
+from bootstrap.curation.examining import Examined, Examiner
+from bootstrap.curation.known import ORIGINAL, Known
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import Project
 
 BATCH = 64  # candidates between two commits
+_PNG, _END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"  # what a PNG file begins and ends with
 
 _log = logging.getLogger(__name__)
 
@@ -27,13 +28,13 @@ __all__ = ["BATCH", "ORIGINAL", "curate"]
 
 
 def curate(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
-    """Fingerprint the drawn candidates of a generation and tell the duplicates from the rest.
+    """Tell the duplicates among the drawn candidates of a generation from the rest.
 
     They are compared with the original, with the candidates of all generations that are no duplicates
     themselves (rejects keep their look-alikes from coming back), and with each other in the order in which
-    they were drawn. A candidate becomes "curated" or "duplicate"; one that cannot be decoded becomes
-    "broken", which is told in a warning. What its pixels say of its quality is noted too. A run that was
-    killed goes on after its last batch of BATCH.
+    they were drawn. What was noted of them when they were drawn is taken, the others are decoded. A candidate becomes
+    "curated" or "duplicate"; one whose file is missing or damaged becomes "broken", which is told in a warning. A run
+    that was killed goes on after its last batch of BATCH.
 
     Raises:
         UserError: the original or the settings cannot be read.
@@ -44,15 +45,17 @@ def curate(project: Project, catalog: Catalog, number: int, report: Report = sil
         return
     sizes = Counter((row.shot["width"], row.shot["height"]) for row in rows)
     known = Known(project, catalog, sizes.most_common(1)[0][0], limits)
-    original = measure(images.open_picture(project.original))
+    examiner = Examiner(project)
     started, broken = time.monotonic(), 0
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
-        readable, quality = _read(project, batch, original)
-        broken += len(batch) - len(readable)
-        smalls = {row_id: one.small for row_id, one in readable.items()}
-        duplicate_of = known.add(list(readable), Prints.of(list(readable.values())), smalls)
-        _commit(catalog, batch, readable, quality, duplicate_of, project.settings.dedupe.hash)
+        noted = _noted(project, catalog, batch, examiner)
+        examined = noted | _examined(project, [row for row in batch if row.id not in noted], examiner)
+        broken += len(batch) - len(examined)
+        prints = {row.id: examined[row.id].fingerprint for row in batch if row.id in examined}
+        smalls = {row_id: one.small for row_id, one in prints.items()}
+        duplicate_of = known.add(list(prints), Prints.of(list(prints.values())), smalls)
+        _commit(catalog, batch, examined, set(noted), duplicate_of)
         done = start + len(batch)
         rate = done / max(time.monotonic() - started, 1e-6)
         report(Progress("curate", done, len(rows), "pictures", rate, f"{broken} broken" if broken else ""))
@@ -70,37 +73,55 @@ def _drawn(catalog: Catalog, project: str, number: int) -> list[CandidateRow]:
         )
 
 
-def _read(
-    project: Project, batch: Sequence[CandidateRow], original: Measures
-) -> tuple[dict[int, Fingerprint], dict[int, tuple[float, str]]]:
-    """Fingerprints, and quality with flaw, by row id, of those that can be decoded."""
+def _noted(
+    project: Project, catalog: Catalog, batch: Sequence[CandidateRow], examiner: Examiner
+) -> dict[int, Examined]:
+    """What was noted while they were drawn, by row id, of those whose files are whole."""
+    with catalog.read() as session:
+        noted = {row.id: examiner.noted(session, row) for row in batch}
+    return {
+        row.id: found
+        for row in batch
+        if (found := noted[row.id]) is not None and _is_whole(project.folder / row.path)
+    }
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a PNG is there from beginning to end; damage in between shows when it is published."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(_PNG))
+            file.seek(-len(_END), os.SEEK_END)
+            return begins == _PNG and file.read() == _END
+    except OSError:  # it is missing, or shorter than that
+        return False
+
+
+def _examined(project: Project, batch: Sequence[CandidateRow], examiner: Examiner) -> dict[int, Examined]:
+    """The same of those that can be decoded."""
     pictures = {}
     for row in batch:
         try:
             pictures[row.id] = images.open_picture(project.folder / row.path)
         except UserError as error:
             _log.warning("candidate %s cannot be shown: %s", row.shot_id, error)
-    found = hashing.fingerprints(list(pictures.values()), project.settings.dedupe.hash)
-    measured = {row_id: measure(picture) for row_id, picture in pictures.items()}
-    quality = {row_id: (one.quality(original), one.flaw(original)) for row_id, one in measured.items()}
-    return dict(zip(pictures, found, strict=True)), quality
+    return dict(zip(pictures, examiner.examine(list(pictures.values())), strict=True))
 
 
 def _commit(
     catalog: Catalog,
     batch: Sequence[CandidateRow],
-    readable: dict[int, Fingerprint],
-    quality: dict[int, tuple[float, str]],
+    examined: dict[int, Examined],
+    noted: set[int],
     duplicate_of: dict[int, str],
-    kind: str,
 ) -> None:
     with catalog.write() as session:
         rows = session.scalars(select(CandidateRow).where(CandidateRow.id.in_([row.id for row in batch])))
         for row in rows:
-            if row.id not in readable:
+            if row.id not in examined:
                 row.state = "broken"
                 continue
-            remember(session, row, readable[row.id], kind)
-            row.quality, row.flaw = quality[row.id]
+            if row.id not in noted:
+                examined[row.id].note(session, row)
             row.duplicate_of = duplicate_of.get(row.id)
             row.state = "duplicate" if row.duplicate_of else "curated"

@@ -2,7 +2,7 @@
 
 Closeness   Cosine of the candidate's vector and the original's (see bootstrap.curation.embedding): 1 the same picture.
 Novelty     1 minus the greatest cosine with any picture of the dataset: 0 shows nothing new.
-Agreement   Share of the prompt's tags that a tagger sees in the candidate.
+Agreement   Share of the prompt's tags that a tagger sees in the candidate, and of those left out that it does not see.
 
 Vectors are kept in the catalog for the ranking, shortened by a fixed random projection, which keeps cosines about as
 they are (Johnson and Lindenstrauss, 1984); the scores come from the whole ones.
@@ -72,11 +72,20 @@ def shortened(vector: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def agreement(shot: Shot, seen: Sequence[str]) -> float | None:
-    """Return the share of a shot's tags that are among those that a tagger saw, None for a prompt without tags."""
+    """Return the share of a shot's wishes that came true, None for a prompt without tags.
+
+    Wishes are the prompt's tags, which a tagger should see, and those that the recipe left out, which it should not.
+    """
     asked = [plain for tag in shot.tags if (plain := re.sub(r"[()\[\]\\]|:[\d.]+", "", tag).strip())]
     if not asked:
         return None
-    return sum(any(captions.same_tag(tag, other) for other in seen) for tag in asked) / len(asked)
+
+    def is_seen(tag: str) -> bool:
+        return any(captions.same_tag(tag, other) for other in seen)
+
+    gone = [tag for tag in shot.eliminated if not any(captions.same_tag(tag, one) for one in asked)]
+    true = sum(map(is_seen, asked)) + sum(not is_seen(tag) for tag in gone)
+    return true / (len(asked) + len(gone))
 
 
 @cache

@@ -15,6 +15,7 @@ from bootstrap.catalog import Catalog, advices, generations, trainings
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.catalog.trainings import Training
+from bootstrap.curation.examining import Examined, Examiner
 from bootstrap.drawing import engine, infotext, networks
 from bootstrap.drawing.engine import Drawing
 from bootstrap.drawing.shards import DrawingPlan, Planned
@@ -71,8 +72,9 @@ def draw_planned(
 ) -> None:
     """Draw these shots, those that have been drawn meanwhile excepted.
 
-    The files of a batch are written while the next one is drawn; a candidate's row is written after its file, batch
-    by batch. So a stopped run keeps all that was drawn, and a killed one loses two batches at most.
+    The files of a batch are written, and its pictures hashed and measured, while the next one is drawn; a candidate's
+    row is written after its file, batch by batch. So a stopped run keeps all that was drawn, and a killed one loses two
+    batches at most.
 
     Raises:
         UserError: a file that a shot needs is missing or does not fit, or memory is too small for one picture.
@@ -106,14 +108,17 @@ def draw_shots(
     done = wanted - len(missing)
     report(Progress("draw", done, wanted, "pictures"))
 
-    def write(batch: _Batch) -> None:
+    examiner = Examiner(project)
+
+    def write(batch: _Batch) -> list[Examined]:
         for drawing in batch.drawings:
             text = infotext.write(drawing.shot, batch.model, hashes)
             infotext.save_png(drawing.picture, folder / f"{drawing.shot.id}.png", drawing.shot, text)
+        return examiner.examine([drawing.picture for drawing in batch.drawings])
 
     drawn, started = 0, time.monotonic()
     with ThreadPoolExecutor(1, "write") as writer:
-        written: Future[None] | None = None
+        written: Future[list[Examined]] | None = None
         before: _Batch | None = None
 
         def finish() -> None:
@@ -122,8 +127,7 @@ def draw_shots(
             if written is None or before is None:
                 return
             batch, future, written = before, written, None
-            future.result()
-            _add_rows(project, catalog, number, batch, folder, turns)
+            _add_rows(project, catalog, number, batch, future.result(), folder, turns)
             drawn += len(batch.drawings)
             rate = drawn / (time.monotonic() - started)
             report(Progress("draw", done + drawn, wanted, "pictures", rate))
@@ -281,24 +285,32 @@ def _path(training: Training, epoch: int) -> Path:
 
 
 def _add_rows(
-    project: Project, catalog: Catalog, number: int, batch: _Batch, folder: Path, turns: dict[str, int]
+    project: Project,
+    catalog: Catalog,
+    number: int,
+    batch: _Batch,
+    examined: Sequence[Examined],
+    folder: Path,
+    turns: dict[str, int],
 ) -> None:
     with catalog.write() as session:
         generation = generation_row(session, project.name, number)
-        for shot in [drawing.shot for drawing in batch.drawings]:
+        for drawing, seen in zip(batch.drawings, examined, strict=True):
+            shot = drawing.shot
             path = (folder / f"{shot.id}.png").relative_to(project.folder).as_posix()
-            known = session.scalar(
+            row = session.scalar(
                 select(CandidateRow).where(
                     CandidateRow.project_id == generation.project_id, CandidateRow.shot_id == shot.id
                 )
             )
-            if known is not None:  # its file was lost and has been drawn again; its verdict stands
-                known.path, known.seconds = path, batch.seconds
-                known.state = "drawn" if known.state == "broken" else known.state
-                continue
-            session.add(
-                CandidateRow(
+            if row is not None:  # its file was lost and has been drawn again; its verdict stands
+                row.path, row.seconds = path, batch.seconds
+                row.state = "drawn" if row.state == "broken" else row.state
+            else:
+                row = CandidateRow(
                     project_id=generation.project_id, generation_id=generation.id, shot_id=shot.id,
                     shot=shot.to_dict(), turn=turns[shot.id], path=path, seconds=batch.seconds, state="drawn",
-                )
-            )  # fmt: skip
+                )  # fmt: skip
+                session.add(row)
+                session.flush()  # it gets its id
+            seen.note(session, row)

@@ -73,6 +73,23 @@ def test_a_picture_lost_after_curation_is_not_put_up(project, catalog):
     assert candidates.candidate(catalog, project.name, lost).state == "broken"
 
 
+def test_a_duplicate_is_shown_when_the_picture_that_stood_for_it_cannot_be(project, catalog, caplog):
+    ids = add_drawn(project, catalog, 1, [scene(1), scene(1), scene(2), scene(1)])
+    run.curate(project, catalog, 1)
+    path = project.folder / f"generation-01/candidates/{ids[0]}.png"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:600] + bytes(100) + whole[700:])  # damaged in the middle
+    publishing.publish(project, catalog, 1)
+    found = candidates.candidates(catalog, project.name, state=None)
+    assert [(one.state, one.duplicate_of) for one in found] == [
+        ("broken", None),
+        ("published", None),
+        ("published", None),
+        ("duplicate", ids[1]),
+    ]
+    assert ids[0] in caplog.text
+
+
 def test_a_generation_of_duplicates_only_has_a_sheet_too(project, catalog):
     curated(project, catalog, [scene(0), scene(0)])
     summary = generation.publish(project, catalog, 1)

@@ -165,7 +165,7 @@ def test_ranking_in_the_background_never_holds_a_verdict_up(project, catalog, mo
 
 def test_a_ranking_that_fails_is_logged_and_nothing_else(project, catalog, monkeypatch, caplog):
     (one,) = add_published(project, catalog, 1, 1)
-    monkeypatch.setattr(ranking, "_read", lambda *given: 1 / 0)
+    monkeypatch.setattr(ranking, "read", lambda *given: 1 / 0)
     decide(project, catalog, one, "reject")
     ranking._background.submit(lambda: None).result(timeout=30)
     assert "ranking failed" in caplog.text

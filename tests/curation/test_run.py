@@ -8,10 +8,11 @@ from making import add_drawn, add_published, make_project, open_catalog, scene, 
 from PIL import Image, ImageOps
 from sqlalchemy import select
 
-from bootstrap import generation
+from bootstrap import generation, images
 from bootstrap.catalog import candidates, verdicts
 from bootstrap.catalog.tables import CandidateRow, SmallCopyRow
 from bootstrap.curation import run
+from bootstrap.curation.examining import Examiner
 
 
 def states(catalog, project):
@@ -184,3 +185,38 @@ def test_candidates_that_an_earlier_version_curated_are_compared_too(project, ca
     add_drawn(project, catalog, 2, [scene(1001), scene(60)])
     run.curate(project, catalog, 2)
     assert states(catalog, project)[2:] == [("duplicate", ids[0]), ("curated", None)]
+
+
+def note_as_drawn(project, catalog):
+    """Do as the drawing station does while pictures are in memory."""
+    examiner = Examiner(project)
+    with catalog.write() as session:
+        for row in session.scalars(select(CandidateRow).where(CandidateRow.state == "drawn")):
+            [seen] = examiner.examine([Image.open(project.folder / row.path).convert("RGB")])
+            seen.note(session, row)
+
+
+def test_what_was_noted_while_drawing_is_not_read_again(project, catalog, monkeypatch):
+    add_drawn(project, catalog, 1, [scene(1), scene(2), scene(1), Image.new("RGB", (128, 128), "gray")])
+    note_as_drawn(project, catalog)
+    opened = []
+    monkeypatch.setattr(
+        run.images, "open_picture", lambda path, real=images.open_picture: opened.append(path) or real(path)
+    )
+    run.curate(project, catalog, 1)
+    assert set(opened) == {project.original}
+    found = candidates.candidates(catalog, project.name, state=None)
+    assert [one.state for one in found] == ["curated", "curated", "duplicate", "curated"]
+    assert [one.scores.flaw for one in found] == ["", "", "", "blank"]
+
+
+def test_a_file_that_was_cut_off_after_drawing_is_broken(project, catalog, caplog):
+    ids = add_drawn(project, catalog, 1, [scene(number) for number in (1, 2, 3, 4)])
+    note_as_drawn(project, catalog)
+    paths = [project.folder / f"generation-01/candidates/{one}.png" for one in ids]
+    paths[0].unlink()
+    paths[1].write_bytes(paths[1].read_bytes()[:-300])
+    paths[2].write_bytes(b"")
+    run.curate(project, catalog, 1)
+    assert [state for state, _ in states(catalog, project)] == ["broken", "broken", "broken", "curated"]
+    assert all(one in caplog.text for one in ids[:3])

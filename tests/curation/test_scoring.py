@@ -3,15 +3,17 @@
 import numpy as np
 import onnx
 import pytest
+import torch
 from making import add_drawn, scene, shot
 from onnx import TensorProto, helper
 from PIL import Image
+from transformers import BertConfig, BertModel, CLIPConfig, CLIPModel, ViTConfig, ViTModel
 
 from bootstrap import project_edit
 from bootstrap.catalog import candidates
 from bootstrap.catalog.tables import CandidateRow, FeatureRow
 from bootstrap.curation import publishing, run, scoring
-from bootstrap.curation.embedding import OnnxEmbedder, open_embedder
+from bootstrap.curation.embedding import OnnxEmbedder, TransformersEmbedder, open_embedder
 from bootstrap.errors import UserError
 from bootstrap.tag_scores import TagScore
 
@@ -130,6 +132,49 @@ def test_an_onnx_encoder_embeds(tmp_path):
     (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}')
     found = OnnxEmbedder(tmp_path).embed([Image.new("RGB", (20, 20), color) for color in ("red", "#666666")])
     assert found == pytest.approx(np.array([[1, 0, 0], [3**-0.5] * 3]), abs=1e-6)
+
+
+TINY = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+SEEING = {**TINY, "image_size": 32, "patch_size": 8}
+
+
+def small_clip():
+    text = {**TINY, "vocab_size": 20}
+    return CLIPModel(CLIPConfig(text_config=text, vision_config=SEEING, projection_dim=8))
+
+
+def small_vit():
+    return ViTModel(ViTConfig(**SEEING))
+
+
+@pytest.mark.parametrize(("make", "width"), [(small_clip, 8), (small_vit, 16)])
+def test_a_folder_of_transformers_embeds(project, tmp_path, make, width):
+    torch.manual_seed(0)
+    make().save_pretrained(tmp_path / "encoder")
+    project_edit.set_values(project, [f"curation.embedder={tmp_path / 'encoder'}"])
+    embedder = open_embedder(type(project)(project.workspace, project.name))
+    pictures = [scene(number) for number in range(20)]  # more than one batch
+    found = embedder.embed([*pictures, pictures[0].copy()])
+    assert found.shape == (21, width) and found.dtype == np.float32
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(21), abs=1e-5)
+    assert found[20] == pytest.approx(found[0], abs=1e-5)
+    assert np.abs(found[1] - found[0]).max() > 1e-3
+    assert "encoder" in embedder.name
+
+
+def test_what_reads_no_pictures_is_no_embedder(tmp_path):
+    BertModel(BertConfig(**TINY, vocab_size=20)).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="does not read pictures"):
+        TransformersEmbedder(tmp_path)
+    (tmp_path / "config.json").write_text(ViTConfig(**SEEING).to_json_string())
+    with pytest.raises(UserError, match="lacks"):
+        TransformersEmbedder(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="no model that transformers can read"):
+        TransformersEmbedder(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="no model that transformers can read"):
+        TransformersEmbedder(tmp_path)
 
 
 def test_embedders_that_are_none_are_told_in_one_line(project, tmp_path):

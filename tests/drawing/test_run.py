@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import imagehash
 import pytest
 import torch
+from PIL import Image
 from sqlalchemy import select
 
 from bootstrap import generation
@@ -46,6 +48,17 @@ def test_a_lost_and_a_broken_picture_come_back(drawn: Project) -> None:
     after = candidates(catalog, drawn.name, state=None)
     assert [one.id for one in after] == [one.id for one in before]
     assert [one.state for one in after[:2]] == [before[0].state, "drawn"]  # the broken one is curated anew
+
+
+def test_pictures_are_hashed_while_they_are_drawn(drawn: Project) -> None:
+    catalog = Catalog(drawn.workspace.catalog_url)
+    with catalog.read() as session:
+        rows = list(session.scalars(select(CandidateRow)))
+    assert rows
+    for row in rows:
+        picture = Image.open(drawn.folder / row.path)
+        assert row.image_hash == str(imagehash.phash(picture))
+        assert row.quality is not None and row.texture is not None
 
 
 def test_nothing_is_drawn_twice(drawn: Project) -> None:
