@@ -9,6 +9,7 @@ from pathlib import Path
 from bootstrap import captions
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.tallies import Tally
+from bootstrap.prompting import parse
 from bootstrap.prompting.choices import Choices
 from bootstrap.recipe_settings import (
     ComposeRecipe,
@@ -182,7 +183,8 @@ def _prompt(idea: Idea) -> str:
 
 
 def _negative_prompt(recipe: Recipe, settings: Settings, idea: Idea) -> str:
-    parts = [*captions.parse(settings.drawing.negative_prompt), *captions.parse(recipe.negative_prompt)]
+    texts = (settings.drawing.negative_prompt, recipe.negative_prompt)
+    parts = [tag for text in texts for tag in captions.parse(parse.without_comments(text))]
     if isinstance(recipe, EliminateRecipe) and recipe.as_negative:
         parts = captions.with_added(parts, [captions.as_prompt([tag]) for tag in idea.eliminated])
     return captions.join(parts)

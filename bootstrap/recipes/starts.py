@@ -3,6 +3,7 @@
 import dataclasses
 
 from bootstrap import captions
+from bootstrap.prompting import parse
 from bootstrap.recipe_settings import HiresRecipe, InpaintRecipe, InpaintRound
 from bootstrap.recipes.inputs import Inputs, fitted_box
 from bootstrap.shots import Mask, Shot, Start
@@ -35,10 +36,11 @@ def inpainted(last: Shot, recipe: InpaintRecipe, negative_prompt: str, inputs: I
     for number, one in enumerate(recipe.rounds):
         strength = last.strength if one.strength is None else one.strength
         own = recipe.negative_prompt if one.negative_prompt is None else one.negative_prompt
+        texts = [captions.parse(parse.without_comments(text)) for text in (one.prompt, negative_prompt, own)]
         before = dataclasses.replace(
             last,
-            prompt=captions.join(captions.parse(one.prompt)),
-            negative_prompt=captions.join([*captions.parse(negative_prompt), *captions.parse(own)]),
+            prompt=captions.join(texts[0]),
+            negative_prompt=captions.join([*texts[1], *texts[2]]),
             seed=(last.seed + number) % 2**32,
             loras=(dataclasses.replace(last.loras[0], strength=strength),),
             start=Start(

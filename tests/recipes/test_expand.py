@@ -56,7 +56,7 @@ def test_eliminate_may_put_the_tag_into_the_negative_prompt() -> None:
             "as_negative": True,
             "negative_prompt": "blurry",
         },
-        drawing={"negative_prompt": "text"},
+        drawing={"negative_prompt": "text # seldom\n# nothing else"},
     )
     assert shot.negative_prompt == "text, blurry, red apple"
 
