@@ -32,7 +32,10 @@ _PAPERTOWN_DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "drawing": {"sampler": "DDIM", "steps": 16, "cfg_scale": 3.0, "batch_size": 16},
 }
-EMBEDDED_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {"papertown": _PAPERTOWN_DEFAULTS}
+EMBEDDED_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
+    "papertown": _PAPERTOWN_DEFAULTS,
+    "papertown-ink": _PAPERTOWN_DEFAULTS,
+}
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def _rows(shots: Sequence[Shot]) -> list[_Row]:
     rows = []
     for index, shot in enumerate(shots):
         text, networks = parse.extra_networks(shot.prompt)
-        if any(one.is_lora for one in networks) and not any(use.sha256 for use in shot.loras):
+        if any(one.is_lora for one in networks) and not any(use.in_prompt for use in shot.loras):
             raise RuntimeError(f"the LoRAs that the prompt '{shot.prompt}' names were not looked up")
         rows += [_Row(index, part.weight, _schedule(part.text, shot)) for part in parse.parts(text)]
     return rows

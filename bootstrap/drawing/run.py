@@ -242,13 +242,13 @@ def lora_paths(
 
 
 def _file_of(project: Project, catalog: Catalog, training: Training, shelf: Shelf, use: LoraUse) -> Path:
-    if use.sha256:  # a prompt names it
+    if use.in_prompt:
         return shelf.lora(use.name)
     if not use.source:
         return project.folder / _path(training, use.snapshot)
-    if use.snapshot == 0:  # a file
+    if use.sha256:
         path = project.folder / Path(use.source).expanduser()
-        if not path.is_file() or sha256_of_file(path) != use.training_id:
+        if not path.is_file() or sha256_of_file(path) != use.sha256:
             raise UserError(f"LoRA {path}: it is gone, or another file than it was")
         return path
     owner = project.workspace.project(use.source)
@@ -264,9 +264,8 @@ def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]
     Raises:
         UserError: one is gone or has changed.
     """
-    starts = [one.start for shot in shots for one in shot.passes if one.start]
-    uses = {start.picture for start in starts} | {start.mask.picture for start in starts if start.mask}
-    return {use.sha256: _opened(project, use) for use in uses if use is not None}
+    uses = {use for shot in shots for use in shot.pictures}
+    return {use.sha256: _opened(project, use) for use in uses}
 
 
 def _opened(project: Project, use: PictureUse) -> Image.Image:

@@ -191,7 +191,7 @@ def _cells(
         first = original if index == 0 else Image.new("RGB", original.size, "white")
         cells.append(Cell(first, (*(of_page if line == 0 else ()), "original" if index == 0 else "")))
         for shot, across in zip(row, x.values, strict=True):
-            idle = all(use.sha256 for use in shot.loras)  # there is none but those of the prompt
+            idle = all(use.in_prompt for use in shot.loras)  # there is none but those of the prompt
             told = (
                 ("base model,", "without LoRA")
                 if idle

@@ -145,15 +145,8 @@ def shots_of(
             eliminated=idea.eliminated,
             added=idea.added,
         )
-        yield _chosen(_completed(shot, recipe, settings, drawn_with.inputs), choices, names)
-
-
-def _chosen(shot: Shot, choices: Choices, names: set[str]) -> Shot:
-    """The shot, and those that it starts from, with the choices in their prompts made."""
-    if shot.start and shot.start.shot:
-        before = _chosen(shot.start.shot, choices, names)
-        shot = dataclasses.replace(shot, start=dataclasses.replace(shot.start, shot=before))
-    return choices.of_shot(shot, names)
+        completed = _completed(shot, recipe, settings, drawn_with.inputs)
+        yield completed.in_all_passes(lambda one: choices.of_shot(one, names))
 
 
 def _completed(shot: Shot, recipe: Recipe, settings: Settings, inputs: Inputs) -> Shot:

@@ -11,7 +11,7 @@ from bootstrap.shots import Mask, Shot, Start
 
 def hires(first: Shot, recipe: HiresRecipe) -> Shot:
     """Return the second pass over a first one: enlarged, sides multiples of 8 pixels, and drawn anew."""
-    width, height = (round(side * recipe.hires_upscale / 8) * 8 for side in (first.width, first.height))
+    width, height = enlarged((first.width, first.height), recipe.hires_upscale)
     return dataclasses.replace(
         first,
         width=width,
@@ -19,6 +19,12 @@ def hires(first: Shot, recipe: HiresRecipe) -> Shot:
         steps=recipe.hires_steps or first.steps,
         start=Start(recipe.denoising_strength, shot=first),
     )
+
+
+def enlarged(size: tuple[int, int], upscale: float) -> tuple[int, int]:
+    """Return width and height of hires' second pass, in pixels."""
+    width, height = (round(side * upscale / 8) * 8 for side in size)
+    return width, height
 
 
 def inpainted(last: Shot, recipe: InpaintRecipe, negative_prompt: str, inputs: Inputs) -> Shot:

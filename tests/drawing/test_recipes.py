@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from bootstrap import base_model, generation
 from bootstrap.base_model import BaseModel
-from bootstrap.base_model_spec import EMBEDDED_FOLDER
+from bootstrap.base_model_spec import EMBEDDED_FOLDER, embedded_names
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.candidates import Candidate, candidates
 from bootstrap.cli import app
@@ -28,6 +28,7 @@ from tests.drawing.small import small_trained_project
 
 pytestmark = pytest.mark.slow
 BOX = [40, 50, 60, 60]
+INK = "papertown-ink"
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +40,17 @@ def made(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPat
     mask.save(project.folder / "mask.png")
     snapshot = next(project.folder.glob("generation-01/training-*/*-000001.safetensors"))
     shutil.copyfile(snapshot, project.folder / "style.safetensors")
-    other = project.folder.parent.parent / "other-model"
-    shutil.copytree(EMBEDDED_FOLDER / "papertown", other)
-    weights = next((other / "unet").glob("*.safetensors"))
-    tensors = load_file(weights)
-    save_file({name: value * 1.01 for name, value in tensors.items()}, weights)
+    if INK not in embedded_names():
+        other = Path(other_model(project))
+        shutil.copytree(EMBEDDED_FOLDER / "papertown", other)
+        weights = next((other / "unet").glob("*.safetensors"))
+        tensors = load_file(weights)
+        save_file({name: value * 1.01 for name, value in tensors.items()}, weights)
+    (project.folder / "embeddings").mkdir()
+    width = papertown.text_encoder.config.hidden_size
+    save_file(
+        {"emb_params": torch.ones(2, width) * 0.1}, project.folder / "embeddings" / "zzgrey.safetensors"
+    )
     second = create(project.workspace, "medal", originals / "medal.png", "man, gold medal")
     text = second.toml.read_text().split("# What to draw.")[0]
     second.toml.write_text(text + '[[recipe]]\nkind = "vary"\nsnapshot = 1\n')
@@ -52,6 +59,11 @@ def made(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPat
     catalog = Catalog(project.workspace.catalog_url)
     generation.train(second, catalog, generation.prepare(second, catalog))
     return project
+
+
+def other_model(project: Project) -> str:
+    """The base model to restyle with: the embedded one, or else a copy of the first one that was changed a little."""
+    return INK if INK in embedded_names() else str(project.workspace.folder / "other-model")
 
 
 def change(project: Project, section: str, key: str, value: object) -> None:
@@ -70,7 +82,7 @@ def with_recipes(project: Project, *recipes: dict[str, Any]) -> Project:
 
 def every_kind(project: Project) -> list[dict[str, Any]]:
     return [
-        {"kind": "vary"},
+        {"kind": "vary", "negative_prompt": "zzgrey"},
         {"kind": "eliminate"},
         {"kind": "add", "tags": ["hat"]},
         {"kind": "replace", "tag": "red apple", "by": ["blue ball"]},
@@ -78,7 +90,7 @@ def every_kind(project: Project) -> list[dict[str, Any]]:
         {"kind": "reference", "prompts": ["beach"]},
         {"kind": "element", "tags": ["red apple"], "prompts": ["man, outdoors"]},
         {"kind": "resize", "aspect_ratios": ["2:3"]},
-        {"kind": "restyle", "base_model": str(project.folder.parent.parent / "other-model")},
+        {"kind": "restyle", "base_model": other_model(project), "negative_prompt": "zzgrey"},
         {
             "kind": "compose",
             "loras": [
@@ -129,10 +141,11 @@ def test_every_kind_is_drawn(drawn: tuple[Project, dict[str, list[Candidate]]]) 
 
 
 def test_restyle_is_drawn_by_the_other_base_model(drawn: tuple[Project, dict[str, list[Candidate]]]) -> None:
-    _, by_kind = drawn
+    project, by_kind = drawn
     hashes = {one.shot.base_model_hash for found in by_kind.values() for one in found}
     assert len(hashes) == 2
-    assert {one.shot.base_model.rsplit("/")[-1] for one in by_kind["restyle"]} == {"other-model"}
+    assert {one.shot.base_model for one in by_kind["restyle"]} == {other_model(project)}
+    assert all(one.shot.embeddings for kind in ("vary", "restyle") for one in by_kind[kind])
 
 
 def test_inpainting_leaves_the_original_outside_of_its_masks(
