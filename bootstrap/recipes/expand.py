@@ -86,6 +86,14 @@ def slots_of(settings: Settings, drawn_with: DrawnWith) -> list[list[Slot]]:
     ]
 
 
+def longer(settings: Settings, times: int) -> Settings:
+    """Return the settings with so many times as many shots of each recipe; those that there were stay among them."""
+    if times == 1:
+        return settings
+    recipes = [recipe.model_copy(update={"count": recipe.count * times}) for recipe in settings.recipe]
+    return settings.model_copy(update={"recipe": recipes})
+
+
 def with_advice(settings: Settings, advice: Advice) -> Settings:
     """Return the settings with a number for each `snapshot = "auto"`, as if it had been written there.
 

@@ -1,7 +1,12 @@
 """Every kind of recipe, drawn for real: a project of its own LoRA, another project, another base model, a file."""
 
+import errno
+import os
 import shutil
+import signal
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,11 +24,13 @@ from bootstrap.catalog import Catalog
 from bootstrap.catalog.candidates import Candidate, candidates
 from bootstrap.cli import app
 from bootstrap.drawing import denoising, infotext, plan
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, of_the_machine
+from bootstrap.files import TEMPORARY_PREFIX
 from bootstrap.progress import Progress
 from bootstrap.project import Project, create
 from bootstrap.recipe_settings import RECIPES
 from bootstrap.recipes import inputs
+from flows import deadline, signals
 from tests.drawing.small import small_trained_project
 
 pytestmark = pytest.mark.slow
@@ -339,6 +346,63 @@ def test_a_picture_that_cannot_be_written_stops_the_run_and_has_no_row(
     after = candidates(catalog, project.name, state=None)
     assert len(after) == before + 2
     assert all((project.folder / one.path).is_file() for one in after)
+
+
+@pytest.mark.parametrize("cause", ["deadline", "SIGTERM"])
+def test_a_stopped_drawing_keeps_what_is_drawn_and_the_next_one_draws_the_rest(
+    made: Project, drawn: Any, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    del drawn
+    project = with_recipes(
+        made, {"kind": "vary", "count": 5, "strength": 0.2 if cause == "deadline" else 0.25}
+    )
+    catalog = Catalog(project.workspace.catalog_url)
+    before = {one.id for one in candidates(catalog, project.name, state=None)}
+    now = 0.0
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(time=lambda: now))
+
+    def told(progress: Progress) -> None:
+        nonlocal now
+        if progress.done >= 2:
+            now = 10.0
+            if cause == "SIGTERM":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    error = deadline.DeadlineReached if cause == "deadline" else KeyboardInterrupt
+    report = deadline.stopping(told, 9.0) if cause == "deadline" else told
+    with pytest.raises(error), signals.sigterm_as_ctrl_c():
+        generation.draw(project, catalog, 1, report)
+    kept = [
+        project.folder / one.path
+        for one in candidates(catalog, project.name, state=None)
+        if one.id not in before
+    ]
+    assert 2 <= len(kept) < 5
+    times = {path: path.stat().st_mtime_ns for path in kept}
+    generation.draw(project, catalog, 1)
+    assert {path: path.stat().st_mtime_ns for path in kept} == times
+    assert len(candidates(catalog, project.name, state=None)) == len(before) + 5
+    assert not list(project.folder.rglob(f"{TEMPORARY_PREFIX}*"))
+
+
+def test_a_read_only_folder_is_told_in_a_line_and_nothing_is_there(
+    made: Project, drawn: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To root no folder is read-only but by its file system: so that is what says so here."""
+    del drawn
+    project = with_recipes(made, {"kind": "vary", "count": 2, "strength": 0.27})
+    catalog = Catalog(project.workspace.catalog_url)
+    there = {path for path in project.folder.rglob("*") if path.is_file()}
+
+    def refuse(*_: object, dir: Path, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(OSError, match="Read-only") as told:
+        generation.draw(project, catalog, 1)
+    line = of_the_machine(told.value)
+    assert line is not None and "candidates: it may not be read or written (Read-only file system)" in line
+    assert {path for path in project.folder.rglob("*") if path.is_file()} == there
 
 
 def test_gathering_twice_finds_the_same(made: Project) -> None:
