@@ -1,13 +1,14 @@
 """What do many workers bring, and what do the flows cost? On Paper Town, with Prefect, Ray and PostgreSQL.
 
-    python benchmarks/scaling.py --pictures 48 --rounds 3
+    python benchmarks/scaling.py            # about six minutes on two cores
 
 Needs the extras [postgres] and [cluster] and Debian's postgresql. Three things are measured:
 (a) pictures a second with one and with two Ray workers, from the catalog's times of the first to the last candidate,
     each worker with one thread;
-(b) the flow's own cost: a generation that has everything already, as a flow and as plain calls of its stations, in one
-    process, and a shard with nothing to draw, as a task and as a plain call; CPU time of this process as well, for a
-    machine that others use too;
+(b) the flow's own cost: a generation that has everything already, as a flow with its limits and as plain calls of its
+    stations, in one process, with a Prefect server beside it; `sid run` of it, and as many plain calls in a process of
+    their own, imports included; and a shard with nothing to draw, as a task and as a plain call; CPU time as well, for
+    a machine that others use too;
 (c) how many batches of eight candidates a second a PostgreSQL catalog takes, from one writer and from four.
 From these follows what 4, 16 and 64 GPUs would give and where the first limit lies. Prints the page and writes it to
 benchmarks/results/scaling.md.
@@ -49,7 +50,7 @@ def main() -> None:
     """Measure, print and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pictures", type=int, default=48)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     asked = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # a worker has one thread, alone or beside another one
     load = os.getloadavg()[0]
@@ -65,7 +66,7 @@ def main() -> None:
             )
             for workers in (1, 2)
         }
-        costs = _flow_costs(Path(folder) / "flow", asked.rounds)
+        costs = _flow_costs(Path(folder) / "flow", asked.rounds + 1)
         writes = {writers: _batches_a_second(server.new_database(), writers) for writers in (1, 4)}
     head = f"`python benchmarks/scaling.py --pictures {asked.pictures} --rounds {asked.rounds}`; {platform.machine()}, "
     head += f"{os.cpu_count()} cores, load {load:.1f} before and {os.getloadavg()[0]:.1f} after"
@@ -155,7 +156,7 @@ def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
     from bootstrap import generation
     from bootstrap.catalog import Catalog
     from bootstrap.drawing.shards import Shard
-    from flows import environment, limits, server
+    from flows import environment, server
 
     environment.prepare(project.workspace)
     prefect = server.Server(project.workspace, schedules=False)
@@ -170,16 +171,10 @@ def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
         where = {"workspace": str(project.workspace.folder), "project": project.name}
 
         def plain() -> None:
-            with closing(Catalog(project.workspace.catalog_url)) as catalog, generation.exclusively(project):
-                number = generation.prepare(project, catalog)
-                generation.train(project, catalog, number)
-                generation.draw(project, catalog, number)
-                generation.curate(project, catalog, number)
-                generation.publish(project, catalog, number)
+            generate(project)
 
         def as_flow() -> None:
-            with limits.alone():
-                bootstrap(**where)
+            bootstrap(**where)
 
         empty = Shard(1, [], 4, 4)
 
@@ -198,28 +193,71 @@ def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
         shards(1)
         many, one = _in_turn(lambda: shards(21), lambda: shards(1), rounds)
         alone, _ = _in_turn(plain_shard, lambda: None, rounds)
-        return {
-            "plain": generation_costs[0],
-            "flow": generation_costs[1],
-            "shard": Cost((many.wall - one.wall) / 20, (many.cpu - one.cpu) / 20),
-            "plain shard": alone,
-        }
     finally:
         prefect.stop()
+        del os.environ["PREFECT_API_URL"]
+    arguments = ["--workspace", str(project.workspace.folder), "run", project.name]
+    code = "import sys; from scaling import generate_there; generate_there(*sys.argv[1:])"
+    processes = _in_turn(
+        lambda: _process(["-c", code, str(project.workspace.folder), project.name]),
+        lambda: _process(["-m", "bootstrap", *arguments]),
+        rounds,
+    )
+    return {
+        "plain": generation_costs[0],
+        "flow": generation_costs[1],
+        "plain process": processes[0],
+        "sid run": processes[1],
+        "shard": Cost((many.wall - one.wall) / 20, (many.cpu - one.cpu) / 20),
+        "plain shard": alone,
+    }
+
+
+def generate(project: Any) -> None:
+    """Do one generation by plain calls of the library."""
+    from bootstrap import generation
+    from bootstrap.catalog import Catalog
+
+    with closing(Catalog(project.workspace.catalog_url)) as catalog, generation.exclusively(project):
+        number = generation.prepare(project, catalog)
+        generation.train(project, catalog, number)
+        generation.draw(project, catalog, number)
+        generation.curate(project, catalog, number)
+        generation.publish(project, catalog, number)
+
+
+def generate_there(folder: str, name: str) -> None:
+    """Be the process that does no more than that."""
+    from bootstrap.project import Workspace
+
+    generate(Workspace.locate(folder).project(name))
+
+
+def _process(arguments: list[str]) -> None:
+    environment = {**os.environ, "PYTHONPATH": _path()}
+    subprocess.run(
+        [sys.executable, *arguments], env=environment, check=True, cwd=ROOT, stdout=subprocess.DEVNULL
+    )
 
 
 def _in_turn(one: Callable[[], None], other: Callable[[], None], rounds: int) -> tuple[Cost, Cost]:
     measured: tuple[list[Cost], list[Cost]] = ([], [])
     for _ in range(rounds):
         for call, found in zip((one, other), measured, strict=True):
-            wall, cpu = time.monotonic(), time.process_time()
+            wall, cpu = time.monotonic(), _cpu()
             call()
-            found.append(Cost(time.monotonic() - wall, time.process_time() - cpu))
+            found.append(Cost(time.monotonic() - wall, _cpu() - cpu))
     first, second = (
         Cost(statistics.median(cost.wall for cost in found), statistics.median(cost.cpu for cost in found))
         for found in measured
     )
     return first, second
+
+
+def _cpu() -> float:
+    """Seconds of CPU time that this process and its ended children have used."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 # --- (c) what the catalog takes -----------------------------------------------------------------------
@@ -267,9 +305,9 @@ def _write(url: str, seconds: float, writer: int) -> float:
 
 
 def _page(head: str, rates: dict[int, float], costs: dict[str, Cost], writes: dict[int, float]) -> str:
-    flow = Cost(costs["flow"].wall - costs["plain"].wall, costs["flow"].cpu - costs["plain"].cpu)
-    shard = Cost(
-        costs["shard"].wall - costs["plain shard"].wall, costs["shard"].cpu - costs["plain shard"].cpu
+    flow, run, shard = (
+        Cost(costs[one].wall - costs[other].wall, costs[one].cpu - costs[other].cpu)
+        for one, other in (("flow", "plain"), ("sid run", "plain process"), ("shard", "plain shard"))
     )
     lines = [
         "# Scaling: workers, flows, catalog", "", head, "",
@@ -277,6 +315,8 @@ def _page(head: str, rates: dict[int, float], costs: dict[str, Cost], writes: di
         f"| one Ray worker, pictures/s | {rates[1]:.2f} |",
         f"| two Ray workers, pictures/s | {rates[2]:.2f}, **{rates[2] / rates[1]:.2f}** times one |",
         f"| the flow's own cost a generation, s | **{flow.wall:.2f}** (CPU {flow.cpu:.2f}); wanted: 3 at most |",
+        f"| `sid run` of a generation, more than plain calls in a process of their own, s | **{run.wall:.2f}** "
+        f"(CPU {run.cpu:.2f}); wanted: 3 at most |",
         f"| a shard's own cost, ms | **{1000 * shard.wall:.0f}** (CPU {1000 * shard.cpu:.0f}); wanted: 50 at most |",
         f"| PostgreSQL, batches of {GPU_BATCH} candidates/s, one writer | {writes[1]:.0f} |",
         f"| PostgreSQL, batches of {GPU_BATCH} candidates/s, four writers | {writes[4]:.0f} |",

@@ -34,7 +34,7 @@ _PAPERTOWN_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 EMBEDDED_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "papertown": _PAPERTOWN_DEFAULTS,
-    "papertown-ink": _PAPERTOWN_DEFAULTS,  # the same networks, drawing in ink
+    "papertown-ink": _PAPERTOWN_DEFAULTS,
 }
 
 

@@ -15,7 +15,7 @@ import typer
 from bootstrap import __version__, dataset, project, project_edit, status_page
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.drawing import cli as pictures_cli
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, of_the_machine
 from bootstrap.lora import cli as lora_cli
 from bootstrap.papertown import cli as papertown_cli
 from bootstrap.progress import silent
@@ -349,7 +349,11 @@ def main() -> None:
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
-    except Exception:
+    except Exception as error:
+        told = of_the_machine(error)
+        if told is not None:
+            sys.stderr.write(f"sid: {told}\n")
+            sys.exit(2)
         traceback.print_exc()
         sys.stderr.write("sid: that is a mistake of ours; please report the lines above\n")
         sys.exit(1)

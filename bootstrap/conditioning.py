@@ -22,6 +22,20 @@ def joined(parts: Sequence[Conditioning]) -> Conditioning:
     return Conditioning(torch.cat([part.states for part in parts]), torch.cat(pooled) if pooled else None)
 
 
+def lengthened(parts: Sequence[Conditioning]) -> Conditioning:
+    """Return the rows of several; the last vector of those with fewer chunks is repeated.
+
+    Source: stable-diffusion-webui, modules/prompt_parser.py, `stack_conds`.
+    """
+    longest = max(part.states.shape[1] for part in parts)
+    filled = []
+    for part in parts:
+        missing = longest - part.states.shape[1]
+        last = part.states[:, -1:].expand(-1, missing, -1)
+        filled.append(Conditioning(torch.cat([part.states, last], dim=1), part.pooled) if missing else part)
+    return joined(filled)
+
+
 def predict(
     base: BaseModel, latents: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning
 ) -> torch.Tensor:

@@ -1,4 +1,7 @@
-"""The one kind of error that a user can mend."""
+"""The errors that a user can mend: mistakes, and a machine whose disk is full or whose folders are shut."""
+
+import errno
+import sqlite3
 
 
 class UserError(Exception):
@@ -12,3 +15,24 @@ class UserError(Exception):
 def in_one_line(text: str) -> str:
     """Return a user's text as a message can quote it: a prompt may have several lines."""
     return " ".join(text.split())
+
+
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quotas
+_SHUT = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def of_the_machine(error: BaseException) -> str | None:
+    """Return in one line what of the machine stands in the way and what to do; None: it is an error of another kind."""
+    inner = getattr(error, "orig", error)  # SQLAlchemy's errors have the database's own inside
+    if isinstance(inner, OSError):
+        what = in_one_line(str(inner.filename or "a file"))
+        if inner.errno in _FULL:
+            return f"{what}: the disk is full; free some space and run it again, what was done is kept"
+        if inner.errno in _SHUT:
+            return f"{what}: it may not be read or written ({inner.strerror}); look at whose it is, and run it again"
+    if isinstance(inner, sqlite3.OperationalError):
+        if "is full" in str(inner):
+            return "catalog: the disk is full; free some space and run it again, what was done is kept"
+        if "readonly" in str(inner):
+            return "catalog: its file may not be written; look at whose it is, and run it again"
+    return None

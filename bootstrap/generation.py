@@ -111,22 +111,29 @@ def train(project: Project, catalog: Catalog, number: int, report: Report = sile
         adviser.advise(project, catalog, number, tell)
 
 
-def draw(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
-    """Draw the candidates that the recipes ask for and that are not there yet."""
+def draw(
+    project: Project, catalog: Catalog, number: int, report: Report = silent, more: bool = False
+) -> None:
+    """Draw the candidates that the recipes ask for and that are not there yet; with `more`, then as many again."""
     from bootstrap.drawing import run
 
     generations.set_state(catalog, project.name, number, "drawing")
-    run.draw(project, catalog, number, reporter(project, catalog, number, report))
+    run.draw(project, catalog, number, reporter(project, catalog, number, report), more)
 
 
 def plan_drawing(
-    project: Project, catalog: Catalog, number: int, workers: int = 1, report: Report = silent
+    project: Project,
+    catalog: Catalog,
+    number: int,
+    workers: int = 1,
+    report: Report = silent,
+    more: bool = False,
 ) -> "list[Shard]":
     """Begin drawing in parts: return the shards that `draw_shard` is to be called with, here or elsewhere."""
     from bootstrap.drawing import run, shards
 
     generations.set_state(catalog, project.name, number, "drawing")
-    plan = run.plan(project, catalog, number)
+    plan = run.plan(project, catalog, number, more)
     report(Progress("draw", plan.done, plan.total, "pictures"))
     return shards.split(plan, project.settings.drawing.batch_size, workers)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,19 +14,24 @@ class LoraUse:
     """A LoRA as a shot uses it."""
 
     name: str  # the file's name without ending, as in <lora:name:0.8>
-    training_id: str  # see bootstrap.training.identity; "" of a file that a prompt names
-    snapshot: int  # epoch; 0: the file is no project's snapshot
+    training_id: str  # see bootstrap.training.identity; "" of a file that is no project's snapshot
+    snapshot: int  # epoch; 0 of such a file
     strength: float  # of the UNet's part
     te_strength: float | None = None  # of the text encoder's part; None: the same
-    sha256: str = ""  # of a file that a prompt names
+    sha256: str = ""  # of such a file
     # Of a LoRA that is neither the project's own nor named in a prompt: the project or .safetensors file that
-    # project.toml names. Where it lies is no part of what it is; of a file, training_id is the SHA-256.
+    # project.toml names. Where it lies is no part of what it is.
     source: str = ""
 
     @property
     def strengths(self) -> tuple[float, float]:
         """The strengths of the UNet's part and of the text encoder's."""
         return self.strength, self.strength if self.te_strength is None else self.te_strength
+
+    @property
+    def in_prompt(self) -> bool:
+        """Whether it is a file that the prompt names, as `<lora:name:0.8>`."""
+        return bool(self.sha256) and not self.source
 
 
 @dataclass(frozen=True)
@@ -132,11 +138,30 @@ class Shot:
         return [*before, self]
 
     @property
+    def pictures(self) -> "set[PictureUse]":
+        """The picture files, masks among them, that its passes need."""
+        begun = [one.start for one in self.passes if one.start]
+        uses = [start.picture for start in begun] + [start.mask.picture for start in begun if start.mask]
+        return {use for use in uses if use is not None}
+
+    @property
     def hires(self) -> "Shot | None":
         """The first pass, if this is a second one of AUTOMATIC1111's hires fix: all of a smaller picture drawn anew."""
         if self.start is None or self.start.shot is None or self.start.mask is not None:
             return None
         return self.start.shot
+
+    def in_all_passes(self, change: "Callable[[Shot], Shot]") -> "Shot":
+        """Return the shot changed, and those that it starts from."""
+        if self.start is None or self.start.shot is None:
+            return change(self)
+        before = self.start.shot.in_all_passes(change)
+        return change(dataclasses.replace(self, start=dataclasses.replace(self.start, shot=before)))
+
+    def reseeded(self, seed: int) -> "Shot":
+        """Return the shot with another seed; those that it starts from keep their distance from it."""
+        by = seed - self.seed
+        return self.in_all_passes(lambda one: dataclasses.replace(one, seed=(one.seed + by) % 2**32))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, texts and numbers, as they go into JSON."""

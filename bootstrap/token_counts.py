@@ -2,17 +2,26 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bootstrap.base_model_spec import CONFIGS, BaseModelSpec
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 
 def count(spec: BaseModelSpec, text: str) -> int | None:
     """Return how many tokens a text has, start and end tokens not counted; None: the base model is not here yet."""
-    folder = _tokenizer_folder(spec)
-    if folder is None:
+    found = tokenizer(spec)
+    if found is None:
         return None
-    tokenizer = _tokenizer(folder)
-    return len(tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)
+    return len(found(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)
+
+
+def tokenizer(spec: BaseModelSpec) -> "CLIPTokenizer | None":
+    """Return a base model's (first) tokenizer; None: the base model is not here yet."""
+    folder = _tokenizer_folder(spec)
+    return _tokenizer(folder) if folder else None
 
 
 def _tokenizer_folder(spec: BaseModelSpec) -> Path | None:
@@ -27,7 +36,7 @@ def _tokenizer_folder(spec: BaseModelSpec) -> Path | None:
 
 
 @lru_cache(maxsize=4)
-def _tokenizer(folder: Path):
+def _tokenizer(folder: Path) -> "CLIPTokenizer":
     from transformers import CLIPTokenizer  # a second that other pages need not wait
 
     return CLIPTokenizer.from_pretrained(folder, local_files_only=True)

@@ -1,8 +1,8 @@
 """Draws the examples of docs/recipes.md with Paper Town: `python docs/draw_recipes.py [FOLDER]`.
 
 Makes the projects `badge` and `medal` in a temporary workspace, trains both, draws each example of the page, and writes
-one sheet for each kind of recipe: the original first, then what was drawn. `restyle` needs a base model besides the one
-that comes with the package: `--other MODEL` names it, and without that it is left out.
+one sheet for each kind of recipe: the original first, then what was drawn. `restyle` needs a second base model:
+`papertown-ink` where the package has it, or the one that `--other MODEL` names; without either it is left out.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from bootstrap import generation, images, papertown
+from bootstrap import base_model_spec, generation, images, papertown
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.candidates import candidates
 from bootstrap.drawing import contact_sheet
@@ -40,7 +40,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", nargs="?", type=Path, default=PAGE.with_suffix(""))
-    parser.add_argument("--other", help="base model to restyle with")
+    ink = "papertown-ink" if "papertown-ink" in base_model_spec.embedded_names() else None
+    parser.add_argument("--other", default=ink, help="base model to restyle with")
     given = parser.parse_args()
     found = examples(PAGE.read_text())
     if given.other:
@@ -70,7 +71,9 @@ def main() -> None:
                 label = f"{one.shot.strength:.2f} of snapshot {one.shot.snapshot}", ", ".join(changed)
                 cells.append(Cell(images.open_picture(project.folder / one.path), label))
             given.folder.mkdir(parents=True, exist_ok=True)
-            contact_sheet.draw(kind, cells, MOST + 1).save(given.folder / f"{kind}.webp", quality=85, method=6)
+            contact_sheet.draw(kind, cells, MOST + 1).save(
+                given.folder / f"{kind}.webp", quality=85, method=6
+            )
     print(f"{len(found)} sheets in {given.folder}")
 
 

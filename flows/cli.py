@@ -39,12 +39,18 @@ WorkPool = Annotated[str, typer.Option(metavar="NAME", help="Name of a Prefect w
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the review app.")]
 
 
-def run(context: typer.Context, name: Name) -> None:
+def run(
+    context: typer.Context,
+    name: Name,
+    more: Annotated[
+        bool, typer.Option("--more", help="Draw as many candidates again, with other seeds.")
+    ] = False,
+) -> None:
     """Run one generation here: train, draw, curate, publish. Run again, it goes on where it was stopped."""
     from flows import foreground
 
     project = workspace_of(context).project(name)
-    _tell(foreground.run(project))
+    _tell(foreground.run(project, more))
     typer.echo(f"next: {status_page.collect(project.workspace, [name])[0]['next']}")
 
 

@@ -14,16 +14,18 @@ from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import Project
 from flows import cluster, console
 from flows.deadline import DeadlineReached, stopping
-from flows.stations import STATION, can_pass, opened
-
-_PAUSES = (2.0, 60.0)  # seconds before shards that were lost are drawn again
+from flows.one_generation import PAUSES, can_pass, opened
+from flows.stations import STATION
 
 
 @task(**STATION)
-def plan_drawing(workspace: str, project: str, number: int, workers: int) -> list[dict[str, Any]]:
+def plan_drawing(
+    workspace: str, project: str, number: int, workers: int, more: bool = False
+) -> list[dict[str, Any]]:
     """Return the shards of what is to be drawn."""
     with opened(workspace, project) as (found, catalog):
-        shards = generation.plan_drawing(found, catalog, number, workers, _telling(found, catalog, number))
+        tell = _telling(found, catalog, number)
+        shards = generation.plan_drawing(found, catalog, number, workers, tell, more)
     return [shard.to_dict() for shard in shards]
 
 
@@ -51,20 +53,20 @@ def draw_shard(
         generation.draw_shard(found, catalog, number, part, stopping(report, until))
 
 
-def draw(workspace: str, project: str, number: int, until: float | None) -> None:
-    """Draw what is missing of a generation; only from within a flow."""
+def draw(workspace: str, project: str, number: int, until: float | None, more: bool = False) -> None:
+    """Draw what is missing of a generation, with `more` as much again; only from within a flow."""
     if cluster.is_named():
-        _on_cluster(workspace, project, number, until)
+        _on_cluster(workspace, project, number, until, more)
         return
-    for shard in plan_drawing(workspace, project, number, 1):
+    for shard in plan_drawing(workspace, project, number, 1, more):
         draw_shard(workspace, project, number, shard, until, True)
 
 
-def _on_cluster(workspace: str, project: str, number: int, until: float | None) -> None:
+def _on_cluster(workspace: str, project: str, number: int, until: float | None, more: bool) -> None:
     """Have the shards drawn at once; those of lost workers are planned anew, with what they lack."""
-    for pause in (*_PAUSES, None):
+    for pause in (*PAUSES, None):
         with opened(workspace, project) as (found, catalog), cluster.connected() as workers:
-            shards = plan_drawing(workspace, project, number, workers.workers)
+            shards = plan_drawing(workspace, project, number, workers.workers, more)
             if not shards:
                 return
             total, report = shards[0]["total"], _telling(found, catalog, number)

@@ -1,6 +1,5 @@
 """One generation in the foreground: `sid run`, and the first half of `sid demo`."""
 
-import importlib
 import logging
 import os
 from collections.abc import Iterator
@@ -13,40 +12,30 @@ from bootstrap import generation
 from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
 from bootstrap.project import Project, Workspace
-from flows import console, environment, server
+from flows import cluster, console, environment, one_generation, server
 from flows.signals import sigterm_as_ctrl_c
 
 
-def run(project: Project) -> dict[str, Any]:
-    """Run the flow of one generation here, its progress on the console, and return its summary.
+def run(project: Project, more: bool = False) -> dict[str, Any]:
+    """Run one generation here, its progress on the console, and return its summary.
 
-    Prefect keeps the run's history in a server; unless $PREFECT_API_URL names one, we start one for the time
-    of this call.
+    Where $PREFECT_API_URL names a Prefect server it is a flow, which that server's limits keep apart from others.
+    Without, nobody else is there, and the stations are called plainly; for a Ray cluster, which is driven through
+    Prefect, we start a server for the time of this call.
+
+    Args:
+        more: draw as many candidates as the recipes ask for once more, where those are there.
 
     Raises:
         UserError: a setting or file is wrong, or the project is being worked on; told before anything starts.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the generation is cancelled, and goes on with the next run.
     """
     check(project)
-    environment.prepare(project.workspace)
-    with sigterm_as_ctrl_c(), _server(project.workspace) as started:
-        from prefect.exceptions import CancelledRun
-
-        from flows import limits
-        from flows.bootstrap import bootstrap
-
-        _quiet_console()
-        _import_stations()  # takes seconds, and so does the server
-        if started is not None:
-            started.wait()
-        nobody_else = limits.alone() if started is not None else nullcontext()
-        with console.shown(Console()), nobody_else:
-            try:
-                return bootstrap(workspace=str(project.workspace.folder), project=project.name)
-            except (CancelledRun, KeyboardInterrupt):
-                raise KeyboardInterrupt from None
-            finally:
-                _hand_over()
+    with sigterm_as_ctrl_c(), console.shown(Console()):
+        if "PREFECT_API_URL" in os.environ or cluster.is_named():
+            return _as_flow(project, more)
+        stations = one_generation.plainly()
+        return one_generation.run(str(project.workspace.folder), project.name, None, stations, more)
 
 
 def check(project: Project) -> None:
@@ -60,10 +49,30 @@ def check(project: Project) -> None:
         generation.prepare(project, catalog)
 
 
+def _as_flow(project: Project, more: bool) -> dict[str, Any]:
+    environment.prepare(project.workspace)
+    with _server(project.workspace) as started:
+        from prefect.exceptions import CancelledRun
+
+        from flows import limits
+        from flows.bootstrap import bootstrap
+
+        _quiet_console()
+        if started is not None:
+            started.wait()
+        with limits.alone() if started is not None else nullcontext():
+            try:
+                return bootstrap(workspace=str(project.workspace.folder), project=project.name, more=more)
+            except (CancelledRun, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            finally:
+                _hand_over()
+
+
 @contextmanager
 def _server(workspace: Workspace) -> Iterator[server.Server | None]:
     given = os.environ.get("PREFECT_API_URL")
-    if given:
+    if given is not None:
         if not server.answers(given):
             raise UserError(
                 f"PREFECT_API_URL={given}: no Prefect server answers there; start it, or unset the variable"
@@ -97,8 +106,3 @@ def _quiet_console() -> None:
         return
     for handler in logging.getLogger().handlers:
         handler.addFilter(lambda record: not record.name.startswith("prefect"))
-
-
-def _import_stations() -> None:
-    for module in ("bootstrap.training.run", "bootstrap.drawing.run"):
-        importlib.import_module(module)

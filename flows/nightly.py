@@ -1,5 +1,6 @@
 """The flow of a night: grow what is reviewed, and run the next generation of every project that is ready."""
 
+import math
 import shutil
 import time
 from contextlib import closing
@@ -14,8 +15,9 @@ from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.files import DISK_FLOOR
 from bootstrap.project import Project, Workspace
 from flows import missed, reports
-from flows.bootstrap import AT_DEADLINE, bootstrap, one_line
+from flows.bootstrap import bootstrap
 from flows.deadline import next_time
+from flows.one_generation import AT_DEADLINE, one_line
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Plan:
     grow: bool
     run: bool
     reason: str
+    more: bool = False  # the same generation's candidates once more, with other seeds
 
 
 class NightFailed(RuntimeError):  # noqa: N818  # it is the night that failed
@@ -35,7 +38,7 @@ def plan(project: Project, catalog: Catalog, max_waiting: int = 0) -> Plan:
     """Decide what a project is ready for.
 
     A generation of which more than `max_waiting` candidates wait for a person is left alone; one that broke off is
-    finished; a reviewed one is grown, and the next one run.
+    finished; a reviewed one is grown, and the next one run; one that brought no pick is drawn from once more.
     """
     if generation.is_running(project):
         return Plan(False, False, "a generation is running already")
@@ -52,14 +55,15 @@ def plan(project: Project, catalog: Catalog, max_waiting: int = 0) -> Plan:
     if picks.changes(catalog, project.name):
         return Plan(True, True, f"generation {last.number} is reviewed")
     reviewed = "reviewed" if not last.undecided else f"reviewed but for {last.undecided} candidates"
-    return Plan(False, False, f"generation {last.number} is {reviewed}, but nothing was accepted")
+    reason = f"generation {last.number} is {reviewed}, but nothing was accepted: more is drawn"
+    return Plan(False, True, reason, more=True)
 
 
 @flow(name="nightly", flow_run_name="nightly")
 def nightly(
     workspace: str, deadline: str | None = None, timezone: str = "UTC", max_waiting: int = 0
 ) -> list[dict[str, str]]:
-    """Go through the projects of a workspace, one after the other.
+    """Go through the projects of a workspace, one after the other, the one that has waited longest first.
 
     Args:
         workspace: folder of the catalog and the projects.
@@ -75,9 +79,10 @@ def nightly(
     """
     missed.made_up_for()
     place = Workspace.locate(workspace)
+    names = in_turn(place)
     until = next_time(deadline, timezone, datetime.now(UTC)).timestamp() if deadline else None
     rows: list[dict[str, str]] = []
-    for name in place.project_names():
+    for name in names:
         outcome, detail = one_project(place, name, until, max_waiting)
         rows.append({"project": name, "outcome": outcome, "detail": detail})
         get_run_logger().info("project '%s': %s: %s", name, outcome, detail)
@@ -92,13 +97,24 @@ def nightly(
     return rows
 
 
+def in_turn(place: Workspace) -> list[str]:
+    """Return the projects, those first that were worked on longest ago: a deadline leaves out others each night."""
+    with closing(Catalog(place.catalog_url)) as catalog:
+        waited = {}
+        for name in place.project_names():
+            known = generations.statuses(catalog, name)
+            waited[name] = known[-1].seconds_since_update if known else math.inf
+    return sorted(waited, key=lambda name: (-waited[name], name))
+
+
 def one_project(
     place: Workspace, name: str, until: float | None, max_waiting: int, only_reviewed: bool = False
 ) -> tuple[str, str]:
     """Do what a project is ready for, and return the outcome and why; see nightly for both.
 
     Args:
-        only_reviewed: do nothing but grow what is reviewed and run the next generation.
+        only_reviewed: do nothing but grow what is reviewed and run the next generation, or draw more where there was
+            no pick.
     """
     if until is not None and time.time() >= until:
         return "skipped", "the deadline was reached before its turn"
@@ -108,14 +124,14 @@ def one_project(
         project = place.project(name)
         with closing(Catalog(place.catalog_url)) as catalog:
             planned = plan(project, catalog, max_waiting)
-            if only_reviewed and not planned.grow:
+            if only_reviewed and not (planned.grow or planned.more):
                 return "skipped", planned.reason
             if planned.grow:
                 growth = dataset.grow(project, catalog)
                 get_run_logger().info("project '%s': dataset grown to %d pictures", name, growth.size)
         if not planned.run:
             return "skipped", planned.reason
-        state = bootstrap(str(place.folder), name, until, return_state=True)
+        state = bootstrap(str(place.folder), name, until, planned.more, return_state=True)
         if state.is_cancelled() and state.message == AT_DEADLINE:
             return "stopped", AT_DEADLINE
         if state.is_cancelled():

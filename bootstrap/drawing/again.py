@@ -6,7 +6,6 @@ shown even if they look like others.
 
 import dataclasses
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +108,7 @@ def _shots(project: Project, catalog: Catalog, candidate: Candidate, wanted: Red
         return _inpainted(project, candidate, wanted)
     shot = _with_lora(project, catalog, candidate.shot, wanted)
     first = wanted.seed if wanted.seed is not None else shot.seed + (shot.id == candidate.id)
-    shots = [_reseeded(shot, first + number) for number in range(wanted.count)]
+    shots = [shot.reseeded(first + number) for number in range(wanted.count)]
     if any(one.id == candidate.id for one in shots):
         raise UserError(
             f"candidate '{candidate.id}': that is the candidate itself; take another strength, snapshot or seed"
@@ -140,22 +139,9 @@ def _with_lora(project: Project, catalog: Catalog, shot: Shot, wanted: Redraw) -
         te_strength = use.te_strength if wanted.strength is None else None
         return dataclasses.replace(use, name=name, snapshot=epoch, strength=strength, te_strength=te_strength)
 
-    return _in_all_passes(
-        shot, lambda one: dataclasses.replace(one, loras=(changed(one.loras[0]), *one.loras[1:]))
+    return shot.in_all_passes(
+        lambda one: dataclasses.replace(one, loras=(changed(one.loras[0]), *one.loras[1:]))
     )
-
-
-def _reseeded(shot: Shot, seed: int) -> Shot:
-    """The shot with another seed; those that it starts from keep their distance from it."""
-    by = seed - shot.seed
-    return _in_all_passes(shot, lambda one: dataclasses.replace(one, seed=(one.seed + by) % 2**32))
-
-
-def _in_all_passes(shot: Shot, change: Callable[[Shot], Shot]) -> Shot:
-    if shot.start and shot.start.shot:
-        before = _in_all_passes(shot.start.shot, change)
-        shot = dataclasses.replace(shot, start=dataclasses.replace(shot.start, shot=before))
-    return change(shot)
 
 
 def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[Shot]:

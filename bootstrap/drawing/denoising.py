@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from diffusers import SchedulerMixin
 from PIL import Image, ImageDraw, ImageFilter
 
-from bootstrap import conditioning, images
+from bootstrap import images
 from bootstrap.base_model import BaseModel
 from bootstrap.drawing.prompts import Prompts
 from bootstrap.drawing.samplers import own_noise, sampler, set_steps
@@ -37,7 +37,7 @@ def draw_batch(
 
     Args:
         base: with the shots' LoRAs merged in.
-        shots: with the same number of chunks, all guided or none.
+        shots: whose prompts have the same lengths.
         asked: their prompts.
         pictures: those that the shots start from.
     """
@@ -55,8 +55,7 @@ def draw_batch(
     anew = _anew(base, begun)
     own = own_noise(scheduler, latents, generators)
     for step, timestep in enumerate(timesteps):
-        rows = scheduler.scale_model_input(asked.rows_of(latents), timestep)
-        predicted = asked.combined(conditioning.predict(base, rows, timestep, asked.at(step)))
+        predicted = asked.predicted(scheduler.scale_model_input(latents, timestep), timestep, step)
         latents = scheduler.step(predicted, timestep, latents, return_dict=False, **own)[0]
         if anew is not None:  # around the mask it is the picture, as noisy as it has to be at the next step
             kept = origin

@@ -115,8 +115,8 @@ def _drawn(
 ) -> Iterator[list[Drawing]]:
     """Draw shots of one group, with its LoRAs merged in."""
     size = shots[0].width, shots[0].height
-    for chunks, alike in _by_chunks(base, shots):
-        encoded: dict[str, Conditioning] = {}
+    for chunks, alike in _by_lengths(base, shots).items():
+        encoded: dict[prompts.Encoded, Conditioning] = {}
         done = 0
         while done < len(alike):
             batch = alike[done : done + fitting.get(size, batch_size)]
@@ -153,12 +153,12 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _by_chunks(base: BaseModel, shots: Sequence[Shot]) -> list[tuple[int, list[Shot]]]:
-    """Shots whose prompts have the same number of chunks, with negative prompts or without, and that number.
+def _by_lengths(base: BaseModel, shots: Sequence[Shot]) -> dict[prompts.Lengths, list[Shot]]:
+    """Shots whose prompts have the same numbers of chunks.
 
-    A shorter prompt beside a longer one would be filled up with empty chunks, which gives another picture.
+    A shorter prompt beside a longer one would be filled up, which gives another picture.
     """
-    kinds: dict[tuple[int, bool], list[Shot]] = {}
+    alike: dict[prompts.Lengths, list[Shot]] = {}
     for shot in shots:
-        kinds.setdefault((prompts.chunk_count(base, shot), prompts.is_guided([shot])), []).append(shot)
-    return [(chunks, alike) for (chunks, _), alike in kinds.items()]
+        alike.setdefault(prompts.lengths(base, shot), []).append(shot)
+    return alike

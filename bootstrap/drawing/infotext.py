@@ -17,6 +17,7 @@ from bootstrap.shots import Shot
 
 PARAMETERS_KEY = "parameters"  # A1111's
 SHOT_KEY = "sid"  # ours: the shot as JSON
+UPSCALER = "Lanczos"  # how the first pass of hires is enlarged
 
 _FIELD = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
@@ -41,8 +42,8 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
         model: short name of the base model.
         lora_hashes: {LoRA's name: its sshs_model_hash}; the first 12 digits are written.
     """
-    snapshots = [lora for lora in shot.loras if not lora.sha256]  # the others stand in the prompt
-    prompt = shot.prompt + "".join(f" <lora:{lora.name}:{lora.strength:g}>" for lora in snapshots)
+    unsaid = [lora for lora in shot.loras if not lora.in_prompt]
+    prompt = shot.prompt + "".join(f" <lora:{lora.name}:{lora.strength:g}>" for lora in unsaid)
     fields = {
         "Steps": str(shot.steps),
         "Sampler": shot.sampler,
@@ -81,10 +82,13 @@ def _start_fields(shot: Shot) -> dict[str, str]:
         fields |= {
             "Steps": str(first.steps),
             "Size": f"{first.width}x{first.height}",
-            "Hires upscale": f"{shot.width / first.width:g}",
             "Hires steps": str(shot.steps),
-            "Hires upscaler": "Lanczos",
+            "Hires upscaler": UPSCALER,
         }
+        if shot.width * first.height == shot.height * first.width:
+            fields["Hires upscale"] = f"{shot.width / first.width:g}"
+        else:
+            fields["Hires resize"] = f"{shot.width}x{shot.height}"
     return fields
 
 

@@ -1,11 +1,11 @@
 """The LoRA files and embeddings that prompts name, looked up for shots, and checked before any work."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from bootstrap import base_model
+from bootstrap import base_model, base_model_spec
 from bootstrap.base_model import BaseModel
 from bootstrap.base_model_spec import BaseModelSpec
 from bootstrap.drawing import prompts
@@ -17,30 +17,27 @@ from bootstrap.lora.merge import merged
 from bootstrap.prompting import embeddings
 from bootstrap.prompting.chunks import chunks_of
 from bootstrap.prompting.embeddings import Embedding
+from bootstrap.prompting.vocabulary import Vocabulary
 from bootstrap.shots import EmbeddingUse, LoraUse, Shot
 
 
 def with_networks(base: BaseModel, shelf: Shelf, shots: Sequence[Shot]) -> list[Shot]:
     """Return the shots with the LoRA files and the embeddings that their prompts name, which are part of their ids.
 
-    Snapshots that a shot has stay, and come first.
+    Snapshots and files that a shot has beside its prompt stay, and come first.
+
+    Args:
+        base: the base model of most of the shots; those of others are found by their names.
 
     Raises:
         UserError: a LoRA is not there, or a file that is named cannot be read.
     """
-    known = _fitting(base, shelf, shots)
-
-    @cache  # many shots share their negative prompt
-    def named_in(text: str) -> set[EmbeddingUse]:
-        chunks = chunks_of(base.tokenizer, text, known)
-        return {embedding.use for chunk in chunks for _, embedding in chunk.embeddings}
-
-    def with_embeddings(shot: Shot) -> Shot:
-        named = set().union(*map(named_in, prompts.texts_of(shot)))
-        return dataclasses.replace(shot, embeddings=tuple(sorted(named, key=lambda use: use.name)))
-
-    found = with_loras(shelf, shots)
-    return [_in_all_passes(shot, with_embeddings) for shot in found] if known else found
+    others = {shot.base_model_hash: shot.base_model for shot in shots if shot.base_model_hash != base.hash}
+    known = {base.hash: Vocabulary.of(base)}
+    for model_hash, name in others.items():
+        spec = base_model_spec.find(name)
+        known[model_hash] = Vocabulary.read(spec) or Vocabulary.of(base_model.hold(spec))
+    return with_embeddings(shelf, with_loras(shelf, shots), known)
 
 
 def with_loras(shelf: Shelf, shots: Sequence[Shot]) -> list[Shot]:
@@ -51,41 +48,59 @@ def with_loras(shelf: Shelf, shots: Sequence[Shot]) -> list[Shot]:
     """
 
     def looked_up(shot: Shot) -> Shot:
-        snapshots = [use for use in shot.loras if not use.sha256]
-        return dataclasses.replace(shot, loras=(*snapshots, *shelf.lora_uses(shot.prompt)), embeddings=())
+        others = [use for use in shot.loras if not use.in_prompt]
+        return dataclasses.replace(shot, loras=(*others, *shelf.lora_uses(shot.prompt)), embeddings=())
 
-    return [_in_all_passes(shot, looked_up) for shot in shots]
-
-
-def _in_all_passes(shot: Shot, change: Callable[[Shot], Shot]) -> Shot:
-    """The shot changed, and those that it starts from."""
-    if shot.start and shot.start.shot:
-        before = _in_all_passes(shot.start.shot, change)
-        shot = dataclasses.replace(shot, start=dataclasses.replace(shot.start, shot=before))
-    return change(shot)
+    return [shot.in_all_passes(looked_up) for shot in shots]
 
 
-def _fitting(base: BaseModel, shelf: Shelf, shots: Sequence[Shot]) -> list[Embedding]:
-    """The embeddings of the shelf that were made for models such as this one; a broken one matters if it is named."""
+def with_embeddings(
+    shelf: Shelf, shots: Sequence[Shot], vocabularies: Mapping[str, Vocabulary]
+) -> list[Shot]:
+    """Return the shots with the embeddings that their prompts name.
+
+    Args:
+        vocabularies: of base models, by their hashes; shots of others stay as they are.
+
+    Raises:
+        UserError: an embedding that is named is a pickle or cannot be read.
+    """
+    found = _held(shelf, shots)
+
+    @cache  # many shots share their negative prompt
+    def named_in(text: str, model_hash: str) -> set[EmbeddingUse]:
+        known = vocabularies[model_hash]
+        fitting = [one for one in found if one.fits(known.widths)]
+        chunks = chunks_of(known.tokenizer, text, fitting) if fitting else []
+        return {embedding.use for chunk in chunks for _, embedding in chunk.embeddings}
+
+    def looked_up(shot: Shot) -> Shot:
+        if shot.base_model_hash not in vocabularies:
+            return shot
+        named = set().union(*(named_in(text, shot.base_model_hash) for text in prompts.texts_of(shot)))
+        return dataclasses.replace(shot, embeddings=tuple(sorted(named, key=lambda use: use.name)))
+
+    return [shot.in_all_passes(looked_up) for shot in shots] if found else list(shots)
+
+
+def _held(shelf: Shelf, shots: Sequence[Shot]) -> list[Embedding]:
+    """The embeddings of the shelf that can be read; a broken one matters if it is named."""
     passes = {one for shot in shots for one in shot.passes}
     texts = "\n".join({text for one in passes for text in (one.prompt, one.negative_prompt)})
     shelf.check_embeddings(texts)
     found = []
     for name, path in shelf.embeddings.items():
         try:
-            embedding = embeddings.hold(path)
+            found.append(embeddings.hold(path))
         except UserError:
             if name.casefold() in texts.casefold():
                 raise
-            continue
-        if embedding.fits(base):
-            found.append(embedding)
     return found
 
 
 def open_files(shelf: Shelf, shots: Sequence[Shot]) -> dict[LoraUse, LoraFile]:
     """Read the LoRA files that the prompts of shots name."""
-    uses = {use for shot in shots for use in shot.loras if use.sha256}
+    uses = {use for shot in shots for use in shot.loras if use.in_prompt}
     return {use: open_lora(shelf.lora(use.name)) for use in uses}
 
 
@@ -110,7 +125,7 @@ def check(spec: BaseModelSpec, shelf: Shelf, prompts_and_negatives: Sequence[tup
     shelf.check_embeddings("\n".join(text for pair in prompts_and_negatives for text in pair))
     base = base_model.hold(spec)
     shots = [
-        Shot(prompt, negative, 0, 1, "Euler", 7.0, 64, 64, "", "", ())
+        Shot(prompt, negative, 0, 1, "Euler", 7.0, 64, 64, spec.name, base.hash, ())
         for prompt, negative in prompts_and_negatives
     ]
     paths = {shelf.lora(use.name) for shot in with_networks(base, shelf, shots) for use in shot.loras}

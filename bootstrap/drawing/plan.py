@@ -13,6 +13,7 @@ from bootstrap.drawing import networks
 from bootstrap.errors import UserError
 from bootstrap.extra_networks import Shelf
 from bootstrap.project import Project
+from bootstrap.prompting.vocabulary import Vocabulary
 from bootstrap.recipe_settings import Recipe
 from bootstrap.recipes import inputs
 from bootstrap.recipes.allotment import Odds, Slot, odds_of, pairs_of
@@ -82,9 +83,6 @@ class _Drawn:
 def make(project: Project, catalog: Catalog) -> Plan:
     """Expand the recipes of the generation that runs next, and estimate from what was drawn before.
 
-    Shots whose prompts name embeddings count as not there: which words are embeddings, the base model's tokenizer
-    says, and it is not loaded.
-
     Raises:
         UserError: a setting is wrong or a file is missing; or the sizes of a hub model are not known here yet.
     """
@@ -98,12 +96,14 @@ def make(project: Project, catalog: Catalog) -> Plan:
     chosen = with_advice(settings, advice) if advice else _with_some_snapshot(settings)
     drawn = _drawn(project, catalog)
     shelf = Shelf.of(project)
+    vocabularies = _vocabularies(spec, shared.base_model_hash, found) if shelf.embeddings else {}
     seen: set[str] = set()
     missing: list[Shot] = []
     recipes = []
     slots = slots_of(chosen, shared)
     for asked, recipe, own in zip(settings.recipe, chosen.recipe, slots, strict=True):
-        asked_for = networks.with_loras(shelf, list(shots_of(recipe, own, chosen, shared)))
+        expanded = networks.with_loras(shelf, list(shots_of(recipe, own, chosen, shared)))
+        asked_for = networks.with_embeddings(shelf, expanded, vocabularies)
         shots = list({one.id: one for one in asked_for if one.id not in seen}.values())
         seen |= {one.id for one in shots}
         left = [one for one in shots if one.id not in drawn]
@@ -116,6 +116,15 @@ def make(project: Project, catalog: Catalog) -> Plan:
     ]
     disk, disk_measured = _disk(missing, list(drawn.values()))
     return Plan(number, recipes, len(missing), _seconds(missing, times), len(times), disk, disk_measured)
+
+
+def _vocabularies(
+    spec: base_model_spec.BaseModelSpec, model_hash: str, found: inputs.Inputs
+) -> dict[str, Vocabulary]:
+    """What the base models read, by their hashes; one that is not on this machine is left out."""
+    specs = {model_hash: spec, **{its: base_model_spec.find(name) for name, its in found.base_models.items()}}
+    read = {its: Vocabulary.read(one) for its, one in specs.items()}
+    return {its: one for its, one in read.items() if one}
 
 
 def _arms(recipe: Recipe, slots: Sequence[Slot], settings: Settings, shared: DrawnWith) -> list[Arm]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from bootstrap.base_model import BaseModel
-from bootstrap.conditioning import Conditioning, joined
+from bootstrap.conditioning import Conditioning, joined, lengthened, predict
 from bootstrap.drawing.samplers import predictions
 from bootstrap.prompting import encode, parse
 from bootstrap.prompting.chunks import chunks_of
@@ -27,17 +27,35 @@ class _Row:
         """The text at a step, numbered from 0; a text that ends with step n is still used at index n, as in A1111."""
         return next((one.text for one in self.schedule if step <= one.end), self.schedule[-1].text)
 
+    @property
+    def texts(self) -> list[str]:
+        """Every text that it is at one step or another."""
+        return list(dict.fromkeys(one.text for one in self.schedule))
 
-def chunk_count(base: BaseModel, shot: Shot) -> int:
-    """Return how many chunks the longest of a shot's texts needs."""
+
+Lengths = tuple[int, tuple[int, ...]]
+"""Chunks of a shot's negative prompt (0: it is drawn without) and of each part of its prompt."""
+
+
+def lengths(base: BaseModel, shot: Shot) -> Lengths:
+    """Return how many chunks a shot's negative prompt and each part of its prompt have, over all steps.
+
+    As in AUTOMATIC1111 the texts of one schedule are filled up with empty chunks to the longest of them, and a negative
+    prompt is not filled up to the prompt beside it.
+    """
     embeddings = [held(use) for use in shot.embeddings]
-    return max(len(chunks_of(base.tokenizer, text, embeddings)) for text in texts_of(shot))
+
+    def longest(row: _Row) -> int:
+        return max(len(chunks_of(base.tokenizer, text, embeddings)) for text in row.texts)
+
+    negative = longest(_negative_rows([shot])[0]) if is_guided([shot]) else 0
+    return negative, tuple(longest(row) for row in _rows([shot]))
 
 
 def texts_of(shot: Shot) -> list[str]:
     """Return every text that a shot's prompts are encoded as, at one step or another."""
     rows = [*_rows([shot]), *(_negative_rows([shot]) if is_guided([shot]) else [])]
-    return list(dict.fromkeys(one.text for row in rows for one in row.schedule))
+    return list(dict.fromkeys(text for row in rows for text in row.texts))
 
 
 def is_guided(shots: Sequence[Shot]) -> bool:
@@ -45,16 +63,20 @@ def is_guided(shots: Sequence[Shot]) -> bool:
     return shots[0].cfg_scale > 1.0 or any(len(parse.parts(shot.prompt)) > 1 for shot in shots)
 
 
+Encoded = tuple[str, int]
+"""A text, and how many chunks it is filled up to."""
+
+
 class Prompts:
-    """The prompts of a batch of shots that share cfg scale, steps, clip skip and embeddings."""
+    """The prompts of a batch of shots that share lengths, cfg scale, steps, clip skip and embeddings."""
 
     def __init__(
-        self, base: BaseModel, shots: Sequence[Shot], chunks: int, encoded: dict[str, Conditioning]
+        self, base: BaseModel, shots: Sequence[Shot], chunks: Lengths, encoded: dict[Encoded, Conditioning]
     ) -> None:
         """Divide the prompts; nothing is encoded yet.
 
         Args:
-            chunks: that each text is filled up to: the chunk_count of these shots.
+            chunks: the lengths of each of these shots.
             encoded: texts that batches before have encoded, with the same LoRAs; new ones are added.
         """
         self._base, self._shots = base, shots
@@ -65,48 +87,66 @@ class Prompts:
         self._weights = torch.tensor([row.weight for row in self._rows], device=base.device)[
             :, None, None, None
         ]
-        self._chunks, self._encoded = chunks, encoded
-        self._joined: dict[tuple[str, ...], Conditioning] = {}
+        self._negative_chunks, self._chunks = chunks
+        self._encoded = encoded
+        self._joined: dict[tuple[str, ...], list[Conditioning]] = {}
 
-    def rows_of(self, latents: torch.Tensor) -> torch.Tensor:
-        """Return the latents (batch, ...) once for each row that is predicted: negative prompts, then prompts."""
-        rows = latents[self._of_rows]
-        return torch.cat([latents, rows]) if self._guided else rows
+    def predicted(self, latents: torch.Tensor, timestep: torch.Tensor, step: int) -> torch.Tensor:
+        """Return the guided prediction of each picture.
 
-    def at(self, step: int) -> Conditioning:
-        """Return the rows' conditioning at a step, numbered from 0.
+        Args:
+            latents: (batch, channels, height, width), as the sampler gives them to the UNet.
+            step: numbered from 0.
+        """
+        rows = torch.cat([latents, latents[self._of_rows]]) if self._guided else latents[self._of_rows]
+        asked = self._at(step)
+        parts = rows.split([len(one.states) for one in asked])
+        found = [predict(self._base, part, timestep, one) for part, one in zip(parts, asked, strict=True)]
+        return self._combined(torch.cat(found))
+
+    def _at(self, step: int) -> list[Conditioning]:
+        """The rows' conditioning at a step, negative prompts first; those of one length are asked for at once.
 
         To Stable Diffusion XL an empty negative prompt is zeros, as it was trained with and as AUTOMATIC1111 has
         it (stable-diffusion-webui, modules/sd_models_xl.py, `force_zero_negative_prompt`).
         """
-        texts = tuple(row.at(step) for row in [*self._negative, *self._rows])
+        negative = [(row.at(step), self._negative_chunks) for row in self._negative]
+        parts = len(self._chunks)
+        positive = [(row.at(step), self._chunks[index % parts]) for index, row in enumerate(self._rows)]
+        texts = tuple(text for text, _ in [*negative, *positive])
         if texts not in self._joined:
-            self._encode([text for text in dict.fromkeys(texts) if text not in self._encoded])
-            rows = joined([self._encoded[text] for text in texts])
-            if self._guided and rows.pooled is not None:
-                empty = [row for row in range(len(self._negative)) if not texts[row]]
-                rows.states[empty] = 0.0
-                rows.pooled[empty] = 0.0
-            self._joined[texts] = rows
+            self._encode([*negative, *positive])
+            rows = lengthened([self._encoded[one] for one in positive])
+            if not negative:
+                self._joined[texts] = [rows]
+                return [rows]
+            without = joined([self._encoded[one] for one in negative])
+            if without.pooled is not None:
+                empty = [row for row, (text, _) in enumerate(negative) if not text]
+                without.states[empty] = 0.0
+                without.pooled[empty] = 0.0
+            same = without.states.shape[1] == rows.states.shape[1]
+            self._joined[texts] = [joined([without, rows])] if same else [without, rows]
         return self._joined[texts]
 
-    def _encode(self, texts: list[str]) -> None:
-        if not texts:
-            return
+    def _encode(self, asked: Sequence[Encoded]) -> None:
         first = self._shots[0]
-        encoded = encode.encode_prompts(
-            self._base,
-            texts,
-            chunks=self._chunks,
-            clip_skip=first.clip_skip,
-            embeddings=[held(use) for use in first.embeddings],
-        )
-        for row, text in enumerate(texts):
-            pooled = None if encoded.pooled is None else encoded.pooled[row : row + 1]
-            self._encoded[text] = Conditioning(encoded.states[row : row + 1], pooled)
+        missing = [one for one in dict.fromkeys(asked) if one not in self._encoded]
+        for chunks in dict.fromkeys(chunks for _, chunks in missing):
+            texts = [text for text, its in missing if its == chunks]
+            encoded = encode.encode_prompts(
+                self._base,
+                texts,
+                chunks=chunks,
+                clip_skip=first.clip_skip,
+                embeddings=[held(use) for use in first.embeddings],
+            )
+            for row, text in enumerate(texts):
+                pooled = None if encoded.pooled is None else encoded.pooled[row : row + 1]
+                self._encoded[text, chunks] = Conditioning(encoded.states[row : row + 1], pooled)
 
-    def combined(self, predicted: torch.Tensor) -> torch.Tensor:
-        """Return the guided prediction of each picture (batch, ...) from those of the rows.
+    def _combined(self, predicted: torch.Tensor) -> torch.Tensor:
+        """The guided prediction of each picture (batch, ...) from those of the rows.
 
         Composition is that of Liu et al. 2022 (arXiv 2206.01714): each part moves away from the negative prompt
         with its own weight.
@@ -123,15 +163,17 @@ def _rows(shots: Sequence[Shot]) -> list[_Row]:
     rows = []
     for index, shot in enumerate(shots):
         text, networks = parse.extra_networks(shot.prompt)
-        if any(one.is_lora for one in networks) and not any(use.sha256 for use in shot.loras):
+        if any(one.is_lora for one in networks) and not any(use.in_prompt for use in shot.loras):
             raise RuntimeError(f"the LoRAs that the prompt '{shot.prompt}' names were not looked up")
-        count = predictions(shot.sampler, shot.steps)
-        rows += [_Row(index, part.weight, parse.schedule(part.text, count)) for part in parse.parts(text)]
+        rows += [_Row(index, part.weight, _schedule(part.text, shot)) for part in parse.parts(text)]
     return rows
 
 
 def _negative_rows(shots: Sequence[Shot]) -> list[_Row]:
-    return [
-        _Row(index, 1.0, parse.schedule(shot.negative_prompt, predictions(shot.sampler, shot.steps)))
-        for index, shot in enumerate(shots)
-    ]
+    return [_Row(index, 1.0, _schedule(shot.negative_prompt, shot)) for index, shot in enumerate(shots)]
+
+
+def _schedule(text: str, shot: Shot) -> list[Scheduled]:
+    first = shot.hires
+    before = predictions(first.sampler, first.steps) if first else 0
+    return parse.schedule(text, predictions(shot.sampler, shot.steps), before)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bootstrap import base_model, base_model_spec
+from bootstrap import base_model, base_model_spec, images
 from bootstrap.base_model_spec import BaseModelSpec
 from bootstrap.drawing import engine, infotext, networks, samplers
 from bootstrap.drawing.infotext import Infotext
@@ -18,18 +18,21 @@ from bootstrap.extra_networks import content_hash
 from bootstrap.lora import kohya
 from bootstrap.project import Workspace
 from bootstrap.prompting import embeddings, parse
+from bootstrap.recipes import starts
 from bootstrap.recipes.expand import lora_file_name
-from bootstrap.shots import EmbeddingUse, LoraUse, Shot
+from bootstrap.shots import EmbeddingUse, LoraUse, Shot, Start
 
 _EPOCH = re.compile(r"-(\d{6})$")  # at the end of a snapshot's name
-_NOT_REDRAWN = ("Denoising strength", "Hires upscale", "Refiner", "Variation seed", "Mask blur")
+# Parameters that we do not have: one more of hires, among them its own prompt and sampler.
+_NOT_REDRAWN = ("Hires ", "Refiner", "Variation seed", "Mask blur")
+_HIRES = ("Hires upscale", "Hires resize", "Hires steps", "Hires upscaler")
 
 
 @dataclass(frozen=True)
 class Changes:
     """What shall be other than in the picture; None: as it was."""
 
-    strength: float | None = None  # of the first LoRA
+    strength: float | None = None  # of the first LoRA, in all passes
     seed: int | None = None
     snapshot: int | None = None  # of the first LoRA
 
@@ -57,52 +60,102 @@ def redraw(
             f"picture {path}: it carries neither a shot of sid nor infotext, so nobody knows how it was drawn"
         )
     shot = shot or _shot_of(path, told)
-    if shot.start is not None:
-        raise UserError(
-            f"picture {path}: it was drawn from another picture (hires, inpaint); only those from text are drawn again"
-        )
     files = _files(workspace)
     shot, paths = _with_loras(shot, told, files, changes)
-    shot = dataclasses.replace(shot, embeddings=_embeddings(shot, told, workspace))
+    known = _embedding_files(workspace)
+    shot = shot.in_all_passes(lambda one: dataclasses.replace(one, embeddings=_embeddings(one, told, known)))
     if changes.seed is not None:
-        shot = dataclasses.replace(shot, seed=changes.seed)
-    samplers.check(shot)
+        shot = shot.reseeded(changes.seed)
+    pictures = _pictures(workspace, path, shot)
     base = base_model.hold(_base(workspace, shot, told, base_name))
-    step = base.vae_factor
-    if shot.width % step or shot.height % step:
-        raise UserError(
-            f"picture {path}: it was {shot.width}x{shot.height}, {base.spec.name} draws multiples of {step}"
-        )
-    shot = dataclasses.replace(shot, base_model=base.spec.name, base_model_hash=base.hash)
-    loras = {use: networks.open_lora(paths[use]) for use in shot.loras}
-    [[drawing]] = engine.draw(base, [shot], loras, 1)
+    shot = shot.in_all_passes(
+        lambda one: dataclasses.replace(one, base_model=base.spec.name, base_model_hash=base.hash)
+    )
+    for one in shot.passes:
+        samplers.check(one)
+        if one.width % base.vae_factor or one.height % base.vae_factor:
+            raise UserError(
+                f"picture {path}: it was {one.width}x{one.height}, {base.spec.name} draws multiples of "
+                f"{base.vae_factor}"
+            )
+    read = {file: networks.open_lora(file) for file in set(paths.values())}
+    [[drawing]] = engine.draw(base, [shot], {use: read[file] for use, file in paths.items()}, 1, pictures)
     hashes = {use.name: kohya.model_hash(paths[use]) for use in shot.loras}
     return drawing.picture, shot, infotext.write(shot, base.spec.title, hashes)
 
 
 def _shot_of(path: Path, told: Infotext) -> Shot:
     """The shot that an infotext tells; its LoRAs and embeddings are not in it yet."""
+    if "Denoising strength" in told.fields and not _is_hires(told):
+        raise UserError(
+            f"picture {path}: it was drawn from another picture, and its infotext does not tell from which"
+        )
     for key in told.fields:
-        if key.startswith(_NOT_REDRAWN):
+        if key.startswith(_NOT_REDRAWN) and key not in _HIRES:
             raise UserError(
-                f"picture {path}: it was made with '{key}'; only pictures from text are drawn again"
+                f"picture {path}: it was made with '{key}', which is not there to draw it again with"
             )
     try:
-        width, _, height = told.fields["Size"].partition("x")
+        width, height = _size(told.fields["Size"])
         sampler = told.fields["Sampler"]
         kind = told.fields.get("Schedule type", "")
         if f"{sampler} {kind}" in samplers.SAMPLERS:  # A1111 1.9 and later write them apart
             sampler = f"{sampler} {kind}"
-        return Shot(
+        shot = Shot(
             prompt=told.prompt, negative_prompt=told.negative_prompt, seed=int(told.fields["Seed"]) % 2**32,
             steps=int(told.fields["Steps"]), sampler=sampler, cfg_scale=float(told.fields["CFG scale"]),
-            width=int(width), height=int(height), base_model="", base_model_hash="", loras=(),
+            width=width, height=height, base_model="", base_model_hash="", loras=(),
             clip_skip=int(told.fields.get("Clip skip", "1")),
         )  # fmt: skip
+        return _second_pass(path, shot, told) if _is_hires(told) else shot
     except KeyError as error:
         raise UserError(f"picture {path}: its infotext does not tell {error}") from None
     except ValueError as error:
         raise UserError(f"picture {path}: its infotext has a value that is no number ({error})") from None
+
+
+def _is_hires(told: Infotext) -> bool:
+    return any(key in told.fields for key in ("Hires upscale", "Hires resize"))
+
+
+def _second_pass(path: Path, first: Shot, told: Infotext) -> Shot:
+    """The second pass of hires, which starts from a first one."""
+    upscaler = told.fields.get("Hires upscaler", "")
+    if upscaler != infotext.UPSCALER:
+        raise UserError(
+            f"picture {path}: it was enlarged with '{upscaler or 'Latent'}', and only {infotext.UPSCALER} is here"
+        )
+    if "Hires resize" in told.fields:
+        size = _size(told.fields["Hires resize"])
+    else:
+        size = starts.enlarged((first.width, first.height), float(told.fields["Hires upscale"]))
+    return dataclasses.replace(
+        first,
+        width=size[0],
+        height=size[1],
+        steps=int(told.fields.get("Hires steps", first.steps)),
+        start=Start(float(told.fields["Denoising strength"]), shot=first),
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
+def _pictures(workspace: Workspace, path: Path, shot: Shot) -> dict[str, Image.Image]:
+    """The pictures that a shot starts from and their masks, by SHA-256: wherever in the workspace they lie."""
+    folders = [path.parent, *(workspace.project(name).folder for name in workspace.project_names())]
+    found = {}
+    for use in shot.pictures:
+        there = (folder / Path(use.path).expanduser() for folder in folders)
+        file = next((one for one in there if one.is_file() and content_hash(one) == use.sha256), None)
+        if file is None:
+            raise UserError(
+                f"picture {path}: it was drawn from {use.path}, which is not in the workspace as it was then"
+            )
+        found[use.sha256] = images.open_picture(file)
+    return found
 
 
 def _files(workspace: Workspace) -> list[Path]:
@@ -118,31 +171,40 @@ def _with_loras(
     """The shot with its LoRAs, changed as asked, and where their files are."""
     hashes = _listed(told.fields.get("Lora hashes", ""))
     if not shot.base_model_hash:  # it is from infotext
-        shot = dataclasses.replace(shot, loras=_uses(shot.prompt, hashes, files))
-    paths = {use: _file_of(use, hashes, files) for use in shot.loras}
+        uses = _uses(shot.prompt, hashes, files)
+        shot = shot.in_all_passes(lambda one: dataclasses.replace(one, loras=uses))
+    paths = {use: _file_of(use, hashes, files) for one in shot.passes for use in one.loras}
     if changes.strength is None and changes.snapshot is None:
         return shot, paths
-    if not shot.loras:
+    if not all(one.loras for one in shot.passes):
         raise UserError("--strength, --snapshot: the picture was drawn without a LoRA")
-    first, *others = shot.loras
-    path, changed = paths[first], first
+
+    def changed(one: Shot) -> Shot:
+        first, *others = one.loras
+        use, file = _changed(first, paths[first], changes)
+        paths[use] = file
+        prompt = one.prompt
+        if first.in_prompt:
+            prompt = re.sub(
+                rf"<(lora|lyco):{re.escape(first.name)}(:[^>]*)?>",
+                lambda _: f"<lora:{use.name}:{use.strength:g}>", prompt, count=1,
+            )  # fmt: skip
+        return dataclasses.replace(one, prompt=prompt, loras=(use, *others))
+
+    return shot.in_all_passes(changed), paths
+
+
+def _changed(use: LoraUse, path: Path, changes: Changes) -> tuple[LoraUse, Path]:
+    """A LoRA with the snapshot and strength that are asked for, and its file."""
     if changes.snapshot is not None:
         path = _snapshot_beside(path, changes.snapshot)
-        is_file = bool(first.sha256)
-        changed = dataclasses.replace(
-            changed, name=path.stem, snapshot=0 if is_file else changes.snapshot,
-            sha256=content_hash(path) if is_file else "",
-        )  # fmt: skip
+        if use.sha256:
+            use = dataclasses.replace(use, name=path.stem, sha256=content_hash(path))
+        else:
+            use = dataclasses.replace(use, name=path.stem, snapshot=changes.snapshot)
     if changes.strength is not None:
-        changed = dataclasses.replace(changed, strength=changes.strength, te_strength=None)
-    prompt = shot.prompt
-    if first.sha256:  # it stands in the prompt
-        prompt = re.sub(
-            rf"<(lora|lyco):{re.escape(first.name)}(:[^>]*)?>",
-            lambda _: f"<lora:{changed.name}:{changed.strength:g}>", prompt, count=1,
-        )  # fmt: skip
-    shot = dataclasses.replace(shot, prompt=prompt, loras=(changed, *others))
-    return shot, {changed: path, **{use: paths[use] for use in others}}
+        use = dataclasses.replace(use, strength=changes.strength, te_strength=None)
+    return use, path
 
 
 def _uses(prompt: str, hashes: dict[str, str], files: list[Path]) -> tuple[LoraUse, ...]:
@@ -197,14 +259,17 @@ def _snapshot_beside(path: Path, epoch: int) -> Path:
     return other
 
 
-def _embeddings(shot: Shot, told: Infotext, workspace: Workspace) -> tuple[EmbeddingUse, ...]:
+def _embedding_files(workspace: Workspace) -> list[Path]:
+    folders = [workspace.folder / "embeddings", *sorted(workspace.folder.glob("projects/*/embeddings"))]
+    return [path for folder in folders for path in sorted(folder.rglob("*.safetensors"))]
+
+
+def _embeddings(shot: Shot, told: Infotext, files: list[Path]) -> tuple[EmbeddingUse, ...]:
     """The shot's embeddings, read into memory."""
     listed = _listed(told.fields.get("TI hashes", ""))
     uses: Iterable[tuple[str, str]] = [(use.name, use.sha256) for use in shot.embeddings]
     if not shot.base_model_hash:
         uses = sorted(listed.items())
-    folders = [workspace.folder / "embeddings", *sorted(workspace.folder.glob("projects/*/embeddings"))]
-    files = [path for folder in folders for path in sorted(folder.rglob("*.safetensors"))]
     found = []
     for name, hash_ in uses:
         first = sorted(files, key=lambda path: path.stem != name)

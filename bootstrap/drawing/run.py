@@ -1,5 +1,6 @@
 """The drawing station: from a generation's snapshots and recipes to candidates, files and catalog rows."""
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,19 +28,19 @@ from bootstrap.lora.kohya import LoraFile
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
 from bootstrap.recipes import inputs
-from bootstrap.recipes.expand import DrawnWith, expand, with_advice
+from bootstrap.recipes.expand import DrawnWith, expand, longer, with_advice
 from bootstrap.settings import Settings
 from bootstrap.shots import LoraUse, PictureUse, Shot
 from bootstrap.training.run import output_name, training_size
 
 
-def draw(project: Project, catalog: Catalog, number: int, report: Report) -> None:
-    """Draw the candidates that the recipes ask for and that are not there yet.
+def draw(project: Project, catalog: Catalog, number: int, report: Report, more: bool = False) -> None:
+    """Draw the candidates that the recipes ask for and that are not there yet; see plan for `more`.
 
     Raises:
         UserError: a file that a recipe needs is missing or does not fit, or memory is too small for one picture.
     """
-    planned = plan(project, catalog, number)
+    planned = plan(project, catalog, number, more)
     report(Progress("draw", planned.done, planned.total, "pictures"))
 
     def tell(progress: Progress) -> None:
@@ -48,8 +49,11 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
     draw_planned(project, catalog, number, planned.missing, tell)
 
 
-def plan(project: Project, catalog: Catalog, number: int) -> DrawingPlan:
+def plan(project: Project, catalog: Catalog, number: int, more: bool = False) -> DrawingPlan:
     """Return what is to be drawn with the generation's training, and is not there yet.
+
+    Args:
+        more: where all that the recipes ask for is there, take as many shots of them again, with other seeds.
 
     Raises:
         UserError: a file that a recipe needs is missing or does not fit.
@@ -60,10 +64,14 @@ def plan(project: Project, catalog: Catalog, number: int) -> DrawingPlan:
     shared = drawn_with(project, base, training, number, inputs.gather(project, catalog))
     if settings.curation.adaptive:
         shared = replace(shared, tallies=generations.tallies_of(catalog, project.name, number))
-    shots = expand(settings, shared)
-    shots = engine.in_drawing_order(networks.with_networks(base, Shelf.of(project), shots))
+    shelf, missing = Shelf.of(project), list[Shot]()
+    for times in itertools.count(1):
+        shots = expand(longer(settings, times), shared)
+        shots = engine.in_drawing_order(networks.with_networks(base, shelf, shots))
+        missing = missing_shots(project, catalog, number, shots)
+        if missing or not more or not shots:
+            break
     turns = {shot.id: turn for turn, shot in enumerate(shots)}
-    missing = missing_shots(project, catalog, number, shots)
     return DrawingPlan([Planned(turns[shot.id], shot) for shot in missing], len(shots))
 
 
@@ -246,13 +254,13 @@ def lora_paths(
 
 
 def _file_of(project: Project, catalog: Catalog, training: Training, shelf: Shelf, use: LoraUse) -> Path:
-    if use.sha256:  # a prompt names it
+    if use.in_prompt:
         return shelf.lora(use.name)
     if not use.source:
         return project.folder / _path(training, use.snapshot)
-    if use.snapshot == 0:  # a file
+    if use.sha256:
         path = project.folder / Path(use.source).expanduser()
-        if not path.is_file() or sha256_of_file(path) != use.training_id:
+        if not path.is_file() or sha256_of_file(path) != use.sha256:
             raise UserError(f"LoRA {path}: it is gone, or another file than it was")
         return path
     owner = project.workspace.project(use.source)
@@ -268,9 +276,8 @@ def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]
     Raises:
         UserError: one is gone or has changed.
     """
-    starts = [one.start for shot in shots for one in shot.passes if one.start]
-    uses = {start.picture for start in starts} | {start.mask.picture for start in starts if start.mask}
-    return {use.sha256: _opened(project, use) for use in uses if use is not None}
+    uses = {use for shot in shots for use in shot.pictures}
+    return {use.sha256: _opened(project, use) for use in uses}
 
 
 def _opened(project: Project, use: PictureUse) -> Image.Image:

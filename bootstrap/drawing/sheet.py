@@ -21,6 +21,7 @@ from bootstrap.extra_networks import Shelf
 from bootstrap.files import whole_file
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
+from bootstrap.prompting import parse
 from bootstrap.recipes.expand import lora_file_name
 from bootstrap.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Shot
@@ -137,7 +138,8 @@ def common_shot(
     lora = LoraUse(lora_file_name(shared.lora_name, epoch), training.training_id, epoch, 1.0)
     drawing = settings.drawing
     return Shot(
-        prompt or captions.as_prompt(settings.project.tags), drawing.negative_prompt,
+        parse.without_comments(prompt) if prompt else captions.as_prompt(settings.project.tags),
+        parse.without_comments(drawing.negative_prompt),
         drawing.seed, drawing.steps, drawing.sampler, drawing.cfg_scale, shared.width, shared.height,
         shared.base_model, shared.base_model_hash, (lora,), settings.clip_skip,
     )  # fmt: skip
@@ -189,7 +191,7 @@ def _cells(
         first = original if index == 0 else Image.new("RGB", original.size, "white")
         cells.append(Cell(first, (*(of_page if line == 0 else ()), "original" if index == 0 else "")))
         for shot, across in zip(row, x.values, strict=True):
-            idle = all(use.sha256 for use in shot.loras)  # there is none but those of the prompt
+            idle = all(use.in_prompt for use in shot.loras)  # there is none but those of the prompt
             told = (
                 ("base model,", "without LoRA")
                 if idle

@@ -59,7 +59,7 @@ def chunks_of(tokenizer: CLIPTokenizer, text: str, embeddings: Sequence[Embeddin
         tokens, weights, placed, last_comma = [], [], [], -1
 
     for span in parse.attention(text):
-        if span.text == parse.BREAK and span.weight == -1:
+        if span == parse.CHUNK_END:
             end_chunk()
             continue
         ids = _ids(tokenizer, span.text)

@@ -5,6 +5,7 @@ for XL's two text encoders. Source: stable-diffusion-webui, modules/textual_inve
 `create_embedding_from_data`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from bootstrap.base_model import BaseModel
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.shots import EmbeddingUse
@@ -39,10 +39,9 @@ class Embedding:
         """What a shot keeps of it."""
         return EmbeddingUse(self.name, self.sha256)
 
-    def fits(self, base: BaseModel) -> bool:
+    def fits(self, widths: Sequence[int]) -> bool:
         """Whether it was made for text encoders of these widths; AUTOMATIC1111 leaves out those that were not."""
-        widths = [encoder.get_input_embeddings().weight.shape[1] for encoder in base.text_encoders]
-        return [vectors.shape[1] for vectors in self.vectors] == widths
+        return [vectors.shape[1] for vectors in self.vectors] == list(widths)
 
 
 _held: dict[EmbeddingUse, Embedding] = {}

@@ -5,23 +5,23 @@
     schedules        [from:to:0.5] [add:10] [gone::0.5] [one|other]    another text from step to step
     attention        (x) (x:1.3) [x] \\( BREAK     how much each part counts, and where a chunk ends
 
-A text that is not well-formed means what it means there: brackets without a partner count to the end, and a
-schedule that is none stays as it stands. Nothing here raises for any text.
+A text that is not well-formed means what it means there: brackets without a partner count to the end, a schedule
+that is none stays as it stands, and one `|` outside of brackets makes a text in which nothing is a schedule. (Of
+brackets without a partner before well-formed ones, it sometimes takes these for text as well; here they count.)
+Nothing here raises for any text.
 
 Source of the meaning: stable-diffusion-webui, modules/prompt_parser.py and modules/extra_networks.py.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 ROUND, SQUARE = 1.1, 1 / 1.1  # what a bracket multiplies with
-BREAK = "BREAK"
-_PARTNER = {"(": ")", "[": "]"}
-_DEEPEST = 50  # brackets within brackets; deeper ones are plain text
-
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_PLAIN = re.compile(r"(?:[^\\\[\]():|]|\\.)+")
+_CHANGE = re.compile(rf"\s*({_NUMBER})\s*\]")
 _EXTRA_NETWORK = re.compile(r"<(\w+):([^>]+)>")
 _PART_WEIGHT = re.compile(r"(?s)^(.*?)(?:\s*:\s*([-+]?(?:\d+\.?|\d*\.\d+)))?\s*$")
 _ATTENTION = re.compile(
@@ -32,10 +32,14 @@ _ATTENTION = re.compile(
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of text and how much attention it gets; BREAK has weight -1."""
+    """A stretch of text and how much attention it gets."""
 
     text: str
     weight: float
+
+
+# Where a chunk ends. As in AUTOMATIC1111 a bracket around it changes its weight, and then it is a word like others.
+CHUNK_END = Span("BREAK", -1.0)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,15 @@ class Scheduled:
     text: str
 
 
+def without_comments(prompt: str) -> str:
+    """Return a prompt without what stands behind a `#`, up to the end of its line.
+
+    Source: stable-diffusion-webui, modules/processing_scripts/comments.py; on by default there since 1.8.
+    """
+    kept = [line.partition("#")[0] for line in prompt.split("\n") if not line.startswith("#")]
+    return "\n".join(kept)
+
+
 def extra_networks(prompt: str) -> tuple[str, list[ExtraNetwork]]:
     """Return the prompt without its `<...>`, and these."""
     found = []
@@ -122,9 +135,7 @@ def attention(text: str) -> list[Span]:
     open_at: dict[str, list[int]] = {"(": [], "[": []}
 
     def multiply_from(start: int, factor: float) -> None:
-        spans[start:] = [
-            Span(one.text, one.weight * factor) if one.text != BREAK else one for one in spans[start:]
-        ]
+        spans[start:] = [Span(one.text, one.weight * factor) for one in spans[start:]]
 
     for token in _ATTENTION.finditer(text):
         if token["escaped"] is not None:
@@ -139,7 +150,7 @@ def attention(text: str) -> list[Span]:
             multiply_from(open_at["["].pop(), SQUARE)
         else:
             for number, piece in enumerate(re.split(r"\s*\bBREAK\b\s*", token[0])):
-                spans += [Span(BREAK, -1.0)] if number else []
+                spans += [CHUNK_END] if number else []
                 spans.append(Span(piece, 1.0))
     for bracket, factor in (("(", ROUND), ("[", SQUARE)):
         for start in open_at[bracket]:
@@ -150,7 +161,7 @@ def attention(text: str) -> list[Span]:
 def _joined(spans: list[Span]) -> Iterator[Span]:
     last: Span | None = None
     for span in spans:
-        if last is not None and last.weight == span.weight and BREAK not in (last.text, span.text):
+        if last is not None and last.weight == span.weight:
             last = Span(last.text + span.text, span.weight)
             continue
         if last is not None:
@@ -160,12 +171,20 @@ def _joined(spans: list[Span]) -> Iterator[Span]:
         yield last
 
 
-def schedule(text: str, steps: int) -> list[Scheduled]:
-    """Return the texts of a drawing of `steps` steps, in order; the last one ends with the last step."""
-    at_step, _ = _Reader(text, steps).sequence(0, closing="", depth=0)
+def schedule(text: str, steps: int, before: int = 0) -> list[Scheduled]:
+    """Return the texts of a drawing of `steps` steps, in order; the last one ends with the last step.
+
+    Args:
+        before: steps of the first pass, where these are the second one's of hires: as in AUTOMATIC1111, whole
+            numbers in the text count on from them, and shares from 1.0.
+    """
+    brackets = _brackets(text)
+    outer = _outermost(text, brackets)
+    if outer is None or not any(len(one.choices) > 1 for one in brackets.values()):
+        return [Scheduled(steps, text)]
     found: list[Scheduled] = []
     for step in range(1, steps + 1):
-        now = at_step(step)
+        now = _text_at(step, outer, brackets, steps, before)
         if found and found[-1].text == now:
             found[-1] = Scheduled(step, now)
         else:
@@ -173,92 +192,111 @@ def schedule(text: str, steps: int) -> list[Scheduled]:
     return found
 
 
-_At = Callable[[int], str]  # the text at a step
-_Read = tuple[_At, int]  # and where reading ended
+_Pieces = list[str | int]  # text, and brackets by where they begin
 
 
-class _Reader:
-    """Reads schedules by recursive descent; what a bracket is does not depend on what is around it."""
+@dataclass(frozen=True)
+class _Bracket:
+    """A bracket that has its partner, and what it is at one step or another."""
 
-    def __init__(self, text: str, steps: int) -> None:
-        self._text, self._steps = text, steps
-        self._known: dict[tuple[str, int], _Read | None] = {}  # else brackets without partners cost 2 ** n
+    end: int  # behind its partner
+    choices: list[_Pieces]  # one: it stays as it stands; else those that are taken in turn ...
+    change: str = ""  # ... or the first up to this step, then the second
 
-    def sequence(self, start: int, closing: str, depth: int) -> _Read:
-        """Read on to one of the characters in `closing`, or to the end."""
-        text, at = self._text, start
-        pieces: list[_At] = []
-        plain = ""
-        while at < len(text) and text[at] not in closing:
-            read = None
-            if text[at] in "([" and depth < _DEEPEST:
-                read = self._opened(at, closing, depth)
-            if read is not None:
-                pieces += [_always(plain), read[0]]
-                plain, at = "", read[1]
-            else:
-                width = 2 if text[at] == "\\" else 1
-                plain += text[at : at + width]
-                at += width
-        pieces.append(_always(plain))
-        return (lambda step: "".join(piece(step) for piece in pieces)), min(at, len(text))
 
-    def _opened(self, start: int, closing: str, depth: int) -> _Read | None:
-        """Read from an opening bracket to its partner; None where there is none, or it does not matter."""
-        read = None
-        if self._text.find(_PARTNER[self._text[start]], start) < 0:
-            return None
-        if self._text[start] == "[":
-            read = self._remembered("schedule", start, depth)
-        if read is None and closing:  # within a schedule, a bracket may hold its colons
-            read = self._remembered("group", start, depth)
-        return read
+def _brackets(text: str) -> dict[int, _Bracket]:
+    """The brackets that are well-formed, by where they begin; what one is does not depend on what is around it."""
+    found: dict[int, _Bracket] = {}
+    for start in range(len(text) - 1, -1, -1):
+        read = _ROUND_OR_SQUARE.get(text[start])
+        bracket = read(text, start, found) if read else None
+        if bracket is not None:
+            found[start] = bracket
+    return found
 
-    def _remembered(self, kind: str, start: int, depth: int) -> _Read | None:
-        if (kind, start) not in self._known:
-            reading = self._scheduled if kind == "schedule" else self._group
-            self._known[kind, start] = reading(start, depth)
-        return self._known[kind, start]
 
-    def _group(self, start: int, depth: int) -> _Read | None:
-        partner = _PARTNER[self._text[start]]
-        inner, end = self.sequence(start + 1, partner, depth + 1)
-        if end >= len(self._text):
-            return None
-        before = self._text[start]
-        return (lambda step: before + inner(step) + partner), end + 1
+def _pieces(text: str, at: int, found: dict[int, _Bracket]) -> tuple[_Pieces, int]:
+    """Read on as far as text and well-formed brackets go."""
+    pieces: _Pieces = []
+    while True:
+        if at in found:
+            pieces.append(at)
+            at = found[at].end
+        elif plain := _PLAIN.match(text, at):
+            pieces.append(plain[0])
+            at = plain.end()
+        else:
+            return pieces, at
 
-    def _scheduled(self, start: int, depth: int) -> _Read | None:
-        """Read `[a:b:number]`, `[b:number]` or `[a|b]`; None where it is none of them."""
-        inner: list[_At] = []
-        marks, at = "", start + 1
-        while True:
-            piece, end = self.sequence(at, ":|])", depth + 1)
-            inner.append(piece)
-            if end >= len(self._text) or self._text[end] == ")":
+
+def _round(text: str, start: int, found: dict[int, _Bracket]) -> _Bracket | None:
+    """`(a)` or `(a:b)`."""
+    inner, end = _pieces(text, start + 1, found)
+    pieces: _Pieces = ["(", *inner]
+    if text[end : end + 1] == ":":
+        inner, end = _pieces(text, end + 1, found)
+        pieces += [":", *inner]
+    return _Bracket(end + 1, [[*pieces, ")"]]) if text[end : end + 1] == ")" else None
+
+
+def _square(text: str, start: int, found: dict[int, _Bracket]) -> _Bracket | None:
+    """`[a]`, `[a|b|...]`, `[a:number]` or `[a:b:number]`."""
+    first, end = _pieces(text, start + 1, found)
+    choices, mark = [first], text[end : end + 1]
+    if mark == "]":
+        return _Bracket(end + 1, [["[", *first, "]"]])
+    if mark == ":":
+        choices = [[], first]
+        change = _CHANGE.match(text, end + 1)
+        if change is None:
+            second, end = _pieces(text, end + 1, found)
+            choices = [first, second]
+            change = _CHANGE.match(text, end + 1) if text[end : end + 1] == ":" else None
+        return _Bracket(change.end(), choices, change[1]) if change else None
+    while text[end : end + 1] == "|":
+        following, end = _pieces(text, end + 1, found)
+        choices.append(following)
+    return _Bracket(end + 1, choices) if text[end : end + 1] == "]" else None
+
+
+_ROUND_OR_SQUARE = {"(": _round, "[": _square}
+
+
+def _outermost(text: str, found: dict[int, _Bracket]) -> _Pieces | None:
+    """The pieces of the whole text, brackets without partner and colons among them.
+
+    None: it has a `|` outside of brackets, or ends in a backslash; then nothing in it is a schedule.
+    """
+    pieces: _Pieces = []
+    at = 0
+    while at < len(text):
+        read, at = _pieces(text, at, found)
+        pieces += read
+        if at < len(text):
+            if text[at] not in "[]():":
                 return None
-            if self._text[end] == "]":
-                break
-            marks += self._text[end]
-            at = end + 1
-        if marks and set(marks) == {"|"}:
-            return (lambda step: inner[(step - 1) % len(inner)](step)), end + 1
-        when = _step_of(self._text[at:end], self._steps)
-        if marks not in (":", "::") or when is None:
-            return None
-        before = inner[0] if marks == "::" else _always("")
-        after = inner[-2]
-        return (lambda step: before(step) if step <= when else after(step)), end + 1
+            pieces.append(text[at])
+            at += 1
+    return pieces
 
 
-def _step_of(text: str, steps: int) -> int | None:
+def _text_at(step: int, outer: _Pieces, brackets: dict[int, _Bracket], steps: int, before: int) -> str:
+    texts: dict[int, str] = {}
+
+    def joined(pieces: _Pieces) -> str:
+        return "".join(texts[one] if isinstance(one, int) else one for one in pieces)
+
+    for start, bracket in brackets.items():  # those that begin later first, so inner before outer
+        if bracket.change:
+            chosen = 0 if step <= _last_step(bracket.change, steps, before) else 1
+        else:
+            chosen = (step - 1) % len(bracket.choices)
+        texts[start] = joined(bracket.choices[chosen])
+    return joined(outer)
+
+
+def _last_step(number: str, steps: int, before: int) -> int:
     """The last step before the change: with a point in it a share of all steps, else a step's number."""
-    number = text.strip()
-    if not re.fullmatch(_NUMBER, number):
-        return None
-    value = float(number) * steps if "." in number else float(number)
-    return int(min(max(value, -1), steps))
-
-
-def _always(text: str) -> _At:
-    return lambda step: text
+    share = "." in number
+    last = (float(number) - bool(before)) * steps if share else float(number) - before
+    return int(min(max(last, -1), steps))

@@ -9,6 +9,7 @@ from pathlib import Path
 from bootstrap import captions
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.tallies import Tally
+from bootstrap.prompting import parse
 from bootstrap.prompting.choices import Choices
 from bootstrap.recipe_settings import (
     ComposeRecipe,
@@ -85,6 +86,14 @@ def slots_of(settings: Settings, drawn_with: DrawnWith) -> list[list[Slot]]:
     ]
 
 
+def longer(settings: Settings, times: int) -> Settings:
+    """Return the settings with so many times as many shots of each recipe; those that there were stay among them."""
+    if times == 1:
+        return settings
+    recipes = [recipe.model_copy(update={"count": recipe.count * times}) for recipe in settings.recipe]
+    return settings.model_copy(update={"recipe": recipes})
+
+
 def with_advice(settings: Settings, advice: Advice) -> Settings:
     """Return the settings with a number for each `snapshot = "auto"`, as if it had been written there.
 
@@ -144,15 +153,8 @@ def shots_of(
             eliminated=idea.eliminated,
             added=idea.added,
         )
-        yield _chosen(_completed(shot, recipe, settings, drawn_with.inputs), choices, names)
-
-
-def _chosen(shot: Shot, choices: Choices, names: set[str]) -> Shot:
-    """The shot, and those that it starts from, with the choices in their prompts made."""
-    if shot.start and shot.start.shot:
-        before = _chosen(shot.start.shot, choices, names)
-        shot = dataclasses.replace(shot, start=dataclasses.replace(shot.start, shot=before))
-    return choices.of_shot(shot, names)
+        completed = _completed(shot, recipe, settings, drawn_with.inputs)
+        yield completed.in_all_passes(lambda one: choices.of_shot(one, names))
 
 
 def _completed(shot: Shot, recipe: Recipe, settings: Settings, inputs: Inputs) -> Shot:
@@ -182,7 +184,8 @@ def _prompt(idea: Idea) -> str:
 
 
 def _negative_prompt(recipe: Recipe, settings: Settings, idea: Idea) -> str:
-    parts = [*captions.parse(settings.drawing.negative_prompt), *captions.parse(recipe.negative_prompt)]
+    texts = (settings.drawing.negative_prompt, recipe.negative_prompt)
+    parts = [tag for text in texts for tag in captions.parse(parse.without_comments(text))]
     if isinstance(recipe, EliminateRecipe) and recipe.as_negative:
         parts = captions.with_added(parts, [captions.as_prompt([tag]) for tag in idea.eliminated])
     return captions.join(parts)

@@ -125,7 +125,7 @@ def _file(project: Project, other: OtherLora) -> LoraUse:
     path = project.folder / Path(other.lora).expanduser()
     formats.format_of(path)
     _check_family(project, names.is_sdxl(formats.tensor_names(path)), f"the LoRA {other.lora}")
-    return LoraUse(path.stem, sha256_of_file(path), 0, 1.0, source=other.lora)
+    return LoraUse(path.stem, "", 0, 1.0, sha256=sha256_of_file(path), source=other.lora)
 
 
 def _of_project(project: Project, catalog: Catalog, other: OtherLora) -> LoraUse:
@@ -192,5 +192,6 @@ def _check_names(loras: dict[_Asked, LoraUse]) -> None:
     """Infotext knows a LoRA by its file's name alone."""
     named: dict[str, LoraUse] = {}
     for use in loras.values():
-        if named.setdefault(use.name, use).training_id != use.training_id:
+        first = named.setdefault(use.name, use)
+        if (first.training_id, first.sha256) != (use.training_id, use.sha256):
             raise UserError(f"recipe 'compose': two LoRA files are named {use.name}; rename one of them")

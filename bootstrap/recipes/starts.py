@@ -3,6 +3,7 @@
 import dataclasses
 
 from bootstrap import captions
+from bootstrap.prompting import parse
 from bootstrap.recipe_settings import HiresRecipe, InpaintRecipe, InpaintRound
 from bootstrap.recipes.inputs import Inputs, fitted_box
 from bootstrap.shots import Mask, Shot, Start
@@ -10,7 +11,7 @@ from bootstrap.shots import Mask, Shot, Start
 
 def hires(first: Shot, recipe: HiresRecipe) -> Shot:
     """Return the second pass over a first one: enlarged, sides multiples of 8 pixels, and drawn anew."""
-    width, height = (round(side * recipe.hires_upscale / 8) * 8 for side in (first.width, first.height))
+    width, height = enlarged((first.width, first.height), recipe.hires_upscale)
     return dataclasses.replace(
         first,
         width=width,
@@ -18,6 +19,12 @@ def hires(first: Shot, recipe: HiresRecipe) -> Shot:
         steps=recipe.hires_steps or first.steps,
         start=Start(recipe.denoising_strength, shot=first),
     )
+
+
+def enlarged(size: tuple[int, int], upscale: float) -> tuple[int, int]:
+    """Return width and height of hires' second pass, in pixels."""
+    width, height = (round(side * upscale / 8) * 8 for side in size)
+    return width, height
 
 
 def inpainted(last: Shot, recipe: InpaintRecipe, negative_prompt: str, inputs: Inputs) -> Shot:
@@ -35,10 +42,11 @@ def inpainted(last: Shot, recipe: InpaintRecipe, negative_prompt: str, inputs: I
     for number, one in enumerate(recipe.rounds):
         strength = last.strength if one.strength is None else one.strength
         own = recipe.negative_prompt if one.negative_prompt is None else one.negative_prompt
+        texts = [captions.parse(parse.without_comments(text)) for text in (one.prompt, negative_prompt, own)]
         before = dataclasses.replace(
             last,
-            prompt=captions.join(captions.parse(one.prompt)),
-            negative_prompt=captions.join([*captions.parse(negative_prompt), *captions.parse(own)]),
+            prompt=captions.join(texts[0]),
+            negative_prompt=captions.join([*texts[1], *texts[2]]),
             seed=(last.seed + number) % 2**32,
             loras=(dataclasses.replace(last.loras[0], strength=strength),),
             start=Start(

@@ -24,6 +24,7 @@ from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.project import Project
 from bootstrap.prompting import encode
+from bootstrap.prompting.vocabulary import Vocabulary
 from bootstrap.shots import Shot
 from tests.drawing.small import small_trained_project
 from tests.lora.test_merge import random_lora
@@ -293,7 +294,7 @@ def test_both_of_sdxls_text_encoders_see_their_vectors(small_xl: BaseModel, tmp_
     }
     save_file(parts, tmp_path / "zzxl.safetensors")
     held = networks.embeddings.hold(tmp_path / "zzxl.safetensors")
-    assert held.fits(small_xl)
+    assert held.fits(Vocabulary.of(small_xl).widths)
     with torch.no_grad():
         named = encode.encode_prompts(small_xl, ["a zzxl, hat"], embeddings=[held])
         words = encode.encode_prompts(small_xl, ["a apple tree, hat"])

@@ -1,5 +1,7 @@
 """The prompt language in the engine: weights, schedules and compositions draw what they say."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,10 @@ from making import shot
 from PIL import Image
 
 from bootstrap.base_model import BaseModel
-from bootstrap.drawing import engine
+from bootstrap.conditioning import Conditioning
+from bootstrap.drawing import engine, prompts
 from bootstrap.prompting import encode
+from bootstrap.shots import Start
 
 
 def drawn(base: BaseModel, prompt: str, **changes: object) -> np.ndarray:
@@ -47,6 +51,7 @@ def test_what_means_the_same_draws_the_same(papertown: BaseModel, one: str, same
         ("[woman|robot]", "woman"),
         ("woman AND robot", "woman"),
         ("woman BREAK robot", "woman robot"),
+        ("woman AND robot :-0.5", "woman AND robot"),
     ],
 )
 def test_what_means_something_else_draws_something_else(papertown: BaseModel, one: str, other: str) -> None:
@@ -64,6 +69,44 @@ def test_shots_with_all_of_it_draw_the_same_alone_and_together(papertown: BaseMo
     for one in shots:
         [[alone]] = engine.draw(papertown, [one], {}, 1)
         assert apart(_pixels(alone.picture), _pixels(together[one.id])) <= 2
+
+
+LONG = ", ".join(["woman, red apple, window"] * 20)  # two chunks
+
+
+def test_a_negative_prompt_is_not_filled_up_to_the_prompt_beside_it(
+    papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, ...]] = []
+    predict = prompts.predict
+
+    def counted(
+        base: BaseModel, latents: torch.Tensor, timestep: torch.Tensor, one: Conditioning
+    ) -> torch.Tensor:
+        asked.append(tuple(one.states.shape[:2]))
+        return predict(base, latents, timestep, one)
+
+    monkeypatch.setattr(prompts, "predict", counted)
+    drawn(papertown, LONG, negative_prompt="blue", steps=1)
+    drawn(papertown, "woman", negative_prompt="blue", steps=1)
+    drawn(papertown, f"{LONG} AND robot", steps=1)
+    drawn(papertown, f"[woman:{LONG}:0.5]", negative_prompt="blue", steps=2)
+    one_and_two = [(1, 77), (1, 154)]
+    assert asked == [*one_and_two, (2, 77), (1, 77), (2, 154), *one_and_two, *one_and_two]
+
+
+def test_in_the_second_pass_of_hires_a_share_of_the_steps_counts_from_one(papertown: BaseModel) -> None:
+    def twice(prompt: str) -> np.ndarray:
+        first = shot(7, prompt, loras=(), width=64, height=64, steps=4)
+        [[drawing]] = engine.draw(
+            papertown, [dataclasses.replace(first, width=96, height=96, start=Start(0.7, shot=first))], {}, 1
+        )
+        return _pixels(drawing.picture)
+
+    changed = twice("[woman:robot:1.5]")
+    assert apart(changed, twice("woman")) > 3
+    assert apart(twice("[woman:robot:2.0]"), twice("woman")) == 0
+    assert apart(changed, twice("[woman:robot:6]")) == 0  # two steps after the first pass
 
 
 def _pixels(picture: Image.Image) -> np.ndarray:

@@ -1,7 +1,12 @@
 """Every kind of recipe, drawn for real: a project of its own LoRA, another project, another base model, a file."""
 
+import errno
+import os
 import shutil
+import signal
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,20 +19,23 @@ from typer.testing import CliRunner
 
 from bootstrap import base_model, generation
 from bootstrap.base_model import BaseModel
-from bootstrap.base_model_spec import EMBEDDED_FOLDER
+from bootstrap.base_model_spec import EMBEDDED_FOLDER, embedded_names
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.candidates import Candidate, candidates
 from bootstrap.cli import app
 from bootstrap.drawing import denoising, infotext, plan
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, of_the_machine
+from bootstrap.files import TEMPORARY_PREFIX
 from bootstrap.progress import Progress
 from bootstrap.project import Project, create
 from bootstrap.recipe_settings import RECIPES
 from bootstrap.recipes import inputs
+from flows import deadline, signals
 from tests.drawing.small import small_trained_project
 
 pytestmark = pytest.mark.slow
 BOX = [40, 50, 60, 60]
+INK = "papertown-ink"
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +47,17 @@ def made(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPat
     mask.save(project.folder / "mask.png")
     snapshot = next(project.folder.glob("generation-01/training-*/*-000001.safetensors"))
     shutil.copyfile(snapshot, project.folder / "style.safetensors")
-    other = project.folder.parent.parent / "other-model"
-    shutil.copytree(EMBEDDED_FOLDER / "papertown", other)
-    weights = next((other / "unet").glob("*.safetensors"))
-    tensors = load_file(weights)
-    save_file({name: value * 1.01 for name, value in tensors.items()}, weights)
+    if INK not in embedded_names():
+        other = Path(other_model(project))
+        shutil.copytree(EMBEDDED_FOLDER / "papertown", other)
+        weights = next((other / "unet").glob("*.safetensors"))
+        tensors = load_file(weights)
+        save_file({name: value * 1.01 for name, value in tensors.items()}, weights)
+    (project.folder / "embeddings").mkdir()
+    width = papertown.text_encoder.config.hidden_size
+    save_file(
+        {"emb_params": torch.ones(2, width) * 0.1}, project.folder / "embeddings" / "zzgrey.safetensors"
+    )
     second = create(project.workspace, "medal", originals / "medal.png", "man, gold medal")
     text = second.toml.read_text().split("# What to draw.")[0]
     second.toml.write_text(text + '[[recipe]]\nkind = "vary"\nsnapshot = 1\n')
@@ -52,6 +66,11 @@ def made(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPat
     catalog = Catalog(project.workspace.catalog_url)
     generation.train(second, catalog, generation.prepare(second, catalog))
     return project
+
+
+def other_model(project: Project) -> str:
+    """The base model to restyle with: the embedded one, or else a copy of the first one that was changed a little."""
+    return INK if INK in embedded_names() else str(project.workspace.folder / "other-model")
 
 
 def change(project: Project, section: str, key: str, value: object) -> None:
@@ -70,7 +89,7 @@ def with_recipes(project: Project, *recipes: dict[str, Any]) -> Project:
 
 def every_kind(project: Project) -> list[dict[str, Any]]:
     return [
-        {"kind": "vary"},
+        {"kind": "vary", "negative_prompt": "zzgrey"},
         {"kind": "eliminate"},
         {"kind": "add", "tags": ["hat"]},
         {"kind": "replace", "tag": "red apple", "by": ["blue ball"]},
@@ -78,7 +97,7 @@ def every_kind(project: Project) -> list[dict[str, Any]]:
         {"kind": "reference", "prompts": ["beach"]},
         {"kind": "element", "tags": ["red apple"], "prompts": ["man, outdoors"]},
         {"kind": "resize", "aspect_ratios": ["2:3"]},
-        {"kind": "restyle", "base_model": str(project.folder.parent.parent / "other-model")},
+        {"kind": "restyle", "base_model": other_model(project), "negative_prompt": "zzgrey"},
         {
             "kind": "compose",
             "loras": [
@@ -129,10 +148,11 @@ def test_every_kind_is_drawn(drawn: tuple[Project, dict[str, list[Candidate]]]) 
 
 
 def test_restyle_is_drawn_by_the_other_base_model(drawn: tuple[Project, dict[str, list[Candidate]]]) -> None:
-    _, by_kind = drawn
+    project, by_kind = drawn
     hashes = {one.shot.base_model_hash for found in by_kind.values() for one in found}
     assert len(hashes) == 2
-    assert {one.shot.base_model.rsplit("/")[-1] for one in by_kind["restyle"]} == {"other-model"}
+    assert {one.shot.base_model for one in by_kind["restyle"]} == {other_model(project)}
+    assert all(one.shot.embeddings for kind in ("vary", "restyle") for one in by_kind[kind])
 
 
 def test_inpainting_leaves_the_original_outside_of_its_masks(
@@ -326,6 +346,63 @@ def test_a_picture_that_cannot_be_written_stops_the_run_and_has_no_row(
     after = candidates(catalog, project.name, state=None)
     assert len(after) == before + 2
     assert all((project.folder / one.path).is_file() for one in after)
+
+
+@pytest.mark.parametrize("cause", ["deadline", "SIGTERM"])
+def test_a_stopped_drawing_keeps_what_is_drawn_and_the_next_one_draws_the_rest(
+    made: Project, drawn: Any, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    del drawn
+    project = with_recipes(
+        made, {"kind": "vary", "count": 5, "strength": 0.2 if cause == "deadline" else 0.25}
+    )
+    catalog = Catalog(project.workspace.catalog_url)
+    before = {one.id for one in candidates(catalog, project.name, state=None)}
+    now = 0.0
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(time=lambda: now))
+
+    def told(progress: Progress) -> None:
+        nonlocal now
+        if progress.done >= 2:
+            now = 10.0
+            if cause == "SIGTERM":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    error = deadline.DeadlineReached if cause == "deadline" else KeyboardInterrupt
+    report = deadline.stopping(told, 9.0) if cause == "deadline" else told
+    with pytest.raises(error), signals.sigterm_as_ctrl_c():
+        generation.draw(project, catalog, 1, report)
+    kept = [
+        project.folder / one.path
+        for one in candidates(catalog, project.name, state=None)
+        if one.id not in before
+    ]
+    assert 2 <= len(kept) < 5
+    times = {path: path.stat().st_mtime_ns for path in kept}
+    generation.draw(project, catalog, 1)
+    assert {path: path.stat().st_mtime_ns for path in kept} == times
+    assert len(candidates(catalog, project.name, state=None)) == len(before) + 5
+    assert not list(project.folder.rglob(f"{TEMPORARY_PREFIX}*"))
+
+
+def test_a_read_only_folder_is_told_in_a_line_and_nothing_is_there(
+    made: Project, drawn: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To root no folder is read-only but by its file system: so that is what says so here."""
+    del drawn
+    project = with_recipes(made, {"kind": "vary", "count": 2, "strength": 0.27})
+    catalog = Catalog(project.workspace.catalog_url)
+    there = {path for path in project.folder.rglob("*") if path.is_file()}
+
+    def refuse(*_: object, dir: Path, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(OSError, match="Read-only") as told:
+        generation.draw(project, catalog, 1)
+    line = of_the_machine(told.value)
+    assert line is not None and "candidates: it may not be read or written (Read-only file system)" in line
+    assert {path for path in project.folder.rglob("*") if path.is_file()} == there
 
 
 def test_gathering_twice_finds_the_same(made: Project) -> None:

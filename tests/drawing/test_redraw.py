@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from making import scene
 from making import shot as made_shot
 from PIL import Image, PngImagePlugin
 from safetensors.torch import save_file
@@ -19,9 +20,10 @@ from bootstrap.drawing import engine, infotext, networks, redraw
 from bootstrap.drawing.redraw import Changes
 from bootstrap.errors import UserError
 from bootstrap.extra_networks import Shelf
+from bootstrap.files import sha256_of_file
 from bootstrap.lora import kohya
 from bootstrap.project import Workspace
-from bootstrap.shots import LoraUse, Shot
+from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 from tests.lora.test_merge import random_lora
 
 ID = "ab" * 32
@@ -93,6 +95,57 @@ def test_it_is_the_same_from_its_shot_and_from_its_infotext_alone(workspace: Wor
     assert np.abs(pixels(redraw.redraw(workspace, newer, Changes(), None)[0]) - pixels(again)).max() <= 2
 
 
+def kept(workspace: Workspace, base: BaseModel, shot: Shot, pictures: dict[str, Image.Image]) -> Path:
+    """A picture of a shot with the LoRA OWN, in a file."""
+    snapshot = next(workspace.folder.rglob("anna-g01-000002.safetensors"))
+    loras = {use: kohya.read(snapshot) for one in shot.passes for use in one.loras}
+    [[drawing]] = engine.draw(base, [shot], loras, 1, pictures)
+    text = infotext.write(shot, "papertown", {OWN.name: kohya.model_hash(snapshot)})
+    infotext.save_png(drawing.picture, workspace.folder / f"{shot.id}.png", shot, text)
+    return workspace.folder / f"{shot.id}.png"
+
+
+def test_hires_is_the_same_from_its_shot_and_from_its_infotext_alone(
+    workspace: Workspace, papertown: BaseModel
+) -> None:
+    values = {"loras": (OWN,), "base_model_hash": papertown.hash, "steps": 4, "height": 96}
+    first = made_shot(3, "[woman:robot:1.5], red apple", width=64, **values)
+    for width, height in ((96, 144), (96, 136)):  # in proportion or not
+        second = dataclasses.replace(first, width=width, height=height, steps=5, start=Start(0.6, shot=first))
+        path = kept(workspace, papertown, second, {})
+        before = pixels(Image.open(path))
+        again, shot, _ = redraw.redraw(workspace, path, Changes(), None)
+        assert shot == second
+        assert np.abs(pixels(again) - before).max() <= 2
+        alone, _, _ = redraw.redraw(workspace, with_infotext_alone(path), Changes(), None)
+        assert np.abs(pixels(alone) - before).max() <= 2
+    other, shot, _ = redraw.redraw(workspace, path, Changes(strength=0.1, seed=9), None)
+    assert [(one.strength, one.seed) for one in shot.passes] == [(0.1, 9), (0.1, 9)]
+    assert np.abs(pixels(other) - before).max() > 3
+
+
+def test_an_inpainted_one_is_the_same_while_the_picture_that_it_started_from_is_there(
+    workspace: Workspace, papertown: BaseModel
+) -> None:
+    original = workspace.folder / "projects" / "anna" / "original.png"
+    (original.parent / "project.toml").touch()
+    scene(1).resize((64, 64)).save(original)
+    use = PictureUse("original.png", sha256_of_file(original))
+    values = {"loras": (OWN,), "base_model_hash": papertown.hash, "steps": 4, "width": 64, "height": 64}
+    mask = Mask(2, box=(8, 8, 40, 40))
+    first = made_shot(3, "red apple", start=Start(0.8, picture=use, mask=mask), **values)
+    second = dataclasses.replace(first, seed=4, start=Start(0.7, shot=first, mask=mask))
+    path = kept(workspace, papertown, second, {use.sha256: Image.open(original)})
+    again, shot, _ = redraw.redraw(workspace, path, Changes(), None)
+    assert shot == second
+    assert np.abs(pixels(again) - pixels(Image.open(path))).max() <= 2
+    with pytest.raises(UserError, match="does not tell from which"):
+        redraw.redraw(workspace, with_infotext_alone(path), Changes(), None)
+    original.unlink()
+    with pytest.raises(UserError, match=r"drawn from original\.png, which is not in the workspace"):
+        redraw.redraw(workspace, path, Changes(), None)
+
+
 def test_strength_seed_and_snapshot_change_it(workspace: Workspace, drawn: Path) -> None:
     before = pixels(Image.open(drawn))
     found = [Changes(strength=0.2), Changes(seed=12), Changes(snapshot=4)]
@@ -132,7 +185,9 @@ def test_what_is_not_there_is_told_in_one_line(workspace: Workspace, drawn: Path
         (workspace, foreign, Changes(strength=0.5), "without a LoRA"),
         (workspace, with_infotext_alone(drawn, **{"DPM++_2M_SDE_Karras": "Eulr"}), Changes(), "did you mean Euler"),
         (workspace, with_infotext_alone(drawn, **{"Seed:": "Sad:"}), Changes(), "does not tell 'Seed'"),
-        (workspace, with_infotext_alone(drawn, RNG="Hires upscale"), Changes(), "only pictures from text"),
+        (workspace, with_infotext_alone(drawn, RNG="Hires sampler"), Changes(), "made with 'Hires sampler'"),
+        (workspace, with_infotext_alone(drawn, RNG="Denoising strength"), Changes(), "from another picture"),
+        (workspace, with_infotext_alone(drawn, RNG="Hires upscale"), Changes(), "enlarged with 'Latent'"),
     ]:  # fmt: skip
         with pytest.raises(UserError, match=problem) as told:
             redraw.redraw(where, path, changes, None)

@@ -17,9 +17,9 @@ from bootstrap.project import Project
 from flows import bootstrap as flow_module
 from flows import drawing, limits, reports
 from flows import nightly as nightly_module
-from flows.bootstrap import AT_DEADLINE, bootstrap
+from flows.bootstrap import bootstrap
 from flows.nightly import NightFailed, nightly, plan
-from flows.stations import can_pass
+from flows.one_generation import AT_DEADLINE, can_pass
 
 _TASKS = [
     (flow_module, "train"), (drawing, "plan_drawing"), (drawing, "draw_shard"), (flow_module, "curate"),
@@ -76,7 +76,10 @@ def test_a_second_run_goes_on_with_the_same_generation(project: Project, catalog
     [
         ("train:UserError:network_dim is odd", "network_dim is odd"),
         ("draw:ZeroDivisionError:oops", "ZeroDivisionError: oops"),
-        ("curate:OSError:28", "OSError: [Errno 28] No space left on device"),
+        (
+            "curate:OSError:28",
+            "a file: the disk is full; free some space and run it again, what was done is kept",
+        ),
         ("publish:ValueError:two\nlines", "ValueError: two lines"),
     ],
 )
@@ -150,12 +153,28 @@ def test_plan_waits_for_the_person(project: Project, catalog: Catalog) -> None:
     assert (plan(project, catalog).grow, plan(project, catalog).run) == (False, True)
 
 
-def test_plan_does_not_grow_when_nothing_was_accepted(project: Project, catalog: Catalog) -> None:
+def test_where_nothing_was_accepted_more_is_drawn(
+    project: Project, catalog: Catalog, subflows: None, without_engine: dict[str, Any]
+) -> None:
     run(project)
     decide(catalog, project, "reject")
     assert plan(project, catalog) == nightly_module.Plan(
-        False, False, "generation 1 is reviewed, but nothing was accepted"
+        False, True, "generation 1 is reviewed, but nothing was accepted: more is drawn", more=True
     )
+    nightly.fn(str(project.workspace.folder))
+    assert [row["outcome"] for row in without_engine["night"]] == ["done"]
+    now = last(catalog, project)
+    assert (now.number, now.state, now.candidates, now.rejected, now.undecided) == (1, "published", 8, 4, 4)
+
+
+def test_the_project_that_waited_longest_comes_first(
+    new_project: Callable[[str], Project], catalog: Catalog
+) -> None:
+    for name in ("b", "a"):
+        run(new_project(name))
+    new_project("never")
+    place = new_project("also never").workspace
+    assert nightly_module.in_turn(place) == ["also never", "never", "b", "a"]
 
 
 def test_plan_goes_on_while_only_few_wait(project: Project, catalog: Catalog) -> None:
@@ -213,9 +232,9 @@ class _State:
 
 @pytest.fixture
 def subflows(monkeypatch: pytest.MonkeyPatch) -> None:
-    def call(workspace: str, name: str, until: float | None, return_state: bool) -> _State:
+    def call(workspace: str, name: str, until: float | None, more: bool, return_state: bool) -> _State:
         assert return_state
-        return _State(lambda: bootstrap.fn(workspace, name, until))
+        return _State(lambda: bootstrap.fn(workspace, name, until, more))
 
     monkeypatch.setattr(nightly_module, "bootstrap", call)
 
@@ -254,8 +273,8 @@ def test_after_the_deadline_no_project_is_begun(
 ) -> None:
     first, _ = new_project("a"), new_project("b")
     (first.folder / "fake-seconds").write_text("4")
-    soon = datetime.fromtimestamp(time.time() + 0.5, UTC)
-    monkeypatch.setattr(nightly_module, "next_time", lambda *_: soon)
+    soon = lambda *_: datetime.fromtimestamp(time.time() + 1, UTC)  # noqa: E731
+    monkeypatch.setattr(nightly_module, "next_time", soon)
     rows = nightly.fn(str(first.workspace.folder), deadline="07:00")
     assert [(row["outcome"], row["detail"]) for row in rows] == [
         ("stopped", AT_DEADLINE),

@@ -66,9 +66,9 @@ def test_break_ends_a_chunk(tokenizer: CLIPTokenizer) -> None:
 
 @given(text=st.text(alphabet="cat dog,():.1BREAK[]\\", max_size=400))
 def test_no_token_is_lost(tokenizer: CLIPTokenizer, text: str) -> None:
-    from bootstrap.prompting.parse import BREAK, attention
+    from bootstrap.prompting.parse import CHUNK_END, attention
 
-    spans = [one for one in attention(text) if one.text != BREAK]
+    spans = [one for one in attention(text) if one != CHUNK_END]
     expected = [
         (token, span.weight)
         for span in spans

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap.prompting.parse import (
-    BREAK,
+    CHUNK_END,
     ExtraNetwork,
     Part,
     Scheduled,
@@ -16,6 +16,7 @@ from bootstrap.prompting.parse import (
     extra_networks,
     parts,
     schedule,
+    without_comments,
 )
 
 PROMPTS = st.text(alphabet="ab ,:|.()[]<>\\0159\nBREAKND", max_size=60)
@@ -46,8 +47,10 @@ def spans(text: str) -> list[tuple[str, float]]:
         ("ratio 3:4 (a:b:1.2)", [("ratio 3:4 ", 1.0), ("a:b", 1.2)]),
         ("a:1.2)", [("a:1.2)", 1.0)]),
         ("(a:1..2)", [("a:1..2", 1.1)]),
-        ("a BREAK b", [("a", 1.0), (BREAK, -1.0), ("b", 1.0)]),
-        ("(a BREAK b)", [("a", 1.1), (BREAK, -1.0), ("b", 1.1)]),
+        ("a BREAK b", [("a", 1.0), ("BREAK", -1.0), ("b", 1.0)]),
+        ("a BREAK BREAK b", [("a", 1.0), ("BREAK", -1.0), ("", 1.0), ("BREAK", -1.0), ("b", 1.0)]),
+        ("(a) BREAK(b)", [("a", 1.1), ("", 1.0), ("BREAK", -1.0), ("", 1.0), ("b", 1.1)]),
+        ("(a BREAK b)", [("a", 1.1), ("BREAK", -1.1), ("b", 1.1)]),  # a word there too
         ("BREAKFAST", [("BREAKFAST", 1.0)]),
     ],
 )
@@ -56,11 +59,10 @@ def test_attention(text: str, expected: list[tuple[str, float]]) -> None:
 
 
 @given(PROMPTS)
-def test_attention_takes_any_text_and_never_joins_unequal_neighbours(text: str) -> None:
+def test_attention_takes_any_text_and_joins_neighbours_of_one_weight(text: str) -> None:
     found = attention(text)
     assert found
-    for one, following in pairwise(found):
-        assert one.weight != following.weight or BREAK in (one.text, following.text)
+    assert all(one.weight != following.weight for one, following in pairwise(found))
 
 
 @given(st.text(alphabet="ab ,0.", max_size=30))
@@ -72,7 +74,7 @@ def test_text_without_signs_is_one_span(text: str) -> None:
 def test_escaped_text_is_itself(text: str) -> None:
     for mark in "\\()[]":
         text = text.replace(mark, "\\" + mark)
-    plain = "".join(span.text for span in attention(text) if span.text != BREAK)
+    plain = "".join(span.text for span in attention(text) if span != CHUNK_END)
     if ":" not in text and "BREAK" not in text:
         assert plain == text.replace("\\\\", "\0").replace("\\", "").replace("\0", "\\")
 
@@ -100,12 +102,46 @@ def test_escaped_text_is_itself(text: str) -> None:
         ("[a:b:c]", [(10, "[a:b:c]")]),
         ("[a:b:0.5", [(10, "[a:b:0.5")]),
         ("[a:b|c:0.5]", [(10, "[a:b|c:0.5]")]),
+        ("[a:b:5.]", [(10, "a")]),
+        ("[a:b:1e1]", [(10, "a")]),
+        ("[a:b:-1]", [(10, "b")]),
+        ("[a:b: 3 ]", [(3, "a"), (10, "b")]),
+        ("[a : b : 3]", [(3, "a "), (10, " b ")]),
+        ("[a:b:+2]", [(2, "a"), (10, "b")]),
+        ("[fe|]male", [(n, ["female", "male"][(n - 1) % 2]) for n in range(1, 11)]),
+        ("[a|a]", [(10, "a")]),
+        ("[[a|b]:c:2]", [(1, "a"), (2, "b"), (10, "c")]),
+        ("[[a:b:2]|c]", [(1, "a"), *((n, "cb"[(n - 1) % 2 == 0]) for n in range(2, 11))]),
+        # What is no schedule there is none here: colons and brackets without partners inside, `|` outside of brackets.
+        ("[a:b:c:0.5]", [(10, "[a:b:c:0.5]")]),
+        ("[(a:b:1.2):c:3]", [(10, "[(a:b:1.2):c:3]")]),
+        ("[(a:c:3]", [(10, "[(a:c:3]")]),
+        ("[a:b:3] | c", [(10, "[a:b:3] | c")]),
+        ("(cat|dog), [a:b:3]", [(10, "(cat|dog), [a:b:3]")]),
+        ("[a:b:3]\\", [(10, "[a:b:3]\\")]),
+        ("a ] ) : [b:3]", [(3, "a ] ) : "), (10, "a ] ) : b")]),
         (r"\[a:b:0.5\]", [(10, r"\[a:b:0.5\]")]),
         (r"[a\]:b:0.5]", [(5, r"a\]"), (10, "b")]),
     ],
 )
 def test_schedules(text: str, expected: list[tuple[int, str]]) -> None:
     assert schedule(text, 10) == [Scheduled(*one) for one in expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[a:b:1.5]", [(4, "a"), (8, "b")]),
+        ("[a:b:0.5]", [(8, "b")]),
+        ("[a:b:1.0]", [(8, "b")]),
+        ("[a:b:2.0]", [(8, "a")]),
+        ("[a:b:23]", [(3, "a"), (8, "b")]),
+        ("[a:b:20]", [(8, "b")]),
+        ("[a|b]", [(n, "ab"[(n - 1) % 2]) for n in range(1, 9)]),
+    ],
+)
+def test_in_the_second_pass_of_hires_schedules_count_on(text: str, expected: list[tuple[int, str]]) -> None:
+    assert schedule(text, 8, before=20) == [Scheduled(*one) for one in expected]
 
 
 @given(PROMPTS, st.integers(1, 30))
@@ -151,3 +187,8 @@ def test_extra_networks_are_taken_out_of_the_text() -> None:
         ExtraNetwork("hypernet", ("h",), {}),
     ]
     assert extra_networks("1 < 2 <>") == ("1 < 2 <>", [])
+
+
+def test_what_stands_behind_a_hash_sign_is_a_comment() -> None:
+    assert without_comments("a, b") == "a, b"
+    assert without_comments("# the first line\na, # one\n b #two # three") == "a, \n b "

@@ -56,7 +56,7 @@ def test_eliminate_may_put_the_tag_into_the_negative_prompt() -> None:
             "as_negative": True,
             "negative_prompt": "blurry",
         },
-        drawing={"negative_prompt": "text"},
+        drawing={"negative_prompt": "text # seldom\n# nothing else"},
     )
     assert shot.negative_prompt == "text, blurry, red apple"
 
@@ -163,7 +163,9 @@ INPUTS = Inputs(
     masks={"mask.png": PictureUse("mask.png", "m" * 64)},
     loras={
         ("medal", None, 4): LoraUse("medal-g01-000004", "u" * 64, 4, 1.0, source="medal"),
-        ("style.safetensors", None, None): LoraUse("style", "f" * 64, 0, 1.0, source="style.safetensors"),
+        ("style.safetensors", None, None): LoraUse(
+            "style", "", 0, 1.0, sha256="f" * 64, source="style.safetensors"
+        ),
     },
     base_models={"other": "c" * 64},
 )

@@ -51,9 +51,9 @@ def _train(project: Any, catalog: Any, number: int, report: Any) -> None:
         report(Progress("train", step, steps, "steps", 100.0, f"loss {1 / step:.4f}"))
 
 
-def _plan(project: Any, catalog: Any, number: int) -> DrawingPlan:
+def _plan(project: Any, catalog: Any, number: int, more: bool = False) -> DrawingPlan:
     _fail("plan", project.folder)
-    count = 4
+    count = 8 if more else 4
     with catalog.read() as session:
         row = generations.generation_row(session, project.name, number)
         have = {one.shot_id for one in session.query(tables.CandidateRow).filter_by(generation_id=row.id)}
@@ -84,6 +84,10 @@ def _draw_planned(project: Any, catalog: Any, number: int, planned: list[Planned
     report(Progress("draw", len(planned), len(planned), "pictures", 50.0))
 
 
+def _draw(project: Any, catalog: Any, number: int, report: Any, more: bool) -> None:
+    _draw_planned(project, catalog, number, _plan(project, catalog, number, more).missing, report)
+
+
 def _curate(project: Any, catalog: Any, number: int, report: Any) -> None:
     _fail("curate", project.folder)
 
@@ -104,7 +108,7 @@ def modules() -> dict[str, types.ModuleType]:
     """Return the modules of the stations by their names, fakes all of them."""
     made = {
         "bootstrap.training.run": {"train": _train},
-        "bootstrap.drawing.run": {"plan": _plan, "draw_planned": _draw_planned},
+        "bootstrap.drawing.run": {"plan": _plan, "draw_planned": _draw_planned, "draw": _draw},
         "bootstrap.curation.run": {"curate": _curate},
         "bootstrap.curation.publishing": {"publish": _publish},
     }

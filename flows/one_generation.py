@@ -1,0 +1,169 @@
+"""The stations of one generation in their order, whoever calls them: `sid run` plainly, or a flow as Prefect's tasks.
+
+Knows nothing of Prefect, whose import and server cost seconds that a run in the foreground has no use for.
+"""
+
+import errno
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy.exc import OperationalError
+
+from bootstrap import generation
+from bootstrap.catalog import Catalog, generations
+from bootstrap.errors import UserError, of_the_machine
+from bootstrap.leases import LeaseLost
+from bootstrap.project import Project, Workspace
+from flows import console
+from flows.deadline import DeadlineReached, stopping
+
+STOPPED = "stopped; starting it again goes on from here"
+AT_DEADLINE = "stopped at the deadline; starting it again goes on from here"
+PAUSES = (2.0, 60.0)  # seconds before what may pass is tried again
+
+_log = logging.getLogger(__name__)
+
+# What may be gone on the next try: a full disk, a hiccup of a shared folder, memory that others held.
+_PASSING = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EIO", "EAGAIN", "EBUSY", "ENOMEM", "ESTALE", "ETIMEDOUT")
+    if hasattr(errno, name)  # Windows has no quotas
+}
+_LOST = {
+    "OutOfMemoryError",
+    "WorkerCrashedError",
+    "NodeDiedError",
+    "CrashedRun",
+}  # the last ones tell of Ray's workers
+
+Station = Callable[[str, str, int, float | None], None]
+Draw = Callable[[str, str, int, float | None, bool], None]
+
+
+@dataclass(frozen=True)
+class Stations:
+    """How the stations are called; each keeps what it has made, so that another try does only the rest."""
+
+    train: Station
+    draw: Draw
+    curate: Station
+    publish: Callable[[str, str, int], dict[str, Any]]
+    # Keeps others off the project and the GPU while it is open; None: nobody else is there.
+    held: Callable[[str, float | None], AbstractContextManager[None]] | None = None
+
+
+def run(
+    workspace: str, project: str, until: float | None, stations: Stations, more: bool = False
+) -> dict[str, Any]:
+    """Do one generation of a project, or what is missing of it, and tell the catalog how it ends.
+
+    Args:
+        workspace: folder of the catalog and the projects.
+        until: when to stop, in seconds since 1970; what is done by then is kept.
+        more: draw as many candidates as the recipes ask for once more, where those are there.
+
+    Returns:
+        The fields of `bootstrap.generation.Summary`: project, number, drawn, duplicates, published, sheet.
+
+    Raises:
+        UserError: a setting or file is wrong, or another process works on this project.
+        DeadlineReached: it is `until`.
+        KeyboardInterrupt: Ctrl-C; the generation is cancelled, and goes on with the next run.
+    """
+    with opened(workspace, project) as (found, catalog), generation.exclusively(found):
+        number = generation.prepare(found, catalog)
+        try:
+            with stations.held(project, until) if stations.held else nullcontext():
+                stations.train(workspace, project, number, until)
+                stations.draw(workspace, project, number, until, more)
+                stations.curate(workspace, project, number, until)
+                return stations.publish(workspace, project, number)
+        except DeadlineReached:
+            generations.set_state(catalog, project, number, "cancelled", AT_DEADLINE)
+            raise
+        except LeaseLost:
+            raise  # the generation is in the other run's hands
+        except Exception as error:
+            generations.set_state(catalog, project, number, "failed", one_line(error))
+            raise
+        except BaseException:  # Ctrl-C, or a signal as Prefect tells it
+            generations.set_state(catalog, project, number, "cancelled", STOPPED)
+            raise
+
+
+def train(workspace: str, project: str, number: int, until: float | None = None) -> None:
+    """Train the generation's LoRA."""
+    with opened(workspace, project) as (found, catalog):
+        generation.train(found, catalog, number, stopping(console.report, until))
+
+
+def draw(workspace: str, project: str, number: int, until: float | None, more: bool) -> None:
+    """Draw the candidates, all in this process."""
+    with opened(workspace, project) as (found, catalog):
+        generation.draw(found, catalog, number, stopping(console.report, until), more)
+
+
+def curate(workspace: str, project: str, number: int, until: float | None = None) -> None:
+    """Mark the duplicates."""
+    with opened(workspace, project) as (found, catalog):
+        generation.curate(found, catalog, number, stopping(console.report, until))
+
+
+def publish(workspace: str, project: str, number: int) -> dict[str, Any]:
+    """Show the candidates to the reviewer, and return what the generation brought."""
+    with opened(workspace, project) as (found, catalog):
+        summary = asdict(generation.publish(found, catalog, number))
+    return {**summary, "sheet": str(summary["sheet"])}
+
+
+def plainly() -> Stations:
+    """Return the stations called one after the other, and tried again as Prefect's tasks are."""
+    return Stations(_patient(train), _patient(draw), _patient(curate), _patient(publish))
+
+
+def _patient(station: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        for pause in PAUSES:
+            try:
+                return station(*arguments)
+            except Exception as error:
+                if not can_pass(error):
+                    raise
+                _log.warning("%s; it is tried again in %.0f s", one_line(error), pause)
+                time.sleep(pause)
+        return station(*arguments)
+
+    return call
+
+
+def can_pass(error: object) -> bool:
+    """Whether another try may go well: memory or disk ran out, the catalog was busy; not a wrong setting."""
+    if isinstance(error, MemoryError | OperationalError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno in _PASSING
+    # torch's own class, by name: this module must not cost the seconds that importing torch takes. Training
+    # tells it as the user's mistake, which it may be; but the memory may also have been held by others.
+    kinds = {type(error).__name__, type(getattr(error, "__cause__", None)).__name__}
+    return bool(kinds & _LOST) or "can't allocate memory" in str(error)
+
+
+@contextmanager
+def opened(workspace: str, project: str) -> Iterator[tuple[Project, Catalog]]:
+    """Yield a project with its catalog."""
+    found = Workspace.locate(workspace).project(project)
+    with closing(Catalog(found.workspace.catalog_url)) as catalog:
+        yield found, catalog
+
+
+def one_line(error: Exception) -> str:
+    """Return what went wrong, as a line for the catalog and the reports."""
+    told = of_the_machine(error)
+    if told is not None:
+        return told
+    text = " ".join(str(error).split())[:500]
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
