@@ -210,7 +210,7 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
 
     from bootstrap import base_model, conditioning
     from bootstrap.prompting import encode
-    from bootstrap.training.adapters import injected
+    from bootstrap.training.adapters import Size, injected
 
     settings = _settings(arguments.base, arguments.steps, arguments.resolution)
     base = base_model.hold(_spec(arguments.base, arguments.models))
@@ -219,7 +219,7 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
     latents = torch.randn(batch, base.unet.config["in_channels"], side, side)
     with (
         injected(
-            base, settings.network_dim, settings.network_alpha, settings.text_encoder_lr > 0, 0
+            base, Size(settings.network_dim, settings.network_alpha), settings.text_encoder_lr > 0, 0
         ) as adapters,
         FlopCounterMode(display=False) as counter,
     ):
