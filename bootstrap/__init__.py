@@ -16,6 +16,6 @@ os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
-# Python looks for garbage after every 700 new objects, now and then among all that there are. Importing torch, diffusers
-# and transformers makes a million that stay: looked through less often, it takes a tenth less time.
+# Python looks for garbage after every 700 new objects, now and then among all that there are. Importing torch and
+# diffusers makes a million that stay: looked through less often, it takes a tenth less time.
 gc.set_threshold(10_000)
