@@ -10,8 +10,9 @@ same modules with the same rank, learning rates, batch size, steps and precision
 
 `sd15-random` is a model of Stable Diffusion 1.5's shape with random weights; it is made on first use, takes
 2 GB of disk, and is kept in --models. Wall time is that of the whole process, imports and loading included.
-"Training" begins when the model is in memory. Pairs take turns, and ratios are made pair by pair. Prints a
-table and writes it to benchmarks/results/training.md.
+"Training" begins when the model is in memory. Pairs take turns, and ratios are made pair by pair. CPU seconds
+(user and system, of all threads) are there for machines that are busy with other work, on which wall times mean
+little. Prints a table and writes it to benchmarks/results/training.md.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Run:
     wall: float  # seconds of the whole process
     training: float  # seconds from the model in memory to the file on disk
     step: float  # seconds, median of all but the first two steps
+    cpu: float  # CPU seconds of the whole process, user and system
+    cpu_step: float  # CPU seconds, median of all but the first two steps
     memory: float  # peak resident memory, GiB
     steps: int
 
@@ -120,6 +123,8 @@ def _table(arguments: argparse.Namespace, pairs: list[dict[str, Run]], share: st
         ("wall", "s, whole process"),
         ("training", "s, model in memory to file"),
         ("step", "s a step, median"),
+        ("cpu", "CPU s, whole process"),
+        ("cpu_step", "CPU s a step, median"),
         ("memory", "GiB, peak"),
     ):
         values = {way: [getattr(pair[way], name) for pair in pairs] for way in WAYS}
@@ -127,7 +132,7 @@ def _table(arguments: argparse.Namespace, pairs: list[dict[str, Run]], share: st
         middle = {way: statistics.median(values[way]) for way in WAYS}
         listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
         lines.append(
-            f"| {name}, {unit} | {middle['ours']:.3g} | {middle['script']:.3g} | "
+            f"| {name.replace('_', ' ')}, {unit} | {middle['ours']:.3g} | {middle['script']:.3g} | "
             f"**{statistics.median(ratios):.2f}** ({listed}) |"
         )
     return "\n".join([*lines, "", share, ""])
@@ -167,12 +172,23 @@ def _measure(arguments: argparse.Namespace) -> None:
             training, times = training_script_way.train(
                 spec, settings, ORIGINAL, caption, resolution, Path(folder)
             )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    step = statistics.median(times[2:] if len(times) > 2 else times)
-    arguments.out.write_text(json.dumps(asdict(Run(arguments.way, 0.0, training, step, peak, len(times)))))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    walls, cpus = zip(*(times[2:] if len(times) > 2 else times), strict=True)
+    run = Run(
+        way=arguments.way,
+        wall=0.0,  # measured from outside
+        training=training,
+        step=statistics.median(walls),
+        cpu=used.ru_utime + used.ru_stime,
+        cpu_step=statistics.median(cpus),
+        memory=used.ru_maxrss / 2**20,
+        steps=len(times),
+    )
+    arguments.out.write_text(json.dumps(asdict(run)))
 
 
-def _train_ours(spec, settings, caption: str, resolution: int, folder: Path) -> tuple[float, list[float]]:
+def _train_ours(spec, settings, caption: str, resolution: int, folder: Path):
+    """Seconds of the training, and of each step wall and CPU seconds."""
     import torch
 
     from bootstrap import base_model
@@ -183,7 +199,7 @@ def _train_ours(spec, settings, caption: str, resolution: int, folder: Path) -> 
 
     base = base_model.hold(spec)
     began = time.perf_counter()
-    stamps: list[float] = []
+    stamps: list[tuple[float, float]] = []
     size = (resolution, resolution)
     shown = [Example(str(ORIGINAL), sha256_of_file(ORIGINAL), caption, settings.repeats, size)]
 
@@ -197,10 +213,10 @@ def _train_ours(spec, settings, caption: str, resolution: int, folder: Path) -> 
         folder / "state",
         folder / "latents",
         keep,
-        lambda _: stamps.append(time.perf_counter()),
+        lambda _: stamps.append((time.perf_counter(), time.process_time())),
     )
     training = time.perf_counter() - began
-    return training, [after - before for before, after in pairwise(stamps)]
+    return training, [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(stamps)]
 
 
 def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) -> str:
@@ -210,7 +226,7 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
 
     from bootstrap import base_model, conditioning
     from bootstrap.prompting import encode
-    from bootstrap.training.adapters import injected
+    from bootstrap.training.adapters import Size, injected
 
     settings = _settings(arguments.base, arguments.steps, arguments.resolution)
     base = base_model.hold(_spec(arguments.base, arguments.models))
@@ -219,7 +235,7 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
     latents = torch.randn(batch, base.unet.config["in_channels"], side, side)
     with (
         injected(
-            base, settings.network_dim, settings.network_alpha, settings.text_encoder_lr > 0, 0
+            base, Size(settings.network_dim, settings.network_alpha), settings.text_encoder_lr > 0, 0
         ) as adapters,
         FlopCounterMode(display=False) as counter,
     ):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
@@ -52,9 +53,16 @@ def predict(
     added = None
     if conditioning.pooled is not None:
         height, width = (side * base.vae_factor for side in latents.shape[-2:])
-        sizes = torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32, device=latents.device)
+        sizes = _sizes(height, width, latents.device)
         added = {"text_embeds": conditioning.pooled, "time_ids": sizes.expand(len(latents), -1)}
     predicted: torch.Tensor = base.unet(
         latents.to(base.dtype), timesteps, conditioning.states, added_cond_kwargs=added, return_dict=False
     )[0]
     return predicted.float()
+
+
+@lru_cache(maxsize=64)
+def _sizes(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """What Stable Diffusion XL is told of a picture; kept, since a CUDA graph cannot fetch it from outside."""
+    with torch.inference_mode(False):  # drawing makes it, training may use it
+        return torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32, device=device)

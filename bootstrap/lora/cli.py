@@ -1,5 +1,6 @@
 """`sid lora`: look into LoRA files, convert and resize them."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,9 +26,12 @@ def inspect(
     ] = None,
 ) -> None:
     """Show format, modules, ranks, alphas and what the file says of its training."""
+    from bootstrap import base_model_spec
     from bootstrap.lora import formats
     from bootstrap.lora.names import is_sdxl
 
+    if base is not None:
+        base_model_spec.find(base)
     found = formats.format_of(file)
     lora = formats.read(file)
     parts = Counter(_part(name) for name in lora.modules)
@@ -109,3 +113,6 @@ def _check_target(file: Path, out: Path) -> None:
         raise UserError(f"{out}: a LoRA file ends in .safetensors")
     if out.exists() and out.samefile(file):
         raise UserError(f"{out}: is the file that is read; write to another one")
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"{out}: cannot be written there")

@@ -29,13 +29,19 @@ _SUFFIXES = (
     (".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight"),
     ("_lora.down.weight", "_lora.up.weight"),  # attn1.processor.to_q_lora...
 )
+# Blocks of models that are no UNet.
+_OTHER_MODELS = re.compile(
+    r"^(base_model\.model\.)?transformer\.|^lora_transformer_|double_blocks|single_blocks"
+    r"|joint_blocks|single_transformer_blocks|^lora_te3_"
+)
 
 
 def format_of(path: Path) -> Format:
     """Tell a LoRA file's format by the names of its tensors.
 
     Raises:
-        UserError: it is missing, damaged, of a kind that is not read (DoRA, LoHa, LoKr), or no LoRA.
+        UserError: it is missing, damaged, of a kind that is not read (DoRA, LoHa, LoKr), for another kind of model,
+            or no LoRA.
     """
     names = tensor_names(path)
     for mark, kind in (
@@ -46,6 +52,11 @@ def format_of(path: Path) -> Format:
     ):
         if any(mark in name for name in names):
             raise UserError(f"LoRA {path}: it is a {kind} file; only LoRA files can be read so far")
+    if any(_OTHER_MODELS.search(name) for name in names):
+        raise UserError(
+            f"LoRA {path}: it was made for another kind of model than Stable Diffusion 1.x and XL, such as FLUX or "
+            "Stable Diffusion 3"
+        )
     if all(name.startswith(("lora_unet_", "lora_te")) for name in names):
         return "kohya"
     if any(name.startswith(("unet.", "text_encoder.", "text_encoder_2.")) for name in names):
@@ -69,7 +80,7 @@ def read(path: Path) -> LoraFile:
     with safe_open(path, framework="pt") as file:
         metadata = dict(file.metadata() or {})
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-    settings = _diffusers_settings(metadata) if found == "diffusers" else _peft_settings(path)
+    settings = _diffusers_settings(path, metadata) if found == "diffusers" else _peft_settings(path)
     sdxl = is_sdxl(tensors)
     modules: dict[str, LoraModule] = {}
     used: set[str] = set()
@@ -83,7 +94,8 @@ def read(path: Path) -> LoraFile:
                 raise UserError(f"LoRA {path}: '{stem}' has a down matrix but no up matrix")
             part, inner = _part_and_path(stem)
             alpha = _alpha(settings.get(part, {}), inner, down.shape[0], tensors.get(f"{stem}.alpha"))
-            modules[kohya_name(inner, part, sdxl)] = LoraModule(down, up, alpha)
+            name = kohya_name(inner, part, sdxl)
+            modules[name] = kohya.checked_module(path, name, down, up, alpha)
             used |= {key, stem + up_suffix, f"{stem}.alpha"}
             break
     left = sorted(set(tensors) - used)
@@ -165,10 +177,16 @@ def _processor(found: re.Match[str]) -> str:
     return f".{found[1]}.0" if found[1] == "to_out" else f".{found[1]}"
 
 
-def _diffusers_settings(metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
+def _diffusers_settings(path: Path, metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
     """{part: LoraConfig} from `lora_adapter_metadata`, whose keys are `unet.r`, `text_encoder.lora_alpha`, ..."""
+    try:
+        told = dict(json.loads(metadata.get("lora_adapter_metadata", "{}")))
+    except (ValueError, TypeError):
+        raise UserError(
+            f"LoRA {path}: its lora_adapter_metadata is no valid JSON, and only it tells the alpha"
+        ) from None
     found: dict[str, dict[str, Any]] = {}
-    for key, value in json.loads(metadata.get("lora_adapter_metadata", "{}")).items():
+    for key, value in told.items():
         part, _, name = key.partition(".")
         found.setdefault(part, {})[name] = value
     return found
@@ -187,10 +205,12 @@ def _peft_settings(path: Path) -> dict[str, dict[str, Any]]:
     return {"unet": settings, "text_encoder": settings}
 
 
-def _alpha(settings: dict[str, Any], inner: str, rank: int, stored: torch.Tensor | None) -> float:
+def _alpha(
+    settings: dict[str, Any], inner: str, rank: int, stored: torch.Tensor | None
+) -> torch.Tensor | float:
     """The alpha of one module, so that alpha / rank is what its delta is multiplied with."""
     if stored is not None:
-        return float(stored)
+        return stored
     alpha = settings.get("lora_alpha")
     for pattern, value in (settings.get("alpha_pattern") or {}).items():
         if re.match(rf"(.*\.)?({pattern})$", inner):  # as PEFT's get_pattern_key does

@@ -7,6 +7,7 @@ weight. k is 1, and of a LoCon's convolutions 3. Source: sd-scripts, networks/lo
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +86,8 @@ def read(path: Path) -> LoraFile:
     """Read a LoRA file in kohya's format.
 
     Raises:
-        UserError: the file is missing or damaged, is in another format, or a module lacks one of its parts.
+        UserError: the file is missing or damaged, is in another format, or a module lacks one of its parts or is
+            none that can be computed with.
     """
     if not path.is_file():
         raise UserError(f"LoRA {path}: there is no such file")
@@ -108,11 +110,41 @@ def read(path: Path) -> LoraFile:
             raise UserError(
                 f"LoRA {path}: module '{name}' has no lora_down or lora_up; it is not in kohya's format"
             )
-        alpha = tensors.get(f"{name}.alpha")
-        modules[name] = LoraModule(down, up, float(alpha) if alpha is not None else float(down.shape[0]))
+        modules[name] = checked_module(path, name, down, up, tensors.get(f"{name}.alpha"))
     if not modules:
         raise UserError(f"LoRA {path}: it has no modules")
     return LoraFile(modules, metadata)
+
+
+def checked_module(
+    path: Path, name: str, down: torch.Tensor, up: torch.Tensor, alpha: torch.Tensor | float | None
+) -> LoraModule:
+    """Return a module that was read from a file; without alpha it counts in full.
+
+    Raises:
+        UserError: the matrices do not fit together, or there are values that are no finite numbers.
+    """
+    fits = (
+        down.dim() in (2, 4)
+        and up.dim() in (2, 4)
+        and up.shape[1] == down.shape[0] >= 1
+        and all(side == 1 for side in up.shape[2:])
+    )
+    if not fits:
+        raise UserError(
+            f"LoRA {path}: module '{name}' has matrices that do not fit together, down {tuple(down.shape)} and up "
+            f"{tuple(up.shape)}"
+        )
+    if isinstance(alpha, torch.Tensor) and alpha.numel() != 1:
+        raise UserError(f"LoRA {path}: the alpha of module '{name}' is not one number")
+    number = float(down.shape[0] if alpha is None else alpha)
+    # A sum in single precision is finite just when all of these are: half precision reaches to 65504 only.
+    if not (math.isfinite(number) and torch.isfinite(down.float().sum() + up.float().sum())):
+        raise UserError(
+            f"LoRA {path}: module '{name}' has values that are no finite numbers; the training that made it went "
+            "astray, take an earlier snapshot"
+        )
+    return LoraModule(down, up, number)
 
 
 def dtype_of(lora: LoraFile) -> torch.dtype:

@@ -13,11 +13,11 @@ from bootstrap import captions
 from bootstrap.lora.kohya import base_model_version
 from bootstrap.settings import TrainingSection
 
-# Module and class of each optimizer, as kohya writes them.
+# Module, class and arguments of each optimizer, as kohya writes them; see bootstrap.training.optimizers.
 OPTIMIZERS = {
     "AdamW": "torch.optim.adamw.AdamW",
     "AdamW8bit": "bitsandbytes.optim.adamw.AdamW8bit",
-    "Prodigy": "prodigyopt.prodigy.Prodigy",
+    "Prodigy": "prodigyopt.prodigy.Prodigy(weight_decay=0.01,use_bias_correction=True,safeguard_warmup=True)",
 }
 
 
@@ -87,6 +87,7 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_network_module": "networks.lora",
         "ss_network_dim": settings.network_dim,
         "ss_network_alpha": settings.network_alpha,
+        "ss_network_dropout": None,
         "ss_network_args": json.dumps(_network_args(settings)),
         "ss_mixed_precision": settings.mixed_precision,
         "ss_base_model_version": base_model_version(facts.sdxl),
@@ -97,6 +98,15 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_noise_offset": settings.noise_offset or None,
         "ss_min_snr_gamma": settings.min_snr_gamma,
         "ss_gradient_checkpointing": settings.gradient_checkpointing,
+        "ss_gradient_accumulation_steps": 1,
+        "ss_max_grad_norm": 1.0,
+        "ss_loss_type": "l2",
+        "ss_full_fp16": False,
+        "ss_cache_latents": True,
+        "ss_lowram": False,
+        "ss_color_aug": False,
+        "ss_random_crop": False,
+        "ss_caption_dropout_every_n_epochs": 0,
         "ss_caption_dropout_rate": settings.caption_dropout_rate,
         "ss_caption_tag_dropout_rate": settings.caption_tag_dropout_rate,
         "ss_prior_loss_weight": settings.prior_loss_weight,
@@ -110,6 +120,11 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_new_sd_model_hash": facts.base_model_hash,
         "ss_dataset_dirs": json.dumps(
             {f: {"n_repeats": folders[f], "img_count": len(c)} for f, c in pictures.items()}
+        ),
+        "ss_reg_dataset_dirs": json.dumps(
+            {f"1_{facts.project}": {"n_repeats": 1, "img_count": facts.reg_images}}
+            if facts.reg_images
+            else {}
         ),
         "ss_tag_frequency": json.dumps({folder: _tag_counts(c) for folder, c in pictures.items()}),
         "ss_bucket_info": json.dumps(

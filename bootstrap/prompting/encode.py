@@ -37,6 +37,42 @@ def encode(
     return _encoded(base, texts, divided, chunks, clip_skip)
 
 
+def tokens_of(base: BaseModel, texts: Sequence[str], chunks: int) -> torch.Tensor:
+    """Return the tokens of captions, (len(texts) * chunks, 77), int64, on the text encoders' device.
+
+    Args:
+        texts: captions of at most so many chunks; others are filled up with empty ones.
+    """
+    [empty] = plain_chunks(base.tokenizer, "")
+    divided = [plain_chunks(base.tokenizer, text) for text in texts]
+    filled = [chunk for one in divided for chunk in one + [empty] * (chunks - len(one))]
+    return torch.tensor([chunk.tokens for chunk in filled], device=base.text_encoder.device)
+
+
+def encode_tokens(
+    base: BaseModel,
+    tokens: torch.Tensor,
+    chunks: int,
+    clip_skip: int = 1,
+    rows: torch.Tensor | None = None,
+) -> Conditioning:
+    """Encode captions whose tokens are known; `encode` gives the same of their texts. Gradients flow.
+
+    Args:
+        tokens: what `tokens_of` returned.
+        chunks: of each caption.
+        clip_skip: see `encode`.
+        rows: which caption each row has, int64; None: each its own.
+    """
+    states, pooled = _states(base, tokens, None, clip_skip)
+    states = states.reshape(len(tokens) // chunks, chunks * tokens.shape[-1], -1)
+    if pooled is not None:
+        pooled = pooled.reshape(len(states), chunks, -1)[:, 0]
+    if rows is None:
+        return Conditioning(states, pooled)
+    return Conditioning(states[rows], None if pooled is None else pooled[rows])
+
+
 def encode_prompts(
     base: BaseModel,
     texts: Sequence[str],

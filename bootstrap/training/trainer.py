@@ -23,6 +23,7 @@ from bootstrap.training.adapters import Adapters, Size, injected
 from bootstrap.training.batches import Batch, BatchMaker
 from bootstrap.training.identity import Example
 from bootstrap.training.loss import min_snr_weights, weighted_mse
+from bootstrap.training.passes import CudaRecorder, Inputs, Passes, Recorder
 from bootstrap.training.schedule import Schedule, learning_rate_factor
 from bootstrap.training.state import SavedStep
 
@@ -114,6 +115,7 @@ class _Trainer:
         self._maker = BatchMaker(base, examples, settings, cache_folder)
         self._schedule = Schedule(examples, settings)
         self._encoded: dict[str, Conditioning] = {}
+        self._recorder = recorder_for(base.device, settings)
 
     @property
     def half_precision(self) -> bool:
@@ -129,13 +131,16 @@ class _Trainer:
         scaler = torch.amp.GradScaler("cuda", enabled=self._autocast_type is torch.float16)
         saved = state.load(state_file, adapters, optimizer, scaler)
         first_epoch, step = (saved.epoch + 1, saved.step) if saved else (1, 0)
+        passes = Passes(
+            lambda inputs: self._pass(adapters, scaler, inputs), adapters.parameters(), self._recorder
+        )
         total = self._schedule.total_steps
         report(Progress("train", step, total, "steps", note=self._schedule.describe()))
         started, first_step = time.monotonic(), step
         for epoch in range(first_epoch, self._settings.epochs + 1):
             losses = []
             while step < self._schedule.epoch_end(epoch):
-                losses.append(self._step(adapters, optimizer, scaler, step))
+                losses.append(self._step(passes, adapters, optimizer, scaler, step))
                 step += 1
                 rate = (step - first_step) / (time.monotonic() - started)
                 told = f"epoch {epoch}, loss {losses[-1]:.4f}"
@@ -146,6 +151,7 @@ class _Trainer:
 
     def _step(
         self,
+        passes: Passes,
         adapters: Adapters,
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
@@ -157,24 +163,26 @@ class _Trainer:
         pictures = self._schedule.pictures(step)
         batch = self._maker.make(pictures, step)
         weight = self._settings.prior_loss_weight if self._examples[pictures[0]].is_regularization else 1.0
-        optimizer.zero_grad(set_to_none=True)
-        with self._autocast():
-            adapters.fold()
-            loss = weight * self._loss(batch)
+        loss = passes.run(self._inputs(batch, weight))
         if not torch.isfinite(loss):
             raise UserError(
                 f"training: the loss is not a finite number any more at step {step + 1}; lower training.unet_lr "
                 f'(it is {self._settings.unet_lr:g}) and text_encoder_lr, or set mixed_precision = "no"; '
                 "the snapshots of the epochs before are kept"
             )
-        scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(adapters.parameters(), 1.0)
         scaler.step(optimizer)
         scaler.update()
-        return float(loss.detach())
+        return float(loss)
 
-    def _loss(self, batch: Batch) -> torch.Tensor:
+    def _inputs(self, batch: Batch, weight: float) -> Inputs:
+        """All that the pass of a step computes with, as tensors on the device.
+
+        Args:
+            weight: what the loss of this batch counts.
+        """
+        device = self._base.device
         noisy = self._noise.add_noise(batch.latents, batch.noise, batch.timesteps)
         v_prediction = self._base.prediction_type == "v_prediction"
         target = (
@@ -182,25 +190,55 @@ class _Trainer:
             if v_prediction
             else batch.noise
         )
-        captions = self._conditioning(batch.captions)
-        predicted = conditioning.predict(self._base, noisy, batch.timesteps, captions)
-        gamma, weights = self._settings.min_snr_gamma, None
+        inputs = {
+            "noisy": noisy,
+            "target": target.float(),
+            "timesteps": batch.timesteps,
+            "weight": torch.tensor(weight, device=device),
+        }
+        gamma = self._settings.min_snr_gamma
         if gamma is not None:
-            weights = min_snr_weights(self._noise.alphas_cumprod, batch.timesteps, gamma, v_prediction)
-        return weighted_mse(predicted, target.float(), weights)
+            inputs["weights"] = min_snr_weights(
+                self._noise.alphas_cumprod, batch.timesteps, gamma, v_prediction
+            )
+        return inputs | self._caption_inputs(batch.captions)
 
-    def _conditioning(self, texts: list[str]) -> Conditioning:
-        """Encode captions; where the text encoders are frozen, each one only once."""
+    def _caption_inputs(self, texts: list[str]) -> Inputs:
+        """Tokens, where the text encoders are trained; else the encoded captions, each encoded only once."""
         if self._settings.text_encoder_lr > 0:
-            return self._encode(texts)
+            # The same caption is encoded once, but for a graph, in which all steps do the same.
+            distinct = texts if self._recorder else list(dict.fromkeys(texts))
+            inputs = {"tokens": encode.tokens_of(self._base, distinct, self._chunks)}
+            if len(distinct) < len(texts):
+                rows = [distinct.index(text) for text in texts]
+                inputs["rows"] = torch.tensor(rows, device=self._base.device)
+            return inputs
         with torch.no_grad():
             for text in texts:
                 if text not in self._encoded:
-                    self._encoded[text] = self._encode([text])
-        return conditioning.joined([self._encoded[text] for text in texts])
+                    self._encoded[text] = encode.encode(
+                        self._base, [text], self._chunks, self._settings.clip_skip
+                    )
+        captions = conditioning.joined([self._encoded[text] for text in texts])
+        inputs = {"states": captions.states}
+        return inputs if captions.pooled is None else inputs | {"pooled": captions.pooled}
 
-    def _encode(self, texts: list[str]) -> Conditioning:
-        return encode.encode(self._base, texts, self._chunks, self._settings.clip_skip)
+    def _pass(self, adapters: Adapters, scaler: torch.amp.GradScaler, inputs: Inputs) -> torch.Tensor:
+        """Forward and backward: return the loss, and add to the gradients. Must do the same for all of one shape."""
+        with self._autocast():
+            adapters.fold()
+            predicted = conditioning.predict(
+                self._base, inputs["noisy"], inputs["timesteps"], self._conditioning(inputs)
+            )
+            loss = inputs["weight"] * weighted_mse(predicted, inputs["target"], inputs.get("weights"))
+        scaler.scale(loss).backward()
+        return loss.detach()
+
+    def _conditioning(self, inputs: Inputs) -> Conditioning:
+        if "tokens" not in inputs:
+            return Conditioning(inputs["states"], inputs.get("pooled"))
+        clip_skip = self._settings.clip_skip
+        return encode.encode_tokens(self._base, inputs["tokens"], self._chunks, clip_skip, inputs.get("rows"))
 
     @contextlib.contextmanager
     def _autocast(self) -> Iterator[None]:
@@ -209,6 +247,14 @@ class _Trainer:
             return
         with torch.autocast(self._base.device.type, self._autocast_type):
             yield
+
+
+def recorder_for(device: torch.device, settings: TrainingSection) -> Recorder | None:
+    """What records the passes as graphs; None where passes are plain."""
+    # With gradient checkpointing the state of the random numbers is read in the pass, which no graph allows.
+    if device.type != "cuda" or settings.gradient_checkpointing:
+        return None
+    return CudaRecorder()
 
 
 def _autocast_type(settings: TrainingSection, device: torch.device) -> torch.dtype | None:

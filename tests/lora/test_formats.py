@@ -125,6 +125,28 @@ def test_other_kinds_are_refused_by_name(tmp_path: Path, key: str, kind: str) ->
         formats.read(tmp_path / "a.safetensors")
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight",
+        "lora_unet_double_blocks_0_img_attn_proj.lora_down.weight",
+        "base_model.model.transformer.transformer_blocks.0.attn.to_q.lora_A.weight",
+    ],
+)
+def test_a_lora_of_another_kind_of_model_is_refused(tmp_path: Path, key: str) -> None:
+    save_file({key: torch.zeros(2, 2)}, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match="another kind of model"):
+        formats.read(tmp_path / "a.safetensors")
+
+
+def test_metadata_that_are_no_json_are_told(tmp_path: Path) -> None:
+    stem = "unet.mid_block.attentions.0.proj_in"
+    tensors = {f"{stem}.lora_A.weight": torch.zeros(2, 4), f"{stem}.lora_B.weight": torch.zeros(4, 2)}
+    save_file(tensors, tmp_path / "a.safetensors", {"lora_adapter_metadata": "{broken"})
+    with pytest.raises(UserError, match="lora_adapter_metadata"):
+        formats.read(tmp_path / "a.safetensors")
+
+
 def test_a_pickled_file_and_a_model_are_refused(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "a.pt")
     with pytest.raises(UserError, match="safetensors"):

@@ -108,3 +108,36 @@ def test_a_module_without_its_up_matrix_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         kohya.read(tmp_path / "nowhere.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("down", "up", "alpha", "told"),
+    [
+        ((4, 3), (5, 2), [4.0], "do not fit together"),
+        ((4,), (5,), [4.0], "do not fit together"),
+        ((4, 3, 1, 1), (5, 4, 3, 3), [4.0], "do not fit together"),
+        ((4, 3), (5, 4), [4.0, 4.0], "alpha"),
+        ((4, 3), (5, 4), [float("nan")], "no finite numbers"),
+    ],
+)
+def test_a_module_that_cannot_be_computed_with_is_named(
+    tmp_path: Path, down: tuple[int, ...], up: tuple[int, ...], alpha: list[float], told: str
+) -> None:
+    path = tmp_path / "odd.safetensors"
+    tensors = {
+        "lora_down.weight": torch.ones(down),
+        "lora_up.weight": torch.ones(up),
+        "alpha": torch.tensor(alpha),
+    }
+    save_file({f"{NAME}.{part}": tensor for part, tensor in tensors.items()}, path)
+    with pytest.raises(UserError, match=f"{NAME}.*{told}|{told}.*{NAME}"):
+        kohya.read(path)
+
+
+def test_weights_that_a_failed_training_left_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "astray.safetensors"
+    module = random_module(4, 3, 5, 2.0, conv=False)
+    module.up[2, 1] = float("inf")
+    kohya.write(path, {NAME: module}, {})
+    with pytest.raises(UserError, match="no finite numbers"):
+        kohya.read(path)

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from recording import StandIn
+from torch import nn
 
 from bootstrap.base_model import BaseModel
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress, silent
 from bootstrap.settings import TrainingSection
-from bootstrap.training import trainer
+from bootstrap.training import passes, trainer
 from bootstrap.training.identity import Example
 from bootstrap.training.latents import training_size
 from bootstrap.training.trainer import EpochResult
@@ -255,3 +257,29 @@ def test_latents_are_encoded_once_and_kept_by_content(
     kept[0].write_bytes(b"damaged")
     (mended,) = run(papertown, examples(originals), small(epochs=1), tmp_path / "d")
     assert same(first, mended)
+
+
+@pytest.mark.parametrize("text_encoder_lr", [0.0, 1e-4])
+def test_training_with_recordings_gives_the_lora_of_training_without(
+    papertown: BaseModel,
+    originals: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text_encoder_lr: float,
+) -> None:
+    settings = small(
+        epochs=1, repeats=5, text_encoder_lr=text_encoder_lr, train_batch_size=2, min_snr_gamma=5
+    )
+    (plain,) = run(papertown, examples(originals), settings, tmp_path / "a")
+    made: list[StandIn] = []
+
+    class Watched(passes.Passes):
+        def __init__(self, plain: passes.Pass, parameters: list[nn.Parameter], _: object) -> None:
+            made.append(StandIn(parameters))
+            super().__init__(plain, parameters, made[0])
+
+    monkeypatch.setattr(trainer, "Passes", Watched)
+    (recorded,) = run(papertown, examples(originals), settings, tmp_path / "b")
+    assert made[0].recorded >= 1
+    for name, module in plain.modules.items():
+        assert torch.allclose(module.up, recorded.modules[name].up, atol=1e-5), name
