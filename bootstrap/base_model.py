@@ -18,7 +18,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from bootstrap import checkpoint
+from bootstrap import checkpoint, denormals
 from bootstrap.base_model_spec import CONFIGS, BaseModelSpec, content_hash
 from bootstrap.errors import UserError
 
@@ -82,19 +82,14 @@ class BaseModel:
 
 _held: dict[BaseModelSpec, BaseModel] = {}
 
-# Numbers below 1e-38 are taken for zero. The tails of GELU and of softmax are full of them, and a CPU multiplies with
-# them at a tenth of its rate: a training step of Paper Town takes a quarter less time without. A thread hands this on
-# to those that it starts, torch's own among them.
-torch.set_flush_denormal(True)
 
-
+@denormals.as_zero()
 def hold(spec: BaseModelSpec) -> BaseModel:
     """Return the loaded model; it stays in memory until another one is asked for.
 
     Raises:
         UserError: the files are no Stable Diffusion 1.x or XL model, or are damaged.
     """
-    torch.set_flush_denormal(True)  # in this thread too, where another one imported the module
     if spec not in _held:
         _held.clear()  # one at a time: two would not fit on most GPUs
         _held[spec] = _load(spec)

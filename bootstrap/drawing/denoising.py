@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from diffusers import SchedulerMixin
 from PIL import Image, ImageDraw, ImageFilter
 
-from bootstrap import images
+from bootstrap import denormals, images
 from bootstrap.base_model import BaseModel
 from bootstrap.drawing.prompts import Prompts
 from bootstrap.drawing.samplers import own_noise, sampler, set_steps
@@ -29,6 +29,7 @@ class _Begun:
     blur: int
 
 
+@denormals.as_zero()
 @torch.inference_mode()
 def draw_batch(
     base: BaseModel, shots: Sequence[Shot], asked: Prompts, pictures: Pictures
@@ -138,6 +139,7 @@ def _pasted(begun: _Begun, drawn: Image.Image) -> Image.Image:
     return Image.composite(drawn, begun.picture, soft)
 
 
+@denormals.as_zero()
 @torch.inference_mode()
 def decode(base: BaseModel, latents: torch.Tensor) -> list[Image.Image]:
     """Decode latents (batch, channels, height, width) with the VAE into RGB pictures."""

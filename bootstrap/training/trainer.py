@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import DDPMScheduler
 
-from bootstrap import conditioning
+from bootstrap import conditioning, denormals
 from bootstrap.base_model import BaseModel
 from bootstrap.conditioning import Conditioning
 from bootstrap.errors import UserError
@@ -39,6 +39,7 @@ class EpochResult:
     modules: dict[str, LoraModule]
 
 
+@denormals.as_zero()
 def train(
     base: BaseModel,
     examples: list[Example],
