@@ -1,7 +1,8 @@
 """A review on Paper Town, for benchmarks/curation.py: real candidates, and a reviewer with fixed tastes.
 
 The reviewer is Paper Town's tagger (99 % right, see docs/papertown.md). They accept a picture where all that its shot
-asked for is seen, nothing that it left out, the accent that only a LoRA can know, and somebody who is still the same.
+asked for is seen, the accent too, which only a LoRA can know, nothing that it left out, and somebody who is still the
+same.
 So what they want depends on recipe, strength, snapshot and on how the picture came out, as with people.
 """
 
@@ -28,7 +29,7 @@ REVIEWER = "tagger"
 QUARTER = 0.25
 STAYS_THE_SAME = 0.8  # share of the subject's attributes that a picture keeps where it is accepted
 # Ranges as somebody sets them who does not know yet what works.
-RANGES = "strength = [0.6, 0.7, 0.8, 0.9]\nsnapshot = [3, 4, 6]"
+RANGES = "strength = [0.6, 0.7, 0.8, 0.9]\nsnapshot = [4, 6]"
 
 
 @dataclass(frozen=True)
@@ -192,4 +193,6 @@ def _review(made: Project, number: int, seed: int, tagger: PapertownTagger) -> R
 
 
 def _likes(judged: bench.Judged) -> bool:
-    return bench.acceptable(judged) and bench.subject_kept(judged) >= STAYS_THE_SAME
+    shot = judged.candidate.shot
+    as_asked = set(shot.tags) <= judged.seen and not judged.seen & set(shot.eliminated)
+    return as_asked and bench.subject_kept(judged) >= STAYS_THE_SAME

@@ -144,7 +144,10 @@ def difference(one: NDArray[np.uint8], other: NDArray[np.uint8], limit: float) -
     cells = _off_in_tone_aside(coarse_copy(one)[None], coarse_copy(other)[None])
     if cells[0] > _most_off_moved(limit):
         return as_they_are
-    return min(as_they_are, _difference_laid(one, other), _difference_laid(other, one))
+    laid = _difference_laid(one, other)
+    if laid > limit:  # the other way round it may fit: one of the two has edges that the other lacks
+        laid = min(laid, _difference_laid(other, one))
+    return min(as_they_are, laid)
 
 
 def same_pixels(one: NDArray[np.uint8], other: NDArray[np.uint8], limit: float) -> bool:
