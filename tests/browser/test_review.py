@@ -67,6 +67,8 @@ def test_buttons_decide_and_undo_goes_on_after_a_reload(app: Any, visitor: Any) 
     assert populate.given(made)[1:] == [(second, "reject", "not the subject"), (third, "reject", "")]
     visitor.page.reload()
     visitor.page.get_by_text("All decided").wait_for()
+    assert deck.locator(".stage").is_hidden()
+    assert deck.get_by_role("button", name="Accept").is_hidden()
     for expected in (third, second, first):
         visitor.press("u")
         visitor.expect_shown(expected)

@@ -7,14 +7,16 @@ import pytest
 from browser import populate
 from streamlit.testing.v1 import AppTest
 
-from bootstrap import dataset
+from bootstrap import base_model_spec, dataset, drawn_tags
 from bootstrap.catalog import accept_rates, generations, picks, trainings, verdicts
 from bootstrap.catalog.trainings import Snapshot
+from bootstrap.drawn_tags import TagDrawing
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.project import Project, Workspace
 from bootstrap.recipe_settings import RECIPES
 from bootstrap.running import exclusively
 from bootstrap.settings import Settings
+from review_app import tag_checks
 from review_app.components.markup import plain
 from review_app.workspace import catalog_of
 
@@ -225,3 +227,33 @@ def test_a_new_project_needs_its_parts(made: Project) -> None:
     assert "there is none yet" in texts(press(ran, "Make the project"))
     ran.text_area(key="new caption").set_value("tag, " * 200 + "end").run()
     assert plain("more than 225") in texts(ran)
+
+
+def test_tags_that_the_base_model_does_not_know_are_marked(
+    made: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordered: list[list[str]] = []
+    spec = base_model_spec.find("papertown")
+    folder = tag_checks.folder(made.workspace, spec)
+    folder.mkdir(parents=True)
+    file_name = made.original.rename(folder / "drawing.webp").name
+    drawings = [TagDrawing("robot", 0.1, True, file_name), TagDrawing(EVIL, 0.9, False, file_name)]
+
+    def run(workspace: Workspace, arguments: list[str]) -> tuple[str, str]:
+        ordered.append(arguments)
+        drawn_tags.write(folder, "a hash", drawings)
+        return "", ""
+
+    monkeypatch.setattr(tag_checks.verbs, "run", run)
+    ran = page("new_project", of_project=False)
+    field(ran, "Caption").set_value(f"robot, {EVIL}").run()
+    press(ran, "See how the base model draws them")
+    for _ in range(50):
+        if "does not seem to know" in texts(ran.run()):
+            break
+    said = texts(ran)
+    assert f"does not seem to know {plain(EVIL)}: " in said and EVIL not in said
+    assert ordered == [
+        ["draw-tags", "--base=papertown", f"--output={folder}", "--", f"robot, {EVIL}"]
+    ]  # which is not asked again for what is there
+    assert "See how the base model draws them" not in [one.label for one in ran.button]

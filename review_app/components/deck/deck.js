@@ -214,10 +214,11 @@ class Deck {
     if (answer.past) this.remember(answer.past, answer.past_ends);
     this.elsewhere = answer.elsewhere;
     if (!waiting.length) this.counts = answer.counts;
+    const isFirst = !this.dealt; // which may be that there is nothing to show
     this.dealt = true;
     const isLost = before && isBroken(this.hand.picture(before)); // the server was away when it was asked for
     this.hand.prepare();
-    if (this.hand.current !== before || isLost) this.show();
+    if (this.hand.current !== before || isLost || isFirst) this.show();
     else this.view.progress(this.counts);
     this.end();
     if (waiting.length) this.line.soon(0);
