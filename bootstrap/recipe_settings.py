@@ -212,6 +212,7 @@ class InpaintRecipe(Section):
     )
     box: Box | None = None
     mask_blur: int = Field(4, ge=0, le=64)  # pixels of the drawn picture
+    only_masked_padding: int | None = Field(None, ge=0, le=256)  # None: the whole picture is drawn
     denoising_strength: DenoisingStrength = 0.75
     count: Count = 8
     strength: Strengths = [0.8]  # where a round says no other

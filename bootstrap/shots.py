@@ -57,6 +57,9 @@ class Mask:
     blur: int  # pixels of the shot, AUTOMATIC1111's mask blur
     box: tuple[int, int, int, int] | None = None  # left, top, right, bottom in pixels of the shot
     picture: PictureUse | None = None  # fitted as the picture is that the shot starts from
+    # AUTOMATIC1111's "only masked": what is masked and so many pixels around it is enlarged, drawn, and put back;
+    # None: the whole picture is drawn.
+    padding: int | None = None
 
 
 @dataclass(frozen=True)
@@ -184,15 +187,20 @@ def _identity_of_start(start: Start) -> dict[str, Any]:
         "denoising_strength": start.denoising_strength,
         "picture": start.picture.sha256 if start.picture else None,
         "shot": start.shot.id if start.shot else None,
-        "mask": [mask.blur, mask.box, mask.picture.sha256 if mask.picture else None] if mask else None,
+        "mask": _identity_of_mask(mask) if mask else None,
     }
+
+
+def _identity_of_mask(mask: Mask) -> list[Any]:
+    own = [mask.blur, mask.box, mask.picture.sha256 if mask.picture else None]
+    return own if mask.padding is None else [*own, mask.padding]
 
 
 def _start(data: dict[str, Any]) -> Start:
     mask = data["mask"]
     if mask is not None:
         box = tuple(mask["box"]) if mask["box"] else None
-        mask = Mask(mask["blur"], box, _picture(mask["picture"]))
+        mask = Mask(mask["blur"], box, _picture(mask["picture"]), mask.get("padding"))
     shot = Shot.from_dict(data["shot"]) if data["shot"] else None
     return Start(data["denoising_strength"], _picture(data["picture"]), shot, mask)
 

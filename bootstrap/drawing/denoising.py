@@ -20,13 +20,18 @@ Pictures = Mapping[str, Image.Image]
 """RGB pictures that shots start from, and their masks: files by their SHA-256, pictures of shots by the shot's id."""
 
 
+_Region = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+
+
 @dataclass(frozen=True)
 class _Begun:
     """What one picture starts from."""
 
-    picture: Image.Image  # RGB, of the shot's size
-    mask: Image.Image | None  # L, 255 where it is drawn anew
-    blur: int
+    picture: Image.Image  # RGB, of the shot's size: all of it, or the region enlarged
+    mask: Image.Image | None = None  # L, 255 where it is drawn anew
+    whole: Image.Image | None = None  # with a mask: the picture that what is drawn is put into ...
+    soft: Image.Image | None = None  # ... by this mask, L, blurred
+    region: _Region | None = None  # that alone is drawn
 
 
 @denormals.as_zero()
@@ -106,20 +111,49 @@ def _begun(shot: Shot, pictures: Pictures) -> _Begun:
     key = start.shot.id if start.shot else start.picture.sha256 if start.picture else ""
     picture = images.fit(pictures[key], shot.width, shot.height)
     if start.mask is None:
-        return _Begun(picture, None, 0)
-    return _Begun(picture, _mask(start.mask, shot, pictures), start.mask.blur)
+        return _Begun(picture)
+    mask = _mask(start.mask, shot, pictures)
+    soft = mask.filter(ImageFilter.GaussianBlur(start.mask.blur)) if start.mask.blur else mask
+    if start.mask.padding is None:
+        return _Begun(picture, mask, picture, soft)
+    region = masked_region(soft, start.mask.padding)
+    enlarged = [one.crop(region).resize(one.size, Image.Resampling.LANCZOS) for one in (picture, mask)]
+    return _Begun(enlarged[0], _black_and_white(enlarged[1]), picture, soft, region)
+
+
+def masked_region(mask: Image.Image, padding: int) -> _Region:
+    """Return what of a picture is drawn alone: all that a mask touches and so many pixels around it.
+
+    It has the picture's proportions, as nearly as whole pixels have them, and lies within it.
+
+    Source: stable-diffusion-webui, modules/masking.py, `get_crop_region` and `expand_crop_region`.
+    """
+    left, top, right, bottom = mask.getbbox() or (0, 0, *mask.size)
+    wide, high = mask.size
+    left, top = max(0, left - padding), max(0, top - padding)
+    right, bottom = min(wide, right + padding), min(high, bottom + padding)
+    across = max(right - left, round((bottom - top) * wide / high))
+    down = max(bottom - top, round((right - left) * high / wide))
+    left = min(max(0, left - (across - (right - left)) // 2), wide - across)
+    top = min(max(0, top - (down - (bottom - top)) // 2), high - down)
+    return left, top, left + across, top + down
 
 
 def _mask(mask: Mask, shot: Shot, pictures: Pictures) -> Image.Image:
     """The mask at the shot's size: nothing but 0 and 255."""
     if mask.picture is not None:
-        fitted = images.fit(pictures[mask.picture.sha256], shot.width, shot.height).convert("L")
-        return fitted.point(lambda value: 255 if value >= 128 else 0)
+        return _black_and_white(
+            images.fit(pictures[mask.picture.sha256], shot.width, shot.height).convert("L")
+        )
     drawn = Image.new("L", (shot.width, shot.height))
     assert mask.box is not None
     left, top, right, bottom = mask.box
     ImageDraw.Draw(drawn).rectangle((left, top, right - 1, bottom - 1), fill=255)
     return drawn
+
+
+def _black_and_white(mask: Image.Image) -> Image.Image:
+    return mask.point(lambda value: 255 if value >= 128 else 0)
 
 
 def _anew(base: BaseModel, begun: Sequence[_Begun]) -> torch.Tensor | None:
@@ -133,10 +167,14 @@ def _anew(base: BaseModel, begun: Sequence[_Begun]) -> torch.Tensor | None:
 
 def _pasted(begun: _Begun, drawn: Image.Image) -> Image.Image:
     """What was drawn, inside of the mask alone; around it the pixels stay what they were."""
-    if begun.mask is None:
+    if begun.whole is None or begun.soft is None:
         return drawn
-    soft = begun.mask.filter(ImageFilter.GaussianBlur(begun.blur)) if begun.blur else begun.mask
-    return Image.composite(drawn, begun.picture, soft)
+    if begun.region is not None:
+        left, top, right, bottom = begun.region
+        laid = begun.whole.copy()
+        laid.paste(drawn.resize((right - left, bottom - top), Image.Resampling.LANCZOS), (left, top))
+        drawn = laid
+    return Image.composite(drawn, begun.whole, begun.soft)
 
 
 @denormals.as_zero()

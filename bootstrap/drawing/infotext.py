@@ -77,6 +77,8 @@ def _start_fields(shot: Shot) -> dict[str, str]:
     fields = {"Denoising strength": f"{shot.start.denoising_strength:g}"}
     if shot.start.mask is not None:
         fields["Mask blur"] = str(shot.start.mask.blur)
+        if shot.start.mask.padding is not None:
+            fields |= {"Inpaint area": "Only masked", "Masked area padding": str(shot.start.mask.padding)}
     first = shot.hires
     if first is not None:
         fields |= {

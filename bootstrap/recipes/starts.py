@@ -64,5 +64,6 @@ def _mask(recipe: InpaintRecipe, one: InpaintRound, shot: Shot, inputs: Inputs) 
     where = recipe.mask_of(one)
     blur = recipe.mask_blur if one.mask_blur is None else one.mask_blur
     if isinstance(where, str):
-        return Mask(blur, picture=inputs.masks[where])
-    return Mask(blur, box=fitted_box(where, inputs.original_size, (shot.width, shot.height)))
+        return Mask(blur, picture=inputs.masks[where], padding=recipe.only_masked_padding)
+    box = fitted_box(where, inputs.original_size, (shot.width, shot.height))
+    return Mask(blur, box=box, padding=recipe.only_masked_padding)

@@ -348,6 +348,17 @@ def test_a_picture_that_cannot_be_written_stops_the_run_and_has_no_row(
     assert all((project.folder / one.path).is_file() for one in after)
 
 
+def test_more_draws_as_many_again_once_all_is_there(made: Project, drawn: Any) -> None:
+    del drawn
+    project = with_recipes(made, {"kind": "vary", "count": 2, "strength": 0.31})
+    catalog = Catalog(project.workspace.catalog_url)
+    counts = [len(candidates(catalog, project.name, state=None))]
+    for more in (True, True, False):  # first what is missing
+        generation.draw(project, catalog, 1, more=more)
+        counts.append(len(candidates(catalog, project.name, state=None)))
+    assert [after - counts[0] for after in counts] == [0, 2, 4, 4]
+
+
 @pytest.mark.parametrize("cause", ["deadline", "SIGTERM"])
 def test_a_stopped_drawing_keeps_what_is_drawn_and_the_next_one_draws_the_rest(
     made: Project, drawn: Any, monkeypatch: pytest.MonkeyPatch, cause: str

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from bootstrap import images
 from bootstrap.base_model import BaseModel
 from bootstrap.drawing import engine
+from bootstrap.drawing.denoising import masked_region
 from bootstrap.errors import UserError
 from bootstrap.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
@@ -53,6 +56,45 @@ def draw(base: BaseModel, shots: list[Shot], batch_size: int = 16) -> dict[str, 
     loras = {use: random_lora(base, 1) for one in shots for each in one.passes for use in each.loras}
     batches = list(engine.draw(base, shots, loras, batch_size, PICTURES))
     return {d.shot.id: np.asarray(d.picture, dtype=np.int16) for batch in batches for d in batch}
+
+
+@settings(deadline=None)
+@given(
+    st.tuples(st.integers(32, 200), st.integers(32, 200)),
+    st.tuples(*[st.floats(0, 1)] * 4),
+    st.integers(0, 64),
+)
+def test_the_region_of_a_mask_holds_it_and_has_the_pictures_proportions(
+    size: tuple[int, int], corners: tuple[float, ...], padding: int
+) -> None:
+    xs, ys = (
+        sorted(round(share * (side - 1)) for share in pair)
+        for side, pair in zip(size, (corners[:2], corners[2:]), strict=True)
+    )
+    mask = Image.new("L", size)
+    ImageDraw.Draw(mask).rectangle((xs[0], ys[0], xs[1], ys[1]), fill=255)
+    left, top, right, bottom = masked_region(mask, padding)
+    assert 0 <= left <= max(0, xs[0] - padding) and 0 <= top <= max(0, ys[0] - padding)
+    assert min(size[0], xs[1] + 1 + padding) <= right <= size[0]
+    assert min(size[1], ys[1] + 1 + padding) <= bottom <= size[1]
+    assert abs((right - left) * size[1] - (bottom - top) * size[0]) <= max(size)
+
+
+def test_only_masked_draws_the_region_enlarged_and_leaves_the_rest(papertown: BaseModel) -> None:
+    small = (32, 40, 60, 70)
+    found = draw(
+        papertown,
+        [started(papertown, 0.9, mask=Mask(0, box=small, padding=padding)) for padding in (None, 4, 8)],
+    )
+    assert len(found) == 3
+    original = np.asarray(images.fit(PICTURES[ORIGINAL.sha256], 128, 128), dtype=np.int16)
+    inside = np.zeros((128, 128), dtype=bool)
+    inside[small[1] : small[3], small[0] : small[2]] = True
+    for picture in found.values():
+        assert (picture[~inside] == original[~inside]).all()
+        assert np.abs(picture[inside] - original[inside]).mean() > 3
+    first, second, third = found.values()
+    assert np.abs(first - second).max() > 3 and np.abs(second - third).max() > 3
 
 
 def distance(one: np.ndarray, other: np.ndarray | Image.Image) -> float:
