@@ -46,6 +46,11 @@ class Stack:
         self._now: list[tuple[torch.Tensor, ...]] = []
         self._shapes = [module.weight.shape for module in modules]
 
+    @property
+    def copied_bytes(self) -> int:
+        """Memory of the frozen weights that are kept a second time, to fold into."""
+        return 0 if self._frozen is None else self._frozen.numel() * self._frozen.element_size()
+
     def fold(self) -> None:
         """Make what the modules multiply with, from the parameters as they are now."""
         if self._frozen is not None:

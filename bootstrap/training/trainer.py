@@ -27,6 +27,8 @@ from bootstrap.training.passes import CudaRecorder, Inputs, Passes, Recorder
 from bootstrap.training.schedule import Schedule, learning_rate_factor
 from bootstrap.training.state import SavedStep
 
+_SMALL = 50_000_000  # parameters of a UNet whose training fits into any machine
+
 
 @dataclass(frozen=True)
 class EpochResult:
@@ -95,14 +97,19 @@ def _memory_errors_told(settings: TrainingSection) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        remedies = []
-        if settings.train_batch_size > 1:
-            remedies.append(f"lower train_batch_size (it is {settings.train_batch_size})")
-        if not settings.gradient_checkpointing:
-            remedies.append("set gradient_checkpointing = true")
-        remedies += ["set text_encoder_lr = 0"] if settings.text_encoder_lr else []
-        remedies.append("lower resolution or network_dim")
-        raise UserError(f"training: the GPU's memory does not suffice; {', or '.join(remedies)}") from error
+        raise UserError(f"training: the GPU's memory does not suffice; {_remedies(settings)}") from error
+
+
+def _remedies(settings: TrainingSection) -> str:
+    """What makes a training take less memory."""
+    remedies = []
+    if settings.train_batch_size > 1:
+        remedies.append(f"lower train_batch_size (it is {settings.train_batch_size})")
+    if not settings.gradient_checkpointing:
+        remedies.append("set gradient_checkpointing = true")
+    remedies += ["set text_encoder_lr = 0"] if settings.text_encoder_lr else []
+    remedies.append("lower resolution or network_dim")
+    return ", or ".join(remedies)
 
 
 class _Trainer:
@@ -136,7 +143,7 @@ class _Trainer:
             lambda inputs: self._pass(adapters, scaler, inputs), adapters.parameters(), self._recorder
         )
         total = self._schedule.total_steps
-        report(Progress("train", step, total, "steps", note=self._schedule.describe()))
+        report(Progress("train", step, total, "steps", note=self._schedule.describe() + self._memory_note()))
         started, first_step = time.monotonic(), step
         for epoch in range(first_epoch, self._settings.epochs + 1):
             losses = []
@@ -149,6 +156,22 @@ class _Trainer:
             mean = sum(losses) / len(losses)
             on_epoch(EpochResult(epoch, step, mean, self._schedule.seen(step), adapters.modules()))
             state.save(state_file, adapters, optimizer, scaler, SavedStep(epoch, step))
+
+    def _memory_note(self) -> str:
+        """What the training will take, and what helps where there is less; nothing of a model that fits anywhere."""
+        if sum(parameter.numel() for parameter in self._base.unet.parameters()) < _SMALL:
+            return ""
+        from bootstrap.training import memory
+
+        largest = max((one.size for one in self._examples), key=lambda size: size[0] * size[1])
+        needed = memory.predicted_bytes(
+            self._base, self._settings, largest, self._chunks, self.half_precision
+        )
+        there = memory.there_bytes(self._base.device)
+        told = f"; about {needed / 2**30:.1f} GiB of memory"
+        if there is None or needed <= there:
+            return told
+        return f"{told}, but there are {there / 2**30:.1f} GiB: should it fail, {_remedies(self._settings)}"
 
     def _step(
         self,

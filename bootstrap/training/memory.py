@@ -1,0 +1,156 @@
+"""How much memory a training will need: reckoned before it starts, from the shapes of what it computes."""
+
+import dataclasses
+import os
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from bootstrap import conditioning
+from bootstrap.base_model import BaseModel
+from bootstrap.prompting import encode
+from bootstrap.settings import TrainingSection
+from bootstrap.training.adapters import Size, injected
+
+_CHECKPOINTED = (
+    "ResnetBlock2D",
+    "BasicTransformerBlock",
+)  # whose inner results are made again, as diffusers has it
+
+
+def predicted_bytes(
+    base: BaseModel, settings: TrainingSection, size: tuple[int, int], chunks: int, half_precision: bool
+) -> int:
+    """Return the memory that a training takes at its peak, in bytes, the base model included.
+
+    One step is gone through without values, and what its forward pass keeps for the backward pass is added up.
+    Python, the libraries and the driver are not in it.
+
+    Args:
+        size: width and height in pixels of the largest pictures.
+        chunks: of 75 tokens, in each caption.
+        half_precision: whether the forward pass runs in float16 or bfloat16.
+    """
+    shapes = _without_values(base)
+    batch = settings.train_batch_size
+    trains_text = settings.text_encoder_lr > 0
+    kept = _Kept(shapes)
+    with (
+        injected(
+            shapes,
+            Size(settings.network_dim, settings.network_alpha),
+            trains_text,
+            settings.seed,
+            half_precision,
+            Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
+        ) as adapters,
+        kept.counted(settings.gradient_checkpointing),
+        _FusedAttention(),
+    ):
+        adapters.fold()
+        tokens = torch.zeros(batch * chunks, 77, dtype=torch.long, device="meta")
+        with torch.set_grad_enabled(trains_text):
+            captions = encode.encode_tokens(shapes, tokens, chunks, settings.clip_skip)
+        latents = torch.zeros(
+            batch, base.unet.config["in_channels"], size[1] // base.vae_factor, size[0] // base.vae_factor,
+            device="meta",
+        )  # fmt: skip
+        conditioning.predict(shapes, latents, torch.zeros(batch, dtype=torch.long, device="meta"), captions)
+        # Of each parameter of the LoRA its value, its gradient and the optimizer's two averages.
+        trained = 4 * sum(_bytes(parameter) for parameter in adapters.parameters())
+        trained += sum(stack.copied_bytes for stack in adapters.stacks)
+    models = [base.unet, base.vae, *base.text_encoders]
+    frozen = sum(_bytes(one) for model in models for one in (*model.parameters(), *model.buffers()))
+    return frozen + trained + kept.total()
+
+
+def there_bytes(device: torch.device) -> int | None:
+    """Return the memory that a training may take, that of its base model included; None where that is not told."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    if not hasattr(os, "sysconf"):
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class _Kept:
+    """Adds up what a forward pass keeps; the same memory counts once, the model's own not at all."""
+
+    def __init__(self, shapes: BaseModel) -> None:
+        self._models: list[nn.Module] = [shapes.unet, *shapes.text_encoders]
+        self._own = {
+            one.untyped_storage()._cdata
+            for model in self._models
+            for one in (*model.parameters(), *model.buffers())
+        }
+        self._seen: dict[int, torch.Tensor] = {}  # held, so that no other gets the same number
+        self._outside = self._largest_block = self._block = self._largest = 0
+        self._in_block = False
+
+    def counted(self, checkpointing: bool) -> torch.autograd.graph.saved_tensors_hooks:
+        """While this context lasts."""
+        for module in self._models[0].modules() if checkpointing else ():
+            if type(module).__name__ in _CHECKPOINTED:
+                module.register_forward_pre_hook(self._enter)
+                module.register_forward_hook(self._leave)
+        return torch.autograd.graph.saved_tensors_hooks(self._add, lambda kept: kept)
+
+    def _enter(self, module: nn.Module, given: Any) -> None:
+        self._outside += sum(_bytes(one) for one in given if isinstance(one, torch.Tensor))
+        self._in_block, self._block = True, 0
+
+    def _leave(self, module: nn.Module, given: Any, made: Any) -> None:
+        self._in_block = False
+        self._largest_block = max(self._largest_block, self._block)
+
+    def _add(self, tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._own and storage._cdata not in self._seen:
+            self._seen[storage._cdata] = tensor
+            self._largest = max(self._largest, storage.nbytes())
+            if self._in_block:
+                self._block += storage.nbytes()
+            else:
+                self._outside += storage.nbytes()
+        return tensor
+
+    def total(self) -> int:
+        """Bytes kept; on the way back the two largest tensors' gradients are there beside them."""
+        return self._outside + self._largest_block + 2 * self._largest
+
+
+class _FusedAttention(TorchFunctionMode):
+    """Attention as GPUs and CPUs have it: without keeping what each place makes of each other."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.scaled_dot_product_attention:
+            query, key, value = args[:3] if len(args) >= 3 else (kwargs[n] for n in ("query", "key", "value"))
+            return _Attention.apply(query, key, value)
+        return func(*args, **(kwargs or {}))
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        made = query.new_empty(*query.shape[:-1], value.shape[-1])
+        ctx.save_for_backward(query, key, value, made)
+        return made
+
+
+def _without_values(base: BaseModel) -> BaseModel:
+    """The same model with shapes only: it takes no memory."""
+    with torch.device("meta"):
+        unet = type(base.unet).from_config(base.unet.config)
+        encoders = [type(one)(one.config) for one in base.text_encoders]
+    for made, of in zip((unet, *encoders), (base.unet, *base.text_encoders), strict=True):
+        made.requires_grad_(False).eval().to(of.dtype)
+    return dataclasses.replace(
+        base, unet=unet, text_encoder=encoders[0], text_encoder_2=encoders[1] if base.is_sdxl else None
+    )
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()

@@ -1,0 +1,65 @@
+"""The memory that a training is told to need before it starts."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bootstrap import base_model, base_model_spec
+from bootstrap.base_model import BaseModel
+from bootstrap.settings import TrainingSection
+from bootstrap.training import memory, trainer
+from bootstrap.training.identity import Example
+from tests.sd_checkpoint import small_sdxl
+
+
+def predicted(base: BaseModel, size: tuple[int, int] = (128, 128), **changes: object) -> int:
+    settings = TrainingSection.model_validate({"network_dim": 8, **changes})
+    return memory.predicted_bytes(base, settings, size, 1, half_precision=False)
+
+
+def weights(base: BaseModel) -> int:
+    models = (base.unet, base.vae, *base.text_encoders)
+    return sum(one.numel() * one.element_size() for model in models for one in model.parameters())
+
+
+def test_it_grows_with_what_is_computed_and_falls_with_checkpointing(papertown: BaseModel) -> None:
+    one, four = predicted(papertown), predicted(papertown, train_batch_size=4)
+    assert weights(papertown) < one < four
+    assert predicted(papertown, train_batch_size=4, gradient_checkpointing=True) < four
+    assert predicted(papertown, size=(256, 128)) > one
+    assert predicted(papertown, text_encoder_lr=0) < one
+    # What a batch keeps is in proportion to it.
+    eight = predicted(papertown, train_batch_size=8)
+    assert eight - four == pytest.approx(4 / 3 * (four - one), rel=0.1)
+
+
+def test_it_is_reckoned_for_stable_diffusion_xl_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, configs = small_sdxl(tmp_path, base_model.CONFIGS)
+    monkeypatch.setattr(base_model, "CONFIGS", configs)
+    base = base_model.hold(base_model_spec.find(str(path)))
+    assert weights(base) < predicted(base, (64, 64)) < predicted(base, (64, 64), train_batch_size=4)
+    base_model.release()
+
+
+def test_the_schedule_tells_it_and_what_helps(
+    papertown: BaseModel, originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "_SMALL", 0)
+    monkeypatch.setattr(memory, "there_bytes", lambda _: 2**20)
+    path = originals / "badge.png"
+    notes: list[str] = []
+    trainer.train(
+        papertown,
+        [Example(str(path), "badge", "woman", 1, (128, 128))],
+        TrainingSection(network_dim=4, epochs=1, repeats=1),
+        tmp_path / "s",
+        tmp_path,
+        lambda _: None,
+        lambda progress: notes.append(progress.note),
+    )
+    assert (
+        "about 0.1 GiB of memory, but there are 0.0 GiB: should it fail, set gradient_checkpointing"
+        in notes[0]
+    )
+    assert papertown.device.type != "meta" and not torch.is_inference_mode_enabled()
