@@ -1,7 +1,7 @@
 """Takes the pictures of docs/review-app.md and of the README: `python docs/screenshots.py [--workspace DIR]`.
 
 Makes a project with Paper Town, runs two generations of it, starts `sid up`, and takes each page in Chromium: by day
-and by night, 1440 and 390 pixels wide. Takes 8 minutes of CPU time without a GPU; a workspace that is named is kept, and
+and by night, 1440 and 390 pixels wide. Takes 8 minutes of CPU time without a GPU; a workspace that is named is kept and
 used again by the next call, which then takes a few. Needs the extra `dev` and a Chromium.
 """
 
