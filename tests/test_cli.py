@@ -423,7 +423,7 @@ def test_a_wrong_setting_is_refused_and_nothing_is_changed(sid, folder, assignme
             ["papertown", "make", "--stage", "judge", "--dir", "making"],
             "tagger.safetensors is missing: run the stage `tagger`",
         ),
-        (["papertown", "make", "--stage", "ink", "--start", "model"], "only the stages vae and base"),
+        (["papertown", "make", "--stage", "tagger", "--start", "model"], "only the stages vae, base, ink"),
         (["papertown", "make", "--stage", "vae", "--compile"], "--compile: only the stages base and ink"),
     ],
 )

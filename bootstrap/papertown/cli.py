@@ -28,7 +28,7 @@ def make(
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="How many samples the whole stage is.")] = None,
     start: Annotated[
-        Path | None, typer.Option(help="A model whose weights `vae` and `base` begin with.")
+        Path | None, typer.Option(help="A model whose weights `vae`, `base` or `ink` begin with.")
     ] = None,
     compiled: Annotated[
         bool,

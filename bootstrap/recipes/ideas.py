@@ -45,7 +45,7 @@ def ideas(recipe: Recipe, tags: list[str], size: tuple[int, int], size_step: int
             Idea(tuple(captions.without(tags, [tag])), eliminated=(tag,)) for tag in recipe.tags or tags[1:]
         ]
     if isinstance(recipe, AddRecipe):
-        return [_with(tags, tag) for tag in recipe.tags]
+        return [_behind_subject(tags, tag) for tag in recipe.tags]
     if isinstance(recipe, ReplaceRecipe):
         return [
             Idea(tuple(captions.replaced(tags, recipe.tag, new)), eliminated=(recipe.tag,), added=(new,))
@@ -74,6 +74,12 @@ def ideas(recipe: Recipe, tags: list[str], size: tuple[int, int], size_step: int
 
 def _with(tags: list[str], prompt: str) -> Idea:
     return Idea(tuple(captions.with_added(tags, captions.parse(prompt))), added=(prompt,))
+
+
+def _behind_subject(tags: list[str], prompt: str) -> Idea:
+    # What stands early in a prompt counts for more; at the end of a long caption a tag often has no effect.
+    early = captions.with_added(tags[:1], captions.parse(prompt))
+    return Idea(tuple(captions.with_added(early, tags[1:])), added=(prompt,))
 
 
 def _each_with(tags: list[str], prompts: list[str]) -> list[Idea]:

@@ -66,7 +66,7 @@ def test_add_puts_a_tag_in_and_replace_exchanges_one() -> None:
         {"kind": "add", "count": 1, "tags": ["sunglasses"]},
         {"kind": "replace", "count": 1, "tag": "red apple", "by": ["blue ball"]},
     )
-    assert (added.prompt, added.added) == (CAPTION + ", sunglasses", ("sunglasses",))
+    assert (added.prompt, added.added) == ("woman, sunglasses, red apple, teal wall, window", ("sunglasses",))
     assert replaced.prompt == "woman, blue ball, teal wall, window"
     assert (replaced.eliminated, replaced.added) == (("red apple",), ("blue ball",))
 
@@ -152,7 +152,7 @@ def test_brackets_of_the_caption_are_names_and_those_of_a_recipe_are_emphasis() 
         ],
     }
     added, eliminated = expand(settings.parse(raw, "project.toml"), WITH)
-    assert added.prompt == r"saber \(fate\), hat, \[red\] bow, (smile:1.2)"
+    assert added.prompt == r"saber \(fate\), (smile:1.2), hat, \[red\] bow"
     assert eliminated.prompt == r"saber \(fate\), hat"
     assert eliminated.negative_prompt == r"\[red\] bow"
 
@@ -244,7 +244,7 @@ def test_recipes_of_before_keep_the_ids_of_their_shots() -> None:
         {"kind": "replace", "count": 1, "tag": "window", "by": ["door"]},
     )
     assert [shot.id for shot in drawn] == [
-        "f2b79c6906f9489a", "f601f39ebafcde01", "9ce5f61bbc784bad", "d97d5baddace5314", "40934fb6a78355ad",
+        "f2b79c6906f9489a", "f601f39ebafcde01", "9ce5f61bbc784bad", "d97d5baddace5314", "e6dffb19d6f2decb",
         "ff92867189c97fa9",
     ]  # fmt: skip
 
@@ -359,5 +359,5 @@ def test_choices_are_made_by_the_seed_and_kept_with_the_shot() -> None:
     drawn = shots(recipe)
     assert {shot.added for shot in drawn} == {("round glasses",), ("square glasses",)}
     assert {shot.negative_prompt for shot in drawn} == {"blurry", "dark"}
-    assert all(shot.prompt == f"{CAPTION}, {shot.added[0]}" for shot in drawn)
+    assert all(shot.prompt == f"woman, {shot.added[0]}, red apple, teal wall, window" for shot in drawn)
     assert shots({**recipe, "count": 4}) == drawn[:4]
