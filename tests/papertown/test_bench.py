@@ -85,8 +85,9 @@ def test_effects_are_counted_by_recipe(bench, whole):
 
 def test_tables_tell_of_recipes_and_generations(bench, whole):
     second = replace(whole.candidate, generation=2)
-    text = bench.tables([whole, replace(whole, seen=frozenset()), replace(whole, candidate=second)])
-    assert "| replicate | 1.0 | 3 | 66.7 % (66.7 to 66.7) |" in text
+    alike = replace(whole, candidate=replace(whole.candidate, state="duplicate"))
+    text = bench.tables([whole, replace(whole, seen=frozenset()), replace(whole, candidate=second), alike])
+    assert "| replicate | 1.0 | 4 | 75.0 % (75.0 to 75.0) | 3 | 66.7 % (66.7 to 66.7) |" in text
     assert "| 1 | 2 | 50.0 % (50.0 to 50.0) |" in text
     assert "| 2 | 1 | 100.0 % (100.0 to 100.0) |" in text
 
