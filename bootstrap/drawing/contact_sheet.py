@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _GAP = 8  # pixels
 _LINE = 14
-_TITLE = 30
+_TITLE_LINE = 20
 _PAPER, _INK, _FAINT = "#ffffff", "#222222", "#777777"
 
 
@@ -22,7 +22,7 @@ class Cell:
 def draw(title: str, cells: Sequence[Cell], columns: int) -> Image.Image:
     """Return the cells in rows of `columns`, left to right, under a title; RGB.
 
-    Each cell is as large as the largest picture; a label that is too long for its cell is cut.
+    Each cell is as large as the largest picture; a label that is too long for its cell is cut, the title is wrapped.
     """
     width = max(cell.picture.width for cell in cells)
     height = max(cell.picture.height for cell in cells)
@@ -30,18 +30,33 @@ def draw(title: str, cells: Sequence[Cell], columns: int) -> Image.Image:
     columns = min(columns, len(cells))
     step_x, step_y = width + _GAP, height + lines * _LINE + _GAP
     rows = -(-len(cells) // columns)
-    sheet = Image.new("RGB", (columns * step_x + _GAP, _TITLE + rows * step_y + _GAP), _PAPER)
+    large = ImageFont.load_default(15)
+    told = _wrapped(title, columns * step_x - _GAP, large)
+    top = _GAP + len(told) * _TITLE_LINE + 2
+    sheet = Image.new("RGB", (columns * step_x + _GAP, top + rows * step_y + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_GAP, _GAP), title, _INK, ImageFont.load_default(15))
+    for line, text in enumerate(told):
+        pen.text((_GAP, _GAP + line * _TITLE_LINE), text, _INK, large)
     small = ImageFont.load_default(11)
     for index, cell in enumerate(cells):
         x = _GAP + index % columns * step_x
-        y = _TITLE + index // columns * step_y
+        y = top + index // columns * step_y
         sheet.paste(cell.picture, (x + (width - cell.picture.width) // 2, y))
         for line, text in enumerate(cell.label):
             place = (x, y + height + line * _LINE)
             pen.text(place, _cut(text, width, small), _FAINT if line else _INK, small)
     return sheet
+
+
+def _wrapped(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(_cut(word, width, font))
+    return lines
 
 
 def _cut(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
