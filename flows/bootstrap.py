@@ -6,7 +6,7 @@ next one needs, and a killed run is finished by starting another. Tasks pass ids
 
 from typing import Any
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.states import Cancelled
 
 from flows import drawing, leash, limits, one_generation, reports
@@ -17,6 +17,10 @@ from flows.stations import STATION
 train = task(**STATION)(one_generation.train)
 curate = task(**STATION)(one_generation.curate)
 publish = task(**STATION)(one_generation.publish)
+
+
+def _begins(project: str, number: int) -> None:
+    get_run_logger().info("project '%s': generation %d", project, number)
 
 
 @flow(name="bootstrap", flow_run_name="{project}", validate_parameters=True)
@@ -36,7 +40,7 @@ def bootstrap(workspace: str, project: str, until: float | None = None, more: bo
         UserError: a setting or file is wrong, or another process works on this project.
     """
     leash.end_with_server_of_flows()
-    stations = Stations(train, drawing.draw, curate, publish, limits.held)
+    stations = Stations(train, drawing.draw, curate, publish, _begins, limits.held)
     try:
         summary = one_generation.run(workspace, project, until, stations, more)
     except DeadlineReached:

@@ -52,6 +52,8 @@ class Stations:
     draw: Draw
     curate: Station
     publish: Callable[[str, str, int], dict[str, Any]]
+    # Told of the project and the generation's number before the first station.
+    begins: Callable[[str, int], None] | None = None
     # Keeps others off the project and the GPU while it is open; None: nobody else is there.
     held: Callable[[str, float | None], AbstractContextManager[None]] | None = None
 
@@ -76,6 +78,8 @@ def run(
     """
     with opened(workspace, project) as (found, catalog), generation.exclusively(found):
         number = generation.prepare(found, catalog)
+        if stations.begins:
+            stations.begins(project, number)
         try:
             with stations.held(project, until) if stations.held else nullcontext():
                 stations.train(workspace, project, number, until)

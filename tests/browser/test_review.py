@@ -218,6 +218,7 @@ def test_beside_the_picture(app: Any, visitor: Any) -> None:
     visitor.expect_shown(added)
     assert deck.locator(".slide").is_visible()
     deck.locator("summary").click()
+    deck.locator(".tags ins").wait_for(state="visible")
     assert deck.locator(".tags ins").all_inner_texts() == ["glasses"]
     visitor.press("?")
     deck.get_by_text("undo, as often as you like").wait_for()

@@ -224,7 +224,7 @@ def test_the_plan_tells_what_is_there_and_estimates_the_rest_from_it(
             .output
         )
         assert "in all: 65 shots, 39 to draw" in told
-        assert "such as: woman, red apple, hat" in told
+        assert "such as: woman, hat, red apple" in told
         assert "by the 26 candidates drawn before" in told
     finally:
         with_recipes(project, *every_kind(project))
