@@ -260,14 +260,20 @@ def tables(judged: list[Judged]) -> str:
         lines.append(
             f"| {recipe} | {strength} | {len(group)} | {_interval(group, achieved)} | {len(first)} | {early} |"
         )
+    drawn_in = dict(_grouped(judged, lambda j: j.candidate.generation))
     judged = [one for one in judged if one.candidate.state == "published"]
-    lines += ["", "| generation | candidates | accepted | accent seen | subject kept | diversity of picks |"]
-    lines.append("|---|---|---|---|---|---|")
+    lines += [
+        "",
+        "| generation | put up | accepted | accent seen | subject kept | diversity of picks "
+        "| of all drawn, acceptable |",
+        "|---" * 7 + "|",
+    ]
     for number, group in _grouped(judged, lambda j: j.candidate.generation):
         accent = _interval(group, lambda j: float(original(j.original).accent in j.seen))
         lines.append(
             f"| {number} | {len(group)} | {_interval(group, lambda j: float(acceptable(j)))} | {accent} "
-            f"| {_interval(group, subject_kept)} | {diversity(group):.2f} |"
+            f"| {_interval(group, subject_kept)} | {diversity(group):.2f} "
+            f"| {_interval(drawn_in[number], lambda j: float(acceptable(j)))} |"
         )
     lines += [
         "",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from bootstrap.catalog.tallies import Tally
-from bootstrap.recipe_settings import BootstrapRecipe, Recipe
+from bootstrap.recipe_settings import BootstrapRecipe, InpaintRecipe, Recipe
 from bootstrap.recipes.ideas import Idea
 
 FLOOR = 0.25  # of a recipe's count is drawn as it says, whatever became of it before
@@ -103,14 +103,19 @@ def odds_of(
     tallies: Sequence[Tally],
     pair: tuple[float, int] | None = None,
 ) -> Odds:
-    """Return what became of earlier shots of these ideas of a recipe, with this strength and snapshot where given."""
+    """Return what became of earlier shots of these ideas of a recipe, with this strength and snapshot where given.
+
+    Only shots that the recipe could have asked for count: another one of its kind may be weaker or stronger.
+    """
     wanted = {(idea.eliminated, idea.added) for idea in ideas}
+    # A round of inpainting may have a strength of its own.
+    pairs = [pair] if pair else None if isinstance(recipe, InpaintRecipe) else pairs_of(recipe)
     mine = [
         tally
         for tally in tallies
         if tally.recipe == recipe.kind
         and (tally.eliminated, tally.added) in wanted
-        and (pair is None or (tally.strength, tally.snapshot) == pair)
+        and (pairs is None or (tally.strength, tally.snapshot) in pairs)
     ]
     return Odds(sum(tally.picks for tally in mine), sum(tally.spent for tally in mine))
 

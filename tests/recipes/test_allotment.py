@@ -46,6 +46,12 @@ def test_the_strength_that_gave_picks_is_drawn_more_and_the_other_one_still_a_li
     assert by_strength[0.6] >= 5  # half of the quarter that is drawn as the recipe says
 
 
+def test_two_recipes_of_a_kind_have_each_their_own_history() -> None:
+    weak, strong = {**VARY, "strength": [0.6]}, {**VARY, "strength": [0.9]}
+    drawn = shots(weak, strong, tallies=(vary(0.6, 0, 30), vary(0.9, 20, 30)))
+    assert Counter(shot.strength for shot in drawn)[0.9] >= 65
+
+
 def test_what_was_never_tried_is_tried() -> None:
     drawn = shots(VARY, tallies=(vary(0.8, 3, 30),))
     assert Counter(shot.strength for shot in drawn)[0.6] >= 20
