@@ -145,7 +145,7 @@ def served(workspace: Workspace, *command: str) -> Iterator[str]:
                 time.sleep(0.3)
             yield url
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
             process.wait(90)
 
 
