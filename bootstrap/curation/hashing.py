@@ -3,7 +3,7 @@
 import itertools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +20,7 @@ SMALL_SIDE = 32
 COARSE_SIDE = 8
 _HASH_SIDE = 8  # 8 x 8 coefficients are 64 bits
 _DCT_SIDE = 32
+_BATCH = 4  # pictures that a thread takes at once: one by one, threads wait for each other between many small steps
 # A coefficient of 1 in the unnormalized DCT is this much RMS in gray levels of the 32 x 32 picture.
 _GRAY_LEVELS = 1 / (2 * _DCT_SIDE * _DCT_SIDE)
 _ODD_COLUMNS = np.where(np.arange(_HASH_SIDE) % 2, -1.0, 1.0)
@@ -57,13 +58,31 @@ def fingerprints(pictures: Sequence[Image.Image], kind: str = "phash") -> list[F
     Args:
         kind: phash, dhash, whash or colorhash.
     """
-    # One picture's products are too small for several threads. The limit is the process's, so one call at a time.
+    batches = list(_batches(pictures))
+    # A batch's products are too small for several threads. The limit is the process's, so one call at a time.
     with _one_at_a_time, _products().limit(limits=1):
-        return list(_threads.map(_fingerprint, pictures, itertools.repeat(kind)))
+        made = _threads.map(lambda batch: _of_batch([pictures[index] for index in batch], kind), batches)
+        by_index = dict(zip(itertools.chain(*batches), itertools.chain(*made), strict=True))
+    return [by_index[index] for index in range(len(pictures))]
 
 
-def _fingerprint(picture: Image.Image, kind: str) -> Fingerprint:
-    coefficients = _coefficients(picture)
+def _batches(pictures: Sequence[Image.Image]) -> Iterator[list[int]]:
+    """The indices of a few pictures of one size each, all in all those of all."""
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for index, picture in enumerate(pictures):
+        by_size.setdefault(picture.size, []).append(index)
+    for indices in by_size.values():
+        yield from (indices[start : start + _BATCH] for start in range(0, len(indices), _BATCH))
+
+
+def _of_batch(pictures: Sequence[Image.Image], kind: str) -> list[Fingerprint]:
+    return [
+        _fingerprint(picture, coefficients, kind)
+        for picture, coefficients in zip(pictures, _coefficients(pictures), strict=True)
+    ]
+
+
+def _fingerprint(picture: Image.Image, coefficients: NDArray[np.float64], kind: str) -> Fingerprint:
     if kind == "phash":
         straight, mirrored = _bits(coefficients), _bits(coefficients * _ODD_COLUMNS)
     else:
@@ -88,11 +107,11 @@ def _other_hash(picture: Image.Image, kind: str) -> int:
     return int(str(getattr(imagehash, kind)(picture)), 16)
 
 
-def _coefficients(picture: Image.Image) -> NDArray[np.float64]:
-    """The 8 x 8 lowest frequencies, computed as `imagehash.phash` does."""
-    pixels = scaled(picture.convert("L"), _DCT_SIDE)
-    frequencies = scipy.fftpack.dct(scipy.fftpack.dct(pixels, axis=0), axis=1)
-    return frequencies[:_HASH_SIDE, :_HASH_SIDE]
+def _coefficients(pictures: Sequence[Image.Image]) -> NDArray[np.float64]:
+    """The 8 x 8 lowest frequencies of pictures of one size, computed as `imagehash.phash` does."""
+    pixels = scaled([picture.convert("L") for picture in pictures], _DCT_SIDE)
+    frequencies = scipy.fftpack.dct(scipy.fftpack.dct(pixels, axis=1), axis=2)
+    return frequencies[:, :_HASH_SIDE, :_HASH_SIDE]
 
 
 def _bits(coefficients: NDArray[np.float64]) -> int:

@@ -1,5 +1,6 @@
 """Hashes are imagehash's, the mirror's come for nothing, and texture says what a hash is worth."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import imagehash
@@ -33,7 +34,7 @@ def test_the_other_hashes_are_those_of_imagehash_too(kind):
 
 
 def test_many_pictures_are_hashed_as_one_by_one():
-    pictures = [scene(number) for number in range(20)]
+    pictures = [scene(number, size) for number, size in zip(range(20), itertools.cycle([128, 300, 128]))]
     for one, other in zip(hashing.fingerprints(pictures), map(hashing.fingerprint, pictures), strict=True):
         assert one.image_hash == other.image_hash
         assert np.array_equal(one.small, other.small)
@@ -96,15 +97,16 @@ def test_gray_pictures_are_scaled_as_pillow_scales_them(width, height, seed, smo
     picture = Image.fromarray(pixels)
     if smooth:  # and with places where all is black or white
         picture = picture.resize((5, 5)).resize((width, height)).point(lambda value: 2 * value - 128)
-    expected = picture.resize((32, 32), Image.Resampling.LANCZOS)
-    assert np.array_equal(scaling.scaled(picture, 32), expected)
+    several = [picture, ImageOps.flip(picture), ImageOps.mirror(picture)]
+    expected = [one.resize((32, 32), Image.Resampling.LANCZOS) for one in several]
+    assert np.array_equal(scaling.scaled(several, 32), np.stack(expected))
 
 
 @pytest.mark.parametrize("size", [(512, 512), (100, 900), (2000, 1100), (20, 90), (32, 32)])
 def test_so_are_those_of_any_shape(size):
     picture = scene(2).convert("L").resize(size)
     expected = picture.resize((32, 32), Image.Resampling.LANCZOS)
-    assert np.array_equal(scaling.scaled(picture, 32), expected)
+    assert np.array_equal(scaling.scaled([picture], 32), np.asarray(expected)[None])
 
 
 def test_pictures_are_hashed_from_several_threads_at_once():
