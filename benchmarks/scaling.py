@@ -36,6 +36,7 @@ GPU_BATCH = 8
 # Stable Diffusion 1.5 at 512 x 512, 20 steps with guidance: 2 x 20 x 0.803 TFLOP; a GPU that does 100 TFLOP/s of them.
 GPU_PICTURES = 100 / (2 * 20 * 0.803)
 GPUS = (1, 4, 16, 64)
+_MOST_BATCHES = 10**6  # that a writer can write in its few seconds
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def main() -> None:
     from tests import postgres
 
     with tempfile.TemporaryDirectory() as folder, postgres.running() as server:
+        writes = {writers: _batches_a_second(server.new_database(), writers) for writers in (1, 4)}
+        print(f"batches a second, by writers: {writes}", flush=True)
         rates = {
             workers: statistics.median(
                 _drawing_rate(
@@ -66,8 +69,8 @@ def main() -> None:
             )
             for workers in (1, 2)
         }
+        print(f"pictures a second, by workers: {rates}", flush=True)
         costs = _flow_costs(Path(folder) / "flow", asked.rounds + 1)
-        writes = {writers: _batches_a_second(server.new_database(), writers) for writers in (1, 4)}
     head = f"`python benchmarks/scaling.py --pictures {asked.pictures} --rounds {asked.rounds}`; {platform.machine()}, "
     head += f"{os.cpu_count()} cores, load {load:.1f} before and {os.getloadavg()[0]:.1f} after"
     page = _page(head, rates, costs, writes)
@@ -270,7 +273,7 @@ def _batches_a_second(url: str, writers: int, seconds: float = 5.0) -> float:
         generations.begin(catalog, "apple")
     with get_context("spawn").Pool(writers) as pool:
         pool.starmap(
-            _write, [(url, 0.1, -1 - writer) for writer in range(writers)]
+            _write, [(url, 0.1, writers + writer) for writer in range(writers)]
         )  # imports and connections
         return sum(pool.starmap(_write, [(url, seconds, writer) for writer in range(writers)]))
 
@@ -290,7 +293,7 @@ def _write(url: str, seconds: float, writer: int) -> float:
             with catalog.write() as session:
                 owner = generation_row(session, "apple", 1)
                 for index in range(GPU_BATCH):
-                    one = shot(abs(hash((writer, batches, index, seconds))) % 2**32)
+                    one = shot((writer * _MOST_BATCHES + batches) * GPU_BATCH + index)
                     session.add(
                         CandidateRow(
                             project_id=owner.project_id, generation_id=owner.id, shot_id=one.id,
