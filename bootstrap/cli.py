@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import sys
 import traceback
 from functools import cache
@@ -16,6 +17,7 @@ from bootstrap import __version__, dataset, project, project_edit, status_page
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.drawing import cli as pictures_cli
 from bootstrap.errors import UserError, of_the_machine
+from bootstrap.files import whole_file
 from bootstrap.lora import cli as lora_cli
 from bootstrap.papertown import cli as papertown_cli
 from bootstrap.progress import silent
@@ -151,8 +153,8 @@ def make_index(
     for one in names:
         done = reindex.reindex(workspace.project(one), catalog)
         typer.echo(
-            f"{one}: {done.generations} generations, {done.snapshots} snapshots, {done.candidates} candidates and "
-            f"{done.picks} picks put into the catalog"
+            f"{one}: {done.generations} generations, {done.snapshots} snapshots, {done.candidates} candidates, "
+            f"{done.picks} picks and {done.sheets} sheets put into the catalog"
         )
     catalog.close()
 
@@ -248,7 +250,7 @@ def sheet(
         int | None, typer.Option(min=1, help="Drawn with its LoRA [default: the latest].")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The PNG to write [default: in the generation's folder].")
+        Path | None, typer.Option(help="Another file to write it to than the one in the generation's folder.")
     ] = None,
 ) -> None:
     """Draw the caption over two or three parameters, side by side, to choose strength and snapshot by eye."""
@@ -257,12 +259,14 @@ def sheet(
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     number = _generation(catalog, chosen.name, generation)
-    path = output or chosen.generation_folder(number) / "strength-and-snapshot.png"
-    sheets.draw_sheet(
-        chosen, catalog, number, sheets.parse_axis(x), sheets.parse_axis(y), prompt, path, silent,
+    path = sheets.draw_sheet(
+        chosen, catalog, number, sheets.parse_axis(x), sheets.parse_axis(y), prompt, silent,
         sheets.parse_axis(z) if z else None,
     )  # fmt: skip
-    typer.echo(f"sheet: {path}")
+    if output:
+        with whole_file(output) as temporary:
+            shutil.copyfile(path, temporary)
+    typer.echo(f"sheet: {output or path}")
 
 
 @app.command()

@@ -1,6 +1,7 @@
-"""A lost catalog made again from a project's folder: trainings, candidates, picks.
+"""A lost catalog made again from a project's folder: trainings, candidates, picks, sheets.
 
-Each LoRA file tells its training, each candidate its shot, and the dataset's folder which candidates were picked.
+Each LoRA file tells its training, each candidate its shot, each sheet what it shows, and the dataset's folder which
+candidates were picked.
 What only the catalog knew is lost with it: rejects, and accepted candidates that were not in the dataset yet, are up
 for review again.
 """
@@ -14,11 +15,11 @@ from pathlib import Path
 from sqlalchemy import select
 
 from bootstrap import generation
-from bootstrap.catalog import Catalog, generations, trainings
+from bootstrap.catalog import Catalog, generations, sheets, trainings
 from bootstrap.catalog.generations import generation_row, project_row
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, PickRow, ProjectRow, VerdictRow, now
 from bootstrap.catalog.trainings import Snapshot
-from bootstrap.drawing import infotext
+from bootstrap.drawing import infotext, sheet_file
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.project import Project
@@ -38,6 +39,7 @@ class Restored:
     snapshots: int = 0
     candidates: int = 0
     picks: int = 0
+    sheets: int = 0
 
 
 def unknown_candidates(project: Project, catalog: Catalog) -> dict[int, list[Path]]:
@@ -72,8 +74,9 @@ def reindex(project: Project, catalog: Catalog) -> Restored:
             added += _add_candidates(project, catalog, number, paths)
             _put_up(project, catalog, number, number in new)
         picks = _add_picks(project, catalog)
+        drawn = _add_sheets(project, catalog)
         _settle(project, catalog, new)
-    return Restored(len(new), snapshots, added, picks)
+    return Restored(len(new), snapshots, added, picks, drawn)
 
 
 def _generation_folders(project: Project) -> list[tuple[int, Path]]:
@@ -200,6 +203,20 @@ def _add_picks(project: Project, catalog: Catalog) -> int:
             session.flush()
             added += 1
     return added
+
+
+def _add_sheets(project: Project, catalog: Catalog) -> int:
+    known = {one.path for one in sheets.of_project(catalog, project.name)}
+    found = [
+        sheet_file.read(project, number, path)
+        for number, folder in _generation_folders(project)
+        for path in (folder / sheet_file.FOLDER).glob("*.png")
+        if path.relative_to(project.folder) not in known
+    ]
+    ours = [one for one in found if one is not None]
+    for one in ours:
+        sheets.note(catalog, project.name, one)
+    return len(ours)
 
 
 def _settle(project: Project, catalog: Catalog, new: list[int]) -> None:

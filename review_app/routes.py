@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bootstrap.catalog import candidates
+from bootstrap.catalog import candidates, sheets
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.curation.thumbnails import make_thumbnail
 from bootstrap.errors import UserError
@@ -31,6 +31,7 @@ from review_app import cells, deck, reviewers
 from review_app.urls import (
     cells_url,
     deck_url,
+    drawn_sheet_url,
     original_url,
     picture_url,
     sheet_path,
@@ -40,7 +41,8 @@ from review_app.urls import (
 from review_app.workspace import catalog_of, workspace
 
 __all__ = [
-    "cells_url", "deck_url", "original_url", "picture_url", "routes", "sheet_path", "sheet_url", "thumbnail_url"
+    "cells_url", "deck_url", "drawn_sheet_url", "original_url", "picture_url", "routes", "sheet_path", "sheet_url",
+    "thumbnail_url",
 ]  # fmt: skip
 
 _Asked = TypeVar("_Asked", bound=BaseModel)
@@ -60,6 +62,7 @@ def routes() -> list[Route]:
         Route("/thumbnail/{project}/{candidate}.webp", _thumbnail),
         Route("/original/{project}.png", _original),
         Route("/sheet/{project}/{generation:int}.png", _sheet),
+        Route("/sheet/{project}/{generation:int}/{name}", _drawn_sheet),
         Route("/deck/{project}", _deck, methods=["POST"]),
         Route("/alike/{project}", _alike, methods=["POST"]),
         Route("/cells/{project}", _cells, methods=["GET"]),
@@ -100,6 +103,16 @@ def _sheet(request: Request) -> Response:
     return _file(
         project, sheet.relative_to(project.folder), _ASK_AGAIN
     )  # it is drawn anew as candidates come
+
+
+def _drawn_sheet(request: Request) -> Response:
+    project = _project(request)
+    if project is None:
+        return _missing()
+    generation, name = request.path_params["generation"], request.path_params["name"]
+    known = sheets.of_project(catalog_of(project), project.name)
+    path = next((one.path for one in known if (one.generation, one.path.name) == (generation, name)), None)
+    return _file(project, path, _ASK_AGAIN) if path else _missing()
 
 
 async def _deck(request: Request) -> Response:

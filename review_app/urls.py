@@ -3,6 +3,7 @@
 from pathlib import Path
 from urllib.parse import quote
 
+from bootstrap.catalog.sheets import Sheet
 from bootstrap.project import Project
 
 
@@ -33,6 +34,11 @@ def sheet_url(project: Project, generation: int) -> str:
 def sheet_path(project: Project, generation: int) -> Path:
     """The file of a generation's contact sheet; there once its candidates are published."""
     return project.generation_folder(generation) / "sheet.png"
+
+
+def drawn_sheet_url(project: Project, sheet: Sheet) -> str:
+    """Where the browser finds a sheet of `sid sheet`."""
+    return f"/sheet/{quote(project.name)}/{sheet.generation}/{quote(sheet.path.name)}"
 
 
 def deck_url(project: Project) -> str:

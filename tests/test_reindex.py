@@ -102,7 +102,7 @@ def test_after_a_real_generation_nothing_is_trained_or_drawn_again(tmp_path: Pat
     catalog.close()
     before = listed(tmp_path, "badge", "--all")
     lose_catalog(made)
-    assert "1 generations, 4 snapshots, 10 candidates and 0 picks" in sid(tmp_path, "reindex")
+    assert "1 generations, 4 snapshots, 10 candidates, 0 picks and 0 sheets" in sid(tmp_path, "reindex")
     assert listed(tmp_path, "badge", "--all") == before
     catalog = making.open_catalog(made)
     assert trainings.of_generation(catalog, "badge", 1) == training

@@ -132,6 +132,20 @@ class SnapshotRow(Table):
     elimination: Mapped[float | None]
 
 
+class SheetRow(Table):
+    """One prompt drawn over two or three parameters with a generation's LoRA, see bootstrap.catalog.sheets."""
+
+    __tablename__ = "sheet"
+    __table_args__ = (UniqueConstraint("generation_id", "path"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    generation_id: Mapped[int] = mapped_column(ForeignKey("generation.id", ondelete="CASCADE"))
+    path: Mapped[str]  # relative to the project's folder
+    axes: Mapped[list[Any]]  # [[parameter, [value, ...]], ...]: across, down, in blocks
+    prompt: Mapped[str]  # "": the project's caption
+    drawn_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class CandidateRow(Table):
     """A picture drawn from a shot, with its standing verdict."""
 

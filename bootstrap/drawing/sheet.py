@@ -10,15 +10,14 @@ from typing import Any
 from PIL import Image
 
 from bootstrap import base_model, captions, images
-from bootstrap.catalog import Catalog, trainings
+from bootstrap.catalog import Catalog, sheets, trainings
 from bootstrap.catalog.trainings import Training
-from bootstrap.drawing import contact_sheet, engine, samplers
+from bootstrap.drawing import contact_sheet, engine, samplers, sheet_file
 from bootstrap.drawing.contact_sheet import Cell
 from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import drawn_with, open_loras
 from bootstrap.errors import UserError
 from bootstrap.extra_networks import Shelf
-from bootstrap.files import whole_file
 from bootstrap.progress import Progress, Report
 from bootstrap.project import Project
 from bootstrap.prompting import parse
@@ -81,18 +80,19 @@ def draw_sheet(
     x: Axis,
     y: Axis,
     prompt: str | None,
-    path: Path,
     report: Report,
     z: Axis | None = None,
-) -> None:
-    """Draw every pair of values with the same seed, the original beside them, and write the sheet as PNG.
+) -> Path:
+    """Draw every pair of values with the same seed, the original beside them, as PNG; note the sheet in the catalog.
 
     Strength 0 shows the base model without the LoRA.
 
     Args:
         prompt: instead of the project's caption.
-        path: of the PNG; it is replaced when it is there.
         z: a third parameter; for each of its values all of x and y, one below the other.
+
+    Returns:
+        The PNG, in the generation's folder `sheets`; asked for again, a sheet replaces itself.
 
     Raises:
         UserError: the generation has not been trained, or has no such snapshot.
@@ -123,11 +123,12 @@ def draw_sheet(
         pictures.update({drawing.shot.id: drawing.picture for drawing in batch})
         report(Progress("sheet", len(pictures), len(shots), "pictures"))
     original = images.fit(images.open_picture(project.original), common.width, common.height)
-    sheet = contact_sheet.draw(
-        _title(project, number, prompt), _cells(original, grid, pictures, x, y, z), len(x.values) + 1
-    )
-    with whole_file(path) as temporary:
-        sheet.save(temporary, format="PNG")
+    title = f"{project.name}, generation {number}: {prompt or 'its caption'}"
+    picture = contact_sheet.draw(title, _cells(original, grid, pictures, x, y, z), len(x.values) + 1)
+    sheet = sheet_file.name(project, number, {axis.name: list(axis.values) for axis in axes}, prompt or "")
+    sheet_file.save(picture, sheet, project)
+    sheets.note(catalog, project.name, sheet)
+    return project.folder / sheet.path
 
 
 def common_shot(
@@ -199,7 +200,3 @@ def _cells(
             )
             cells.append(Cell(pictures[shot.id], (*told, *of_page)))
     return cells
-
-
-def _title(project: Project, number: int, prompt: str | None) -> str:
-    return f"{project.name}, generation {number}: {prompt or 'its caption'}"

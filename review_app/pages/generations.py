@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from bootstrap import dataset
-from bootstrap.catalog import accept_rates, generations
+from bootstrap.catalog import accept_rates, generations, sheets
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.errors import UserError
 from bootstrap.project import Project
@@ -15,7 +15,7 @@ from review_app.components import markup
 from review_app.components.progress import how_far, share, station, stations
 from review_app.links import button
 from review_app.phases import Phase, phase
-from review_app.routes import sheet_path, sheet_url
+from review_app.routes import drawn_sheet_url, sheet_path, sheet_url
 from review_app.workspace import catalog_of
 
 _TOKEN = "start token"
@@ -212,6 +212,7 @@ def _grow(project: Project) -> None:
 
 
 def _history(project: Project, statuses: Sequence[GenerationStatus]) -> None:
+    drawn = sheets.of_project(catalog_of(project), project.name)
     for one in reversed(statuses):
         if not one.candidates:  # it has no history yet
             continue
@@ -219,13 +220,21 @@ def _history(project: Project, statuses: Sequence[GenerationStatus]) -> None:
             st.subheader(f"Generation {one.number} · {station(one.state)}", anchor=False)
             markup.show(_counts(one))
             if one.published and sheet_path(project, one.number).is_file():
-                with st.expander("Contact sheet"):
-                    markup.show(
-                        markup.element(
-                            "img", src=sheet_url(project, one.number), class_="sid-sheet", loading="lazy",
-                            alt=f"Contact sheet of generation {one.number}",
-                        )
-                    )  # fmt: skip
+                _sheet(
+                    "Contact sheet",
+                    sheet_url(project, one.number),
+                    f"Contact sheet of generation {one.number}",
+                )
+            for sheet in drawn:
+                if sheet.generation == one.number and (project.folder / sheet.path).is_file():
+                    _sheet(
+                        f"Sheet, {markup.plain(sheet.title)}", drawn_sheet_url(project, sheet), sheet.title
+                    )
+
+
+def _sheet(title: str, url: str, what: str) -> None:
+    with st.expander(title):
+        markup.show(markup.element("img", src=url, class_="sid-sheet", loading="lazy", alt=what))
 
 
 def _accept_rates(project: Project) -> None:

@@ -10,7 +10,9 @@ from sqlalchemy import update
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from bootstrap.catalog import sheets
 from bootstrap.catalog.tables import CandidateRow
+from bootstrap.drawing import sheet_file
 from bootstrap.project import Project
 from review_app import routes
 from review_app.workspace import catalog_of
@@ -84,6 +86,18 @@ def test_a_damaged_picture_is_a_missing_thumbnail(made: Project, client: TestCli
     (one,) = populate.add_generation(made, 1, thumbnails=False)
     (made.folder / "generation-01" / "candidates" / f"{one}.png").write_bytes(b"no picture")
     assert client.get(routes.thumbnail_url(made, one)).status_code == 404
+
+
+def test_a_sheet_of_the_catalog_is_served_and_no_other_file(made: Project, client: TestClient) -> None:
+    populate.add_generation(made, 1)
+    sheet = sheet_file.name(made, 1, {"strength": [0.5], "snapshot": [1]}, "")
+    sheet_file.save(Image.new("RGB", (8, 8)), sheet, made)
+    stray = made.folder / sheet.path.with_name("other.png")
+    stray.write_bytes(made.original.read_bytes())
+    sheets.note(catalog_of(made), made.name, sheet)
+    assert client.get(routes.drawn_sheet_url(made, sheet)).status_code == 200
+    assert client.get(f"/sheet/{made.name}/1/{stray.name}").status_code == 404
+    assert client.get(f"/sheet/{made.name}/2/{sheet.path.name}").status_code == 404
 
 
 def test_the_contact_sheet_is_served_and_asked_for_again(made: Project, client: TestClient) -> None:

@@ -1,0 +1,52 @@
+"""The sheets that were drawn of a project, in the catalog: which file shows which parameters."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from bootstrap.catalog.generations import generation_row
+from bootstrap.catalog.store import Catalog
+from bootstrap.catalog.tables import GenerationRow, ProjectRow, SheetRow, now
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One prompt drawn over two or three parameters; see bootstrap.drawing.sheet."""
+
+    generation: int  # whose LoRA drew it
+    path: Path  # of the PNG, relative to the project's folder
+    axes: dict[str, list[Any]]  # {parameter: its values}: across, down, and in blocks where there is a third
+    prompt: str  # "": the project's caption
+
+    @property
+    def title(self) -> str:
+        """What it shows, for people."""
+        return f"{' by '.join(self.axes)}: {self.prompt or 'its caption'}"
+
+
+def note(catalog: Catalog, project: str, sheet: Sheet) -> None:
+    """Note a sheet whose file is there, instead of what was noted of the same file before."""
+    with catalog.write() as session:
+        generation = generation_row(session, project, sheet.generation)
+        path = sheet.path.as_posix()
+        row = session.scalar(
+            select(SheetRow).where(SheetRow.generation_id == generation.id, SheetRow.path == path)
+        )
+        if row is None:
+            row = SheetRow(generation_id=generation.id, path=path)
+            session.add(row)
+        # JSON keeps the order of a list, of an object not every database
+        row.axes, row.prompt = [[name, values] for name, values in sheet.axes.items()], sheet.prompt
+        row.drawn_at = now()
+
+
+def of_project(catalog: Catalog, project: str) -> list[Sheet]:
+    """Return a project's sheets, those drawn last first."""
+    with catalog.read() as session:
+        rows = session.execute(
+            select(SheetRow, GenerationRow.number).join(GenerationRow).join(ProjectRow)
+            .where(ProjectRow.name == project).order_by(SheetRow.drawn_at.desc(), SheetRow.id.desc())
+        ).all()  # fmt: skip
+    return [Sheet(number, Path(row.path), dict(row.axes), row.prompt) for row, number in rows]
