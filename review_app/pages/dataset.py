@@ -1,6 +1,6 @@
 """Dataset: the original and the picks with their captions; captions are edited, one or many; and the way out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import streamlit as st
@@ -10,6 +10,7 @@ from bootstrap.catalog import picks
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_text
 from bootstrap.project import Project
+from bootstrap.retagging import TagEdit, consistency
 from review_app.components import markup
 from review_app.links import button
 from review_app.routes import original_url, thumbnail_url
@@ -98,6 +99,7 @@ def _captions(project: Project, found: list[picks.Pick]) -> None:
             _save(project, changed)
         st.caption("Click a caption to edit it. Training learns with these; the next generation takes them.")
     _batch(project, typed, chosen)
+    _worth_a_look(project)
 
 
 def _table(project: Project, shown: list[picks.Pick]) -> list[dict[str, Any]]:
@@ -135,30 +137,56 @@ def _batch(project: Project, typed: Mapping[str, str], chosen: list[str]) -> Non
             )
             if what == _ADD:
                 tags = st.text_input("Tags to add at the end", key="batch add", placeholder="outdoors, smile")
-                change = _adding(tags)
+                edit = TagEdit(add=tuple(captions.parse(tags)))
             elif what == _REMOVE:
-                gone = st.multiselect("Tags to remove", known, key="batch remove")
-                change = _removing(gone)
+                edit = TagEdit(remove=tuple(st.multiselect("Tags to remove", known, key="batch remove")))
             else:
                 old = st.selectbox("Tag", known, None, key="batch old", placeholder="Choose a tag")
                 new = st.text_input("By", key="batch new", placeholder="other tags, or several")
-                change = _replacing(old, new)
+                edit = TagEdit(rename=((old, new),) if old else ())
             which = chosen or list(typed)
             label = f"Apply to the {len(which)} chosen" if chosen else f"Apply to all {len(which)} shown"
             if st.button(label, key="apply batch", icon=":material/done_all:"):
-                _save(project, {one: captions.join(change(captions.parse(typed[one]))) for one in which})
+                _save(project, {one: captions.join(edit.of(captions.parse(typed[one]))) for one in which})
 
 
-def _adding(tags: str) -> Callable[[list[str]], list[str]]:
-    return lambda present: captions.with_added(present, captions.parse(tags))
+def _worth_a_look(project: Project) -> None:
+    """What may be wrong with the captions, each with its remedy."""
+    found = consistency(project, catalog_of(project))
+    own = project.settings.project.tags  # the original's stay as they are
+    if found.is_clean:
+        return
+    with st.container(border=True, key="worth-a-look"):
+        st.subheader("Worth a look", anchor=False)
+        for pair in found.alike:
+            rarer, usual = sorted(pair, key=lambda tag: (tag in own, found.uses[tag]))
+            told = f"*{markup.plain(rarer)}* ({found.uses[rarer]}) and *{markup.plain(usual)}* ({found.uses[usual]})"
+            _remedy(
+                project, f"{told} may mean the same.", f"Replace {rarer} by {usual}",
+                TagEdit(rename=((rarer, usual),)),
+            )  # fmt: skip
+        for tag in found.required:
+            ids = [one for one, missing in found.lacking.items() if tag in missing]
+            if ids:
+                told = f"{_captions_in_words(len(ids))} without *{markup.plain(tag)}*, which each one should have."
+                _remedy(project, told, f"Add {tag}", TagEdit(add=(tag,)), ids)
 
 
-def _removing(gone: list[str]) -> Callable[[list[str]], list[str]]:
-    return lambda present: captions.without(present, gone)
-
-
-def _replacing(old: str | None, new: str) -> Callable[[list[str]], list[str]]:
-    return lambda present: captions.replaced(present, old, new) if old else present
+def _remedy(
+    project: Project, told: str, label: str, edit: TagEdit, ids: Collection[str] | None = None
+) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(told)
+        if st.button(markup.plain(label), key=f"remedy {label}"):
+            present = picks.picks(catalog_of(project), project.name)
+            _save(
+                project,
+                {
+                    one.candidate_id: captions.join(edit.of(captions.parse(one.caption)))
+                    for one in present
+                    if ids is None or one.candidate_id in ids
+                },
+            )
 
 
 def _save(project: Project, changed: Mapping[str, str]) -> None:

@@ -172,6 +172,21 @@ def test_captions_are_changed_one_or_many(made: Project) -> None:
         assert (made.dataset_folder / f"{one}.txt").read_text() == captions[one] + "\n"
 
 
+def test_what_is_not_consistent_is_shown_with_its_remedy(made: Project) -> None:
+    own = made.settings.project.tags
+    first, second = grown(made)
+    dataset.recaption(
+        made, catalog_of(made), {first: ", ".join([*own, "garden "]), second: f"{EVIL}, gardens, garden"}
+    )
+    ran = page("dataset")
+    assert "*garden* (2)" in texts(ran).replace("\\", "") and f"without *{own[0]}*" in texts(ran)
+    ran = press(ran, plain(f"Add {own[0]}"))
+    ran = press(ran, plain("Replace gardens by garden"))
+    captions = {one.candidate_id: one.caption for one in picks.picks(catalog_of(made), made.name)}
+    assert captions == {first: ", ".join([*own, "garden"]), second: f"{EVIL}, garden, {own[0]}"}
+    assert "Worth a look" not in texts(ran)
+
+
 def test_a_caption_is_never_empty_and_never_changed_under_a_run(made: Project) -> None:
     first, second = grown(made)
     catalog = catalog_of(made)
