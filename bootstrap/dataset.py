@@ -90,13 +90,14 @@ def balance(pick_count: int, repeats: int) -> tuple[int, int]:
 
     `repeats` is how often it shows the original while that is alone. The sum shall stay near it while the
     dataset is small, because the method's learning rate and epochs are made for that many steps; and the
-    original keeps a quarter of it, or an equal share where that is more, because it alone is sure to show the
-    subject and the picks are the LoRA's own work. Each pick is shown at least once an epoch, so a large
-    dataset takes more steps, and there the original's part shrinks: it weighs as a few picks do.
+    original keeps half of it, because it alone is sure to show the subject and the picks are the LoRA's own
+    work: with a quarter, each generation knew less of what makes the subject itself (docs/bench.md). Each pick is
+    shown at least once an epoch, so a large dataset takes more steps, and there the original's part shrinks: it
+    weighs as a few picks do.
 
         picks     0   1      2     3     4     8     15    100     (repeats = 20)
-        balance   20  10/10  7/7   5/5   5/4   5/2   5/1   5/1
-        sum       20  20     21    20    21    21    20    105
+        balance   20  10/10  10/5  10/3  10/3  10/1  10/1  10/1
+        sum       20  20     20    19    22    18    25    110
 
     Args:
         pick_count: number of picks, 0 or more.
@@ -104,9 +105,8 @@ def balance(pick_count: int, repeats: int) -> tuple[int, int]:
     """
     if pick_count == 0:
         return repeats, 0
-    original = max(1, _rounded(repeats * max(0.25, 1 / (pick_count + 1))))
-    each = max(1, _rounded((repeats - original) / pick_count))
-    return max(original, each), each
+    original = max(1, _rounded(repeats / 2))
+    return original, max(1, _rounded((repeats - original) / pick_count))
 
 
 def _rounded(value: float) -> int:
