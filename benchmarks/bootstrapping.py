@@ -51,6 +51,7 @@ LEAVABLE = ("prop", "wall_item", "desk_item", "eyewear", "beard", "eyes")
 # Where something changes: weak and early, as the method has it, when the base model still obeys but the accent is not
 # learnt yet; and strong and late, when the accent is there (docs/bench.md).
 CHANGED = ("strength = 0.6\nsnapshot = [2, 3]", "strength = [0.9, 1.0]\nsnapshot = [5, 6]")
+IDEAS = 10  # things to hold instead, and to add
 RESAMPLINGS = 2000
 TRIES = 1000 * len(ACCENTS)  # apart, so that an original's accent stays the same
 
@@ -134,13 +135,20 @@ def recipes(scene: world.Scene, count: int) -> str:
     shown = world.attributes(scene)
     leavable = [tag for name, tag in _tags_by_attribute(scene).items() if name in LEAVABLE]
     held = f"holding {scene.prop.color} {scene.prop.kind}"
-    kinds, colors = [k for k in PROPS if k != scene.prop.kind], [c for c in COLORS if c != scene.prop.color]
-    others = [f"holding {rng.choice(colors)} {rng.choice(kinds)}" for _ in range(3)]
-    additions = [rng.choice(list(EYEWEAR))] if "eyewear" not in shown and "eyes" not in shown else []
-    additions += [rng.choice(list(WALL_ITEMS))] if "wall_item" not in shown else []
+    # Many ideas of each kind: with a few, all that could be accepted is a look-alike of earlier picks after a
+    # generation or two.
+    held_instead = [
+        f"holding {color} {kind}"
+        for color, kind in itertools.product(COLORS, PROPS)
+        if color != scene.prop.color and kind != scene.prop.kind
+    ]
+    others = rng.sample(held_instead, IDEAS)
+    additions = list(EYEWEAR) if "eyewear" not in shown and "eyes" not in shown else []
+    additions += list(WALL_ITEMS) if "wall_item" not in shown else []
+    additions = rng.sample(additions, min(IDEAS, len(additions)))
     additions += ["wooden desk"] if "desk" not in shown else []
     replaced = f"{scene.wall} wall"
-    places = [f"outdoors, {place}" for place in rng.sample(list(OUTDOORS), 2)]
+    places = [f"outdoors, {place}" for place in rng.sample(list(OUTDOORS), len(OUTDOORS))]
     tables = [
         f'kind = "vary"\nstrength = 1.0\nsnapshot = 6\ncount = {count}',
         f'kind = "vary"\nstrength = [0.8, 0.9]\nsnapshot = 6\ncount = {count}',

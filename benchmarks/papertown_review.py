@@ -29,7 +29,7 @@ REVIEWER = "tagger"
 QUARTER = 0.25
 STAYS_THE_SAME = 0.8  # share of the subject's attributes that a picture keeps where it is accepted
 # Ranges as somebody sets them who does not know yet what works.
-RANGES = "strength = [0.6, 0.7, 0.8, 0.9]\nsnapshot = [4, 6]"
+RANGES = "strength = [0.6, 0.7, 0.8, 0.9, 1.0]\nsnapshot = [4, 6]"
 
 
 @dataclass(frozen=True)
