@@ -133,7 +133,7 @@ def recipes(scene: world.Scene, count: int) -> str:
     """The recipes of a project, as TOML: all kinds, those with a choice of strengths at several."""
     rng = random.Random(repr(scene))
     shown = world.attributes(scene)
-    leavable = [tag for name, tag in _tags_by_attribute(scene).items() if name in LEAVABLE]
+    leavable = [tag for name, tag in tags_by_attribute(scene).items() if name in LEAVABLE]
     held = f"holding {scene.prop.color} {scene.prop.kind}"
     # Many ideas of each kind: with a few, all that could be accepted is a look-alike of earlier picks after a
     # generation or two.
@@ -349,7 +349,7 @@ def _grouped(judged: Iterable[Judged], key: Callable[[Judged], Any]) -> list[tup
     return [(value, list(group)) for value, group in itertools.groupby(sorted(judged, key=key), key=key)]
 
 
-def _tags_by_attribute(scene: world.Scene) -> dict[str, str]:
+def tags_by_attribute(scene: world.Scene) -> dict[str, str]:
     return {parts[0]: tag for tag, parts in parts_of_tags(world.attributes(scene))}
 
 
