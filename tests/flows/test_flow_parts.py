@@ -23,6 +23,7 @@ from bootstrap.errors import UserError
 from bootstrap.progress import Progress
 from bootstrap.project import Project, Workspace
 from flows import children, console, deadline, demo, environment, reports, serve, server
+from flows.enough import MIN_PICKS
 
 
 def test_details_tell_loss_rate_and_time_left() -> None:
@@ -117,6 +118,26 @@ def test_the_clock_on_the_command_line_of_the_served_flows() -> None:
     assert serve.Clock("0 1 * * *", "Europe/Berlin", "07:00", 9).options == options
     with pytest.raises(UserError, match="--max-waiting: it says nothing without --cron"):
         serve.clock(None, None, None, 9)
+
+
+def test_picks_that_are_enough_on_the_command_line() -> None:
+    night = serve.Clock("0 1 * * *", "UTC")
+    assert serve.enough_picks(7, night, False) == serve.enough_picks(7, None, True) == 7
+    assert serve.enough_picks(None, None, False) == MIN_PICKS
+    with pytest.raises(UserError, match="--min-picks: it says nothing without --cron or --when-reviewed"):
+        serve.enough_picks(7, None, False)
+
+
+def test_the_deployments_know_the_limits(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_HOME": str(workspace.folder)})
+    night = serve.Clock("0 1 * * *", "UTC", "07:00", 9)
+    made = {one.name: one.parameters for one in serve.deployments(workspace, night, True, 7)}
+    place = {"workspace": str(workspace.folder)}
+    assert made["bootstrap"] == place
+    assert made["reviewed"] == {**place, "min_picks": 7}
+    assert made["nightly"] == {
+        **place, "min_picks": 7, "deadline": "07:00", "timezone": "UTC", "max_waiting": 9,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
