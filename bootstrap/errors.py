@@ -35,4 +35,8 @@ def of_the_machine(error: BaseException) -> str | None:
             return "catalog: the disk is full; free some space and run it again, what was done is kept"
         if "readonly" in str(inner):
             return "catalog: its file may not be written; look at whose it is, and run it again"
+    # By their names: the driver of PostgreSQL is an extra.
+    if (type(inner).__module__.split(".")[0], type(inner).__name__) == ("psycopg", "OperationalError"):
+        reason = in_one_line(str(inner))[:200]
+        return f"SID_CATALOG_URL: the database does not answer ({reason}); start it and run again, what is done is kept"
     return None

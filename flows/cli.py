@@ -7,6 +7,7 @@ import typer
 from bootstrap import status_page
 from bootstrap.cli import Name, workspace_of
 from bootstrap.project import Workspace
+from flows.enough import MIN_PICKS
 
 if TYPE_CHECKING:
     from flows.serve import Clock
@@ -28,6 +29,14 @@ Deadline = Annotated[
 MaxWaiting = Annotated[
     int | None,
     typer.Option(min=0, help="With --cron: go on although so many candidates wait for review [default: 0]"),
+]
+MinPicks = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="With --cron or --when-reviewed: with fewer new picks draw more of a generation, instead of the next one "
+        f"[default: {MIN_PICKS}]",
+    ),
 ]
 WhenReviewed = Annotated[
     bool,
@@ -60,13 +69,15 @@ def serve(
     timezone: Timezone = None,
     deadline: Deadline = None,
     max_waiting: MaxWaiting = None,
+    min_picks: MinPicks = None,
     when_reviewed: WhenReviewed = False,
 ) -> None:
     """Serve the flows to a Prefect server (PREFECT_API_URL): at the app's, a person's or the clock's wish."""
     from flows import serve as serving
 
     when = serving.clock(cron, timezone, deadline, max_waiting)
-    serving.serve(workspace_of(context), when, when_reviewed)
+    enough = serving.enough_picks(min_picks, when, when_reviewed)
+    serving.serve(workspace_of(context), when, when_reviewed, enough)
 
 
 def up(
@@ -76,12 +87,15 @@ def up(
     timezone: Timezone = None,
     deadline: Deadline = None,
     max_waiting: MaxWaiting = None,
+    min_picks: MinPicks = None,
     when_reviewed: WhenReviewed = False,
 ) -> None:
     """Start Prefect server, served flows and review app; Ctrl-C stops them all."""
     from flows import serve as serving
 
-    _up(workspace_of(context), port, serving.clock(cron, timezone, deadline, max_waiting), when_reviewed)
+    when = serving.clock(cron, timezone, deadline, max_waiting)
+    enough = serving.enough_picks(min_picks, when, when_reviewed)
+    _up(workspace_of(context), port, when, when_reviewed, enough)
 
 
 def deploy(
@@ -91,6 +105,7 @@ def deploy(
     timezone: Timezone = None,
     deadline: Deadline = None,
     max_waiting: MaxWaiting = None,
+    min_picks: MinPicks = None,
     when_reviewed: WhenReviewed = False,
 ) -> None:
     """Put the flows on a Prefect work pool, for workers on one or many machines (PREFECT_API_URL)."""
@@ -98,7 +113,8 @@ def deploy(
     from flows import serve as serving
 
     when = serving.clock(cron, timezone, deadline, max_waiting)
-    deploying.deploy(workspace_of(context), work_pool, when, when_reviewed)
+    enough = serving.enough_picks(min_picks, when, when_reviewed)
+    deploying.deploy(workspace_of(context), work_pool, when, when_reviewed, enough)
 
 
 def worker(context: typer.Context, work_pool: WorkPool) -> None:
@@ -134,14 +150,20 @@ def demo(
     if once:
         typer.echo(f"pictures: {demonstration.pictures(project)}")
     else:
-        _up(workspace, port, None, False)
+        _up(workspace, port)
 
 
-def _up(workspace: Workspace, port: int, when: "Clock | None", when_reviewed: bool) -> None:
+def _up(
+    workspace: Workspace,
+    port: int,
+    when: "Clock | None" = None,
+    when_reviewed: bool = False,
+    min_picks: int = MIN_PICKS,
+) -> None:
     from flows import children, up
 
     try:
-        code = up.up(workspace, port, when, when_reviewed)
+        code = up.up(workspace, port, when, when_reviewed, min_picks)
     except children.StartError as error:
         typer.echo(f"sid: {error}", err=True)
         code = 1

@@ -5,12 +5,12 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from prefect import get_run_logger
-from prefect.tasks import Task
+from typing import TYPE_CHECKING, Any
 
 from bootstrap.errors import UserError
+
+if TYPE_CHECKING:  # `sid run` asks is_named before it knows whether it needs Prefect, and which server's
+    from prefect.tasks import Task
 
 # "local" starts Ray on this machine, "auto" takes the one that runs here, anything else is a cluster's address.
 ADDRESS = "SID_RAY_ADDRESS"
@@ -69,6 +69,7 @@ def connected() -> Iterator[Cluster]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
     try:
         import ray
+        from prefect import get_run_logger
         from prefect_ray import RayTaskRunner
     except ImportError:
         raise UserError(f"{ADDRESS}: Ray is not installed: pip install 'sid-bootstrap[cluster]'") from None

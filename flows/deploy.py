@@ -11,24 +11,32 @@ import typer
 from bootstrap.errors import UserError
 from bootstrap.project import Workspace
 from flows import environment, leash, serve, server
+from flows.enough import MIN_PICKS
 
 _POOL_TYPE = "process"  # a worker starts each flow as a process of its own, on its own machine
 
 
-def deploy(workspace: Workspace, work_pool: str, when: serve.Clock | None, when_reviewed: bool) -> None:
+def deploy(
+    workspace: Workspace,
+    work_pool: str,
+    when: serve.Clock | None,
+    when_reviewed: bool,
+    min_picks: int = MIN_PICKS,
+) -> None:
     """Make or change the deployments on a work pool; the pool is made when it is missing.
 
     Args:
         work_pool: name of a pool of Prefect's type "process".
         when: when the nightly flow runs, None for never.
         when_reviewed: whether a finished review starts the next generation.
+        min_picks: new picks that are enough for the next generation.
 
     Raises:
         UserError: no Prefect server answers, or the pool is of another type.
     """
     environment.prepare(workspace)
     server.named()
-    made = serve.deployments(workspace, when, when_reviewed)
+    made = serve.deployments(workspace, when, when_reviewed, min_picks)
     asyncio.run(_deploy(made, work_pool))
     names = ", ".join(one.full_name for one in made)
     typer.echo(f"on work pool '{work_pool}', for workspace {workspace.folder}: {names}")

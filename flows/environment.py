@@ -5,6 +5,7 @@ Prefect reads its settings once, at import; so every verb calls `prepare` first 
 
 import base64
 import os
+import tempfile
 from pathlib import Path
 
 from bootstrap.project import Workspace
@@ -35,6 +36,18 @@ def prepare(workspace: Workspace) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    _temporary_folder_of_our_own()
+
+
+def _temporary_folder_of_our_own() -> None:
+    """Keep clear of `runner_storage`, where Prefect's runners put their files: the first account to use it owns it."""
+    common = Path(tempfile.gettempdir())
+    storage = common / "runner_storage"
+    if not storage.exists() or os.access(storage, os.W_OK | os.X_OK):
+        return
+    own = common / f"sid-{os.getuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(own)
 
 
 def api_headers() -> dict[str, str]:

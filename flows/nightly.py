@@ -17,6 +17,7 @@ from bootstrap.project import Project, Workspace
 from flows import missed, reports
 from flows.bootstrap import bootstrap
 from flows.deadline import next_time
+from flows.enough import MIN_PICKS, enough
 from flows.one_generation import AT_DEADLINE, one_line
 
 
@@ -34,11 +35,12 @@ class NightFailed(RuntimeError):  # noqa: N818  # it is the night that failed
     """Some projects failed; the report says which and why."""
 
 
-def plan(project: Project, catalog: Catalog, max_waiting: int = 0) -> Plan:
+def plan(project: Project, catalog: Catalog, max_waiting: int = 0, min_picks: int = MIN_PICKS) -> Plan:
     """Decide what a project is ready for.
 
     A generation of which more than `max_waiting` candidates wait for a person is left alone; one that broke off is
-    finished; a reviewed one is grown, and the next one run; one that brought no pick is drawn from once more.
+    finished; a reviewed one is grown, and the next one run; one that brought fewer than `min_picks` new picks is drawn
+    from once more.
     """
     if generation.is_running(project):
         return Plan(False, False, "a generation is running already")
@@ -52,16 +54,23 @@ def plan(project: Project, catalog: Catalog, max_waiting: int = 0) -> Plan:
         return Plan(False, True, f"generation {last.number} broke off")
     if last.undecided > max_waiting:
         return Plan(False, False, f"{last.undecided} candidates of generation {last.number} wait for review")
-    if picks.changes(catalog, project.name):
+    changes = picks.changes(catalog, project.name)
+    if enough(changes, min_picks):
         return Plan(True, True, f"generation {last.number} is reviewed")
     reviewed = "reviewed" if not last.undecided else f"reviewed but for {last.undecided} candidates"
-    reason = f"generation {last.number} is {reviewed}, but nothing was accepted: more is drawn"
+    few = len(changes.to_add)
+    brought = f"only {few} of {min_picks} picks are there" if few else "nothing was accepted"
+    reason = f"generation {last.number} is {reviewed}, but {brought}: more is drawn"
     return Plan(False, True, reason, more=True)
 
 
 @flow(name="nightly", flow_run_name="nightly")
 def nightly(
-    workspace: str, deadline: str | None = None, timezone: str = "UTC", max_waiting: int = 0
+    workspace: str,
+    deadline: str | None = None,
+    timezone: str = "UTC",
+    max_waiting: int = 0,
+    min_picks: int = MIN_PICKS,
 ) -> list[dict[str, str]]:
     """Go through the projects of a workspace, one after the other, the one that has waited longest first.
 
@@ -70,6 +79,7 @@ def nightly(
         deadline: time of day such as "07:00": no project is begun after it, and the one at work is stopped.
         timezone: of the deadline, such as "Europe/Berlin".
         max_waiting: a project is worked on although so many of its candidates wait for review.
+        min_picks: with fewer new picks more of the same generation is drawn, before the next one is trained.
 
     Returns:
         One row a project: project, outcome ("done", "skipped", "stopped" or "failed"), detail.
@@ -83,7 +93,7 @@ def nightly(
     until = next_time(deadline, timezone, datetime.now(UTC)).timestamp() if deadline else None
     rows: list[dict[str, str]] = []
     for name in names:
-        outcome, detail = one_project(place, name, until, max_waiting)
+        outcome, detail = one_project(place, name, until, max_waiting, min_picks)
         rows.append({"project": name, "outcome": outcome, "detail": detail})
         get_run_logger().info("project '%s': %s: %s", name, outcome, detail)
         if outcome == "cancelled":
@@ -108,13 +118,18 @@ def in_turn(place: Workspace) -> list[str]:
 
 
 def one_project(
-    place: Workspace, name: str, until: float | None, max_waiting: int, only_reviewed: bool = False
+    place: Workspace,
+    name: str,
+    until: float | None,
+    max_waiting: int,
+    min_picks: int,
+    only_reviewed: bool = False,
 ) -> tuple[str, str]:
     """Do what a project is ready for, and return the outcome and why; see nightly for both.
 
     Args:
-        only_reviewed: do nothing but grow what is reviewed and run the next generation, or draw more where there was
-            no pick.
+        only_reviewed: do nothing but grow what is reviewed and run the next generation, or draw more where there were
+            too few picks.
     """
     if until is not None and time.time() >= until:
         return "skipped", "the deadline was reached before its turn"
@@ -123,7 +138,7 @@ def one_project(
     try:
         project = place.project(name)
         with closing(Catalog(place.catalog_url)) as catalog:
-            planned = plan(project, catalog, max_waiting)
+            planned = plan(project, catalog, max_waiting, min_picks)
             if only_reviewed and not (planned.grow or planned.more):
                 return "skipped", planned.reason
             if planned.grow:

@@ -15,6 +15,7 @@ from bootstrap.errors import UserError
 from bootstrap.project import Workspace
 from flows import environment, events, leash, server
 from flows.deadline import check as deadline_of_day
+from flows.enough import MIN_PICKS
 
 READY = "serving the flows"  # what `sid up` waits for in the log
 SCHEDULE = "sid"  # the slug by which the next start finds the schedule again
@@ -68,13 +69,26 @@ def clock(
     return Clock(cron, zone, deadline_of_day(deadline) if deadline is not None else None, max_waiting or 0)
 
 
+def enough_picks(min_picks: int | None, when: Clock | None, when_reviewed: bool) -> int:
+    """Check what the command line says of the picks that are enough.
+
+    Raises:
+        UserError: it says how many, but nothing is begun by itself.
+    """
+    if min_picks is not None and when is None and not when_reviewed:
+        raise UserError("--min-picks: it says nothing without --cron or --when-reviewed")
+    return min_picks or MIN_PICKS
+
+
 def _local_timezone() -> str:
     from tzlocal import get_localzone_name
 
     return get_localzone_name() or "UTC"
 
 
-def serve(workspace: Workspace, when: Clock | None, when_reviewed: bool = False) -> None:
+def serve(
+    workspace: Workspace, when: Clock | None, when_reviewed: bool = False, min_picks: int = MIN_PICKS
+) -> None:
     """Serve all deployments until the process is told to stop; one flow runs at a time.
 
     Raises:
@@ -83,7 +97,7 @@ def serve(workspace: Workspace, when: Clock | None, when_reviewed: bool = False)
     environment.prepare(workspace)
     server.named()
     os.environ[leash.PARENT] = str(os.getpid())
-    asyncio.run(_serve(deployments(workspace, when, when_reviewed), workspace, when))
+    asyncio.run(_serve(deployments(workspace, when, when_reviewed, min_picks), workspace, when))
 
 
 async def _serve(served: list[Any], workspace: Workspace, when: Clock | None) -> None:
@@ -155,7 +169,9 @@ def _stop_requests(runner: Any) -> asyncio.Event:
     return told
 
 
-def deployments(workspace: Workspace, when: Clock | None, when_reviewed: bool = False) -> list[Any]:
+def deployments(
+    workspace: Workspace, when: Clock | None, when_reviewed: bool = False, min_picks: int = MIN_PICKS
+) -> list[Any]:
     """Return the deployments `bootstrap/bootstrap`, `nightly/nightly` and `reviewed/reviewed` of a workspace."""
     from prefect.deployments.runner import EntrypointType
     from prefect.schedules import Cron
@@ -164,7 +180,8 @@ def deployments(workspace: Workspace, when: Clock | None, when_reviewed: bool = 
     from flows.nightly import nightly
     from flows.reviewed import reviewed
 
-    folder = {"workspace": str(workspace.folder)}
+    folder: dict[str, Any] = {"workspace": str(workspace.folder)}
+    enough = {"min_picks": min_picks}
     # By its module, not its file: a file's folder would come first on sys.path, and there `bootstrap` is
     # a module of its own.
     by_module = EntrypointType.MODULE_PATH
@@ -173,10 +190,14 @@ def deployments(workspace: Workspace, when: Clock | None, when_reviewed: bool = 
     return [
         bootstrap.to_deployment("bootstrap", parameters=folder, entrypoint_type=by_module),
         nightly.to_deployment(
-            "nightly", parameters=folder | _limits(when), schedules=nights, entrypoint_type=by_module
+            "nightly", parameters=folder | enough | _limits(when), schedules=nights, entrypoint_type=by_module
         ),
         reviewed.to_deployment(
-            "reviewed", parameters=folder, schedules=sweeps, triggers=triggers, entrypoint_type=by_module
+            "reviewed",
+            parameters=folder | enough,
+            schedules=sweeps,
+            triggers=triggers,
+            entrypoint_type=by_module,
         ),
     ]
 

@@ -13,6 +13,7 @@ from bootstrap.errors import UserError
 from bootstrap.project import Workspace
 from flows import children, environment, serve, server
 from flows.children import Child
+from flows.enough import MIN_PICKS
 from flows.signals import sigterm_as_ctrl_c
 
 _READY_SECONDS = 120
@@ -20,7 +21,13 @@ _FLOWS_GRACE = 40  # a running flow stops between two steps and says so in the c
 _APP_GRACE = 10
 
 
-def up(workspace: Workspace, port: int, when: serve.Clock | None, when_reviewed: bool = False) -> int:
+def up(
+    workspace: Workspace,
+    port: int,
+    when: serve.Clock | None,
+    when_reviewed: bool = False,
+    min_picks: int = MIN_PICKS,
+) -> int:
     """Start everything, wait for Ctrl-C or SIGTERM, stop everything; return the exit code.
 
     Args:
@@ -28,6 +35,7 @@ def up(workspace: Workspace, port: int, when: serve.Clock | None, when_reviewed:
         port: of the review app.
         when: when the nightly flow runs, None for never.
         when_reviewed: whether a finished review starts the next generation.
+        min_picks: new picks that are enough for the next generation.
 
     Raises:
         UserError: the port is taken.
@@ -38,12 +46,7 @@ def up(workspace: Workspace, port: int, when: serve.Clock | None, when_reviewed:
     environment.prepare(workspace)
     with sigterm_as_ctrl_c(), _all_stopped_at_the_end() as running:
         try:
-            _start(
-                running,
-                workspace,
-                port,
-                [*(when.options if when else []), *(["--when-reviewed"] if when_reviewed else [])],
-            )
+            _start(running, workspace, port, _options(when, when_reviewed, min_picks))
             typer.echo(f"review app: http://localhost:{port}")
             typer.echo(f"logs: {environment.logs_folder(workspace)}")
             typer.echo("Ctrl-C stops everything")
@@ -53,6 +56,12 @@ def up(workspace: Workspace, port: int, when: serve.Clock | None, when_reviewed:
             return 0
         typer.echo(f"sid: {dead.obituary()}\nstopping the rest", err=True)
         return 1
+
+
+def _options(when: serve.Clock | None, when_reviewed: bool, min_picks: int) -> list[str]:
+    """What `sid serve` is told."""
+    enough = ["--min-picks", str(min_picks)] if when or when_reviewed else []
+    return [*(when.options if when else []), *(["--when-reviewed"] if when_reviewed else []), *enough]
 
 
 def _start(running: list[Child], workspace: Workspace, port: int, options: list[str]) -> None:

@@ -39,6 +39,7 @@ class Schedule:
     active: bool
     deadline: str | None  # time of day, such as 07:00
     max_waiting: int
+    min_picks: int
 
     @property
     def words(self) -> str:
@@ -65,6 +66,7 @@ class Nights:
     schedules: list[Schedule]
     next_run: datetime | None
     last: list[Night]  # the newest first
+    min_picks: int  # where a schedule says nothing of it
 
 
 def read(workspace: Workspace, count: int = 5) -> Nights:
@@ -85,7 +87,7 @@ def read(workspace: Workspace, count: int = 5) -> Nights:
         ]
         last = [Night(one, _rows(api, one)) for one in ended]
     ready = deployment.status is None or str(deployment.status.value) == "READY"
-    return Nights(ready, schedules, min(upcoming, default=None), last)
+    return Nights(ready, schedules, min(upcoming, default=None), last, _min_picks(deployment.parameters))
 
 
 def check(cron: str, timezone: str) -> None:
@@ -107,7 +109,9 @@ def check(cron: str, timezone: str) -> None:
         ) from None
 
 
-def put(workspace: Workspace, cron: str, timezone: str, deadline: str | None, max_waiting: int) -> None:
+def put(
+    workspace: Workspace, cron: str, timezone: str, deadline: str | None, max_waiting: int, min_picks: int
+) -> None:
     """Set the app's schedule, in place of the one that it has made before.
 
     Args:
@@ -115,6 +119,7 @@ def put(workspace: Workspace, cron: str, timezone: str, deadline: str | None, ma
         timezone: such as Europe/Berlin.
         deadline: time of day at which the night's work stops, such as 07:00.
         max_waiting: candidates that may wait for review when a project's next generation is run.
+        min_picks: new picks that are enough for it; with fewer, more of the same generation is drawn.
 
     Raises:
         UserError: see check and read.
@@ -124,7 +129,9 @@ def put(workspace: Workspace, cron: str, timezone: str, deadline: str | None, ma
     from prefect.client.schemas.schedules import CronSchedule
 
     when = CronSchedule(cron=cron, timezone=timezone)
-    limits = {"deadline": deadline, "timezone": timezone, "max_waiting": max_waiting}
+    limits = {
+        "deadline": deadline, "timezone": timezone, "max_waiting": max_waiting, "min_picks": min_picks,
+    }  # fmt: skip
     with _deployment(workspace) as (api, deployment):
         for one in api.read_deployment_schedules(deployment.id):
             if one.slug == SLUG:
@@ -181,8 +188,14 @@ def _schedule(one: Any, deployment: Any) -> Schedule:
     cron = getattr(one.schedule, "cron", "")  # a person may have made one of another kind in Prefect
     zone = getattr(one.schedule, "timezone", None) or "UTC"
     return Schedule(
-        one.id, one.slug or "", cron, zone, bool(one.active), limits.get("deadline"), limits.get("max_waiting") or 0
+        one.id, one.slug or "", cron, zone, bool(one.active), limits.get("deadline"), limits.get("max_waiting") or 0,
+        _min_picks(limits),
     )  # fmt: skip
+
+
+def _min_picks(limits: dict[str, Any]) -> int:
+    # Flows that an older version has deployed know no such limit: one pick was enough.
+    return int(limits.get("min_picks") or 1)
 
 
 def _rows(api: "SyncPrefectClient", run: Run) -> list[tuple[str, str, str]]:

@@ -20,7 +20,7 @@ import bootstrap.catalog
 from bootstrap.catalog import Catalog, advices, candidates, generations, trainings, verdicts
 from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, Table
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, of_the_machine
 from bootstrap.progress import Progress
 
 
@@ -119,6 +119,14 @@ def test_a_catalog_of_a_newer_version_is_left_alone(catalog_url):
 def test_a_wrong_url_is_told_in_one_line(wrong):
     with pytest.raises(UserError, match="SID_CATALOG_URL: no URL of a catalog; write postgresql://"):
         Catalog(wrong)
+
+
+def test_a_database_that_is_gone_in_the_middle_is_told_in_a_line():
+    with pytest.raises(sa.exc.OperationalError) as gone:
+        sa.create_engine("postgresql+psycopg://sid:secret@127.0.0.1:1/sid").connect()
+    told = of_the_machine(gone.value)
+    assert told.startswith("SID_CATALOG_URL: the database does not answer (connection failed")
+    assert "secret" not in told and "\n" not in told
 
 
 def test_a_database_that_does_not_answer_is_told_without_its_password(postgres):

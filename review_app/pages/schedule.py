@@ -28,7 +28,8 @@ def show() -> None:
     markup.heading("Schedule", "what is done while you sleep")
     st.write(
         "A night goes through all projects, one after the other: it grows what is reviewed and runs each "
-        "project's next generation. A project whose candidates still wait for you is left alone."
+        "project's next generation, or draws more of the same one where too little was accepted. A project whose "
+        "candidates still wait for you is left alone."
     )
     _live()
 
@@ -48,7 +49,7 @@ def _live() -> None:
     if problem:
         st.error(markup.plain(problem), icon=":material/error:")
     _next(nights)
-    _form(next((one for one in nights.schedules if one.slug == schedules.SLUG), None))
+    _form(next((one for one in nights.schedules if one.slug == schedules.SLUG), None), nights.min_picks)
     _last(nights)
 
 
@@ -83,6 +84,7 @@ def _one(schedule: Schedule) -> None:
     words, buttons = st.columns([3, 2], vertical_alignment="center")
     limits = [f"until {schedule.deadline}"] if schedule.deadline else []
     limits += [f"although up to {schedule.max_waiting} candidates wait"] if schedule.max_waiting else []
+    limits += [f"from {schedule.min_picks} picks on"] if schedule.min_picks > 1 else []
     source = _SOURCES.get(schedule.slug, "made in Prefect")
     details = ", ".join([schedule.timezone, *limits, *([source] if source else [])])
     state = "" if schedule.active else " (paused)"
@@ -100,7 +102,7 @@ def _one(schedule: Schedule) -> None:
         )  # fmt: skip
 
 
-def _form(present: Schedule | None) -> None:
+def _form(present: Schedule | None, min_picks: int) -> None:
     title = "Change the schedule" if present else "Set a schedule"
     nightly = present is None or present.words.startswith(_NIGHTLY)
     # The values of a schedule that was changed elsewhere come into new fields.
@@ -141,9 +143,14 @@ def _form(present: Schedule | None) -> None:
                 key=f"{key} waiting",
                 help="A project's next generation is run although so many of its candidates are undecided.",
             )  # fmt: skip
+            enough = st.number_input(
+                "Picks that are enough for the next generation", 1, None,
+                present.min_picks if present else min_picks, key=f"{key} enough",
+                help="Where fewer were accepted, more of the same generation is drawn, with other seeds.",
+            )  # fmt: skip
         # No callback: its arguments would be those of the run before, without what was typed last.
         if st.button("Save the schedule", key="save schedule", type="primary", icon=":material/save:"):
-            _save(cron, timezone, f"{until:%H:%M}" if limited and until else None, int(waiting))
+            _save(cron, timezone, f"{until:%H:%M}" if limited and until else None, int(waiting), int(enough))
             st.rerun(scope="fragment")
 
 
@@ -190,9 +197,9 @@ def _night(night: Night) -> None:
 # ---- the buttons
 
 
-def _save(cron: str, timezone: str | None, deadline: str | None, max_waiting: int) -> None:
+def _save(cron: str, timezone: str | None, deadline: str | None, max_waiting: int, min_picks: int) -> None:
     try:
-        schedules.put(workspace(), cron, timezone or "", deadline, max_waiting)
+        schedules.put(workspace(), cron, timezone or "", deadline, max_waiting, min_picks)
     except UserError as error:
         st.session_state[_PROBLEM] = str(error)
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -22,6 +23,7 @@ from bootstrap.errors import UserError
 from bootstrap.progress import Progress
 from bootstrap.project import Project, Workspace
 from flows import children, console, deadline, demo, environment, reports, serve, server
+from flows.enough import MIN_PICKS
 
 
 def test_details_tell_loss_rate_and_time_left() -> None:
@@ -118,6 +120,26 @@ def test_the_clock_on_the_command_line_of_the_served_flows() -> None:
         serve.clock(None, None, None, 9)
 
 
+def test_picks_that_are_enough_on_the_command_line() -> None:
+    night = serve.Clock("0 1 * * *", "UTC")
+    assert serve.enough_picks(7, night, False) == serve.enough_picks(7, None, True) == 7
+    assert serve.enough_picks(None, None, False) == MIN_PICKS
+    with pytest.raises(UserError, match="--min-picks: it says nothing without --cron or --when-reviewed"):
+        serve.enough_picks(7, None, False)
+
+
+def test_the_deployments_know_the_limits(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_HOME": str(workspace.folder)})
+    night = serve.Clock("0 1 * * *", "UTC", "07:00", 9)
+    made = {one.name: one.parameters for one in serve.deployments(workspace, night, True, 7)}
+    place = {"workspace": str(workspace.folder)}
+    assert made["bootstrap"] == place
+    assert made["reviewed"] == {**place, "min_picks": 7}
+    assert made["nightly"] == {
+        **place, "min_picks": 7, "deadline": "07:00", "timezone": "UTC", "max_waiting": 9,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
@@ -150,6 +172,20 @@ def test_the_environment_is_private_and_a_users_wish_stays(workspace: Workspace,
     assert os.environ["PREFECT_RUNNER_POLL_FREQUENCY"] == "7"
 
 
+def test_another_accounts_files_of_prefect_are_not_in_the_way(
+    workspace: Workspace, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """On one machine a person tried `sid up` first, and then the service began under its own account."""
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    environment.prepare(workspace)
+    assert tempfile.gettempdir() == str(tmp_path)  # nobody else is there
+    (tmp_path / "runner_storage").touch(mode=0o600)  # a file: not even root can make one in it
+    environment.prepare(workspace)
+    assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(tmp_path / f"sid-{os.getuid()}")
+    (Path(tempfile.gettempdir()) / "runner_storage").mkdir()
+
+
 def test_serving_needs_a_server(workspace: Workspace, monkeypatch: Any) -> None:
     url = f"http://127.0.0.1:{server.free_port()}/api"
     monkeypatch.setattr(os, "environ", {"PREFECT_API_URL": url})
@@ -158,7 +194,9 @@ def test_serving_needs_a_server(workspace: Workspace, monkeypatch: Any) -> None:
 
 
 def test_the_verbs_cost_no_import_of_prefect_or_torch() -> None:
-    code = "import sys, flows.cli; print([m for m in ('prefect', 'torch', 'streamlit') if m in sys.modules])"
+    """Nor does `sid run` before it has named its server: Prefect reads the environment once, when it is imported."""
+    heavy = "[m for m in ('prefect', 'torch', 'streamlit') if m in sys.modules]"
+    code = f"import sys, flows.cli, flows.foreground; print({heavy})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 

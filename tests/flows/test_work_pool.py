@@ -211,7 +211,7 @@ def test_a_schedule_fires_and_a_finished_review_starts_the_next_generation(
     house: House, webhook: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A served deployment this time: the same server, no work pool."""
-    served = house.sid("serve", "--cron", "0 1 * * *", "--when-reviewed")
+    served = house.sid("serve", "--cron", "0 1 * * *", "--when-reviewed", "--min-picks", "3")
     served.wait_for("nightly: 0 1 * * *")
     lonely = house.project("lonely")
     nightly = house.ask("deployments/name/nightly/nightly")["id"]
