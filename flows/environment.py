@@ -8,6 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from bootstrap.errors import UserError
 from bootstrap.project import Workspace
 
 ALWAYS = {
@@ -47,6 +48,8 @@ def _temporary_folder_of_our_own() -> None:
         return
     own = common / f"sid-{os.getuid()}"
     own.mkdir(mode=0o700, exist_ok=True)
+    if own.stat().st_uid != os.getuid():
+        raise UserError(f"{own}: it is another account's; remove it, or set TMPDIR to a folder of your own")
     os.environ["TMPDIR"] = tempfile.tempdir = str(own)
 
 

@@ -20,6 +20,8 @@ from flows.deadline import next_time
 from flows.enough import MIN_PICKS, enough
 from flows.one_generation import AT_DEADLINE, one_line
 
+MOST_ROUNDS = 4  # of drawing in one generation: what all of them did not bring, a fifth one hardly will
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -40,7 +42,7 @@ def plan(project: Project, catalog: Catalog, max_waiting: int = 0, min_picks: in
 
     A generation of which more than `max_waiting` candidates wait for a person is left alone; one that broke off is
     finished; a reviewed one is grown, and the next one run; one that brought fewer than `min_picks` new picks is drawn
-    from once more.
+    from once more, up to MOST_ROUNDS times as much as the recipes ask for, and then grown with what there is.
     """
     if generation.is_running(project):
         return Plan(False, False, "a generation is running already")
@@ -59,6 +61,11 @@ def plan(project: Project, catalog: Catalog, max_waiting: int = 0, min_picks: in
         return Plan(True, True, f"generation {last.number} is reviewed")
     reviewed = "reviewed" if not last.undecided else f"reviewed but for {last.undecided} candidates"
     few = len(changes.to_add)
+    if last.candidates >= MOST_ROUNDS * sum(recipe.count for recipe in project.settings.recipe):
+        reason = f"generation {last.number} is {reviewed}, and of {last.candidates} candidates "
+        if few:
+            return Plan(True, True, f"{reason}only {few} became picks: no more is drawn")
+        return Plan(False, False, f"{reason}none was accepted: look at its recipes and training")
     brought = f"only {few} of {min_picks} picks are there" if few else "nothing was accepted"
     reason = f"generation {last.number} is {reviewed}, but {brought}: more is drawn"
     return Plan(False, True, reason, more=True)

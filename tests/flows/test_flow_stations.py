@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bootstrap import generation
+from bootstrap import generation, project_edit
 from bootstrap.catalog import Catalog, generations, picks, verdicts
 from bootstrap.catalog.candidates import candidates
 from bootstrap.errors import UserError
@@ -189,6 +189,42 @@ def test_with_too_few_picks_more_is_drawn_until_there_are_enough(
     assert [(one.number, one.state) for one in generations.statuses(catalog, "demo")] == [
         (1, "grown"), (2, "published"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("accepted", "grow", "reason"),
+    [
+        (
+            0,
+            False,
+            "generation 1 is reviewed, and of 16 candidates none was accepted: look at its recipes and training",
+        ),
+        (1, True, "generation 1 is reviewed, and of 16 candidates only 1 became picks: no more is drawn"),
+    ],
+)
+def test_more_is_not_drawn_without_end(
+    project: Project,
+    catalog: Catalog,
+    subflows: None,
+    without_engine: dict[str, Any],
+    accepted: int,
+    grow: bool,
+    reason: str,
+) -> None:
+    first, *others = range(1, 1 + len(project.settings.recipe))  # as many in all as a run draws here
+    counts = {first: 4 - len(others)} | dict.fromkeys(others, 1)
+    project_edit.set_values(project, [f"recipe[{number}].count={count}" for number, count in counts.items()])
+    project = project.workspace.project(project.name)
+    run(project)
+    for _ in range(3):
+        decide(catalog, project, "reject")
+        assert plan(project, catalog).more
+        nightly.fn(str(project.workspace.folder))
+    decide(catalog, project, "accept", accepted)
+    decide(catalog, project, "reject")
+    assert plan(project, catalog) == nightly_module.Plan(
+        grow, grow, f"generation 1 is reviewed, and {reason}"
+    )
 
 
 def test_without_a_wish_four_picks_are_enough(project: Project, catalog: Catalog) -> None:

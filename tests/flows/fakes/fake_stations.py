@@ -53,10 +53,10 @@ def _train(project: Any, catalog: Any, number: int, report: Any) -> None:
 
 def _plan(project: Any, catalog: Any, number: int, more: bool = False) -> DrawingPlan:
     _fail("plan", project.folder)
-    count = 8 if more else 4
     with catalog.read() as session:
         row = generations.generation_row(session, project.name, number)
         have = {one.shot_id for one in session.query(tables.CandidateRow).filter_by(generation_id=row.id)}
+    count = len(have) + 4 if more else 4
     shots = [
         Shot(
             "a, b", "", 100 * number + seed, 20, "DDIM", 3.0, 128, 128, "papertown", "0" * 64,
