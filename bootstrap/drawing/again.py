@@ -26,6 +26,7 @@ from bootstrap.extra_networks import Shelf
 from bootstrap.files import sha256_of_file
 from bootstrap.progress import Report, silent
 from bootstrap.project import Project
+from bootstrap.prompting import parse
 from bootstrap.recipes.expand import lora_file_name
 from bootstrap.running import exclusively
 from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
@@ -157,7 +158,7 @@ def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[
     padding = wanted.only_masked_padding
     if padding is not None and not 0 <= padding <= MOST_PADDING:
         raise UserError(f"only masked padding {padding}: it goes from 0 to {MOST_PADDING} pixels")
-    prompt = captions.join(captions.parse(wanted.prompt))
+    prompt = captions.join(captions.parse(parse.without_comments(wanted.prompt)))
     if not prompt:
         raise UserError("prompt: it is empty; say what the picture shows")
     drawn_on = PictureUse(candidate.path.as_posix(), sha256_of_file(_existing(project, candidate)))
