@@ -198,8 +198,9 @@ class HiresRecipe(Section):
 
     kind: Literal["hires"] = "hires"
     hires_upscale: float = Field(2.0, gt=1.0, le=8.0)
-    denoising_strength: DenoisingStrength = 0.4
+    denoising_strength: float = Field(0.4, ge=0.01, le=1.0)
     hires_steps: int = Field(0, ge=0, le=150)  # 0: as many as in the first pass
+    hires_cfg_scale: float | None = Field(None, ge=1.0, le=30.0)  # None: that of the first pass
     count: Count = 8
     strength: Strengths = [0.7, 0.8]
     snapshot: Snapshots = [4]

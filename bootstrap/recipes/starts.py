@@ -17,6 +17,7 @@ def hires(first: Shot, recipe: HiresRecipe) -> Shot:
         width=width,
         height=height,
         steps=recipe.hires_steps or first.steps,
+        cfg_scale=recipe.hires_cfg_scale or first.cfg_scale,
         start=Start(recipe.denoising_strength, shot=first),
     )
 

@@ -351,11 +351,13 @@ def test_compose_takes_strengths_and_tags_of_each_lora() -> None:
 
 
 def test_hires_is_a_second_pass_over_the_shot() -> None:
-    shot = of_kind("hires", hires_steps=7)[0]
+    shot = of_kind("hires", hires_steps=7, hires_cfg_scale=1.5)[0]
     first = shot.hires
     assert first is not None and first.start is None
     assert (first.width, first.height, first.steps) == (128, 128, 25)
     assert (shot.width, shot.height, shot.steps) == (192, 192, 7)
+    assert (first.cfg_scale, shot.cfg_scale) == (7.0, 1.5)
+    assert of_kind("hires")[0].cfg_scale == 7.0
     assert shot.start is not None and shot.start.denoising_strength == 0.4
     assert (first.prompt, first.seed, first.loras) == (shot.prompt, shot.seed, shot.loras)
 
