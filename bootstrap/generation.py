@@ -17,6 +17,7 @@ from bootstrap.extra_networks import Shelf
 from bootstrap.files import remove_partial_files
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import Project
+from bootstrap.prompting import parse
 from bootstrap.recipes import inputs
 from bootstrap.recipes.expand import DrawnWith, expand, with_advice
 from bootstrap.recipes.inputs import Inputs
@@ -83,7 +84,8 @@ def _check_prompts(project: Project, found: Inputs, numbers: list[int]) -> None:
         shots += expand(settings, shared)
     pairs = [(one.prompt, one.negative_prompt) for shot in shots for one in shot.passes]
     for prompt in (*settings.training.sample_prompts, settings.training.class_tokens or ""):
-        pairs.append((prompt, settings.drawing.negative_prompt))
+        negative = parse.without_comments(settings.drawing.negative_prompt)
+        pairs.append((parse.without_comments(prompt), negative))
     if shelf.inside("embeddings") or any("<" in prompt for prompt, _ in pairs):
         from bootstrap.drawing import networks  # imports torch: seconds that other checks need not wait
 

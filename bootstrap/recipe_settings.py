@@ -3,9 +3,10 @@
 import re
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from bootstrap import captions
+from bootstrap.prompting import parse
 from bootstrap.setting_types import Section, Snapshots, Strengths, Tag, nearest
 
 Count = Annotated[int, Field(ge=1, le=100_000)]
@@ -27,6 +28,16 @@ def _aspect_ratio(text: str) -> str:
     return text
 
 
+def _without_comments(text: str) -> str:
+    told = parse.without_comments(text).strip()
+    if not told:
+        raise ValueError(f"'{text}' is nothing but a comment: write something before the #, or take it out")
+    return told
+
+
+# What goes into a prompt as it is written, brackets and all; a comment in it is none of it. A tag of the caption is a
+# name instead, in which # is a sign like others.
+PromptText = Annotated[Tag, AfterValidator(_without_comments)]
 Side = Annotated[int, Field(ge=64, le=4096), AfterValidator(_multiple_of_8)]
 Box = tuple[  # x, y, width, height in pixels of the original
     Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)],
@@ -60,7 +71,7 @@ class AddRecipe(Section):
     """Put tags into the prompt that the caption does not have. One a shot, all of them in turn."""
 
     kind: Literal["add"] = "add"
-    tags: Annotated[list[Tag], Field(min_length=1)]
+    tags: Annotated[list[PromptText], Field(min_length=1)]
     count: int = Field(16, ge=1, le=100_000)
     strength: Strengths = [0.6]
     snapshot: Snapshots = [3, 4]
@@ -72,7 +83,7 @@ class ReplaceRecipe(Section):
 
     kind: Literal["replace"] = "replace"
     tag: Tag
-    by: Annotated[list[Tag], Field(min_length=1)]
+    by: Annotated[list[PromptText], Field(min_length=1)]
     count: int = Field(16, ge=1, le=100_000)
     strength: Strengths = [0.6, 0.7]
     snapshot: Snapshots = [4]
@@ -94,7 +105,7 @@ class ReferenceRecipe(Section):
 
     kind: Literal["reference"] = "reference"
     tags: list[Tag] = []  # of the caption; empty: the first, the subject
-    prompts: list[Tag] = []  # what the base model draws with them, one a shot, all of them in turn
+    prompts: list[PromptText] = []  # what the base model draws with them, one a shot, all of them in turn
     count: Count = 16
     strength: Strengths = [0.4, 0.5]
     snapshot: Snapshots = [2, 3]
@@ -106,7 +117,7 @@ class ElementRecipe(Section):
 
     kind: Literal["element"] = "element"
     tags: Annotated[list[Tag], Field(min_length=1)]  # of the caption
-    prompts: Annotated[list[Tag], Field(min_length=1)]  # the scenes, one a shot, all of them in turn
+    prompts: Annotated[list[PromptText], Field(min_length=1)]  # the scenes, one a shot, all of them in turn
     count: Count = 16
     strength: Strengths = [0.6, 0.7]
     snapshot: Snapshots = [4]
@@ -136,7 +147,9 @@ class RestyleRecipe(Section):
 
     kind: Literal["restyle"] = "restyle"
     base_model: Tag  # as in [project]
-    prompts: list[Tag] = []  # added to the caption, such as the style's trigger words, all of them in turn
+    prompts: list[
+        PromptText
+    ] = []  # added to the caption, such as the style's trigger words, all of them in turn
     count: Count = 16
     strength: Strengths = [0.7, 0.8]
     snapshot: Snapshots = [4]
@@ -155,7 +168,16 @@ class OtherLora(Section):
     @property
     def is_file(self) -> bool:
         """Whether it is a file, and no project."""
-        return self.lora.lower().endswith(".safetensors")
+        return _is_file(self.lora)
+
+    @field_validator("tags")
+    @classmethod
+    def _words_of_a_file(cls, tags: list[str], others: ValidationInfo) -> list[str]:
+        return list(map(_without_comments, tags)) if _is_file(others.data.get("lora", "")) else tags
+
+
+def _is_file(lora: str) -> bool:
+    return lora.lower().endswith(".safetensors")
 
 
 class ComposeRecipe(Section):
@@ -164,7 +186,7 @@ class ComposeRecipe(Section):
     kind: Literal["compose"] = "compose"
     loras: Annotated[list[OtherLora], Field(min_length=1)]
     tags: list[Tag] = []  # of this project's caption; empty: all
-    prompts: list[Tag] = []  # what they do or where they are, all of them in turn
+    prompts: list[PromptText] = []  # what they do or where they are, all of them in turn
     count: Count = 16
     strength: Strengths = [0.7]  # of this project's LoRA
     snapshot: Snapshots = [4]
@@ -176,8 +198,9 @@ class HiresRecipe(Section):
 
     kind: Literal["hires"] = "hires"
     hires_upscale: float = Field(2.0, gt=1.0, le=8.0)
-    denoising_strength: DenoisingStrength = 0.4
+    denoising_strength: float = Field(0.4, ge=0.01, le=1.0)
     hires_steps: int = Field(0, ge=0, le=150)  # 0: as many as in the first pass
+    hires_cfg_scale: float | None = Field(None, ge=1.0, le=30.0)  # None: that of the first pass
     count: Count = 8
     strength: Strengths = [0.7, 0.8]
     snapshot: Snapshots = [4]
@@ -187,7 +210,7 @@ class HiresRecipe(Section):
 class InpaintRound(Section):
     """One round of inpainting; what it leaves out, the recipe says."""
 
-    prompt: Tag  # the whole picture's, as in AUTOMATIC1111
+    prompt: PromptText  # the whole picture's, as in AUTOMATIC1111
     negative_prompt: str | None = None
     strength: float | None = Field(None, ge=0.0, le=2.0)  # of the LoRA
     denoising_strength: DenoisingStrength | None = None
@@ -244,7 +267,7 @@ class Aspect(Section):
     """One thing that shall differ between the pictures of a dataset, such as the pose."""
 
     name: Tag
-    tags: Annotated[list[Tag], Field(min_length=1)]  # one a shot, all of them in turn
+    tags: Annotated[list[PromptText], Field(min_length=1)]  # one a shot, all of them in turn
     instead_of: list[Tag] = []  # tags of the caption that make way
     quota: int = Field(1, ge=0, le=1000)  # shots of each round that change this alone
 

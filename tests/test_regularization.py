@@ -99,7 +99,7 @@ def test_the_base_model_draws_its_class_once(tmp_path: Path) -> None:
 
 
 def test_sample_prompts_are_drawn_with_each_snapshot(tmp_path: Path) -> None:
-    made = with_training(tmp_path, 'sample_prompts = ["woman, red apple", "robot"]')
+    made = with_training(tmp_path, 'sample_prompts = ["woman, red apple # no <lora:ink>", "robot"]')
     reports, _ = train(made)
     assert [one.done for one in reports if one.stage == "samples"][-1] == 2
     (sheet,) = made.generation_folder(1).glob("training-*/samples.png")

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from bootstrap import base_model, captions, images
-from bootstrap.catalog import Catalog, candidates, generations, trainings
+from bootstrap.catalog import Catalog, candidates, generations, picks, trainings
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.curation import run as curation
@@ -26,12 +26,14 @@ from bootstrap.extra_networks import Shelf
 from bootstrap.files import sha256_of_file
 from bootstrap.progress import Report, silent
 from bootstrap.project import Project
+from bootstrap.prompting import parse
 from bootstrap.recipes.expand import lora_file_name
 from bootstrap.running import exclusively
 from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 
 MOST = 16  # pictures at once
 MOST_ROUNDS = 8
+MOST_PADDING = 256  # pixels
 _NO_TRAINING = (
     "the training that the candidate was drawn with is not in the catalog; `sid reindex` looks for it"
 )
@@ -53,12 +55,14 @@ class Inpaint:
     """Draw a part of it anew."""
 
     mask: Path  # a picture of the candidate's size: what is white is drawn anew
-    prompt: str  # of the whole picture; the result's caption
+    prompt: str  # of the whole picture, and the result's caption; with only_masked_padding of what is masked alone
     denoising_strength: float = 0.75  # 0.05 to 1
     rounds: int = 1  # each one starts from the one before
     seed: int | None = None
     count: int = 1
     mask_blur: int = 4  # pixels
+    # So many pixels around what is masked are drawn with it, enlarged; None: the whole picture is drawn.
+    only_masked_padding: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ def draw_again(
         curation.curate(project, catalog, number)
         scoring.score(project, catalog, number)
         ids = [shot.id for shot in shots]
+        if isinstance(wanted, Inpaint) and wanted.only_masked_padding is not None:
+            _keep_caption(project, catalog, candidate, ids)
         _put_up(project, catalog, ids)
     return Drawn(ids, len(missing))
 
@@ -149,11 +155,14 @@ def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[
         raise UserError(f"denoising strength {wanted.denoising_strength:g}: it goes from 0.05 to 1")
     if not 1 <= wanted.rounds <= MOST_ROUNDS:
         raise UserError(f"rounds {wanted.rounds}: 1 to {MOST_ROUNDS}")
-    prompt = captions.join(captions.parse(wanted.prompt))
+    padding = wanted.only_masked_padding
+    if padding is not None and not 0 <= padding <= MOST_PADDING:
+        raise UserError(f"only masked padding {padding}: it goes from 0 to {MOST_PADDING} pixels")
+    prompt = captions.join(captions.parse(parse.without_comments(wanted.prompt)))
     if not prompt:
-        raise UserError("prompt: it is empty; say what the whole picture shows")
+        raise UserError("prompt: it is empty; say what the picture shows")
     drawn_on = PictureUse(candidate.path.as_posix(), sha256_of_file(_existing(project, candidate)))
-    mask = Mask(wanted.mask_blur, picture=_mask(project, candidate, wanted.mask))
+    mask = Mask(wanted.mask_blur, picture=_mask(project, candidate, wanted.mask), padding=padding)
     base = dataclasses.replace(
         candidate.shot, prompt=prompt, embeddings=(), recipe="inpaint", eliminated=(), added=()
     )
@@ -219,3 +228,12 @@ def _put_up(project: Project, catalog: Catalog, ids: list[str]) -> None:
         for row in session.scalars(rows.where(CandidateRow.shot_id.in_(shown))):
             row.state, row.duplicate_of = "published", None
             row.rank = 0 if row.verdict == "undecided" else row.rank
+
+
+def _keep_caption(project: Project, catalog: Catalog, candidate: Candidate, ids: list[str]) -> None:
+    """Caption what came of it as the candidate is: the prompt told of a part, and is no caption of the whole."""
+    in_dataset = {pick.candidate_id for pick in picks.picks(catalog, project.name)}
+    for one in ids:
+        is_edited = candidates.candidate(catalog, project.name, one).edited_caption is not None
+        if one not in in_dataset and not is_edited:
+            candidates.set_caption(catalog, project.name, one, candidate.caption)

@@ -108,13 +108,26 @@ def inpaint(
     prompt: Annotated[str, typer.Option(help="What the whole picture shows then; its caption as a pick.")],
     denoising_strength: Annotated[float, typer.Option(min=0.05, max=1)] = 0.75,
     rounds: Annotated[int, typer.Option(min=1, max=8, help="Each starts from the one before.")] = 1,
+    only_masked_padding: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=256,
+            metavar="PIXELS",
+            help="Draw only what is masked and so many pixels around it, enlarged; --prompt then tells of that part, "
+            "and the caption stays the candidate's.",
+        ),
+    ] = None,
     seed: Seed = None,
     count: Annotated[int, typer.Option(min=1, max=16, help="Pictures, with as many seeds.")] = 1,
 ) -> None:
     """Draw a part of a candidate anew; what comes of it is up for review beside it."""
     from bootstrap.drawing.again import Inpaint  # imports torch: seconds that other verbs need not wait
 
-    _draw_again(context, name, candidate, Inpaint(mask, prompt, denoising_strength, rounds, seed, count))
+    wanted = Inpaint(
+        mask, prompt, denoising_strength, rounds, seed, count, only_masked_padding=only_masked_padding
+    )
+    _draw_again(context, name, candidate, wanted)
 
 
 def caption(

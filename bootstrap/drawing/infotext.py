@@ -87,6 +87,8 @@ def _start_fields(shot: Shot) -> dict[str, str]:
             "Hires steps": str(shot.steps),
             "Hires upscaler": UPSCALER,
         }
+        if shot.cfg_scale != first.cfg_scale:  # Forge's key: AUTOMATIC1111 itself has one scale for both
+            fields |= {"CFG scale": f"{first.cfg_scale:g}", "Hires CFG Scale": f"{shot.cfg_scale:g}"}
         if shot.width * first.height == shot.height * first.width:
             fields["Hires upscale"] = f"{shot.width / first.width:g}"
         else:

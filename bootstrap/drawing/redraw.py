@@ -25,7 +25,7 @@ from bootstrap.shots import EmbeddingUse, LoraUse, Shot, Start
 _EPOCH = re.compile(r"-(\d{6})$")  # at the end of a snapshot's name
 # Parameters that we do not have: one more of hires, among them its own prompt and sampler.
 _NOT_REDRAWN = ("Hires ", "Refiner", "Variation seed", "Mask blur")
-_HIRES = ("Hires upscale", "Hires resize", "Hires steps", "Hires upscaler")
+_HIRES = ("Hires upscale", "Hires resize", "Hires steps", "Hires upscaler", "Hires CFG Scale")
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ def _second_pass(path: Path, first: Shot, told: Infotext) -> Shot:
         width=size[0],
         height=size[1],
         steps=int(told.fields.get("Hires steps", first.steps)),
+        cfg_scale=float(told.fields.get("Hires CFG Scale", first.cfg_scale)),
         start=Start(float(told.fields["Denoising strength"]), shot=first),
     )
 

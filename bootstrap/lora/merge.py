@@ -63,8 +63,15 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
                     f"{self._base.spec.name} has {tuple(weight.shape)}"
                 )
 
-    @torch.no_grad()
     def __enter__(self) -> None:
+        try:
+            self._merge()
+        except BaseException:  # memory that ran out, or Ctrl-C: `with` ends only what has begun
+            self._put_back()
+            raise
+
+    @torch.no_grad()
+    def _merge(self) -> None:
         for name in {name for lora, _ in self._loras for name in lora.modules}:
             weight = self._targets[name].weight
             self._pristine[name] = weight.detach().clone()
@@ -75,10 +82,13 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
                     total = total + strength * lora.modules[name].delta().to(weight.device)
             weight.copy_(total)
 
-    @torch.no_grad()
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._put_back()
+
+    @torch.no_grad()
+    def _put_back(self) -> None:
         for name, weight in self._pristine.items():
             self._targets[name].weight.copy_(weight)
         self._pristine.clear()

@@ -17,6 +17,7 @@ def hires(first: Shot, recipe: HiresRecipe) -> Shot:
         width=width,
         height=height,
         steps=recipe.hires_steps or first.steps,
+        cfg_scale=recipe.hires_cfg_scale or first.cfg_scale,
         start=Start(recipe.denoising_strength, shot=first),
     )
 
@@ -42,11 +43,13 @@ def inpainted(last: Shot, recipe: InpaintRecipe, negative_prompt: str, inputs: I
     for number, one in enumerate(recipe.rounds):
         strength = last.strength if one.strength is None else one.strength
         own = recipe.negative_prompt if one.negative_prompt is None else one.negative_prompt
-        texts = [captions.parse(parse.without_comments(text)) for text in (one.prompt, negative_prompt, own)]
+        negatives = [
+            tag for text in (negative_prompt, own) for tag in captions.parse(parse.without_comments(text))
+        ]
         before = dataclasses.replace(
             last,
-            prompt=captions.join(texts[0]),
-            negative_prompt=captions.join([*texts[1], *texts[2]]),
+            prompt=captions.join(captions.parse(one.prompt)),
+            negative_prompt=captions.join(negatives),
             seed=(last.seed + number) % 2**32,
             loras=(dataclasses.replace(last.loras[0], strength=strength),),
             start=Start(

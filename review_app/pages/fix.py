@@ -12,6 +12,7 @@ from review_app.components.mask_painter import mask_painter, save_mask
 from review_app.workspace import catalog_of
 
 MOST = 16  # pictures at once, as `sid again` takes them
+MOST_PADDING = 256  # pixels, as `sid inpaint` takes them
 _OPENED = "candidate to mend"
 
 
@@ -91,7 +92,20 @@ def _inpaint(project: Project, one: Candidate) -> None:
     with left:
         painted = mask_painter(project, one, key=f"mask {one.id}")
     with right:
-        prompt = st.text_area("What the whole picture shows then", one.shot.prompt, key=f"prompt {one.id}")
+        only_masked = st.toggle(
+            "Only masked", key=f"only masked {one.id}",
+            help="Draws what you have painted over, and a little around it, as large as the whole picture, and puts it "
+            "back smaller: for faces and hands. The caption stays this candidate's.",
+        )  # fmt: skip
+        padding = None
+        if only_masked:
+            usual = min(one.shot.width, one.shot.height) // 16  # AUTOMATIC1111's 32 for 512 pixels
+            padding = st.number_input(
+                "Only masked padding", 0, MOST_PADDING, min(usual, MOST_PADDING), key=f"padding {one.id}",
+                help="So many pixels around it are drawn with it, so that it fits in.",
+            )  # fmt: skip
+        shown = "What the painted part shows then" if only_masked else "What the whole picture shows then"
+        prompt = st.text_area(shown, one.shot.prompt, key=f"prompt {one.id}")
         denoising = st.slider(
             "Denoising strength", 0.05, 1.0, 0.75, 0.05, key=f"denoising {one.id}",
             help="How much of what is there goes: all of it at 1.",
@@ -103,11 +117,11 @@ def _inpaint(project: Project, one: Candidate) -> None:
     if st.button("Draw", key="draw inpainted", type="primary", icon=":material/format_paint:"):
         with markup.told():
             if not prompt.strip():
-                raise UserError("prompt: it is empty; say what the whole picture shows")
+                raise UserError("prompt: it is empty; say what the picture shows")
             mask = save_mask(project, one, painted)
             options = {
                 "mask": mask, "prompt": prompt, "denoising-strength": f"{denoising:g}", "rounds": rounds,
-                "count": count,
+                "only-masked-padding": padding, "count": count,
             }  # fmt: skip
             fixing.order(project, f"{count} painted anew in {one.id[:6]}", "inpaint", one.id, options)
             _end()

@@ -51,6 +51,10 @@ def test_a_candidate_is_mended(app: Any, visitor: Any, papertown: BaseModel, tmp
 
     visitor.press("f")
     dialog.get_by_role("tab", name="Inpaint").click()
+    dialog.get_by_role("spinbutton", name="Only masked padding").wait_for(state="detached")
+    dialog.get_by_text("Only masked", exact=True).click()
+    dialog.get_by_role("spinbutton", name="Only masked padding").fill("12")
+    dialog.get_by_role("textbox", name="What the painted part shows then").fill("smile")
     dialog.get_by_role("button", name="Draw").last.click()
     dialog.get_by_text("paint over what shall be drawn anew first").wait_for()
     box = dialog.locator(".mask canvas").bounding_box()
@@ -68,6 +72,9 @@ def test_a_candidate_is_mended(app: Any, visitor: Any, papertown: BaseModel, tmp
     visitor.page.locator(".deck .facts", has_text="inpaint").wait_for()
     new = visitor.shown()
     assert new not in ids
+    drawn = candidates.candidate(catalog, made.name, new)
+    assert drawn.shot.start.mask.padding == 12 and drawn.shot.prompt == "smile"
+    assert drawn.caption == "woman, <b>green</b> apple"
     visitor.press("a")
     visitor.expect_sent()
     assert populate.verdicts(made)[new] == "accept"

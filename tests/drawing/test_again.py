@@ -112,6 +112,40 @@ def test_only_what_is_painted_over_is_drawn_anew(reviewed: tuple[Project, list[s
     assert moved[:, :52].mean() > 5
 
 
+def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
+    reviewed: tuple[Project, list[str]], tmp_path: Path
+) -> None:
+    project, (first, _) = reviewed
+    mask = Image.new("L", (128, 128))
+    ImageDraw.Draw(mask).rectangle((40, 40, 71, 71), fill=255)
+    mask.save(tmp_path / "mask.png")
+    order = ["inpaint", "apple", first, f"--mask={tmp_path / 'mask.png'}", "--prompt=smile"]
+    ids = [
+        sid(project, *order, *more).split("up for review: ")[1].strip()
+        for more in ([], ["--only-masked-padding=8"], ["--only-masked-padding=9"])
+    ]
+    whole, part, wider = (found(project, one) for one in ids)
+    assert part.shot.start is not None and part.shot.start.mask is not None
+    assert part.shot.start.mask.padding == 8 and part.shot.prompt == "smile"
+    assert whole.caption == "smile"
+    assert part.caption == wider.caption == found(project, first).caption
+    pictures = []
+    for one in (found(project, first), whole, part, wider):
+        with Image.open(project.folder / one.path) as opened:
+            pictures.append(np.asarray(opened.convert("RGB"), np.int16))
+    before, *after = pictures
+    moved = [np.abs(one - before).mean(axis=2) for one in after]
+    for one in moved:
+        assert one[40:72, 40:72].mean() > 3
+        one[28:84, 28:84] = 0
+        assert one.max() == 0  # beyond the blur of the edge
+    assert np.abs(after[0] - after[1]).max() > 3 and np.abs(after[1] - after[2]).max() > 3
+
+    sid(project, "caption", "apple", part.id, "woman, grin")
+    assert "there already" in sid(project, *order, "--only-masked-padding=8")
+    assert found(project, part.id).caption == "woman, grin"  # what somebody wrote stays
+
+
 @pytest.mark.parametrize(
     ("wanted", "problem"),
     [
@@ -125,6 +159,7 @@ def test_only_what_is_painted_over_is_drawn_anew(reviewed: tuple[Project, list[s
         (Inpaint(Path("white.png"), " , "), "prompt"),
         (Inpaint(Path("white.png"), "woman", denoising_strength=0), "0.05 to 1"),
         (Inpaint(Path("white.png"), "woman", rounds=9), "1 to 8"),
+        (Inpaint(Path("white.png"), "woman", only_masked_padding=257), "0 to 256"),
     ],
 )
 def test_what_does_not_fit_is_told_and_nothing_is_drawn(

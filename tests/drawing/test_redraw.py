@@ -110,8 +110,10 @@ def test_hires_is_the_same_from_its_shot_and_from_its_infotext_alone(
 ) -> None:
     values = {"loras": (OWN,), "base_model_hash": papertown.hash, "steps": 4, "height": 96}
     first = made_shot(3, "[woman:robot:1.5], red apple", width=64, **values)
-    for width, height in ((96, 144), (96, 136)):  # in proportion or not
-        second = dataclasses.replace(first, width=width, height=height, steps=5, start=Start(0.6, shot=first))
+    for width, height, cfg_scale in ((96, 144, 1.5), (96, 136, first.cfg_scale)):  # in proportion or not
+        second = dataclasses.replace(
+            first, width=width, height=height, steps=5, cfg_scale=cfg_scale, start=Start(0.6, shot=first)
+        )
         path = kept(workspace, papertown, second, {})
         before = pixels(Image.open(path))
         again, shot, _ = redraw.redraw(workspace, path, Changes(), None)

@@ -253,6 +253,68 @@ def of_kind(kind: str, **changes: Any) -> list[Shot]:
     return every({**next(recipe for recipe in EVERY_KIND if recipe["kind"] == kind), **changes})
 
 
+COMMENTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
+
+
+def commented(recipe: Any, before: str, behind: str) -> Any:
+    """The recipe with comments in all texts that it puts into a prompt."""
+    if isinstance(recipe, list):
+        return [commented(one, before, behind) for one in recipe]
+    names = {
+        "kind",
+        "tag",
+        "base_model",
+        "box",
+        "mask",
+        "lora",
+        "name",
+        "instead_of",
+        "aspect_ratios",
+        "sizes",
+    }
+    if (
+        recipe.get("kind") in ("eliminate", "reference", "element", "compose")
+        or recipe.get("lora") == "medal"
+    ):
+        names.add("tags")
+
+    def written(value: Any) -> Any:
+        if isinstance(value, str):
+            return f"#{before}\n {value} #{behind}\n#{before}"
+        if isinstance(value, list):
+            return [written(one) if isinstance(one, str) else commented(one, before, behind) for one in value]
+        return value
+
+    return {key: value if key in names else written(value) for key, value in recipe.items()}
+
+
+@pytest.mark.parametrize("recipe", EVERY_KIND, ids=lambda recipe: recipe["kind"])
+@hypothesis_settings(deadline=None, max_examples=8)
+@given(before=COMMENTS, behind=COMMENTS)
+def test_comments_change_no_shot_and_are_in_none(recipe: dict[str, Any], before: str, behind: str) -> None:
+    few = {**recipe, "count": 6}
+    assert every(commented(few, before, behind)) == every(few)
+
+
+def test_a_hash_sign_in_the_caption_is_part_of_a_name() -> None:
+    raw = {
+        "project": {"caption": "woman, #1 shirt, hat"},
+        "recipe": [{"kind": "vary", "count": 1}, {"kind": "eliminate", "tags": ["#1 shirt"], "count": 1}],
+    }
+    varied, eliminated = expand(settings.parse(raw, "project.toml"), WITH)
+    assert varied.prompt == "woman, #1 shirt, hat"
+    assert eliminated.prompt == "woman, hat" and eliminated.eliminated == ("#1 shirt",)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [{"kind": "add", "tags": ["hat", "# later"]}, {"kind": "replace", "tag": "window", "by": [" #door"]}],
+)
+def test_a_tag_that_is_nothing_but_a_comment_is_refused(recipe: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="nothing but a comment"):
+        shots(recipe)
+
+
 def test_replicate_draws_the_whole_caption_at_full_strength_with_the_last_snapshot() -> None:
     assert {(shot.prompt, shot.strength, shot.snapshot) for shot in of_kind("replicate")} == {
         (CAPTION, 1.0, 6)
@@ -289,11 +351,13 @@ def test_compose_takes_strengths_and_tags_of_each_lora() -> None:
 
 
 def test_hires_is_a_second_pass_over_the_shot() -> None:
-    shot = of_kind("hires", hires_steps=7)[0]
+    shot = of_kind("hires", hires_steps=7, hires_cfg_scale=1.5)[0]
     first = shot.hires
     assert first is not None and first.start is None
     assert (first.width, first.height, first.steps) == (128, 128, 25)
     assert (shot.width, shot.height, shot.steps) == (192, 192, 7)
+    assert (first.cfg_scale, shot.cfg_scale) == (7.0, 1.5)
+    assert of_kind("hires")[0].cfg_scale == 7.0
     assert shot.start is not None and shot.start.denoising_strength == 0.4
     assert (first.prompt, first.seed, first.loras) == (shot.prompt, shot.seed, shot.loras)
 
