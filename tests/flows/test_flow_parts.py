@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,9 @@ def test_picks_that_are_enough_on_the_command_line() -> None:
 def test_the_deployments_know_the_limits(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_HOME": str(workspace.folder)})
     night = serve.Clock("0 1 * * *", "UTC", "07:00", 9)
-    made = {one.name: one.parameters for one in serve.deployments(workspace, night, True, 7)}
+    with ThreadPoolExecutor(1) as thread:  # Playwright, where it ran before, leaves an event loop in this one
+        found = thread.submit(serve.deployments, workspace, night, True, 7).result()
+    made = {one.name: one.parameters for one in found}
     place = {"workspace": str(workspace.folder)}
     assert made["bootstrap"] == place
     assert made["reviewed"] == {**place, "min_picks": 7}
