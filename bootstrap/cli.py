@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import shutil
 import sys
 import traceback
 from functools import cache
@@ -17,7 +16,7 @@ from bootstrap import __version__, dataset, project, project_edit, status_page
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.drawing import cli as pictures_cli
 from bootstrap.errors import UserError, of_the_machine
-from bootstrap.files import whole_file
+from bootstrap.files import copy_file
 from bootstrap.lora import cli as lora_cli
 from bootstrap.papertown import cli as papertown_cli
 from bootstrap.progress import silent
@@ -264,8 +263,7 @@ def sheet(
         sheets.parse_axis(z) if z else None,
     )  # fmt: skip
     if output:
-        with whole_file(output) as temporary:
-            shutil.copyfile(path, temporary)
+        copy_file(path, output)
     typer.echo(f"sheet: {output or path}")
 
 

@@ -22,7 +22,7 @@ from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.tables import CandidateRow, PickRow
 from bootstrap.errors import UserError
-from bootstrap.files import TEMPORARY_PREFIX, sha256_of_file, whole_file, write_text
+from bootstrap.files import TEMPORARY_PREFIX, copy_file, sha256_of_file, write_text
 from bootstrap.project import Project
 from bootstrap.running import exclusively
 from bootstrap.settings import Settings
@@ -160,8 +160,7 @@ def _write_pick(project: Project, candidate: Candidate) -> tuple[str, str, str]:
     if not caption:
         raise UserError(f"candidate '{candidate.id}': its prompt is empty, so a pick would have no caption")
     target = project.dataset_folder / f"{candidate.id}.png"
-    with whole_file(target) as temporary:
-        shutil.copyfile(project.folder / candidate.path, temporary)
+    copy_file(project.folder / candidate.path, target)
     write_text(target.with_suffix(".txt"), caption + "\n")
     return candidate.id, target.relative_to(project.folder).as_posix(), caption
 

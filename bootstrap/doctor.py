@@ -27,7 +27,7 @@ from bootstrap.catalog.generations import RUNNING
 from bootstrap.catalog.tables import CandidateRow, ProjectRow
 from bootstrap.curation.thumbnails import make_thumbnail
 from bootstrap.errors import UserError
-from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX, whole_file
+from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX, copy_file
 from bootstrap.project import Project, Workspace
 
 
@@ -261,9 +261,7 @@ def _lost_pick(project: Project, pick: picks.Pick, pictures: dict[str, Path]) ->
         return Finding(what, "put the file back, or take the pick back (`sid undo`) and `sid grow`")
 
     def copy() -> str:
-        target = project.folder / pick.path
-        with whole_file(target) as temporary:
-            shutil.copyfile(source, temporary)
+        copy_file(source, project.folder / pick.path)
         return f"{pick.path} copied from its candidate"
 
     return Finding(what, "copy it from its candidate", copy)

@@ -207,16 +207,18 @@ def _add_picks(project: Project, catalog: Catalog) -> int:
 
 def _add_sheets(project: Project, catalog: Catalog) -> int:
     known = {one.path for one in sheets.of_project(catalog, project.name)}
-    found = [
-        sheet_file.read(project, number, path)
-        for number, folder in _generation_folders(project)
-        for path in (folder / sheet_file.FOLDER).glob("*.png")
-        if path.relative_to(project.folder) not in known
-    ]
-    ours = [one for one in found if one is not None]
-    for one in ours:
-        sheets.note(catalog, project.name, one)
-    return len(ours)
+    added = 0
+    for number, folder in _generation_folders(project):
+        for path in (folder / sheet_file.FOLDER).glob("*.png"):
+            if path.relative_to(project.folder) in known:
+                continue
+            found = sheet_file.read(project, number, path)
+            if found is None:
+                _log.warning("%s is left out: it is damaged, or no sheet of sid", path)
+                continue
+            sheets.note(catalog, project.name, found)
+            added += 1
+    return added
 
 
 def _settle(project: Project, catalog: Catalog, new: list[int]) -> None:

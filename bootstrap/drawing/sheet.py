@@ -125,7 +125,9 @@ def draw_sheet(
     original = images.fit(images.open_picture(project.original), common.width, common.height)
     title = f"{project.name}, generation {number}: {prompt or 'its caption'}"
     picture = contact_sheet.draw(title, _cells(original, grid, pictures, x, y, z), len(x.values) + 1)
-    sheet = sheet_file.name(project, number, {axis.name: list(axis.values) for axis in axes}, prompt or "")
+    sheet = sheet_file.sheet_for(
+        project, number, {axis.name: list(axis.values) for axis in axes}, prompt or ""
+    )
     sheet_file.save(picture, sheet, project)
     sheets.note(catalog, project.name, sheet)
     return project.folder / sheet.path

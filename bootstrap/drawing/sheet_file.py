@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
 from bootstrap.catalog.sheets import Sheet
 from bootstrap.files import sha256_of_text, whole_file
@@ -14,8 +14,8 @@ FOLDER = "sheets"  # in the generation's
 _KEY = "sid sheet"  # of the PNG's text
 
 
-def name(project: Project, generation: int, axes: dict[str, list[Any]], prompt: str) -> Sheet:
-    """Return the sheet with its file's name: the same one for the same axes and prompt.
+def sheet_for(project: Project, generation: int, axes: dict[str, list[Any]], prompt: str) -> Sheet:
+    """Return the sheet with its place in the project: the same one for the same axes and prompt.
 
     Args:
         axes, prompt: see Sheet.
@@ -34,10 +34,10 @@ def save(picture: Image.Image, sheet: Sheet, project: Project) -> None:
 
 
 def read(project: Project, generation: int, path: Path) -> Sheet | None:
-    """Return what a sheet's file shows, None where it is no sheet of ours."""
+    """Return what a sheet's file shows, None where it is no sheet of ours, or damaged."""
     try:
         with Image.open(path) as picture:
             told = json.loads(picture.info[_KEY])
         return Sheet(generation, path.relative_to(project.folder), dict(told["axes"]), told["prompt"])
-    except (KeyError, TypeError, ValueError, OSError, UnidentifiedImageError):
+    except (KeyError, TypeError, ValueError, OSError):
         return None

@@ -10,7 +10,7 @@ from bootstrap.catalog import picks
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_text
 from bootstrap.project import Project
-from bootstrap.retagging import TagEdit, consistency
+from bootstrap.retagging import TagEdit, consistency, retag
 from review_app.components import markup
 from review_app.links import button
 from review_app.routes import original_url, thumbnail_url
@@ -178,20 +178,17 @@ def _remedy(
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(told)
         if st.button(markup.plain(label), key=f"remedy {label}"):
-            present = picks.picks(catalog_of(project), project.name)
-            _save(
-                project,
-                {
-                    one.candidate_id: captions.join(edit.of(captions.parse(one.caption)))
-                    for one in present
-                    if ids is None or one.candidate_id in ids
-                },
-            )
+            _change(lambda: retag(project, catalog_of(project), edit, ids))
 
 
 def _save(project: Project, changed: Mapping[str, str]) -> None:
+    _change(lambda: dataset.recaption(project, catalog_of(project), changed))
+
+
+def _change(captions_changed: Callable[[], int]) -> None:
+    """Change captions, and tell how many became different."""
     try:
-        count = dataset.recaption(project, catalog_of(project), changed)
+        count = captions_changed()
     except UserError as error:
         st.error(markup.plain(str(error)), icon=":material/error:")
         return

@@ -90,7 +90,7 @@ def test_a_damaged_picture_is_a_missing_thumbnail(made: Project, client: TestCli
 
 def test_a_sheet_of_the_catalog_is_served_and_no_other_file(made: Project, client: TestClient) -> None:
     populate.add_generation(made, 1)
-    sheet = sheet_file.name(made, 1, {"strength": [0.5], "snapshot": [1]}, "")
+    sheet = sheet_file.sheet_for(made, 1, {"strength": [0.5], "snapshot": [1]}, "")
     sheet_file.save(Image.new("RGB", (8, 8)), sheet, made)
     stray = made.folder / sheet.path.with_name("other.png")
     stray.write_bytes(made.original.read_bytes())
