@@ -35,6 +35,10 @@ class LoraModule:
         """The inner dimension; kohya's network_dim."""
         return int(self.down.shape[0])
 
+    def to(self, device: torch.device) -> "LoraModule":
+        """Return the same on a device."""
+        return LoraModule(self.down.to(device), self.up.to(device), self.alpha)
+
     def delta(self) -> torch.Tensor:
         """Return `alpha / rank * up @ down`, float32, in the shape of the module's weight."""
         up, down = self.up.float().flatten(1), self.down.float().flatten(1)

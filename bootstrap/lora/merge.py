@@ -79,7 +79,7 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
             for lora, strengths in self._loras:
                 strength = strengths[0 if name.startswith(UNET_PREFIX) else 1]
                 if name in lora.modules:
-                    total = total + strength * lora.modules[name].delta().to(weight.device)
+                    total = total + strength * lora.modules[name].to(weight.device).delta()
             weight.copy_(total)
 
     def __exit__(

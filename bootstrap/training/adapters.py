@@ -60,6 +60,10 @@ class Stack:
             down, up = self.down.to(self._dtype), (self.up * self.scale).to(self._dtype)
             self._now = list(zip(down.unbind(), up.unbind(), strict=True))
 
+    def unfold(self) -> None:
+        """Let go of it, and with it of the pass that it was made in."""
+        self._now = []
+
     def apply(self, index: int, module: Layer, x: torch.Tensor) -> torch.Tensor:
         """What the module with its LoRA makes of `x`."""
         weights = self._now[index]
@@ -138,6 +142,15 @@ class Adapters:
         """Make what the modules multiply with, from the parameters as they are now; needed before each pass."""
         for stack in self.stacks:
             stack.fold()
+
+    def unfold(self) -> None:
+        """Let go of what fold made, after each pass.
+
+        Kept until the next pass it would keep the end of this one's autograd graph, which belongs to the CUDA stream
+        that this one ran on; no CUDA graph can be recorded where another stream has a part in it.
+        """
+        for stack in self.stacks:
+            stack.unfold()
 
     def modules(self) -> dict[str, LoraModule]:
         """The LoRA as it is now, for a file, in the order of the base model's modules."""

@@ -64,20 +64,37 @@ def train(
         UserError: a picture cannot be read, a caption has too many tokens, the memory does not suffice, or
             the loss is not finite any more.
     """
-    trainer = _Trainer(base, examples, settings, cache_folder)
-    with (
-        injected(
-            base,
-            Size(settings.network_dim, settings.network_alpha),
-            settings.text_encoder_lr > 0,
-            settings.seed,
-            trainer.half_precision,
-            Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
-        ) as adapters,
-        _checkpointing(base, settings.gradient_checkpointing),
-        _memory_errors_told(settings),
-    ):
-        trainer.run(adapters, state_file, on_epoch, report)
+    with _memory_errors_told(settings):
+        trainer = _Trainer(base, examples, settings, cache_folder)
+        with (
+            _weights_in(base, trainer.precision),
+            injected(
+                base,
+                Size(settings.network_dim, settings.network_alpha),
+                settings.text_encoder_lr > 0,
+                settings.seed,
+                trainer.half_precision,
+                Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
+            ) as adapters,
+            _checkpointing(base, settings.gradient_checkpointing),
+        ):
+            trainer.run(adapters, state_file, on_epoch, report)
+
+
+@contextlib.contextmanager
+def _weights_in(base: BaseModel, precision: torch.dtype) -> Iterator[None]:
+    """Have the frozen weights in the type that is computed in; what they were waits in the CPU's memory."""
+    parts = (base.unet, *base.text_encoders)
+    kept = [
+        (one, one.data.cpu()) for part in parts for one in part.parameters() if one.dtype is not precision
+    ]
+    try:
+        for parameter, _ in kept:
+            parameter.data = parameter.data.to(precision)
+        yield
+    finally:
+        for parameter, weight in kept:
+            parameter.data = weight.to(parameter.device)
 
 
 @contextlib.contextmanager
@@ -117,7 +134,7 @@ class _Trainer:
         self, base: BaseModel, examples: list[Example], settings: TrainingSection, cache_folder: Path
     ) -> None:
         self._base, self._examples, self._settings = base, examples, settings
-        self._autocast_type = _autocast_type(settings, base.device)
+        self.precision = _precision(settings, base.device)  # of the forward pass
         self._noise = DDPMScheduler.from_config(base.scheduler_config)
         self._chunks = _chunks(base, examples, settings.max_token_length)
         self._maker = BatchMaker(base, examples, settings, cache_folder)
@@ -128,7 +145,7 @@ class _Trainer:
     @property
     def half_precision(self) -> bool:
         """Whether the forward pass runs in float16 or bfloat16."""
-        return self._autocast_type is not None or self._base.dtype is not torch.float32
+        return self.precision is not torch.float32
 
     def run(
         self, adapters: Adapters, state_file: Path, on_epoch: Callable[[EpochResult], None], report: Report
@@ -136,7 +153,7 @@ class _Trainer:
         optimizer = optimizers.make(
             self._settings, adapters.unet_parameters(), adapters.text_encoder_parameters()
         )
-        scaler = torch.amp.GradScaler("cuda", enabled=self._autocast_type is torch.float16)
+        scaler = torch.amp.GradScaler("cuda", enabled=self.precision is torch.float16)
         saved = state.load(state_file, adapters, optimizer, scaler)
         first_epoch, step = (saved.epoch + 1, saved.step) if saved else (1, 0)
         passes = Passes(
@@ -249,13 +266,13 @@ class _Trainer:
 
     def _pass(self, adapters: Adapters, scaler: torch.amp.GradScaler, inputs: Inputs) -> torch.Tensor:
         """Forward and backward: return the loss, and add to the gradients. Must do the same for all of one shape."""
-        with self._autocast():
-            adapters.fold()
-            predicted = conditioning.predict(
-                self._base, inputs["noisy"], inputs["timesteps"], self._conditioning(inputs)
-            )
-            loss = inputs["weight"] * weighted_mse(predicted, inputs["target"], inputs.get("weights"))
+        adapters.fold()
+        predicted = conditioning.predict(
+            self._base, inputs["noisy"], inputs["timesteps"], self._conditioning(inputs)
+        )
+        loss = inputs["weight"] * weighted_mse(predicted, inputs["target"], inputs.get("weights"))
         scaler.scale(loss).backward()
+        adapters.unfold()
         return loss.detach()
 
     def _conditioning(self, inputs: Inputs) -> Conditioning:
@@ -263,14 +280,6 @@ class _Trainer:
             return Conditioning(inputs["states"], inputs.get("pooled"))
         clip_skip = self._settings.clip_skip
         return encode.encode_tokens(self._base, inputs["tokens"], self._chunks, clip_skip, inputs.get("rows"))
-
-    @contextlib.contextmanager
-    def _autocast(self) -> Iterator[None]:
-        if self._autocast_type is None:
-            yield
-            return
-        with torch.autocast(self._base.device.type, self._autocast_type):
-            yield
 
 
 def recorder_for(device: torch.device, settings: TrainingSection) -> Recorder | None:
@@ -281,13 +290,13 @@ def recorder_for(device: torch.device, settings: TrainingSection) -> Recorder | 
     return CudaRecorder()
 
 
-def _autocast_type(settings: TrainingSection, device: torch.device) -> torch.dtype | None:
+def _precision(settings: TrainingSection, device: torch.device) -> torch.dtype:
     wanted, on_gpu = settings.mixed_precision, device.type == "cuda"
     if wanted == "auto":
         wanted = ("bf16" if torch.cuda.is_bf16_supported() else "fp16") if on_gpu else "no"
     if wanted == "fp16" and not on_gpu:
         raise UserError('training.mixed_precision: "fp16" needs a GPU; use "auto", "bf16" or "no"')
-    return {"no": None, "fp16": torch.float16, "bf16": torch.bfloat16}[wanted]
+    return {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[wanted]
 
 
 def _chunks(base: BaseModel, examples: list[Example], max_token_length: int) -> int:

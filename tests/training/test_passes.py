@@ -53,8 +53,8 @@ def test_a_recording_for_each_shape_gives_what_plain_passes_give() -> None:
     recorder = StandIn(model.parameters)
     assert results(model, Passes(model.plain, model.parameters, recorder)) == plain_results()
     assert recorder.recorded == 2
-    # Recorded twice, replayed in each step, and beside that plain only for the checks.
-    assert model.passes == 2 + 8 + 2 * passes.CHECKS
+    # Of each shape plain once; twice for the checks, recorded, and replayed for the checks; replayed from then on.
+    assert model.passes == 2 * (1 + (2 + 1 + 2) + 2)
 
 
 def test_shapes_beyond_the_limit_are_done_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,4 +93,5 @@ def test_a_pass_that_is_not_finite_is_checked_later() -> None:
     runner = Passes(model.plain, model.parameters, stale)
     for _ in range(4):
         assert not torch.isfinite(runner.run({"x": torch.full((2, 2), float("inf"))}))
-    assert runner.run({"x": torch.ones(2, 2)}) == 2.5  # and here the plain pass takes over
+    assert runner.run({"x": torch.ones(2, 2)}) == 2.5
+    assert runner.run({"x": torch.full((2, 2), 2.0)}) == 10  # and here the plain pass takes over
