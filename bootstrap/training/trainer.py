@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,7 @@ def train(
                 Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
             ) as adapters,
             _checkpointing(base, settings.gradient_checkpointing),
+            _memory_errors_told(settings),
         ):
             trainer.run(adapters, state_file, on_epoch, report)
 
@@ -114,6 +116,9 @@ def _memory_errors_told(settings: TrainingSection) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
+        traceback.clear_frames(
+            error.__traceback__
+        )  # which hold what was computed: the weights need room to return
         raise UserError(f"training: the GPU's memory does not suffice; {_remedies(settings)}") from error
 
 
