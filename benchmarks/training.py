@@ -13,6 +13,8 @@ same modules with the same rank, learning rates, batch size, steps and precision
 "Training" begins when the model is in memory. Pairs take turns, and ratios are made pair by pair. CPU seconds
 (user and system, of all threads) are there for machines that are busy with other work, on which wall times mean
 little. Prints a table and writes it to benchmarks/results/training.md.
+
+On a GPU ours is measured without CUDA graphs too, memory is the GPU's, and the table has a title of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results" / "training.md"
 ORIGINAL = Path(__file__).parent.parent / "bootstrap" / "papertown" / "originals" / "badge.png"
 MODELS = Path.home() / ".cache" / "sid" / "benchmark-models"
-WAYS = ("ours", "script")
+PLAIN = "ours without graphs"
+WAYS = ("ours", PLAIN, "script")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Run:
     step: float  # seconds, median of all but the first two steps
     cpu: float  # CPU seconds of the whole process, user and system
     cpu_step: float  # CPU seconds, median of all but the first two steps
-    memory: float  # peak resident memory, GiB
+    memory: float  # peak memory, GiB: resident, or of tensors on the GPU
+    reserved: float  # peak of what torch has taken of the GPU, GiB; 0 on a CPU
     steps: int
 
 
@@ -82,7 +86,33 @@ def main() -> None:
 
 
 def _turns(number: int) -> tuple[str, ...]:
-    return WAYS if number % 2 == 0 else WAYS[::-1]
+    ways = WAYS if _gpu() else tuple(way for way in WAYS if way != PLAIN)
+    return ways if number % 2 == 0 else ways[::-1]
+
+
+def _gpu() -> str:
+    """The GPU's name; empty where there is none."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+
+
+def _precision(settings) -> str:
+    """`bf16`, `fp16` or `no`: what `auto` means here."""
+    import torch
+
+    if settings.mixed_precision != "auto":
+        return settings.mixed_precision
+    return "no" if not _gpu() else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+def _now() -> tuple[float, float]:
+    """Wall and CPU seconds, when all that was begun on a GPU is done."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter(), time.process_time()
 
 
 def _run(arguments: argparse.Namespace, way: str) -> Run:
@@ -108,33 +138,35 @@ def _run(arguments: argparse.Namespace, way: str) -> Run:
 
 
 def _table(arguments: argparse.Namespace, pairs: list[dict[str, Run]], share: str) -> str:
-    first = pairs[0]["ours"]
+    first, gpu = pairs[0]["ours"], _gpu()
     size = f" at {arguments.resolution} px" if arguments.resolution else ""
+    others = [way for way in pairs[0] if way != "ours"]
+    others.sort(key=WAYS.index)
     lines = [
-        f"## {arguments.base}{size}, {first.steps} steps",
+        f"## {arguments.base}{size}{f' on {gpu}' if gpu else ''}, {first.steps} steps",
         "",
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
         f"`{' '.join(['python', 'benchmarks/training.py', *sys.argv[1:]])}`",
         "",
-        "| | ours | script | script / ours, pair by pair |",
-        "|---|---|---|---|",
+        f"| | ours | {' | '.join(others)} | {' | '.join(f'{way} / ours, pair by pair' for way in others)} |",
+        "|---|---|" + "---|---|" * len(others),
     ]
-    for name, unit in (
+    rows = [
         ("wall", "s, whole process"),
         ("training", "s, model in memory to file"),
         ("step", "s a step, median"),
         ("cpu", "CPU s, whole process"),
         ("cpu_step", "CPU s a step, median"),
-        ("memory", "GiB, peak"),
-    ):
-        values = {way: [getattr(pair[way], name) for pair in pairs] for way in WAYS}
-        ratios = [pair["script"].__dict__[name] / pair["ours"].__dict__[name] for pair in pairs]
-        middle = {way: statistics.median(values[way]) for way in WAYS}
-        listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-        lines.append(
-            f"| {name.replace('_', ' ')}, {unit} | {middle['ours']:.3g} | {middle['script']:.3g} | "
-            f"**{statistics.median(ratios):.2f}** ({listed}) |"
-        )
+        ("memory", "GiB of the GPU in tensors, peak" if gpu else "GiB, peak"),
+    ]
+    for name, unit in [*rows, ("reserved", "GiB of the GPU taken, peak")] if gpu else rows:
+        middle = {way: statistics.median(getattr(pair[way], name) for pair in pairs) for way in pairs[0]}
+        cells = [f"{middle[way]:.3g}" for way in ("ours", *others)]
+        for way in others:
+            ratios = [getattr(pair[way], name) / getattr(pair["ours"], name) for pair in pairs]
+            listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+            cells.append(f"**{statistics.median(ratios):.2f}** ({listed})")
+        lines.append(f"| {name.replace('_', ' ')}, {unit} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", share, ""])
 
 
@@ -164,14 +196,18 @@ def _measure(arguments: argparse.Namespace) -> None:
     caption = ORIGINAL.with_suffix(".txt").read_text().strip()
     resolution = settings.resolution or 512
     with tempfile.TemporaryDirectory() as folder:
-        if arguments.way == "ours":
-            training, times = _train_ours(spec, settings, caption, resolution, Path(folder))
+        if arguments.way != "script":
+            with_graphs = arguments.way == "ours"
+            training, times = _train_ours(spec, settings, caption, resolution, Path(folder), with_graphs)
         else:
             import training_script_way
 
             training, times = training_script_way.train(
-                spec, settings, ORIGINAL, caption, resolution, Path(folder)
+                spec, settings, ORIGINAL, caption, resolution, Path(folder), _precision(settings)
             )
+    import torch
+
+    gpu = torch.cuda.is_available()
     used = resource.getrusage(resource.RUSAGE_SELF)
     walls, cpus = zip(*(times[2:] if len(times) > 2 else times), strict=True)
     run = Run(
@@ -181,13 +217,14 @@ def _measure(arguments: argparse.Namespace) -> None:
         step=statistics.median(walls),
         cpu=used.ru_utime + used.ru_stime,
         cpu_step=statistics.median(cpus),
-        memory=used.ru_maxrss / 2**20,
+        memory=(torch.cuda.max_memory_allocated() if gpu else used.ru_maxrss * 2**10) / 2**30,
+        reserved=torch.cuda.max_memory_reserved() / 2**30 if gpu else 0.0,
         steps=len(times),
     )
     arguments.out.write_text(json.dumps(asdict(run)))
 
 
-def _train_ours(spec, settings, caption: str, resolution: int, folder: Path):
+def _train_ours(spec, settings, caption: str, resolution: int, folder: Path, with_graphs: bool):
     """Seconds of the training, and of each step wall and CPU seconds."""
     import torch
 
@@ -197,6 +234,8 @@ def _train_ours(spec, settings, caption: str, resolution: int, folder: Path):
     from bootstrap.training import trainer
     from bootstrap.training.identity import Example
 
+    if not with_graphs:
+        trainer.recorder_for = lambda *_: None
     base = base_model.hold(spec)
     began = time.perf_counter()
     stamps: list[tuple[float, float]] = []
@@ -213,7 +252,7 @@ def _train_ours(spec, settings, caption: str, resolution: int, folder: Path):
         folder / "state",
         folder / "latents",
         keep,
-        lambda _: stamps.append((time.perf_counter(), time.process_time())),
+        lambda _: stamps.append(_now()),
     )
     training = time.perf_counter() - began
     return training, [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(stamps)]
@@ -232,36 +271,45 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
     base = base_model.hold(_spec(arguments.base, arguments.models))
     side = (settings.resolution or 512) // base.vae_factor
     batch = settings.train_batch_size
-    latents = torch.randn(batch, base.unet.config["in_channels"], side, side)
+    device, precision = base.device, _precision(settings)
+    latents = torch.randn(batch, base.unet.config["in_channels"], side, side, device=device)
     with (
         injected(
-            base, Size(settings.network_dim, settings.network_alpha), settings.text_encoder_lr > 0, 0
+            base,
+            Size(settings.network_dim, settings.network_alpha),
+            settings.text_encoder_lr > 0,
+            0,
+            half_precision=base.dtype is not torch.float32,
         ) as adapters,
         FlopCounterMode(display=False) as counter,
     ):
         adapters.fold()
         captions = encode.encode(base, ["a"] * batch)
-        conditioning.predict(base, latents, torch.zeros(batch).long(), captions).mean().backward()
+        timesteps = torch.zeros(batch, dtype=torch.long, device=device)
+        conditioning.predict(base, latents, timesteps, captions).mean().backward()
     flops = counter.get_total_flops()
-    rate = _matmul_rate()
+    dtype = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    rate = _matmul_rate(device, dtype)
     step = statistics.median(pair["ours"].step for pair in pairs)
+    where = _gpu() or f"{torch.get_num_threads()} threads"
     return (
-        f"A step of ours has {flops / 1e9:.1f} GFLOP (forward and backward, counted by torch); this machine's fp32 "
-        f"matrix products reach {rate / 1e9:.0f} GFLOP/s with {torch.get_num_threads()} threads: "
+        f"A step of ours has {flops / 1e9:.1f} GFLOP (forward and backward, counted by torch); this machine's "
+        f"{str(dtype).removeprefix('torch.')} matrix products reach {rate / 1e9:.0f} GFLOP/s with {where}: "
         f"**{flops / step / rate:.0%}** of the limit."
     )
 
 
-def _matmul_rate(size: int = 2048) -> float:
-    """FLOP a second of fp32 matrix products, the best of 8."""
+def _matmul_rate(device, dtype) -> float:
+    """FLOP a second of matrix products, the best of 8."""
     import torch
 
-    one, other = torch.randn(size, size), torch.randn(size, size)
+    size = 8192 if device.type == "cuda" else 2048
+    one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     times = []
     for _ in range(8):
-        began = time.perf_counter()
+        began, _ = _now()
         one @ other
-        times.append(time.perf_counter() - began)
+        times.append(_now()[0] - began)
     return 2 * size**3 / min(times)
 
 
@@ -277,11 +325,15 @@ def _make_sd15(folder: Path) -> None:
 
     configs = CONFIGS / "sd15"
     torch.manual_seed(0)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        vae = AutoencoderKL.from_config(AutoencoderKL.load_config(configs / "vae")).half()
+        text_encoder = CLIPTextModel(CLIPTextConfig.from_pretrained(configs / "text_encoder")).half()
+        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(configs / "unet")).half()
     StableDiffusionPipeline(
-        vae=AutoencoderKL.from_config(AutoencoderKL.load_config(configs / "vae")).half(),
-        text_encoder=CLIPTextModel(CLIPTextConfig.from_pretrained(configs / "text_encoder")).half(),
+        vae=vae,
+        text_encoder=text_encoder,
         tokenizer=CLIPTokenizer.from_pretrained(configs / "tokenizer"),
-        unet=UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(configs / "unet")).half(),
+        unet=unet,
         scheduler=DDIMScheduler.from_config(DDIMScheduler.load_config(configs / "scheduler")),
         safety_checker=None,
         feature_extractor=None,

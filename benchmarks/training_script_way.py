@@ -63,22 +63,28 @@ def train(
     caption: str,
     resolution: int,
     folder: Path,
+    precision: str,
 ) -> tuple[float, list[tuple[float, float]]]:
     """Train and save a LoRA; return the seconds from the model in memory to the file, and those of each step.
 
     A step has wall seconds and CPU seconds.
+
+    Args:
+        precision: `--mixed_precision`: bf16, fp16 or no.
     """
     # What importing this project's packages, for its settings, has set; the example scripts set neither.
     torch.set_flush_denormal(False)
     gc.set_threshold(700, 10, 10)
 
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
+    # As in the script the frozen models are in half precision, and Accelerate's autocast is around them.
+    weight_dtype = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     torch.manual_seed(settings.seed)
     tokenizer = CLIPTokenizer.from_pretrained(spec.source, subfolder="tokenizer")
     noise_scheduler = DDPMScheduler.from_pretrained(spec.source, subfolder="scheduler")
     parts = {"text_encoder": CLIPTextModel, "vae": AutoencoderKL, "unet": UNet2DConditionModel}
     text_encoder, vae, unet = (
-        kind.from_pretrained(spec.source, subfolder=name, torch_dtype=torch.float32)
+        kind.from_pretrained(spec.source, subfolder=name, torch_dtype=weight_dtype)
         for name, kind in parts.items()
     )
     for model in (text_encoder, vae, unet):
@@ -112,10 +118,12 @@ def train(
     last = time.perf_counter(), time.process_time()
     for batch in loader:
         with accelerator.accumulate(unet):
-            latents = vae.encode(batch["pixel_values"].to(dtype=torch.float32)).latent_dist.sample()
+            latents = vae.encode(batch["pixel_values"].to(dtype=weight_dtype)).latent_dist.sample()
             latents = latents * vae.config.scaling_factor
             noise = torch.randn_like(latents)
-            timesteps = torch.randint(0, noise_scheduler.config.num_train_timesteps, (latents.shape[0],))
+            timesteps = torch.randint(
+                0, noise_scheduler.config.num_train_timesteps, (latents.shape[0],), device=latents.device
+            )
             noisy = noise_scheduler.add_noise(latents, noise, timesteps)
             states = text_encoder(batch["input_ids"], return_dict=False)[0]
             predicted = unet(noisy, timesteps, states, return_dict=False)[0]
@@ -131,7 +139,7 @@ def train(
             optimizer.step()
             lr_scheduler.step()
             optimizer.zero_grad()
-        loss.detach().item()
+        loss.detach().item()  # waits for a GPU
         now = time.perf_counter(), time.process_time()
         times.append((now[0] - last[0], now[1] - last[1]))
         last = now
