@@ -87,9 +87,8 @@ def train(
 def _weights_in(base: BaseModel, precision: torch.dtype) -> Iterator[None]:
     """Have the frozen weights in the type that is computed in; what they were waits in the CPU's memory."""
     parts = (base.unet, *base.text_encoders)
-    kept = [
-        (one, one.data.cpu()) for part in parts for one in part.parameters() if one.dtype is not precision
-    ]
+    changed = [one for part in parts for one in part.parameters() if one.dtype is not precision]
+    kept = [(one, one.data.cpu()) for one in changed]
     try:
         for parameter, _ in kept:
             parameter.data = parameter.data.to(precision)
@@ -116,9 +115,8 @@ def _memory_errors_told(settings: TrainingSection) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        traceback.clear_frames(
-            error.__traceback__
-        )  # which hold what was computed: the weights need room to return
+        # They hold what was computed; the weights need room to return.
+        traceback.clear_frames(error.__traceback__)
         raise UserError(f"training: the GPU's memory does not suffice; {_remedies(settings)}") from error
 
 
