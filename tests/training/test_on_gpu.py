@@ -158,9 +158,11 @@ def test_two_sizes_and_regularization_have_a_graph_for_each_size(
     assert not caplog.messages
     assert seen.graphs == 2
     expected = plain(papertown, shown, settings, tmp_path / "b")[-1]
+    again = plain(papertown, shown, settings, tmp_path / "c")[-1]
     found = difference(expected.modules, recorded.modules)
-    print(f"two sizes: graph {found:.2e} from plain")
-    assert found <= 0.05
+    noise = difference(expected.modules, again.modules)
+    print(f"two sizes: graph {found:.2e} from plain, plain {noise:.2e} from plain")
+    assert found <= max(0.05, 3 * noise)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
