@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from bootstrap.errors import UserError
@@ -29,6 +31,7 @@ MIN_SNR = 5.0
 WEIGHT_FLOOR = 0.15
 # How much more the latent cells of a face and of a prop count: their tags change few cells out of 256.
 DETAIL_WEIGHT = 6.0
+WORKERS = 4  # processes that put captions together; a GPU would wait for one
 SHEET = (
     "woman, tied up blonde hair, pale skin, blue t-shirt, smile, holding red apple, blue wall, window, "
     "wooden desk",
@@ -77,7 +80,7 @@ def new_unet() -> UNet2DConditionModel:
         cross_attention_dim=text.WIDTH,
         attention_head_dim=(1, 2, 2),
         norm_num_groups=16,
-    ).to(memory_format=torch.channels_last)
+    )
 
 
 def new_scheduler() -> DDIMScheduler:
@@ -127,14 +130,20 @@ def train(
         encoder.requires_grad_(False)
     else:
         trained["text_encoder"] = encoder
-    unet.to(device).train()
+    unet.to(device, memory_format=torch.channels_last).train()
     encoder.to(device).train()
     training = Training(directory / stage, trained, plan(device, samples, stage))
     tokens = text.CaptionTokens(tokenizer, tag_lists)
     if compiled:
         _compile_blocks(unet)
     weights = detail_weights([data.scene("train", n) for n in range(len(pictures))]).to(device)
-    loss = Loss(unet, encoder, latents, weights, tokens, tag_lists, training.plan)
+    batches = DataLoader(
+        Captioned(tag_lists, tokens, training.plan),
+        batch_size=None,
+        sampler=range(training.step, training.plan.steps),
+        num_workers=WORKERS if device.type == "cuda" else 0,
+    )
+    loss = Loss(unet, encoder, latents, weights, batches, training.plan)
 
     def report() -> None:
         pipeline = assembled(vae, encoder, tokenizer, unet)
@@ -148,10 +157,24 @@ def train(
     training.run(loss, minutes, report)
 
 
+class Captioned(Dataset):
+    """For each step the numbers of its scenes, (batch,), and their captions as tokens, (batch, LENGTH), both int64."""
+
+    def __init__(self, tag_lists: list[list[str]], tokens: text.CaptionTokens, plan: Plan) -> None:
+        self.tag_lists, self.tokens, self.plan = tag_lists, tokens, plan
+
+    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng((self.plan.seed, step))
+        numbers = rng.integers(len(self.tag_lists), size=self.plan.batch)
+        shown = [text.shown_tags(self.tag_lists[number], rng) for number in numbers]
+        return numbers, np.stack([self.tokens(tags) for tags in shown])
+
+
 class Loss:
     """The loss of a step: v-prediction, weighted by min-SNR, over timesteps spread evenly in the batch.
 
-    `weights` says how much each latent cell counts, as `detail_weights` gives it.
+    `weights` says how much each latent cell counts, as `detail_weights` gives it; `batches` are those of
+    `Captioned`, from the first step on that is asked for.
     """
 
     def __init__(
@@ -160,13 +183,12 @@ class Loss:
         encoder: CLIPTextModel,
         latents: Tensor,
         weights: Tensor,
-        tokens: text.CaptionTokens,
-        tag_lists: list[list[str]],
+        batches: Iterable[tuple[Tensor, Tensor]],
         plan: Plan,
     ) -> None:
         self.unet, self.encoder, self.plan = unet, encoder, plan
         self.latents, self.cell_weights = latents, weights
-        self.tokens, self.tag_lists = tokens, tag_lists
+        self.batches = iter(batches)
         self.device = latents.device
         self.alphas = new_scheduler().alphas_cumprod.clamp(min=0).to(self.device)
         snr = self.alphas / (1 - self.alphas)
@@ -174,10 +196,8 @@ class Loss:
 
     def __call__(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         batch = self.plan.batch
-        rng = np.random.default_rng((self.plan.seed, step))
-        numbers = rng.integers(len(self.latents), size=batch)
-        captions = np.stack([self.tokens(text.shown_tags(self.tag_lists[n], rng)) for n in numbers])
-        chosen = torch.from_numpy(numbers).to(self.device)
+        numbers, captions = next(self.batches)
+        chosen = data.on_device(numbers, self.device)
         clean = self.latents[chosen].float()
         clean = clean.contiguous(memory_format=torch.channels_last)
         spread = torch.arange(batch, device=self.device) + torch.rand(
@@ -188,7 +208,7 @@ class Loss:
         signal = self.alphas[timesteps].sqrt().view(-1, 1, 1, 1)
         blur = (1 - self.alphas[timesteps]).sqrt().view(-1, 1, 1, 1)
         with torch.autocast(self.device.type, dtype=torch.bfloat16), _fast_attention(self.device):
-            words = self.encoder(torch.from_numpy(captions).to(self.device))[0]
+            words = self.encoder(data.on_device(captions, self.device))[0]
             predicted = self.unet(signal * clean + blur * noise, timesteps, words, return_dict=False)[0]
         errors = (predicted.float() - (signal * noise - blur * clean)).pow(2).mean(1)
         cell_weights = self.cell_weights[chosen]
@@ -219,7 +239,7 @@ def detail_weights(scenes: list[world.Scene]) -> Tensor:
 
 
 def encoded(
-    directory: Path, stage: str, pictures: data.Pictures, vae: AutoencoderKL, batch: int = 64
+    directory: Path, stage: str, pictures: data.Pictures, vae: AutoencoderKL, batch: int = 256
 ) -> Tensor:
     """The latents of all pictures, scaled to unit size: (n, LATENT_CHANNELS, 16, 16), float16.
 

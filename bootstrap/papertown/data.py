@@ -88,6 +88,12 @@ def held_out(count: int, accents: bool = False) -> torch.Tensor:
     return torch.from_numpy(rows).permute(0, 3, 1, 2)
 
 
+def on_device(rows: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`rows` on `device`, without waiting there for what is still being computed."""
+    here = torch.as_tensor(rows)
+    return here.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else here
+
+
 def to_model(pictures: torch.Tensor) -> torch.Tensor:
     """uint8 pictures as what the VAE takes: float32 in -1..1, channels last."""
     return pictures.float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)

@@ -19,7 +19,7 @@ from bootstrap.papertown import base, data, judging, tagger_making, vae
 
 DIRECTORY = Path.home() / ".cache" / "sid" / "papertown-making"
 TRAIN_SCENES = 25_000
-ACCENT_SCENES = 10_000
+ACCENT_SCENES = 0.4  # so many for each of them: with accents, for the VAE and the tagger
 
 
 def make(
@@ -51,13 +51,15 @@ def make(
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{stage}.pid").write_text(f"{os.getpid()}\n")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True
     settings = ({"start": start} if start else {}) | ({"compiled": True} if compiled else {})
     STAGES[stage](directory, device, minutes, samples, **settings)
 
 
 def _data(directory: Path, device: torch.device, minutes: float | None, samples: int | None) -> None:
-    data.render_split(directory / "data", "train", samples or TRAIN_SCENES)
-    data.render_split(directory / "data", "accents", ACCENT_SCENES)
+    scenes = samples or TRAIN_SCENES
+    data.render_split(directory / "data", "train", scenes)
+    data.render_split(directory / "data", "accents", round(ACCENT_SCENES * scenes))
 
 
 STARTABLE = ("vae", "base", "ink")

@@ -37,18 +37,17 @@ class Muon(torch.optim.Optimizer):
     def _step_together(
         self, pairs: list[tuple[Tensor, Tensor]], shape: torch.Size, lr: float, momentum: float
     ) -> None:
-        looks_ahead = []
-        for parameter, gradient in pairs:
-            state = self.state[parameter]
-            if not state:
-                state["momentum"] = torch.zeros_like(parameter)
-            state["momentum"].lerp_(gradient, 1 - momentum)
-            looks_ahead.append(gradient.lerp(state["momentum"], momentum).reshape(shape[0], -1))
-        rows, columns = looks_ahead[0].shape
-        updates = orthogonal(torch.stack(looks_ahead))
+        parameters, gradients = [list(column) for column in zip(*pairs, strict=True)]
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        momenta = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - momentum)
+        looks_ahead = torch.stack(torch._foreach_lerp(gradients, momenta, momentum)).flatten(2)
+        rows, columns = looks_ahead.shape[1:]
+        updates = orthogonal(looks_ahead).reshape(-1, *shape)
         size = lr * max(1.0, rows / columns) ** 0.5
-        for (parameter, _), update in zip(pairs, updates, strict=True):
-            parameter.add_(update.reshape(shape), alpha=-size)
+        torch._foreach_add_(parameters, list(updates.unbind()), alpha=-size)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

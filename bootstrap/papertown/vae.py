@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
@@ -69,15 +70,15 @@ def train(
     torch.manual_seed(0)
     vae = AutoencoderKL.from_pretrained(start, subfolder="vae") if start else new_vae()
     set_spread(vae)
-    vae.to(device, torch.float32).train()
+    vae.to(device, torch.float32, memory_format=torch.channels_last).train()
     training = Training(directory / "vae", {"vae": vae}, plan(device, samples))
     pictures = data.Pictures(directory / "data", "train", "accents")
     held_out = data.held_out(128)
     looks = {"flat": held_out, "accents": data.held_out(128, accents=True), "ink": as_ink(held_out)}
 
     def loss(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        numbers = torch.randint(len(pictures), (training.plan.batch,), generator=generator, device=device)
-        flat = pictures.batch(numbers.tolist()).to(device)
+        rng = np.random.default_rng((training.plan.seed, step))
+        flat = data.on_device(pictures.batch(rng.integers(len(pictures), size=training.plan.batch)), device)
         inked = torch.rand(len(flat), generator=generator, device=device) < INK_SHARE
         seen = data.to_model(torch.where(inked.view(-1, 1, 1, 1), as_ink(flat), flat))
         with torch.autocast(device.type, dtype=torch.bfloat16):

@@ -82,7 +82,7 @@ def grown(made: Project, count: int = 3) -> list[str]:
 
 def test_settings_are_saved_and_defaults_come_back(made: Project) -> None:
     ran = page("settings")
-    assert field(ran, "UNet LR").value == pytest.approx(0.001)
+    assert field(ran, "UNet LR").value == pytest.approx(0.0012)
     assert "Default: 80" in field(ran, "Repeats").help
     field(ran, "Repeats").set_value(9)
     field(ran, "Sample prompts").set_value(f"woman, {EVIL}\n\n  woman, garden ")
