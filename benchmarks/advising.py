@@ -94,21 +94,27 @@ def of_project(
     scores: dict[str, list[list[float]]] = {use: [] for use in USES}
     for snapshot in [one.epoch for one in training.snapshots]:
         asked = list(shots_of(project, base, training, number, snapshot))
-        loras = open_loras(project, catalog, training, [one.shot for one in asked])
-        pictures = {
-            drawing.shot.id: drawing.picture
-            for batch in engine.draw(
-                base, [one.shot for one in asked], loras, project.settings.drawing.batch_size
-            )
-            for drawing in batch
-        }
-        readings = tagger.attributes(as_tensor([pictures[one.shot.id] for one in asked]))
         for use in USES:
             scores[use].append([])
-        for one, reading in zip(asked, readings, strict=True):
-            seen = {tag for tag, _ in reading.tags()}
+        shown = seen_in(project, catalog, training, [one.shot for one in asked], tagger)
+        for one, seen in zip(asked, shown, strict=True):
             scores[one.use][-1].append(_score(one, seen, accent))
     return advice, {use: np.array([np.mean(values) for values in rows]) for use, rows in scores.items()}
+
+
+def seen_in(
+    project: Project, catalog: Catalog, training: Training, shots: Sequence[Shot], tagger: PapertownTagger
+) -> list[set[str]]:
+    """Draw shots, and return the tags that the tagger sees in each."""
+    loras = open_loras(project, catalog, training, shots)
+    batch_size = project.settings.drawing.batch_size
+    pictures = {
+        drawing.shot.id: drawing.picture
+        for batch in engine.draw(base_model.hold(project.base_model), shots, loras, batch_size)
+        for drawing in batch
+    }
+    readings = tagger.attributes(as_tensor([pictures[shot.id] for shot in shots]))
+    return [{tag for tag, _ in reading.tags()} for reading in readings]
 
 
 def shots_of(

@@ -10,9 +10,10 @@ from bootstrap.catalog.advices import Advice, Measurement
 
 Phase = Literal["early", "trained", "inflexible"]
 
-# A snapshot is trained when it has come two thirds of the way to the closest one of its training, and inflexible
-# when two thirds of the base model's flexibility are gone.
-TRAINED = 2 / 3
+# A snapshot is trained when at most half as much again is missing of the original as with the closest one of its
+# training: what is small and learnt last, a badge, hardly shows in the closeness itself, but it is most of what is
+# still missing (docs/bench.md). It is inflexible when two thirds of the base model's flexibility are gone.
+TRAINED = 1.5
 INFLEXIBLE = 1 / 3
 
 
@@ -32,7 +33,8 @@ def phases(measurements: Sequence[Measurement]) -> list[Phase]:
         if flexible <= INFLEXIBLE:
             found.append("inflexible")
         else:
-            found.append("trained" if 0 < TRAINED * closeness[-1] <= close else "early")
+            near = 0 < closeness[-1] and 1 - close <= TRAINED * (1 - closeness[-1])
+            found.append("trained" if near else "early")
     return found
 
 

@@ -15,13 +15,19 @@ def curve(closeness: list[float], flexibility: list[float]) -> list[Measurement]
     ]
 
 
-TEXTBOOK = curve([0.1, 0.2, 0.65, 0.8, 0.85, 0.9, 0.9], [0.95, 0.9, 0.75, 0.6, 0.4, 0.2, 0.1])
+TEXTBOOK = curve([0.1, 0.2, 0.6, 0.62, 0.65, 0.68, 0.7], [0.95, 0.9, 0.75, 0.6, 0.4, 0.2, 0.1])
 
 
 def test_both_phase_changes_are_found() -> None:
     assert phases(TEXTBOOK) == ["early"] * 2 + ["trained"] * 3 + ["inflexible"] * 2
     advice = choose(TEXTBOOK)
     assert (advice.variation, advice.middle, advice.replication) == (3, 4, 5)
+
+
+def test_what_is_learnt_last_counts_although_it_hardly_makes_a_picture_closer() -> None:
+    # Measured with Paper Town: the badge is not there before snapshot 5, and the others are 94 to 96 % there.
+    advice = choose(curve([0.61, 0.94, 0.94, 0.96, 0.97, 0.98], [0.96, 0.95, 0.95, 0.95, 0.94, 0.91]))
+    assert (advice.variation, advice.middle, advice.replication) == (5, 5, 6)
 
 
 def test_epochs_are_named_by_their_number_not_by_their_place() -> None:
@@ -42,7 +48,7 @@ def test_a_noisy_dip_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("closeness", "flexibility", "variation", "replication"),
     [
-        ([0.2, 0.6, 0.9], [0.9, 0.8, 0.7], 2, 3),  # too short to get inflexible: the last one
+        ([0.2, 0.6, 0.7], [0.9, 0.8, 0.7], 2, 3),  # too short to get inflexible: the last one
         ([0.1, 0.3, 0.9], [0.9, 0.6, 0.1], 2, 2),  # never both near enough and flexible: the closest flexible
         ([0.9, 0.9, 0.9], [0.1, 0.1, 0.1], 1, 1),  # fried from the start: the least fried
         ([-0.1, -0.1, -0.2], [1.0, 1.0, 1.0], 3, 3),  # nothing was learned: what has learned longest
