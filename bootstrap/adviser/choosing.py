@@ -33,7 +33,7 @@ def phases(measurements: Sequence[Measurement]) -> list[Phase]:
         if flexible <= INFLEXIBLE:
             found.append("inflexible")
         else:
-            near = 0 < closeness[-1] and 1 - close <= TRAINED * (1 - closeness[-1])
+            near = closeness[-1] > 0 and 1 - close <= TRAINED * (1 - closeness[-1])
             found.append("trained" if near else "early")
     return found
 

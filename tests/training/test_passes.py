@@ -95,3 +95,35 @@ def test_a_pass_that_is_not_finite_is_checked_later() -> None:
         assert not torch.isfinite(runner.run({"x": torch.full((2, 2), float("inf"))}))
     assert runner.run({"x": torch.ones(2, 2)}) == 2.5
     assert runner.run({"x": torch.full((2, 2), 2.0)}) == 10  # and here the plain pass takes over
+
+
+@pytest.mark.parametrize(("noise", "relied_on"), [(1e-3, True), (1.0, False)])
+def test_rounding_in_a_gradient_that_is_next_to_nothing_is_no_difference(
+    noise: float, relied_on: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    long, short = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(4))
+    recording = False
+
+    def plain(inputs: Inputs) -> torch.Tensor:
+        loss = (inputs["x"] * (long + 1e-3 * short)).sum()
+        loss.backward()
+        assert short.grad is not None
+        short.grad += noise * recording
+        return loss.detach()
+
+    def recorder(once: Callable[[], torch.Tensor]) -> Recording:
+        nonlocal recording
+        made = StandIn([long, short])(once)
+
+        def replay() -> None:
+            nonlocal recording
+            recording = True
+            made.replay()
+            recording = False
+
+        return Recording(replay, made.loss)
+
+    runner = Passes(plain, [long, short], recorder)
+    for step in range(4):
+        runner.run({"x": torch.full((4,), 1.0 + step)})
+    assert (not caplog.messages) == relied_on
