@@ -14,21 +14,21 @@ _ORIGINAL = "badge"
 # Fifty pictures take a CPU about a minute; each recipe of the method has its turn.
 _RECIPES = """
 # What to draw. strength 1.0 replicates, 0.8 eliminates, 0.6 varies and adds, below 0.5 the base model leads: so it
-# is with Stable Diffusion. Of this small model's LoRAs, late snapshots keep what they show; the badge, for which it has
-# no word, comes at 0.8 to 1.0.
+# is with Stable Diffusion. Of this small model's LoRAs, late snapshots at 0.8 and 0.9 obey and have the badge, for which
+# the model has no word; early ones and lower strengths are without it.
 # strength and snapshot take one value, a list, or a range such as { from = 0.5, to = 0.7, step = 0.1 }.
 # snapshot = "auto" measures all snapshots after training and takes the one that suits the recipe.
 
 [[recipe]]
 kind = "vary"  # the whole caption, at a strength that leaves the base model room
-count = 16
+count = 8
 strength = { from = 0.7, to = 1.0, step = 0.1 }
-snapshot = [4, 5, 6]
+snapshot = [4, 6]
 
 [[recipe]]
 kind = "eliminate"  # leave a tag out, and what it names goes
-tags = ["holding red apple"]
-as_negative = true  # and into the negative prompt, as it is stubborn
+tags = ["holding red apple", "window", "papers on desk", "smile"]
+as_negative = true  # and into the negative prompt, for those that are stubborn
 count = 12
 strength = [0.8, 0.9]
 snapshot = [4, 5]
@@ -36,14 +36,22 @@ snapshot = [4, 5]
 [[recipe]]
 kind = "add"  # put in what the original does not have
 tags = ["sunglasses", "round glasses"]
-count = 12
-strength = [0.5, 0.6]
-snapshot = 2
+count = 8
+strength = [0.6, 0.8]
+snapshot = [3, 5]
 
 [[recipe]]
 kind = "replace"  # exchange a tag of the caption for another
 tag = "teal wall"
-by = ["pink wall", "yellow wall"]
+by = ["pink wall", "yellow wall", "purple wall", "white wall"]
+count = 12
+strength = [0.8, 0.9]
+snapshot = [4, 5]
+
+[[recipe]]
+kind = "replace"
+tag = "holding red apple"
+by = ["holding green cup", "holding yellow flower", "holding blue book", "holding pink balloon"]
 count = 12
 strength = [0.8, 0.9]
 snapshot = [4, 5]
