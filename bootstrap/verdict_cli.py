@@ -8,6 +8,8 @@ from bootstrap.catalog import Catalog, candidates, verdicts
 from bootstrap.cli import Name, reviewer, workspace_of
 from bootstrap.errors import UserError
 
+MOST_NAMED = 8  # more are counted
+
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Candidate ids, or beginnings of them.")]
 
 
@@ -42,7 +44,7 @@ def undo(
         undone = verdicts.undo_act(catalog, chosen.name, reviewer())
         if not undone:
             raise UserError(f"project '{name}': you have given no verdict that could be undone")
-        typer.echo(f"taken back: {', '.join(undone)}")
+        typer.echo(f"taken back: {_named(undone)}")
         return
     for given in ids:
         whole = candidates.candidate(catalog, chosen.name, given).id
@@ -56,4 +58,8 @@ def _decide(context: typer.Context, name: str, ids: list[str], verdict: str) -> 
     catalog = Catalog(chosen.workspace.catalog_url)
     whole = [candidates.candidate(catalog, chosen.name, one).id for one in ids]
     verdicts.decide(catalog, chosen.name, whole, verdict, reviewer=reviewer())
-    typer.echo(f"{verdict}ed: {', '.join(whole)}")
+    typer.echo(f"{verdict}ed: {_named(whole)}")
+
+
+def _named(ids: list[str]) -> str:
+    return ", ".join(ids) if len(ids) <= MOST_NAMED else f"{len(ids)} candidates"

@@ -43,7 +43,7 @@ snapshot = [3, 5]
 [[recipe]]
 kind = "replace"  # exchange a tag of the caption for another
 tag = "teal wall"
-by = ["pink wall", "yellow wall", "purple wall", "white wall"]
+by = ["pink wall", "yellow wall", "purple wall", "white wall", "orange wall", "green wall", "gray wall", "red wall"]
 count = 12
 strength = [0.8, 0.9]
 snapshot = [4, 5]
@@ -51,7 +51,10 @@ snapshot = [4, 5]
 [[recipe]]
 kind = "replace"
 tag = "holding red apple"
-by = ["holding green cup", "holding yellow flower", "holding blue book", "holding pink balloon"]
+by = [
+  "holding green cup", "holding yellow flower", "holding blue book", "holding pink balloon",
+  "holding purple ball", "holding orange fish", "holding white star", "holding teal cup",
+]
 count = 12
 strength = [0.8, 0.9]
 snapshot = [4, 5]
