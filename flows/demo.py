@@ -14,8 +14,8 @@ _ORIGINAL = "badge"
 # Fifty pictures take a CPU about a minute; each recipe of the method has its turn.
 _RECIPES = """
 # What to draw. strength 1.0 replicates, 0.8 eliminates, 0.6 varies and adds, below 0.5 the base model leads: so it
-# is with Stable Diffusion. Of this small model's LoRAs, late snapshots at 0.8 and 0.9 obey and have the badge, for which
-# the model has no word; early ones and lower strengths are without it.
+# is with Stable Diffusion. Of this small model's LoRAs, late snapshots at 0.8 and 0.9 obey and have the badge, which
+# the model never saw; early ones and lower strengths are without it.
 # strength and snapshot take one value, a list, or a range such as { from = 0.5, to = 0.7, step = 0.1 }.
 # snapshot = "auto" measures all snapshots after training and takes the one that suits the recipe.
 
