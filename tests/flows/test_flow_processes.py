@@ -3,8 +3,10 @@
 import json
 import signal
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -62,8 +64,15 @@ class Api:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/{path}", data, headers)
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return json.load(response)
+        for _ in range(10):
+            try:
+                with urllib.request.urlopen(request, timeout=30) as response:
+                    return json.load(response)
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise
+                time.sleep(1)  # its database is locked on a busy machine; Prefect's own client asks again too
+        raise AssertionError(f"{path}: the server stayed unavailable")
 
     def run(self, deployment: str, **parameters: str) -> dict[str, Any]:
         """Start a deployment and return its flow run when it has ended."""
