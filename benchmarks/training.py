@@ -97,15 +97,6 @@ def _gpu() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
 
 
-def _precision(settings) -> str:
-    """`bf16`, `fp16` or `no`: what `auto` means here."""
-    import torch
-
-    if settings.mixed_precision != "auto":
-        return settings.mixed_precision
-    return "no" if not _gpu() else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-
-
 def _now() -> tuple[float, float]:
     """Wall and CPU seconds, when all that was begun on a GPU is done."""
     import torch
@@ -191,6 +182,11 @@ def _spec(base: str, models: Path):
 
 def _measure(arguments: argparse.Namespace) -> None:
     """Train in this process, the one way or the other, and write what was measured."""
+    import torch
+
+    from bootstrap.training import trainer
+
+    gpu = torch.cuda.is_available()
     settings = _settings(arguments.base, arguments.steps, arguments.resolution)
     spec = _spec(arguments.base, arguments.models)
     caption = ORIGINAL.with_suffix(".txt").read_text().strip()
@@ -203,11 +199,9 @@ def _measure(arguments: argparse.Namespace) -> None:
             import training_script_way
 
             training, times = training_script_way.train(
-                spec, settings, ORIGINAL, caption, resolution, Path(folder), _precision(settings)
-            )
-    import torch
-
-    gpu = torch.cuda.is_available()
+                spec, settings, ORIGINAL, caption, resolution, Path(folder),
+                trainer.precision_of(settings, torch.device("cuda" if gpu else "cpu")),
+            )  # fmt: skip
     used = resource.getrusage(resource.RUSAGE_SELF)
     walls, cpus = zip(*(times[2:] if len(times) > 2 else times), strict=True)
     run = Run(
@@ -265,13 +259,14 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
 
     from bootstrap import base_model, conditioning
     from bootstrap.prompting import encode
+    from bootstrap.training import trainer
     from bootstrap.training.adapters import Size, injected
 
     settings = _settings(arguments.base, arguments.steps, arguments.resolution)
     base = base_model.hold(_spec(arguments.base, arguments.models))
     side = (settings.resolution or 512) // base.vae_factor
     batch = settings.train_batch_size
-    device, precision = base.device, _precision(settings)
+    device = base.device
     latents = torch.randn(batch, base.unet.config["in_channels"], side, side, device=device)
     with (
         injected(
@@ -288,7 +283,7 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
         timesteps = torch.zeros(batch, dtype=torch.long, device=device)
         conditioning.predict(base, latents, timesteps, captions).mean().backward()
     flops = counter.get_total_flops()
-    dtype = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    dtype = trainer.precision_of(settings, device)
     rate = _matmul_rate(device, dtype)
     step = statistics.median(pair["ours"].step for pair in pairs)
     where = _gpu() or f"{torch.get_num_threads()} threads"

@@ -29,6 +29,8 @@ from bootstrap.base_model_spec import BaseModelSpec
 from bootstrap.lora.targets import text_encoder_targets, unet_targets
 from bootstrap.settings import TrainingSection
 
+_NAMES = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}  # Accelerate's
+
 
 class OnePicture(torch.utils.data.Dataset):
     """The instance picture, opened and tokenized anew at each access."""
@@ -63,22 +65,21 @@ def train(
     caption: str,
     resolution: int,
     folder: Path,
-    precision: str,
+    weight_dtype: torch.dtype,
 ) -> tuple[float, list[tuple[float, float]]]:
     """Train and save a LoRA; return the seconds from the model in memory to the file, and those of each step.
 
     A step has wall seconds and CPU seconds.
 
     Args:
-        precision: `--mixed_precision`: bf16, fp16 or no.
+        weight_dtype: what `--mixed_precision` means: float32 for `no`.
     """
     # What importing this project's packages, for its settings, has set; the example scripts set neither.
     torch.set_flush_denormal(False)
     gc.set_threshold(700, 10, 10)
 
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=_NAMES[weight_dtype])
     # As in the script the frozen models are in half precision, and Accelerate's autocast is around them.
-    weight_dtype = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     torch.manual_seed(settings.seed)
     tokenizer = CLIPTokenizer.from_pretrained(spec.source, subfolder="tokenizer")
     noise_scheduler = DDPMScheduler.from_pretrained(spec.source, subfolder="scheduler")

@@ -19,7 +19,7 @@ from bootstrap.papertown import base, data, judging, tagger_making, vae
 
 DIRECTORY = Path.home() / ".cache" / "sid" / "papertown-making"
 TRAIN_SCENES = 25_000
-ACCENT_SCENES = 0.4  # so many for each of them: with accents, for the VAE and the tagger
+ACCENT_SHARE = 0.4  # for each of them so many more with accents, for the VAE and the tagger
 
 
 def make(
@@ -59,7 +59,7 @@ def make(
 def _data(directory: Path, device: torch.device, minutes: float | None, samples: int | None) -> None:
     scenes = samples or TRAIN_SCENES
     data.render_split(directory / "data", "train", scenes)
-    data.render_split(directory / "data", "accents", round(ACCENT_SCENES * scenes))
+    data.render_split(directory / "data", "accents", round(ACCENT_SHARE * scenes))
 
 
 STARTABLE = ("vae", "base", "ink")

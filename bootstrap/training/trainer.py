@@ -78,7 +78,7 @@ def train(
                 Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
             ) as adapters,
             _checkpointing(base, settings.gradient_checkpointing),
-            _memory_errors_told(settings),
+            _memory_errors_told(settings),  # here too: before the weights return, which need the room
         ):
             trainer.run(adapters, state_file, on_epoch, report)
 
@@ -137,7 +137,7 @@ class _Trainer:
         self, base: BaseModel, examples: list[Example], settings: TrainingSection, cache_folder: Path
     ) -> None:
         self._base, self._examples, self._settings = base, examples, settings
-        self.precision = _precision(settings, base.device)  # of the forward pass
+        self.precision = precision_of(settings, base.device)  # of the forward pass
         self._noise = DDPMScheduler.from_config(base.scheduler_config)
         self._chunks = _chunks(base, examples, settings.max_token_length)
         self._maker = BatchMaker(base, examples, settings, cache_folder)
@@ -293,7 +293,12 @@ def recorder_for(device: torch.device, settings: TrainingSection) -> Recorder | 
     return CudaRecorder()
 
 
-def _precision(settings: TrainingSection, device: torch.device) -> torch.dtype:
+def precision_of(settings: TrainingSection, device: torch.device) -> torch.dtype:
+    """Return the type that the forward pass of a training computes in.
+
+    Raises:
+        UserError: the device cannot.
+    """
     wanted, on_gpu = settings.mixed_precision, device.type == "cuda"
     if wanted == "auto":
         wanted = ("bf16" if torch.cuda.is_bf16_supported() else "fp16") if on_gpu else "no"

@@ -34,7 +34,6 @@ class Narrow:
 def test_the_stages_follow_each_other(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(data, "SHARD", 4)
     monkeypatch.setattr(data, "cpu_count", lambda: 1)
-    monkeypatch.setattr(make, "ACCENT_SCENES", 4)
     monkeypatch.setattr(
         data, "held_out", lambda count, accents=False: data.to_pixels(torch.zeros(4, 3, 128, 128))
     )

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,15 +18,12 @@ from bootstrap.settings import TrainingSection
 from bootstrap.training import memory, passes, trainer
 from bootstrap.training.identity import Example
 from bootstrap.training.trainer import EpochResult
+from tests.training.test_trainer import run
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 
 Modules = dict[str, LoraModule]
 GIB = 2**30
-
-
-class Stopped(Exception):  # noqa: N818  (no error)
-    """Ends a training from outside, as a kill would."""
 
 
 def examples(
@@ -47,34 +43,19 @@ def small(**changes: object) -> TrainingSection:
     return TrainingSection.model_validate({**values, **changes})
 
 
-def run(
-    base: BaseModel, shown: list[Example], settings: TrainingSection, state: Path, stop_at: int = 10**9
-) -> list[EpochResult]:
-    """Train; end without a word at step `stop_at`. All results are on the CPU."""
-    results: list[EpochResult] = []
-
-    def keep(result: EpochResult) -> None:
-        modules = {
-            name: LoraModule(one.down.cpu().clone(), one.up.cpu().clone(), one.alpha)
-            for name, one in result.modules.items()
-        }
-        results.append(EpochResult(result.epoch, result.steps, result.loss, result.seen, modules))
-
-    def watch(progress: trainer.Progress) -> None:
-        if progress.done == stop_at:
-            raise Stopped
-
-    with suppress(Stopped):
-        trainer.train(base, shown, settings, state, state.parent / "latents", keep, watch)
-    return results
-
-
 def difference(one: Modules, other: Modules) -> float:
     """How far apart two LoRAs are, as a share of the first one's length: all that they add to the weights."""
     assert one.keys() == other.keys()
     apart = sum(float((one[name].delta() - other[name].delta()).square().sum()) for name in one)
     length = sum(float(module.delta().square().sum()) for module in one.values())
     return float((apart / length) ** 0.5)
+
+
+def assert_near(what: str, expected: EpochResult, found: EpochResult, again: EpochResult) -> None:
+    """Assert that a LoRA is as near the expected one as another training of that is, about."""
+    apart, noise = (difference(expected.modules, one.modules) for one in (found, again))
+    print(f"{what}: {apart:.2e}, the same once more: {noise:.2e}")
+    assert apart <= max(0.05, 3 * noise)
 
 
 @dataclass
@@ -132,12 +113,7 @@ def test_recorded_steps_train_the_lora_of_plain_ones(
     assert seen.graphs == 1
     expected = plain(papertown, shown, settings, tmp_path / "b")[-1]
     again = plain(papertown, shown, settings, tmp_path / "c")[-1]
-    found = difference(expected.modules, recorded.modules)
-    noise = difference(expected.modules, again.modules)
-    print(
-        f"{precision}, text encoder {text_encoder_lr}: graph {found:.2e} from plain, plain {noise:.2e} from plain"
-    )
-    assert found <= max(0.05, 3 * noise)
+    assert_near(f"{precision}, text encoder {text_encoder_lr}: graph from plain", expected, recorded, again)
     assert recorded.loss == pytest.approx(expected.loss, rel=0.02)
     after = papertown.unet.state_dict()
     assert all(
@@ -159,10 +135,7 @@ def test_two_sizes_and_regularization_have_a_graph_for_each_size(
     assert seen.graphs == 2
     expected = plain(papertown, shown, settings, tmp_path / "b")[-1]
     again = plain(papertown, shown, settings, tmp_path / "c")[-1]
-    found = difference(expected.modules, recorded.modules)
-    noise = difference(expected.modules, again.modules)
-    print(f"two sizes: graph {found:.2e} from plain, plain {noise:.2e} from plain")
-    assert found <= max(0.05, 3 * noise)
+    assert_near("two sizes: graph from plain", expected, recorded, again)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -175,10 +148,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(
     run(papertown, shown, settings, tmp_path / "state", whole[0].steps + 3)
     rest = run(papertown, shown, settings, tmp_path / "state")
     assert [one.epoch for one in rest] == [2, 3]
-    found = difference(whole[-1].modules, rest[-1].modules)
-    noise = difference(whole[-1].modules, again[-1].modules)
-    print(f"{precision}: resumed {found:.2e} from undisturbed, undisturbed {noise:.2e} from undisturbed")
-    assert found <= max(0.05, 3 * noise)
+    assert_near(f"{precision}: resumed from undisturbed", whole[-1], rest[-1], again[-1])
 
 
 @pytest.mark.parametrize("changes", [{"gradient_checkpointing": True}, {"conv_dim": 2, "conv_alpha": 1}])

@@ -47,11 +47,12 @@ class Stopped(Exception):  # noqa: N818  (no error)
 def run(
     base: BaseModel, shown: list[Example], settings: TrainingSection, state: Path, stop_at: int = 10**9
 ) -> list[EpochResult]:
+    """Train; end without a word at step `stop_at`. All results are on the CPU."""
     results: list[EpochResult] = []
 
     def keep(result: EpochResult) -> None:
         modules = {
-            name: type(one)(one.down.clone(), one.up.clone(), one.alpha)
+            name: type(one)(one.down.cpu().clone(), one.up.cpu().clone(), one.alpha)
             for name, one in result.modules.items()
         }
         results.append(EpochResult(result.epoch, result.steps, result.loss, result.seen, modules))
