@@ -66,7 +66,7 @@ class CudaRecorder:
         return Recording(graph.replay, loss)
 
 
-_Results = tuple[torch.Tensor, *tuple[torch.Tensor | None, ...]]
+Results = tuple[torch.Tensor, *tuple[torch.Tensor | None, ...]]  # loss and gradients
 
 
 class _Graph:
@@ -79,7 +79,7 @@ class _Graph:
         self._parameters = parameters
 
         def run() -> torch.Tensor:
-            _forget_gradients(parameters)
+            forget_gradients(parameters)
             return plain(self._inputs)
 
         self._recording = recorder(run)
@@ -114,7 +114,7 @@ class Passes:
         if self._recorder is not None:
             try:
                 return self._run_recorded(inputs, self._recorder)
-            except (RuntimeError, _DifferentError) as error:
+            except RuntimeError as error:
                 reason = " ".join(str(error).split())[:200]
                 _log.warning("training: no CUDA graph (%s); it goes on without, and is slower", reason)
                 self._recorder = None
@@ -125,7 +125,7 @@ class Passes:
         return self._run_plain(inputs)
 
     def _run_plain(self, inputs: Inputs) -> torch.Tensor:
-        _forget_gradients(self._parameters)
+        forget_gradients(self._parameters)
         return self._plain(inputs)
 
     def _run_recorded(self, inputs: Inputs, recorder: Recorder) -> torch.Tensor:
@@ -147,29 +147,32 @@ class Passes:
         graph = _Graph(self._plain, self._parameters, inputs, recorder)
         for one, its in zip(both, expected, strict=True):
             found = self._results(graph.run, one)
-            _compare(its, found)
+            compare(its, found, _TOLERANCE)
         self._graphs[shape] = graph
         del self._earlier[shape]
         return found[0]
 
-    def _results(self, run: Pass, inputs: Inputs) -> _Results:
+    def _results(self, run: Pass, inputs: Inputs) -> Results:
         """The loss, and the gradients that are left with the parameters."""
         return (run(inputs), *(parameter.grad for parameter in self._parameters))
 
 
-class _DifferentError(Exception):
-    """A graph does not compute what the plain pass does."""
+class DifferentError(RuntimeError):
+    """A recorded pass does not compute what the plain one does."""
 
 
-def _is_finite(results: _Results) -> bool:
+def _is_finite(results: Results) -> bool:
     return all(one is None or bool(torch.isfinite(one).all()) for one in results)
 
 
-def _compare(expected: _Results, found: _Results) -> None:
-    """Compare the results of a plain pass and of a graph.
+def compare(expected: Results, found: Results, tolerance: float) -> None:
+    """Compare the results of a plain pass and of a recorded one.
+
+    Args:
+        tolerance: of the length of the loss and of each gradient.
 
     Raises:
-        _DifferentError: they differ by more than rounding.
+        DifferentError: they differ by more than rounding.
     """
     lengths = [one.norm() for one in expected[1:] if one is not None]
     average = torch.stack(lengths).square().mean().sqrt() if lengths else 0.0
@@ -177,11 +180,12 @@ def _compare(expected: _Results, found: _Results) -> None:
     for one, other, least in zip(expected, found, shortest, strict=True):
         if one is None or other is None:
             if one is not other:
-                raise _DifferentError("it has other gradients than the plain pass")
-        elif not (one - other).norm() <= _TOLERANCE * max(one.norm(), least):
-            raise _DifferentError("its result is not that of the plain pass")
+                raise DifferentError("it has other gradients than the plain pass")
+        elif not (one - other).norm() <= tolerance * max(one.norm(), least):
+            raise DifferentError("its result is not that of the plain pass")
 
 
-def _forget_gradients(parameters: list[nn.Parameter]) -> None:
+def forget_gradients(parameters: list[nn.Parameter]) -> None:
+    """Leave the parameters without gradients."""
     for parameter in parameters:
         parameter.grad = None

@@ -22,6 +22,7 @@ from bootstrap.settings import TrainingSection
 from bootstrap.training import optimizers, state
 from bootstrap.training.adapters import Adapters, Size, injected
 from bootstrap.training.batches import Batch, BatchMaker
+from bootstrap.training.cpu_passes import CpuPasses, cpu_passes
 from bootstrap.training.identity import Example
 from bootstrap.training.loss import min_snr_weights, weighted_mse
 from bootstrap.training.passes import CudaRecorder, Inputs, Passes, Recorder
@@ -143,6 +144,7 @@ class _Trainer:
         self._maker = BatchMaker(base, examples, settings, cache_folder)
         self._schedule = Schedule(examples, settings)
         self._encoded: dict[str, Conditioning] = {}
+        self._tokens: dict[str, torch.Tensor] = {}
         self._recorder = recorder_for(base.device, settings)
 
     @property
@@ -159,27 +161,39 @@ class _Trainer:
         scaler = torch.amp.GradScaler("cuda", enabled=self.precision is torch.float16)
         saved = state.load(state_file, adapters, optimizer, scaler)
         first_epoch, step = (saved.epoch + 1, saved.step) if saved else (1, 0)
-        passes = Passes(
-            lambda inputs: self._pass(adapters, scaler, inputs), adapters.parameters(), self._recorder
-        )
         total = self._schedule.total_steps
         report(Progress("train", step, total, "steps", note=self._schedule.describe() + self._memory_note()))
         started, first_step = time.monotonic(), step
-        for epoch in range(first_epoch, self._settings.epochs + 1):
-            losses = []
-            while step < self._schedule.epoch_end(epoch):
-                losses.append(self._step(passes, adapters, optimizer, scaler, step))
-                step += 1
-                rate = (step - first_step) / (time.monotonic() - started)
-                told = f"epoch {epoch}, loss {losses[-1]:.4f}"
-                report(Progress("train", step, total, "steps", rate, told))
-            mean = sum(losses) / len(losses)
-            on_epoch(EpochResult(epoch, step, mean, self._schedule.seen(step), adapters.modules()))
-            state.save(state_file, adapters, optimizer, scaler, SavedStep(epoch, step))
+        with self._passes(adapters, scaler) as passes:
+            for epoch in range(first_epoch, self._settings.epochs + 1):
+                losses = []
+                while step < self._schedule.epoch_end(epoch):
+                    losses.append(self._step(passes, adapters, optimizer, scaler, step))
+                    step += 1
+                    rate = (step - first_step) / (time.monotonic() - started)
+                    told = f"epoch {epoch}, loss {losses[-1]:.4f}"
+                    report(Progress("train", step, total, "steps", rate, told))
+                mean = sum(losses) / len(losses)
+                on_epoch(EpochResult(epoch, step, mean, self._schedule.seen(step), adapters.modules()))
+                state.save(state_file, adapters, optimizer, scaler, SavedStep(epoch, step))
+
+    @contextlib.contextmanager
+    def _passes(self, adapters: Adapters, scaler: torch.amp.GradScaler) -> Iterator[Passes | CpuPasses]:
+        """What runs the pass of each step, in the fastest way that this machine has."""
+
+        def plain(inputs: Inputs) -> torch.Tensor:
+            return self._pass(adapters, scaler, inputs)
+
+        parameters = adapters.parameters()
+        if recorded_on_cpu(self._base, self._settings):
+            with cpu_passes(plain, parameters, self._settings.train_batch_size) as passes:
+                yield passes
+        else:
+            yield Passes(plain, parameters, self._recorder)
 
     def _memory_note(self) -> str:
         """What the training will take, and what helps where there is less; nothing of a model that fits anywhere."""
-        if sum(parameter.numel() for parameter in self._base.unet.parameters()) < _SMALL:
+        if _is_small(self._base):
             return ""
         from bootstrap.training import memory
 
@@ -195,7 +209,7 @@ class _Trainer:
 
     def _step(
         self,
-        passes: Passes,
+        passes: Passes | CpuPasses,
         adapters: Adapters,
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
@@ -252,7 +266,7 @@ class _Trainer:
         if self._settings.text_encoder_lr > 0:
             # The same caption is encoded once, but for a graph, in which all steps do the same.
             distinct = texts if self._recorder else list(dict.fromkeys(texts))
-            inputs = {"tokens": encode.tokens_of(self._base, distinct, self._chunks)}
+            inputs = {"tokens": torch.cat([self._tokens_of(text) for text in distinct])}
             if len(distinct) < len(texts):
                 rows = [distinct.index(text) for text in texts]
                 inputs["rows"] = torch.tensor(rows, device=self._base.device)
@@ -266,6 +280,11 @@ class _Trainer:
         captions = conditioning.joined([self._encoded[text] for text in texts])
         inputs = {"states": captions.states}
         return inputs if captions.pooled is None else inputs | {"pooled": captions.pooled}
+
+    def _tokens_of(self, text: str) -> torch.Tensor:
+        if text not in self._tokens:
+            self._tokens[text] = encode.tokens_of(self._base, [text], self._chunks)
+        return self._tokens[text]
 
     def _pass(self, adapters: Adapters, scaler: torch.amp.GradScaler, inputs: Inputs) -> torch.Tensor:
         """Forward and backward: return the loss, and add to the gradients. Must do the same for all of one shape."""
@@ -285,8 +304,18 @@ class _Trainer:
         return encode.encode_tokens(self._base, inputs["tokens"], self._chunks, clip_skip, inputs.get("rows"))
 
 
+def recorded_on_cpu(base: BaseModel, settings: TrainingSection) -> bool:
+    """Whether passes are recorded, and replayed on a CPU."""
+    # Of a large model the operations take so long that nothing is gained.
+    return base.device.type == "cpu" and _is_small(base) and not settings.gradient_checkpointing
+
+
+def _is_small(base: BaseModel) -> bool:
+    return sum(parameter.numel() for parameter in base.unet.parameters()) < _SMALL
+
+
 def recorder_for(device: torch.device, settings: TrainingSection) -> Recorder | None:
-    """What records the passes as graphs; None where passes are plain."""
+    """What records the passes as CUDA graphs; None where there are none."""
     # With gradient checkpointing the state of the random numbers is read in the pass, which no graph allows.
     if device.type != "cuda" or settings.gradient_checkpointing:
         return None

@@ -1,6 +1,8 @@
 """The training loop on Paper Town: it learns, it resumes exactly, it leaves the base model as it was."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -268,6 +270,7 @@ def test_training_with_recordings_gives_the_lora_of_training_without(
     monkeypatch: pytest.MonkeyPatch,
     text_encoder_lr: float,
 ) -> None:
+    monkeypatch.setattr(trainer, "recorded_on_cpu", lambda *_: False)  # as on a GPU
     settings = small(
         epochs=1, repeats=5, text_encoder_lr=text_encoder_lr, train_batch_size=2, min_snr_gamma=5
     )
@@ -282,5 +285,44 @@ def test_training_with_recordings_gives_the_lora_of_training_without(
     monkeypatch.setattr(trainer, "Passes", Watched)
     (recorded,) = run(papertown, examples(originals), settings, tmp_path / "b")
     assert made[0].recorded >= 1
-    for name, module in plain.modules.items():
-        assert torch.allclose(module.up, recorded.modules[name].up, atol=1e-5), name
+    assert_near(plain, recorded)
+
+
+def assert_near(one: EpochResult, other: EpochResult) -> None:
+    """Assert that two LoRAs are the same but for rounding, which AdamW makes much of where gradients are tiny."""
+    up, other_up = (
+        torch.cat([result.modules[name].up.flatten() for name in one.modules]) for result in (one, other)
+    )
+    assert (up - other_up).norm() < 0.003 * up.norm()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train_batch_size": 4, "min_snr_gamma": 5, "noise_offset": 0.1, "flip_aug": True},
+        {"train_batch_size": 3, "shuffle_caption": False},  # rows that share a caption, and no even parts
+        {"train_batch_size": 2, "text_encoder_lr": 0, "caption_dropout_rate": 0.3},
+        {"train_batch_size": 2, "conv_dim": 2, "conv_alpha": 1, "clip_skip": 2},
+        {"train_batch_size": 1, "max_token_length": 225},
+    ],
+)
+def test_steps_in_parts_on_a_cpu_train_the_lora_of_plain_ones(
+    papertown: BaseModel,
+    originals: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    changes: dict[str, object],
+) -> None:
+    shown, settings = examples(originals), small(epochs=1, **changes)
+    if settings.max_token_length > 75:
+        shown = [replace(one, caption=", ".join([one.caption] * 4)) for one in shown]
+    threads = torch.get_num_threads()
+    (recorded,) = run(papertown, shown, settings, tmp_path / "recorded")
+    assert not caplog.records  # nothing was given up
+    assert torch.get_num_threads() == threads
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == threads
+    monkeypatch.setattr(trainer, "recorded_on_cpu", lambda *_: False)
+    (plain,) = run(papertown, shown, settings, tmp_path / "plain")
+    assert_near(plain, recorded)
