@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
@@ -30,7 +31,7 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from bootstrap import base_model, generation, project, project_edit
 from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, trainings
-from bootstrap.drawing import engine, infotext
+from bootstrap.drawing import engine, infotext, prompts
 from bootstrap.drawing.run import drawn_with
 from bootstrap.files import write_text
 from bootstrap.lora import kohya
@@ -72,7 +73,7 @@ def main() -> None:
             for way in list(ways)[:: 1 if number % 2 == 0 else -1]:
                 out = folder / "out"
                 out.mkdir()
-                with _time_in(base.unet) as spent:
+                with _time_in_unet() as spent:
                     began = time.perf_counter()
                     ways[way](out)
                     seconds[way].append(time.perf_counter() - began)
@@ -192,22 +193,21 @@ def _run(pipeline: StableDiffusionPipeline, shots: list[Shot], out: Path) -> Non
 
 
 @contextmanager
-def _time_in(module: torch.nn.Module) -> Iterator[list[float]]:
-    """Adds up the seconds that the module's forward passes take."""
-    spent, began = [0.0], [0.0]
+def _time_in_unet() -> Iterator[list[float]]:
+    """Adds up the seconds that our UNet predictions take."""
+    spent, predict = [0.0], prompts.predict
 
-    def begin(*_: object) -> None:
-        began[0] = time.perf_counter()
+    def timed(*given: Any) -> torch.Tensor:
+        began = time.perf_counter()
+        predicted = predict(*given)
+        spent[0] += time.perf_counter() - began
+        return predicted
 
-    def end(*_: object) -> None:
-        spent[0] += time.perf_counter() - began[0]
-
-    hooks = [module.register_forward_pre_hook(begin), module.register_forward_hook(end)]
+    prompts.predict = timed
     try:
         yield spent
     finally:
-        for hook in hooks:
-            hook.remove()
+        prompts.predict = predict
 
 
 def _table(seconds: dict[str, list[float]], shares: list[float], count: int, rounds: int) -> str:
@@ -230,7 +230,7 @@ def _table(seconds: dict[str, list[float]], shares: list[float], count: int, rou
         )
     lines += [
         "",
-        f"Of our time, {100 * statistics.median(shares):.0f} % is spent in UNet forward passes.",
+        f"Of our time, {100 * statistics.median(shares):.0f} % is spent in the UNet's predictions.",
         "",
     ]
     return "\n".join(lines)

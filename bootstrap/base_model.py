@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,17 @@ class BaseModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.unet.device
+        return next(self.unet.parameters()).device  # diffusers' property walks through all modules, 2 ms
 
     @property
     def dtype(self) -> torch.dtype:
         """The type of the UNet's weights."""
-        return self.unet.dtype
+        return next(self.unet.parameters()).dtype
+
+    @cached_property
+    def is_small(self) -> bool:
+        """Whether a step is many tiny operations, and fits into any machine."""
+        return sum(parameter.numel() for parameter in self.unet.parameters()) < 50_000_000
 
     @property
     def prediction_type(self) -> str:

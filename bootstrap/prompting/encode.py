@@ -43,9 +43,9 @@ def tokens_of(base: BaseModel, texts: Sequence[str], chunks: int) -> torch.Tenso
     Args:
         texts: captions of at most so many chunks; others are filled up with empty ones.
     """
-    [empty] = plain_chunks(base.tokenizer, "")
     divided = [plain_chunks(base.tokenizer, text) for text in texts]
-    filled = [chunk for one in divided for chunk in one + [empty] * (chunks - len(one))]
+    empty = plain_chunks(base.tokenizer, "") if any(len(one) < chunks for one in divided) else []
+    filled = [chunk for one in divided for chunk in one + empty * (chunks - len(one))]
     return torch.tensor([chunk.tokens for chunk in filled], device=base.text_encoder.device)
 
 

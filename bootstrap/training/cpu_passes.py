@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bootstrap.training import torchscript
+from bootstrap import torchscript
+from bootstrap.threads import even_parts, threads
+from bootstrap.torchscript import Script
 from bootstrap.training.passes import Inputs, Pass, Results, compare, forget_gradients
-from bootstrap.training.torchscript import Script
 
 _TOLERANCE = 1e-3  # of a gradient's length; the same operations give the same to the bit, as a rule
 
@@ -68,6 +69,7 @@ class CpuPasses:
         if shape not in self._recorded:
             self._recorded[shape] = self._pool.submit(self._record, parts[0]).result()
         recorded = self._recorded[shape]
+        forget_gradients(self._parameters)  # those of the last step take no memory while this one's are made
         results = list(self._pool.map(lambda part: self._replay(recorded, part), parts))
         if recorded.compared < 2:
             expected = self._pool.submit(self._run_plain, parts[0]).result()
@@ -115,16 +117,9 @@ def cpu_passes(plain: Pass, parameters: list[nn.Parameter], batch_size: int) -> 
         parameters: those whose gradients it makes.
         batch_size: rows of each batch.
     """
-    threads = torch.get_num_threads()
-    parts = max(count for count in range(1, threads + 1) if batch_size % count == 0)
-
-    def prepare() -> None:
-        torch.set_num_threads(threads // parts)
-        torch.set_flush_denormal(True)  # each thread has it of its own
-
-    with ThreadPoolExecutor(parts, "training", prepare) as pool:
+    parts = even_parts(batch_size)
+    with threads(parts) as pool:
         yield CpuPasses(plain, parameters, pool, parts)
-    torch.set_num_threads(threads)  # for threads that begin later: they take the number that was set last
 
 
 def _cut(inputs: Inputs, count: int) -> list[Inputs]:

@@ -53,9 +53,8 @@ def save(
         "groups": json.dumps(groups),
         "scaler": json.dumps(scaler.state_dict()),
     }
-    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with whole_file(path) as temporary:
-        save_file(copies, temporary, told)
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary, told)
 
 
 def load(

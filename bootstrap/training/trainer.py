@@ -29,8 +29,6 @@ from bootstrap.training.passes import CudaRecorder, Inputs, Passes, Recorder
 from bootstrap.training.schedule import Schedule, learning_rate_factor
 from bootstrap.training.state import SavedStep
 
-_SMALL = 50_000_000  # parameters of a UNet whose training fits into any machine
-
 
 @dataclass(frozen=True)
 class EpochResult:
@@ -193,7 +191,7 @@ class _Trainer:
 
     def _memory_note(self) -> str:
         """What the training will take, and what helps where there is less; nothing of a model that fits anywhere."""
-        if _is_small(self._base):
+        if self._base.is_small:
             return ""
         from bootstrap.training import memory
 
@@ -307,11 +305,7 @@ class _Trainer:
 def recorded_on_cpu(base: BaseModel, settings: TrainingSection) -> bool:
     """Whether passes are recorded, and replayed on a CPU."""
     # Of a large model the operations take so long that nothing is gained.
-    return base.device.type == "cpu" and _is_small(base) and not settings.gradient_checkpointing
-
-
-def _is_small(base: BaseModel) -> bool:
-    return sum(parameter.numel() for parameter in base.unet.parameters()) < _SMALL
+    return base.device.type == "cpu" and base.is_small and not settings.gradient_checkpointing
 
 
 def recorder_for(device: torch.device, settings: TrainingSection) -> Recorder | None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
+from torch.utils.weak import WeakTensorKeyDictionary
 
 Script = Callable[..., tuple[torch.Tensor, ...]]
 
@@ -29,11 +29,11 @@ def record(run: Callable[[], Sequence[torch.Tensor]], inputs: Sequence[torch.Ten
 
     Args:
         run: returns tensors that it made. What it does must not depend on the values of tensors.
-        inputs: tensors that it reads, whose values may be others the next time; of the same shapes. Others that it
-            reads must stay as they are.
+        inputs: tensors that it reads and that may be others the next time, of the same shapes.
 
     Returns:
         a function of the inputs that returns what `run` did, with the values of these inputs; without gradients.
+        Other tensors that `run` read are read as they are then.
 
     Raises:
         NotRecordedError: it drew random numbers, read a tensor's value, or returned what it did not make.
@@ -51,14 +51,14 @@ class _Recording(TorchDispatchMode):
     def __init__(self, inputs: Sequence[torch.Tensor]) -> None:
         super().__init__()
         self._graph = torch._C.Graph()
-        # What the graph makes, and the memory that it is in: neither is kept any longer than the run keeps it.
+        # Inputs and what is made of them; not kept any longer than the run keeps it.
         self._varying: MutableMapping[torch.Tensor, torch._C.Value] = WeakTensorKeyDictionary()
-        self._made: MutableMapping[torch.UntypedStorage, None] = WeakIdKeyDictionary()
-        self._fixed: MutableMapping[torch.Tensor, torch._C.Value] = WeakTensorKeyDictionary()
-        self._read: list[torch.Tensor] = []  # the fixed ones that the graph reads, the same each time
+        self._alike: MutableMapping[torch.Tensor, None] = WeakTensorKeyDictionary()  # made of numbers alone
+        self._others: MutableMapping[torch.Tensor, torch._C.Value] = WeakTensorKeyDictionary()
+        self._read: list[torch.Tensor] = []  # the others that the graph reads
         self._plain_values: dict[tuple[type, str], torch._C.Value] = {}
         for tensor in inputs:
-            self._name(tensor, self._graph_input())
+            self._varying[tensor] = self._graph_input()
 
     def __torch_dispatch__(
         self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -91,13 +91,17 @@ class _Recording(TorchDispatchMode):
     def _write(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], made: Any) -> None:
         """Add the operation to the graph."""
         schema = func._schema
-        given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)]
-        if not any(self._varies(one) for one in given):
+        given = _tensors((args, kwargs))
+        if not any(one in self._varying for one in given):
             if schema.is_mutable:
                 raise NotRecordedError(f"{func} changes what is no input")
-            return  # the same each time: what reads it finds it made
+            if all(one in self._alike for one in given):
+                self._alike.update(dict.fromkeys(_tensors((made,))))
+                return
+            if _is_view(made, given):
+                return
         if func in _SAME:
-            self._name(made, self._tensor(args[0]))
+            self._varying[made] = self._tensor(args[0])
             return
         arguments = [
             *args,
@@ -110,22 +114,9 @@ class _Recording(TorchDispatchMode):
         several = made if isinstance(made, (list, tuple)) else (made,)
         for one, value in zip(several, outputs, strict=True):
             if isinstance(one, torch.Tensor):
-                self._name(one, value)
+                self._varying[one] = value
             elif one is not None:  # None: a gradient that nobody wants
                 raise NotRecordedError(f"{func} reads a tensor's value")
-
-    def _varies(self, tensor: torch.Tensor) -> bool:
-        """Whether it has other values with other inputs."""
-        if tensor in self._varying:
-            return True
-        if tensor.untyped_storage() in self._made:
-            raise NotRecordedError("a tensor was made by an operation that was not seen")
-        return False
-
-    def _name(self, tensor: torch.Tensor, value: torch._C.Value) -> None:
-        """Say that this value of the graph is that tensor, which varies."""
-        self._varying[tensor] = value
-        self._made[tensor.untyped_storage()] = None
 
     def _value(self, given: Any, wanted: Any) -> torch._C.Value:
         """The graph's value for an argument."""
@@ -149,10 +140,10 @@ class _Recording(TorchDispatchMode):
     def _tensor(self, tensor: torch.Tensor) -> torch._C.Value:
         if tensor in self._varying:
             return self._varying[tensor]
-        if tensor not in self._fixed:
-            self._fixed[tensor] = self._graph_input()
+        if tensor not in self._others:
+            self._others[tensor] = self._graph_input()
             self._read.append(tensor)
-        return self._fixed[tensor]
+        return self._others[tensor]
 
     def _graph_input(self) -> torch._C.Value:
         value = self._graph.addInput()
@@ -171,3 +162,13 @@ class _Recording(TorchDispatchMode):
         for output, kind in zip(outputs, types, strict=True):
             output.setType(kind)
         return outputs
+
+
+def _tensors(given: object) -> list[torch.Tensor]:
+    return [one for one in tree_leaves(given) if isinstance(one, torch.Tensor)]
+
+
+def _is_view(made: object, given: Sequence[torch.Tensor]) -> bool:
+    """Whether it shows the memory of what was given, and so has what that has later."""
+    shown = {one.untyped_storage().data_ptr() for one in given}
+    return all(one.untyped_storage().data_ptr() in shown for one in _tensors(made))
