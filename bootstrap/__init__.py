@@ -11,8 +11,9 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 # Threads of torch that wait for each other spin for long otherwise, which is ruinous where other work wants the
-# cores; but to sleep at once is slow where none does. Measured on two cores, seconds a training step alone and with
-# a second training beside it: no spinning 0.23 and 0.24, 3,000 rounds 0.14 and 0.48, 20,000 rounds 0.13 and 1.8.
+# cores; but to sleep at once is slow where none does. Measured on two cores, seconds a plain training step alone and
+# with a second training beside it: no spinning 0.23 and 0.24, 3,000 rounds 0.14 and 0.48, 20,000 rounds 0.13 and 1.8.
+# (Small models' steps do not wait for each other's threads any more, see threads.py; large models' do.)
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 

@@ -1,7 +1,7 @@
 """What the UNet predicts where no gradient is wanted; on a CPU a small model's rows are shared out among threads.
 
 The operations of a small model are over before a second core has woken up to help with them. So each core has a thread
-and a part of the rows; what it does with them is recorded when a shape comes for the second time (see torchscript.py).
+and a part of the rows; what it does with them is recorded when a shape comes for the first time (see torchscript.py).
 """
 
 import logging
@@ -33,7 +33,6 @@ class _Recorded:
     """The recordings of a model, by the shapes of what they are given."""
 
     scripts: dict[tuple[object, ...], Script] = field(default_factory=dict)
-    once: set[tuple[object, ...]] = field(default_factory=set)  # shapes that were asked for once
     given_up: bool = False
 
 
@@ -53,23 +52,22 @@ def predict(
     given = [latents, asked.states] if asked.pooled is None else [latents, asked.states, asked.pooled]
     cut = list(zip(*(one.tensor_split(parts) for one in given), strict=True))
     shape = tuple((one.shape, one.dtype) for one in (timestep, *cut[0]))
-    if shape in recorded.scripts:
-        script = recorded.scripts[shape]
-        return torch.cat(list(_threads(parts).map(lambda part: script(timestep, *part)[0], cut)))
-    if shape not in recorded.once:
-        recorded.once.add(shape)
-        return conditioning.predict(base, latents, timestep, asked)
-    try:
-        script = _threads(parts).submit(_record, base, timestep, cut[0], cut[1]).result()
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        _log.warning("drawing: its steps cannot be recorded (%s); it goes on without, slower", reason)
-        recorded.given_up = True
-        return conditioning.predict(base, latents, timestep, asked)
-    if len(recorded.scripts) == _MOST:
-        recorded.scripts.pop(next(iter(recorded.scripts)))
-    recorded.scripts[shape] = script
-    return predict(base, latents, timestep, asked)
+    script = recorded.scripts.get(shape)
+    if script is None:
+        try:
+            script = _threads(parts).submit(_record, base, timestep, cut[0], cut[1]).result()
+        except torch.OutOfMemoryError:
+            raise  # the batch is halved then
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            _log.warning("drawing: its steps cannot be recorded (%s); it goes on without, slower", reason)
+            recorded.given_up = True
+            return conditioning.predict(base, latents, timestep, asked)
+        if len(recorded.scripts) == _MOST:
+            recorded.scripts.pop(next(iter(recorded.scripts)))
+        recorded.scripts[shape] = script
+    replay = script
+    return torch.cat(list(_threads(parts).map(lambda part: replay(timestep, *part)[0], cut)))
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from bootstrap import images
 from bootstrap.base_model import BaseModel
-from bootstrap.drawing import engine
+from bootstrap.drawing import engine, prompts
 from bootstrap.drawing.denoising import masked_region
 from bootstrap.errors import UserError
 from bootstrap.settings import SAMPLERS
@@ -114,7 +114,7 @@ def test_the_lower_the_denoising_strength_the_nearer_to_the_picture(
 def test_as_many_steps_are_done_as_the_shot_says(
     papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = counted_rows(papertown, monkeypatch)
+    calls = counted_rows(monkeypatch)
     draw(papertown, [started(papertown, 0.3, steps=5)])
     assert len(calls) == 5
 
@@ -201,18 +201,18 @@ def test_the_id_is_of_what_it_starts_from(papertown: BaseModel) -> None:
         assert shot(papertown, start=Start(0.4, shot=other)).id != second.id
 
 
-def counted_rows(base: BaseModel, monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> list[int]:
-    """The rows of each call of the UNet from now on; more than `most` do not fit into memory."""
+def counted_rows(monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> list[int]:
+    """The rows of each prediction from now on; more than `most` do not fit into memory."""
     calls: list[int] = []
-    forward: Callable[..., Any] = base.unet.forward
+    predict = prompts.predict
 
-    def wrapped(latents: torch.Tensor, *rest: Any, **named: Any) -> Any:
+    def wrapped(base: BaseModel, latents: torch.Tensor, *rest: Any) -> torch.Tensor:
         calls.append(len(latents))
         if most is not None and len(latents) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
-        return forward(latents, *rest, **named)
+        return predict(base, latents, *rest)
 
-    monkeypatch.setattr(base.unet, "forward", wrapped)
+    monkeypatch.setattr(prompts, "predict", wrapped)
     return calls
 
 
@@ -221,9 +221,7 @@ def test_a_batch_that_memory_is_too_small_for_is_halved_and_nothing_is_lost(
 ) -> None:
     shots = [shot(papertown, seed, steps=1) for seed in range(11)]
     wanted = draw(papertown, shots)
-    calls = counted_rows(
-        papertown, monkeypatch, most=6
-    )  # a picture has two rows: with and without the prompt
+    calls = counted_rows(monkeypatch, most=6)  # a picture has two rows: with and without the prompt
     drawn = draw(papertown, shots, batch_size=8)
     assert calls == [16, 8, 4, 4, 4, 4, 4, 2]
     assert list(drawn) == list(wanted)
@@ -234,7 +232,7 @@ def test_when_not_even_one_picture_fits_it_is_told_in_one_line_and_the_weights_a
     papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: value.clone() for name, value in papertown.unet.state_dict().items()}
-    counted_rows(papertown, monkeypatch, most=1)
+    counted_rows(monkeypatch, most=1)
     with pytest.raises(UserError, match="not even one picture of 128x128") as told:
         draw(papertown, [shot(papertown, seed) for seed in range(4)])
     assert isinstance(told.value.__cause__, torch.OutOfMemoryError)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bootstrap.base_model import BaseModel
-from bootstrap.drawing import engine
+from bootstrap.drawing import engine, prompts
 from bootstrap.drawing.engine import Drawing
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile, LoraModule
@@ -69,7 +69,7 @@ def test_after_an_error_while_drawing(
     papertown: BaseModel, monkeypatch: pytest.MonkeyPatch, failing_call: int, error: BaseException
 ) -> None:
     before = all_bytes(papertown)
-    fail_at(monkeypatch, papertown.unet, "forward", failing_call, error)
+    fail_at(monkeypatch, prompts, "predict", failing_call, error)
     with pytest.raises(type(error)):
         list(drawing(papertown, mixed_shots(papertown)))
     assert changed(papertown, before) == []

@@ -45,7 +45,7 @@ def test_it_is_reckoned_for_stable_diffusion_xl_too(tmp_path: Path, monkeypatch:
 def test_the_schedule_tells_it_and_what_helps(
     papertown: BaseModel, originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "_SMALL", 0)
+    monkeypatch.setitem(papertown.__dict__, "is_small", False)
     monkeypatch.setattr(memory, "there_bytes", lambda _: 2**20)
     path = originals / "badge.png"
     notes: list[str] = []
