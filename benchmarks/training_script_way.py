@@ -8,6 +8,7 @@ script trains fewer modules than kohya does, its target_modules are given kohya'
 
 from __future__ import annotations
 
+import atexit
 import gc
 import time
 from pathlib import Path
@@ -74,9 +75,10 @@ def train(
     Args:
         weight_dtype: what `--mixed_precision` means: float32 for `no`.
     """
-    # What importing this project's packages, for its settings, has set; the example scripts set neither.
+    # What importing this project's packages, for its settings, has set; the example scripts set none of it.
     torch.set_flush_denormal(False)
     gc.set_threshold(700, 10, 10)
+    atexit.unregister(gc.freeze)
 
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=_NAMES[weight_dtype])
     # As in the script the frozen models are in half precision, and Accelerate's autocast is around them.

@@ -36,15 +36,23 @@ def record(run: Callable[[], Sequence[torch.Tensor]], inputs: Sequence[torch.Ten
         Other tensors that `run` read are read as they are then.
 
     Raises:
-        NotRecordedError: it drew random numbers, read a tensor's value, or returned what it did not make.
+        NotRecordedError: it drew random numbers, read a tensor's value, changed or returned what it did not make, or
+            this version of torch cannot do it.
     """
-    recording = _Recording(inputs)
     random_before = torch.get_rng_state()
-    with recording:
-        outputs = run()
+    try:
+        recording = _Recording(inputs)
+        with recording:
+            outputs = run()
+        script = recording.script(outputs)
+    except (
+        AttributeError,
+        TypeError,
+    ) as error:  # graphs are no public part of torch: another version may differ
+        raise NotRecordedError(f"not with torch {torch.__version__}: {error}") from error
     if not torch.equal(torch.get_rng_state(), random_before):
         raise NotRecordedError("it draws random numbers")
-    return recording.script(outputs)
+    return script
 
 
 class _Recording(TorchDispatchMode):

@@ -28,11 +28,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class _Recorded:
-    """The pass of a part, of one shape."""
+    """The pass of a part, of one shape; takes inputs and parameters, returns the loss and the gradients there are."""
 
-    script: (
-        Script  # takes the inputs, then the parameters; returns the loss, then the gradients that there are
-    )
+    script: Script
     names: list[str]  # of the inputs
     with_gradient: list[bool]  # of the parameters
     compared: int = 0  # in how many steps

@@ -262,8 +262,11 @@ class _Trainer:
     def _caption_inputs(self, texts: list[str]) -> Inputs:
         """Tokens, where the text encoders are trained; else the encoded captions, each encoded only once."""
         if self._settings.text_encoder_lr > 0:
-            # The same caption is encoded once, but for a graph, in which all steps do the same.
-            distinct = texts if self._recorder else list(dict.fromkeys(texts))
+            distinct = list(dict.fromkeys(texts))
+            if self._recorder or (len(distinct) > 1 and recorded_on_cpu(self._base, self._settings)):
+                distinct = (
+                    texts  # encoded twice rather than recorded for each number of captions that there is
+                )
             inputs = {"tokens": torch.cat([self._tokens_of(text) for text in distinct])}
             if len(distinct) < len(texts):
                 rows = [distinct.index(text) for text in texts]
