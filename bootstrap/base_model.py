@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from bootstrap import checkpoint, denormals
 from bootstrap.base_model_spec import CONFIGS, BaseModelSpec, content_hash
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, in_one_line
 
 
 @dataclass
@@ -156,7 +156,7 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> Any:
     try:
         return _read_file(spec, dtype) if spec.kind == "file" else _read_folder(spec, dtype)
     except (OSError, ValueError, KeyError, RuntimeError, SingleFileComponentError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = in_one_line(str(error))[:300]
         raise UserError(f"base model {spec.name}: it cannot be loaded: {reason}") from error
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from bootstrap import conditioning, torchscript
 from bootstrap.base_model import BaseModel
 from bootstrap.conditioning import Conditioning
+from bootstrap.errors import in_one_line
 from bootstrap.threads import even_parts, threads
 from bootstrap.torchscript import NotRecordedError, Script
 
@@ -52,22 +53,21 @@ def predict(
     given = [latents, asked.states] if asked.pooled is None else [latents, asked.states, asked.pooled]
     cut = list(zip(*(one.tensor_split(parts) for one in given), strict=True))
     shape = tuple((one.shape, one.dtype) for one in (timestep, *cut[0]))
-    script = recorded.scripts.get(shape)
-    if script is None:
-        try:
-            script = _threads(parts).submit(_record, base, timestep, cut[0], cut[1]).result()
-        except torch.OutOfMemoryError:
-            raise  # the batch is halved then
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            _log.warning("drawing: its steps cannot be recorded (%s); it goes on without, slower", reason)
-            recorded.given_up = True
-            return conditioning.predict(base, latents, timestep, asked)
-        if len(recorded.scripts) == _MOST:
-            recorded.scripts.pop(next(iter(recorded.scripts)))
-        recorded.scripts[shape] = script
-    replay = script
-    return torch.cat(list(_threads(parts).map(lambda part: replay(timestep, *part)[0], cut)))
+    try:
+        script = (
+            recorded.scripts.get(shape) or _threads(parts).submit(_record, base, timestep, *cut[:2]).result()
+        )
+    except torch.OutOfMemoryError:
+        raise  # the batch is halved then
+    except RuntimeError as error:
+        reason = in_one_line(str(error))[:200]
+        _log.warning("drawing: its steps cannot be recorded (%s); it goes on without, slower", reason)
+        recorded.given_up = True
+        return conditioning.predict(base, latents, timestep, asked)
+    if shape not in recorded.scripts and len(recorded.scripts) == _MOST:
+        recorded.scripts.pop(next(iter(recorded.scripts)))
+    recorded.scripts[shape] = script
+    return torch.cat(list(_threads(parts).map(lambda part: script(timestep, *part)[0], cut)))
 
 
 @torch.inference_mode()

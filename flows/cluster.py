@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, in_one_line
 
 if TYPE_CHECKING:  # `sid run` asks is_named before it knows whether it needs Prefect, and which server's
     from prefect.tasks import Task
@@ -88,7 +88,7 @@ def connected() -> Iterator[Cluster]:
             address, namespace="sid", log_to_driver=False, configure_logging=False, ignore_reinit_error=True, **own
         )  # fmt: skip
     except Exception as error:  # Ray raises plain ones
-        reason = " ".join(str(error).split())[:200]
+        reason = in_one_line(str(error))[:200]
         raise UserError(f"{ADDRESS}={address}: there is no Ray cluster ({reason})") from None
     try:
         resources = ray.cluster_resources()

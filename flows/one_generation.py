@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from bootstrap import generation
 from bootstrap.catalog import Catalog, generations
-from bootstrap.errors import UserError, of_the_machine
+from bootstrap.errors import UserError, in_one_line, of_the_machine
 from bootstrap.leases import LeaseLost
 from bootstrap.project import Project, Workspace
 from flows import console
@@ -169,5 +169,5 @@ def one_line(error: Exception) -> str:
     told = of_the_machine(error)
     if told is not None:
         return told
-    text = " ".join(str(error).split())[:500]
+    text = in_one_line(str(error))[:500]
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from bootstrap import conditioning, prediction, threads
+from bootstrap import conditioning, prediction
 from bootstrap.base_model import BaseModel
 from bootstrap.conditioning import Conditioning
 from bootstrap.lora.kohya import LoraFile, LoraModule
@@ -128,17 +128,3 @@ def test_what_is_recorded_goes_with_the_model(papertown: BaseModel, monkeypatch:
     del own, recordings
     gc.collect()
     assert not kept
-
-
-@pytest.mark.parametrize(("rows", "parts"), [(1, 1), (2, 2), (3, 1), (16, 2)])
-def test_a_batch_is_cut_evenly(rows: int, parts: int) -> None:
-    assert threads.even_parts(rows) == parts
-
-
-def test_threads_divide_the_cores_and_leave_others_theirs() -> None:
-    torch.set_num_threads(4)
-    with threads.threads(2) as pool:
-        assert list(pool.map(lambda _: torch.get_num_threads(), range(8))) == [2] * 8
-        with threads.ThreadPoolExecutor(1) as later:
-            assert later.submit(torch.get_num_threads).result() == 4
-    assert torch.get_num_threads() == 4

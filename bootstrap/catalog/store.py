@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, in_one_line
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {name: name for name in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")} | {
@@ -46,7 +46,7 @@ class Catalog:
             self._engine = _engine(parsed)
             _migrate(self._engine, parsed)
         except (DBAPIError, OSError) as error:
-            reason = " ".join(str(getattr(error, "orig", error)).split())
+            reason = in_one_line(str(getattr(error, "orig", error)))
             raise UserError(f"catalog {_shown(parsed)}: cannot be opened ({reason})") from None
         except CommandError as error:
             raise UserError(

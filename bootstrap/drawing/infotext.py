@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import whole_file
 from bootstrap.shots import Shot
 
@@ -158,7 +158,7 @@ def shot_of(path: Path) -> Shot | None:
     try:
         return Shot.from_dict(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = " ".join(str(error).split())
+        reason = in_one_line(str(error))
         raise UserError(
             f"picture {path}: its shot cannot be read, another release may have written it ({reason})"
         ) from None

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from bootstrap import torchscript
+from bootstrap.errors import in_one_line
 from bootstrap.threads import even_parts, threads
 from bootstrap.torchscript import Script
 from bootstrap.training.passes import Inputs, Pass, Results, compare, forget_gradients
@@ -53,7 +54,7 @@ class CpuPasses:
             try:
                 return self._run_parts(_cut(inputs, self._parts))
             except RuntimeError as error:
-                reason = " ".join(str(error).split())[:200]
+                reason = in_one_line(str(error))[:200]
                 _log.warning(
                     "training: its steps cannot be recorded (%s); it goes on without, slower", reason
                 )

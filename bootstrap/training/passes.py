@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from bootstrap.errors import in_one_line
+
 Inputs = dict[str, torch.Tensor]  # all that differs from step to step; the same names each time
 Pass = Callable[
     [Inputs], torch.Tensor
@@ -115,7 +117,7 @@ class Passes:
             try:
                 return self._run_recorded(inputs, self._recorder)
             except RuntimeError as error:
-                reason = " ".join(str(error).split())[:200]
+                reason = in_one_line(str(error))[:200]
                 _log.warning("training: no CUDA graph (%s); it goes on without, and is slower", reason)
                 self._recorder = None
                 self._graphs.clear()

@@ -263,10 +263,9 @@ class _Trainer:
         """Tokens, where the text encoders are trained; else the encoded captions, each encoded only once."""
         if self._settings.text_encoder_lr > 0:
             distinct = list(dict.fromkeys(texts))
+            # Encoded twice, rather than recorded for each number of captions that there is.
             if self._recorder or (len(distinct) > 1 and recorded_on_cpu(self._base, self._settings)):
-                distinct = (
-                    texts  # encoded twice rather than recorded for each number of captions that there is
-                )
+                distinct = texts
             inputs = {"tokens": torch.cat([self._tokens_of(text) for text in distinct])}
             if len(distinct) < len(texts):
                 rows = [distinct.index(text) for text in texts]
