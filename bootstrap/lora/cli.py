@@ -36,6 +36,9 @@ def inspect(
     lora = formats.read(file)
     parts = Counter(_part(name) for name in lora.modules)
     typer.echo(f"format: {found}")
+    kind = formats.kind_of(file)
+    if kind != "LoRA":
+        typer.echo(f"kind: {kind}; ranks and alphas are those of the LoRA that adds the same")
     typer.echo(f"made for: Stable Diffusion {'XL' if is_sdxl(lora.modules) else '1.x'}")
     typer.echo("modules: " + ", ".join(f"{count} of the {part}" for part, count in sorted(parts.items())))
     typer.echo("rank: " + _counted([module.rank for module in lora.modules.values()]))

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
-from bootstrap.lora import kohya
+from bootstrap.lora import kohya, lycoris
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.lora.names import Part, is_sdxl, kohya_name, module_path
 
@@ -40,18 +40,12 @@ def format_of(path: Path) -> Format:
     """Tell a LoRA file's format by the names of its tensors.
 
     Raises:
-        UserError: it is missing, damaged, of a kind that is not read (DoRA, LoHa, LoKr), for another kind of model,
+        UserError: it is missing, damaged, of a kind that is not read (DoRA), for another kind of model,
             or no LoRA.
     """
     names = tensor_names(path)
-    for mark, kind in (
-        (".dora_scale", "DoRA"),
-        ("magnitude_vector", "DoRA"),
-        (".hada_w1_a", "LoHa"),
-        (".lokr_w1", "LoKr"),
-    ):
-        if any(mark in name for name in names):
-            raise UserError(f"LoRA {path}: it is a {kind} file; only LoRA files can be read so far")
+    if any(".dora_scale" in name or "magnitude_vector" in name for name in names):
+        raise UserError(f"LoRA {path}: it is a DoRA file, which is not read")
     if any(_OTHER_MODELS.search(name) for name in names):
         raise UserError(
             f"LoRA {path}: it was made for another kind of model than Stable Diffusion 1.x and XL, such as FLUX or "
@@ -66,6 +60,15 @@ def format_of(path: Path) -> Format:
     raise UserError(
         f"LoRA {path}: no LoRA in kohya's, diffusers' or PEFT's format (it begins with '{names[0]}')"
     )
+
+
+def kind_of(path: Path) -> str:
+    """Tell a LoRA file's kind: LoRA, or one of LyCORIS', which is read as the LoRA that adds the same.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return lycoris.kind_of({name.partition(".")[2] for name in tensor_names(path)}) or "LoRA"
 
 
 def read(path: Path) -> LoraFile:

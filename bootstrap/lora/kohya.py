@@ -2,7 +2,8 @@
 
 A module has three tensors: `<name>.lora_down.weight` (rank, in[, k, k]), `<name>.lora_up.weight`
 (out, rank[, 1, 1]) and `<name>.alpha` (one number); it adds `alpha / rank * up @ down` to the module's
-weight. k is 1, and of a LoCon's convolutions 3. Source: sd-scripts, networks/lora.py.
+weight. k is 1, and of a LoCon's convolutions 3. Source: sd-scripts, networks/lora.py. LyCORIS' kinds are read too, see
+lycoris.py.
 """
 
 import hashlib
@@ -17,9 +18,10 @@ from safetensors.torch import save, save_file
 
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
+from bootstrap.lora import lycoris
 from bootstrap.lora.names import is_sdxl
 
-_PARTS = (".lora_down.weight", ".lora_up.weight", ".alpha")
+_PARTS = {"lora_down.weight", "lora_up.weight", "alpha", *lycoris.LOHA, *lycoris.LOKR, lycoris.MIDDLE}
 
 
 @dataclass(frozen=True)
@@ -101,23 +103,49 @@ def read(path: Path) -> LoraFile:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
     except (SafetensorError, OSError) as error:
         raise UserError(f"LoRA {path}: damaged, or no safetensors file ({error})") from None
-    unknown = next((key for key in tensors if not key.endswith(_PARTS)), None)
-    if unknown is not None:
-        raise UserError(
-            f"LoRA {path}: '{unknown}' is no part of a LoRA or LoCon in kohya's format; files with such parts "
-            "(LyCORIS' with CP decomposition, for one) are not read"
-        )
-    modules: dict[str, LoraModule] = {}
-    for name in sorted({key.split(".", 1)[0] for key in tensors}):
-        down, up = tensors.get(f"{name}.lora_down.weight"), tensors.get(f"{name}.lora_up.weight")
-        if down is None or up is None:
+    parts: dict[str, lycoris.Parts] = {}
+    for key in sorted(tensors):
+        name, _, part = key.partition(".")
+        if part not in _PARTS:
             raise UserError(
-                f"LoRA {path}: module '{name}' has no lora_down or lora_up; it is not in kohya's format"
+                f"LoRA {path}: '{key}' is no part of a LoRA in kohya's format or of LyCORIS' LoCon, LoHa or LoKr"
             )
-        modules[name] = checked_module(path, name, down, up, tensors.get(f"{name}.alpha"))
+        parts.setdefault(name, {})[part] = tensors[key]
+    sdxl = is_sdxl(parts)
+    modules = {name: _module(path, name, own, sdxl) for name, own in parts.items()}
     if not modules:
         raise UserError(f"LoRA {path}: it has no modules")
+    if any(lycoris.kind_of(set(own)) for own in parts.values()):
+        metadata = _metadata_as_lora(metadata, modules)
     return LoraFile(modules, metadata)
+
+
+def _module(path: Path, name: str, parts: lycoris.Parts, sdxl: bool) -> LoraModule:
+    kind = lycoris.kind_of(set(parts))
+    if kind is not None:
+        try:
+            down, up, number = lycoris.as_lora(name, parts, sdxl)
+        except KeyError as error:
+            raise UserError(f"LoRA {path}: module '{name}' is a {kind}, but has no {error.args[0]}") from None
+        except RuntimeError:
+            shapes = ", ".join(f"{key} {tuple(tensor.shape)}" for key, tensor in sorted(parts.items()))
+            raise UserError(
+                f"LoRA {path}: the tensors of module '{name}' do not fit together: {shapes}"
+            ) from None
+        return checked_module(path, name, down, up, number)
+    if "lora_down.weight" not in parts or "lora_up.weight" not in parts:
+        raise UserError(
+            f"LoRA {path}: module '{name}' has no lora_down or lora_up; it is not in kohya's format"
+        )
+    return checked_module(path, name, parts["lora_down.weight"], parts["lora_up.weight"], parts.get("alpha"))
+
+
+def _metadata_as_lora(metadata: dict[str, str], modules: dict[str, LoraModule]) -> dict[str, str]:
+    """What a file says of itself, with the size of the plain LoRA that it was read as."""
+    kept = {key: value for key, value in metadata.items() if key != "ss_network_args"}
+    largest = max(modules.values(), key=lambda module: module.rank)
+    size = {"ss_network_dim": str(largest.rank), "ss_network_alpha": str(largest.alpha)}
+    return kept | size | {"ss_network_module": "networks.lora"}
 
 
 def checked_module(

@@ -115,13 +115,9 @@ def test_a_written_diffusers_file_is_right_for_readers_that_know_no_alpha(
     assert_deltas(formats.read(tmp_path / "d.safetensors"), {n: m.delta() for n, m in lora.modules.items()})
 
 
-@pytest.mark.parametrize(
-    ("key", "kind"),
-    [("lora_unet_x.dora_scale", "DoRA"), ("lora_unet_x.hada_w1_a", "LoHa"), ("lora_unet_x.lokr_w1", "LoKr")],
-)
-def test_other_kinds_are_refused_by_name(tmp_path: Path, key: str, kind: str) -> None:
-    save_file({key: torch.zeros(2, 2)}, tmp_path / "a.safetensors")
-    with pytest.raises(UserError, match=kind):
+def test_dora_is_refused_by_name(tmp_path: Path) -> None:
+    save_file({"lora_unet_x.dora_scale": torch.zeros(2, 2)}, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match="DoRA"):
         formats.read(tmp_path / "a.safetensors")
 
 
