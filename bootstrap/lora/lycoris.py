@@ -42,6 +42,9 @@ def as_lora(name: str, parts: Parts, sdxl: bool) -> tuple[torch.Tensor, torch.Te
         KeyError: a tensor is missing.
         RuntimeError: the tensors do not fit together.
     """
+    for key, tensor in parts.items():
+        if key != "alpha" and (tensor.dim() not in (2, 4) or tensor.numel() == 0):
+            raise RuntimeError(f"{key} is neither a matrix nor a kernel")
     numbers = {key: tensor.float() for key, tensor in parts.items()}
     make = {"LoHa": _loha, "LoKr": _lokr}.get(kind_of(set(parts)) or "", _locon)
     up, down, dim = make(numbers)

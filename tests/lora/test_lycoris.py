@@ -170,6 +170,28 @@ def test_what_is_missing_and_what_does_not_fit_is_named(tmp_path: Path) -> None:
         formats.read(write(tmp_path / "b.safetensors", LINEAR, parts | {"hada_w2_b": torch.randn(2, 5)}, 1))
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    shapes=st.dictionaries(
+        st.sampled_from(
+            [*lycoris.LOHA, *lycoris.LOKR, lycoris.MIDDLE, "lora_down.weight", "lora_up.weight", "alpha"]
+        ),
+        st.lists(st.integers(0, 3), max_size=4),
+        min_size=1,
+    ),
+    name=st.sampled_from([LINEAR, CONVOLUTION, "lora_unet_unknown"]),
+)
+def test_any_other_mix_of_tensors_is_read_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, shapes: dict[str, list[int]], name: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "mixed.safetensors"
+    try:
+        formats.read(write(path, name, {key: torch.ones(shape) for key, shape in shapes.items()}, None))
+    except UserError as error:
+        assert name in str(error)
+        assert "\n" not in str(error)
+
+
 def test_the_kind_is_told_by_any_of_its_tensors() -> None:
     assert lycoris.kind_of({"hada_w1_a", "alpha"}) == "LoHa"
     assert lycoris.kind_of({"lokr_w2", "lora_up.weight"}) == "LoKr"
