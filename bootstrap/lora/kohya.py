@@ -127,11 +127,11 @@ def _module(path: Path, name: str, parts: lycoris.Parts, sdxl: bool) -> LoraModu
             down, up, number = lycoris.as_lora(name, parts, sdxl)
         except KeyError as error:
             raise UserError(f"LoRA {path}: module '{name}' is a {kind}, but has no {error.args[0]}") from None
-        except RuntimeError:
+        except RuntimeError as error:
             shapes = ", ".join(f"{key} {tuple(tensor.shape)}" for key, tensor in sorted(parts.items()))
             raise UserError(
                 f"LoRA {path}: the tensors of module '{name}' do not fit together: {shapes}"
-            ) from None
+            ) from error
         return checked_module(path, name, down, up, number)
     if "lora_down.weight" not in parts or "lora_up.weight" not in parts:
         raise UserError(

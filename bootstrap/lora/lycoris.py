@@ -46,7 +46,8 @@ def as_lora(name: str, parts: Parts, sdxl: bool) -> tuple[torch.Tensor, torch.Te
         if key != "alpha" and (tensor.dim() not in (2, 4) or tensor.numel() == 0):
             raise RuntimeError(f"{key} is neither a matrix nor a kernel")
     numbers = {key: tensor.float() for key, tensor in parts.items()}
-    make = {"LoHa": _loha, "LoKr": _lokr}.get(kind_of(set(parts)) or "", _locon)
+    kind = kind_of(set(parts))
+    make = _loha if kind == "LoHa" else _lokr if kind == "LoKr" else _locon
     up, down, dim = make(numbers)
     scale = float(numbers["alpha"]) / dim if dim is not None and "alpha" in numbers else 1.0
     if down.shape[0] > up.shape[0]:  # the sum itself is smaller than what it is made of

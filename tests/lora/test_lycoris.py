@@ -109,6 +109,28 @@ def test_alpha_does_not_count_where_nothing_is_of_low_rank(tmp_path: Path) -> No
     assert torch.allclose(formats.read(path).modules[LINEAR].delta(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "kernel"),
+    [
+        ("lora_unet_down_blocks_0_attentions_0_proj_in", (1, 1)),
+        ("lora_unet_down_blocks_1_resnets_0_conv_shortcut", (1, 1)),
+        ("lora_unet_down_blocks_0_downsamplers_0_conv", (3, 3)),
+        ("lora_unet_down_blocks_0_resnets_0_time_emb_proj", ()),
+        ("lora_te_text_model_encoder_layers_0_mlp_fc1", ()),
+        ("lora_unet_input_blocks_4_1_proj_in", ()),  # from here on of Stable Diffusion XL
+        ("lora_unet_input_blocks_4_0_skip_connection", (1, 1)),
+        ("lora_unet_input_blocks_4_0_in_layers_2", (3, 3)),
+        ("lora_unet_input_blocks_3_0_op", (3, 3)),
+        ("lora_te2_text_model_encoder_layers_0_mlp_fc1", ()),
+    ],
+)
+def test_the_kernel_is_told_by_the_modules_name(tmp_path: Path, name: str, kernel: tuple[int, ...]) -> None:
+    parts, added = loha((4, 6, *kernel), 1, tucker=False)
+    (module,) = formats.read(write(tmp_path / "a.safetensors", name, parts, None)).modules.values()
+    assert module.delta().shape == added.shape
+    assert torch.allclose(module.delta(), added, atol=1e-5)
+
+
 @pytest.fixture
 def whole_loha(papertown: BaseModel, tmp_path: Path) -> tuple[Path, Parts]:
     """A LoHa of all modules of Paper Town, and what it adds to each."""
