@@ -18,9 +18,8 @@ import bootstrapping as bench
 import numpy as np
 from numpy.typing import NDArray
 
-from bootstrap import base_model, captions
+from bootstrap import captions
 from bootstrap.adviser.run import advise
-from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
@@ -28,10 +27,12 @@ from bootstrap.drawing import engine
 from bootstrap.drawing.run import open_loras
 from bootstrap.drawing.sheet import common_shot, with_value
 from bootstrap.files import write_text
+from bootstrap.models import loading
+from bootstrap.models.loading import BaseModel
 from bootstrap.papertown import world
 from bootstrap.papertown.tagger import PapertownTagger, as_tensor
 from bootstrap.progress import silent
-from bootstrap.project import Project, Workspace
+from bootstrap.project.projects import Project, Workspace
 from bootstrap.shots import Shot
 
 RESULTS = Path(__file__).parent / "results" / "advising.md"
@@ -89,7 +90,7 @@ def of_project(
     training = trainings.of_generation(catalog, project.name, 1)
     assert training is not None
     number = int(project.name.rsplit("-", 1)[1])
-    base = base_model.hold(project.base_model)
+    base = loading.hold(project.base_model)
     accent = bench.original(number).accent
     scores: dict[str, list[list[float]]] = {use: [] for use in USES}
     for snapshot in [one.epoch for one in training.snapshots]:
@@ -110,7 +111,7 @@ def seen_in(
     batch_size = project.settings.drawing.batch_size
     pictures = {
         drawing.shot.id: drawing.picture
-        for batch in engine.draw(base_model.hold(project.base_model), shots, loras, batch_size)
+        for batch in engine.draw(loading.hold(project.base_model), shots, loras, batch_size)
         for drawing in batch
     }
     readings = tagger.attributes(as_tensor([pictures[shot.id] for shot in shots]))

@@ -26,11 +26,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bootstrap import captions, dataset, generation, project, project_edit
+from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.curation import ranking
+from bootstrap.dataset import growth
 from bootstrap.files import write_text
+from bootstrap.loop import generation
 from bootstrap.papertown import data, world
 from bootstrap.papertown.figures import EYEWEAR
 from bootstrap.papertown.palette import COLORS
@@ -38,7 +40,8 @@ from bootstrap.papertown.scenery import OUTDOORS
 from bootstrap.papertown.tagger import PapertownTagger, as_tensor
 from bootstrap.papertown.tags import parts_of_tags
 from bootstrap.papertown.things import ACCENTS, PROPS, WALL_ITEMS
-from bootstrap.project import Project, Workspace
+from bootstrap.project import editing, projects
+from bootstrap.project.projects import Project, Workspace
 
 RESULTS = Path(__file__).parent / "results" / "bootstrapping.md"
 REVIEWER = "tagger"
@@ -132,10 +135,10 @@ def open_project(workspace: Workspace, number: int, base: str, count: int, adapt
     picture = workspace.folder / "originals" / f"{name}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     world.render(scene, data.SIZE).save(picture)
-    made = project.create(
+    made = projects.create(
         workspace, name, picture, captions.join(world.tags(scene)), base, recipes(scene, count)
     )
-    project_edit.set_values(made, [f"curation.adaptive={str(adaptive).lower()}"])
+    editing.set_values(made, [f"curation.adaptive={str(adaptive).lower()}"])
     return workspace.project(name)
 
 
@@ -197,7 +200,7 @@ def run_loop(
         if not any(map(acceptable, new)):
             break
         if wanted < last and states[wanted - 1 : wanted] != ["grown"]:
-            dataset.grow(made, catalog)
+            growth.grow(made, catalog)
     return judged
 
 

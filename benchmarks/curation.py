@@ -31,12 +31,12 @@ from queueing import go_through
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bootstrap.curation import hashing
 from bootstrap.curation.duplicates import Limits, Prints, look_alikes
 from bootstrap.curation.near import HashIndex
 from bootstrap.curation.ranking import Row
 from bootstrap.papertown import world
-from bootstrap.settings import DedupeSection
+from bootstrap.pictures import hashing
+from bootstrap.project.settings import DedupeSection
 
 RESULTS = Path(__file__).parent / "results" / "curation.md"
 LIMITS = Limits(DedupeSection().distance, DedupeSection().pixel_difference)

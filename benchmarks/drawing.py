@@ -28,15 +28,17 @@ from typing import Any
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
-from bootstrap import base_model, generation, project, project_edit
-from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.drawing import engine, infotext, prompts
 from bootstrap.drawing.run import drawn_with
 from bootstrap.files import write_text
+from bootstrap.loop import generation
 from bootstrap.lora import kohya
-from bootstrap.project import Workspace
-from bootstrap.recipes.expand import lora_file_name
+from bootstrap.models import loading
+from bootstrap.models.loading import BaseModel
+from bootstrap.planning.expand import lora_file_name
+from bootstrap.project import editing, projects
+from bootstrap.project.projects import Workspace
 from bootstrap.shots import LoraUse, Shot
 
 RESULTS = Path(__file__).parent / "results" / "drawing.md"
@@ -95,15 +97,15 @@ def _prepared(folder: Path) -> tuple[BaseModel, list[Shot], dict[LoraUse, Path]]
     originals = files("bootstrap") / "papertown" / "originals"
     with as_file(originals / "badge.png") as picture:
         caption = (originals / "badge.txt").read_text("utf-8").strip()
-        made = project.create(workspace, "badge", picture, caption, "papertown", RECIPES)
-    project_edit.set_values(made, TRAINING)
+        made = projects.create(workspace, "badge", picture, caption, "papertown", RECIPES)
+    editing.set_values(made, TRAINING)
     made = workspace.project(made.name)
     with generation.exclusively(made):
         number = generation.prepare(made, catalog)
         generation.train(made, catalog, number)
     training = trainings.of_generation(catalog, made.name, number)
     assert training is not None
-    base = base_model.hold(made.base_model)
+    base = loading.hold(made.base_model)
     common = drawn_with(made, base, training, number)
     drawing = made.settings.drawing
     shots = [

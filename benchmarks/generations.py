@@ -14,12 +14,12 @@ import advising
 import bootstrapping as bench
 import numpy as np
 
-from bootstrap import base_model
 from bootstrap.catalog import Catalog, generations, trainings
 from bootstrap.drawing.sheet import with_value
 from bootstrap.files import write_text
+from bootstrap.models import loading
 from bootstrap.papertown.tagger import PapertownTagger
-from bootstrap.project import Project, Workspace
+from bootstrap.project.projects import Project, Workspace
 
 RESULTS = Path(__file__).parent / "results" / "generations.md"
 LAST = 3
@@ -64,7 +64,7 @@ def shares(project: Project, catalog: Catalog, number: int, tagger: PapertownTag
     """How often the last snapshot of a generation does what is asked, for each of COLUMNS, 0 to 1."""
     training = trainings.of_generation(catalog, project.name, number)
     assert training is not None
-    base = base_model.hold(project.base_model)
+    base = loading.hold(project.base_model)
     original = int(project.name.rsplit("-", 1)[1])
     last = training.snapshots[-1].epoch
     asked = [

@@ -18,12 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from queueing import go_through
 
-from bootstrap import captions, dataset, generation, project, project_edit
+from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.curation import ranking
+from bootstrap.dataset import growth
+from bootstrap.loop import generation
 from bootstrap.papertown import data, world
 from bootstrap.papertown.tagger import PapertownTagger
-from bootstrap.project import Project, Workspace
+from bootstrap.project import editing, projects
+from bootstrap.project.projects import Project, Workspace
 
 REVIEWER = "tagger"
 QUARTER = 0.25
@@ -82,7 +85,7 @@ def run(folder: Path, seeds: int, count: int) -> Iterator[str]:
         if not plain.is_dir():
             _train_second(_project(adaptive, seed, count))
             shutil.copytree(adaptive, plain)  # the same dataset, the same LoRA
-        project_edit.set_values(_project(plain, seed, count), ["curation.adaptive=false"])
+        editing.set_values(_project(plain, seed, count), ["curation.adaptive=false"])
         with_plan = _review(*_drawn(_project(adaptive, seed, count), 2), seed, tagger)
         yield _line(seed, 2, with_plan)
         without = _review(*_drawn(_project(plain, seed, count), 2), seed, tagger)
@@ -123,7 +126,7 @@ def _project(folder: Path, seed: int, count: int) -> Project:
     picture = folder / "original.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     world.render(scene, data.SIZE).save(picture)
-    return project.create(
+    return projects.create(
         workspace, "review", picture, captions.join(world.tags(scene)), "papertown", _recipes(scene, count)
     )
 
@@ -142,7 +145,7 @@ def _train_second(made: Project) -> None:
     """Grow, and train generation 2."""
     catalog = Catalog(made.workspace.catalog_url)
     if len(generations.statuses(catalog, made.name)) < 2:
-        dataset.grow(made, catalog)
+        growth.grow(made, catalog)
         with generation.exclusively(made):
             generation.train(made, catalog, generation.prepare(made, catalog))
     catalog.close()

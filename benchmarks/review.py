@@ -36,12 +36,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import select
 
 import bootstrap
-from bootstrap import project
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.tables import CandidateRow, FeatureRow, VerdictRow
 from bootstrap.curation import ranking
 from bootstrap.files import write_text
-from bootstrap.project import Project, Workspace
+from bootstrap.project import projects
+from bootstrap.project.projects import Project, Workspace
 from bootstrap.shots import LoraUse, Shot
 
 RESULTS = Path(__file__).parent / "results" / "review.md"
@@ -281,7 +281,7 @@ def server(workspace: Workspace) -> Iterator[tuple[str, subprocess.Popen[bytes]]
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     command = [
-        sys.executable, "-c", "from bootstrap.cli import main; main()", "--workspace", str(workspace.folder),
+        sys.executable, "-c", "from bootstrap.cli.main import main; main()", "--workspace", str(workspace.folder),
         "review", "--port", str(port), "--no-browser",
     ]  # fmt: skip
     environment = {**os.environ, "SID_REVIEWER": "benchmark"}
@@ -303,7 +303,7 @@ def server(workspace: Workspace) -> Iterator[tuple[str, subprocess.Popen[bytes]]
 
 def populate(folder: Path, count: int) -> Project:
     """Make a workspace with one generation of so many candidates, up for review and ranked."""
-    made: Any = project.create(Workspace(folder), "badge", ORIGINAL, CAPTION)
+    made: Any = projects.create(Workspace(folder), "badge", ORIGINAL, CAPTION)
     catalog = Catalog(made.workspace.catalog_url)
     number = generations.begin(catalog, made.name)
     home = made.generation_folder(number)

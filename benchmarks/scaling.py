@@ -156,9 +156,9 @@ def _small_project(folder: Path, pictures: int) -> Any:
 def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
     project = _small_project(folder, 4)
     os.environ["PREFECT_HOME"] = str(folder / ".prefect")
-    from bootstrap import generation
     from bootstrap.catalog import Catalog
     from bootstrap.drawing.shards import Shard
+    from bootstrap.loop import generation
     from flows import environment, server
 
     environment.prepare(project.workspace)
@@ -218,8 +218,8 @@ def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
 
 def generate(project: Any) -> None:
     """Do one generation by plain calls of the library."""
-    from bootstrap import generation
     from bootstrap.catalog import Catalog
+    from bootstrap.loop import generation
 
     with closing(Catalog(project.workspace.catalog_url)) as catalog, generation.exclusively(project):
         number = generation.prepare(project, catalog)
@@ -231,7 +231,7 @@ def generate(project: Any) -> None:
 
 def generate_there(folder: str, name: str) -> None:
     """Be the process that does no more than that."""
-    from bootstrap.project import Workspace
+    from bootstrap.project.projects import Workspace
 
     generate(Workspace.locate(folder).project(name))
 

@@ -163,8 +163,8 @@ def _table(arguments: argparse.Namespace, pairs: list[dict[str, Run]], share: st
 
 def _settings(base: str, steps: int | None, resolution: int | None):
     """The training settings that both ways use."""
-    from bootstrap.base_model_spec import EMBEDDED_DEFAULTS
-    from bootstrap.settings import TrainingSection
+    from bootstrap.models.specs import EMBEDDED_DEFAULTS
+    from bootstrap.project.settings import TrainingSection
 
     values = dict(EMBEDDED_DEFAULTS.get(base, {}).get("training", {}))
     if steps:
@@ -175,9 +175,9 @@ def _settings(base: str, steps: int | None, resolution: int | None):
 
 
 def _spec(base: str, models: Path):
-    from bootstrap import base_model_spec
+    from bootstrap.models import specs
 
-    return base_model_spec.find(str(models / base) if base == "sd15-random" else base)
+    return specs.find(str(models / base) if base == "sd15-random" else base)
 
 
 def _measure(arguments: argparse.Namespace) -> None:
@@ -222,15 +222,15 @@ def _train_ours(spec, settings, caption: str, resolution: int, folder: Path, wit
     """Seconds of the training, and of each step wall and CPU seconds."""
     import torch
 
-    from bootstrap import base_model
     from bootstrap.files import sha256_of_file
     from bootstrap.lora import kohya
+    from bootstrap.models import loading
     from bootstrap.training import trainer
     from bootstrap.training.identity import Example
 
     if not with_graphs:
         trainer.recorder_for = lambda *_: None
-    base = base_model.hold(spec)
+    base = loading.hold(spec)
     began = time.perf_counter()
     stamps: list[tuple[float, float]] = []
     size = (resolution, resolution)
@@ -257,13 +257,13 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from bootstrap import base_model, conditioning
+    from bootstrap.models import conditioning, loading
     from bootstrap.prompting import encode
     from bootstrap.training import trainer
     from bootstrap.training.adapters import Size, injected
 
     settings = _settings(arguments.base, arguments.steps, arguments.resolution)
-    base = base_model.hold(_spec(arguments.base, arguments.models))
+    base = loading.hold(_spec(arguments.base, arguments.models))
     side = (settings.resolution or 512) // base.vae_factor
     batch = settings.train_batch_size
     device = base.device
@@ -316,7 +316,7 @@ def _make_sd15(folder: Path) -> None:
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-    from bootstrap.base_model import CONFIGS
+    from bootstrap.models.loading import CONFIGS
 
     configs = CONFIGS / "sd15"
     torch.manual_seed(0)

@@ -26,9 +26,9 @@ from peft.utils import get_peft_model_state_dict
 from PIL import Image, ImageOps
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from bootstrap.base_model_spec import BaseModelSpec
 from bootstrap.lora.targets import text_encoder_targets, unet_targets
-from bootstrap.settings import TrainingSection
+from bootstrap.models.specs import BaseModelSpec
+from bootstrap.project.settings import TrainingSection
 
 _NAMES = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}  # Accelerate's
 

@@ -11,12 +11,14 @@ import time
 import tomllib
 from pathlib import Path
 
-from bootstrap import base_model_spec, generation, images, papertown
+from bootstrap import images, papertown
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.candidates import candidates
-from bootstrap.drawing import contact_sheet
-from bootstrap.drawing.contact_sheet import Cell
-from bootstrap.project import Project, Workspace, create
+from bootstrap.loop import generation
+from bootstrap.models import specs
+from bootstrap.pictures import contact_sheet
+from bootstrap.pictures.contact_sheet import Cell
+from bootstrap.project.projects import Project, Workspace, create
 
 PAGE = Path(__file__).with_name("recipes.md")
 ORIGINALS = Path(papertown.__file__).parent / "originals"
@@ -40,7 +42,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", nargs="?", type=Path, default=PAGE.with_suffix(""))
-    ink = "papertown-ink" if "papertown-ink" in base_model_spec.embedded_names() else None
+    ink = "papertown-ink" if "papertown-ink" in specs.embedded_names() else None
     parser.add_argument("--other", default=ink, help="base model to restyle with")
     given = parser.parse_args()
     found = examples(PAGE.read_text())

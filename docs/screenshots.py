@@ -25,9 +25,12 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from bootstrap import dataset, generation, papertown, project_edit
+from bootstrap import papertown
 from bootstrap.catalog import Catalog, candidates, verdicts
-from bootstrap.project import Project, Workspace
+from bootstrap.dataset import growth
+from bootstrap.loop import generation
+from bootstrap.project import editing
+from bootstrap.project.projects import Project, Workspace
 from flows import demo
 from review_app import login_settings
 
@@ -91,12 +94,12 @@ def project_of(workspace: Workspace) -> Project:
         return workspace.project(demo.NAME)
     made = demo.project(workspace)
     prompts = ["woman, red hat, garden", "woman, reading, library"]
-    project_edit.edited(made, {"training.sample_prompts": prompts, "recipe[1].snapshot": "auto"}).save()
+    editing.edited(made, {"training.sample_prompts": prompts, "recipe[1].snapshot": "auto"}).save()
     made = workspace.project(demo.NAME)
     with closing(Catalog(workspace.catalog_url)) as catalog:
         run(made, catalog)
         decide(made, catalog, 1, share=1.0)
-        dataset.grow(made, catalog)
+        growth.grow(made, catalog)
         run(made, catalog)
         decide(made, catalog, 2, share=0.4)
     return made
@@ -128,7 +131,7 @@ def served(workspace: Workspace, *command: str) -> Iterator[str]:
     sid = [
         sys.executable,
         "-c",
-        "from bootstrap.cli import main; main()",
+        "from bootstrap.cli.main import main; main()",
         "--workspace",
         str(workspace.folder),
     ]

@@ -1,6 +1,6 @@
 """The flow of one generation: train, draw, curate, publish; it ends when there are candidates to review.
 
-Thin over `bootstrap.generation`, whose stations do what is still missing; so a run holds nothing that the
+Thin over `bootstrap.loop.generation`, whose stations do what is still missing; so a run holds nothing that the
 next one needs, and a killed run is finished by starting another. Tasks pass ids and paths, never pictures.
 """
 
@@ -34,7 +34,7 @@ def bootstrap(workspace: str, project: str, until: float | None = None, more: bo
         more: draw as many candidates as the recipes ask for once more, where those are there.
 
     Returns:
-        The fields of `bootstrap.generation.Summary`: project, number, drawn, duplicates, published, sheet.
+        The fields of `bootstrap.loop.generation.Summary`: project, number, drawn, duplicates, published, sheet.
 
     Raises:
         UserError: a setting or file is wrong, or another process works on this project.

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap import status_page
-from bootstrap.cli import Name, workspace_of
-from bootstrap.project import Workspace
+from bootstrap.cli import status_page
+from bootstrap.cli.common import Name, workspace_of
+from bootstrap.project.projects import Workspace
 from flows.enough import MIN_PICKS
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from contextlib import closing
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from bootstrap import project as projects
 from bootstrap.catalog import Catalog, generations
-from bootstrap.project import Project, Workspace
+from bootstrap.project import projects
+from bootstrap.project.projects import Project, Workspace
 
 NAME = "demo"
 _ORIGINAL = "badge"

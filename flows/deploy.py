@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from bootstrap.errors import UserError
-from bootstrap.project import Workspace
+from bootstrap.project.projects import Workspace
 from flows import environment, leash, serve, server
 from flows.enough import MIN_PICKS
 

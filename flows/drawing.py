@@ -6,12 +6,12 @@ from typing import Any
 from prefect import get_run_logger, task
 from sqlalchemy import func, select
 
-from bootstrap import generation
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.tables import CandidateRow
+from bootstrap.loop import generation
 from bootstrap.progress import Progress, Report, silent
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from flows import cluster, console
 from flows.deadline import DeadlineReached, stopping
 from flows.one_generation import PAUSES, can_pass, opened

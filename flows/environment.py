@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bootstrap.errors import UserError
-from bootstrap.project import Workspace
+from bootstrap.project.projects import Workspace
 
 ALWAYS = {
     "DO_NOT_TRACK": "1",

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from bootstrap import generation
 from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
-from bootstrap.project import Project, Workspace
+from bootstrap.loop import generation
+from bootstrap.project.projects import Project, Workspace
 from flows import cluster, console, environment, one_generation, server
 from flows.signals import sigterm_as_ctrl_c
 

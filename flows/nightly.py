@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from prefect import flow, get_run_logger
 from prefect.states import Cancelled
 
-from bootstrap import dataset, generation
 from bootstrap.catalog import Catalog, generations, picks
+from bootstrap.dataset import growth
 from bootstrap.files import DISK_FLOOR
-from bootstrap.project import Project, Workspace
+from bootstrap.loop import generation
+from bootstrap.project.projects import Project, Workspace
 from flows import missed, reports
 from flows.bootstrap import bootstrap
 from flows.deadline import next_time
@@ -149,8 +150,8 @@ def one_project(
             if only_reviewed and not (planned.grow or planned.more):
                 return "skipped", planned.reason
             if planned.grow:
-                growth = dataset.grow(project, catalog)
-                get_run_logger().info("project '%s': dataset grown to %d pictures", name, growth.size)
+                grown = growth.grow(project, catalog)
+                get_run_logger().info("project '%s': dataset grown to %d pictures", name, grown.size)
         if not planned.run:
             return "skipped", planned.reason
         state = bootstrap(str(place.folder), name, until, planned.more, return_state=True)

@@ -13,11 +13,11 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
-from bootstrap import generation
 from bootstrap.catalog import Catalog, generations
 from bootstrap.errors import UserError, in_one_line, of_the_machine
-from bootstrap.leases import LeaseLost
-from bootstrap.project import Project, Workspace
+from bootstrap.loop import generation
+from bootstrap.project.leases import LeaseLost
+from bootstrap.project.projects import Project, Workspace
 from flows import console
 from flows.deadline import DeadlineReached, stopping
 
@@ -69,7 +69,7 @@ def run(
         more: draw as many candidates as the recipes ask for once more, where those are there.
 
     Returns:
-        The fields of `bootstrap.generation.Summary`: project, number, drawn, duplicates, published, sheet.
+        The fields of `bootstrap.loop.generation.Summary`: project, number, drawn, duplicates, published, sheet.
 
     Raises:
         UserError: a setting or file is wrong, or another process works on this project.

@@ -16,7 +16,7 @@ _EMBEDDED_WIDTH = 640  # pixels; the sheet itself is a click away, and the datab
 
 
 def generation(summary: dict[str, Any]) -> None:
-    """Leave the artifact of a finished generation; see `bootstrap.generation.Summary` for the fields."""
+    """Leave the artifact of a finished generation; see `bootstrap.loop.generation.Summary` for the fields."""
     create_markdown_artifact(
         key=key("generation", summary["project"]),
         markdown=generation_markdown(summary),

@@ -2,7 +2,7 @@
 
 from prefect import flow, get_run_logger
 
-from bootstrap.project import Workspace
+from bootstrap.project.projects import Workspace
 from flows import nightly as night
 from flows import reports
 from flows.enough import MIN_PICKS

@@ -12,7 +12,7 @@ from uuid import UUID
 import typer
 
 from bootstrap.errors import UserError
-from bootstrap.project import Workspace
+from bootstrap.project.projects import Workspace
 from flows import environment, events, leash, server
 from flows.deadline import check as deadline_of_day
 from flows.enough import MIN_PICKS

@@ -8,7 +8,7 @@ import urllib.request
 from contextlib import closing
 
 from bootstrap.errors import UserError
-from bootstrap.project import Workspace
+from bootstrap.project.projects import Workspace
 from flows import children, environment
 
 USUAL_PORT = 4200

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import typer
 
 from bootstrap.errors import UserError
-from bootstrap.project import Workspace
+from bootstrap.project.projects import Workspace
 from flows import children, environment, serve, server
 from flows.children import Child
 from flows.enough import MIN_PICKS
@@ -71,7 +71,7 @@ def _start(running: list[Child], workspace: Workspace, port: int, options: list[
     sid = [
         sys.executable,
         "-c",
-        "from bootstrap.cli import main; main()",
+        "from bootstrap.cli.main import main; main()",
         "--workspace",
         str(workspace.folder),
     ]

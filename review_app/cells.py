@@ -13,7 +13,7 @@ from sqlalchemy import Row, func, select
 
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
 from review_app.cards import SCORES
 from review_app.components.facts import short_label

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli import workspace_of
+from bootstrap.cli.common import workspace_of
 from bootstrap.errors import UserError
-from bootstrap.project import Workspace
+from bootstrap.project.projects import Workspace
 
 if TYPE_CHECKING:
     from review_app.login_settings import Login

@@ -11,7 +11,7 @@ from bootstrap.catalog.acts import Act
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.curation import clusters, ranking
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app.cards import cards
 
 IN_HAND = 24  # candidates that a browser has before it

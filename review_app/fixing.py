@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app import verbs
 
 _IDS = re.compile(r"up for review: ([0-9a-f ]+)")

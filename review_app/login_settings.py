@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bootstrap.errors import UserError
 from bootstrap.files import write_text
-from bootstrap.project import Workspace
+from bootstrap.project.projects import Workspace
 
 FILE = "review.toml"
 LEAST_LENGTH = 8

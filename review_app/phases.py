@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from enum import Enum
 
-from bootstrap import generation
 from bootstrap.catalog.generations import RUNNING, GenerationStatus
-from bootstrap.project import Project
+from bootstrap.loop import generation
+from bootstrap.project.projects import Project
 from review_app.starting import Start
 
 _SILENT_SECONDS = 20  # a run on another machine that told nothing for so long is taken for dead

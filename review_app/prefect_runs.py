@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

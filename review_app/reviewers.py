@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from bootstrap.cli import reviewer
+from bootstrap.cli.common import reviewer
 
 # Set by review_app.login for what comes in, on pages and routes alike; nobody outside can set it.
 HEADER = "x-sid-reviewer"

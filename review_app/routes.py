@@ -24,9 +24,9 @@ from starlette.routing import Route
 
 from bootstrap.catalog import candidates, sheets
 from bootstrap.catalog.candidates import Candidate
-from bootstrap.curation.thumbnails import make_thumbnail
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.pictures.thumbnails import make_thumbnail
+from bootstrap.project.projects import Project
 from review_app import cells, deck, reviewers
 from review_app.urls import (
     cells_url,

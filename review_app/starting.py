@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app import prefect_runs
 
 DEPLOYMENT = "bootstrap/bootstrap"  # flow/deployment, served by `sid serve` and `sid up`
@@ -176,7 +176,7 @@ def _start_process(project: Project, begun: Start) -> None:
     """Start `sid run` so that it outlives this server, its output in a file of the project."""
     log = project.folder / LOG_NAME
     command = [
-        sys.executable, "-c", "from bootstrap.cli import main; main()",
+        sys.executable, "-c", "from bootstrap.cli.main import main; main()",
         "--workspace", str(project.workspace.folder), "run", project.name,
     ]  # fmt: skip
     environment = dict(os.environ)

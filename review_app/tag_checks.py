@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap import captions
-from bootstrap.base_model_spec import BaseModelSpec
 from bootstrap.files import sha256_of_text
-from bootstrap.project import Workspace
+from bootstrap.models.specs import BaseModelSpec
+from bootstrap.project.projects import Workspace
 from review_app import verbs
 
 _FOLDER = ".tag-drawings"

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bootstrap.catalog.sheets import Sheet
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 
 
 def picture_url(project: Project, candidate_id: str) -> str:

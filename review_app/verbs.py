@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 
-from bootstrap.project import Workspace
+from bootstrap.project.projects import Workspace
 
 
 def run(workspace: Workspace, arguments: list[str]) -> tuple[str, str]:
     """Run a verb to its end, and return what it wrote and, in words, why it failed; empty when it did not."""
     command = [
-        sys.executable, "-c", "from bootstrap.cli import main; main()", "--workspace", str(workspace.folder), *arguments
+        sys.executable, "-c", "from bootstrap.cli.main import main; main()", "--workspace",
+        str(workspace.folder), *arguments
     ]  # fmt: skip
     ran = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", env=dict(os.environ),

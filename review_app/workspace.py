@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from bootstrap.catalog import Catalog
-from bootstrap.project import Project, Workspace
+from bootstrap.project.projects import Project, Workspace
 
 
 def workspace() -> Workspace:

@@ -11,9 +11,9 @@ import pytest
 import bootstrap  # noqa: F401  (first of all: it says how torch's threads wait, which torch reads when it is imported)
 
 if TYPE_CHECKING:
-    from bootstrap.base_model import BaseModel
     from bootstrap.catalog import Catalog
-    from bootstrap.project import Project
+    from bootstrap.models.loading import BaseModel
+    from bootstrap.project.projects import Project
     from tests.postgres import Postgres
 
 _SCRATCH = Path(tempfile.mkdtemp(prefix="sid-tests-"))
@@ -31,9 +31,9 @@ os.environ.pop("SID_CATALOG_URL", None)
 @pytest.fixture(scope="session")
 def papertown() -> "BaseModel":
     """The embedded base model, loaded once."""
-    from bootstrap import base_model, base_model_spec
+    from bootstrap.models import loading, specs
 
-    return base_model.hold(base_model_spec.find("papertown"))
+    return loading.hold(specs.find("papertown"))
 
 
 @pytest.fixture(scope="session")
@@ -41,19 +41,19 @@ def small_xl(tmp_path_factory: pytest.TempPathFactory) -> "BaseModel":
     """A small Stable Diffusion XL model with random weights, loaded from a diffusers folder."""
     from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 
-    from bootstrap import base_model, base_model_spec
+    from bootstrap.models import loading, specs
     from tests.sd_checkpoint import small_sdxl
 
     folder = tmp_path_factory.mktemp("small-xl")
     with pytest.MonkeyPatch.context() as patch:
-        checkpoint, configs = small_sdxl(folder, base_model.CONFIGS)
-        patch.setattr(base_model, "CONFIGS", configs)
-        single = base_model.hold(base_model_spec.find(str(checkpoint)))
+        checkpoint, configs = small_sdxl(folder, loading.CONFIGS)
+        patch.setattr(loading, "CONFIGS", configs)
+        single = loading.hold(specs.find(str(checkpoint)))
     StableDiffusionXLPipeline(
         single.vae, single.text_encoder, single.text_encoder_2, single.tokenizer, single.tokenizer_2, single.unet,
         EulerDiscreteScheduler.from_config(single.scheduler_config), add_watermarker=False,
     ).save_pretrained(folder / "xl")  # fmt: skip
-    return base_model.hold(base_model_spec.find(str(folder / "xl")))
+    return loading.hold(specs.find(str(folder / "xl")))
 
 
 @pytest.fixture(scope="session")

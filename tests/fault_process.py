@@ -13,11 +13,14 @@ import sys
 from pathlib import Path
 
 import bootstrap  # noqa: F401  (first of all: it says how torch's threads wait)
-from bootstrap import base_model, dataset, files, generation
+from bootstrap import files
 from bootstrap.catalog import Catalog, generations, verdicts
 from bootstrap.catalog.candidates import candidates
 from bootstrap.curation import run, scoring  # noqa: F401  (imported before the forks)
-from bootstrap.project import Project, Workspace
+from bootstrap.dataset import growth
+from bootstrap.loop import generation
+from bootstrap.models import loading
+from bootstrap.project.projects import Project, Workspace
 from bootstrap.training import run as training  # noqa: F401
 
 FULL = 28
@@ -41,7 +44,7 @@ def do_what_is_missing(project: Project) -> None:
         if one.verdict == "undecided":
             verdict = "reject" if index % 2 else "accept"
             verdicts.decide(catalog, project.name, [one.id], verdict, "tester")
-    dataset.grow(project, catalog)
+    growth.grow(project, catalog)
 
 
 def fill_disk_at(write: int) -> None:
@@ -60,7 +63,7 @@ def fill_disk_at(write: int) -> None:
 
 def main() -> None:
     project = Workspace(Path(sys.argv[1])).project(sys.argv[2])
-    base_model.hold(project.base_model)
+    loading.hold(project.base_model)
     print("ready", flush=True)
     for line in sys.stdin:
         child = os.fork()

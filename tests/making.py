@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from bootstrap import project
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.tables import CandidateRow
-from bootstrap.project import Project, Workspace
+from bootstrap.project import projects
+from bootstrap.project.projects import Project, Workspace
 from bootstrap.shots import LoraUse, Shot
 
 CAPTION = "woman, red apple, blue blazer, window"
@@ -51,7 +51,7 @@ def make_project(folder: Path, name: str = "apple", caption: str = CAPTION) -> P
     image = folder / "original-of-someone.png"
     folder.mkdir(parents=True, exist_ok=True)
     scene(0).save(image)
-    return project.create(Workspace(folder / "workspace"), name, image, caption)
+    return projects.create(Workspace(folder / "workspace"), name, image, caption)
 
 
 def open_catalog(made: Project) -> Catalog:
@@ -106,8 +106,8 @@ def add_published(
     made: Project, catalog: Catalog, number: int, count: int, shots: list[Shot] | None = None
 ) -> list[str]:
     """A generation of `count` different pictures, up for review; return their ids."""
-    from bootstrap import generation
     from bootstrap.curation import run
+    from bootstrap.loop import generation
 
     count = len(shots) if shots else count
     ids = add_drawn(

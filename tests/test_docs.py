@@ -9,10 +9,10 @@ import pytest
 from pydantic import BaseModel
 from typer.main import get_command
 
-from bootstrap import cli, settings
-from bootstrap.base_model_spec import EMBEDDED_DEFAULTS
-from bootstrap.recipe_settings import RECIPES, Recipe
-from bootstrap.settings import (
+from bootstrap.cli import main
+from bootstrap.models.specs import EMBEDDED_DEFAULTS
+from bootstrap.project import settings
+from bootstrap.project.settings import (
     CurationSection,
     DedupeSection,
     DrawingSection,
@@ -20,6 +20,7 @@ from bootstrap.settings import (
     ReviewSection,
     TrainingSection,
 )
+from bootstrap.recipes.recipe_settings import RECIPES, Recipe
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = {
@@ -93,8 +94,8 @@ def test_every_recipe_has_an_example_that_is_valid() -> None:
 
 
 def test_the_readme_names_every_verb_or_the_help_does() -> None:
-    cli._load_verbs()
-    verbs = get_command(cli.app).commands
+    main._load_verbs()
+    verbs = get_command(main.app).commands
     readme = (ROOT / "README.md").read_text() + (ROOT / "CHANGELOG.md").read_text()
     for name, verb in verbs.items():
         assert verb.help, name

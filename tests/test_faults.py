@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from bootstrap import doctor
 from bootstrap.catalog import Catalog, candidates, generations, picks, trainings
 from bootstrap.files import TEMPORARY_PREFIX
 from bootstrap.lora import kohya
-from bootstrap.project import Project, Workspace, create
+from bootstrap.project.projects import Project, Workspace, create
+from bootstrap.upkeep import doctor
 from tests.drawing.small import CHANGES, RECIPES
 from tests.fault_process import FULL
 

@@ -11,10 +11,10 @@ import torch
 from diffusers import DDPMScheduler
 from PIL import Image
 
-from bootstrap.base_model import BaseModel
-from bootstrap.conditioning import Conditioning
-from bootstrap.features import to_latents
-from bootstrap.prediction import predict
+from bootstrap.models.conditioning import Conditioning
+from bootstrap.models.latents import to_latents
+from bootstrap.models.loading import BaseModel
+from bootstrap.models.small_cpu.prediction import predict
 from bootstrap.prompting import encode
 
 # Shares of the noise schedule. With little noise the picture itself tells everything and the prompt is not needed.

@@ -2,8 +2,8 @@
 
 All three measures are relative to the base model, so that they mean the same with every one:
 
-closeness    Likeness (see bootstrap.features) of the original and the caption drawn at strength 1.0; 0 is what the
-             base model alone comes to with the same seeds, 1 is the same picture.
+closeness    Likeness (see bootstrap.pictures.features) of the original and the caption drawn at strength 1.0; 0 is
+             what the base model alone comes to with the same seeds, 1 is the same picture.
 freedom      Likeness of an unrelated prompt drawn at strength 1.0 and drawn by the base model with the same seed;
              0 is how alike the base model's pictures of different prompts are, 1 is the same picture.
 elimination  By how much a tag is less to be seen (see bootstrap.adviser.evidence) when the prompt leaves it out, at
@@ -20,11 +20,11 @@ from PIL import Image
 
 from bootstrap import captions
 from bootstrap.adviser.evidence import evidence
-from bootstrap.base_model import BaseModel
 from bootstrap.catalog.advices import Measurement
 from bootstrap.drawing import engine
-from bootstrap.features import embed
 from bootstrap.lora.kohya import LoraFile
+from bootstrap.models.loading import BaseModel
+from bootstrap.pictures.features import embed
 from bootstrap.shots import LoraUse, Shot
 
 _CAPTION_SEEDS = (1, 2, 3, 4)

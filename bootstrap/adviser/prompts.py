@@ -2,7 +2,7 @@
 
 import re
 
-from bootstrap.base_model_spec import BaseModelSpec
+from bootstrap.models.specs import BaseModelSpec
 
 # Scenes of Paper Town, in the words and the order of its captions.
 _PAPERTOWN = (

@@ -2,21 +2,22 @@
 
 from pathlib import Path
 
-from bootstrap import base_model, images
+from bootstrap import images
 from bootstrap.adviser import choosing, measuring, plot, prompts
-from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, advices, trainings
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
 from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import drawn_with
 from bootstrap.errors import UserError
-from bootstrap.extra_networks import Shelf
 from bootstrap.files import whole_file
 from bootstrap.lora import kohya
+from bootstrap.models import loading
+from bootstrap.models.loading import BaseModel
+from bootstrap.planning.expand import lora_file_name
+from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
-from bootstrap.project import Project
-from bootstrap.recipes.expand import lora_file_name
+from bootstrap.project.projects import Project
 from bootstrap.shots import LoraUse, Shot
 
 _PROMPTS = 4
@@ -48,7 +49,7 @@ def advise(project: Project, catalog: Catalog, number: int, report: Report) -> t
 
 
 def _measured(project: Project, training: Training, number: int, report: Report) -> Advice:
-    base = base_model.hold(project.base_model)
+    base = loading.hold(project.base_model)
     task = _task(project, base, training, number)
     name = drawn_with(project, base, training, number).lora_name
     snapshots = (

@@ -19,7 +19,7 @@ ID_LENGTH = 16  # of a whole id, in hex digits
 class Scores:
     """What is known of a candidate before anyone looks at it; None: not measured."""
 
-    quality: float | None = None  # 0 to 1, see bootstrap.curation.quality
+    quality: float | None = None  # 0 to 1, see bootstrap.pictures.quality
     flaw: str = ""  # blank, noise, burnt, or nothing
     closeness: float | None = None  # -1 to 1, see bootstrap.curation.scoring
     novelty: float | None = None  # 0 to 2

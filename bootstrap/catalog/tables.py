@@ -80,7 +80,7 @@ class GenerationRow(Table):
 
 
 class LeaseRow(Table):
-    """The run that works on a project now, see bootstrap.running."""
+    """The run that works on a project now, see bootstrap.project.running."""
 
     __tablename__ = "lease"
 
@@ -169,9 +169,9 @@ class CandidateRow(Table):
     hash_kind: Mapped[str | None] = mapped_column(String(16))  # the setting dedupe.hash that it was made with
     image_hash: Mapped[str | None] = mapped_column(String(16))  # 16 hex digits, as imagehash writes it
     image_hash_mirrored: Mapped[str | None] = mapped_column(String(16))
-    texture: Mapped[float | None]  # how much a hash has to go by, see bootstrap.curation.hashing
+    texture: Mapped[float | None]  # how much a hash has to go by, see bootstrap.pictures.hashing
     seconds: Mapped[float | None]  # that drawing it took: its share of its batch's wall time
-    coarse: Mapped[bytes | None]  # 64 gray levels, see bootstrap.curation.hashing.coarse_copy
+    coarse: Mapped[bytes | None]  # 64 gray levels, see bootstrap.pictures.hashing.coarse_copy
     state: Mapped[str] = mapped_column(String(16))  # drawn, curated, published, duplicate, flawed, broken
     duplicate_of: Mapped[str | None] = mapped_column(String(32))  # a shot id, or "original"
     # What is known before anyone looks at it, see bootstrap.catalog.candidates.Scores:
@@ -209,7 +209,7 @@ class SmallCopyRow(Table):
     candidate_id: Mapped[int] = mapped_column(
         ForeignKey("candidate.id", ondelete="CASCADE"), primary_key=True
     )
-    pixels: Mapped[bytes]  # 32 x 32 x 3, RGB, see bootstrap.curation.hashing.small_copy
+    pixels: Mapped[bytes]  # 32 x 32 x 3, RGB, see bootstrap.pictures.hashing.small_copy
 
 
 class FeatureRow(Table):

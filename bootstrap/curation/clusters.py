@@ -12,9 +12,9 @@ from bootstrap.catalog.generations import project_row
 from bootstrap.catalog.tables import IN_TURN, CandidateRow, GenerationRow, KeptApartRow, ProjectRow
 from bootstrap.curation.duplicates import Limits
 from bootstrap.curation.known import ORIGINAL, Known, kept, load
-from bootstrap.curation.thumbnails import make_thumbnail
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.pictures.thumbnails import make_thumbnail
+from bootstrap.project.projects import Project
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap.curation.alignment import LEAST_GAIN, MOST_GAIN, lay_upon
-from bootstrap.curation.hashing import COARSE_SIDE, SMALL_SIDE, Fingerprint, coarse_copy
 from bootstrap.curation.near import HashIndex, all_near
+from bootstrap.pictures.hashing import COARSE_SIDE, SMALL_SIDE, Fingerprint, coarse_copy
 
 # Below this a hash says little (see hashing.texture_of): DOUBTFUL pictures are compared on pixels with all
 # others below DOUBTFUL_TOO. The second is larger so that of two nearly equal pictures, one just below and

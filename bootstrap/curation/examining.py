@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from bootstrap import images
 from bootstrap.catalog.tables import CandidateRow, SmallCopyRow
-from bootstrap.curation import hashing
-from bootstrap.curation.hashing import Fingerprint
 from bootstrap.curation.known import remember, to_small
-from bootstrap.curation.quality import measure
-from bootstrap.project import Project
+from bootstrap.pictures import hashing
+from bootstrap.pictures.hashing import Fingerprint
+from bootstrap.pictures.quality import measure
+from bootstrap.project.projects import Project
 
 
 @dataclass(frozen=True)

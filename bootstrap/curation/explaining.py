@@ -13,11 +13,11 @@ from bootstrap.catalog import Catalog
 from bootstrap.catalog.tables import IN_TURN, CandidateRow, ProjectRow, SmallCopyRow
 from bootstrap.curation.duplicates import Limits, difference, near_pairs
 from bootstrap.curation.known import load, to_small
-from bootstrap.curation.thumbnails import THUMBNAIL_SIDE
-from bootstrap.drawing.contact_sheet import Cell, draw
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
-from bootstrap.project import Project
+from bootstrap.pictures.contact_sheet import Cell, draw
+from bootstrap.pictures.thumbnails import THUMBNAIL_SIDE
+from bootstrap.project.projects import Project
 
 # How much farther than the settings allow pairs are looked for, and how many are measured at most.
 _MORE_BITS = 6

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from bootstrap import images
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.tables import IN_TURN, CandidateRow, ProjectRow, SmallCopyRow
-from bootstrap.curation import hashing
 from bootstrap.curation.duplicates import Limits, Prints, look_alikes
-from bootstrap.curation.hashing import SMALL_SIDE, Fingerprint
 from bootstrap.curation.near import HashIndex
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.pictures import hashing
+from bootstrap.pictures.hashing import SMALL_SIDE, Fingerprint
+from bootstrap.project.projects import Project
 
 ORIGINAL = "original"
 _KEPT_STATES = ("curated", "published")

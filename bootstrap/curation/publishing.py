@@ -11,10 +11,10 @@ from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.curation import ranking
 from bootstrap.curation.clusters import compare_again
-from bootstrap.curation.thumbnails import THUMBNAIL_SIDE, make_thumbnail
-from bootstrap.drawing.contact_sheet import Cell, draw
 from bootstrap.files import whole_file
-from bootstrap.project import Project
+from bootstrap.pictures.contact_sheet import Cell, draw
+from bootstrap.pictures.thumbnails import THUMBNAIL_SIDE, make_thumbnail
+from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
 
 MAX_ON_SHEET = 240  # more make a picture too large to look at

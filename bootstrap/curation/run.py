@@ -17,7 +17,7 @@ from bootstrap.curation.examining import Examined, Examiner
 from bootstrap.curation.known import ORIGINAL, Known
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress, Report, silent
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 
 BATCH = 64  # candidates between two commits
 _PNG, _END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"  # what a PNG file begins and ends with

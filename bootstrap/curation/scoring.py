@@ -1,6 +1,6 @@
 """The scores that need a model: how close to the original, how new to the dataset, how true to its prompt.
 
-Closeness   Cosine of the candidate's vector and the original's (see bootstrap.curation.embedding): 1 the same picture.
+Closeness   Cosine of the candidate's vector and the original's (see bootstrap.pictures.embedding): 1 the same picture.
 Novelty     1 minus the greatest cosine with any picture of the dataset: 0 shows nothing new.
 Agreement   Share of the prompt's tags that a tagger sees in the candidate, and of those left out that it does not see.
 
@@ -21,10 +21,10 @@ from sqlalchemy import select
 from bootstrap import captions, images
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow
-from bootstrap.curation.embedding import Embedder, open_embedder
 from bootstrap.errors import UserError
+from bootstrap.pictures.embedding import Embedder, open_embedder
 from bootstrap.progress import Progress, Report, silent
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
 from bootstrap.tag_scores import Tagger
 
@@ -137,7 +137,7 @@ def _open_tagger(project: Project) -> Tagger | None:
     asked = project.settings.curation.tagger
     if asked is None and project.base_model.kind != "embedded":
         return None
-    from bootstrap.tagging import open_tagger  # imports torch
+    from bootstrap.pictures.tagging import open_tagger  # imports torch
 
     try:
         return open_tagger(project.folder / asked if asked else None)

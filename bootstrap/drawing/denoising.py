@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from diffusers import SchedulerMixin
 from PIL import Image, ImageDraw, ImageFilter
 
-from bootstrap import denormals, images
-from bootstrap.base_model import BaseModel
+from bootstrap import images
 from bootstrap.drawing.prompts import Prompts
 from bootstrap.drawing.samplers import own_noise, sampler, set_steps
-from bootstrap.features import to_latents
+from bootstrap.models.latents import to_latents, to_tensor
+from bootstrap.models.loading import BaseModel
+from bootstrap.models.small_cpu import denormals
 from bootstrap.shots import Mask, Shot
-from bootstrap.training.latents import to_tensor
 
 Pictures = Mapping[str, Image.Image]
 """RGB pictures that shots start from, and their masks: files by their SHA-256, pictures of shots by the shot's id."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 
-from bootstrap.base_model import BaseModel
-from bootstrap.conditioning import Conditioning
 from bootstrap.drawing import prompts
 from bootstrap.drawing.denoising import Pictures, decode, draw_batch
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
+from bootstrap.models.conditioning import Conditioning
+from bootstrap.models.loading import BaseModel
 from bootstrap.shots import LoraUse, Shot
 
 __all__ = ["Drawing", "decode", "draw", "in_drawing_order"]

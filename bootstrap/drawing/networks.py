@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from bootstrap import base_model, base_model_spec
-from bootstrap.base_model import BaseModel
-from bootstrap.base_model_spec import BaseModelSpec
 from bootstrap.drawing import prompts
 from bootstrap.errors import UserError
-from bootstrap.extra_networks import Shelf
 from bootstrap.lora import formats
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
+from bootstrap.models import loading, specs
+from bootstrap.models.loading import BaseModel
+from bootstrap.models.specs import BaseModelSpec
+from bootstrap.planning.extra_networks import Shelf
 from bootstrap.prompting import embeddings
 from bootstrap.prompting.chunks import chunks_of
 from bootstrap.prompting.embeddings import Embedding
@@ -35,8 +35,8 @@ def with_networks(base: BaseModel, shelf: Shelf, shots: Sequence[Shot]) -> list[
     others = {shot.base_model_hash: shot.base_model for shot in shots if shot.base_model_hash != base.hash}
     known = {base.hash: Vocabulary.of(base)}
     for model_hash, name in others.items():
-        spec = base_model_spec.find(name)
-        known[model_hash] = Vocabulary.read(spec) or Vocabulary.of(base_model.hold(spec))
+        spec = specs.find(name)
+        known[model_hash] = Vocabulary.read(spec) or Vocabulary.of(loading.hold(spec))
     return with_embeddings(shelf, with_loras(shelf, shots), known)
 
 
@@ -123,7 +123,7 @@ def check(spec: BaseModelSpec, shelf: Shelf, prompts_and_negatives: Sequence[tup
     for prompt, _ in prompts_and_negatives:
         shelf.lora_uses(prompt)  # a wrong name is told without waiting for the base model
     shelf.check_embeddings("\n".join(text for pair in prompts_and_negatives for text in pair))
-    base = base_model.hold(spec)
+    base = loading.hold(spec)
     shots = [
         Shot(prompt, negative, 0, 1, "Euler", 7.0, 64, 64, spec.name, base.hash, ())
         for prompt, negative in prompts_and_negatives

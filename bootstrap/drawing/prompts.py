@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
-from bootstrap.base_model import BaseModel
-from bootstrap.conditioning import Conditioning, joined, lengthened
 from bootstrap.drawing.samplers import predictions
-from bootstrap.prediction import predict
+from bootstrap.models.conditioning import Conditioning, joined, lengthened
+from bootstrap.models.loading import BaseModel
+from bootstrap.models.small_cpu.prediction import predict
 from bootstrap.prompting import encode, parse
 from bootstrap.prompting.chunks import chunks_of
 from bootstrap.prompting.embeddings import held

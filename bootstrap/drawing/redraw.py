@@ -9,17 +9,18 @@ from pathlib import Path
 
 from PIL import Image
 
-from bootstrap import base_model, base_model_spec, images
-from bootstrap.base_model_spec import BaseModelSpec
+from bootstrap import images
 from bootstrap.drawing import engine, infotext, networks, samplers
 from bootstrap.drawing.infotext import Infotext
 from bootstrap.errors import UserError
-from bootstrap.extra_networks import content_hash
 from bootstrap.lora import kohya
-from bootstrap.project import Workspace
+from bootstrap.models import loading, specs
+from bootstrap.models.specs import BaseModelSpec
+from bootstrap.planning import starts
+from bootstrap.planning.expand import lora_file_name
+from bootstrap.planning.extra_networks import content_hash
+from bootstrap.project.projects import Workspace
 from bootstrap.prompting import embeddings, parse
-from bootstrap.recipes import starts
-from bootstrap.recipes.expand import lora_file_name
 from bootstrap.shots import EmbeddingUse, LoraUse, Shot, Start
 
 _EPOCH = re.compile(r"-(\d{6})$")  # at the end of a snapshot's name
@@ -67,7 +68,7 @@ def redraw(
     if changes.seed is not None:
         shot = shot.reseeded(changes.seed)
     pictures = _pictures(workspace, path, shot)
-    base = base_model.hold(_base(workspace, shot, told, base_name))
+    base = loading.hold(_base(workspace, shot, told, base_name))
     shot = shot.in_all_passes(
         lambda one: dataclasses.replace(one, base_model=base.spec.name, base_model_hash=base.hash)
     )
@@ -287,12 +288,12 @@ def _embeddings(shot: Shot, told: Infotext, files: list[Path]) -> tuple[Embeddin
 def _base(workspace: Workspace, shot: Shot, told: Infotext, asked: str | None) -> BaseModelSpec:
     """The base model that was asked for, or the one that the picture was drawn with."""
     if asked is not None:
-        return base_model_spec.find(asked)
+        return specs.find(asked)
     wanted = shot.base_model_hash or told.fields.get("Model hash", "")
     title = told.fields.get("Model", "")
     known = _known_bases(workspace, shot.base_model)
     for spec in sorted(known, key=lambda one: one.title != title):  # a hash of gigabytes takes a while
-        if base_model_spec.content_hash(spec).startswith(wanted) if wanted else spec.title == title:
+        if specs.content_hash(spec).startswith(wanted) if wanted else spec.title == title:
             return spec
     raise UserError(
         f"base model '{shot.base_model or title}' with the hash {wanted[:10] or '(none told)'}: no project here "
@@ -302,9 +303,9 @@ def _base(workspace: Workspace, shot: Shot, told: Infotext, asked: str | None) -
 
 def _known_bases(workspace: Workspace, name: str) -> list[BaseModelSpec]:
     found: list[BaseModelSpec] = []
-    for one in [name, *base_model_spec.embedded_names()]:
+    for one in [name, *specs.embedded_names()]:
         try:
-            found += [base_model_spec.find(one)] if one else []
+            found += [specs.find(one)] if one else []
         except UserError:
             continue  # it was somewhere else then
     for project in workspace.project_names():

@@ -10,8 +10,7 @@ from pathlib import Path
 from PIL import Image
 from sqlalchemy import select
 
-from bootstrap import base_model, base_model_spec, images
-from bootstrap.base_model import BaseModel
+from bootstrap import images
 from bootstrap.catalog import Catalog, advices, generations, trainings
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.tables import CandidateRow
@@ -21,15 +20,17 @@ from bootstrap.drawing import engine, infotext, networks
 from bootstrap.drawing.engine import Drawing
 from bootstrap.drawing.shards import DrawingPlan, Planned
 from bootstrap.errors import UserError
-from bootstrap.extra_networks import Shelf
 from bootstrap.files import sha256_of_file
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
+from bootstrap.models import loading, specs
+from bootstrap.models.loading import BaseModel
+from bootstrap.planning import inputs
+from bootstrap.planning.expand import DrawnWith, expand, longer, with_advice
+from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
-from bootstrap.project import Project
-from bootstrap.recipes import inputs
-from bootstrap.recipes.expand import DrawnWith, expand, longer, with_advice
-from bootstrap.settings import Settings
+from bootstrap.project.projects import Project
+from bootstrap.project.settings import Settings
 from bootstrap.shots import LoraUse, PictureUse, Shot
 from bootstrap.training.run import output_name, training_size
 
@@ -58,7 +59,7 @@ def plan(project: Project, catalog: Catalog, number: int, more: bool = False) ->
     Raises:
         UserError: a file that a recipe needs is missing or does not fit.
     """
-    base = base_model.hold(project.base_model)
+    base = loading.hold(project.base_model)
     training = _training(project, catalog, number)
     settings = advised(project, catalog, training, number)
     shared = drawn_with(project, base, training, number, inputs.gather(project, catalog))
@@ -182,8 +183,8 @@ def _batches(project: Project, shots: list[Shot], files: dict[LoraUse, Path]) ->
 
 
 def _held(project: Project, name: str, model_hash: str) -> BaseModel:
-    spec = project.base_model if name == project.base_model.name else base_model_spec.find(name)
-    base = base_model.hold(spec)
+    spec = project.base_model if name == project.base_model.name else specs.find(name)
+    base = loading.hold(spec)
     if base.hash != model_hash:
         raise UserError(f"base model {name}: its files have changed meanwhile; run it again")
     return base

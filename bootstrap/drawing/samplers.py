@@ -20,7 +20,7 @@ from diffusers import (
 from diffusers.schedulers.scheduling_dpmsolver_sde import BrownianTreeNoiseSampler
 
 from bootstrap.errors import UserError
-from bootstrap.settings import LCM_STEPS, SAMPLERS
+from bootstrap.project.settings import LCM_STEPS, SAMPLERS
 from bootstrap.shots import Shot
 
 _KARRAS, _LINEAR = {"use_karras_sigmas": True}, {"use_karras_sigmas": False}
@@ -49,7 +49,7 @@ def sampler(name: str, scheduler_config: dict[str, Any]) -> SchedulerMixin:
     """Return a fresh scheduler for one batch.
 
     Args:
-        name: one of bootstrap.settings.SAMPLERS.
+        name: one of bootstrap.project.settings.SAMPLERS.
         scheduler_config: the base model's own: noise schedule, prediction type, timestep spacing.
     """
     kind, options = _SAMPLERS[name]

@@ -1,15 +1,16 @@
 """The sample prompts, drawn with each snapshot of a training: one row a snapshot, on one sheet."""
 
-from bootstrap import base_model
 from bootstrap.catalog import Catalog, trainings
-from bootstrap.drawing import contact_sheet, engine, sheet
-from bootstrap.drawing.contact_sheet import Cell
+from bootstrap.drawing import engine, sheet
 from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import open_loras
-from bootstrap.extra_networks import Shelf
 from bootstrap.files import whole_file
+from bootstrap.models import loading
+from bootstrap.pictures import contact_sheet
+from bootstrap.pictures.contact_sheet import Cell
+from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 
 
 def draw(project: Project, catalog: Catalog, number: int, report: Report) -> None:
@@ -20,7 +21,7 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
     training = trainings.of_generation(catalog, project.name, number)
     if training is None or not training.finished:
         raise RuntimeError(f"generation {number} of '{project.name}' has no finished training")
-    base, settings = base_model.hold(project.base_model), project.settings
+    base, settings = loading.hold(project.base_model), project.settings
     shots = [
         sheet.with_value(sheet.common_shot(project, base, training, number, prompt), "snapshot", kept.epoch)
         for kept in training.snapshots

@@ -9,20 +9,22 @@ from typing import Any
 
 from PIL import Image
 
-from bootstrap import base_model, captions, images
+from bootstrap import captions, images
 from bootstrap.catalog import Catalog, sheets, trainings
 from bootstrap.catalog.trainings import Training
-from bootstrap.drawing import contact_sheet, engine, samplers, sheet_file
-from bootstrap.drawing.contact_sheet import Cell
+from bootstrap.drawing import engine, samplers, sheet_file
 from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import drawn_with, open_loras
 from bootstrap.errors import UserError
-from bootstrap.extra_networks import Shelf
+from bootstrap.models import loading
+from bootstrap.pictures import contact_sheet
+from bootstrap.pictures.contact_sheet import Cell
+from bootstrap.planning.expand import lora_file_name
+from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
+from bootstrap.project.settings import SAMPLERS
 from bootstrap.prompting import parse
-from bootstrap.recipes.expand import lora_file_name
-from bootstrap.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Shot
 
 _READERS: dict[str, Callable[[str], Any]] = {
@@ -107,7 +109,7 @@ def draw_sheet(
         raise UserError(
             f"generation {number} of '{project.name}': its training has not finished, see `sid status`"
         )
-    base = base_model.hold(project.base_model)
+    base = loading.hold(project.base_model)
     common = common_shot(project, base, training, number, prompt)
     below = list(product(z.values if z else (None,), y.values))  # a row of pictures each
     grid = [[_at(common, (x, a), (y, b), (z, c)) for a in x.values] for c, b in below]
@@ -134,7 +136,7 @@ def draw_sheet(
 
 
 def common_shot(
-    project: Project, base: base_model.BaseModel, training: Training, number: int, prompt: str | None
+    project: Project, base: loading.BaseModel, training: Training, number: int, prompt: str | None
 ) -> Shot:
     shared, settings = drawn_with(project, base, training, number), project.settings
     epoch = training.snapshots[-1].epoch

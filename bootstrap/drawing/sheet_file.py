@@ -8,7 +8,7 @@ from PIL import Image, PngImagePlugin
 
 from bootstrap.catalog.sheets import Sheet
 from bootstrap.files import sha256_of_text, whole_file
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 
 FOLDER = "sheets"  # in the generation's
 _KEY = "sid sheet"  # of the PNG's text

@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bootstrap import base_model, captions, drawn_tags, features
-from bootstrap.base_model_spec import BaseModelSpec
+from bootstrap import captions
 from bootstrap.drawing import engine
-from bootstrap.drawn_tags import TagDrawing
 from bootstrap.errors import UserError
 from bootstrap.files import remove_partial_files, sha256_of_text, whole_file
+from bootstrap.models import loading
+from bootstrap.models.specs import BaseModelSpec
+from bootstrap.pictures import drawn_tags, features
+from bootstrap.pictures.drawn_tags import TagDrawing
 from bootstrap.progress import Progress, Report, silent
-from bootstrap.settings import DrawingSection
+from bootstrap.project.settings import DrawingSection
 from bootstrap.shots import Shot
 
 MOST = 60  # tags at once
@@ -43,7 +45,7 @@ def draw_tags(
     wanted = list(dict.fromkeys(tags))
     if not 1 <= len(wanted) <= MOST:
         raise UserError(f"caption: {len(wanted)} tags; 1 to {MOST} can be drawn at once")
-    base = base_model.hold(spec)
+    base = loading.hold(spec)
     kept = drawn_tags.read(folder, base.hash)
     missing = [tag for tag in wanted if tag not in kept]
     if missing:
@@ -54,7 +56,7 @@ def draw_tags(
     return [kept[tag] for tag in wanted]
 
 
-def _drawn(base: base_model.BaseModel, tags: Sequence[str], folder: Path, report: Report) -> list[TagDrawing]:
+def _drawn(base: loading.BaseModel, tags: Sequence[str], folder: Path, report: Report) -> list[TagDrawing]:
     pictures = _pictures(base, ["", *_MADE_UP, *tags], report)
     nothing = features.embed(base, pictures[""])
     same = {
@@ -73,9 +75,7 @@ def _drawn(base: base_model.BaseModel, tags: Sequence[str], folder: Path, report
     return found
 
 
-def _pictures(
-    base: base_model.BaseModel, texts: Sequence[str], report: Report
-) -> dict[str, list[Image.Image]]:
+def _pictures(base: loading.BaseModel, texts: Sequence[str], report: Report) -> dict[str, list[Image.Image]]:
     """Each text drawn with each seed."""
     drawing = DrawingSection.model_validate(base.spec.defaults.get("drawing", {}))
     side = base.spec.defaults.get("training", {}).get("resolution") or base.resolution

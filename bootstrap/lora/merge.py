@@ -6,11 +6,11 @@ from types import TracebackType
 
 import torch
 
-from bootstrap.base_model import BaseModel
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.names import UNET_PREFIX, is_sdxl
 from bootstrap.lora.targets import target_modules
+from bootstrap.models.loading import BaseModel
 
 
 class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `with merged(base, loras)`)

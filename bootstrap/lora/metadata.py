@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from bootstrap import captions
 from bootstrap.lora.kohya import base_model_version
-from bootstrap.settings import TrainingSection
+from bootstrap.project.settings import TrainingSection
 
 # Module, class and arguments of each optimizer, as kohya writes them; see bootstrap.training.optimizers.
 OPTIMIZERS = {

@@ -5,8 +5,8 @@ from typing import cast
 from diffusers import UNet2DConditionModel
 from torch import nn
 
-from bootstrap.base_model import BaseModel
 from bootstrap.lora.names import Part, kohya_name
+from bootstrap.models.loading import BaseModel
 
 _TEXT_BLOCKS = ("CLIPAttention", "CLIPSdpaAttention", "CLIPMLP")
 

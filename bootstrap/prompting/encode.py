@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from bootstrap.base_model import BaseModel
-from bootstrap.conditioning import Conditioning
+from bootstrap.models.conditioning import Conditioning
+from bootstrap.models.loading import BaseModel
 from bootstrap.prompting.chunks import Chunk, chunks_of, plain_chunks
 from bootstrap.prompting.embeddings import Embedding
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from transformers import CLIPTokenizer
 
-from bootstrap import base_model_spec, token_counts
-from bootstrap.base_model import BaseModel
-from bootstrap.base_model_spec import CONFIGS, BaseModelSpec
+from bootstrap.models import specs
+from bootstrap.models.loading import BaseModel
+from bootstrap.models.specs import CONFIGS, BaseModelSpec
+from bootstrap.prompting import token_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Vocabulary:
     @classmethod
     def read(cls, spec: BaseModelSpec) -> "Vocabulary | None":
         """Read that of a model which is not loaded; None: a hub model that is not on this machine."""
-        found = base_model_spec.geometry(spec)
+        found = specs.geometry(spec)
         tokenizer = token_counts.tokenizer(spec)
         if found is None or tokenizer is None:
             return None

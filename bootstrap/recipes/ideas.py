@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bootstrap import captions
-from bootstrap.recipe_settings import (
+from bootstrap.recipes.recipe_settings import (
     AddRecipe,
     Aspect,
     BootstrapRecipe,

@@ -20,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bootstrap.base_model import BaseModel
 from bootstrap.lora.kohya import LoraModule
 from bootstrap.lora.names import UNET_PREFIX
 from bootstrap.lora.targets import targets_of
+from bootstrap.models.loading import BaseModel
 
 Layer = nn.Linear | nn.Conv2d
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from bootstrap import captions
-from bootstrap.base_model import BaseModel
-from bootstrap.settings import TrainingSection
+from bootstrap.models.loading import BaseModel
+from bootstrap.project.settings import TrainingSection
 from bootstrap.training.identity import Example
 from bootstrap.training.latents import LatentCache
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bootstrap import torchscript
 from bootstrap.errors import in_one_line
-from bootstrap.threads import even_parts, threads
-from bootstrap.torchscript import Script
+from bootstrap.models.small_cpu import torchscript
+from bootstrap.models.small_cpu.threads import even_parts, threads
+from bootstrap.models.small_cpu.torchscript import Script
 from bootstrap.training.passes import Inputs, Pass, Results, compare, forget_gradients
 
 _TOLERANCE = 1e-3  # of a gradient's length; the same operations give the same to the bit, as a rule

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from bootstrap.files import sha256_of_text
-from bootstrap.settings import TrainingSection
+from bootstrap.project.settings import TrainingSection
 
 _RECIPE = 2  # raise it when the same inputs would train to another LoRA
 

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from bootstrap import images
-from bootstrap.base_model import BaseModel
 from bootstrap.files import sha256_of_text, whole_file
+from bootstrap.models.latents import to_tensor
+from bootstrap.models.loading import BaseModel
 from bootstrap.training.identity import Example
 
 
@@ -72,12 +72,6 @@ def training_size(picture: tuple[int, int], resolution: int, step: int) -> tuple
     width, height = picture
     scale = (resolution * resolution / (width * height)) ** 0.5
     return (max(step, round(width * scale / step) * step), max(step, round(height * scale / step) * step))
-
-
-def to_tensor(picture: Image.Image) -> torch.Tensor:
-    """Return an RGB picture as float32 (3, height, width) in -1..1."""
-    pixels = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32))
-    return pixels.permute(2, 0, 1) / 127.5 - 1.0
 
 
 @torch.no_grad()

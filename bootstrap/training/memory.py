@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from bootstrap import conditioning
-from bootstrap.base_model import BaseModel
+from bootstrap.models import conditioning
+from bootstrap.models.loading import BaseModel
+from bootstrap.project.settings import TrainingSection
 from bootstrap.prompting import encode
-from bootstrap.settings import TrainingSection
 from bootstrap.training.adapters import Size, injected
 
 _CHECKPOINTED = (

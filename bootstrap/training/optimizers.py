@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bootstrap.errors import UserError
-from bootstrap.settings import TrainingSection
+from bootstrap.project.settings import TrainingSection
 
 WEIGHT_DECAY = 0.01  # torch's and kohya's default for AdamW
 

@@ -7,32 +7,37 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from bootstrap import base_model, dataset, regularization
-from bootstrap.base_model import BaseModel
-from bootstrap.base_model_spec import Geometry
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.catalog.trainings import Snapshot
+from bootstrap.dataset import entries
+from bootstrap.dataset.class_pictures import ClassPicture
 from bootstrap.files import sha256_of_file
 from bootstrap.lora import kohya, metadata
 from bootstrap.lora.metadata import TrainingFacts
+from bootstrap.models import loading
+from bootstrap.models.loading import BaseModel
+from bootstrap.models.specs import Geometry
 from bootstrap.progress import Report
-from bootstrap.project import Project
-from bootstrap.regularization import ClassPicture
-from bootstrap.settings import TrainingSection
+from bootstrap.project.projects import Project
+from bootstrap.project.settings import TrainingSection
 from bootstrap.training import identity, latents, record, schedule, trainer
 from bootstrap.training.identity import Example
 from bootstrap.training.record import Record
 
 
-def train(project: Project, catalog: Catalog, number: int, report: Report) -> None:
+def train(
+    project: Project, catalog: Catalog, number: int, class_pictures: list[ClassPicture], report: Report
+) -> None:
     """Train the generation's LoRA, unless the same training has been done already.
+
+    Args:
+        class_pictures: the pictures of the regularization; none without it.
 
     Raises:
         UserError: a picture or the base model cannot be read, or the settings make the loss diverge.
     """
     settings = project.settings.training
-    base = base_model.hold(project.base_model)
-    class_pictures = regularization.pictures(project, training_size(project, base), report)
+    base = loading.hold(project.base_model)
     examples = examples_of(project, catalog, base, class_pictures)
     training_id = identity.training_id(examples, base.hash, settings)
     described = [
@@ -74,7 +79,7 @@ def examples_of(
     project: Project, catalog: Catalog, base: BaseModel | Geometry, class_pictures: list[ClassPicture]
 ) -> list[Example]:
     """Return the dataset as training sees it, with repeats and size of each picture, and the regularization."""
-    entries = dataset.entries(project, catalog)
+    pictures = entries.of_project(project, catalog)
     of_project = training_size(project, base)
 
     def size(path: Path) -> tuple[int, int]:
@@ -85,7 +90,7 @@ def examples_of(
             return own
         return latents.training_size(own, _resolution(project, base), base.size_step)
 
-    of_original, of_pick = dataset.balance(len(entries) - 1, project.settings.training.repeats)
+    of_original, of_pick = entries.balance(len(pictures) - 1, project.settings.training.repeats)
     shown = [
         Example(
             str(one.path),
@@ -94,7 +99,7 @@ def examples_of(
             of_original if one.is_original else of_pick,
             size(one.path),
         )
-        for one in entries
+        for one in pictures
     ]
     return shown + [
         Example(str(one.path), sha256_of_file(one.path), one.caption, 1, size(one.path), True)

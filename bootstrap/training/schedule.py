@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from functools import lru_cache
 
-from bootstrap.settings import TrainingSection
+from bootstrap.project.settings import TrainingSection
 from bootstrap.training.identity import Example
 
 

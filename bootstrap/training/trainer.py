@@ -10,15 +10,16 @@ from pathlib import Path
 import torch
 from diffusers import DDPMScheduler
 
-from bootstrap import conditioning, denormals
-from bootstrap.base_model import BaseModel
-from bootstrap.conditioning import Conditioning
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraModule
+from bootstrap.models import conditioning
+from bootstrap.models.conditioning import Conditioning
+from bootstrap.models.loading import BaseModel
+from bootstrap.models.small_cpu import denormals
 from bootstrap.progress import Progress, Report
+from bootstrap.project.settings import TrainingSection
 from bootstrap.prompting import encode
 from bootstrap.prompting.chunks import plain_chunks
-from bootstrap.settings import TrainingSection
 from bootstrap.training import freed_memory, optimizers, state
 from bootstrap.training.adapters import Adapters, Size, injected
 from bootstrap.training.batches import Batch, BatchMaker

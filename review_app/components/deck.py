@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app.urls import alike_url, deck_url, original_url
 
 _HERE = Path(__file__).parent / "deck"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app.cells import Filter, as_query
 from review_app.urls import cells_url, deck_url, picture_url, thumbnail_url
 

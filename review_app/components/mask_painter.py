@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app.urls import picture_url
 
 _HERE = Path(__file__).parent / "mask"

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bootstrap.errors import UserError
-from bootstrap.setting_types import Snapshots, Strengths
+from bootstrap.recipes.setting_types import Snapshots, Strengths
 
 _LONG_TEXTS = ("caption", "negative_prompt")
 _ABBREVIATIONS = {"unet": "UNet", "lr": "LR", "cfg": "CFG", "clip": "CLIP", "snr": "SNR"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app import links, reviewers
 from review_app.components import markup
 from review_app.pages import (

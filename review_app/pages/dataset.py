@@ -5,12 +5,13 @@ from typing import Any
 
 import streamlit as st
 
-from bootstrap import captions, dataset
+from bootstrap import captions
 from bootstrap.catalog import picks
+from bootstrap.dataset import exporting, growth
+from bootstrap.dataset.retagging import TagEdit, consistency, retag
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_text
-from bootstrap.project import Project
-from bootstrap.retagging import TagEdit, consistency, retag
+from bootstrap.project.projects import Project
 from review_app.components import markup
 from review_app.links import button
 from review_app.routes import original_url, thumbnail_url
@@ -182,7 +183,7 @@ def _remedy(
 
 
 def _save(project: Project, changed: Mapping[str, str]) -> None:
-    _change(lambda: dataset.recaption(project, catalog_of(project), changed))
+    _change(lambda: growth.recaption(project, catalog_of(project), changed))
 
 
 def _change(captions_changed: Callable[[], int]) -> None:
@@ -220,4 +221,4 @@ def _export(project: Project) -> None:
 
 
 def _packing(project: Project, to_format: str) -> Callable[[], bytes]:
-    return lambda: dataset.zipped(project, catalog_of(project), to_format)
+    return lambda: exporting.zipped(project, catalog_of(project), to_format)

@@ -5,7 +5,7 @@ import streamlit as st
 from bootstrap.catalog import candidates, trainings
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app import fixing
 from review_app.components import markup
 from review_app.components.mask_painter import mask_painter, save_mask

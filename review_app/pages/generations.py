@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from bootstrap import dataset
 from bootstrap.catalog import accept_rates, generations, sheets
 from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.dataset import growth
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app import starting
 from review_app.components import markup
 from review_app.components.progress import how_far, share, station, stations
@@ -201,7 +201,7 @@ def _cancel(project: Project) -> None:
 
 def _grow(project: Project) -> None:
     try:
-        dataset.grow(project, catalog_of(project))
+        growth.grow(project, catalog_of(project))
     except UserError as error:
         st.session_state[f"{_PROBLEM} {project.name}"] = str(error)
         return

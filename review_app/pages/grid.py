@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app import cells
 from review_app.cards import SCORES
 from review_app.cells import Choices, Filter

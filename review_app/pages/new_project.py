@@ -5,9 +5,13 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
-from bootstrap import base_model_spec, captions, drawn_tags, images, project, token_counts
+from bootstrap import captions, images
 from bootstrap.errors import UserError
-from bootstrap.settings import TrainingSection
+from bootstrap.models import specs
+from bootstrap.pictures import drawn_tags
+from bootstrap.project import projects
+from bootstrap.project.settings import TrainingSection
+from bootstrap.prompting import token_counts
 from review_app import links, tag_checks, uploads
 from review_app.components import markup
 from review_app.tag_checks import Check
@@ -43,7 +47,7 @@ def show() -> None:
             "sticks to the subject. So name all that shall be able to go."
         )
         base = st.selectbox(
-            "Base model", base_model_spec.embedded_names(), key="new base model", accept_new_options=True,
+            "Base model", specs.embedded_names(), key="new base model", accept_new_options=True,
             format_func=markup.plain,
             help="An embedded model, or type a diffusers folder, a .safetensors file or a hub id.",
         )  # fmt: skip
@@ -93,7 +97,7 @@ def _tokens(caption: str, base: str) -> None:
     tags = captions.parse(caption)
     if not tags or not base:
         return
-    spec = base_model_spec.find(base)
+    spec = specs.find(base)
     total = token_counts.count(spec, captions.join(tags))
     if total is None:
         st.caption("Tokens are counted once the base model is on this machine.")
@@ -123,7 +127,7 @@ def _drawings(caption: str, base: str, looks_often: bool) -> None:
     busy = check is not None and not check.ended
     if busy != looks_often:
         st.rerun(scope="app")
-    spec, tags = base_model_spec.find(base), captions.parse(caption)
+    spec, tags = specs.find(base), captions.parse(caption)
     folder = tag_checks.folder(workspace(), spec)
     there = drawn_tags.read(folder)
     missing = [tag for tag in dict.fromkeys(tags) if tag not in there]
@@ -161,7 +165,7 @@ def _make(upload: Any, name: str, caption: str, base: str) -> None:
     if not name:
         raise UserError("name: it is empty; give the project one, such as the subject's")
     with uploads.as_file(upload) as path:
-        made = project.create(workspace(), name, path, caption, base)
+        made = projects.create(workspace(), name, path, caption, base)
     for key in [one for one in st.session_state if str(one).startswith("new ")]:
         del st.session_state[key]
     links.choose_project(made.name)

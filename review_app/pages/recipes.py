@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 from pydantic import BaseModel
 
-from bootstrap import project_edit
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
-from bootstrap.project import Project
-from bootstrap.project_edit import Edit
-from bootstrap.recipe_settings import RECIPES
+from bootstrap.project import editing
+from bootstrap.project.editing import Edit
+from bootstrap.project.projects import Project
+from bootstrap.recipes.recipe_settings import RECIPES
 from review_app.components import markup, setting_fields
 from review_app.components.progress import duration
 from review_app.workspace import catalog_of
 
 if TYPE_CHECKING:
-    from bootstrap.drawing.plan import Plan
+    from bootstrap.loop.forecast import Plan
 
 _OPEN = "recipe that is open"  # its number, from 1; 0: the new one
 _NEW = 0
@@ -37,15 +37,15 @@ def show(project: Project) -> None:
     markup.heading(project.name, "Recipes")
     key = f"{_OPEN} {project.name}"
     opened: int | None = st.session_state.get(key)
-    plan = _plan(project)
-    if plan is not None:
-        _totals(plan)
+    forecast = _plan(project)
+    if forecast is not None:
+        _totals(forecast)
     for number, recipe in enumerate(project.settings.recipe, start=1):
         with st.container(border=True, key=f"recipe-{number}"):
             if opened == number:
                 _editor(project, number, recipe.kind, recipe)
             else:
-                _summary(project, number, recipe, plan)
+                _summary(project, number, recipe, forecast)
     if opened == _NEW:
         with st.container(border=True, key="recipe-new"):
             kind = st.selectbox(
@@ -64,40 +64,40 @@ def show(project: Project) -> None:
 def _plan(project: Project) -> "Plan | None":
     """What the next run draws; None, and the reason on the page, where that cannot be said."""
     with st.spinner("Counting shots", show_time=False):
-        from bootstrap.drawing import plan  # imports torch: seconds that other pages need not wait
+        from bootstrap.loop import forecast  # imports torch: seconds that other pages need not wait
 
         try:
-            return plan.make(project, catalog_of(project))
+            return forecast.make(project, catalog_of(project))
         except UserError as error:
             st.warning(markup.plain(str(error)), icon=":material/warning:")
             return None
 
 
-def _totals(plan: "Plan") -> None:
+def _totals(forecast: "Plan") -> None:
     pairs = [
-        ("generation", str(plan.generation)), ("shots", str(plan.shots)), ("to draw", str(plan.missing))
+        ("generation", str(forecast.generation)), ("shots", str(forecast.shots)), ("to draw", str(forecast.missing))
     ]  # fmt: skip
-    if plan.missing:
-        pairs += [("drawing takes", _time(plan)), ("disk", _size(plan))]
+    if forecast.missing:
+        pairs += [("drawing takes", _time(forecast)), ("disk", _size(forecast))]
     markup.show(markup.counts(pairs))
 
 
-def _time(plan: "Plan") -> str:
-    return "unknown yet" if plan.seconds is None else duration(plan.seconds)
+def _time(forecast: "Plan") -> str:
+    return "unknown yet" if forecast.seconds is None else duration(forecast.seconds)
 
 
-def _size(plan: "Plan") -> str:
-    size = f"{plan.disk / 1e6:.3g} MB"
-    return size if plan.disk_measured else f"at most {size}"
+def _size(forecast: "Plan") -> str:
+    size = f"{forecast.disk / 1e6:.3g} MB"
+    return size if forecast.disk_measured else f"at most {size}"
 
 
-def _summary(project: Project, number: int, recipe: BaseModel, plan: "Plan | None") -> None:
+def _summary(project: Project, number: int, recipe: BaseModel, forecast: "Plan | None") -> None:
     kind = str(recipe.kind)  # type: ignore[attr-defined]  # each recipe has one
     words, buttons = st.columns([5, 2], vertical_alignment="center")
     with words:
         st.markdown(f"**{markup.plain(kind)}** — {markup.plain(_purpose(kind))}")
-        if plan is not None:
-            one = plan.recipes[number - 1]
+        if forecast is not None:
+            one = forecast.recipes[number - 1]
             snapshots = "auto" if one.snapshots is None else ", ".join(map(str, one.snapshots))
             strengths = ", ".join(f"{strength:g}" for strength in one.strengths)
             there = f", {one.there} of them there" if one.there else ""
@@ -144,21 +144,22 @@ def _editor(project: Project, number: int, kind: str, recipe: BaseModel | None) 
 
 def _edit(project: Project, number: int, kind: str, said: Mapping[str, Any]) -> Edit:
     if number == _NEW:
-        return project_edit.with_recipe(
+        return editing.with_recipe(
             project, {"kind": kind, **{name: value for name, value in said.items() if value is not None}}
         )
-    return project_edit.edited(project, {f"recipe[{number}].{name}": value for name, value in said.items()})
+    return editing.edited(project, {f"recipe[{number}].{name}": value for name, value in said.items()})
 
 
 def _draft(project: Project, number: int) -> None:
-    plan = _plan(project)
-    if plan is None:
+    forecast = _plan(project)
+    if forecast is None:
         return
-    mine = plan.recipes[number - 1]
+    mine = forecast.recipes[number - 1]
     there = f", {mine.there} of them there already" if mine.there else ""
-    time = f"; drawing takes {_time(plan)}" if plan.missing else ""
+    time = f"; drawing takes {_time(forecast)}" if forecast.missing else ""
     st.caption(
-        f"This recipe: {mine.shots} shots{there}. All recipes: {plan.shots} shots, {plan.missing} to draw{time}."
+        f"This recipe: {mine.shots} shots{there}. "
+        f"All recipes: {forecast.shots} shots, {forecast.missing} to draw{time}."
     )
     if mine.example:
         st.caption(f"Such as: {markup.plain(mine.example)}")
@@ -181,7 +182,7 @@ def _close(project: Project) -> None:
 
 def _remove(project: Project, number: int) -> None:
     try:
-        project_edit.without_recipe(project, number).save()
+        editing.without_recipe(project, number).save()
         _close(project)
     except UserError as error:
         st.toast(markup.plain(str(error)), icon=":material/error:")

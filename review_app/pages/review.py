@@ -6,7 +6,7 @@ from bootstrap.catalog import candidates, generations
 from bootstrap.catalog.candidates import Counts
 from bootstrap.catalog.generations import RUNNING, GenerationStatus
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app.components import markup
 from review_app.components.deck import deck
 from review_app.components.progress import how_far, share

@@ -5,10 +5,10 @@ from typing import Any
 import streamlit as st
 from pydantic import BaseModel
 
-from bootstrap import project_edit, project_template
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
-from bootstrap.project import Project
+from bootstrap.project import editing, template
+from bootstrap.project.projects import Project
 from review_app.components import markup, setting_fields
 
 _TITLES = {"project": "Project", "training": "Training", "drawing": "Drawing", "dedupe": "Duplicates",
@@ -38,9 +38,7 @@ def show(project: Project) -> None:
 def _section(project: Project, name: str, version: str) -> None:
     section: BaseModel = getattr(project.settings, name)
     comments = {
-        key.partition(".")[2]: text
-        for key, text in project_template.comments().items()
-        if key.startswith(f"{name}.")
+        key.partition(".")[2]: text for key, text in template.comments().items() if key.startswith(f"{name}.")
     }
     fields = setting_fields.of_model(
         type(section), section, project.base_model.defaults.get(name, {}), comments
@@ -65,7 +63,7 @@ def _save(project: Project, values: dict[str, Any], unreadable: str) -> None:
     try:
         if unreadable:
             raise UserError(unreadable)
-        project_edit.edited(project, values).save()
+        editing.edited(project, values).save()
     except UserError as error:
         st.error(markup.plain(str(error)), icon=":material/error:")
         return

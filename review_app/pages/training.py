@@ -7,7 +7,7 @@ import streamlit as st
 from bootstrap.catalog import advices, generations, trainings
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app.components import markup
 from review_app.links import button
 from review_app.workspace import catalog_of

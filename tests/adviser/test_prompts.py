@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from bootstrap import base_model_spec
 from bootstrap.adviser import prompts
-from bootstrap.base_model_spec import BaseModelSpec
+from bootstrap.models import specs
+from bootstrap.models.specs import BaseModelSpec
 from bootstrap.papertown.palette import COLORS
 from bootstrap.papertown.scenery import OUTDOORS
 from bootstrap.papertown.things import DESK_ITEMS, PROPS, WALL_ITEMS
 
-PAPERTOWN = base_model_spec.find("papertown")
+PAPERTOWN = specs.find("papertown")
 SD15 = BaseModelSpec("runwayml/stable-diffusion-v1-5", "hub", "runwayml/stable-diffusion-v1-5")
 
 

@@ -8,15 +8,16 @@ import pytest
 from PIL import Image
 from sqlalchemy import update
 
-from bootstrap import cli, generation
 from bootstrap.adviser import measuring
-from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, advices, trainings
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.candidates import candidates
 from bootstrap.catalog.tables import SnapshotRow, TrainingRow
+from bootstrap.cli import main
+from bootstrap.loop import generation
+from bootstrap.models.loading import BaseModel
 from bootstrap.progress import Progress
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from tests.drawing.small import small_trained_project
 
 
@@ -140,7 +141,7 @@ def sid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     def run(project: Project, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["sid", "--workspace", str(project.workspace.folder), *arguments])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         told = capsys.readouterr()
         return int(ended.value.code or 0), told.out, told.err
 

@@ -66,7 +66,7 @@ class App:
         environment = {**os.environ, "SID_REVIEWER": "tester"}
         environment.pop("PREFECT_API_URL", None)
         command = [  # what the command `sid` does
-            sys.executable, "-c", "from bootstrap.cli import main; main()", "--workspace", str(self.workspace),
+            sys.executable, "-c", "from bootstrap.cli.main import main; main()", "--workspace", str(self.workspace),
             "review", "--port", str(self.port), "--no-browser",
         ]  # fmt: skip
         with self.log.open("ab") as output:

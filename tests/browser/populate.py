@@ -9,10 +9,10 @@ from PIL import Image, ImageOps
 from sqlalchemy import select
 
 import bootstrap
-from bootstrap import project
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.tables import CandidateRow, ProjectRow, VerdictRow
-from bootstrap.project import Project, Workspace
+from bootstrap.project import projects
+from bootstrap.project.projects import Project, Workspace
 from bootstrap.shots import LoraUse, Shot
 
 ORIGINAL = Path(bootstrap.__file__).parent / "papertown" / "originals" / "badge.png"
@@ -21,7 +21,7 @@ CAPTION = "woman, bob cut blonde hair, blue blazer, smile, holding red apple, te
 
 def make_project(folder: Path, name: str = "badge", caption: str = CAPTION) -> Project:
     """Make a project in a workspace."""
-    return project.create(Workspace(folder), name, ORIGINAL, caption)
+    return projects.create(Workspace(folder), name, ORIGINAL, caption)
 
 
 def add_generation(

@@ -6,12 +6,12 @@ from browser import populate
 from making import make_project, open_catalog
 from making import shot as made_shot
 
-from bootstrap import project_edit
-from bootstrap.base_model import BaseModel
 from bootstrap.catalog import candidates, trainings
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.lora import kohya
-from bootstrap.project import Workspace
+from bootstrap.models.loading import BaseModel
+from bootstrap.project import editing
+from bootstrap.project.projects import Workspace
 from bootstrap.shots import LoraUse
 from tests.lora.test_merge import random_lora
 from tests.making import add_published
@@ -25,7 +25,7 @@ def test_a_candidate_is_mended(app: Any, visitor: Any, papertown: BaseModel, tmp
     folder.mkdir(exist_ok=True)
     made.folder.rename(folder / "mended")
     made = Workspace(app.workspace).project("mended")
-    project_edit.set_values(made, ["curation.embedder=none"])
+    editing.set_values(made, ["curation.embedder=none"])
     lora = random_lora(papertown, 2)
     path = made.generation_folder(1) / "training-abababab" / "mended-g01-000002.safetensors"
     kohya.write(path, lora.modules, lora.metadata)

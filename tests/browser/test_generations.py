@@ -5,7 +5,7 @@ from typing import Any
 from browser import populate
 
 from bootstrap.catalog import Catalog, generations
-from bootstrap.running import exclusively
+from bootstrap.project.running import exclusively
 
 _RUN_MILLISECONDS = 150_000  # until `sid run` has imported everything, on a busy machine
 

@@ -27,7 +27,7 @@ def guarded(tmp_path: Path) -> Iterator[str]:
     login_settings.set_password(made.workspace, PASSWORD)
     port, log = _free_port(), tmp_path / "log"
     command = [
-        sys.executable, "-c", "from bootstrap.cli import main; main()", "--workspace", str(made.workspace.folder),
+        sys.executable, "-c", "from bootstrap.cli.main import main; main()", "--workspace", str(made.workspace.folder),
         "review", "--host", "0.0.0.0", "--port", str(port), "--no-browser",
     ]  # fmt: skip
     environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}

@@ -16,9 +16,9 @@ from browser.conftest import Visitor, _free_port
 from PIL import Image
 
 import bootstrap
-from bootstrap import project_edit
 from bootstrap.catalog import Catalog, candidates, generations, picks
-from bootstrap.project import Project, Workspace
+from bootstrap.project import editing
+from bootstrap.project.projects import Project, Workspace
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -40,7 +40,7 @@ def up(tmp_path: Path) -> Iterator[tuple[Workspace, str]]:
     environment = {**os.environ, "SID_REVIEWER": "tester"}
     for name in ("PREFECT_API_URL", "PREFECT_HOME"):
         environment.pop(name, None)
-    command = [sys.executable, "-c", "from bootstrap.cli import main; main()"]
+    command = [sys.executable, "-c", "from bootstrap.cli.main import main; main()"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--workspace", str(workspace.folder), "up", "--port", str(port)],
@@ -112,7 +112,7 @@ def make_project(visitor: Visitor, workspace: Workspace, folder: Path) -> None:
     page.get_by_text("5 shots").wait_for()
     reread = workspace.project("crown").settings
     assert (reread.training.repeats, reread.recipe[0].count) == (9, 5)
-    project_edit.edited(made, _SMALL).save()
+    editing.edited(made, _SMALL).save()
 
 
 def set_schedule(visitor: Visitor) -> None:

@@ -6,10 +6,11 @@ import pytest
 from making import add_drawn, scene
 from PIL import Image, ImageOps
 
-from bootstrap import cli, generation
 from bootstrap.catalog import candidates, verdicts
+from bootstrap.cli import main
 from bootstrap.curation import clusters, explaining, run
 from bootstrap.errors import UserError
+from bootstrap.loop import generation
 
 
 def with_a_spot(picture, by):
@@ -154,7 +155,7 @@ def test_the_verbs(project, catalog, grouped, monkeypatch, capsys):
             sys, "argv", ["sid", "--workspace", str(project.workspace.folder), *map(str, arguments)]
         )
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         told = capsys.readouterr()
         return int(ended.value.code or 0), told.out + told.err
 

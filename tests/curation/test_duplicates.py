@@ -19,9 +19,9 @@ from bootstrap.curation.duplicates import (
     pixel_difference,
     same_pixels,
 )
-from bootstrap.curation.hashing import fingerprint
 from bootstrap.curation.near import HashIndex
-from bootstrap.settings import DedupeSection
+from bootstrap.pictures.hashing import fingerprint
+from bootstrap.project.settings import DedupeSection
 
 DEFAULTS = Limits(DedupeSection().distance, DedupeSection().pixel_difference)
 

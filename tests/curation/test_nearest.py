@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from bootstrap.catalog import Catalog, candidates
 from bootstrap.catalog.tables import CandidateRow, FeatureRow, PickRow
 from bootstrap.curation.nearest import nearest_picks
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import pytest
 from making import add_drawn, scene, shot
 from PIL import Image, ImageChops, ImageStat
 
-from bootstrap import generation
 from bootstrap.catalog import candidates
 from bootstrap.curation import publishing, run
+from bootstrap.loop import generation
 
 
 def curated(project, catalog, pictures, shots=None):

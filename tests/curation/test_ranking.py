@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from bootstrap.catalog import candidates, hands, verdicts
 from bootstrap.catalog.tables import CandidateRow, FeatureRow
-from bootstrap.cli import _load_verbs, app
+from bootstrap.cli.main import _load_verbs, app
 from bootstrap.curation import ranking
 from bootstrap.curation.ranking import Row, arrange, learn
 from bootstrap.errors import UserError

@@ -8,11 +8,12 @@ from making import add_drawn, add_published, make_project, open_catalog, scene, 
 from PIL import Image, ImageOps
 from sqlalchemy import select
 
-from bootstrap import generation, images
+from bootstrap import images
 from bootstrap.catalog import candidates, verdicts
 from bootstrap.catalog.tables import CandidateRow, SmallCopyRow
 from bootstrap.curation import run
 from bootstrap.curation.examining import Examiner
+from bootstrap.loop import generation
 
 
 def states(catalog, project):

@@ -9,12 +9,12 @@ from onnx import TensorProto, helper
 from PIL import Image
 from transformers import BertConfig, BertModel, CLIPConfig, CLIPModel, ViTConfig, ViTModel
 
-from bootstrap import project_edit
 from bootstrap.catalog import candidates
 from bootstrap.catalog.tables import CandidateRow, FeatureRow
 from bootstrap.curation import publishing, run, scoring
-from bootstrap.curation.embedding import OnnxEmbedder, TransformersEmbedder, open_embedder
 from bootstrap.errors import UserError
+from bootstrap.pictures.embedding import OnnxEmbedder, TransformersEmbedder, open_embedder
+from bootstrap.project import editing
 from bootstrap.tag_scores import TagScore
 
 
@@ -151,7 +151,7 @@ def small_vit():
 def test_a_folder_of_transformers_embeds(project, tmp_path, make, width):
     torch.manual_seed(0)
     make().save_pretrained(tmp_path / "encoder")
-    project_edit.set_values(project, [f"curation.embedder={tmp_path / 'encoder'}"])
+    editing.set_values(project, [f"curation.embedder={tmp_path / 'encoder'}"])
     embedder = open_embedder(type(project)(project.workspace, project.name))
     pictures = [scene(number) for number in range(20)]  # more than one batch
     found = embedder.embed([*pictures, pictures[0].copy()])
@@ -186,7 +186,7 @@ def test_embedders_that_are_none_are_told_in_one_line(project, tmp_path):
     write_model(tmp_path, ("n", 8, 8, 3))
     with pytest.raises(UserError, match="expected"):
         OnnxEmbedder(tmp_path)
-    project_edit.set_values(project, ["curation.embedder=none"])
+    editing.set_values(project, ["curation.embedder=none"])
     assert open_embedder(type(project)(project.workspace, project.name)) is None
 
 

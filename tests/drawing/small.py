@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from bootstrap import generation
 from bootstrap.catalog import Catalog
-from bootstrap.project import Project, Workspace, create
+from bootstrap.loop import generation
+from bootstrap.project.projects import Project, Workspace, create
 
 RECIPES = """
 [[recipe]]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bootstrap.base_model import BaseModel
 from bootstrap.drawing import engine
-from bootstrap.settings import SAMPLERS
+from bootstrap.models.loading import BaseModel
+from bootstrap.project.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Shot
 from tests.lora.test_merge import random_lora
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bootstrap.drawing import infotext
-from bootstrap.settings import SAMPLERS
+from bootstrap.project.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Shot
 
 HASHES = {"demo-g01-000004": "0123456789abcdef" * 4, "other": "f" * 64}

@@ -12,17 +12,17 @@ from making import make_project, open_catalog
 from making import shot as made_shot
 from safetensors.torch import save_file
 
-from bootstrap import generation
-from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.candidates import candidates
 from bootstrap.drawing import engine, infotext, networks
 from bootstrap.errors import UserError
-from bootstrap.extra_networks import Shelf
+from bootstrap.loop import generation
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
-from bootstrap.project import Project
+from bootstrap.models.loading import BaseModel
+from bootstrap.planning.extra_networks import Shelf
+from bootstrap.project.projects import Project
 from bootstrap.prompting import encode
 from bootstrap.prompting.vocabulary import Vocabulary
 from bootstrap.shots import Shot

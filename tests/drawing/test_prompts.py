@@ -8,9 +8,9 @@ import torch
 from making import shot
 from PIL import Image
 
-from bootstrap.base_model import BaseModel
-from bootstrap.conditioning import Conditioning
 from bootstrap.drawing import engine, prompts
+from bootstrap.models.conditioning import Conditioning
+from bootstrap.models.loading import BaseModel
 from bootstrap.prompting import encode
 from bootstrap.shots import Start
 

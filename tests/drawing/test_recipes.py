@@ -17,19 +17,20 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from bootstrap import base_model, generation
-from bootstrap.base_model import BaseModel
-from bootstrap.base_model_spec import EMBEDDED_FOLDER, embedded_names
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.candidates import Candidate, candidates
-from bootstrap.cli import app
-from bootstrap.drawing import denoising, infotext, plan
+from bootstrap.cli.main import app
+from bootstrap.drawing import denoising, infotext
 from bootstrap.errors import UserError, of_the_machine
 from bootstrap.files import TEMPORARY_PREFIX
+from bootstrap.loop import forecast, generation
+from bootstrap.models import loading
+from bootstrap.models.loading import BaseModel
+from bootstrap.models.specs import EMBEDDED_FOLDER, embedded_names
+from bootstrap.planning import inputs
 from bootstrap.progress import Progress
-from bootstrap.project import Project, create
-from bootstrap.recipe_settings import RECIPES
-from bootstrap.recipes import inputs
+from bootstrap.project.projects import Project, create
+from bootstrap.recipes.recipe_settings import RECIPES
 from flows import deadline, signals
 from tests.drawing.small import small_trained_project
 
@@ -208,13 +209,13 @@ def test_the_plan_tells_what_is_there_and_estimates_the_rest_from_it(
 ) -> None:
     project, _ = drawn
     catalog = Catalog(project.workspace.catalog_url)
-    everything = plan.make(project, catalog)
+    everything = forecast.make(project, catalog)
     assert [one.kind for one in everything.recipes] == list(RECIPES)
     assert {(one.shots, one.there) for one in everything.recipes} == {(2, 2)}
     assert (everything.generation, everything.missing, everything.disk) == (1, 0, 0)
     longer = with_recipes(project, *({**recipe, "count": 5} for recipe in every_kind(project)))
     try:
-        more = plan.make(longer, catalog)
+        more = forecast.make(longer, catalog)
         assert (more.shots, more.missing) == (65, 39)
         assert more.seconds is not None and more.seconds > 0 and more.measured == 26
         assert more.disk_measured and more.disk > 10_000
@@ -236,12 +237,12 @@ def test_a_plan_before_the_first_training_says_what_it_cannot_know(
     def fail(*_: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(base_model, "hold", fail)
+    monkeypatch.setattr(loading, "hold", fail)
     fresh = create(made.workspace, "fresh", made.original, "woman, red apple")
     auto = with_recipes(
         fresh, {"kind": "vary", "snapshot": "auto", "count": 3}, {"kind": "replicate", "count": 2}
     )
-    told = plan.render("fresh", plan.make(auto, Catalog(made.workspace.catalog_url)))
+    told = forecast.render("fresh", forecast.make(auto, Catalog(made.workspace.catalog_url)))
     assert "snapshot auto" in told
     assert "time: unknown" in told
     assert f"disk: {5 * 128 * 128 * 3 / 1000:.3g} kB (at most: uncompressed)" in told
@@ -253,7 +254,7 @@ def test_what_a_run_draws_is_what_the_plan_said(
     project, by_kind = drawn
     catalog = Catalog(project.workspace.catalog_url)
     ids = {one.id for found in by_kind.values() for one in found}
-    assert set(plan._drawn(project, catalog)) == ids
+    assert set(forecast._drawn(project, catalog)) == ids
 
 
 _BAD: list[tuple[dict[str, Any], str]] = [

@@ -14,15 +14,15 @@ from PIL import Image, PngImagePlugin
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from bootstrap import cli
-from bootstrap.base_model import BaseModel
+from bootstrap.cli import main
 from bootstrap.drawing import engine, infotext, networks, redraw
 from bootstrap.drawing.redraw import Changes
 from bootstrap.errors import UserError
-from bootstrap.extra_networks import Shelf
 from bootstrap.files import sha256_of_file
 from bootstrap.lora import kohya
-from bootstrap.project import Workspace
+from bootstrap.models.loading import BaseModel
+from bootstrap.planning.extra_networks import Shelf
+from bootstrap.project.projects import Workspace
 from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 from tests.lora.test_merge import random_lora
 
@@ -197,12 +197,12 @@ def test_what_is_not_there_is_told_in_one_line(workspace: Workspace, drawn: Path
 
 
 def test_show_tells_what_a_picture_was_drawn_with(drawn: Path, workspace: Workspace) -> None:
-    run = CliRunner().invoke(cli.app, ["--workspace", str(workspace.folder), "show", str(drawn)])
+    run = CliRunner().invoke(main.app, ["--workspace", str(workspace.folder), "show", str(drawn)])
     assert run.exit_code == 0, run.output
     assert f"shot: {infotext.shot_of(drawn).id}\nprompt: woman, (red apple:1.2)\nwindow" in run.output
     assert "LoRA ink, wet: strength 0.3, of the text encoder 0.4" in run.output
     assert "Sampler: DPM++ 2M SDE Karras" in run.output
-    as_json = CliRunner().invoke(cli.app, ["show", "--json", str(drawn)])
+    as_json = CliRunner().invoke(main.app, ["show", "--json", str(drawn)])
     assert Shot.from_dict(json.loads(as_json.output)) == infotext.shot_of(drawn)
 
 
@@ -222,13 +222,13 @@ def test_the_verb_writes_a_picture_that_can_be_drawn_again(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     asked = ["--workspace", str(workspace.folder), "redraw", str(drawn)]
-    run = CliRunner().invoke(cli.app, [*asked, "--strength", "0.3"])
+    run = CliRunner().invoke(main.app, [*asked, "--strength", "0.3"])
     assert run.exit_code == 0, run.output
     [path] = tmp_path.iterdir()
     shot = infotext.shot_of(path)
     assert (path.name, shot.strength) == (f"redrawn-{shot.id}.png", 0.3)
     assert "<lora:anna-g01-000002:0.3>" in infotext.text_of(path)
     for output, problem in ((str(drawn), "the picture itself"), ("a.jpg", "written as PNG")):
-        refused = CliRunner().invoke(cli.app, [*asked, "--output", output])
+        refused = CliRunner().invoke(main.app, [*asked, "--output", output])
         assert isinstance(refused.exception, UserError)
         assert problem in str(refused.exception)

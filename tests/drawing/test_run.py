@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 from sqlalchemy import select
 
-from bootstrap import generation
-from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.catalog.candidates import candidates
 from bootstrap.catalog.tables import CandidateRow
+from bootstrap.loop import generation
 from bootstrap.lora import kohya
-from bootstrap.project import Project
+from bootstrap.models.loading import BaseModel
+from bootstrap.project.projects import Project
 from tests.drawing.small import small_trained_project
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from bootstrap.base_model import BaseModel
 from bootstrap.drawing import samplers
 from bootstrap.errors import UserError
-from bootstrap.settings import SAMPLERS, parse
+from bootstrap.models.loading import BaseModel
+from bootstrap.project.settings import SAMPLERS, parse
 from tests.drawing.test_engine import draw, shot
 
 NOISY = ("Euler a", "DPM++ 2M SDE", "DPM++ 2M SDE Karras", "DPM++ SDE", "DPM++ SDE Karras", "LCM")

@@ -6,15 +6,15 @@ import pytest
 from PIL import Image
 from sqlalchemy import delete
 
-from bootstrap import reindex
-from bootstrap.base_model import BaseModel
 from bootstrap.catalog import Catalog, sheets
 from bootstrap.catalog.tables import SheetRow
 from bootstrap.drawing.sheet import Axis, draw_sheet, parse_axis
 from bootstrap.errors import UserError
+from bootstrap.models.loading import BaseModel
 from bootstrap.progress import Progress, silent
-from bootstrap.project import Project
-from bootstrap.reindex import Restored
+from bootstrap.project.projects import Project
+from bootstrap.upkeep import reindex
+from bootstrap.upkeep.reindex import Restored
 from tests.drawing.small import small_trained_project
 
 

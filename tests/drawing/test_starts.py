@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from bootstrap import images
-from bootstrap.base_model import BaseModel
 from bootstrap.drawing import engine, prompts
 from bootstrap.drawing.denoising import masked_region
 from bootstrap.errors import UserError
-from bootstrap.settings import SAMPLERS
+from bootstrap.models.loading import BaseModel
+from bootstrap.project.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 from tests.lora.test_merge import random_lora
 from tests.making import scene

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bootstrap import drawn_tags
-from bootstrap.base_model import BaseModel
 from bootstrap.drawing import tag_drawings
 from bootstrap.errors import UserError
+from bootstrap.models.loading import BaseModel
+from bootstrap.pictures import drawn_tags
 
 
 def test_a_tag_that_the_base_model_does_not_know_is_flagged(papertown: BaseModel, tmp_path: Path) -> None:

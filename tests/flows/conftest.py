@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bootstrap import project as projects
 from bootstrap.catalog import Catalog
-from bootstrap.project import Project, Workspace
+from bootstrap.project import projects
+from bootstrap.project.projects import Project, Workspace
 
 _FAKES = Path(__file__).parent / "fakes"
 _ROOT = Path(__file__).parents[2]
-_SID = [sys.executable, "-c", "from bootstrap.cli import main; main()"]
+_SID = [sys.executable, "-c", "from bootstrap.cli.main import main; main()"]
 
 
 @pytest.fixture

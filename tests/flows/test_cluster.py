@@ -10,15 +10,15 @@ import psutil
 import pytest
 from PIL import Image
 
-from bootstrap import generation
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.candidates import Candidate, candidates
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.loop import generation
+from bootstrap.project.projects import Project
 from flows import cluster
 from tests.drawing.small import small_trained_project
-from tests.loop import sid_command
 from tests.postgres import Postgres
+from tests.sid_command import sid_command
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 

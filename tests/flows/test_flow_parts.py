@@ -22,7 +22,7 @@ from rich.console import Console
 from bootstrap.catalog import Catalog, generations
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress
-from bootstrap.project import Project, Workspace
+from bootstrap.project.projects import Project, Workspace
 from flows import children, console, deadline, demo, environment, reports, serve, server
 from flows.enough import MIN_PICKS
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from bootstrap import generation
 from bootstrap.catalog import Catalog, generations
-from bootstrap.project import Project
+from bootstrap.loop import generation
+from bootstrap.project.projects import Project
 from flows.server import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from bootstrap import generation, project_edit
 from bootstrap.catalog import Catalog, generations, picks, verdicts
 from bootstrap.catalog.candidates import candidates
 from bootstrap.errors import UserError
-from bootstrap.project import Project
+from bootstrap.loop import generation
+from bootstrap.project import editing
+from bootstrap.project.projects import Project
 from flows import bootstrap as flow_module
 from flows import drawing, limits, reports
 from flows import nightly as nightly_module
@@ -213,7 +214,7 @@ def test_more_is_not_drawn_without_end(
 ) -> None:
     first, *others = range(1, 1 + len(project.settings.recipe))  # as many in all as a run draws here
     counts = {first: 4 - len(others)} | dict.fromkeys(others, 1)
-    project_edit.set_values(project, [f"recipe[{number}].count={count}" for number, count in counts.items()])
+    editing.set_values(project, [f"recipe[{number}].count={count}" for number, count in counts.items()])
     project = project.workspace.project(project.name)
     run(project)
     for _ in range(3):

@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bootstrap import project as projects
 from bootstrap.catalog import Catalog, generations, verdicts
 from bootstrap.catalog.candidates import candidates
-from bootstrap.project import Project, Workspace
-from bootstrap.running import is_running
+from bootstrap.project import projects
+from bootstrap.project.projects import Project, Workspace
+from bootstrap.project.running import is_running
 from flows import environment
 from flows.server import Server
 from tests.flows.conftest import Sid

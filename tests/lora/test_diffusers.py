@@ -10,14 +10,14 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from torch import nn
 
-from bootstrap import conditioning
-from bootstrap.base_model import BaseModel
 from bootstrap.drawing import engine, prompts
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.lora.targets import target_modules
+from bootstrap.models import conditioning
+from bootstrap.models.loading import BaseModel
 from bootstrap.progress import silent
-from bootstrap.settings import TrainingSection
+from bootstrap.project.settings import TrainingSection
 from bootstrap.shots import LoraUse, Shot
 from bootstrap.training import trainer
 from bootstrap.training.identity import Example

@@ -9,11 +9,11 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from bootstrap.base_model import BaseModel
 from bootstrap.errors import UserError
 from bootstrap.lora import formats, kohya
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.lora.targets import text_encoder_targets, unet_targets
+from bootstrap.models.loading import BaseModel
 from tests.lora.test_merge import random_lora
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from bootstrap import cli
-from bootstrap.base_model import BaseModel
+from bootstrap.cli import main
 from bootstrap.errors import UserError
 from bootstrap.lora import formats, lycoris
 from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import target_modules, text_encoder_targets, unet_targets
+from bootstrap.models.loading import BaseModel
 
 Parts = dict[str, torch.Tensor]
 LINEAR = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
@@ -161,7 +161,7 @@ def test_a_converted_loha_is_loaded_by_diffusers(
 ) -> None:
     path, added = whole_loha
     result = CliRunner().invoke(
-        cli.app, ["lora", "convert", str(path), str(tmp_path / "c.safetensors"), "--to", to]
+        main.app, ["lora", "convert", str(path), str(tmp_path / "c.safetensors"), "--to", to]
     )
     assert result.exit_code == 0, result.output
     assert formats.kind_of(tmp_path / "c.safetensors") == "LoRA"
@@ -178,7 +178,7 @@ def test_a_converted_loha_is_loaded_by_diffusers(
 
 
 def test_inspect_names_the_kind(whole_loha: tuple[Path, Parts]) -> None:
-    result = CliRunner().invoke(cli.app, ["lora", "inspect", str(whole_loha[0])])
+    result = CliRunner().invoke(main.app, ["lora", "inspect", str(whole_loha[0])])
     assert "kind: LoHa" in result.output
     assert "rank: 4\n" in result.output
 

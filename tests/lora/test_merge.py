@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from bootstrap.base_model import BaseModel
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import target_modules
+from bootstrap.models.loading import BaseModel
 
 
 def random_lora(base: BaseModel, seed: int, mixed: bool = True) -> LoraFile:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bootstrap.base_model import BaseModel
 from bootstrap.lora.names import is_sdxl, kohya_name, module_path
 from bootstrap.lora.targets import text_encoder_targets, unet_targets
+from bootstrap.models.loading import BaseModel
 from tests.lora.test_targets import sd15_text_encoder, sd15_unet, sdxl_text_encoder_2, sdxl_unet
 
 

@@ -12,16 +12,16 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from bootstrap import cli
-from bootstrap.base_model import BaseModel
+from bootstrap.cli import main
 from bootstrap.drawing import engine
 from bootstrap.errors import UserError
 from bootstrap.lora import formats, kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import targets_of, unet_targets
+from bootstrap.models.loading import BaseModel
 from bootstrap.progress import silent
-from bootstrap.settings import TrainingSection
+from bootstrap.project.settings import TrainingSection
 from bootstrap.shots import LoraUse, Shot
 from bootstrap.training import trainer
 from bootstrap.training.identity import Example
@@ -181,15 +181,15 @@ def test_inspect_and_convert(small_xl: BaseModel, tmp_path: Path) -> None:
     source, there, back = (tmp_path / f"{name}.safetensors" for name in ("a", "b", "c"))
     kohya.write(source, lora.modules, {}, torch.float32)
     run: Callable[..., object] = CliRunner().invoke
-    told = run(cli.app, ["lora", "inspect", str(source), "--base", small_xl.spec.source]).output
+    told = run(main.app, ["lora", "inspect", str(source), "--base", small_xl.spec.source]).output
     counts = [len(targets) for _, targets in targets_of(small_xl)]
     assert "made for: Stable Diffusion XL" in told
     assert f"{counts[0]} of the UNet" in told
     assert f"{counts[1]} of the text encoder" in told
     assert f"{counts[2]} of the second text encoder" in told
     assert f"{sum(counts)} of {sum(counts)} modules fit" in told
-    run(cli.app, ["lora", "convert", str(source), str(there), "--to", "diffusers"])
-    run(cli.app, ["lora", "convert", str(there), str(back), "--to", "kohya"])
+    run(main.app, ["lora", "convert", str(source), str(there), "--to", "diffusers"])
+    run(main.app, ["lora", "convert", str(there), str(back), "--to", "kohya"])
     assert_deltas(formats.read(back), {name: module.delta() for name, module in lora.modules.items()})
     assert formats.read(back).metadata["ss_base_model_version"] == "sdxl_base_v1-0"
     assert set(load_file(back)) == set(load_file(source))

@@ -6,8 +6,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from bootstrap import base_model
 from bootstrap.lora.targets import text_encoder_targets, unet_targets
+from bootstrap.models import loading
 
 
 def sd15_unet() -> UNet2DConditionModel:
@@ -37,7 +37,7 @@ def sdxl_text_encoder_2() -> CLIPTextModelWithProjection:
 
 
 def shipped(part: str) -> dict[str, object]:
-    return json.loads((base_model.CONFIGS / "sdxl" / part / "config.json").read_text())
+    return json.loads((loading.CONFIGS / "sdxl" / part / "config.json").read_text())
 
 
 def test_sd15_unet_has_kohyas_192_modules() -> None:

@@ -10,9 +10,10 @@ import pytest
 
 pytest.importorskip("resvg_py", reason="drawing Paper Town needs the extra `papertown`")
 
-from bootstrap import captions, settings
+from bootstrap import captions
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.papertown import world
+from bootstrap.project import settings
 from bootstrap.shots import LoraUse, Shot
 
 

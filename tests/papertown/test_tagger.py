@@ -11,7 +11,7 @@ from bootstrap.errors import UserError
 from bootstrap.papertown import data, tagger_making, world
 from bootstrap.papertown.tagger import PapertownTagger, TaggerNet
 from bootstrap.papertown.tags import ATTRIBUTES
-from bootstrap.tagging import open_tagger
+from bootstrap.pictures.tagging import open_tagger
 
 
 class Knowing(TaggerNet):

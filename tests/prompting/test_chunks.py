@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
-from bootstrap.base_model import CONFIGS
+from bootstrap.models.loading import CONFIGS
 from bootstrap.prompting.chunks import LENGTH, Chunk, chunks_of
 
 

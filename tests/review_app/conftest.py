@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from browser import populate
 
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 
 
 @pytest.fixture

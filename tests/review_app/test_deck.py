@@ -10,11 +10,11 @@ from sqlalchemy import update
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from bootstrap import generation
 from bootstrap.catalog import candidates, generations, tables, verdicts
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.curation import run
-from bootstrap.project import Project
+from bootstrap.loop import generation
+from bootstrap.project.projects import Project
 from review_app import routes
 from review_app.deck import generation_to_review
 from review_app.workspace import catalog_of

@@ -15,9 +15,9 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from typer.testing import CliRunner
 
-from bootstrap import cli as sid
+from bootstrap.cli import main as sid
 from bootstrap.errors import UserError
-from bootstrap.project import Project, Workspace
+from bootstrap.project.projects import Project, Workspace
 from review_app import cli, login, login_settings, reviewers
 from review_app import routes as pictures
 from review_app.login_settings import Login

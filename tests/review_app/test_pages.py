@@ -8,7 +8,7 @@ from browser import populate
 from streamlit.testing.v1 import AppTest
 
 from bootstrap.catalog import generations, verdicts
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app.components.markup import plain
 from review_app.server import SCRIPT
 from review_app.workspace import catalog_of

@@ -7,15 +7,17 @@ import pytest
 from browser import populate
 from streamlit.testing.v1 import AppTest
 
-from bootstrap import base_model_spec, dataset, drawn_tags
 from bootstrap.catalog import accept_rates, generations, picks, trainings, verdicts
 from bootstrap.catalog.trainings import Snapshot
-from bootstrap.drawn_tags import TagDrawing
+from bootstrap.dataset import exporting, growth
 from bootstrap.errors import UserError
-from bootstrap.project import Project, Workspace
-from bootstrap.recipe_settings import RECIPES
-from bootstrap.running import exclusively
-from bootstrap.settings import Settings
+from bootstrap.models import specs
+from bootstrap.pictures import drawn_tags
+from bootstrap.pictures.drawn_tags import TagDrawing
+from bootstrap.project.projects import Project, Workspace
+from bootstrap.project.running import exclusively
+from bootstrap.project.settings import Settings
+from bootstrap.recipes.recipe_settings import RECIPES
 from review_app import tag_checks
 from review_app.components.markup import plain
 from review_app.workspace import catalog_of
@@ -73,7 +75,7 @@ def grown(made: Project, count: int = 3) -> list[str]:
     catalog = catalog_of(made)
     verdicts.decide(catalog, made.name, ids[:-1], "accept", "anna")
     verdicts.decide(catalog, made.name, ids[-1:], "reject", "anna")
-    dataset.grow(made, catalog)
+    growth.grow(made, catalog)
     return ids[:-1]
 
 
@@ -175,7 +177,7 @@ def test_captions_are_changed_one_or_many(made: Project) -> None:
 def test_what_is_not_consistent_is_shown_with_its_remedy(made: Project) -> None:
     own = made.settings.project.tags
     first, second = grown(made)
-    dataset.recaption(
+    growth.recaption(
         made, catalog_of(made), {first: ", ".join([*own, "garden "]), second: f"{EVIL}, gardens, garden"}
     )
     ran = page("dataset")
@@ -192,19 +194,19 @@ def test_a_caption_is_never_empty_and_never_changed_under_a_run(made: Project) -
     catalog = catalog_of(made)
     before = picks.picks(catalog, made.name)
     with pytest.raises(UserError, match="needs a tag"):
-        dataset.recaption(made, catalog, {first: "woman", second: " , "})
+        growth.recaption(made, catalog, {first: "woman", second: " , "})
     with pytest.raises(UserError, match="has none with this id"):
-        dataset.recaption(made, catalog, {"f" * 16: "woman"})
+        growth.recaption(made, catalog, {"f" * 16: "woman"})
     with exclusively(made), pytest.raises(UserError, match="running already"):
-        dataset.recaption(made, catalog, {first: "woman"})
+        growth.recaption(made, catalog, {first: "woman"})
     assert picks.picks(catalog, made.name) == before
-    assert dataset.recaption(made, catalog, {first: "woman ,garden", second: before[1].caption}) == 1
+    assert growth.recaption(made, catalog, {first: "woman ,garden", second: before[1].caption}) == 1
 
 
-@pytest.mark.parametrize("to_format", dataset.FORMATS)
+@pytest.mark.parametrize("to_format", exporting.FORMATS)
 def test_the_dataset_leaves_as_a_zip(made: Project, to_format: str) -> None:
     ids = grown(made)
-    with zipfile.ZipFile(io.BytesIO(dataset.zipped(made, catalog_of(made), to_format))) as packed:
+    with zipfile.ZipFile(io.BytesIO(exporting.zipped(made, catalog_of(made), to_format))) as packed:
         assert packed.testzip() is None
         names = [name.rpartition("/")[2] for name in packed.namelist() if name.endswith(".png")]
     assert sorted(names) == sorted(["original.png", *(f"{one}.png" for one in ids)])
@@ -248,7 +250,7 @@ def test_tags_that_the_base_model_does_not_know_are_marked(
     made: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ordered: list[list[str]] = []
-    spec = base_model_spec.find("papertown")
+    spec = specs.find("papertown")
     folder = tag_checks.folder(made.workspace, spec)
     folder.mkdir(parents=True)
     file_name = made.original.rename(folder / "drawing.webp").name

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from bootstrap.catalog import sheets
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.drawing import sheet_file
-from bootstrap.project import Project
+from bootstrap.project.projects import Project
 from review_app import routes
 from review_app.workspace import catalog_of
 

@@ -12,8 +12,8 @@ from browser import populate
 
 from bootstrap.catalog import generations
 from bootstrap.errors import UserError
-from bootstrap.project import Project
-from bootstrap.running import exclusively
+from bootstrap.project.projects import Project
+from bootstrap.project.running import exclusively
 from review_app import starting
 from review_app.phases import Phase, phase
 from review_app.workspace import catalog_of

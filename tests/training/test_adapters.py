@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from bootstrap import conditioning
-from bootstrap.base_model import BaseModel
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import target_modules
+from bootstrap.models import conditioning
+from bootstrap.models.loading import BaseModel
 from bootstrap.prompting import encode
 from bootstrap.training.adapters import Size, injected
 

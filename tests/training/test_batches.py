@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.base_model import BaseModel
-from bootstrap.settings import TrainingSection
+from bootstrap.models.loading import BaseModel
+from bootstrap.project.settings import TrainingSection
 from bootstrap.training.batches import BatchMaker, caption_for_step
 from bootstrap.training.identity import Example
 from bootstrap.training.latents import encode

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bootstrap import base_model, base_model_spec
-from bootstrap.base_model import BaseModel
-from bootstrap.settings import TrainingSection
+from bootstrap.models import loading, specs
+from bootstrap.models.loading import BaseModel
+from bootstrap.project.settings import TrainingSection
 from bootstrap.training import memory, trainer
 from bootstrap.training.identity import Example
 from tests.sd_checkpoint import small_sdxl
@@ -35,11 +35,11 @@ def test_it_grows_with_what_is_computed_and_falls_with_checkpointing(papertown: 
 
 
 def test_it_is_reckoned_for_stable_diffusion_xl_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, configs = small_sdxl(tmp_path, base_model.CONFIGS)
-    monkeypatch.setattr(base_model, "CONFIGS", configs)
-    base = base_model.hold(base_model_spec.find(str(path)))
+    path, configs = small_sdxl(tmp_path, loading.CONFIGS)
+    monkeypatch.setattr(loading, "CONFIGS", configs)
+    base = loading.hold(specs.find(str(path)))
     assert weights(base) < predicted(base, (64, 64)) < predicted(base, (64, 64), train_batch_size=4)
-    base_model.release()
+    loading.release()
 
 
 def test_the_schedule_tells_it_and_what_helps(

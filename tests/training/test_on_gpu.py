@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bootstrap import base_model, base_model_spec
-from bootstrap.base_model import BaseModel
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraModule
-from bootstrap.settings import TrainingSection
+from bootstrap.models import loading, specs
+from bootstrap.models.loading import BaseModel
+from bootstrap.project.settings import TrainingSection
 from bootstrap.training import memory, passes, trainer
 from bootstrap.training.identity import Example
 from bootstrap.training.trainer import EpochResult
@@ -199,12 +199,12 @@ def test_a_gpu_trains_nearly_what_a_cpu_does(
     settings = small(epochs=1, repeats=8, mixed_precision="no")
     shown = examples(originals, "badge")
     on_gpu = run(papertown, shown, settings, tmp_path / "gpu" / "s")[-1]
-    monkeypatch.setattr(base_model, "best_device", lambda: torch.device("cpu"))
-    base_model.release()
+    monkeypatch.setattr(loading, "best_device", lambda: torch.device("cpu"))
+    loading.release()
     try:
-        on_cpu = run(base_model.hold(papertown.spec), shown, settings, tmp_path / "cpu" / "s")[-1]
+        on_cpu = run(loading.hold(papertown.spec), shown, settings, tmp_path / "cpu" / "s")[-1]
     finally:
-        base_model.release()
+        loading.release()
     found = difference(on_cpu.modules, on_gpu.modules)
     print(f"GPU {found:.2e} from CPU; losses {on_gpu.loss:.5f} and {on_cpu.loss:.5f}")
     assert on_gpu.loss == pytest.approx(on_cpu.loss, rel=0.01)
@@ -217,7 +217,7 @@ def sd15(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-    configs = base_model_spec.CONFIGS / "sd15"
+    configs = specs.CONFIGS / "sd15"
     torch.manual_seed(0)
     with torch.device("cuda"):
         unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(configs / "unet"))
@@ -228,7 +228,7 @@ def sd15(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
     unet.to(memory_format=torch.channels_last)
     vae.to(memory_format=torch.channels_last)
     return BaseModel(
-        base_model_spec.find("papertown"), "0" * 64, unet, vae, text,
+        specs.find("papertown"), "0" * 64, unet, vae, text,
         CLIPTokenizer.from_pretrained(configs / "tokenizer"),
         dict(DDIMScheduler.from_config(DDIMScheduler.load_config(configs / "scheduler")).config),
     )  # fmt: skip
@@ -285,13 +285,13 @@ def test_drawing_on_a_gpu_is_drawing_on_a_cpu(papertown: BaseModel, monkeypatch:
     import numpy as np
 
     from bootstrap.drawing import engine
-    from bootstrap.settings import SAMPLERS
+    from bootstrap.project.settings import SAMPLERS
     from bootstrap.shots import Shot
 
-    monkeypatch.setattr(base_model, "best_device", lambda: torch.device("cpu"))
-    base_model.release()
-    on_cpu = base_model.hold(papertown.spec)
-    base_model.release()
+    monkeypatch.setattr(loading, "best_device", lambda: torch.device("cpu"))
+    loading.release()
+    on_cpu = loading.hold(papertown.spec)
+    loading.release()
     apart = {}
     for sampler in SAMPLERS:
         shot = Shot(

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.settings import TrainingSection
+from bootstrap.project.settings import TrainingSection
 from bootstrap.training.identity import Example, training_id
 from bootstrap.training.schedule import Schedule, learning_rate_factor
 

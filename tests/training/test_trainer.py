@@ -11,10 +11,10 @@ from PIL import Image
 from recording import StandIn
 from torch import nn
 
-from bootstrap.base_model import BaseModel
 from bootstrap.errors import UserError
+from bootstrap.models.loading import BaseModel
 from bootstrap.progress import Progress, silent
-from bootstrap.settings import TrainingSection
+from bootstrap.project.settings import TrainingSection
 from bootstrap.training import passes, trainer
 from bootstrap.training.identity import Example
 from bootstrap.training.latents import training_size

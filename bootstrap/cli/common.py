@@ -1,0 +1,38 @@
+"""What the verbs of `sid` share: the project's name, the workspace, who reviews, which generation is meant."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from bootstrap.catalog import Catalog, generations
+from bootstrap.errors import UserError
+from bootstrap.project.projects import Workspace
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
+
+
+def workspace_of(context: typer.Context) -> Workspace:
+    """The workspace that the command line, or else the environment, names."""
+    found = context.find_object(Workspace)
+    if found is None:
+        raise RuntimeError("a verb was called without its command")
+    return found
+
+
+def reviewer() -> str:
+    """Who gives verdicts: $SID_REVIEWER, else the login name."""
+    found = (
+        os.environ.get("SID_REVIEWER") or os.environ.get("USER") or os.environ.get("USERNAME") or "someone"
+    )
+    return found[:64]  # as much as the catalog has room for
+
+
+def generation_number(catalog: Catalog, name: str, asked: int | None) -> int:
+    """The generation that was asked for, or the latest one."""
+    number = asked or generations.latest(catalog, name)
+    if number is None or number not in [one.number for one in generations.statuses(catalog, name)]:
+        raise UserError(
+            f"project '{name}': it has no generation {number or 1} yet; start one with `sid run {name}`"
+        )
+    return number

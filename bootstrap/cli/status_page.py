@@ -1,0 +1,159 @@
+"""What `sid status` and `sid candidates --json` show: plain dicts for scripts, aligned text for people."""
+
+import dataclasses
+from typing import Any
+
+from bootstrap.catalog import Catalog, generations, picks
+from bootstrap.catalog.candidates import Candidate
+from bootstrap.catalog.generations import RUNNING, GenerationStatus
+from bootstrap.errors import UserError
+from bootstrap.loop import generation
+from bootstrap.project.projects import Project, Workspace
+
+_COLUMNS = ("state", "drawn", "duplicates", "to review", "undecided", "accepted", "rejected")
+
+
+def collect(workspace: Workspace, names: list[str]) -> list[dict[str, Any]]:
+    """Return one dict a project, with its generations, its dataset and what to do next.
+
+    A project whose settings cannot be read is listed too, with the reason under `problem`. The catalog is
+    not made for an empty workspace.
+    """
+    if not names:
+        return []
+    catalog = Catalog(workspace.catalog_url)
+    try:
+        return [_collect_project(workspace.project(name), catalog) for name in names]
+    finally:
+        catalog.close()
+
+
+def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
+    problem = caption = base_model = None
+    try:
+        caption, base_model = project.settings.project.caption, project.base_model.name
+    except UserError as error:
+        problem = str(error)
+    running = generation.is_running(project)
+    begun = set(RUNNING) - {"waiting"}  # one that waits was asked for, and will be taken up
+    statuses = generations.statuses(catalog, project.name)
+    changes = picks.changes(catalog, project.name)
+    page: dict[str, Any] = {
+        "name": project.name,
+        "folder": str(project.folder),
+        "caption": caption,
+        "base_model": base_model,
+        "problem": problem,
+        "running": running,
+        "dataset_size": 1 + len(picks.picks(catalog, project.name)),
+        "picks_to_add": len(changes.to_add),
+        "picks_to_remove": len(changes.to_remove),
+        "generations": [
+            {**dataclasses.asdict(one), "interrupted": one.state in begun and not running} for one in statuses
+        ],
+    }
+    page["next"] = _next_step(page, statuses[-1] if statuses else None)
+    return page
+
+
+def _next_step(page: dict[str, Any], last: GenerationStatus | None) -> str:
+    """What a person does now to get on, in one line."""
+    run, grow = f"sid run {_quoted(page['name'])}", f"sid grow {_quoted(page['name'])}"
+    if page["problem"]:
+        return f"mend the settings: {page['problem']}"
+    if page["running"]:
+        return "wait for the generation, or review what is published: sid review"
+    if last is None:
+        return run
+    if last.state == "waiting":
+        return f"{run}  (does generation {last.number}, which waits)"
+    if last.state in RUNNING:
+        return f"{run}  (goes on where generation {last.number} was interrupted)"
+    if last.state in ("failed", "cancelled"):
+        return f"{run}  (goes on with generation {last.number}, which was {last.state})"
+    changed = page["picks_to_add"] + page["picks_to_remove"]
+    if last.state == "grown" and not changed:
+        return f"{run}  (trains generation {last.number + 1} on {page['dataset_size']} pictures)"
+    if last.undecided and not changed:
+        return f"sid review  ({last.undecided} undecided)"
+    if last.undecided:
+        return f"sid review  ({last.undecided} undecided), or {grow}  ({_changes(page)})"
+    if changed:
+        return f"{grow}  ({_changes(page)})"
+    return f"sid review: accept candidates, none is a new pick yet (or change the recipes, then {run})"
+
+
+def _changes(page: dict[str, Any]) -> str:
+    parts = [f"{page['picks_to_add']} new picks"] if page["picks_to_add"] else []
+    parts += [f"{page['picks_to_remove']} taken back"] if page["picks_to_remove"] else []
+    return ", ".join(parts)
+
+
+def _quoted(name: str) -> str:
+    return f"'{name}'" if " " in name else name
+
+
+def render(workspace: Workspace, page: list[dict[str, Any]]) -> str:
+    """Return what collect gave as text for a terminal."""
+    head = f"workspace {workspace.folder}"
+    if not page:
+        return f'{head}\nno projects yet; next: sid new NAME --image P --caption "woman, red apple"'
+    return "\n\n".join([head, *("\n".join(_project_lines(one)) for one in page)])
+
+
+def _project_lines(page: dict[str, Any]) -> list[str]:
+    pictures = "1 picture" if page["dataset_size"] == 1 else f"{page['dataset_size']} pictures"
+    lines = [f"{page['name']}  (base model {page['base_model'] or 'unknown'}, dataset of {pictures})"]
+    if page["caption"]:
+        lines.append(f"  caption: {page['caption']}")
+    if page["generations"]:
+        lines += [f"  {line}" for line in _table(page["generations"], page["running"])]
+    lines.append(f"  next: {page['next']}")
+    return lines
+
+
+def _table(rows: list[dict[str, Any]], running: bool) -> list[str]:
+    cells = [["generation", *_COLUMNS]]
+    for row in rows:
+        state = "interrupted" if row["interrupted"] else row["state"]
+        counts = (
+            row[key] for key in ("candidates", "duplicates", "published", "undecided", "accepted", "rejected")
+        )
+        cells.append([str(row["number"]), state, *(str(count) for count in counts)])
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    lines = []
+    for line in cells:
+        # Numbers to the right, the state to the left.
+        aligned = (
+            text.ljust(width) if index == 1 else text.rjust(width)
+            for index, (text, width) in enumerate(zip(line, widths, strict=True))
+        )
+        lines.append("  ".join(aligned).rstrip())
+    last = rows[-1]
+    if running and last["total"]:
+        speed = f", {last['rate']:.2f} {last['unit']}/s" if last["rate"] else ""
+        now = f"now: {last['stage']} {last['done']}/{last['total']} {last['unit']}{speed} {last['message']}"
+        lines.append(now.rstrip())
+    elif last["state"] == "failed" and last["message"]:
+        lines.append(f"failed: {last['message']}")
+    return lines
+
+
+def candidate_as_dict(project: Project, candidate: Candidate) -> dict[str, Any]:
+    """Return a candidate with its whole shot, ready for JSON; paths are absolute."""
+    return {
+        "id": candidate.id,
+        "generation": candidate.generation,
+        "state": candidate.state,
+        "duplicate_of": candidate.duplicate_of,
+        "verdict": candidate.verdict,
+        "reviewer": candidate.reviewer,
+        "decided_at": candidate.decided_at.isoformat() if candidate.decided_at else None,
+        "path": str(project.folder / candidate.path),
+        "thumbnail": str(project.folder / candidate.thumbnail),
+        "recipe": candidate.shot.recipe,
+        "strength": candidate.shot.strength,
+        "snapshot": candidate.shot.snapshot,
+        "scores": dataclasses.asdict(candidate.scores),
+        "shot": candidate.shot.to_dict(),
+    }

@@ -1,0 +1,71 @@
+"""Regularization: draws the pictures of the subject's class with the base model.
+
+A picture is kept under the hash of its shot and never drawn twice.
+"""
+
+from pathlib import Path
+
+from bootstrap.dataset.class_pictures import ClassPicture, in_folder
+from bootstrap.drawing import engine, networks
+from bootstrap.drawing.networks import with_networks
+from bootstrap.files import whole_file
+from bootstrap.models import loading
+from bootstrap.planning.extra_networks import Shelf
+from bootstrap.progress import Progress, Report
+from bootstrap.project.projects import Project
+from bootstrap.shots import Shot
+
+
+def pictures(project: Project, size: tuple[int, int], report: Report) -> list[ClassPicture]:
+    """Return the pictures of a project's regularization, none if it wants none; draws those that are missing.
+
+    Args:
+        size: width and height in pixels of those that are drawn.
+
+    Raises:
+        UserError: see bootstrap.dataset.class_pictures.check.
+    """
+    settings = project.settings.training
+    if settings.reg_data_dir is not None or settings.class_tokens is None:
+        return list(in_folder(project))
+    folder = project.folder / "regularization"
+    shots = _shots(project, size)
+    missing = [shot for shot in shots if not (folder / f"{shot.id}.png").is_file()]
+    if missing:
+        _draw(project, missing, folder, report)
+    return [ClassPicture(folder / f"{shot.id}.png", settings.class_tokens) for shot in shots]
+
+
+def _shots(project: Project, size: tuple[int, int]) -> list[Shot]:
+    base = loading.hold(project.base_model)
+    drawing, training = project.settings.drawing, project.settings.training
+    shots = [
+        Shot(
+            prompt=str(training.class_tokens),
+            negative_prompt=drawing.negative_prompt,
+            seed=(training.seed + number) % 2**32,
+            steps=drawing.steps,
+            sampler=drawing.sampler,
+            cfg_scale=drawing.cfg_scale,
+            width=size[0],
+            height=size[1],
+            base_model=base.spec.title,
+            base_model_hash=base.hash,
+            loras=(),
+            clip_skip=training.clip_skip,
+            recipe="regularization",
+        )
+        for number in range(training.num_class_images)
+    ]
+    return with_networks(base, Shelf.of(project), shots)
+
+
+def _draw(project: Project, shots: list[Shot], folder: Path, report: Report) -> None:
+    base, done = loading.hold(project.base_model), 0
+    loras = networks.open_files(Shelf.of(project), shots)
+    for batch in engine.draw(base, shots, loras, project.settings.drawing.batch_size):
+        for drawing in batch:
+            with whole_file(folder / f"{drawing.shot.id}.png") as temporary:
+                drawing.picture.save(temporary, format="PNG")
+        done += len(batch)
+        report(Progress("regularization", done, len(shots), "pictures"))

@@ -1,0 +1,1 @@
+"""The loop: one generation, station by station; mending candidates; the forecast."""

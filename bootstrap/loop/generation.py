@@ -1,0 +1,191 @@
+"""One generation, station by station: prepare, train, draw, curate, publish.
+
+Each station is a plain function that does what is still missing and returns; a killed run is finished by
+calling them again. The Prefect flow in `flows/bootstrap.py` wraps each one in a task.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bootstrap.catalog import Catalog, generations
+from bootstrap.catalog.advices import Advice, Measurement
+from bootstrap.dataset import class_pictures, entries
+from bootstrap.errors import UserError
+from bootstrap.files import remove_partial_files
+from bootstrap.models import specs
+from bootstrap.planning import inputs
+from bootstrap.planning.expand import DrawnWith, expand, with_advice
+from bootstrap.planning.extra_networks import Shelf
+from bootstrap.planning.inputs import Inputs
+from bootstrap.progress import Progress, Report, silent
+from bootstrap.project import leases
+from bootstrap.project.projects import Project
+from bootstrap.project.running import exclusively, is_running
+from bootstrap.prompting import parse
+
+if TYPE_CHECKING:
+    from bootstrap.drawing.shards import Shard
+
+__all__ = [
+    "Summary", "curate", "draw", "draw_shard", "exclusively", "is_running", "plan_drawing", "prepare", "publish",
+    "reporter", "train",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a finished generation brought."""
+
+    project: str
+    number: int
+    drawn: int
+    duplicates: int
+    published: int  # waiting for, or done with, review
+    sheet: Path  # contact sheet, PNG
+
+
+def prepare(project: Project, catalog: Catalog) -> int:
+    """Check every setting, file and model before any work, and return the number of the generation to run.
+
+    Raises:
+        UserError: one line that names what is wrong; then the catalog is unchanged.
+    """
+    settings, base = project.settings_and_base
+    specs.content_hash(base)
+    if not os.access(project.folder, os.W_OK):
+        raise UserError(f"project folder {project.folder}: it cannot be written")
+    entries.check(project, catalog, settings)
+    found = inputs.gather(project, catalog)
+    class_pictures.check(project)
+    latest = generations.latest(catalog, project.name) or 0
+    # It goes on, or a new one begins.
+    _check_prompts(project, found, [number for number in (latest, latest + 1) if number])
+    if settings.training.optimizer != "AdamW":
+        from bootstrap.training import optimizers
+
+        optimizers.check(settings.training)
+    for folder in (
+        *project.folder.glob("generation-*/candidates"),
+        *project.folder.glob("generation-*/training-*"),
+    ):
+        remove_partial_files(folder)
+    return generations.begin(catalog, project.name)
+
+
+def _check_prompts(project: Project, found: Inputs, numbers: list[int]) -> None:
+    """Look up all that the prompts of generations of these numbers name."""
+    settings, shelf = project.settings, Shelf.of(project)
+    if settings.asks_adviser:  # which snapshot it is does not matter here
+        settings = with_advice(settings, Advice([Measurement(1, 1.0, 1.0, None)], 1, 1))
+    shots = []
+    width, height = found.original_size if any(found.original_size) else (64, 64)  # nothing is drawn
+    for number in numbers:
+        shared = DrawnWith("", "", "", "", number, width, height, inputs=found, wildcards=shelf.wildcards)
+        shots += expand(settings, shared)
+    pairs = [(one.prompt, one.negative_prompt) for shot in shots for one in shot.passes]
+    for prompt in (*settings.training.sample_prompts, settings.training.class_tokens or ""):
+        negative = parse.without_comments(settings.drawing.negative_prompt)
+        pairs.append((parse.without_comments(prompt), negative))
+    if shelf.inside("embeddings") or any("<" in prompt for prompt, _ in pairs):
+        from bootstrap.drawing import networks  # imports torch: seconds that other checks need not wait
+
+        networks.check(project.base_model, shelf, list(dict.fromkeys(pairs)))
+
+
+def train(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
+    """Train the generation's LoRA on the dataset as it is now; resumes a killed training.
+
+    Draws the sample prompts with each snapshot, where the settings have any. Measures the snapshots, where a recipe
+    leaves the choice to the adviser.
+    """
+    from bootstrap.drawing import (
+        class_pictures as drawn,  # imports torch: seconds that other verbs need not wait
+    )
+    from bootstrap.models import loading
+    from bootstrap.training import run
+
+    generations.set_state(catalog, project.name, number, "training")
+    tell = reporter(project, catalog, number, report)
+    size = run.training_size(project, loading.hold(project.base_model))
+    run.train(project, catalog, number, drawn.pictures(project, size, tell), tell)
+    if project.settings.training.sample_prompts:
+        from bootstrap.drawing import samples
+
+        samples.draw(project, catalog, number, tell)
+    if project.settings.asks_adviser:
+        from bootstrap.adviser import run as adviser
+
+        adviser.advise(project, catalog, number, tell)
+
+
+def draw(
+    project: Project, catalog: Catalog, number: int, report: Report = silent, more: bool = False
+) -> None:
+    """Draw the candidates that the recipes ask for and that are not there yet; with `more`, then as many again."""
+    from bootstrap.drawing import run
+
+    generations.set_state(catalog, project.name, number, "drawing")
+    run.draw(project, catalog, number, reporter(project, catalog, number, report), more)
+
+
+def plan_drawing(
+    project: Project,
+    catalog: Catalog,
+    number: int,
+    workers: int = 1,
+    report: Report = silent,
+    more: bool = False,
+) -> "list[Shard]":
+    """Begin drawing in parts: return the shards that `draw_shard` is to be called with, here or elsewhere."""
+    from bootstrap.drawing import run, shards
+
+    generations.set_state(catalog, project.name, number, "drawing")
+    plan = run.plan(project, catalog, number, more)
+    report(Progress("draw", plan.done, plan.total, "pictures"))
+    return shards.split(plan, project.settings.drawing.batch_size, workers)
+
+
+def draw_shard(
+    project: Project, catalog: Catalog, number: int, shard: "Shard", report: Report = silent
+) -> None:
+    """Draw what a shard still lacks; reports how far the generation has come once the shards before are done."""
+    from bootstrap.drawing import run
+
+    def tell(progress: Progress) -> None:
+        report(replace(progress, done=shard.before + progress.done, total=shard.total))
+
+    run.draw_planned(project, catalog, number, shard.planned, tell)
+
+
+def reporter(project: Project, catalog: Catalog, number: int, report: Report) -> Report:
+    """Return a report that tells the catalog as well, and stops a run whose project was taken over."""
+    to_catalog = generations.reporter(catalog, project.name, number)
+
+    def tell(progress: Progress) -> None:
+        leases.check()
+        report(progress)
+        to_catalog(progress)
+
+    return tell
+
+
+def curate(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
+    """Hash the new candidates, mark those that show again what is there already, and score the others."""
+    from bootstrap.curation import run, scoring
+
+    generations.set_state(catalog, project.name, number, "curating")
+    tell = reporter(project, catalog, number, report)
+    run.curate(project, catalog, number, tell)
+    scoring.score(project, catalog, number, tell)
+
+
+def publish(project: Project, catalog: Catalog, number: int) -> Summary:
+    """Show the curated candidates to the reviewer, likely picks first, and draw their contact sheet."""
+    from bootstrap.curation import publishing
+
+    sheet = publishing.publish(project, catalog, number)
+    generations.set_state(catalog, project.name, number, "published")
+    status = generations.statuses(catalog, project.name)[number - 1]
+    return Summary(project.name, number, status.candidates, status.duplicates, status.published, sheet)

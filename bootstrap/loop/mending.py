@@ -1,0 +1,240 @@
+"""A candidate mended: drawn again with another strength, seed or snapshot, or a part of it painted anew.
+
+What comes of it are candidates of the same generation, up for review at once: a person asked for them, so they are
+shown even if they look like others.
+"""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+
+from bootstrap import captions, images
+from bootstrap.catalog import Catalog, candidates, generations, picks, trainings
+from bootstrap.catalog.candidates import Candidate
+from bootstrap.catalog.tables import CandidateRow
+from bootstrap.curation import run as curation
+from bootstrap.curation import scoring
+from bootstrap.drawing import networks
+from bootstrap.drawing.run import draw_shots, lora_paths, missing_shots
+from bootstrap.drawing.shards import Planned
+from bootstrap.errors import UserError
+from bootstrap.files import sha256_of_file
+from bootstrap.models import loading
+from bootstrap.pictures.thumbnails import make_thumbnail
+from bootstrap.planning.expand import lora_file_name
+from bootstrap.planning.extra_networks import Shelf
+from bootstrap.progress import Report, silent
+from bootstrap.project.projects import Project
+from bootstrap.project.running import exclusively
+from bootstrap.prompting import parse
+from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
+
+MOST = 16  # pictures at once
+MOST_ROUNDS = 8
+MOST_PADDING = 256  # pixels
+_NO_TRAINING = (
+    "the training that the candidate was drawn with is not in the catalog; `sid reindex` looks for it"
+)
+_EPOCH = re.compile(r"-\d{6}$")  # at the end of a snapshot's name
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """Draw it with something else; None: as it was."""
+
+    strength: float | None = None  # of the first LoRA, 0 to 2
+    snapshot: int | None = None  # epoch of the first LoRA
+    seed: int | None = None  # of the first picture; the next ones count on from it
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Inpaint:
+    """Draw a part of it anew."""
+
+    mask: Path  # a picture of the candidate's size: what is white is drawn anew
+    prompt: str  # of the whole picture, and the result's caption; with only_masked_padding of what is masked alone
+    denoising_strength: float = 0.75  # 0.05 to 1
+    rounds: int = 1  # each one starts from the one before
+    seed: int | None = None
+    count: int = 1
+    mask_blur: int = 4  # pixels
+    # So many pixels around what is masked are drawn with it, enlarged; None: the whole picture is drawn.
+    only_masked_padding: int | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What came of it."""
+
+    ids: list[str]  # of all candidates that were asked for, up for review
+    new: int  # so many of them were not there before
+
+
+def draw_again(
+    project: Project,
+    catalog: Catalog,
+    candidate_id: str,
+    wanted: Redraw | Inpaint,
+    report: Report = silent,
+) -> Drawn:
+    """Draw a candidate again, and put what comes of it up for review in the candidate's generation.
+
+    Raises:
+        UserError: one line that names what does not fit; then nothing is drawn.
+    """
+    with exclusively(project):
+        candidate = candidates.candidate(catalog, project.name, candidate_id)
+        shots = _shots(project, catalog, candidate, wanted)
+        number = candidate.generation
+        missing = missing_shots(project, catalog, number, shots)
+        if missing:
+            files = _files(project, catalog, number, missing)
+            there = len(candidates.candidates(catalog, project.name, generation=number, state=None))
+            planned = [Planned(there + index, shot) for index, shot in enumerate(missing)]
+            draw_shots(project, catalog, number, planned, files, report, len(shots))
+        curation.curate(project, catalog, number)
+        scoring.score(project, catalog, number)
+        ids = [shot.id for shot in shots]
+        if isinstance(wanted, Inpaint) and wanted.only_masked_padding is not None:
+            _keep_caption(project, catalog, candidate, ids)
+        _put_up(project, catalog, ids)
+    return Drawn(ids, len(missing))
+
+
+def _shots(project: Project, catalog: Catalog, candidate: Candidate, wanted: Redraw | Inpaint) -> list[Shot]:
+    state = generations.statuses(catalog, project.name)[candidate.generation - 1].state
+    if state not in ("published", "grown"):
+        raise UserError(f"generation {candidate.generation}: it is not up for review yet ({state})")
+    if not 1 <= wanted.count <= MOST:
+        raise UserError(f"count {wanted.count}: draw 1 to {MOST} pictures at once")
+    if isinstance(wanted, Inpaint):
+        return _inpainted(project, candidate, wanted)
+    shot = _with_lora(project, catalog, candidate.shot, wanted)
+    first = wanted.seed if wanted.seed is not None else shot.seed + (shot.id == candidate.id)
+    shots = [shot.reseeded(first + number) for number in range(wanted.count)]
+    if any(one.id == candidate.id for one in shots):
+        raise UserError(
+            f"candidate '{candidate.id}': that is the candidate itself; take another strength, snapshot or seed"
+        )
+    return shots
+
+
+def _with_lora(project: Project, catalog: Catalog, shot: Shot, wanted: Redraw) -> Shot:
+    """The shot, and those that it starts from, with another strength or snapshot of the first LoRA."""
+    if wanted.strength is None and wanted.snapshot is None:
+        return shot
+    if not shot.loras or shot.loras[0].sha256 or shot.loras[0].source:
+        raise UserError("strength, snapshot: the candidate was not drawn with a snapshot of this project")
+    if wanted.strength is not None and not 0 <= wanted.strength <= 2:
+        raise UserError(f"strength {wanted.strength:g}: it goes from 0 to 2")
+    training_id = shot.loras[0].training_id
+    training = trainings.find(catalog, project.name, training_id)
+    if training is None:
+        raise UserError(_NO_TRAINING)
+    there = [one.epoch for one in training.snapshots]
+    if wanted.snapshot is not None and wanted.snapshot not in there:
+        raise UserError(f"snapshot {wanted.snapshot}: its training has {there}; take one of these")
+
+    def changed(use: LoraUse) -> LoraUse:
+        epoch = use.snapshot if wanted.snapshot is None else wanted.snapshot
+        strength = use.strength if wanted.strength is None else wanted.strength
+        name = lora_file_name(_EPOCH.sub("", use.name), epoch)
+        te_strength = use.te_strength if wanted.strength is None else None
+        return dataclasses.replace(use, name=name, snapshot=epoch, strength=strength, te_strength=te_strength)
+
+    return shot.in_all_passes(
+        lambda one: dataclasses.replace(one, loras=(changed(one.loras[0]), *one.loras[1:]))
+    )
+
+
+def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[Shot]:
+    if not 0.05 <= wanted.denoising_strength <= 1:
+        raise UserError(f"denoising strength {wanted.denoising_strength:g}: it goes from 0.05 to 1")
+    if not 1 <= wanted.rounds <= MOST_ROUNDS:
+        raise UserError(f"rounds {wanted.rounds}: 1 to {MOST_ROUNDS}")
+    padding = wanted.only_masked_padding
+    if padding is not None and not 0 <= padding <= MOST_PADDING:
+        raise UserError(f"only masked padding {padding}: it goes from 0 to {MOST_PADDING} pixels")
+    prompt = captions.join(captions.parse(parse.without_comments(wanted.prompt)))
+    if not prompt:
+        raise UserError("prompt: it is empty; say what the picture shows")
+    drawn_on = PictureUse(candidate.path.as_posix(), sha256_of_file(_existing(project, candidate)))
+    mask = Mask(wanted.mask_blur, picture=_mask(project, candidate, wanted.mask), padding=padding)
+    base = dataclasses.replace(
+        candidate.shot, prompt=prompt, embeddings=(), recipe="inpaint", eliminated=(), added=()
+    )
+    first = candidate.shot.seed + 1 if wanted.seed is None else wanted.seed
+    shots = []
+    for number in range(wanted.count):
+        shot: Shot | None = None
+        for turn in range(wanted.rounds):
+            start = Start(wanted.denoising_strength, picture=None if shot else drawn_on, shot=shot, mask=mask)
+            seed = (first + number * wanted.rounds + turn) % 2**32
+            shot = dataclasses.replace(base, seed=seed, start=start)
+        assert shot is not None
+        shots.append(shot)
+    held = loading.hold(project.base_model)
+    return networks.with_networks(held, Shelf.of(project), shots)
+
+
+def _existing(project: Project, candidate: Candidate) -> Path:
+    path = project.folder / candidate.path
+    if not path.is_file():
+        raise UserError(f"candidate '{candidate.id}': its picture {path} is gone; `sid run` draws it again")
+    return path
+
+
+def _mask(project: Project, candidate: Candidate, path: Path) -> PictureUse:
+    picture = images.open_picture(path)
+    size = candidate.shot.width, candidate.shot.height
+    if picture.size != size:
+        raise UserError(
+            f"mask {path}: it is {picture.width}x{picture.height}, the candidate {size[0]}x{size[1]}; make them the "
+            "same size"
+        )
+    if not any(picture.convert("L").histogram()[128:]):
+        raise UserError(f"mask {path}: it has no white; what is white is drawn anew")
+    absolute = path.resolve()
+    inside = absolute.is_relative_to(project.folder.resolve())
+    name = absolute.relative_to(project.folder.resolve()).as_posix() if inside else str(absolute)
+    return PictureUse(name, sha256_of_file(path))
+
+
+def _files(project: Project, catalog: Catalog, number: int, shots: list[Shot]) -> dict[LoraUse, Path]:
+    """The files of all LoRAs that the shots use."""
+    uses = {use for shot in shots for one in shot.passes for use in one.loras}
+    own = {use.training_id for use in uses if not use.sha256 and not use.source}
+    found = [trainings.find(catalog, project.name, one) for one in own]
+    training = found[0] if found else trainings.of_generation(catalog, project.name, number)
+    if training is None:
+        raise UserError(_NO_TRAINING)
+    files = lora_paths(project, catalog, training, shots)
+    gone = [path for path in files.values() if not path.is_file()]
+    if gone:
+        raise UserError(f"LoRA {gone[0]}: it is gone; `sid run {project.name}` trains it again")
+    return files
+
+
+def _put_up(project: Project, catalog: Catalog, ids: list[str]) -> None:
+    """Show them before all others, look-alikes and flawed ones too."""
+    drawn = [candidates.candidate(catalog, project.name, one) for one in ids]
+    shown = {one.id for one in drawn if one.state != "broken" and make_thumbnail(project, one)}
+    with catalog.write() as session:
+        owner = generations.project_row(session, project.name)
+        rows = select(CandidateRow).where(CandidateRow.project_id == owner.id)
+        for row in session.scalars(rows.where(CandidateRow.shot_id.in_(shown))):
+            row.state, row.duplicate_of = "published", None
+            row.rank = 0 if row.verdict == "undecided" else row.rank
+
+
+def _keep_caption(project: Project, catalog: Catalog, candidate: Candidate, ids: list[str]) -> None:
+    """Caption what came of it as the candidate is: the prompt told of a part, and is no caption of the whole."""
+    in_dataset = {pick.candidate_id for pick in picks.picks(catalog, project.name)}
+    for one in ids:
+        is_edited = candidates.candidate(catalog, project.name, one).edited_caption is not None
+        if one not in in_dataset and not is_edited:
+            candidates.set_caption(catalog, project.name, one, candidate.caption)

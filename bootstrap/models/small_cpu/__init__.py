@@ -1,0 +1,1 @@
+"""What only speeds up small models on a CPU."""

@@ -1,0 +1,1 @@
+"""What is measured on one picture, and made of it: hashes, quality, features, tags, thumbnails, contact sheets."""

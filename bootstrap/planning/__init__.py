@@ -1,0 +1,1 @@
+"""From a project's recipes to its shots."""

@@ -1,0 +1,143 @@
+"""The files that prompts name: LoRAs, embeddings and wildcards, in folders of the project and of its workspace."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from bootstrap.errors import UserError, in_one_line
+from bootstrap.files import sha256_of_file
+from bootstrap.project.projects import Project
+from bootstrap.prompting import parse
+from bootstrap.shots import LoraUse
+
+_PICKLES = (".pt", ".bin", ".pth", ".ckpt")
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The folders `loras`, `embeddings` and `wildcards`, with what is below them when one first asks."""
+
+    folders: tuple[Path, ...]  # that these are in, the project's first: its files go before the workspace's
+
+    @classmethod
+    def of(cls, project: Project) -> "Shelf":
+        """Return the shelf of a project."""
+        return cls((project.folder, project.workspace.folder))
+
+    def inside(self, kind: str) -> list[Path]:
+        """Return those of the folders of that name that are there."""
+        return [folder / kind for folder in self.folders if (folder / kind).is_dir()]
+
+    def _files(self, kind: str, endings: Sequence[str]) -> dict[str, Path]:
+        """The files of a kind by their names without ending; the project's go first, upper folders before lower."""
+        found: dict[str, Path] = {}
+        for folder in self.inside(kind):
+            for path in sorted(folder.rglob("*"), key=lambda one: (len(one.parts), one)):
+                if path.suffix.lower() in endings and path.is_file():
+                    found.setdefault(path.stem, path)
+        return found
+
+    @cached_property
+    def loras(self) -> dict[str, Path]:
+        """The LoRA files by name."""
+        return self._files("loras", (".safetensors",))
+
+    @cached_property
+    def embeddings(self) -> dict[str, Path]:
+        """The embeddings by name; those that are pickles are not among them."""
+        return self._files("embeddings", (".safetensors",))
+
+    @property
+    def wildcards(self) -> tuple[Path, ...]:
+        """The folders of wildcard files."""
+        return tuple(self.inside("wildcards"))
+
+    def lora(self, name: str) -> Path:
+        """Return the LoRA file of a name: the file's own, or else the one that it was trained under (`ss_output_name`).
+
+        Raises:
+            UserError: there is none; or only a pickle.
+        """
+        known = self.loras
+        if name in known:
+            return known[name]
+        by_alias = {_output_name(path): path for path in known.values()}
+        if name and name in by_alias:
+            return by_alias[name]
+        folders = " and ".join(str(folder / "loras") for folder in self.folders)
+        pickle = self._files("loras", _PICKLES).get(name)
+        if pickle is not None:
+            raise UserError(
+                f"LoRA {pickle}: only .safetensors files are read, pickled ones can run code when opened; "
+                "fetch it in that format"
+            )
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = (
+            f"did you mean {', '.join(near)}?"
+            if near
+            else f"known: {', '.join(sorted(known)[:10]) or 'none'}"
+        )
+        raise UserError(f"<lora:{name}>: there is no {name}.safetensors in {folders} ({hint})")
+
+    def lora_uses(self, prompt: str) -> tuple[LoraUse, ...]:
+        """Return the LoRA files that a prompt names, in its order.
+
+        Raises:
+            UserError: a file is not there, a strength is no number, or it names a hypernetwork.
+        """
+        uses = []
+        for network in parse.extra_networks(prompt)[1]:
+            name = in_one_line(network.name)
+            if network.kind == "hypernet":
+                raise UserError(
+                    f"prompt '{in_one_line(prompt)}': hypernetworks are not read, take <hypernet:{name}> out"
+                )
+            if not network.is_lora:
+                continue  # as in A1111, a kind that is not known goes out of the text and does nothing
+            if "dyn" in network.named or len(network.arguments) > 3:
+                raise UserError(
+                    f"prompt '{in_one_line(prompt)}': <lora:{name}> with dyn= is not understood, take it out"
+                )
+            path = self.lora(name)
+            try:
+                unet, te = network.strengths
+            except ValueError:
+                raise UserError(
+                    f"prompt '{in_one_line(prompt)}': write <lora:{name}:0.8>, the strength as a number"
+                ) from None
+            uses.append(LoraUse(name, "", 0, unet, None if te == unet else te, content_hash(path)))
+        return tuple(uses)
+
+    def check_embeddings(self, text: str) -> None:
+        """Refuse a text that names an embedding that is there as a pickle only.
+
+        Raises:
+            UserError: says so, and what to do.
+        """
+        for name, path in self._files("embeddings", _PICKLES).items():
+            named = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE)
+            if named and name not in self.embeddings:
+                raise UserError(
+                    f"embedding {path}: the prompt names it, but only .safetensors files are read, pickled ones can "
+                    "run code when opened; convert it, or fetch it in that format"
+                )
+
+
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, read again only when the file has changed."""
+    status = path.stat()
+    return _content_hash(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _content_hash(path: Path, size: int, modified: int) -> str:
+    return sha256_of_file(path)
+
+
+def _output_name(path: Path) -> str:
+    from bootstrap.lora import kohya  # imports torch: seconds that a prompt without LoRAs need not wait
+
+    return kohya.metadata(path).get("ss_output_name", "")

@@ -1,0 +1,1 @@
+"""Workspace and projects: their folders, settings and leases."""

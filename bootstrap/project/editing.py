@@ -1,0 +1,202 @@
+"""Changing a project's settings without an editor: `sid set`, and the app's forms. Comments stay as they are."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tomlkit
+from tomlkit import TOMLDocument
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT, Item, Table
+
+from bootstrap.errors import UserError
+from bootstrap.files import write_text
+from bootstrap.models import specs
+from bootstrap.project import settings
+from bootstrap.project.projects import Project, with_defaults
+
+_RECIPE = re.compile(r"recipe\[(\d+)\]")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A changed project.toml that is in order, not written yet."""
+
+    project: Project  # as it would be
+    text: str
+
+    def save(self) -> None:
+        """Write it."""
+        write_text(self.project.toml, self.text)
+
+
+def set_values(project: Project, assignments: list[str]) -> list[str]:
+    """Write settings into project.toml, all or none, and return a line `key = value` for each.
+
+    Args:
+        assignments: such as `training.repeats=30`, `project.caption=woman, red apple`, `recipe[1].count=8`; a
+            value is TOML, and what is no TOML is a text. `training.resolution=` without a value deletes the line.
+
+    Raises:
+        UserError: an assignment is not of that form, or the settings would be wrong; then nothing is changed.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or "." not in key:
+            raise UserError(f"'{assignment}': write section.name=value, such as training.repeats=30")
+        values[key.strip()] = _value(text.strip()) if text.strip() else None
+    edited(project, values).save()
+    return [
+        f"{key}: its default again" if value is None else f"{key} = {tomlkit.item(value).as_string()}"
+        for key, value in values.items()
+    ]
+
+
+def edited(project: Project, values: Mapping[str, Any]) -> Edit:
+    """Return project.toml with other values.
+
+    Args:
+        values: by key, such as `training.repeats` or `recipe[1].count` (the first recipe); None deletes the line,
+            which gives the default back.
+
+    Raises:
+        UserError: there is no such table, or the settings would be wrong.
+    """
+    document = _document(project)
+    for key, value in values.items():
+        section, _, name = key.rpartition(".")
+        table = _table(project, document, section)
+        if value is None:
+            table.pop(name, None)
+        elif name in table:
+            table[name] = value
+        else:
+            _add_behind_the_others(table, name, value)
+    return _checked(project, document)
+
+
+def with_recipe(project: Project, values: Mapping[str, Any]) -> Edit:
+    """Return project.toml with one more recipe at its end.
+
+    Args:
+        values: of the `[[recipe]]` table, its kind among them.
+
+    Raises:
+        UserError: the settings would be wrong.
+    """
+    document = _document(project)
+    recipe = tomlkit.table()
+    for name, value in values.items():
+        recipe.add(name, _inline(value))
+    recipes = document.setdefault("recipe", tomlkit.aot())
+    _end_with_blank_line(document)
+    recipes.append(recipe)
+    return _checked(project, document)
+
+
+def without_recipe(project: Project, number: int) -> Edit:
+    """Return project.toml without its recipe of this number, counted from 1; comments below it stay.
+
+    Raises:
+        UserError: there is no such recipe, or none would be left.
+    """
+    document = _document(project)
+    removed = _table(project, document, f"recipe[{number}]")
+    recipes = document["recipe"]
+    if len(recipes) == 1:
+        raise UserError(f"project '{project.name}': it needs a recipe; add another one before this one goes")
+    before = (
+        recipes[number - 2]
+        if number > 1
+        else next(one for name, one in _tables(document) if name != "recipe")
+    )
+    for item in _pop_tail(removed):
+        before.add(item)
+    del recipes[number - 1]
+    return _checked(project, document)
+
+
+def _document(project: Project) -> TOMLDocument:
+    try:
+        return tomlkit.parse(project.toml.read_text("utf-8"))
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        raise UserError(f"{project.toml}: no valid TOML: {error}") from None
+
+
+def _tables(document: TOMLDocument) -> list[tuple[str, Table]]:
+    return [(name, value) for name, value in reversed(list(document.items())) if isinstance(value, Table)]
+
+
+def _table(project: Project, document: TOMLDocument, section: str) -> Table:
+    recipe = _RECIPE.fullmatch(section)
+    if recipe is not None:
+        recipes, number = document.get("recipe", []), int(recipe[1])
+        if not isinstance(recipes, AoT) or not 1 <= number <= len(recipes):
+            raise UserError(f"'{section}': {project.toml} has {len(recipes)} recipes, counted from 1")
+        return recipes[number - 1]
+    if section == "recipe":
+        raise UserError(f"'recipe': say which one, counted from 1: recipe[1] ({project.toml})")
+    table = document.setdefault(section, tomlkit.table())
+    if not isinstance(table, Table):
+        raise UserError(f"'{section}' is no table in {project.toml}")
+    return table
+
+
+def _add_behind_the_others(table: Table, name: str, value: Any) -> None:
+    """Add a key below the last one, not below the comments and blank lines that end the table."""
+    tail = _pop_tail(table)
+    table.add(name, _inline(value))
+    for item in tail:
+        table.add(item)
+
+
+def _pop_tail(table: Table) -> list[Any]:
+    tail: list[Any] = []
+    body = table.value.body
+    while body and body[-1][0] is None:
+        tail.insert(0, body.pop()[1])
+    return tail
+
+
+def _end_with_blank_line(document: TOMLDocument) -> None:
+    text = tomlkit.dumps(document)
+    if not text.endswith("\n\n"):
+        recipes = document["recipe"]
+        last = recipes[-1] if len(recipes) else _tables(document)[0][1]
+        last.add(tomlkit.nl())
+
+
+def _inline(value: Any) -> Item:
+    """A value on one line: without this, a list of tables would become tables with headings of their own."""
+    if isinstance(value, Mapping):
+        table = tomlkit.inline_table()
+        for name, part in value.items():
+            table.add(name, _inline(part))
+        return table
+    if isinstance(value, list):
+        array = tomlkit.array()
+        for part in value:
+            array.append(_inline(part))
+        return array
+    return tomlkit.item(value)
+
+
+def _checked(project: Project, document: TOMLDocument) -> Edit:
+    text = tomlkit.dumps(document)
+    raw = tomllib.loads(text)
+    section = raw.get("project")
+    name = section.get("base_model", "papertown") if isinstance(section, dict) else "papertown"
+    base = specs.find(str(name))
+    parsed = settings.parse(with_defaults(base.defaults, raw), str(project.toml))
+    base = specs.predicting(base, parsed.project.prediction_type)
+    return Edit(project.with_settings(parsed, base), text)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

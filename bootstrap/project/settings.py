@@ -1,0 +1,293 @@
+"""The settings of a project: what may stand in its `project.toml`, checked key by key.
+
+Names are kohya's and AUTOMATIC1111's wherever they have one. Defaults are the method's for Stable Diffusion
+checkpoints; a base model may bring its own (see `bootstrap.models.loading.BaseModelSpec.defaults`).
+"""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+
+from bootstrap import captions
+from bootstrap.errors import UserError
+from bootstrap.models.checkpoint import PredictionType
+from bootstrap.recipes.recipe_settings import (
+    RECIPES,
+    EliminateRecipe,
+    HiresRecipe,
+    Recipe,
+    VaryRecipe,
+    check_tags,
+    denoising_strengths,
+)
+from bootstrap.recipes.setting_types import NUMBERS, TEXT, Section, nearest
+
+Sampler = Literal[
+    "Euler a", "Euler", "Heun", "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M SDE", "DPM++ 2M SDE Karras", "DPM++ SDE",
+    "DPM++ SDE Karras", "DDIM", "UniPC", "LCM",
+]  # fmt: skip
+SAMPLERS: tuple[str, ...] = get_args(Sampler)
+LCM_STEPS = 50  # into so many parts its distillation divides the noise schedule
+
+
+class ProjectSection(Section):
+    """`[project]`: what the project is about."""
+
+    caption: str
+    base_model: str = "papertown"
+    prediction_type: PredictionType | None = None  # None: the base model's own
+
+    @model_validator(mode="after")
+    def _has_tags(self) -> "ProjectSection":
+        if not captions.parse(self.caption):
+            raise ValueError("caption is empty: name what the picture shows, as tags separated by commas")
+        return self
+
+    @property
+    def tags(self) -> list[str]:
+        """The caption's tags in order."""
+        return captions.parse(self.caption)
+
+
+class TrainingSection(Section):
+    """`[training]`: how the LoRA is trained, in kohya's words."""
+
+    repeats: int = Field(20, ge=1, le=10_000)
+    epochs: int = Field(6, ge=1, le=1000)
+    max_train_steps: int | None = Field(None, ge=1, le=1_000_000)
+    save_every_n_epochs: int = Field(1, ge=1)
+    train_batch_size: int = Field(1, ge=1, le=64)
+    network_dim: int = Field(64, ge=1, le=1024)
+    network_alpha: float = Field(32, gt=0)
+    conv_dim: int | None = Field(None, ge=1, le=1024)  # a number makes it a LoCon
+    conv_alpha: float = Field(1, gt=0)
+    unet_lr: float = Field(1e-4, ge=0, le=1)
+    text_encoder_lr: float = Field(5e-5, ge=0, le=1)
+    optimizer: Literal["AdamW", "AdamW8bit", "Prodigy"] = "AdamW"
+    lr_scheduler: Literal["constant", "cosine", "linear"] = "constant"
+    lr_warmup_steps: int = Field(0, ge=0)
+    shuffle_caption: bool = False
+    keep_tokens: int = Field(1, ge=0)
+    caption_dropout_rate: float = Field(0.0, ge=0, le=1)
+    caption_tag_dropout_rate: float = Field(0.0, ge=0, lt=1)
+    max_token_length: Literal[75, 150, 225] = 225
+    clip_skip: int = Field(1, ge=1, le=12)
+    flip_aug: bool = False
+    noise_offset: float = Field(0.0, ge=0, le=1)
+    min_snr_gamma: float | None = Field(None, gt=0, le=100)
+    gradient_checkpointing: bool = False
+    resolution: int | None = Field(None, ge=64, le=4096)
+    mixed_precision: Literal["auto", "no", "fp16", "bf16"] = (
+        "auto"  # auto: bf16 or fp16 on a GPU, no on a CPU
+    )
+    seed: int = Field(42, ge=0, lt=2**32)
+    reg_data_dir: str | None = Field(None, min_length=1)
+    class_tokens: str | None = Field(None, min_length=1)
+    num_class_images: int = Field(20, ge=1, le=10_000)
+    prior_loss_weight: float = Field(1.0, ge=0, le=10)
+    sample_prompts: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = []
+
+    # What does not change the trained LoRA, or does so only through the pictures of the regularization.
+    OF_NO_CONSEQUENCE: ClassVar[set[str]] = {
+        "gradient_checkpointing", "reg_data_dir", "num_class_images", "sample_prompts"
+    }  # fmt: skip
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "TrainingSection":
+        if self.unet_lr == 0 and self.text_encoder_lr == 0:
+            raise ValueError("unet_lr and text_encoder_lr are both 0: nothing would be trained")
+        if self.resolution is not None and self.resolution % 8:
+            raise ValueError(f"resolution {self.resolution} is no multiple of 8")
+        if self.save_every_n_epochs > self.epochs:
+            raise ValueError(
+                f"save_every_n_epochs {self.save_every_n_epochs} is more than epochs {self.epochs}"
+            )
+        if self.max_train_steps is not None and self.max_train_steps < self.epochs:
+            raise ValueError(
+                f"max_train_steps {self.max_train_steps} is less than epochs {self.epochs}: each epoch needs a step"
+            )
+        rates = {rate for rate in (self.unet_lr, self.text_encoder_lr) if rate}
+        if self.optimizer == "Prodigy" and len(rates) > 1:
+            raise ValueError(
+                'optimizer "Prodigy" finds the rate itself: set unet_lr and text_encoder_lr to 1, or one of them to 0'
+            )
+        return self
+
+    @property
+    def snapshots(self) -> list[int]:
+        """The epochs whose LoRA is kept: every n-th and the last."""
+        kept = range(self.save_every_n_epochs, self.epochs + 1, self.save_every_n_epochs)
+        return sorted({*kept, self.epochs})
+
+
+class DrawingSection(Section):
+    """`[drawing]`: what all shots have in common, in AUTOMATIC1111's words."""
+
+    sampler: Sampler = "DPM++ 2M Karras"
+    steps: int = Field(25, ge=1, le=150)
+    cfg_scale: float = Field(7.0, ge=1.0, le=30.0)
+    clip_skip: int | None = Field(None, ge=1, le=12)
+    width: int | None = Field(None, ge=64, le=4096)
+    height: int | None = Field(None, ge=64, le=4096)
+    negative_prompt: str = ""
+    batch_size: int = Field(8, ge=1, le=256)
+    seed: int = Field(0, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "DrawingSection":
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if value is not None and value % 8:
+                raise ValueError(f"{name} {value} is no multiple of 8")
+        if self.sampler == "LCM" and self.steps > LCM_STEPS:
+            raise ValueError(
+                f'sampler "LCM" takes {LCM_STEPS} steps at most, better 4 to 8 (steps is {self.steps})'
+            )
+        return self
+
+
+class DedupeSection(Section):
+    """`[dedupe]`: when two pictures are the same picture."""
+
+    hash: Literal["phash", "dhash", "whash", "colorhash"] = "phash"  # of imagehash; near ones are compared
+    # Hashes only choose what is compared, so this is generous: of the same picture recompressed, brightened
+    # by 20 % or cropped by 1 % on each side, hardly any was more than 8 bits away.
+    distance: int = Field(
+        8, ge=0, le=32
+    )  # Hamming distance of two 64-bit hashes (a colorhash has 42), in bits
+    # The pixels decide: recompressed, noisy and slightly brighter pictures differ by up to 0.06; candidates
+    # that a person takes for the same one by up to 0.10; scenes of Paper Town in which the smallest thing was
+    # exchanged by 0.12 or more.
+    pixel_difference: float = Field(0.10, ge=0.0, le=1.0)  # RMS in the block that differs most
+
+
+class CurationSection(Section):
+    """`[curation]`: what is measured of candidates, and which of them are put up."""
+
+    embedder: str = Field("base", min_length=1)  # base: the base model's features; none; or a folder
+    tagger: str | None = Field(None, min_length=1)  # a WD14-style .onnx file; Paper Town has its own
+    hide_flawed: bool = True
+    required_tags: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = []
+    adaptive: bool = True  # later generations draw more of what became picks; false: as the recipes say
+
+
+class ReviewSection(Section):
+    """`[review]`: what a reviewer may say besides yes and no."""
+
+    # Why a candidate is rejected, on the keys 1 to 9.
+    reasons: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]] = (
+        Field(["anatomy", "artifacts", "not the subject", "not the prompt", "style"], max_length=9)
+    )
+
+
+class Settings(Section):
+    """All of `project.toml`."""
+
+    project: ProjectSection
+    training: TrainingSection = TrainingSection()
+    drawing: DrawingSection = DrawingSection()
+    dedupe: DedupeSection = DedupeSection()
+    curation: CurationSection = CurationSection()
+    review: ReviewSection = ReviewSection()
+    recipe: Annotated[list[Recipe], Field(min_length=1)] = [VaryRecipe(), EliminateRecipe()]
+
+    @property
+    def clip_skip(self) -> int:
+        """What is drawn with: drawing's, else what was trained with."""
+        return self.drawing.clip_skip or self.training.clip_skip
+
+    @property
+    def asks_adviser(self) -> bool:
+        """Whether a recipe leaves its snapshot to the adviser."""
+        return any(recipe.snapshot == "auto" for recipe in self.recipe)
+
+    @model_validator(mode="after")
+    def _recipes_fit(self) -> "Settings":
+        saved = self.training.snapshots
+        for recipe in self.recipe:
+            asked = [] if recipe.snapshot == "auto" else recipe.snapshot
+            missing = [epoch for epoch in asked if epoch not in saved]
+            if missing:
+                raise ValueError(
+                    f"recipe '{recipe.kind}' asks for snapshot {missing[0]}, but training saves {saved}: "
+                    "change snapshot, epochs or save_every_n_epochs"
+                )
+            check_tags(recipe, self.project.tags)
+            _check_schedule(recipe, self.drawing.steps)
+        return self
+
+
+def _check_schedule(recipe: Recipe, steps: int) -> None:
+    """A model knows a thousand noise levels; the weaker the denoising, the finer a schedule is needed."""
+    weakest = min(strengths) if (strengths := denoising_strengths(recipe)) else 1.0
+    if isinstance(recipe, HiresRecipe):
+        steps = recipe.hires_steps or steps
+    if steps / weakest > 1000:
+        raise ValueError(
+            f"recipe '{recipe.kind}': {steps} steps at denoising_strength {weakest:g} are too many; "
+            f"take {int(1000 * weakest)} at most"
+        )
+
+
+def parse(raw: dict[str, Any], source: str) -> Settings:
+    """Check a parsed `project.toml` and return it as Settings.
+
+    Args:
+        raw: the TOML document as nested dicts.
+        source: the file's name, for messages.
+
+    Raises:
+        UserError: one line that names the first wrong key, and for an unknown key the nearest valid one.
+    """
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{source}: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    # An unknown key explains missing ones (`captoin`), so it is told first.
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]
+    kind, given = problem["type"], problem["input"]
+    path = [str(part) for part in problem["loc"] if part not in (*RECIPES, TEXT, NUMBERS)]
+    name = re.sub(r"\.(\d+)", lambda found: f"[{int(found.group(1)) + 1}]", ".".join(path))
+    if kind == "extra_forbidden":
+        known = _keys_beside(problem["loc"])
+        hint = nearest(path[-1], known).strip(" ()") or f"valid here: {', '.join(known)}"
+        told = f"unknown key '{name}', {hint}"
+    elif kind == "missing":
+        told = f"'{name}' is missing"
+    elif kind in ("union_tag_not_found", "union_tag_invalid") and isinstance(given, dict):
+        asked = str(given.get("kind", ""))
+        wrong = f"unknown kind '{asked}'{nearest(asked, list(RECIPES))}" if asked else "it has no kind"
+        told = f"'{name}': {wrong}; use {', '.join(RECIPES)}"
+    elif kind in ("model_type", "model_attributes_type"):
+        told = f"'{name}' must be a table: [{name.split('[')[0]}] with keys below it"
+    elif kind == "value_error":
+        message = problem["msg"].removeprefix("Value error, ")
+        told = f"'{name}': {message}" if name else message
+    else:
+        message = problem["msg"][0].lower() + problem["msg"][1:]
+        shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
+        told = f"'{name}': {message}{shown}"
+    return " ".join(told.split())  # a key or a text may hold line breaks
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """The valid keys of the table that an unknown key stands in."""
+    table: type[BaseModel] = Settings
+    for part in location[:-1]:
+        if part in RECIPES:
+            table = RECIPES[str(part)]
+        elif part in table.model_fields and part != "recipe":
+            table = _table_of(table.model_fields[str(part)].annotation)
+    return list(table.model_fields)
+
+
+def _table_of(annotation: Any) -> type[BaseModel]:
+    """The table that a setting is, or is a list of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(_table_of(inner) for inner in get_args(annotation))

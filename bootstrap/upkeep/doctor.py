@@ -1,0 +1,271 @@
+"""Is everything in order? The machine, the models, the workspace, the catalog; and what can be put in order.
+
+    for finding in examine(workspace):
+        print(finding.what, finding.remedy)
+        if finding.repair:
+            print(finding.repair())
+
+Nothing is changed by looking.
+"""
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from sqlalchemy import select, text
+
+from bootstrap import images
+from bootstrap.catalog import Catalog, candidates, generations, picks
+from bootstrap.catalog.generations import RUNNING
+from bootstrap.catalog.tables import CandidateRow, ProjectRow
+from bootstrap.errors import UserError
+from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX, copy_file
+from bootstrap.loop import generation
+from bootstrap.models import specs
+from bootstrap.models.specs import BaseModelSpec
+from bootstrap.pictures.thumbnails import make_thumbnail
+from bootstrap.project import leases
+from bootstrap.project.projects import Project, Workspace
+from bootstrap.upkeep import reindex
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not in order."""
+
+    what: str
+    remedy: str  # what to do, or what `repair` would do
+    repair: Callable[[], str] | None = None  # does it, and tells what it did
+
+
+def machine(workspace: Workspace) -> list[tuple[str, str]]:
+    """What there is to work with, as (name, value)."""
+    import torch  # takes seconds to import, and only this needs it
+
+    device = "no GPU: training and drawing take the CPU"
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        device = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return [
+        ("python", platform.python_version()),
+        ("torch", torch.__version__),
+        ("GPU", device),
+        ("CPU cores", str(os.cpu_count())),
+        ("memory", f"{memory / 2**30:.0f} GiB" if memory else "unknown"),
+        ("workspace", str(workspace.folder)),
+        ("disk free", f"{_free_bytes(workspace) / 2**30:.1f} GiB"),
+    ]
+
+
+def examine(workspace: Workspace) -> Iterator[Finding]:
+    """Look at everything, the cheapest first; yields what is not in order.
+
+    Repairs are to be done as they come: a later one may build on an earlier one.
+    """
+    yield from _disk(workspace)
+    yield from _models(workspace)
+    if not workspace.project_names():
+        return
+    try:
+        catalog = Catalog(workspace.catalog_url)
+    except UserError as error:
+        yield Finding(
+            str(error),
+            "move the file away (keep it) and run `sid reindex`, which makes a new one from the projects' folders",
+        )
+        return
+    with closing(catalog):
+        yield from _catalog(catalog)
+        for name in workspace.project_names():
+            yield from _project(workspace.project(name), catalog)
+
+
+def _free_bytes(workspace: Workspace) -> int:
+    there = next(folder for folder in (workspace.folder, *workspace.folder.parents) if folder.exists())
+    return shutil.disk_usage(there).free
+
+
+def _disk(workspace: Workspace) -> Iterator[Finding]:
+    free = _free_bytes(workspace)
+    if free < DISK_FLOOR:
+        yield Finding(
+            f"workspace {workspace.folder}: {free / 2**30:.1f} GiB are free on its disk",
+            f"free some: below {DISK_FLOOR / 2**30:.0f} GiB a training may not be able to save",
+        )
+    if workspace.folder.exists() and not os.access(workspace.folder, os.W_OK):
+        yield Finding(f"workspace {workspace.folder}: it cannot be written", "give yourself the right to")
+
+
+def _models(workspace: Workspace) -> Iterator[Finding]:
+    """The embedded base models and those of the projects: found, and their weights' files are whole."""
+    found = {name: specs.find(name) for name in specs.embedded_names()}
+    for name in workspace.project_names():
+        try:
+            spec = workspace.project(name).base_model
+        except UserError:
+            continue  # told with the project
+        found[spec.name] = spec
+    for spec in found.values():
+        for path in _weights(spec):
+            try:
+                with safe_open(path, "np") as file:
+                    file.keys()
+            except (SafetensorError, OSError) as error:
+                yield Finding(
+                    f"base model {spec.name}: {path} is damaged ({error})",
+                    "install sid again" if spec.kind == "embedded" else "fetch the model again",
+                )
+
+
+def _weights(spec: BaseModelSpec) -> list[Path]:
+    if spec.kind == "hub":
+        return []
+    source = Path(spec.source)
+    return [source] if spec.kind == "file" else sorted(source.rglob("*.safetensors"))
+
+
+def _catalog(catalog: Catalog) -> Iterator[Finding]:
+    if not catalog.url.startswith("sqlite"):
+        return
+    with catalog.read() as session:
+        told = session.scalars(text("PRAGMA quick_check(1)")).all()
+    if told != ["ok"]:
+        yield Finding(
+            f"catalog {catalog.url}: damaged ({told[0]})",
+            "move the file away (keep it) and run `sid reindex`, which makes a new one from the projects' folders",
+        )
+
+
+def _project(project: Project, catalog: Catalog) -> Iterator[Finding]:
+    try:
+        images.open_picture(project.original)
+        _ = project.settings
+    except UserError as error:
+        yield Finding(f"project '{project.name}': {error}", "mend it; no generation can run before")
+    if generation.is_running(project):
+        return  # everything below changes while it runs
+    yield from _stale_lease(project, catalog)
+    yield from _left_behind(project)
+    yield from _broken_off(project, catalog)
+    yield from _files_without_rows(project, catalog)
+    yield from _rows_without_files(project, catalog)
+
+
+def _stale_lease(project: Project, catalog: Catalog) -> Iterator[Finding]:
+    lease = leases.find(catalog, project.name)
+    if lease is not None:
+
+        def forget() -> str:
+            leases.forget(catalog, project.name, lease)
+            return f"the lease of '{project.name}' is free"
+
+        yield Finding(
+            f"project '{project.name}': a run on {lease.machine} (process {lease.process}) holds it, but does not show "
+            "itself any more",
+            "free it; the next run would after a while, too",
+            forget,
+        )
+
+
+def _left_behind(project: Project) -> Iterator[Finding]:
+    partial = [path for path in project.folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file()]
+    if partial:
+
+        def remove() -> str:
+            for path in partial:
+                path.unlink(missing_ok=True)
+            return f"removed {len(partial)} half-written files"
+
+        yield Finding(
+            f"project '{project.name}': {len(partial)} half-written files of a killed process",
+            "remove them",
+            remove,
+        )
+
+
+def _broken_off(project: Project, catalog: Catalog) -> Iterator[Finding]:
+    for status in generations.statuses(catalog, project.name):
+        if status.state in set(RUNNING) - {"waiting"}:
+            yield Finding(
+                f"project '{project.name}': generation {status.number} is said to be {status.state}, but nothing runs",
+                f"call it cancelled; `sid run {project.name}` goes on with it",
+                partial(_cancel, project, catalog, status.number),
+            )
+
+
+def _cancel(project: Project, catalog: Catalog, number: int) -> str:
+    generations.set_state(catalog, project.name, number, "cancelled", "its process was killed")
+    return f"generation {number} of '{project.name}' is cancelled"
+
+
+def _files_without_rows(project: Project, catalog: Catalog) -> Iterator[Finding]:
+    unknown = reindex.unknown_candidates(project, catalog)
+    if unknown:
+        count = sum(map(len, unknown.values()))
+        yield Finding(
+            f"project '{project.name}': {count} candidates in generations {', '.join(map(str, unknown))} are not in "
+            "the catalog",
+            f"put them there (`sid reindex {project.name}`)",
+            partial(_reindex, project, catalog),
+        )
+
+
+def _reindex(project: Project, catalog: Catalog) -> str:
+    done = reindex.reindex(project, catalog)
+    return (
+        f"'{project.name}': {done.generations} generations, {done.snapshots} snapshots, {done.candidates} candidates "
+        f"and {done.picks} picks put into the catalog"
+    )
+
+
+def _rows_without_files(project: Project, catalog: Catalog) -> Iterator[Finding]:
+    found = candidates.candidates(catalog, project.name, state=None)
+    lost = [one.id for one in found if one.state != "broken" and not (project.folder / one.path).is_file()]
+    if lost:
+        yield Finding(
+            f"project '{project.name}': the pictures of {len(lost)} candidates are gone, such as {lost[0]}",
+            "call them broken, so that they are not shown; the latest generation's are drawn again by `sid run`",
+            partial(_call_broken, project, catalog, lost),
+        )
+    for pick in picks.picks(catalog, project.name):
+        if not (project.folder / pick.path).is_file():
+            yield _lost_pick(project, pick, {one.id: project.folder / one.path for one in found})
+    shown = [one for one in found if one.state == "published" and one.id not in set(lost)]
+    bare = [one for one in shown if not (project.folder / one.thumbnail).is_file()]
+    if bare:
+
+        def draw() -> str:
+            return f"made {sum(make_thumbnail(project, one) for one in bare)} of {len(bare)} thumbnails"
+
+        yield Finding(f"project '{project.name}': {len(bare)} thumbnails are gone", "make them anew", draw)
+
+
+def _call_broken(project: Project, catalog: Catalog, ids: list[str]) -> str:
+    with catalog.write() as session:
+        mine = (
+            select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+            .where(ProjectRow.name == project.name, CandidateRow.shot_id.in_(ids))
+        )  # fmt: skip
+        for row in session.scalars(mine):
+            row.state = "broken"
+    return f"{len(ids)} candidates of '{project.name}' are called broken"
+
+
+def _lost_pick(project: Project, pick: picks.Pick, pictures: dict[str, Path]) -> Finding:
+    what = f"project '{project.name}': the pick {pick.path} is gone, and the dataset needs it"
+    source = pictures.get(pick.candidate_id)
+    if source is None or not source.is_file():
+        return Finding(what, "put the file back, or take the pick back (`sid undo`) and `sid grow`")
+
+    def copy() -> str:
+        copy_file(source, project.folder / pick.path)
+        return f"{pick.path} copied from its candidate"
+
+    return Finding(what, "copy it from its candidate", copy)

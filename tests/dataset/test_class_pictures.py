@@ -1,0 +1,111 @@
+"""Regularization through a generation's preparation and training: from a folder, or drawn by the base model."""
+
+import re
+from pathlib import Path
+
+import pytest
+from making import make_project, open_catalog, scene
+from PIL import Image
+
+from bootstrap.catalog import trainings
+from bootstrap.errors import UserError
+from bootstrap.loop import generation
+from bootstrap.lora import kohya
+from bootstrap.progress import Progress
+from bootstrap.project.projects import Project
+
+
+def with_training(folder: Path, lines: str) -> Project:
+    """A project with a short training and these settings besides."""
+    made = make_project(folder)
+    short = "repeats = 2\nepochs = 1\ntrain_batch_size = 1\nnetwork_dim = 4\n"
+    text = re.sub(
+        r"(?s)\[training\].*\[drawing\]", f"[training]\n{short}{lines}\n[drawing]", made.toml.read_text()
+    )
+    text = re.sub(r"(?m)^steps = .*", "steps = 2", text)
+    made.toml.write_text(
+        re.sub(r"(?s)\[\[recipe\]\].*", "", text) + '[[recipe]]\nkind = "vary"\nsnapshot = 1\n'
+    )
+    return made.workspace.project(made.name)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('reg_data_dir = "nowhere"', "training.reg_data_dir .*nowhere: there is no such folder"),
+        ('reg_data_dir = "empty"', "it has no picture"),
+        (
+            'reg_data_dir = "uncaptioned"',
+            "it has no caption; write it into 0.txt, or set training.class_tokens",
+        ),
+        ('reg_data_dir = "unreadable"\nclass_tokens = "woman"', "0.png"),
+        ('optimizer = "AdamW8bit"', "bitsandbytes is not installed|it needs a GPU"),
+        ("resolution = 100", "resolution 100 is no multiple of 8"),
+        ("max_train_steps = 0", "max_train_steps"),
+        ('optimizer = "Prodigy"\nunet_lr = 1.0\ntext_encoder_lr = 0.5', "finds the rate itself"),
+        ("max_token_length = 100", "max_token_length"),
+    ],
+)
+def test_what_cannot_work_is_told_before_anything_starts(tmp_path: Path, lines: str, message: str) -> None:
+    made = with_training(tmp_path, lines)
+    for name in ("empty", "uncaptioned", "unreadable"):
+        (made.folder / name).mkdir()
+    scene(1).save(made.folder / "uncaptioned" / "0.png")
+    (made.folder / "unreadable" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=message) as told:
+        generation.prepare(made, open_catalog(made))
+    assert "\n" not in str(told.value)
+    assert not list(made.folder.glob("generation-*"))
+
+
+def train(made: Project) -> tuple[list[Progress], dict[str, str]]:
+    catalog, reports = open_catalog(made), list[Progress]()
+    number = generation.prepare(made, catalog)
+    generation.train(made, catalog, number, reports.append)
+    training = trainings.of_generation(catalog, made.name, number)
+    assert training is not None and training.finished
+    assert [one["seen"] for one in training.dataset] == [2]
+    return reports, kohya.read(made.folder / training.snapshots[-1].path).metadata
+
+
+def test_pictures_of_a_folder_are_shown_in_turn(tmp_path: Path) -> None:
+    made = with_training(tmp_path, 'reg_data_dir = "../../women"\nclass_tokens = "woman"')
+    folder = made.folder / ".." / ".." / "women"
+    folder.mkdir()
+    for number, size in enumerate(((128, 128), (192, 96))):
+        scene(number + 1).resize(size).save(folder / f"{number}.png")
+    (folder / "1.txt").write_text("woman, smile")
+    reports, metadata = train(made)
+    assert "as many steps on 2 regularization pictures; buckets 128x128, 192x96" in reports[0].note
+    assert (reports[-1].done, reports[-1].total) == (4, 4)
+    assert metadata["ss_num_reg_images"] == "2"
+    assert (metadata["ss_steps"], metadata["ss_max_train_steps"]) == ("4", "4")
+
+
+def test_the_base_model_draws_its_class_once(tmp_path: Path) -> None:
+    made = with_training(tmp_path, 'class_tokens = "woman"\nnum_class_images = 3')
+    reports, metadata = train(made)
+    drawn = sorted((made.folder / "regularization").glob("*.png"))
+    assert [one.done for one in reports if one.stage == "regularization"] == [3]
+    assert len(drawn) == 3 and metadata["ss_num_reg_images"] == "3"
+    for path in drawn:
+        with Image.open(path) as picture:
+            assert picture.size == (128, 128)
+    written = [path.stat().st_mtime_ns for path in drawn]
+    made.toml.write_text(made.toml.read_text().replace("num_class_images = 3", "num_class_images = 4"))
+    reports, _ = train(made.workspace.project(made.name))
+    assert [one.done for one in reports if one.stage == "regularization"] == [1]
+    assert [path.stat().st_mtime_ns for path in drawn] == written
+
+
+def test_sample_prompts_are_drawn_with_each_snapshot(tmp_path: Path) -> None:
+    made = with_training(tmp_path, 'sample_prompts = ["woman, red apple # no <lora:ink>", "robot"]')
+    reports, _ = train(made)
+    assert [one.done for one in reports if one.stage == "samples"][-1] == 2
+    (sheet,) = made.generation_folder(1).glob("training-*/samples.png")
+    with Image.open(sheet) as picture:
+        assert picture.size == (2 * (128 + 8) + 8, 30 + 128 + 2 * 14 + 8 + 8)
+    written = sheet.stat().st_mtime_ns
+    reports, _ = train(made)
+    assert not [one for one in reports if one.stage == "samples"]
+    assert sheet.stat().st_mtime_ns == written

@@ -1,0 +1,111 @@
+"""The loop, end to end: one picture in, generation 2 trained on reviewed picks."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bootstrap.catalog import Catalog, generations, trainings
+from bootstrap.drawing import infotext
+from bootstrap.files import sha256_of_file
+from bootstrap.lora import kohya
+from tests.sid_command import candidates, sid, small_project
+
+pytestmark = pytest.mark.slow
+
+
+def test_two_generations_with_scripted_verdicts(tmp_path: Path, originals: Path) -> None:
+    workspace = tmp_path / "workspace"
+    project = small_project(workspace, originals)
+    caption_tags = project.settings.project.tags
+
+    # Generation 1: files, rows and pictures belong together.
+    told = sid(workspace, "run", "badge")
+    assert "sid review" in told
+    first = candidates(workspace, "badge")
+    everything = candidates(workspace, "badge", "--all")
+    assert len(everything) == 10
+    assert 0 < len(first) <= 10
+    files = {path.stem for path in (project.folder / "generation-01" / "candidates").iterdir()}
+    assert files == {one["id"] for one in everything}
+    for one in first:
+        shot = infotext.shot_of(Path(one["path"]))
+        assert shot is not None
+        assert shot.id == one["id"]
+        with Image.open(one["path"]) as picture:
+            assert picture.size == (128, 128)
+            read = infotext.read(picture.info["parameters"])
+        assert read.fields["Seed"] == str(shot.seed)
+        assert f"<lora:badge-g01-{shot.snapshot:06d}:{shot.strength:g}>" in read.prompt
+
+    # The snapshots are LoRA files in kohya's format that say what they were trained on.
+    catalog = Catalog(project.workspace.catalog_url)
+    training = trainings.of_generation(catalog, "badge", 1)
+    assert training is not None
+    assert training.finished
+    assert [one.epoch for one in training.snapshots] == [1, 2, 3, 4]
+    for snapshot in training.snapshots:
+        path = project.folder / snapshot.path
+        assert sha256_of_file(path) == snapshot.sha256
+        told_by_file = kohya.read(path).metadata
+        assert told_by_file["ss_epoch"] == str(snapshot.epoch)
+        assert json.loads(told_by_file["ss_tag_frequency"])["6_badge"]["id badge"] == 1
+    assert not (project.folder / training.snapshots[0].path).with_name("state.safetensors").exists()
+
+    # Review: one eliminated, one added accepted; one rejected; one verdict taken back.
+    without_apple = next(one for one in first if "holding red apple" in one["shot"]["eliminated"])
+    with_glasses = next(one for one in first if one["shot"]["added"])
+    others = [one["id"] for one in first if one not in (without_apple, with_glasses)]
+    sid(workspace, "accept", "badge", without_apple["id"], with_glasses["id"], others[0])
+    sid(workspace, "reject", "badge", others[1])
+    sid(workspace, "undo", "badge", others[0])
+
+    # Growth: the picks with their prompts' tags.
+    sid(workspace, "grow", "badge")
+    picks = {path.stem: path.read_text().strip() for path in project.dataset_folder.glob("*.txt")}
+    assert set(picks) == {without_apple["id"], with_glasses["id"]}
+    assert picks[without_apple["id"]].split(", ") == [
+        tag for tag in caption_tags if tag != "holding red apple"
+    ]
+    assert picks[with_glasses["id"]].split(", ") == [caption_tags[0], "round glasses", *caption_tags[1:]]
+
+    # Generation 2 trains on the original and the picks, and really sees them.
+    sid(workspace, "run", "badge")
+    second = trainings.of_generation(catalog, "badge", 2)
+    assert second is not None
+    assert second.finished
+    seen = {entry["picture"]: entry for entry in second.dataset}
+    for pick in (without_apple, with_glasses):
+        entry = seen[sha256_of_file(project.dataset_folder / f"{pick['id']}.png")]
+        assert entry["caption"] == picks[pick["id"]]
+        assert entry["repeats"] >= 1
+        assert entry["seen"] >= 4  # at least once in each epoch
+    assert sum(entry["seen"] for entry in second.dataset) == second.steps
+    tags = json.loads(kohya.read(project.folder / second.snapshots[-1].path).metadata["ss_tag_frequency"])
+    assert sum(folder.get("round glasses", 0) for folder in tags.values()) == 1
+    assert sum(folder.get("holding red apple", 0) for folder in tags.values()) == 2
+
+    statuses = generations.statuses(catalog, "badge")
+    assert [(one.number, one.state) for one in statuses] == [(1, "grown"), (2, "published")]
+    assert statuses[1].published > 0
+    assert not {one["id"] for one in candidates(workspace, "badge", "--generation", "2")} & files
+
+    # The dataset leaves the house in the formats that trainers read.
+    sid(workspace, "export", "badge", "--format", "kohya", str(tmp_path / "kohya"))
+    exported = list((tmp_path / "kohya").rglob("*.txt"))
+    assert len(exported) == 3
+    assert all(path.with_suffix(".png").is_file() for path in exported)
+
+
+def test_a_second_run_draws_nothing_anew(tmp_path: Path, originals: Path) -> None:
+    workspace = tmp_path / "workspace"
+    project = small_project(workspace, originals)
+    sid(workspace, "run", "badge")
+    before = {
+        path: path.stat().st_mtime_ns for path in project.folder.rglob("*.png") if path.name != "sheet.png"
+    }
+    ids = [one["id"] for one in candidates(workspace, "badge")]
+    sid(workspace, "run", "badge")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert [one["id"] for one in candidates(workspace, "badge")] == ids

@@ -1,0 +1,198 @@
+"""A candidate drawn again, or a part of it painted anew, with the real engine: what comes of it is up for review."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from making import add_published, make_project, open_catalog
+from making import shot as made_shot
+from PIL import Image, ImageDraw
+from typer.testing import CliRunner
+
+from bootstrap import captions
+from bootstrap.catalog import Catalog, candidates, trainings, verdicts
+from bootstrap.catalog.trainings import Snapshot
+from bootstrap.cli import main
+from bootstrap.dataset import entries, growth
+from bootstrap.errors import UserError
+from bootstrap.loop import mending
+from bootstrap.loop.mending import Inpaint, Redraw
+from bootstrap.lora import kohya
+from bootstrap.models.loading import BaseModel
+from bootstrap.project import editing
+from bootstrap.project.projects import Project
+from bootstrap.shots import LoraUse
+from tests.lora.test_merge import random_lora
+
+TRAINING = "ab" * 32
+HALF = (0, 0, 64, 128)
+
+
+@pytest.fixture(scope="module")
+def reviewed(papertown: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[str]]:
+    """A project with two snapshots, and two candidates of generation 1 that are up for review."""
+    made = make_project(tmp_path_factory.mktemp("again"))
+    editing.set_values(made, ["curation.embedder=none"])
+    made = made.workspace.project(made.name)
+    catalog = open_catalog(made)
+    shots = [
+        made_shot(seed, steps=3, base_model_hash=papertown.hash, loras=(LoraUse("apple-g01-000002", TRAINING, 2, 0.8),))
+        for seed in (1, 7)
+    ]  # fmt: skip
+    ids = add_published(made, catalog, 1, 2, shots)
+    trainings.begin(catalog, made.name, 1, TRAINING, {}, [])
+    for epoch in (2, 4):
+        path = made.generation_folder(1) / f"training-{TRAINING[:8]}" / f"apple-g01-{epoch:06d}.safetensors"
+        lora = random_lora(papertown, epoch)
+        kohya.write(path, lora.modules, lora.metadata)
+        told = Snapshot(TRAINING, epoch, path.relative_to(made.folder), "s" * 64, 0.1)
+        trainings.add_snapshot(catalog, made.name, told, 10, [])
+    catalog.close()
+    return made, ids
+
+
+def sid(project: Project, *arguments: str) -> str:
+    ran = CliRunner().invoke(
+        main.app, ["--workspace", str(project.workspace.folder), *arguments], catch_exceptions=False
+    )
+    assert ran.exit_code == 0, ran.output
+    return ran.output
+
+
+def found(project: Project, candidate_id: str) -> candidates.Candidate:
+    catalog = Catalog(project.workspace.catalog_url)
+    one = candidates.candidate(catalog, project.name, candidate_id)
+    catalog.close()
+    return one
+
+
+def test_drawn_again_with_another_strength_and_snapshot(reviewed: tuple[Project, list[str]]) -> None:
+    project, (first, _) = reviewed
+    told = sid(project, "again", "apple", first[:6], "--strength=0.4", "--snapshot=4", "--count=2")
+    ids = told.split("up for review: ")[1].split()
+    assert told.startswith("2 drawn")
+    drawn = [found(project, one) for one in ids]
+    assert [one.shot.seed for one in drawn] == [1, 2]
+    for one in drawn:
+        assert (one.state, one.verdict, one.generation) == ("published", "undecided", 1)
+        assert (one.shot.loras[0].name, one.shot.snapshot, one.shot.strength) == ("apple-g01-000004", 4, 0.4)
+        assert (project.folder / one.thumbnail).is_file()
+    assert "there already" in sid(
+        project, "again", "apple", first, "--strength=0.4", "--snapshot=4", "--count=2"
+    )
+    assert [line.split()[0] for line in sid(project, "candidates", "apple", "--ranked").splitlines()][
+        :2
+    ] == ids
+
+
+def test_without_anything_else_it_is_drawn_with_the_next_seeds(reviewed: tuple[Project, list[str]]) -> None:
+    project, (_, second) = reviewed
+    catalog = Catalog(project.workspace.catalog_url)
+    drawn = mending.draw_again(project, catalog, second, Redraw(count=2))
+    assert [found(project, one).shot.seed for one in drawn.ids] == [8, 9]
+    catalog.close()
+
+
+def test_only_what_is_painted_over_is_drawn_anew(reviewed: tuple[Project, list[str]], tmp_path: Path) -> None:
+    project, (first, _) = reviewed
+    mask = Image.new("L", (128, 128))
+    ImageDraw.Draw(mask).rectangle((HALF[0], HALF[1], HALF[2] - 1, HALF[3] - 1), fill=255)
+    mask.save(tmp_path / "mask.png")
+    told = sid(
+        project, "inpaint", "apple", first, f"--mask={tmp_path / 'mask.png'}", "--prompt=woman,  blue ball",
+        "--rounds=2", "--denoising-strength=0.9",
+    )  # fmt: skip
+    one = found(project, told.split("up for review: ")[1].strip())
+    assert (one.shot.prompt, one.shot.recipe, one.state) == ("woman, blue ball", "inpaint", "published")
+    assert len(one.shot.passes) == 2
+    with (
+        Image.open(project.folder / one.path) as after,
+        Image.open(project.folder / found(project, first).path) as before,
+    ):
+        moved = np.abs(np.asarray(after, np.int16) - np.asarray(before.convert("RGB"), np.int16)).mean(axis=2)
+    assert moved[:, 76:].max() == 0  # beyond the blur of the edge
+    assert moved[:, :52].mean() > 5
+
+
+def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
+    reviewed: tuple[Project, list[str]], tmp_path: Path
+) -> None:
+    project, (first, _) = reviewed
+    mask = Image.new("L", (128, 128))
+    ImageDraw.Draw(mask).rectangle((40, 40, 71, 71), fill=255)
+    mask.save(tmp_path / "mask.png")
+    order = ["inpaint", "apple", first, f"--mask={tmp_path / 'mask.png'}", "--prompt=smile"]
+    ids = [
+        sid(project, *order, *more).split("up for review: ")[1].strip()
+        for more in ([], ["--only-masked-padding=8"], ["--only-masked-padding=9"])
+    ]
+    whole, part, wider = (found(project, one) for one in ids)
+    assert part.shot.start is not None and part.shot.start.mask is not None
+    assert part.shot.start.mask.padding == 8 and part.shot.prompt == "smile"
+    assert whole.caption == "smile"
+    assert part.caption == wider.caption == found(project, first).caption
+    pictures = []
+    for one in (found(project, first), whole, part, wider):
+        with Image.open(project.folder / one.path) as opened:
+            pictures.append(np.asarray(opened.convert("RGB"), np.int16))
+    before, *after = pictures
+    moved = [np.abs(one - before).mean(axis=2) for one in after]
+    for one in moved:
+        assert one[40:72, 40:72].mean() > 3
+        one[28:84, 28:84] = 0
+        assert one.max() == 0  # beyond the blur of the edge
+    assert np.abs(after[0] - after[1]).max() > 3 and np.abs(after[1] - after[2]).max() > 3
+
+    sid(project, "caption", "apple", part.id, "woman, grin")
+    assert "there already" in sid(project, *order, "--only-masked-padding=8")
+    assert found(project, part.id).caption == "woman, grin"  # what somebody wrote stays
+
+
+@pytest.mark.parametrize(
+    ("wanted", "problem"),
+    [
+        (Redraw(seed=1), "the candidate itself"),
+        (Redraw(snapshot=3), r"its training has \[2, 4\]"),
+        (Redraw(strength=3), "0 to 2"),
+        (Redraw(count=17), "1 to 16"),
+        (Inpaint(Path("no.png"), "woman"), "no such file"),
+        (Inpaint(Path("small.png"), "woman"), "make them the same size"),
+        (Inpaint(Path("black.png"), "woman"), "no white"),
+        (Inpaint(Path("white.png"), " , "), "prompt"),
+        (Inpaint(Path("white.png"), "woman", denoising_strength=0), "0.05 to 1"),
+        (Inpaint(Path("white.png"), "woman", rounds=9), "1 to 8"),
+        (Inpaint(Path("white.png"), "woman", only_masked_padding=257), "0 to 256"),
+    ],
+)
+def test_what_does_not_fit_is_told_and_nothing_is_drawn(
+    reviewed: tuple[Project, list[str]], tmp_path: Path, wanted: Redraw | Inpaint, problem: str
+) -> None:
+    project, (first, _) = reviewed
+    Image.new("L", (64, 64), 255).save(tmp_path / "small.png")
+    Image.new("L", (128, 128)).save(tmp_path / "black.png")
+    Image.new("L", (128, 128), 255).save(tmp_path / "white.png")
+    if isinstance(wanted, Inpaint):
+        wanted = dataclasses.replace(wanted, mask=tmp_path / wanted.mask)
+    catalog = Catalog(project.workspace.catalog_url)
+    before = len(candidates.candidates(catalog, project.name, state=None))
+    with pytest.raises(UserError, match=problem):
+        mending.draw_again(project, catalog, first, wanted)
+    assert len(candidates.candidates(catalog, project.name, state=None)) == before
+    catalog.close()
+
+
+def test_an_edited_caption_is_the_picks(reviewed: tuple[Project, list[str]]) -> None:
+    project, (first, _) = reviewed
+    assert (
+        sid(project, "caption", "apple", first[:8], " woman,  green apple ")
+        == f"{first}: woman, green apple\n"
+    )
+    catalog = Catalog(project.workspace.catalog_url)
+    verdicts.decide(catalog, project.name, [first], "accept", "t")
+    growth.grow(project, catalog)
+    assert [entry.caption for entry in entries.of_project(project, catalog)][1:] == ["woman, green apple"]
+    with pytest.raises(UserError, match="in the dataset already"):
+        candidates.set_caption(catalog, project.name, first, "woman")
+    assert captions.parse(found(project, first).caption) == ["woman", "green apple"]
+    catalog.close()

@@ -1,0 +1,103 @@
+"""Base models: one's own SD1.5 checkpoint as a single file or a folder, loaded without any network."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+
+from bootstrap.catalog import Catalog
+from bootstrap.errors import UserError
+from bootstrap.models import loading, specs
+from bootstrap.project.projects import Workspace, create
+from tests.sd_checkpoint import small_sd15, unet_name, vae_name
+
+RECIPES = """
+[[recipe]]
+kind = "vary"
+count = 2
+snapshot = 1
+"""
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A small checkpoint; the shipped configurations are exchanged for ones of its size."""
+    path, configs = small_sd15(tmp_path, loading.CONFIGS / "sd15")
+    (tmp_path / "shipped").mkdir()
+    configs.rename(tmp_path / "shipped" / "sd15")
+    monkeypatch.setattr(loading, "CONFIGS", tmp_path / "shipped")
+    yield path
+    loading.release()
+
+
+def test_a_single_file_takes_the_whole_way_to_candidates(
+    checkpoint: Path, originals: Path, tmp_path: Path
+) -> None:
+    from bootstrap.loop import generation
+
+    project = create(
+        Workspace(tmp_path / "w"),
+        "own",
+        originals / "badge.png",
+        "woman, red apple",
+        str(checkpoint),
+        RECIPES,
+    )
+    text = project.toml.read_text()
+    for key, value in (("repeats", 2), ("epochs", 1), ("steps", 2), ("network_dim", 4)):
+        old = next(line for line in text.splitlines() if line.startswith(f"{key} = "))
+        text = text.replace(old, f"{key} = {value}")
+    project.toml.write_text(text)
+    catalog = Catalog(project.workspace.catalog_url)
+    number = generation.prepare(project, catalog)
+    generation.train(project, catalog, number)
+    generation.draw(project, catalog, number)
+    generation.curate(project, catalog, number)
+    summary = generation.publish(project, catalog, number)
+    assert summary.drawn == 2
+    assert loading.hold(project.base_model).prediction_type == "epsilon"
+
+
+def test_every_weight_is_the_checkpoints(checkpoint: Path) -> None:
+    from safetensors.torch import load_file
+
+    base = loading.hold(specs.find(str(checkpoint)))
+    in_file = load_file(checkpoint)
+    for name, tensor in base.unet.state_dict().items():
+        assert torch.equal(tensor, in_file[unet_name(name)].float()), name
+    for name, tensor in base.vae.state_dict().items():
+        assert torch.equal(tensor.flatten(), in_file[vae_name(name, 4)].float().flatten()), name
+    for name, tensor in base.text_encoder.state_dict().items():
+        stored = in_file[f"cond_stage_model.transformer.text_model.{name.removeprefix('text_model.')}"]
+        assert torch.equal(tensor, stored.float()), name
+
+
+def test_the_shipped_configuration_is_that_of_sd15() -> None:
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(
+            json.loads((loading.CONFIGS / "sd15" / "unet" / "config.json").read_text())
+        )
+    assert round(sum(parameter.numel() for parameter in unet.parameters()) / 1e6, 1) == 859.5
+
+
+def test_the_shipped_tokenizer_is_clips() -> None:
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer.from_pretrained(loading.CONFIGS / "sd15" / "tokenizer", local_files_only=True)
+    assert tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
+
+
+def test_a_file_that_is_not_whole_is_told_in_one_line(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"cond_stage_model.transformer.x": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
+    with pytest.raises(UserError, match=r"other\.safetensors") as told:
+        loading.hold(specs.find(str(tmp_path / "other.safetensors")))
+    assert "\n" not in str(told.value)
+
+
+def test_the_embedded_model_is_held_once(papertown: loading.BaseModel) -> None:
+    assert loading.hold(specs.find("papertown")).unet is loading.hold(papertown.spec).unet

@@ -1,0 +1,116 @@
+"""Hashes are imagehash's, the mirror's come for nothing, and texture says what a hash is worth."""
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
+import imagehash
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from making import scene
+from PIL import Image, ImageOps
+
+from bootstrap.curation.duplicates import DOUBTFUL
+from bootstrap.pictures import hashing, scaling
+
+
+@given(number=st.integers(0, 10**6), size=st.sampled_from([33, 64, 128, 200, 256]))
+@settings(max_examples=60, deadline=None)
+def test_hashes_are_those_of_imagehash(number, size):
+    picture = scene(number, size)
+    found = hashing.fingerprint(picture)
+    assert hashing.to_hex(found.image_hash) == str(imagehash.phash(picture))
+    assert hashing.to_hex(found.image_hash_mirrored) == str(imagehash.phash(ImageOps.mirror(picture)))
+
+
+@pytest.mark.parametrize("kind", ["dhash", "whash", "colorhash"])
+def test_the_other_hashes_are_those_of_imagehash_too(kind):
+    pictures = [scene(number, 100) for number in range(6)]
+    make = getattr(imagehash, kind)
+    for picture, found in zip(pictures, hashing.fingerprints(pictures, kind), strict=True):
+        assert found.image_hash == int(str(make(picture)), 16)
+        assert found.image_hash_mirrored == int(str(make(ImageOps.mirror(picture))), 16)
+
+
+def test_many_pictures_are_hashed_as_one_by_one():
+    pictures = [scene(number, size) for number, size in zip(range(20), itertools.cycle([128, 300, 128]))]
+    for one, other in zip(hashing.fingerprints(pictures), map(hashing.fingerprint, pictures), strict=True):
+        assert one.image_hash == other.image_hash
+        assert np.array_equal(one.small, other.small)
+
+
+def test_a_gray_picture_hashes_like_imagehash_too():
+    picture = scene(3).convert("L")
+    assert hashing.to_hex(hashing.fingerprint(picture).image_hash) == str(imagehash.phash(picture))
+
+
+def test_the_mirror_is_another_hash():
+    found = hashing.fingerprint(scene(7))
+    assert (found.image_hash ^ found.image_hash_mirrored).bit_count() > 10
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_hex_and_back(value):
+    assert len(hashing.to_hex(value)) == 16
+    assert hashing.from_hex(hashing.to_hex(value)) == value
+
+
+def split() -> Image.Image:
+    picture = Image.new("RGB", (128, 128), "white")
+    picture.paste("black", (0, 0, 64, 128))
+    return picture
+
+
+def symmetric() -> Image.Image:
+    picture = scene(11)
+    picture.paste(ImageOps.mirror(picture.crop((0, 0, 64, 128))), (64, 0))
+    return picture
+
+
+@pytest.mark.parametrize("make", [lambda: Image.new("RGB", (128, 128), "red"), split, symmetric])
+def test_flat_split_and_symmetric_pictures_have_doubtful_hashes(make):
+    noise = np.random.default_rng(1).normal(0, 3, (128, 128, 3))
+    noisy = Image.fromarray(np.clip(np.asarray(make()) + noise, 0, 255).astype(np.uint8))
+    assert hashing.fingerprint(make()).texture < DOUBTFUL
+    assert hashing.fingerprint(noisy).texture < DOUBTFUL
+
+
+def test_scenes_have_hashes_to_rely_on():
+    assert min(hashing.fingerprint(scene(number)).texture for number in range(50)) > DOUBTFUL
+
+
+def test_the_small_copy_is_the_average_of_each_cell():
+    small = hashing.small_copy(scene(5))
+    assert small.shape == (32, 32, 3) and small.dtype == np.uint8
+    means = np.asarray(scene(5), float).reshape(32, 4, 32, 4, 3).mean(axis=(1, 3))
+    assert np.abs(small - means).max() <= 1.0  # Pillow rounds after each of its two passes
+
+
+SIDES = st.integers(33, 700)
+
+
+@given(width=SIDES, height=SIDES, seed=st.integers(0, 99), smooth=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_gray_pictures_are_scaled_as_pillow_scales_them(width, height, seed, smooth):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    if smooth:  # and with places where all is black or white
+        picture = picture.resize((5, 5)).resize((width, height)).point(lambda value: 2 * value - 128)
+    several = [picture, ImageOps.flip(picture), ImageOps.mirror(picture)]
+    expected = [one.resize((32, 32), Image.Resampling.LANCZOS) for one in several]
+    assert np.array_equal(scaling.scaled(several, 32), np.stack(expected))
+
+
+@pytest.mark.parametrize("size", [(512, 512), (100, 900), (2000, 1100), (20, 90), (32, 32)])
+def test_so_are_those_of_any_shape(size):
+    picture = scene(2).convert("L").resize(size)
+    expected = picture.resize((32, 32), Image.Resampling.LANCZOS)
+    assert np.array_equal(scaling.scaled([picture], 32), np.asarray(expected)[None])
+
+
+def test_pictures_are_hashed_from_several_threads_at_once():
+    pictures = [scene(number) for number in range(12)]
+    with ThreadPoolExecutor(3) as threads:
+        by_three = list(threads.map(hashing.fingerprint, pictures))
+    assert [one.image_hash for one in by_three] == [one.image_hash for one in hashing.fingerprints(pictures)]

@@ -1,0 +1,114 @@
+"""A lost catalog comes back from the folder: what was drawn, trained and picked."""
+
+from pathlib import Path
+
+import pytest
+
+from bootstrap.catalog import candidates, generations, picks, trainings, verdicts
+from bootstrap.dataset import growth
+from bootstrap.drawing import infotext
+from bootstrap.project.projects import Project
+from bootstrap.shots import Shot
+from bootstrap.upkeep import reindex
+from bootstrap.upkeep.reindex import Restored
+from tests import making
+from tests.sid_command import candidates as listed
+from tests.sid_command import sid, small_project
+
+
+def lose_catalog(made: Project) -> None:
+    for path in made.workspace.folder.glob("catalog.sqlite*"):
+        path.unlink()
+
+
+def two_generations(folder: Path) -> tuple[Project, list[str]]:
+    """Two generations with their shots in the files, two candidates of the first one picked."""
+    made = making.make_project(folder)
+    catalog = making.open_catalog(made)
+    ids = making.add_published(made, catalog, 1, 6)
+    sign(made, 1, [making.shot(1000 + index) for index in range(6)])
+    verdicts.decide(catalog, made.name, ids[:2], "accept", "ann")
+    growth.grow(made, catalog)
+    making.add_published(made, catalog, 2, 3)
+    sign(made, 2, [making.shot(2000 + index) for index in range(3)])
+    catalog.close()
+    return made, ids
+
+
+def sign(made: Project, number: int, shots: list[Shot]) -> None:
+    """Write the shots into their pictures, as drawing does."""
+    for shot in shots:
+        path = made.generation_folder(number) / "candidates" / f"{shot.id}.png"
+        from PIL import Image
+
+        with Image.open(path) as picture:
+            picture.load()
+        infotext.save_png(
+            picture, path, shot, infotext.write(shot, "papertown", {"apple-g01-000004": "0" * 64})
+        )
+
+
+def seen(made: Project) -> list[tuple]:
+    catalog = making.open_catalog(made)
+    found = [
+        (one.id, one.generation, one.shot, one.state, one.duplicate_of, one.verdict)
+        for one in candidates.candidates(catalog, made.name, state=None)
+    ]
+    states = [(one.number, one.state) for one in generations.statuses(catalog, made.name)]
+    kept = picks.picks(catalog, made.name)
+    catalog.close()
+    return [*found, *states, *kept]
+
+
+def test_candidates_states_and_picks_come_back(tmp_path: Path) -> None:
+    made, _ = two_generations(tmp_path)
+    before = seen(made)
+    lose_catalog(made)
+    catalog = making.open_catalog(made)
+    assert reindex.reindex(made, catalog) == Restored(generations=2, snapshots=0, candidates=9, picks=2)
+    catalog.close()
+    assert seen(made) == before
+
+
+def test_a_catalog_that_knows_everything_stays_as_it_is(tmp_path: Path) -> None:
+    made, _ = two_generations(tmp_path)
+    before = seen(made)
+    catalog = making.open_catalog(made)
+    assert reindex.reindex(made, catalog) == Restored()
+    catalog.close()
+    assert seen(made) == before
+
+
+def test_what_is_no_candidate_is_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made, _ = two_generations(tmp_path)
+    folder = made.generation_folder(1) / "candidates"
+    making.scene(77).save(folder / f"{'a' * 16}.png")
+    (folder / f"{'b' * 16}.png").write_bytes(b"no picture")
+    making.scene(78).save(folder / "holiday.png")
+    lose_catalog(made)
+    catalog = making.open_catalog(made)
+    assert reindex.reindex(made, catalog).candidates == 9
+    catalog.close()
+    told = [record.getMessage() for record in caplog.records]
+    assert sum("aaaa" in one for one in told) == sum("bbbb" in one for one in told) == 1
+    assert not any("holiday" in one for one in told)
+
+
+@pytest.mark.slow
+def test_after_a_real_generation_nothing_is_trained_or_drawn_again(tmp_path: Path, originals: Path) -> None:
+    made = small_project(tmp_path, originals)
+    sid(tmp_path, "run", "badge")
+    catalog = making.open_catalog(made)
+    training = trainings.of_generation(catalog, "badge", 1)
+    catalog.close()
+    before = listed(tmp_path, "badge", "--all")
+    lose_catalog(made)
+    assert "1 generations, 4 snapshots, 10 candidates, 0 picks and 0 sheets" in sid(tmp_path, "reindex")
+    assert listed(tmp_path, "badge", "--all") == before
+    catalog = making.open_catalog(made)
+    assert trainings.of_generation(catalog, "badge", 1) == training
+    catalog.close()
+    times = {path: path.stat().st_mtime_ns for path in made.folder.glob("generation-01/*/*.*g*")}
+    sid(tmp_path, "run", "badge")
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert listed(tmp_path, "badge", "--all") == before
