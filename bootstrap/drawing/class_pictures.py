@@ -14,13 +14,11 @@ from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
 from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
+from bootstrap.training.examples import training_size
 
 
-def pictures(project: Project, size: tuple[int, int], report: Report) -> list[ClassPicture]:
+def pictures(project: Project, report: Report) -> list[ClassPicture]:
     """Return the pictures of a project's regularization, none if it wants none; draws those that are missing.
-
-    Args:
-        size: width and height in pixels of those that are drawn.
 
     Raises:
         UserError: see bootstrap.dataset.class_pictures.check.
@@ -29,15 +27,16 @@ def pictures(project: Project, size: tuple[int, int], report: Report) -> list[Cl
     if settings.reg_data_dir is not None or settings.class_tokens is None:
         return list(in_folder(project))
     folder = project.folder / "regularization"
-    shots = _shots(project, size)
+    shots = _shots(project)
     missing = [shot for shot in shots if not (folder / f"{shot.id}.png").is_file()]
     if missing:
         _draw(project, missing, folder, report)
     return [ClassPicture(folder / f"{shot.id}.png", settings.class_tokens) for shot in shots]
 
 
-def _shots(project: Project, size: tuple[int, int]) -> list[Shot]:
+def _shots(project: Project) -> list[Shot]:
     base = loading.hold(project.base_model)
+    size = training_size(project, base)
     drawing, training = project.settings.drawing, project.settings.training
     shots = [
         Shot(

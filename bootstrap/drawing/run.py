@@ -32,7 +32,7 @@ from bootstrap.progress import Progress, Report
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import Settings
 from bootstrap.shots import LoraUse, PictureUse, Shot
-from bootstrap.training.run import output_name, training_size
+from bootstrap.training.examples import output_name, training_size
 
 
 def draw(project: Project, catalog: Catalog, number: int, report: Report, more: bool = False) -> None:

@@ -23,7 +23,7 @@ from bootstrap.recipes.ideas import Idea, ideas
 from bootstrap.recipes.recipe_settings import Recipe
 from bootstrap.shots import Shot
 from bootstrap.training import identity
-from bootstrap.training.run import examples_of, output_name, training_size
+from bootstrap.training.examples import examples_of, output_name, training_size
 
 _CHANNELS = 3  # bytes of a pixel
 

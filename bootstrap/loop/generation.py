@@ -103,13 +103,11 @@ def train(project: Project, catalog: Catalog, number: int, report: Report = sile
     from bootstrap.drawing import (
         class_pictures as drawn,  # imports torch: seconds that other verbs need not wait
     )
-    from bootstrap.models import loading
     from bootstrap.training import run
 
     generations.set_state(catalog, project.name, number, "training")
     tell = reporter(project, catalog, number, report)
-    size = run.training_size(project, loading.hold(project.base_model))
-    run.train(project, catalog, number, drawn.pictures(project, size, tell), tell)
+    run.train(project, catalog, number, drawn.pictures(project, tell), tell)
     if project.settings.training.sample_prompts:
         from bootstrap.drawing import samples
 

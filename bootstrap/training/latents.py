@@ -61,19 +61,6 @@ class LatentCache:
         return latent
 
 
-def training_size(picture: tuple[int, int], resolution: int, step: int) -> tuple[int, int]:
-    """Return width and height to train at: about resolution x resolution pixels, in the picture's proportions.
-
-    Args:
-        picture: width and height of the original in pixels.
-        resolution: side of the square whose area is aimed at.
-        step: both sides are multiples of it.
-    """
-    width, height = picture
-    scale = (resolution * resolution / (width * height)) ** 0.5
-    return (max(step, round(width * scale / step) * step), max(step, round(height * scale / step) * step))
-
-
 @torch.no_grad()
 def encode(base: BaseModel, path: Path, size: tuple[int, int], mirrored: bool = False) -> Latent:
     """Encode a picture file with the VAE.

@@ -2,25 +2,22 @@
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import torch
-from PIL import Image
 
 from bootstrap.catalog import Catalog, trainings
 from bootstrap.catalog.trainings import Snapshot
-from bootstrap.dataset import entries
 from bootstrap.dataset.class_pictures import ClassPicture
 from bootstrap.files import sha256_of_file
 from bootstrap.lora import kohya, metadata
 from bootstrap.lora.metadata import TrainingFacts
 from bootstrap.models import loading
 from bootstrap.models.loading import BaseModel
-from bootstrap.models.specs import Geometry
 from bootstrap.progress import Report
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import TrainingSection
-from bootstrap.training import identity, latents, record, schedule, trainer
+from bootstrap.training import identity, record, schedule, trainer
+from bootstrap.training.examples import examples_of, output_name
 from bootstrap.training.identity import Example
 from bootstrap.training.record import Record
 
@@ -73,53 +70,6 @@ def train(
     trainer.train(base, examples, settings, state_file, project.folder / "latents", keep, report)
     trainings.finish(catalog, project.name, training_id)
     state_file.unlink(missing_ok=True)  # several times a snapshot's size, and of no use any more
-
-
-def examples_of(
-    project: Project, catalog: Catalog, base: BaseModel | Geometry, class_pictures: list[ClassPicture]
-) -> list[Example]:
-    """Return the dataset as training sees it, with repeats and size of each picture, and the regularization."""
-    pictures = entries.of_project(project, catalog)
-    of_project = training_size(project, base)
-
-    def size(path: Path) -> tuple[int, int]:
-        """A picture's own proportions; the original's training size where it has that already."""
-        with Image.open(path) as picture:
-            own = picture.size
-        if own == of_project:
-            return own
-        return latents.training_size(own, _resolution(project, base), base.size_step)
-
-    of_original, of_pick = entries.balance(len(pictures) - 1, project.settings.training.repeats)
-    shown = [
-        Example(
-            str(one.path),
-            one.picture_sha256,
-            one.caption,
-            of_original if one.is_original else of_pick,
-            size(one.path),
-        )
-        for one in pictures
-    ]
-    return shown + [
-        Example(str(one.path), sha256_of_file(one.path), one.caption, 1, size(one.path), True)
-        for one in class_pictures
-    ]
-
-
-def training_size(project: Project, base: BaseModel | Geometry) -> tuple[int, int]:
-    """Return width and height in pixels that a project trains at."""
-    with Image.open(project.original) as picture:
-        return latents.training_size(picture.size, _resolution(project, base), base.size_step)
-
-
-def _resolution(project: Project, base: BaseModel | Geometry) -> int:
-    return project.settings.training.resolution or base.resolution
-
-
-def output_name(project: Project, number: int) -> str:
-    """Return kohya's output_name of a generation's LoRA; it works in `<lora:...>` and as a file name."""
-    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', project.name)}-g{number:02d}"
 
 
 def _facts(project: Project, base: BaseModel, examples: list[Example], name: str) -> TrainingFacts:

@@ -244,7 +244,7 @@ def test_export_to_imagefolder(project, catalog, grown, tmp_path):
         {"file_name": entry.path.name, "text": entry.caption} for entry in there
     ]
     assert {path.name for path in (folder / "train").iterdir()} == {
-        "metadata.jsonl", *(entry.path.name for entry in entries),
+        "metadata.jsonl", *(entry.path.name for entry in there),
     }  # fmt: skip
     assert {path.name for path in folder.iterdir()} == {"train"}
 

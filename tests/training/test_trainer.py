@@ -16,8 +16,8 @@ from bootstrap.models.loading import BaseModel
 from bootstrap.progress import Progress, silent
 from bootstrap.project.settings import TrainingSection
 from bootstrap.training import passes, trainer
+from bootstrap.training.examples import fitted_size
 from bootstrap.training.identity import Example
-from bootstrap.training.latents import training_size
 from bootstrap.training.trainer import EpochResult
 
 
@@ -150,7 +150,7 @@ def test_fp16_without_a_gpu_is_refused(papertown: BaseModel, originals: Path, tm
     ],
 )
 def test_the_size_keeps_proportions_and_area(picture: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert training_size(picture, 512, 64) == expected
+    assert fitted_size(picture, 512, 64) == expected
 
 
 def test_a_picture_that_cannot_be_read_is_named(papertown: BaseModel, tmp_path: Path) -> None:

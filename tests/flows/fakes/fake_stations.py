@@ -43,7 +43,7 @@ def _seconds(folder: Path) -> float:
     return float(order.read_text()) if order.exists() else 0.2
 
 
-def _train(project: Any, catalog: Any, number: int, report: Any) -> None:
+def _train(project: Any, catalog: Any, number: int, class_pictures: Any, report: Any) -> None:
     _fail("train", project.folder)
     steps = 20
     for step in range(1, steps + 1):
