@@ -1,6 +1,6 @@
-"""Curation: hashing, near pairs, duplicates and the queue, against imagehash, FAISS and imagededup in one run.
+"""Curation: near pairs, duplicates and the queue, against imagehash, FAISS and imagededup in one run.
 
-    python benchmarks/curation.py [--peers FOLDER] [--part hashing labelled review papertown pairs whole]
+    python benchmarks/curation.py [--peers FOLDER] [--part labelled review papertown pairs whole]
 
 Prints a table for each part and writes them to benchmarks/results/curation.md. FOLDER holds the peers' packages
 (`pip install --target FOLDER --no-deps faiss-cpu imagededup tqdm`); without it their rows are left out. Times are CPU
@@ -13,7 +13,6 @@ import io
 import itertools
 import random
 import resource
-import statistics
 import sys
 import tempfile
 import time
@@ -53,46 +52,6 @@ def spent(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-# --- hashing ------------------------------------------------------------------------------------------
-
-
-def hashing_part(_: argparse.Namespace) -> Iterator[str]:
-    """Fingerprints of 240 pictures at once (both hashes, texture, small copy) against imagehash's pHash one by one.
-
-    Wall time on all cores, median of 9 rounds, one after the other in each; what is found is compared bit for bit.
-    """
-    rng = np.random.default_rng(0)
-    pictures = [
-        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).resize((512, 512))
-        for _ in range(240)
-    ]
-    ways: dict[str, Callable[[], Any]] = {
-        "fingerprints: hash, mirror's hash, texture, small copy": lambda: hashing.fingerprints(pictures),
-        "imagehash.phash of each picture and of its mirror": lambda: [
-            (imagehash.phash(one), imagehash.phash(ImageOps.mirror(one))) for one in pictures
-        ],
-        "imagehash.phash of each picture alone": lambda: [imagehash.phash(one) for one in pictures],
-    }
-    taken: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(9):
-        results = {}
-        for way, work in ways.items():
-            started = time.perf_counter()
-            results[way] = work()
-            taken[way].append(time.perf_counter() - started)
-    ours, both, _alone = results.values()
-    for found, expected in zip(ours, both, strict=True):
-        hashes = found.image_hash, found.image_hash_mirrored
-        assert tuple(map(hashing.to_hex, hashes)) == tuple(map(str, expected))
-    first = next(iter(taken.values()))
-    yield "| 512 px | pictures/s | ours is faster, pair by pair: median (least to most) |"
-    yield "|---|---|---|"
-    for way, seconds in taken.items():
-        times = sorted(one / own for one, own in zip(seconds, first, strict=True))
-        told = f"{statistics.median(times):.2f} times ({times[0]:.2f} to {times[-1]:.2f})"
-        yield f"| {way} | {len(pictures) / statistics.median(seconds):.0f} | {told} |"
 
 
 # --- near pairs ---------------------------------------------------------------------------------------
@@ -352,7 +311,6 @@ def papertown_part(arguments: argparse.Namespace) -> Iterator[str]:
 
 
 PARTS = {
-    "hashing": hashing_part,
     "labelled": labelled_part,
     "review": review_part,
     "papertown": papertown_part,
