@@ -1,6 +1,6 @@
 """Finding which of many 64-bit hashes differ in a few bits only, by comparing all with all.
 
-A batch of 64 pictures against 100,000 takes 20 ms, which is nothing beside drawing or decoding them: no index is needed.
+A batch of 64 pictures against 100,000 takes 20 ms, nothing beside drawing or decoding them: an index is not needed.
 """
 
 import numpy as np
