@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from bootstrap.drawing.samplers import predictions
+from bootstrap.models import small_cpu
 from bootstrap.models.conditioning import Conditioning, joined, lengthened
 from bootstrap.models.loading import BaseModel
-from bootstrap.models.small_cpu.prediction import predict
 from bootstrap.prompting import encode, parse
 from bootstrap.prompting.chunks import chunks_of
 from bootstrap.prompting.embeddings import held
@@ -102,7 +102,9 @@ class Prompts:
         rows = torch.cat([latents, latents[self._of_rows]]) if self._guided else latents[self._of_rows]
         asked = self._at(step)
         parts = rows.split([len(one.states) for one in asked])
-        found = [predict(self._base, part, timestep, one) for part, one in zip(parts, asked, strict=True)]
+        found = [
+            small_cpu.predict(self._base, part, timestep, one) for part, one in zip(parts, asked, strict=True)
+        ]
         return self._combined(torch.cat(found))
 
     def _at(self, step: int) -> list[Conditioning]:

@@ -20,8 +20,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from transformers.utils import logging as transformers_logging
 
 from bootstrap.errors import UserError, in_one_line
-from bootstrap.models import checkpoint
-from bootstrap.models.small_cpu import denormals
+from bootstrap.models import checkpoint, denormals
 from bootstrap.models.specs import CONFIGS, BaseModelSpec, content_hash
 
 
