@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A candidate's id, or a beginning of it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON: how many are new, and the ids of all.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another picture.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A PNG of sid, or any picture with infotext.")]
 
@@ -91,11 +92,12 @@ def again(
     snapshot: Annotated[int | None, typer.Option(min=1, help="Another epoch of its first LoRA.")] = None,
     seed: Seed = None,
     count: Annotated[int, typer.Option(min=1, max=16, help="Pictures, with as many seeds.")] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Draw a candidate again with something else; what comes of it is up for review beside it."""
     from bootstrap.loop.mending import Redraw  # imports torch: seconds that other verbs need not wait
 
-    _draw_again(context, name, candidate, Redraw(strength, snapshot, seed, count))
+    _draw_again(context, name, candidate, Redraw(strength, snapshot, seed, count), as_json)
 
 
 def inpaint(
@@ -120,6 +122,7 @@ def inpaint(
     ] = None,
     seed: Seed = None,
     count: Annotated[int, typer.Option(min=1, max=16, help="Pictures, with as many seeds.")] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Draw a part of a candidate anew; what comes of it is up for review beside it."""
     from bootstrap.loop.mending import Inpaint  # imports torch: seconds that other verbs need not wait
@@ -127,7 +130,7 @@ def inpaint(
     wanted = Inpaint(
         mask, prompt, denoising_strength, rounds, seed, count, only_masked_padding=only_masked_padding
     )
-    _draw_again(context, name, candidate, wanted)
+    _draw_again(context, name, candidate, wanted, as_json)
 
 
 def caption(
@@ -161,13 +164,18 @@ def draw_tags(
         typer.echo(f"{one.tag}  {output / one.file}{told}")
 
 
-def _draw_again(context: typer.Context, name: str, candidate: str, wanted: "Redraw | Inpaint") -> None:
+def _draw_again(
+    context: typer.Context, name: str, candidate: str, wanted: "Redraw | Inpaint", as_json: bool
+) -> None:
     from bootstrap.loop.mending import draw_again
 
     chosen = _workspace(context).project(name)
     drawn = draw_again(chosen, Catalog(chosen.workspace.catalog_url), candidate, wanted)
-    told = f"{drawn.new} drawn" if drawn.new else "there already"
-    typer.echo(f"{told}, up for review: {' '.join(drawn.ids)}")
+    if as_json:
+        typer.echo(json.dumps({"new": drawn.new, "candidates": drawn.ids}))
+        return
+    news = f"{drawn.new} drawn" if drawn.new else "there already"
+    typer.echo(f"{news}, up for review: {' '.join(drawn.ids)}")
 
 
 def _workspace(context: typer.Context) -> Workspace:

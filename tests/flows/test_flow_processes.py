@@ -119,8 +119,9 @@ def test_up_starts_everything_and_ends_it(
     assert state(catalog, bad) == "published"
     artifacts = {one["key"]: one["data"] for one in api.ask("artifacts/latest/filter", {})}
     assert "| 4 | 0 | 4 |" in artifacts["generation-good"]
-    assert "| bad | failed | ValueError: oops |" in artifacts["nightly"]
-    assert "| good | done |" in artifacts["nightly"]
+    night = {row["project"]: row for row in json.loads(artifacts["nightly"])}
+    assert night["bad"] == {"project": "bad", "outcome": "failed", "detail": "ValueError: oops"}
+    assert night["good"]["outcome"] == "done"
 
     run_is_stopped_and_refused(sid, api.url, bad, catalog)
 
