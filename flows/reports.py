@@ -43,7 +43,7 @@ Next: `sid review`
 
 
 def night(rows: list[dict[str, str]], workspace: Path) -> None:
-    """Leave the artifact of a night, one row a project with its outcome and the reason, and the same as a Markdown file."""
+    """Leave the artifact of a night, a row a project with outcome and reason, and the same as a Markdown file."""
     write_text(folder(workspace) / f"{datetime.now():%Y-%m-%d-%H%M%S}.md", night_markdown(rows))
     create_table_artifact(key="nightly", table=rows, description="What the night brought")
 
