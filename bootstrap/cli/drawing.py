@@ -11,6 +11,7 @@ from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
+from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH
 
 if TYPE_CHECKING:
     from bootstrap.loop.mending import Inpaint, Redraw
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A candidate's id, or a beginning of it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON: how many are new, and the ids of all.")]
+Strength = Annotated[
+    float | None,
+    typer.Option(
+        min=LEAST_STRENGTH, max=MOST_STRENGTH, help="Of its first LoRA; below 0 it draws away from it."
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another picture.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A PNG of sid, or any picture with infotext.")]
 
@@ -62,7 +69,7 @@ def show(
 def redraw(
     context: typer.Context,
     file: File,
-    strength: Annotated[float | None, typer.Option(min=-2, max=2, help="Of its first LoRA.")] = None,
+    strength: Strength = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another picture.")] = None,
     snapshot: Annotated[int | None, typer.Option(min=1, help="Another epoch of its first LoRA.")] = None,
     base: Annotated[str | None, typer.Option(help="Another base model.")] = None,
@@ -88,7 +95,7 @@ def again(
     context: typer.Context,
     name: Name,
     candidate: Id,
-    strength: Annotated[float | None, typer.Option(min=0, max=2, help="Of its first LoRA.")] = None,
+    strength: Strength = None,
     snapshot: Annotated[int | None, typer.Option(min=1, help="Another epoch of its first LoRA.")] = None,
     seed: Seed = None,
     count: Annotated[int, typer.Option(min=1, max=16, help="Pictures, with as many seeds.")] = 1,

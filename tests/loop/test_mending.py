@@ -81,12 +81,16 @@ def test_drawn_again_with_another_strength_and_snapshot(reviewed: tuple[Project,
         assert (one.state, one.verdict, one.generation) == ("published", "undecided", 1)
         assert (one.shot.loras[0].name, one.shot.snapshot, one.shot.strength) == ("apple-g01-000004", 4, 0.4)
         assert (project.folder / one.thumbnail).is_file()
-    assert "there already" in sid(
-        project, "again", "apple", first, "--strength=0.4", "--snapshot=4", "--count=2"
-    )
     assert [line.split()[0] for line in sid(project, "candidates", "apple", "--ranked").splitlines()][
         :2
     ] == ids
+
+
+def test_a_strength_below_zero_draws_away_from_the_lora(reviewed: tuple[Project, list[str]]) -> None:
+    project, (first, _) = reviewed
+    output = json.loads(sid(project, "again", "apple", first, "--strength=-2", "--json"))
+    [drawn] = output["candidates"]
+    assert found(project, drawn).shot.strength == -2
 
 
 def test_without_anything_else_it_is_drawn_with_the_next_seeds(reviewed: tuple[Project, list[str]]) -> None:
@@ -158,7 +162,8 @@ def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
     [
         (Redraw(seed=1), "the candidate itself"),
         (Redraw(snapshot=3), r"its training has \[2, 4\]"),
-        (Redraw(strength=3), "0 to 2"),
+        (Redraw(strength=2.1), "strength 2.1: it goes from -2 to 2"),
+        (Redraw(strength=-2.1), "-2 to 2"),
         (Redraw(count=17), "1 to 16"),
         (Inpaint(Path("no.png"), "woman"), "no such file"),
         (Inpaint(Path("small.png"), "woman"), "make them the same size"),
