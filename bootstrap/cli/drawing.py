@@ -73,7 +73,9 @@ def redraw(
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another picture.")] = None,
     snapshot: Annotated[int | None, typer.Option(min=1, help="Another epoch of its first LoRA.")] = None,
     base: Annotated[str | None, typer.Option(help="Another base model.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The PNG to write [default: here, by its id].")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The PNG to write.", show_default="here, by its id")
+    ] = None,
 ) -> None:
     """Draw a picture again from its file, as it was or with another strength, seed or snapshot."""
     from bootstrap.drawing import infotext  # the rest imports torch: seconds that other verbs need not wait
