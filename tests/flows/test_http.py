@@ -27,7 +27,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
             self.end_headers()
             self.wfile.write(b"true")
 
-        do_POST = do_GET
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             pass
