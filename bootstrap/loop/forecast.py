@@ -19,8 +19,9 @@ from bootstrap.planning.extra_networks import Shelf
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import Settings
 from bootstrap.prompting.vocabulary import Vocabulary
-from bootstrap.recipes.ideas import Idea, ideas
-from bootstrap.recipes.recipe_settings import Recipe
+from bootstrap.recipes.ideas import Idea
+from bootstrap.recipes.needs import Inputs
+from bootstrap.recipes.recipe import Recipe
 from bootstrap.shots import Shot
 from bootstrap.training import identity
 from bootstrap.training.examples import examples_of, output_name, training_size
@@ -119,7 +120,7 @@ def make(project: Project, catalog: Catalog) -> Plan:
     return Plan(number, recipes, len(missing), _seconds(missing, times), len(times), disk, disk_measured)
 
 
-def _vocabularies(spec: specs.BaseModelSpec, model_hash: str, found: inputs.Inputs) -> dict[str, Vocabulary]:
+def _vocabularies(spec: specs.BaseModelSpec, model_hash: str, found: Inputs) -> dict[str, Vocabulary]:
     """What the base models read, by their hashes; one that is not on this machine is left out."""
     known = {model_hash: spec, **{its: specs.find(name) for name, its in found.base_models.items()}}
     read = {its: Vocabulary.read(one) for its, one in known.items()}
@@ -128,21 +129,21 @@ def _vocabularies(spec: specs.BaseModelSpec, model_hash: str, found: inputs.Inpu
 
 def _arms(recipe: Recipe, slots: Sequence[Slot], settings: Settings, shared: DrawnWith) -> list[Arm]:
     """What a recipe's shots are shared out among, each with its earlier verdicts."""
-    found = ideas(recipe, settings.project.tags, (shared.width, shared.height), shared.size_step)
-    arms = [Arm("all", len(slots), odds_of(recipe, found, shared.tallies))]
+    ideas = recipe.ideas(settings.project.tags, (shared.width, shared.height), shared.size_step)
+    arms = [Arm("all", len(slots), odds_of(recipe, ideas, shared.tallies))]
     pairs = pairs_of(recipe)
     if len(pairs) > 1:
         for strength, snapshot in pairs:
             shots = sum((slot.strength, slot.snapshot) == (strength, snapshot) for slot in slots)
-            odds = odds_of(recipe, found, shared.tallies, (strength, snapshot))
+            odds = odds_of(recipe, ideas, shared.tallies, (strength, snapshot))
             arms.append(Arm(f"strength {strength:g}, snapshot {snapshot}", shots, odds))
     by_label: dict[str, list[int]] = {}  # quotas name one idea several times
-    for number, idea in enumerate(found):
+    for number, idea in enumerate(ideas):
         by_label.setdefault(_label(idea), []).append(number)
     if len(by_label) > 1:
         for label, numbers in by_label.items():
             shots = sum(slot.idea in numbers for slot in slots)
-            arms.append(Arm(label, shots, odds_of(recipe, [found[numbers[0]]], shared.tallies)))
+            arms.append(Arm(label, shots, odds_of(recipe, [ideas[numbers[0]]], shared.tallies)))
     return arms
 
 
@@ -173,7 +174,7 @@ def _drawn_with(
     catalog: Catalog,
     spec: specs.BaseModelSpec,
     number: int,
-    found: inputs.Inputs,
+    found: Inputs,
 ) -> DrawnWith:
     geometry = specs.geometry(spec)
     if geometry is None:

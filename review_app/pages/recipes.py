@@ -11,7 +11,7 @@ from bootstrap.files import sha256_of_file
 from bootstrap.project import editing
 from bootstrap.project.editing import Edit
 from bootstrap.project.projects import Project
-from bootstrap.recipes.recipe_settings import RECIPES
+from bootstrap.recipes.registry import RECIPES
 from review_app.components import markup, setting_fields
 from review_app.components.progress import duration
 from review_app.workspace import catalog_of
@@ -166,7 +166,7 @@ def _draft(project: Project, number: int) -> None:
 
 
 def _purpose(kind: str) -> str:
-    return str(RECIPES[kind].__doc__).strip().rstrip(".")
+    return RECIPES[kind].purpose()
 
 
 # ---- the buttons

@@ -30,7 +30,7 @@ from bootstrap.models.specs import EMBEDDED_FOLDER, embedded_names
 from bootstrap.planning import inputs
 from bootstrap.progress import Progress
 from bootstrap.project.projects import Project, create
-from bootstrap.recipes.recipe_settings import RECIPES
+from bootstrap.recipes.registry import RECIPES
 from flows import deadline, signals
 from tests.drawing.small import small_trained_project
 
