@@ -285,10 +285,11 @@ def advise(
 @app.command()
 def plan(context: typer.Context, name: Name) -> None:
     """Show what the next `sid run` draws, how long it takes and how much disk it needs, without drawing."""
-    from bootstrap.loop import forecast as plans  # imports torch: seconds that other verbs need not wait
+    from bootstrap.loop import forecast
 
     chosen = workspace_of(context).project(name)
-    typer.echo(plans.render(chosen.name, plans.make(chosen, Catalog(chosen.workspace.catalog_url))))
+    coming = forecast.of_next_run(chosen, Catalog(chosen.workspace.catalog_url))
+    typer.echo(forecast.render(chosen.name, coming))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from bootstrap.catalog import Catalog, generations, trainings
 from bootstrap.catalog.trainings import Snapshot, Training
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
+from bootstrap.lora import header, names
 from bootstrap.models import specs
 from bootstrap.project.projects import Project
 from bootstrap.recipes.needs import Box, Inputs, LoraKey, OtherLora, fitted_box
@@ -79,13 +80,11 @@ def _mask(project: Project, kind: str, name: str, size: tuple[int, int]) -> Pict
 
 
 def _file(project: Project, kind: str, other: OtherLora) -> LoraUse:
-    from bootstrap.lora import formats, names  # imports torch: who has no such recipe need not wait
-
     if other.generation is not None or other.snapshot is not None:
         raise UserError(f"recipe '{kind}': {other.lora} is a file: leave out its generation and snapshot")
     path = project.folder / Path(other.lora).expanduser()
-    formats.format_of(path)
-    _check_family(project, names.is_sdxl(formats.tensor_names(path)), f"the LoRA {other.lora}")
+    header.format_of(path)
+    _check_family(project, names.is_sdxl(header.tensor_names(path)), f"the LoRA {other.lora}")
     return LoraUse(path.stem, "", 0, 1.0, sha256=sha256_of_file(path), source=other.lora)
 
 

@@ -26,7 +26,11 @@ def test_the_json_that_seeds_follow_from_stays(recorded: dict[str, Any]) -> None
     assert recipe.model_dump_json(exclude={"count"}) == recorded["json"]
 
 
-@pytest.mark.parametrize("recipe", EVERY_KIND, ids=lambda recipe: recipe["kind"])
+@pytest.mark.parametrize(
+    "recipe",
+    [recipe for recipe in EVERY_KIND if recipe["kind"] in RECORDED["shots"]],
+    ids=lambda recipe: recipe["kind"],
+)
 def test_the_ids_of_the_shots_stay(recipe: dict[str, Any]) -> None:
     raw = {
         "project": {"caption": CAPTION}, "recipe": [recipe], "drawing": {"negative_prompt": "blurry"}
