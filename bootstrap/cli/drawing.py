@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap import captions
-from bootstrap.catalog import Catalog, candidates
 from bootstrap.errors import UserError
-from bootstrap.project.projects import Workspace
 from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH
 
 if TYPE_CHECKING:
     from bootstrap.loop.mending import Inpaint, Redraw
+    from bootstrap.project.projects import Workspace
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A candidate's id, or a beginning of it.")]
@@ -149,6 +148,8 @@ def caption(
     tags: Annotated[str, typer.Argument(metavar="CAPTION", help='Tags; "" gives those of its prompt back.')],
 ) -> None:
     """Write a candidate's caption as a pick, instead of its prompt's tags."""
+    from bootstrap.catalog import Catalog, candidates
+
     chosen = _workspace(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     whole = candidates.candidate(catalog, chosen.name, candidate).id
@@ -176,6 +177,7 @@ def draw_tags(
 def _draw_again(
     context: typer.Context, name: str, candidate: str, wanted: "Redraw | Inpaint", as_json: bool
 ) -> None:
+    from bootstrap.catalog import Catalog
     from bootstrap.loop.mending import draw_again
 
     chosen = _workspace(context).project(name)
@@ -187,7 +189,9 @@ def _draw_again(
     typer.echo(f"{news}, up for review: {' '.join(drawn.ids)}")
 
 
-def _workspace(context: typer.Context) -> Workspace:
+def _workspace(context: typer.Context) -> "Workspace":
+    from bootstrap.project.projects import Workspace
+
     workspace = context.find_object(Workspace)
     if workspace is None:
         raise RuntimeError("a verb was called without its command")
