@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from filelock import FileLock
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 
@@ -65,6 +65,14 @@ class Catalog:
         """Yield a session that changes; one writer at a time, the others wait up to 30 s."""
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def damage(self) -> str:
+        """Look through a SQLite file for damage, and return what is wrong first; empty where nothing is."""
+        if self._engine.dialect.name != "sqlite":
+            return ""
+        with self.read() as session:
+            found = session.scalars(text("PRAGMA quick_check(1)")).all()
+        return "" if found == ["ok"] else str(found[0])
 
     def close(self) -> None:
         """Give all connections back."""

@@ -6,27 +6,26 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from bootstrap.catalog import reviews
+from bootstrap.catalog import reviews, states
+from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, VerdictRow, now
 from bootstrap.errors import UserError
 
-VERDICTS = ("accept", "reject")
 
-
-def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: str, reviewer: str) -> None:
+def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: Verdict, reviewer: str) -> None:
     """Give all these published candidates a verdict, in one transaction: committed when this returns.
 
     Args:
         candidate_ids: whole ids, 16 hex digits each.
-        verdict: "accept" or "reject".
+        verdict: Verdict.ACCEPT or Verdict.REJECT.
         reviewer: who decides.
 
     Raises:
         UserError: one of them is unknown or not shown for review; then none gets the verdict.
     """
-    if verdict not in VERDICTS:
-        raise ValueError(f"no verdict: {verdict}")
+    if verdict is Verdict.UNDECIDED:
+        raise ValueError("undecided is no decision; see undo")
     with catalog.write() as session:
         act, moment, generations = str(uuid4()), now(), set()
         for candidate_id in candidate_ids:
@@ -36,7 +35,7 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: st
             )  # fmt: skip
             if row is None:
                 raise UserError(f"candidate '{candidate_id}': project '{project}' has none with this id")
-            if row.state != "published":
+            if row.state is not CandidateState.PUBLISHED:
                 raise UserError(f"candidate '{candidate_id}': it is not up for review ({row.state})")
             give(session, row, verdict, reviewer, act, moment)
             generations.add(row.generation_id)
@@ -47,7 +46,7 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: st
 def give(
     session: Session,
     row: CandidateRow,
-    verdict: str,
+    verdict: Verdict,
     reviewer: str,
     act: str,
     moment: datetime,
@@ -65,7 +64,8 @@ def give(
             decided_at=moment,
         )
     )  # fmt: skip
-    row.verdict, row.reviewer, row.reason, row.decided_at = verdict, reviewer, reason, moment
+    states.move(row, verdict)
+    row.reviewer, row.reason, row.decided_at = reviewer, reason, moment
     row.held_by, row.held_until, row.postponed_at = None, None, None
 
 
@@ -145,7 +145,7 @@ def take_back(session: Session, last: VerdictRow) -> None:
     last.undone_at = now()
     session.flush()
     row, before = last.candidate, standing(session, last.candidate_id)
-    row.verdict = last.before
+    states.move(row, last.before)
     row.reviewer, row.reason, row.decided_at = (
         (before.reviewer, before.reason, before.decided_at) if before else ("", "", None)
     )

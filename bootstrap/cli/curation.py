@@ -7,10 +7,12 @@ import typer
 
 from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
+from bootstrap.catalog.candidates import ORIGINAL
+from bootstrap.catalog.states import Verdict
 from bootstrap.cli.common import Name, reviewer, workspace_of
-from bootstrap.curation.known import ORIGINAL
 from bootstrap.dataset import retagging
 from bootstrap.errors import UserError
+from bootstrap.project.generation import Generation
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -108,17 +110,17 @@ def reject_unlikely(
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     number = generation or generations.latest(catalog, chosen.name) or 1
-    found = ranking.unlikely(catalog, chosen.name, number, below)
+    found = ranking.unlikely(Generation(chosen, catalog, number), below)
     if not found:
         typer.echo(f"generation {number}: no candidate is less likely than {below:g}")
         return
-    left = len(candidates.candidates(catalog, chosen.name, generation=number, verdict="undecided"))
+    left = len(candidates.candidates(catalog, chosen.name, generation=number, verdict=Verdict.UNDECIDED))
     typer.echo(
         f"generation {number}: {len(found)} of {left} undecided candidates are less likely than {below:g}, from "
         f"{found[0][1]:.3f} to {found[-1][1]:.3f}"
     )
     if yes or typer.confirm("Reject them?"):
-        verdicts.decide(catalog, chosen.name, [one for one, _ in found], "reject", reviewer())
+        verdicts.decide(catalog, chosen.name, [one for one, _ in found], Verdict.REJECT, reviewer())
         typer.echo(f"{len(found)} rejected; `sid undo {name}` takes all of that back")
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from bootstrap.catalog import Catalog, candidates, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.cli.common import Name, reviewer, workspace_of
 from bootstrap.errors import UserError
 
@@ -22,12 +23,12 @@ def add_verbs(app: typer.Typer) -> None:
 
 def accept(context: typer.Context, name: Name, ids: Ids) -> None:
     """Accept candidates: they become picks with the next `sid grow`."""
-    _decide(context, name, ids, "accept")
+    _decide(context, name, ids, Verdict.ACCEPT)
 
 
 def reject(context: typer.Context, name: Name, ids: Ids) -> None:
     """Reject candidates: they are kept, and keep their look-alikes from coming back."""
-    _decide(context, name, ids, "reject")
+    _decide(context, name, ids, Verdict.REJECT)
 
 
 def undo(
@@ -53,7 +54,7 @@ def undo(
         typer.echo(f"{whole} is {candidates.candidate(catalog, chosen.name, whole).verdict} again")
 
 
-def _decide(context: typer.Context, name: str, ids: list[str], verdict: str) -> None:
+def _decide(context: typer.Context, name: str, ids: list[str], verdict: Verdict) -> None:
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     whole = [candidates.candidate(catalog, chosen.name, one).id for one in ids]

@@ -4,10 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from sqlalchemy import select
-
-from bootstrap.catalog import Catalog, advices, generations, trainings
-from bootstrap.catalog.tables import CandidateRow, ProjectRow
+from bootstrap.catalog import Catalog, advices, candidates, generations, trainings
+from bootstrap.catalog.states import CandidateState
 from bootstrap.dataset import class_pictures
 from bootstrap.drawing import networks
 from bootstrap.errors import UserError
@@ -223,17 +221,12 @@ def _with_some_snapshot(settings: Settings) -> Settings:
 
 def _drawn(project: Project, catalog: Catalog) -> dict[str, _Drawn]:
     """The project's candidates that are there, by id."""
-    with catalog.read() as session:
-        rows = session.scalars(
-            select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-            .where(ProjectRow.name == project.name, CandidateRow.state != "broken")
-        ).all()  # fmt: skip
-    files = {row.shot_id: project.folder / row.path for row in rows}
-    return {
-        row.shot_id: _Drawn(Shot.from_dict(row.shot), files[row.shot_id].stat().st_size, row.seconds)
-        for row in rows
-        if files[row.shot_id].is_file()
-    }
+    drawn = {}
+    for candidate in candidates.candidates(catalog, project.name, state=None):
+        path = project.folder / candidate.path
+        if candidate.state is not CandidateState.BROKEN and path.is_file():
+            drawn[candidate.id] = _Drawn(candidate.shot, path.stat().st_size, candidate.seconds)
+    return drawn
 
 
 def _work(shot: Shot) -> float:
