@@ -147,7 +147,7 @@ def _train_second(made: Project) -> None:
     if len(generations.statuses(catalog, made.name)) < 2:
         growth.grow(made, catalog)
         with generation.exclusively(made):
-            generation.train(made, catalog, generation.prepare(made, catalog))
+            generation.train(generation.prepare(made, catalog))
     catalog.close()
 
 
@@ -158,10 +158,10 @@ def _drawn(made: Project, number: int) -> tuple[Project, int]:
     if len(states) < number or states[number - 1] not in ("published", "grown"):
         with generation.exclusively(made):
             begun = generation.prepare(made, catalog)
-            generation.train(made, catalog, begun)
-            generation.draw(made, catalog, begun)
-            generation.curate(made, catalog, begun)
-            generation.publish(made, catalog, begun)
+            generation.train(begun)
+            generation.draw(begun)
+            generation.curate(begun)
+            generation.publish(begun)
     catalog.close()
     return made, number
 

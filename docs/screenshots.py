@@ -107,11 +107,11 @@ def project_of(workspace: Workspace) -> Project:
 
 def run(made: Project, catalog: Catalog) -> None:
     """Run the generation that is next."""
-    number = generation.prepare(made, catalog)
-    generation.train(made, catalog, number)
-    generation.draw(made, catalog, number)
-    generation.curate(made, catalog, number)
-    generation.publish(made, catalog, number)
+    begun = generation.prepare(made, catalog)
+    generation.train(begun)
+    generation.draw(begun)
+    generation.curate(begun)
+    generation.publish(begun)
 
 
 def decide(made: Project, catalog: Catalog, number: int, share: float) -> None:

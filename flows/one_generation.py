@@ -11,9 +11,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
-from bootstrap.catalog import Catalog
+from bootstrap.catalog import Catalog, Unavailable
 from bootstrap.catalog.states import GenerationState
 from bootstrap.errors import UserError, in_one_line, of_the_machine
 from bootstrap.loop import generation as loop
@@ -149,7 +147,7 @@ def _patient(station: Callable[..., Any]) -> Callable[..., Any]:
 
 def can_pass(error: object) -> bool:
     """Whether another try may go well: memory or disk ran out, the catalog was busy; not a wrong setting."""
-    if isinstance(error, MemoryError | OperationalError):
+    if isinstance(error, MemoryError | Unavailable):
         return True
     if isinstance(error, OSError):
         return error.errno in _PASSING

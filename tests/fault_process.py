@@ -34,11 +34,11 @@ def do_what_is_missing(project: Project) -> None:
         return
     if not known or known[-1].state != "published":
         with generation.exclusively(project):
-            number = generation.prepare(project, catalog)
-            generation.train(project, catalog, number)
-            generation.draw(project, catalog, number)
-            generation.curate(project, catalog, number)
-            generation.publish(project, catalog, number)
+            begun = generation.prepare(project, catalog)
+            generation.train(begun)
+            generation.draw(begun)
+            generation.curate(begun)
+            generation.publish(begun)
     shown = candidates(catalog, project.name)
     for index, one in enumerate(shown):
         if one.verdict == "undecided":

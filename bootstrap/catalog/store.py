@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from bootstrap.errors import UserError, in_one_line
@@ -25,6 +25,9 @@ _BUSY_SECONDS = 30  # how long one process waits while another one writes
 _WRITER_LOCK = (
     0x51D_CA7A  # of PostgreSQL's advisory locks: any number that no other program in the database takes
 )
+
+# What reading and writing raise while the database is busy, full or away; another try may go well.
+Unavailable = OperationalError
 
 
 class Catalog:

@@ -1,5 +1,6 @@
 """Verdicts in the catalog: given, undone, never lost."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
@@ -11,6 +12,17 @@ from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, VerdictRow, now
 from bootstrap.errors import UserError
+
+
+@dataclass(frozen=True)
+class Given:
+    """A verdict that was given once."""
+
+    candidate_id: str
+    verdict: Verdict
+    reviewer: str
+    reason: str  # of a reject, where one was given
+    is_undone: bool
 
 
 def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: Verdict, reviewer: str) -> None:
@@ -67,6 +79,22 @@ def give(
     states.move(row, verdict)
     row.reviewer, row.reason, row.decided_at = reviewer, reason, moment
     row.held_by, row.held_until, row.postponed_at = None, None, None
+
+
+def history(catalog: Catalog, project: str) -> list[Given]:
+    """Return all verdicts that were ever given in a project, in order; those that were taken back too."""
+    query = (
+        select(CandidateRow.shot_id, VerdictRow)
+        .join(VerdictRow, VerdictRow.candidate_id == CandidateRow.id)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .where(ProjectRow.name == project)
+        .order_by(VerdictRow.id)
+    )
+    with catalog.read() as session:
+        return [
+            Given(candidate_id, row.verdict, row.reviewer, row.reason, row.undone_at is not None)
+            for candidate_id, row in session.execute(query)
+        ]
 
 
 def undo(

@@ -130,7 +130,7 @@ def rank_soon(generation: Generation, staying: int) -> None:
 
 
 @dataclass(frozen=True)
-class Row:
+class RankedCandidate:
     """What is known of a published candidate."""
 
     id: int
@@ -144,7 +144,7 @@ class Row:
     changes: tuple[str, ...] = ()  # what the recipe left out or put in: "no hat", "with smile"
 
 
-def learn(rows: list[Row], vectors: NDArray[np.float32]) -> Learned:
+def learn(rows: list[RankedCandidate], vectors: NDArray[np.float32]) -> Learned:
     """Return how likely each of (n,) candidates is, learned from those of them that have a verdict.
 
     Args:
@@ -211,14 +211,14 @@ def _usual_likeness(vectors: NDArray[np.float32]) -> float:
     return float(np.clip(np.median(cosines), 0, 0.99))
 
 
-def read(catalog: Catalog, project: str) -> tuple[list[Row], NDArray[np.float32]]:
+def read(catalog: Catalog, project: str) -> tuple[list[RankedCandidate], NDArray[np.float32]]:
     """Return all published candidates of a project as drawn, and their vectors (n, d) (zeros where there is none)."""
     found = published.ranked(catalog, project)
     rows = []
     for one in found:
         lora = (one.shot["loras"] or [{"strength": 0.0, "snapshot": 0}])[0]
         rows.append(
-            Row(
+            RankedCandidate(
                 one.row,
                 one.generation,
                 one.verdict,
@@ -264,7 +264,7 @@ def _places(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def _how_drawn(rows: list[Row]) -> NDArray[np.float64]:
+def _how_drawn(rows: list[RankedCandidate]) -> NDArray[np.float64]:
     """Strength, and a column for each recipe, strength, snapshot and change: what works best may lie in the middle."""
     strengths = np.array([[row.strength] for row in rows])
     return np.concatenate(

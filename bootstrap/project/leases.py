@@ -10,9 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import OperationalError
-
-from bootstrap.catalog import Catalog, leases
+from bootstrap.catalog import Catalog, Unavailable, leases
 from bootstrap.catalog.leases import Lease
 from bootstrap.errors import UserError
 
@@ -94,5 +92,5 @@ def _keep_beating(catalog: Catalog, holder: str, ended: threading.Event) -> None
             if not leases.beat(catalog, holder):
                 _lost.add(holder)
                 return
-        except OperationalError as error:  # the database may be back for the next one
+        except Unavailable as error:  # the database may be back for the next one
             _log.warning("no heartbeat: the catalog does not answer (%s)", error.orig)

@@ -4,14 +4,13 @@ import io
 from collections.abc import Iterator
 
 import pytest
+import rows
 from browser import populate
 from PIL import Image
-from sqlalchemy import update
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from bootstrap.catalog import sheets
-from bootstrap.catalog.tables import CandidateRow
 from bootstrap.drawing import sheet_file
 from bootstrap.project.projects import Project
 from review_app import routes
@@ -76,8 +75,7 @@ def test_a_path_in_the_catalog_does_not_lead_out_of_the_project(made: Project, c
     (one,) = populate.add_generation(made, 1)
     (made.workspace.folder / "secret.png").write_bytes(made.original.read_bytes())
     for path in ("../../secret.png", str(made.workspace.folder / "secret.png")):
-        with catalog_of(made).write() as session:
-            session.execute(update(CandidateRow).values(path=path))
+        rows.change(catalog_of(made), "candidate", path=path)
         assert client.get(routes.picture_url(made, one)).status_code == 404
         assert client.get(routes.thumbnail_url(made, one)).status_code == 404
 
