@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+import rows
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -355,5 +356,10 @@ def test_a_candidate_is_found_by_the_beginning_of_its_id(catalog, project, publi
 
 
 def test_two_candidates_of_one_shot_cannot_be(catalog, project, published):
+    row = rows.read(catalog, "candidate")[0]
     with pytest.raises(IntegrityError):
-        add_drawn(project, catalog, 1, [scene(1)], [shot(1000)])
+        rows.add(catalog, "candidate", **{**row._mapping, "id": 1000})
+    add_drawn(project, catalog, 1, [scene(1)], [row_shot := shot(1000)])  # drawn again it stays one
+    assert [one.id for one in candidates.candidates(catalog, project.name, state=None)].count(
+        row_shot.id
+    ) == 1

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from making import add_drawn, scene
+from making import add_drawn, bring, scene
 from PIL import Image, ImageOps
 
 from bootstrap.catalog import candidates, verdicts
@@ -41,6 +41,7 @@ def grouped(project, catalog):
     ]
     ids = add_drawn(project, catalog, 1, pictures)
     run.curate(Generation(project, catalog, 1))
+    bring(project, catalog, 1, "curating")
     generation.publish(Generation(project, catalog, 1))
     return ids
 

@@ -59,6 +59,6 @@ def test_the_nearest_pick_is_found_where_it_is_nearer_than_the_original(
     pick(made, catalog, north, east)
     assert nearest_picks(catalog, made.name, some) == {by_north: north, by_east: east}
     assert nearest_picks(catalog, "another project", some) == {}
-    pick(catalog, by_north)  # a pick is not the nearest to itself
+    pick(made, catalog, by_north)  # a pick is not the nearest to itself
     assert nearest_picks(catalog, made.name, some)[by_north] == north
     assert unseen not in nearest_picks(catalog, made.name, some)

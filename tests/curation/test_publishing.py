@@ -1,7 +1,7 @@
 """The station publish: thumbnails and sheet first, then the candidates are up."""
 
 import pytest
-from making import add_drawn, scene, shot
+from making import add_drawn, bring, scene, shot
 from PIL import Image, ImageChops, ImageStat
 
 from bootstrap.catalog import candidates
@@ -58,7 +58,7 @@ def test_a_run_killed_before_the_commit_shows_nothing_and_is_finished_by_the_nex
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(publishing, "_commit", die)
+        patched.setattr(publishing.candidate_states, "publish", die)
         with pytest.raises(Killed):
             publishing.publish(Generation(project, catalog, 1))
     assert candidates.candidates(catalog, project.name) == []
@@ -93,6 +93,7 @@ def test_a_duplicate_is_shown_when_the_picture_that_stood_for_it_cannot_be(proje
 
 def test_a_generation_of_duplicates_only_has_a_sheet_too(project, catalog):
     curated(project, catalog, [scene(0), scene(0)])
+    bring(project, catalog, 1, "curating")
     summary = generation.publish(Generation(project, catalog, 1))
     assert (summary.drawn, summary.duplicates, summary.published) == (2, 2, 0)
     with Image.open(summary.sheet) as sheet:

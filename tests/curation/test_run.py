@@ -5,7 +5,7 @@ import logging
 import imagehash
 import pytest
 import rows
-from making import add_drawn, add_published, make_project, open_catalog, scene, shot
+from making import add_drawn, add_published, bring, make_project, open_catalog, scene, shot
 from PIL import Image, ImageOps
 
 from bootstrap import images
@@ -75,6 +75,7 @@ def test_a_broken_candidate_is_told_and_left_out_never_fatal(project, catalog, c
     for broken in ids[1:5]:
         assert broken in caplog.text
     assert told[-1].detail == "4 broken"
+    bring(project, catalog, 1, "curating")
     generation.publish(Generation(project, catalog, 1))
     shown = [one.id for one in candidates.candidates(catalog, project.name)]
     assert shown == [ids[0], ids[5]]

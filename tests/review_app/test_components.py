@@ -3,6 +3,7 @@
 import pytest
 
 from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.catalog.states import GenerationState
 from bootstrap.shots import Shot
 from review_app.components import facts
 from review_app.components.markup import Markup, element, plain
@@ -90,7 +91,7 @@ def test_progress_in_words() -> None:
     assert how_far(status(total=0)) == "Training the LoRA"
     assert share(status()) == pytest.approx(1 / 3)
     assert share(status(done=5, total=3)) == 1.0
-    assert stations("drawing").count("sid-here") == 1
+    assert stations(GenerationState.DRAWING).count("sid-here") == 1
 
 
 def test_short_labels() -> None:

@@ -141,6 +141,7 @@ def test_a_card_tells_what_lies_beside_the_picture(made: Project, client: TestCl
 def test_a_look_alike_is_shown_instead_or_as_well(made: Project, client: TestClient) -> None:
     one, again, third, _ = add_drawn(made, catalog_of(made), 1, [scene(1), scene(1), scene(1), scene(2)])
     run.curate(Generation(made, catalog_of(made), 1))
+    bring(made, catalog_of(made), 1, "curating")
     generation.publish(Generation(made, catalog_of(made), 1))
 
     def say(do: str, hidden: str, shown: str) -> str:

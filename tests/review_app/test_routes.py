@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from bootstrap.catalog import sheets
 from bootstrap.drawing import sheet_file
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from review_app import routes
 from review_app.workspace import catalog_of
@@ -88,7 +89,9 @@ def test_a_damaged_picture_is_a_missing_thumbnail(made: Project, client: TestCli
 
 def test_a_sheet_of_the_catalog_is_served_and_no_other_file(made: Project, client: TestClient) -> None:
     populate.add_generation(made, 1)
-    sheet = sheet_file.sheet_for(made, 1, {"strength": [0.5], "snapshot": [1]}, "")
+    sheet = sheet_file.sheet_for(
+        Generation(made, catalog_of(made), 1), {"strength": [0.5], "snapshot": [1]}, ""
+    )
     sheet_file.save(Image.new("RGB", (8, 8)), sheet, made)
     stray = made.folder / sheet.path.with_name("other.png")
     stray.write_bytes(made.original.read_bytes())
