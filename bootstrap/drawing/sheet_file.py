@@ -34,11 +34,12 @@ def save(picture: Image.Image, sheet: Sheet, project: Project) -> None:
         picture.save(temporary, format="PNG", pnginfo=told)
 
 
-def read(project: Project, generation: int, path: Path) -> Sheet | None:
+def read(generation: Generation, path: Path) -> Sheet | None:
     """Return what a sheet's file shows, None where it is no sheet of ours, or damaged."""
     try:
         with Image.open(path) as picture:
             told = json.loads(picture.info[_KEY])
-        return Sheet(generation, path.relative_to(project.folder), dict(told["axes"]), told["prompt"])
+        inside = path.relative_to(generation.project.folder)
+        return Sheet(generation.number, inside, dict(told["axes"]), told["prompt"])
     except (KeyError, TypeError, ValueError, OSError):
         return None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from bootstrap.catalog import Catalog, advices, candidates, generations, trainings
+from bootstrap.catalog import Catalog, advices, candidates, generations
 from bootstrap.catalog.states import CandidateState
 from bootstrap.dataset import class_pictures
 from bootstrap.drawing import networks
@@ -14,6 +14,7 @@ from bootstrap.planning import inputs
 from bootstrap.planning.allotment import Odds, Slot, odds_of, pairs_of
 from bootstrap.planning.expand import DrawnWith, shots_of, slots_of, with_advice
 from bootstrap.planning.extra_networks import Shelf
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import Settings
 from bootstrap.prompting.vocabulary import Vocabulary
@@ -88,7 +89,7 @@ def make(project: Project, catalog: Catalog) -> Plan:
     settings, spec = project.settings_and_base
     found = inputs.gather(project, catalog)
     number = generations.next_number(catalog, project.name)
-    shared = _drawn_with(project, catalog, spec, number, found)
+    shared = _drawn_with(Generation(project, catalog, number), spec, found)
     if settings.curation.adaptive:
         shared = replace(shared, tallies=generations.tallies_of(catalog, project.name, number))
     advice = advices.of_training(catalog, project.name, shared.training_id) if settings.asks_adviser else None
@@ -166,13 +167,8 @@ def _recipe_plan(
     )
 
 
-def _drawn_with(
-    project: Project,
-    catalog: Catalog,
-    spec: specs.BaseModelSpec,
-    number: int,
-    found: inputs.Inputs,
-) -> DrawnWith:
+def _drawn_with(planned: Generation, spec: specs.BaseModelSpec, found: inputs.Inputs) -> DrawnWith:
+    project = planned.project
     geometry = specs.geometry(spec)
     if geometry is None:
         raise UserError(
@@ -180,24 +176,19 @@ def _drawn_with(
         )
     width, height = training_size(project, geometry)
     drawing = project.settings.drawing
-    training_id, trained_in = _training(project, catalog, spec, geometry, number)
+    training_id, trained_in = _training(planned, spec, geometry)
     return DrawnWith(
-        spec.name, specs.content_hash(spec), training_id, output_name(project, trained_in), number,
+        spec.name, specs.content_hash(spec), training_id, output_name(project, trained_in), planned.number,
         drawing.width or width, drawing.height or height, geometry.size_step, found, Shelf.of(project).wildcards,
     )  # fmt: skip
 
 
-def _training(
-    project: Project,
-    catalog: Catalog,
-    spec: specs.BaseModelSpec,
-    geometry: specs.Geometry,
-    number: int,
-) -> tuple[str, int]:
+def _training(planned: Generation, spec: specs.BaseModelSpec, geometry: specs.Geometry) -> tuple[str, int]:
     """The id of the training that the generation draws with, and the generation that trained it."""
+    project, catalog, number = planned.project, planned.catalog, planned.number
     settings = project.settings.training
     begun = number <= (generations.latest(catalog, project.name) or 0)
-    training = trainings.of_generation(catalog, project.name, number) if begun else None
+    training = planned.training() if begun else None
     if (
         settings.class_tokens is not None and settings.reg_data_dir is None
     ):  # its pictures may not be drawn yet

@@ -20,7 +20,7 @@ from bootstrap.catalog.trainings import Snapshot
 from bootstrap.drawing import infotext, sheet_file
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
-from bootstrap.loop import generation
+from bootstrap.loop import generation as loop
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
@@ -61,15 +61,14 @@ def reindex(project: Project, catalog: Catalog) -> Restored:
     Raises:
         UserError: a generation is running, or the original cannot be read.
     """
-    with generation.exclusively(project):
+    with loop.exclusively(project):
         new = [
             number
             for number, _ in _generation_folders(project)
             if generations.restore(catalog, project.name, number)
         ]
         snapshots = sum(
-            _add_snapshots(project, catalog, number, folder)
-            for number, folder in _generation_folders(project)
+            _add_snapshots(Generation(project, catalog, number)) for number, _ in _generation_folders(project)
         )
         added = 0
         for number, paths in unknown_candidates(project, catalog).items():
@@ -97,15 +96,17 @@ def _in_order(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
-def _add_snapshots(project: Project, catalog: Catalog, number: int, folder: Path) -> int:
-    known = trainings.of_generation(catalog, project.name, number)
+def _add_snapshots(generation: Generation) -> int:
+    project, catalog, known = generation.project, generation.catalog, generation.training()
     there = {one.path for one in known.snapshots} if known else set()
     added = 0
-    for path, told in _records(folder):
+    for path, told in _records(generation.folder):
         relative = path.relative_to(project.folder)
         if relative in there:
             continue
-        trainings.begin(catalog, project.name, number, told.training_id, told.settings, told.dataset)
+        trainings.begin(
+            catalog, project.name, generation.number, told.training_id, told.settings, told.dataset
+        )
         snapshot = Snapshot(told.training_id, told.epoch, relative, sha256_of_file(path), told.loss)
         trainings.add_snapshot(catalog, project.name, snapshot, told.steps, told.seen)
         if told.is_last:
@@ -152,7 +153,7 @@ def _put_up(restored: Generation, is_new: bool) -> None:
     from bootstrap.curation import publishing  # imports scipy: looking for what is missing need not wait
 
     if is_new or restored.state.is_up_for_review:
-        generation.look_through(restored)
+        loop.look_through(restored)
         publishing.publish(restored)
         if is_new:
             restored.set_state(GenerationState.PUBLISHED)
@@ -175,7 +176,7 @@ def _add_sheets(project: Project, catalog: Catalog) -> int:
         for path in (folder / sheet_file.FOLDER).glob("*.png"):
             if path.relative_to(project.folder) in known:
                 continue
-            found = sheet_file.read(project, number, path)
+            found = sheet_file.read(Generation(project, catalog, number), path)
             if found is None:
                 _log.warning("%s is left out: it is damaged, or no sheet of sid", path)
                 continue

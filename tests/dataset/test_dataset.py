@@ -144,7 +144,7 @@ def test_growth_killed_between_files_and_catalog_is_made_good_by_the_next(projec
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(growth, "_commit", die)
+        patched.setattr(growth.picks, "apply", die)
         with pytest.raises(Killed):
             growth.grow(project, catalog)
     assert len(entries.of_project(project, catalog)) == 1  # the files are there, but are no picks yet
