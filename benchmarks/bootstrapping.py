@@ -29,6 +29,7 @@ from PIL import Image
 from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.catalog.candidates import Candidate
+from bootstrap.catalog.states import Verdict
 from bootstrap.curation import ranking
 from bootstrap.dataset import growth
 from bootstrap.files import write_text
@@ -243,7 +244,7 @@ def review(made: Project, catalog: Catalog, wanted: int, judged: list[Judged]) -
         catalog, made.name, generation=wanted, verdict="undecided", ranked=True
     ):
         for one in queue[:RANKED_EVERY]:
-            verdict = "accept" if is_pick[one.id] else "reject"
+            verdict = Verdict.ACCEPT if is_pick[one.id] else Verdict.REJECT
             verdicts.decide(catalog, made.name, [one.id], verdict, REVIEWER)
         ranking.rank(Generation(made, catalog, wanted))
 

@@ -20,6 +20,7 @@ from queueing import go_through
 
 from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.curation import ranking
 from bootstrap.dataset import growth
 from bootstrap.loop import generation
@@ -182,11 +183,11 @@ def _review(made: Project, number: int, seed: int, tagger: PapertownTagger) -> R
             vectors, dict(zip(mine, wanted.tolist(), strict=True)),
         )  # fmt: skip
         orders.append([place[index] for index in seen])
-    for verdict, chosen in (("accept", True), ("reject", False)):
+    for verdict, chosen in ((Verdict.ACCEPT, True), (Verdict.REJECT, False)):
         left = [
             one.id
             for one, likes in zip(found, wanted, strict=True)
-            if likes == chosen and one.verdict == "undecided"
+            if likes == chosen and one.verdict is Verdict.UNDECIDED
         ]
         if left:
             verdicts.decide(catalog, made.name, left, verdict, REVIEWER)

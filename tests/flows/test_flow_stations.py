@@ -141,7 +141,7 @@ def test_only_what_can_pass_is_tried_again(error: Exception | None, passes: bool
 
 def decide(catalog: Catalog, project: Project, verdict: str, count: int = 4) -> None:
     ids = [one.id for one in candidates(catalog, project.name, verdict="undecided")][:count]
-    verdicts.decide(catalog, project.name, ids, verdict, "tester")
+    verdicts.decide(catalog, project.name, ids, Verdict(verdict), "tester")
 
 
 def test_plan_waits_for_the_person(project: Project, catalog: Catalog) -> None:
