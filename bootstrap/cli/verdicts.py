@@ -4,8 +4,6 @@ from typing import Annotated
 
 import typer
 
-from bootstrap.catalog import Catalog, candidates, verdicts
-from bootstrap.catalog.states import Verdict
 from bootstrap.cli.common import Name, reviewer, workspace_of
 from bootstrap.errors import UserError
 
@@ -23,12 +21,12 @@ def add_verbs(app: typer.Typer) -> None:
 
 def accept(context: typer.Context, name: Name, ids: Ids) -> None:
     """Accept candidates: they become picks with the next `sid grow`."""
-    _decide(context, name, ids, Verdict.ACCEPT)
+    _decide(context, name, ids, "accept")
 
 
 def reject(context: typer.Context, name: Name, ids: Ids) -> None:
     """Reject candidates: they are kept, and keep their look-alikes from coming back."""
-    _decide(context, name, ids, Verdict.REJECT)
+    _decide(context, name, ids, "reject")
 
 
 def undo(
@@ -39,6 +37,8 @@ def undo(
     ] = None,
 ) -> None:
     """Take back the last verdict on candidates, or all that was decided by what you did last."""
+    from bootstrap.catalog import Catalog, candidates, verdicts
+
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     if not ids:
@@ -54,7 +54,11 @@ def undo(
         typer.echo(f"{whole} is {candidates.candidate(catalog, chosen.name, whole).verdict} again")
 
 
-def _decide(context: typer.Context, name: str, ids: list[str], verdict: Verdict) -> None:
+def _decide(context: typer.Context, name: str, ids: list[str], given: str) -> None:
+    from bootstrap.catalog import Catalog, candidates, verdicts
+    from bootstrap.catalog.states import Verdict
+
+    verdict = Verdict(given)
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     whole = [candidates.candidate(catalog, chosen.name, one).id for one in ids]

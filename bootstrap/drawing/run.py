@@ -31,6 +31,7 @@ from bootstrap.progress import Progress, Report
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import Settings
+from bootstrap.recipes.needs import NONE, Inputs
 from bootstrap.shots import LoraUse, PictureUse, Shot
 from bootstrap.training.examples import output_name, training_size
 
@@ -200,7 +201,7 @@ def advised(generation: Generation, training: Training) -> Settings:
 
 
 def drawn_with(
-    generation: Generation, base: BaseModel, training: Training, found: inputs.Inputs = inputs.NONE
+    generation: Generation, base: BaseModel, training: Training, found: Inputs = NONE
 ) -> DrawnWith:
     """Return what all shots of a generation share besides the settings."""
     project = generation.project

@@ -76,7 +76,8 @@ def test_durations(seconds: float, words: str) -> None:
 
 def status(**changes: object) -> GenerationStatus:
     values: dict = {
-        "number": 1, "state": GenerationState.TRAINING, "stage": "train", "done": 40, "total": 120, "unit": "steps", "rate": 1.25,
+        "number": 1, "state": GenerationState.TRAINING, "stage": "train", "done": 40, "total": 120,
+        "unit": "steps", "rate": 1.25,
         "message": "", "seconds_since_update": 1.0, "candidates": 0, "duplicates": 0, "published": 0, "undecided": 0,
         "accepted": 0, "rejected": 0,
     }  # fmt: skip
