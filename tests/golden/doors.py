@@ -51,7 +51,7 @@ class Sid:
         """Run a verb; return what it printed."""
         command = [sys.executable, "-m", MODULE, "--workspace", str(self.workspace), *map(str, arguments)]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=280, cwd=self.workspace.parent,
+            command, capture_output=True, text=True, timeout=600, cwd=self.workspace.parent,
             env=_environment(self.mode),
         )  # fmt: skip
         told = f"sid {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -87,14 +87,17 @@ def versions() -> dict[str, str]:
 
 @cache
 def processor() -> str:
-    """What the bits of the machine's own mode depend on: what torch can use, and the processor's name."""
+    """What the bits of the machine's own mode depend on: the instructions that torch uses, and the processor."""
     import torch
 
-    name = platform.processor()
-    if Path("/proc/cpuinfo").is_file():
-        found = re.search(r"(?m)^model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
-        name = found[1] if found else name
-    return f"{torch.backends.cpu.get_cpu_capability()}, {name}"
+    told, about = platform.processor(), Path("/proc/cpuinfo")
+    if about.is_file():
+        found = dict(re.findall(r"(?m)^(model name|model|stepping|flags)\s*: (.+)", about.read_text()))
+        vector = [
+            one for one in sorted(found.get("flags", "").split()) if one.startswith(("avx", "amx", "fma"))
+        ]
+        told = f"{found.get('model name')}, {found.get('model')}.{found.get('stepping')}, {of_text(str(vector))[:8]}"
+    return f"{torch.backends.cpu.get_cpu_capability()}, {told}, {os.cpu_count()} cores"
 
 
 def of_text(text: str) -> str:

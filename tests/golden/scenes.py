@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.golden import inputs
+from tests.golden import inputs, old_workspace
 from tests.golden.doors import (
     OWN_MODE,
     Sid,
@@ -502,3 +502,17 @@ def own_mode(folder: Path) -> Facts:
 
 
 SCENES: dict[str, Scene] = {one.__name__: one for one in (papertown, single_pictures, tiny_sdxl, tiny_sd15)}
+
+
+def old_workspace_told(folder: Path) -> Facts:
+    """What is told of a workspace that build a76663c made."""
+    return old_workspace.told(old_workspace.unpacked(folder))
+
+
+def old_workspace_gone_on(folder: Path) -> Facts:
+    """What comes of that workspace when the work goes on."""
+    return old_workspace.gone_on(old_workspace.unpacked(folder))
+
+
+OLD_WORKSPACE: dict[str, Scene] = {one.__name__: one for one in (old_workspace_told, old_workspace_gone_on)}
+ALL: dict[str, Scene] = {**SCENES, **OLD_WORKSPACE, "own_mode": own_mode}

@@ -1,22 +1,20 @@
-"""Pictures and LoRA files of fixed seeds are bit for bit those of build a76663c.
+"""Pictures and LoRA files of fixed seeds are bit for bit those of build a76663c, and its workspaces are opened.
 
 What is compared was recorded by record.py from that build, see scenes.py for what is drawn. It goes through the command
-line and the files alone, so it holds whatever modules the package is made of. A scene runs when a test asks for it.
+line and the files alone, so it holds whatever modules the package is made of.
 """
 
 import json
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.golden import doors, scenes
+from tests.golden import doors, old_workspace, scenes
+from tests.golden.conftest import Runs
 
 RECORDED: dict[str, Any] = json.loads(Path(__file__).with_name("recorded.json").read_text("utf-8"))
-OWN = "own_mode"
-_AT_ONCE = 2  # scenes, each with one thread
+OLD_WORKSPACE: dict[str, Any] = RECORDED["workspace"]  # told, undone, gone_on: see old_workspace.py
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -24,43 +22,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 def _differing(recorded: dict[str, str]) -> str:
     """Which of the libraries are other ones than when it was recorded."""
     here = doors.versions()
-    return ", ".join(
-        f"{name} {here[name]} (recorded: {its})" for name, its in recorded.items() if here[name] != its
-    )
+    found = [f"{name} {here[name]} (recorded: {its})" for name, its in recorded.items() if here[name] != its]
+    return f"the bits are those of other releases: {', '.join(found)}" if found else ""
 
 
-_OTHER = _differing(RECORDED["versions"])
-_same_libraries = pytest.mark.skipif(bool(_OTHER), reason=f"the bits are those of other releases: {_OTHER}")
+def _why_no_own_mode() -> str:
+    recorded = RECORDED["own_mode"].get(doors.processor())
+    if recorded is None:
+        return (
+            f"nothing was recorded on this processor ({doors.processor()}): {'; '.join(RECORDED['own_mode'])}"
+        )
+    return _differing(recorded["versions"])
 
 
-class Runs:
-    """The scenes that the tests of this session ask for: all of them begin at once, two at a time."""
-
-    def __init__(self, wanted: set[str], folder: Path) -> None:
-        self._pool = ThreadPoolExecutor(_AT_ONCE)
-        self._facts: dict[str, Future[scenes.Facts]] = {}
-        for name, scene in scenes.SCENES.items():
-            if name in wanted:
-                (folder / name).mkdir()
-                self._facts[name] = self._pool.submit(scene, folder / name)
-
-    def facts(self, name: str) -> scenes.Facts:
-        """What a scene came to; waits for it."""
-        return self._facts[name].result()
-
-    def stop(self) -> None:
-        """Begin no more."""
-        self._pool.shutdown(cancel_futures=True)
-
-
-@pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """The scenes that are wanted, running."""
-    chosen = [getattr(item, "callspec", None) for item in request.session.items]
-    wanted = {one.params["scene"] for one in chosen if one is not None and "scene" in one.params}
-    found = Runs(wanted, tmp_path_factory.mktemp("golden"))
-    yield found
-    found.stop()
+_OTHER, _NO_OWN_MODE = _differing(RECORDED["versions"]), _why_no_own_mode()
+_same_libraries = pytest.mark.skipif(bool(_OTHER), reason=_OTHER)
+_same_processor = pytest.mark.skipif(bool(_NO_OWN_MODE), reason=_NO_OWN_MODE)
 
 
 @_same_libraries
@@ -99,15 +76,47 @@ def test_recipes_of_every_kind_and_all_samplers_were_recorded() -> None:
         assert len(set(hashes.values())) == len(hashes)
 
 
-def test_is_as_recorded_on_such_a_processor(tmp_path: Path) -> None:
+@_same_processor
+@pytest.mark.parametrize("scene", ["own_mode"])
+def test_is_as_recorded_on_such_a_processor(runs: Runs, scene: str) -> None:
     """With two threads and all instructions of the processor, as it runs for people."""
-    recorded = RECORDED[OWN].get(doors.processor())
-    if recorded is None:
-        known = "; ".join(RECORDED[OWN])
-        pytest.skip(
-            f"nothing was recorded on a processor such as this one ({doors.processor()}), but on: {known}"
-        )
-    other = _differing(recorded["versions"])
-    if other:
-        pytest.skip(f"the bits are those of other releases: {other}")
-    assert scenes.own_mode(tmp_path) == recorded["facts"]
+    assert runs.facts(scene) == RECORDED["own_mode"][doors.processor()]["facts"]
+
+
+@pytest.mark.parametrize("scene", ["old_workspace_told"])
+@pytest.mark.parametrize("what", list(OLD_WORKSPACE["told"]))
+def test_a_workspace_of_that_build_is_told_as_it_was(runs: Runs, scene: str, what: str) -> None:
+    """Candidates, verdicts, picks, states of the generations, dataset, plan and advice."""
+    assert runs.facts(scene)[what] == OLD_WORKSPACE["told"][what]
+
+
+@_same_libraries
+@pytest.mark.parametrize("scene", ["old_workspace_gone_on"])
+def test_the_work_in_it_goes_on(runs: Runs, scene: str) -> None:
+    """A candidate drawn again, the dataset grown, and a third generation: the same bits as with that build."""
+    found = runs.facts(scene)
+    assert found["drawn again"] == found["as it was drawn"]
+    assert found == OLD_WORKSPACE["gone_on"]
+
+
+def test_verdicts_in_it_are_given_and_taken_back(tmp_path: Path) -> None:
+    """New ones, and those that that build wrote."""
+    sid = old_workspace.unpacked(tmp_path)
+    before = {one["id"]: one["verdict"] for one in sid.candidates("badge")}
+    shown = [
+        one["id"] for one in sid.candidates("badge", "--verdict", "undecided") if one["state"] == "published"
+    ]
+    rejected = [one for one, verdict in before.items() if verdict == "reject"]
+    sid("accept", "badge", shown[0])
+    sid("reject", "badge", shown[1])
+    sid("undo", "badge", rejected[0])
+    changed = {shown[0]: "accept", shown[1]: "reject", rejected[0]: "undecided"}
+    assert {one["id"]: one["verdict"] for one in sid.candidates("badge")} == before | changed
+    sid("undo", "badge", shown[0], shown[1])
+    sid("reject", "badge", rejected[0])
+    assert {one["id"]: one["verdict"] for one in sid.candidates("badge")} == before
+
+
+def test_the_last_act_in_it_is_taken_back_as_a_whole(tmp_path: Path) -> None:
+    """`sid undo` without ids: the verdicts that one command gave come back together."""
+    assert old_workspace.undone(old_workspace.unpacked(tmp_path)) == OLD_WORKSPACE["undone"]
