@@ -37,7 +37,7 @@ from bootstrap.lora import kohya
 from bootstrap.models import loading
 from bootstrap.models.loading import BaseModel
 from bootstrap.planning.expand import lora_file_name
-from bootstrap.project import editing, projects
+from bootstrap.project import editing, projects, running
 from bootstrap.project.projects import Workspace
 from bootstrap.shots import LoraUse, Shot
 
@@ -100,7 +100,7 @@ def _prepared(folder: Path) -> tuple[BaseModel, list[Shot], dict[LoraUse, Path]]
         made = projects.create(workspace, "badge", picture, caption, "papertown", RECIPES)
     editing.set_values(made, TRAINING)
     made = workspace.project(made.name)
-    with generation.exclusively(made):
+    with running.exclusively(made):
         begun = generation.prepare(made, catalog)
         generation.train(begun)
     training = begun.training()
