@@ -1,14 +1,11 @@
 """`sid lora`: look into LoRA files, convert and resize them."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from bootstrap.errors import UserError
 
 app = typer.Typer(help="Look into LoRA files, convert and resize them.", no_args_is_help=True)
 
@@ -81,17 +78,9 @@ def convert(
     to: Annotated[str, typer.Option("--to", help="kohya or diffusers.")],
 ) -> None:
     """Write a LoRA in another format; it draws the same."""
-    from bootstrap.lora import formats, kohya
+    from bootstrap.lora import converting
 
-    if to not in ("kohya", "diffusers"):
-        raise UserError(f"--to {to}: unknown, use kohya or diffusers")
-    _check_target(file, out)
-    lora = formats.read(file)
-    if to == "kohya":
-        kohya.write(out, lora.modules, kohya.own_metadata(lora), kohya.dtype_of(lora))
-    else:
-        formats.write_diffusers(out, lora)
-    typer.echo(f"{len(lora.modules)} modules written to {out}")
+    typer.echo(f"{converting.convert(file, out, to)} modules written to {out}")
 
 
 @app.command()
@@ -101,21 +90,11 @@ def resize(
     rank: Annotated[int, typer.Option(help="The new network_dim, smaller than the old one.")],
 ) -> None:
     """Write a LoRA with fewer dimensions, as close to the old one as can be."""
-    from bootstrap.lora import formats, kohya
+    from bootstrap.lora import converting, formats, kohya
     from bootstrap.lora import resize as resizing
 
-    _check_target(file, out)
+    converting.check_target(file, out)
     lora = formats.read(file)
     resized = resizing.resize(lora, rank)
     kohya.write(out, resized.lora.modules, kohya.own_metadata(resized.lora), kohya.dtype_of(lora))
     typer.echo(f"{out}: rank {rank}, {100 * resized.kept:.2f} % of the deltas' squares kept")
-
-
-def _check_target(file: Path, out: Path) -> None:
-    if out.suffix != ".safetensors":
-        raise UserError(f"{out}: a LoRA file ends in .safetensors")
-    if out.exists() and out.samefile(file):
-        raise UserError(f"{out}: is the file that is read; write to another one")
-    folder = next(parent for parent in out.absolute().parents if parent.exists())
-    if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(f"{out}: cannot be written there")
