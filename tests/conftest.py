@@ -12,7 +12,7 @@ import bootstrap  # noqa: F401  (first of all: it says how torch's threads wait,
 
 if TYPE_CHECKING:
     from bootstrap.catalog import Catalog
-    from bootstrap.models.loading import BaseModel
+    from bootstrap.models.family import BaseModel
     from bootstrap.project.projects import Project
     from tests.postgres import Postgres
 

@@ -11,13 +11,10 @@ from bootstrap.lora import formats
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.models import loading, specs
-from bootstrap.models.loading import BaseModel
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import BaseModel, BaseModelSpec, Vocabulary
+from bootstrap.models.prompt import Embedding
 from bootstrap.planning.extra_networks import Shelf
-from bootstrap.prompting import embeddings
-from bootstrap.prompting.chunks import chunks_of
-from bootstrap.prompting.embeddings import Embedding
-from bootstrap.prompting.vocabulary import Vocabulary
+from bootstrap.prompting import embeddings, parse
 from bootstrap.shots import EmbeddingUse, LoraUse, Shot
 
 
@@ -33,11 +30,18 @@ def with_networks(base: BaseModel, shelf: Shelf, shots: Sequence[Shot]) -> list[
         UserError: a LoRA is not there, or a file that is named cannot be read.
     """
     others = {shot.base_model_hash: shot.base_model for shot in shots if shot.base_model_hash != base.hash}
-    known = {base.hash: Vocabulary.of(base)}
-    for model_hash, name in others.items():
-        spec = specs.find(name)
-        known[model_hash] = Vocabulary.read(spec) or Vocabulary.of(loading.hold(spec))
+    known = {base.hash: _vocabulary(base.spec)}
+    known |= {model_hash: _vocabulary(specs.find(name)) for model_hash, name in others.items()}
     return with_embeddings(shelf, with_loras(shelf, shots), known)
+
+
+def _vocabulary(spec: BaseModelSpec) -> Vocabulary:
+    known = specs.vocabulary(spec)
+    if known is None:  # a hub model that was not fetched yet
+        loading.hold(spec)
+        known = specs.vocabulary(spec)
+    assert known is not None
+    return known
 
 
 def with_loras(shelf: Shelf, shots: Sequence[Shot]) -> list[Shot]:
@@ -71,8 +75,7 @@ def with_embeddings(
     def named_in(text: str, model_hash: str) -> set[EmbeddingUse]:
         known = vocabularies[model_hash]
         fitting = [one for one in found if one.fits(known.widths)]
-        chunks = chunks_of(known.tokenizer, text, fitting) if fitting else []
-        return {embedding.use for chunk in chunks for _, embedding in chunk.embeddings}
+        return {each.use for each in known.embeddings_in(parse.attention(text), fitting)}
 
     def looked_up(shot: Shot) -> Shot:
         if shot.base_model_hash not in vocabularies:

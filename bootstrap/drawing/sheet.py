@@ -17,6 +17,7 @@ from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import drawn_with, open_loras
 from bootstrap.errors import UserError
 from bootstrap.models import loading
+from bootstrap.models.family import BaseModel
 from bootstrap.pictures import contact_sheet
 from bootstrap.pictures.contact_sheet import Cell
 from bootstrap.planning.expand import lora_file_name
@@ -115,7 +116,7 @@ def draw_sheet(
     grid = [[_at(common, (x, a), (y, b), (z, c)) for a in x.values] for c, b in below]
     _check_snapshots(training, [shot for row in grid for shot in row])
     for shot in {shot for row in grid for shot in row}:
-        samplers.check(shot)
+        samplers.check(shot, base.family)
     shelf = Shelf.of(project)
     grid = [with_networks(base, shelf, [_without_idle_lora(shot) for shot in row]) for row in grid]
     shots = list({shot.id: shot for row in grid for shot in row}.values())
@@ -136,7 +137,7 @@ def draw_sheet(
 
 
 def common_shot(
-    project: Project, base: loading.BaseModel, training: Training, number: int, prompt: str | None
+    project: Project, base: BaseModel, training: Training, number: int, prompt: str | None
 ) -> Shot:
     shared, settings = drawn_with(project, base, training, number), project.settings
     epoch = training.snapshots[-1].epoch

@@ -12,13 +12,13 @@ from bootstrap.dataset import class_pictures
 from bootstrap.drawing import networks
 from bootstrap.errors import UserError
 from bootstrap.models import specs
+from bootstrap.models.family import Vocabulary
 from bootstrap.planning import inputs
 from bootstrap.planning.allotment import Odds, Slot, odds_of, pairs_of
 from bootstrap.planning.expand import DrawnWith, shots_of, slots_of, with_advice
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import Settings
-from bootstrap.prompting.vocabulary import Vocabulary
 from bootstrap.recipes.ideas import Idea, ideas
 from bootstrap.recipes.recipe_settings import Recipe
 from bootstrap.shots import Shot
@@ -122,7 +122,7 @@ def make(project: Project, catalog: Catalog) -> Plan:
 def _vocabularies(spec: specs.BaseModelSpec, model_hash: str, found: inputs.Inputs) -> dict[str, Vocabulary]:
     """What the base models read, by their hashes; one that is not on this machine is left out."""
     known = {model_hash: spec, **{its: specs.find(name) for name, its in found.base_models.items()}}
-    read = {its: Vocabulary.read(one) for its, one in known.items()}
+    read = {its: specs.vocabulary(one) for its, one in known.items()}
     return {its: one for its, one in read.items() if one}
 
 

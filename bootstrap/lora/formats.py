@@ -18,7 +18,8 @@ from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.lora import kohya, lycoris
 from bootstrap.lora.kohya import LoraFile, LoraModule
-from bootstrap.lora.names import Part, is_sdxl, kohya_name, module_path
+from bootstrap.models import registry
+from bootstrap.models.family import Family
 
 Format = Literal["kohya", "diffusers", "peft"]
 
@@ -29,11 +30,9 @@ _SUFFIXES = (
     (".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight"),
     ("_lora.down.weight", "_lora.up.weight"),  # attn1.processor.to_q_lora...
 )
-# Blocks of models that are no UNet.
-_OTHER_MODELS = re.compile(
-    r"^(base_model\.model\.)?transformer\.|^lora_transformer_|double_blocks|single_blocks"
-    r"|joint_blocks|single_transformer_blocks|^lora_te3_"
-)
+
+
+_MATRIX = re.compile(r"\.(lora_down|lora_up|lora_A|lora_B|lora\.down|lora\.up)\.|^lora_")
 
 
 def format_of(path: Path) -> Format:
@@ -46,20 +45,37 @@ def format_of(path: Path) -> Format:
     names = tensor_names(path)
     if any(".dora_scale" in name or "magnitude_vector" in name for name in names):
         raise UserError(f"LoRA {path}: it is a DoRA file, which is not read")
-    if any(_OTHER_MODELS.search(name) for name in names):
+    family = registry.of_lora(names)
+    if family is None:
+        if any(_MATRIX.search(name) for name in names):
+            raise UserError(
+                f"LoRA {path}: it was made for another kind of model than {registry.titles()}, such as FLUX or Stable "
+                f"Diffusion 3 (it begins with '{names[0]}')"
+            )
         raise UserError(
-            f"LoRA {path}: it was made for another kind of model than Stable Diffusion 1.x and XL, such as FLUX or "
-            "Stable Diffusion 3"
+            f"LoRA {path}: no LoRA in kohya's, diffusers' or PEFT's format (it begins with '{names[0]}')"
         )
-    if all(name.startswith(("lora_unet_", "lora_te")) for name in names):
+    return _format(family, names)
+
+
+def _format(family: Family, names: list[str]) -> Format:
+    if all(name.startswith(family.kohya_prefixes) for name in names):
         return "kohya"
-    if any(name.startswith(("unet.", "text_encoder.", "text_encoder_2.")) for name in names):
+    if any(name.startswith(tuple(f"{part}." for part in family.parts)) for name in names):
         return "diffusers"
-    if any(".lora_A." in name for name in names):
-        return "peft"
-    raise UserError(
-        f"LoRA {path}: no LoRA in kohya's, diffusers' or PEFT's format (it begins with '{names[0]}')"
-    )
+    return "peft"
+
+
+def family_of(path: Path) -> Family:
+    """Return the family of base models that a LoRA file was made for.
+
+    Raises:
+        UserError: see format_of.
+    """
+    format_of(path)
+    family = registry.of_lora(tensor_names(path))
+    assert family is not None
+    return family
 
 
 def kind_of(path: Path) -> str:
@@ -77,14 +93,15 @@ def read(path: Path) -> LoraFile:
     Raises:
         UserError: see format_of; or a part of a module is missing.
     """
-    found = format_of(path)
-    if found == "kohya":
+    dialect = format_of(path)
+    if dialect == "kohya":
         return _with_kohyas_names(kohya.read(path))
     with safe_open(path, framework="pt") as file:
         metadata = dict(file.metadata() or {})
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-    settings = _diffusers_settings(path, metadata) if found == "diffusers" else _peft_settings(path)
-    sdxl = is_sdxl(tensors)
+    family = registry.of_lora(tensors)
+    assert family is not None
+    settings = _diffusers_settings(path, metadata) if dialect == "diffusers" else _peft_settings(path, family)
     modules: dict[str, LoraModule] = {}
     used: set[str] = set()
     for key, down in tensors.items():
@@ -95,9 +112,9 @@ def read(path: Path) -> LoraFile:
             up = tensors.get(stem + up_suffix)
             if up is None:
                 raise UserError(f"LoRA {path}: '{stem}' has a down matrix but no up matrix")
-            part, inner = _part_and_path(stem)
+            inner, part = family.stem_path(stem)
             alpha = _alpha(settings.get(part, {}), inner, down.shape[0], tensors.get(f"{stem}.alpha"))
-            name = kohya_name(inner, part, sdxl)
+            name = family.kohya_name(inner, part)
             modules[name] = kohya.checked_module(path, name, down, up, alpha)
             used |= {key, stem + up_suffix, f"{stem}.alpha"}
             break
@@ -116,19 +133,21 @@ def write_diffusers(path: Path, lora: LoraFile) -> None:
     one, all of them get it right, with modules of different ranks too.
 
     Raises:
-        UserError: a module is none of Stable Diffusion 1.x or XL.
+        UserError: a module is of no family.
     """
     tensors: dict[str, torch.Tensor] = {}
+    family = registry.of_lora(lora.modules)
+    if family is None:
+        raise UserError(f"LoRA: '{next(iter(lora.modules))}' is no module of {registry.titles()}")
     for name, module in lora.modules.items():
         try:
-            inner, part = module_path(name)
+            inner, part = family.module_path(name)
         except ValueError as error:
             raise UserError(f"LoRA: {error}") from None
-        # The text encoders' names are those that older releases and other tools know as well.
-        stem = f"unet.{inner}.lora" if part == "unet" else f"{part}.{inner}.lora_linear_layer"
+        down, up = family.matrix_names(part)
         factor = module.alpha / module.rank
-        tensors[f"{stem}.down.weight"] = module.down.contiguous()
-        tensors[f"{stem}.up.weight"] = (module.up.float() * factor).to(module.up.dtype).contiguous()
+        tensors[f"{part}.{inner}{down}"] = module.down.contiguous()
+        tensors[f"{part}.{inner}{up}"] = (module.up.float() * factor).to(module.up.dtype).contiguous()
     with whole_file(path) as temporary:
         save_file(tensors, temporary, {"format": "pt"})
 
@@ -156,28 +175,14 @@ def _with_kohyas_names(lora: LoraFile) -> LoraFile:
     Other tools write such files with diffusers' block names for Stable Diffusion XL, with `lora_te1_` for 1.x,
     or without `text_model`. A module that has no such name keeps the one it has.
     """
-    sdxl, modules = is_sdxl(lora.modules), {}
+    family, modules = registry.of_lora(lora.modules), {}
+    assert family is not None
     for name, module in lora.modules.items():
         try:
-            modules[kohya_name(*module_path(name), sdxl)] = module
+            modules[family.kohya_name(*family.module_path(name))] = module
         except ValueError:
             modules[name] = module
     return LoraFile(modules, lora.metadata)
-
-
-def _part_and_path(stem: str) -> tuple[Part, str]:
-    """Split `unet.down_blocks...` or `base_model.model.down_blocks...` into part and module path."""
-    stem = stem.removeprefix("base_model.model.")
-    part: Part
-    for part in ("unet", "text_encoder", "text_encoder_2"):
-        if stem.startswith(f"{part}."):
-            inner = stem.removeprefix(f"{part}.")
-            return part, re.sub(r"\.processor\.(to_[a-z]+)$", _processor, inner)
-    return ("text_encoder" if stem.startswith(("text_model.", "encoder.")) else "unet"), stem
-
-
-def _processor(found: re.Match[str]) -> str:
-    return f".{found[1]}.0" if found[1] == "to_out" else f".{found[1]}"
 
 
 def _diffusers_settings(path: Path, metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -195,7 +200,7 @@ def _diffusers_settings(path: Path, metadata: dict[str, str]) -> dict[str, dict[
     return found
 
 
-def _peft_settings(path: Path) -> dict[str, dict[str, Any]]:
+def _peft_settings(path: Path, family: Family) -> dict[str, dict[str, Any]]:
     config = path.with_name("adapter_config.json")
     if not config.is_file():
         raise UserError(
@@ -205,7 +210,7 @@ def _peft_settings(path: Path) -> dict[str, dict[str, Any]]:
         settings = json.loads(config.read_text("utf-8"))
     except ValueError as error:
         raise UserError(f"LoRA {config}: no valid JSON ({error})") from None
-    return {"unet": settings, "text_encoder": settings}
+    return dict.fromkeys(family.parts, settings)
 
 
 def _alpha(

@@ -12,6 +12,7 @@ from bootstrap.catalog.trainings import Snapshot, Training
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.models import specs
+from bootstrap.models.family import Family
 from bootstrap.project.projects import Project
 from bootstrap.recipes.recipe_settings import (
     Box,
@@ -126,13 +127,12 @@ def _mask(project: Project, name: str, size: tuple[int, int]) -> PictureUse:
 
 
 def _file(project: Project, other: OtherLora) -> LoraUse:
-    from bootstrap.lora import formats, names  # imports torch: who has no such recipe need not wait
+    from bootstrap.lora import formats  # imports torch: who has no such recipe need not wait
 
     if other.generation is not None or other.snapshot is not None:
         raise UserError(f"recipe 'compose': {other.lora} is a file: leave out its generation and snapshot")
     path = project.folder / Path(other.lora).expanduser()
-    formats.format_of(path)
-    _check_family(project, names.is_sdxl(formats.tensor_names(path)), f"the LoRA {other.lora}")
+    _check_family(project, formats.family_of(path), f"the LoRA {other.lora}")
     return LoraUse(path.stem, "", 0, 1.0, sha256=sha256_of_file(path), source=other.lora)
 
 
@@ -146,9 +146,7 @@ def _of_project(project: Project, catalog: Catalog, other: OtherLora) -> LoraUse
             )
         except ValueError as error:
             raise UserError(str(error)) from None
-    spec = specs.geometry(owner.base_model)
-    if spec is not None:
-        _check_family(project, spec.is_sdxl, f"the LoRA of project '{owner.name}'")
+    _check_family(project, specs.family(owner.base_model), f"the LoRA of project '{owner.name}'")
     training = _training(owner, catalog, other.generation)
     snapshot = _snapshot(training, owner, other.snapshot)
     if not (owner.folder / snapshot.path).is_file():
@@ -180,19 +178,17 @@ def _snapshot(training: Training, owner: Project, asked: int | None) -> Snapshot
 
 def _base_model(project: Project, name: str) -> str:
     spec = specs.find(name)
-    found = specs.geometry(spec)
-    if found is not None:
-        _check_family(project, found.is_sdxl, f"the base model {name} of recipe 'restyle'")
+    _check_family(project, specs.family(spec), f"the base model {name} of recipe 'restyle'")
     return specs.content_hash(spec)
 
 
-def _check_family(project: Project, is_sdxl: bool, what: str) -> None:
-    mine = specs.geometry(project.base_model)
-    if mine is not None and mine.is_sdxl != is_sdxl:
-        kinds = {True: "Stable Diffusion XL", False: "Stable Diffusion 1.x"}
+def _check_family(project: Project, family: Family | None, what: str) -> None:
+    """Refuse what is of another family than the project's base model; None: it is not known yet."""
+    mine = specs.family(project.base_model)
+    if mine is not None and family is not None and mine is not family:
         raise UserError(
-            f"{what} is of {kinds[is_sdxl]}, this project's base model {project.base_model.name} is "
-            f"{kinds[mine.is_sdxl]}; take one of its kind"
+            f"{what} is of {family.title}, this project's base model {project.base_model.name} is {mine.title}; "
+            "take one of its kind"
         )
 
 

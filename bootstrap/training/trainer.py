@@ -6,26 +6,25 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import DDPMScheduler
 
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraModule
-from bootstrap.models import conditioning
+from bootstrap.models import conditioning, specs
 from bootstrap.models.conditioning import Conditioning
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.models.small_cpu import denormals
 from bootstrap.progress import Progress, Report
 from bootstrap.project.settings import TrainingSection
 from bootstrap.prompting import encode
-from bootstrap.prompting.chunks import plain_chunks
 from bootstrap.training import freed_memory, optimizers, state
 from bootstrap.training.adapters import Adapters, Size, injected
 from bootstrap.training.batches import Batch, BatchMaker
 from bootstrap.training.cpu_passes import CpuPasses, cpu_passes
 from bootstrap.training.identity import Example
-from bootstrap.training.loss import min_snr_weights, weighted_mse
+from bootstrap.training.loss import weighted_mse
 from bootstrap.training.passes import CudaRecorder, Inputs, Passes, Recorder
 from bootstrap.training.schedule import Schedule, learning_rate_factor
 from bootstrap.training.state import SavedStep
@@ -87,7 +86,7 @@ def train(
 @contextlib.contextmanager
 def _weights_in(base: BaseModel, precision: torch.dtype) -> Iterator[None]:
     """Have the frozen weights in the type that is computed in; what they were waits in the CPU's memory."""
-    parts = (base.unet, *base.text_encoders)
+    parts = (base.denoiser, *base.text_encoders)
     changed = [one for part in parts for one in part.parameters() if one.dtype is not precision]
     kept = [(one, one.data.cpu()) for one in changed]
     try:
@@ -104,11 +103,12 @@ def _checkpointing(base: BaseModel, wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    base.unet.enable_gradient_checkpointing()
+    denoiser: Any = base.denoiser
+    denoiser.enable_gradient_checkpointing()
     try:
         yield
     finally:
-        base.unet.disable_gradient_checkpointing()
+        denoiser.disable_gradient_checkpointing()
 
 
 def _freed_memory_kept(base: BaseModel) -> contextlib.AbstractContextManager[None]:
@@ -146,8 +146,8 @@ class _Trainer:
     ) -> None:
         self._base, self._examples, self._settings = base, examples, settings
         self.precision = precision_of(settings, base.device)  # of the forward pass
-        self._noise = DDPMScheduler.from_config(base.scheduler_config)
-        self._chunks = _chunks(base, examples, settings.max_token_length)
+        self._noise = base.family.noise(base)
+        self._length = _length(base, examples, settings.max_token_length)
         self._maker = BatchMaker(base, examples, settings, cache_folder)
         self._schedule = Schedule(examples, settings)
         self._encoded: dict[str, Conditioning] = {}
@@ -163,7 +163,7 @@ class _Trainer:
         self, adapters: Adapters, state_file: Path, on_epoch: Callable[[EpochResult], None], report: Report
     ) -> None:
         optimizer = optimizers.make(
-            self._settings, adapters.unet_parameters(), adapters.text_encoder_parameters()
+            self._settings, adapters.denoiser_parameters(), adapters.text_encoder_parameters()
         )
         scaler = torch.amp.GradScaler("cuda", enabled=self.precision is torch.float16)
         saved = state.load(state_file, adapters, optimizer, scaler)
@@ -206,7 +206,7 @@ class _Trainer:
 
         largest = max((one.size for one in self._examples), key=lambda size: size[0] * size[1])
         needed = memory.predicted_bytes(
-            self._base, self._settings, largest, self._chunks, self.half_precision
+            self._base, self._settings, largest, self._length, self.half_precision
         )
         there = memory.there_bytes(self._base.device)
         told = f"; about {needed / 2**30:.1f} GiB of memory"
@@ -248,24 +248,16 @@ class _Trainer:
             weight: what the loss of this batch counts.
         """
         device = self._base.device
-        noisy = self._noise.add_noise(batch.latents, batch.noise, batch.timesteps)
-        v_prediction = self._base.prediction_type == "v_prediction"
-        target = (
-            self._noise.get_velocity(batch.latents, batch.noise, batch.timesteps)
-            if v_prediction
-            else batch.noise
-        )
+        drawn = (batch.latents, batch.noise, batch.timesteps)
         inputs = {
-            "noisy": noisy,
-            "target": target.float(),
+            "noisy": self._noise.add(*drawn),
+            "target": self._noise.target(*drawn).float(),
             "timesteps": batch.timesteps,
             "weight": torch.tensor(weight, device=device),
         }
         gamma = self._settings.min_snr_gamma
         if gamma is not None:
-            inputs["weights"] = min_snr_weights(
-                self._noise.alphas_cumprod, batch.timesteps, gamma, v_prediction
-            )
+            inputs["weights"] = self._noise.min_snr_weights(batch.timesteps, gamma)
         return inputs | self._caption_inputs(batch.captions)
 
     def _caption_inputs(self, texts: list[str]) -> Inputs:
@@ -284,7 +276,7 @@ class _Trainer:
             for text in texts:
                 if text not in self._encoded:
                     self._encoded[text] = encode.encode(
-                        self._base, [text], self._chunks, self._settings.clip_skip
+                        self._base, [text], self._length, self._settings.clip_skip
                     )
         captions = conditioning.joined([self._encoded[text] for text in texts])
         inputs = {"states": captions.states}
@@ -292,7 +284,7 @@ class _Trainer:
 
     def _tokens_of(self, text: str) -> torch.Tensor:
         if text not in self._tokens:
-            self._tokens[text] = encode.tokens_of(self._base, [text], self._chunks)
+            self._tokens[text] = self._base.family.tokens(self._base, [text], self._length)
         return self._tokens[text]
 
     def _pass(self, adapters: Adapters, scaler: torch.amp.GradScaler, inputs: Inputs) -> torch.Tensor:
@@ -309,8 +301,9 @@ class _Trainer:
     def _conditioning(self, inputs: Inputs) -> Conditioning:
         if "tokens" not in inputs:
             return Conditioning(inputs["states"], inputs.get("pooled"))
-        clip_skip = self._settings.clip_skip
-        return encode.encode_tokens(self._base, inputs["tokens"], self._chunks, clip_skip, inputs.get("rows"))
+        family, clip_skip = self._base.family, self._settings.clip_skip
+        encoded = family.encode_tokens(self._base, inputs["tokens"], self._length, clip_skip)
+        return encoded.rows(inputs["rows"]) if "rows" in inputs else encoded
 
 
 def recorded_on_cpu(base: BaseModel, settings: TrainingSection) -> bool:
@@ -341,13 +334,14 @@ def precision_of(settings: TrainingSection, device: torch.device) -> torch.dtype
     return {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[wanted]
 
 
-def _chunks(base: BaseModel, examples: list[Example], max_token_length: int) -> int:
-    """How many chunks of tokens all captions are encoded in: as many as the longest one needs."""
+def _length(base: BaseModel, examples: list[Example], max_token_length: int) -> int:
+    """The length that all captions are encoded in: that of the longest one."""
+    vocabulary = specs.vocabulary(base.spec)
     for one in examples:
-        tokens = encode.token_count(base, one.caption)
+        tokens = vocabulary.count(one.caption) if vocabulary is not None else 0
         if tokens > max_token_length:
             raise UserError(
                 f"caption of {Path(one.path).name}: it has {tokens} tokens, training.max_token_length is "
                 f"{max_token_length}; shorten it or raise max_token_length (75, 150 or 225)"
             )
-    return max(len(plain_chunks(base.tokenizer, one.caption)) for one in examples)
+    return max(base.family.length(base, one.caption) for one in examples)

@@ -28,7 +28,7 @@ from bootstrap.errors import UserError
 from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX, copy_file
 from bootstrap.loop import generation
 from bootstrap.models import specs
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import BaseModelSpec
 from bootstrap.pictures.thumbnails import make_thumbnail
 from bootstrap.project import leases
 from bootstrap.project.projects import Project, Workspace

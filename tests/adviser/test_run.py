@@ -15,7 +15,7 @@ from bootstrap.catalog.candidates import candidates
 from bootstrap.catalog.tables import SnapshotRow, TrainingRow
 from bootstrap.cli import main
 from bootstrap.loop import generation
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.progress import Progress
 from bootstrap.project.projects import Project
 from tests.drawing.small import small_trained_project

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bootstrap.drawing import engine
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Shot
 from tests.lora.test_merge import random_lora

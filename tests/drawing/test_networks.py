@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bootstrap.prompting.vocabulary import Vocabulary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import make_project, open_catalog
@@ -20,11 +21,10 @@ from bootstrap.loop import generation
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.project.projects import Project
 from bootstrap.prompting import encode
-from bootstrap.prompting.vocabulary import Vocabulary
 from bootstrap.shots import Shot
 from tests.drawing.small import small_trained_project
 from tests.lora.test_merge import random_lora

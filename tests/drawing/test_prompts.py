@@ -10,7 +10,7 @@ from PIL import Image
 
 from bootstrap.drawing import engine, prompts
 from bootstrap.models.conditioning import Conditioning
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.prompting import encode
 from bootstrap.shots import Start
 

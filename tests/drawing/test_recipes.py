@@ -25,7 +25,7 @@ from bootstrap.errors import UserError, of_the_machine
 from bootstrap.files import TEMPORARY_PREFIX
 from bootstrap.loop import forecast, generation
 from bootstrap.models import loading
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.models.specs import EMBEDDED_FOLDER, embedded_names
 from bootstrap.planning import inputs
 from bootstrap.progress import Progress

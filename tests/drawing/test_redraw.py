@@ -20,7 +20,7 @@ from bootstrap.drawing.redraw import Changes
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.lora import kohya
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.project.projects import Workspace
 from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start

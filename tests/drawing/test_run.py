@@ -13,7 +13,7 @@ from bootstrap.catalog.candidates import candidates
 from bootstrap.catalog.tables import CandidateRow
 from bootstrap.loop import generation
 from bootstrap.lora import kohya
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.projects import Project
 from tests.drawing.small import small_trained_project
 

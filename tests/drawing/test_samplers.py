@@ -8,7 +8,7 @@ import torch
 
 from bootstrap.drawing import samplers
 from bootstrap.errors import UserError
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import SAMPLERS, parse
 from tests.drawing.test_engine import draw, shot
 

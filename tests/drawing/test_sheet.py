@@ -10,7 +10,7 @@ from bootstrap.catalog import Catalog, sheets
 from bootstrap.catalog.tables import SheetRow
 from bootstrap.drawing.sheet import Axis, draw_sheet, parse_axis
 from bootstrap.errors import UserError
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.progress import Progress, silent
 from bootstrap.project.projects import Project
 from bootstrap.upkeep import reindex

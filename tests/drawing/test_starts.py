@@ -15,7 +15,7 @@ from bootstrap import images
 from bootstrap.drawing import engine, prompts
 from bootstrap.drawing.denoising import masked_region
 from bootstrap.errors import UserError
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 from tests.lora.test_merge import random_lora

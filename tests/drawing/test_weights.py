@@ -11,7 +11,7 @@ from bootstrap.drawing import engine, prompts
 from bootstrap.drawing.engine import Drawing
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile, LoraModule
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.shots import LoraUse, Shot, Start
 from tests.lora.test_merge import random_lora
 

@@ -13,7 +13,7 @@ from bootstrap.errors import UserError
 from bootstrap.lora import formats, kohya
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.lora.targets import text_encoder_targets, unet_targets
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from tests.lora.test_merge import random_lora
 
 

@@ -17,7 +17,7 @@ from bootstrap.errors import UserError
 from bootstrap.lora import formats, lycoris
 from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import target_modules, text_encoder_targets, unet_targets
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 
 Parts = dict[str, torch.Tensor]
 LINEAR = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"

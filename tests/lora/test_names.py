@@ -1,10 +1,10 @@
 """Kohya's names and module paths, one from the other, for every module there is."""
 
 import pytest
-
 from bootstrap.lora.names import is_sdxl, kohya_name, module_path
+
 from bootstrap.lora.targets import text_encoder_targets, unet_targets
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from tests.lora.test_targets import sd15_text_encoder, sd15_unet, sdxl_text_encoder_2, sdxl_unet
 
 

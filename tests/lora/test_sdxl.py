@@ -19,7 +19,7 @@ from bootstrap.lora import formats, kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import targets_of, unet_targets
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.progress import silent
 from bootstrap.project.settings import TrainingSection
 from bootstrap.shots import LoraUse, Shot

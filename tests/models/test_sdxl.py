@@ -17,8 +17,7 @@ from bootstrap.loop import generation
 from bootstrap.lora import formats
 from bootstrap.lora.targets import target_modules, unet_targets
 from bootstrap.models import conditioning, loading, specs
-from bootstrap.models.loading import BaseModel
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import BaseModel, BaseModelSpec
 from bootstrap.progress import silent
 from bootstrap.project.projects import Workspace, create
 from bootstrap.project.settings import SAMPLERS, TrainingSection

@@ -5,7 +5,7 @@ import pytest
 from making import scene
 from PIL import Image, ImageEnhance
 
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.pictures.features import embed
 
 

@@ -1,12 +1,12 @@
 """Tokens, weights and chunks, with Stable Diffusion's own tokenizer."""
 
 import pytest
+from bootstrap.prompting.chunks import LENGTH, Chunk, chunks_of
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
 from bootstrap.models.loading import CONFIGS
-from bootstrap.prompting.chunks import LENGTH, Chunk, chunks_of
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import target_modules
 from bootstrap.models import conditioning
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.prompting import encode
 from bootstrap.training.adapters import Size, injected
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import TrainingSection
 from bootstrap.training.batches import BatchMaker, caption_for_step
 from bootstrap.training.identity import Example

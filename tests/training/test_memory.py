@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bootstrap.models import loading, specs
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import TrainingSection
 from bootstrap.training import memory, trainer
 from bootstrap.training.identity import Example

@@ -13,7 +13,7 @@ from torch import nn
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraModule
 from bootstrap.models import loading, specs
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import TrainingSection
 from bootstrap.training import memory, passes, trainer
 from bootstrap.training.identity import Example

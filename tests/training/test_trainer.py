@@ -12,7 +12,7 @@ from recording import StandIn
 from torch import nn
 
 from bootstrap.errors import UserError
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.progress import Progress, silent
 from bootstrap.project.settings import TrainingSection
 from bootstrap.training import passes, trainer

@@ -15,7 +15,7 @@ from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import target_modules
 from bootstrap.models import conditioning
 from bootstrap.models.conditioning import Conditioning
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.models.small_cpu import prediction
 
 

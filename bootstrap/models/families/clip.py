@@ -1,17 +1,20 @@
-"""A prompt's tokens in chunks of 75, each token with its weight, as AUTOMATIC1111 divides them.
+"""CLIP's text encoders: a prompt's tokens in chunks of 75, each with its weight, as AUTOMATIC1111 divides them.
 
 Source of the rules: stable-diffusion-webui, modules/sd_hijack_clip.py, `tokenize_line`. One thing differs: an embedding
 that moves on to the next chunk with its tag stays one; there its vectors stay behind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
+import torch
 from transformers import CLIPTokenizer
 
-from bootstrap.prompting import parse
-from bootstrap.prompting.embeddings import Embedding
+from bootstrap.models.prompt import CHUNK_END, Embedding, Prompt, Span
 
 LENGTH = 75  # tokens between the start and the end token
 BACKTRACK = 20  # how far back a comma may be at which a full chunk is ended
@@ -36,13 +39,23 @@ def plain_chunks(tokenizer: CLIPTokenizer, text: str) -> list[Chunk]:
     return [_filled(tokenizer, piece, [1.0] * len(piece)) for piece in pieces]
 
 
-def chunks_of(tokenizer: CLIPTokenizer, text: str, embeddings: Sequence[Embedding] = ()) -> list[Chunk]:
+def divided(tokenizer: CLIPTokenizer, prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> list[Chunk]:
+    """Return the chunks of a prompt, whether it is a caption or has spans."""
+    if isinstance(prompt, str):
+        return plain_chunks(tokenizer, prompt)
+    return chunks_of(tokenizer, prompt, embeddings)
+
+
+def chunks_of(
+    tokenizer: CLIPTokenizer, spans: Sequence[Span], embeddings: Sequence[Embedding] = ()
+) -> list[Chunk]:
     """Return the chunks of a text with brackets and BREAK; one empty chunk for an empty text.
 
     A tag is not torn where a chunk ends: it moves on whole, if the comma before it is near. Nor is an embedding,
     which takes as many tokens as it has vectors.
 
     Args:
+        spans: of the text, see bootstrap.prompting.parse.
         embeddings: those whose names may stand in the text.
     """
     [comma] = _ids(tokenizer, ",")
@@ -58,8 +71,8 @@ def chunks_of(tokenizer: CLIPTokenizer, text: str, embeddings: Sequence[Embeddin
         found.append(_filled(tokenizer, tokens, weights, placed))
         tokens, weights, placed, last_comma = [], [], [], -1
 
-    for span in parse.attention(text):
-        if span == parse.CHUNK_END:
+    for span in spans:
+        if span == CHUNK_END:
             end_chunk()
             continue
         ids = _ids(tokenizer, span.text)
@@ -136,3 +149,81 @@ def _filled(
         [1.0, *weights, *[1.0] * (missing + 1)],
         tuple(embeddings),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class ClipVocabulary:
+    """CLIP's tokenizer, and the width of each text encoder."""
+
+    tokenizer: CLIPTokenizer
+    widths: tuple[int, ...]
+
+    def count(self, text: str) -> int:
+        """See bootstrap.models.family.Vocabulary."""
+        return len(_ids(self.tokenizer, text))
+
+    def embeddings_in(self, prompt: Prompt, embeddings: Sequence[Embedding]) -> set[Embedding]:
+        """See bootstrap.models.family.Vocabulary."""
+        chunks = divided(self.tokenizer, prompt, embeddings) if embeddings else []
+        return {embedding for chunk in chunks for _, embedding in chunk.embeddings}
+
+
+@lru_cache(maxsize=4)
+def tokenizer_in(folder: Path) -> CLIPTokenizer:
+    """Return the tokenizer that a folder holds, read once."""
+    return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def filled(tokenizer: CLIPTokenizer, prompts: Sequence[list[Chunk]], length: int) -> list[Chunk]:
+    """Return the chunks of prompts one after the other, each filled up to so many with empty ones."""
+    empty = plain_chunks(tokenizer, "") if any(len(chunks) < length for chunks in prompts) else []
+    return [chunk for chunks in prompts for chunk in chunks + empty * (length - len(chunks))]
+
+
+def weights_of(chunks: Sequence[Chunk], device: torch.device) -> torch.Tensor | None:
+    """Return the tokens' weights (chunks, 77), float32; None: all are 1."""
+    weighty = any(weight != 1.0 for chunk in chunks for weight in chunk.weights)
+    return torch.tensor([chunk.weights for chunk in chunks], device=device) if weighty else None
+
+
+@contextmanager
+def embeddings_in(encoders: Sequence[torch.nn.Module], chunks: Sequence[Chunk]) -> Iterator[None]:
+    """Have the text encoders see the chunks' embeddings for the length of a `with` block."""
+    placed = [chunk.embeddings for chunk in chunks]
+    handles = []
+    for number, encoder in enumerate(encoders if any(placed) else []):
+
+        def put(
+            module: torch.nn.Module, given: Any, seen: torch.Tensor, number: int = number
+        ) -> torch.Tensor:
+            seen = seen.clone()
+            for row, embeddings in enumerate(placed):
+                for place, embedding in embeddings:
+                    vectors = embedding.vectors[number].to(seen.device, seen.dtype)
+                    seen[row, place : place + len(vectors)] = vectors
+            return seen
+
+        handles.append(encoder.get_input_embeddings().register_forward_hook(put))  # type: ignore[operator]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def weighted(states: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Multiply each token's state with its weight, and bring each chunk's mean back to what it was.
+
+    Source: stable-diffusion-webui, modules/sd_emphasis.py, `EmphasisOriginal`.
+
+    Args:
+        states: (chunks, 77, width).
+        weights: (chunks, 77); None: all are 1.
+    """
+    if weights is None:
+        return states
+    changed = states * weights.to(states.dtype)[:, :, None]
+    before, after = (each.mean(dim=(1, 2), keepdim=True) for each in (states, changed))
+    # A chunk without emphasis stays bit for bit what it was.
+    plain = (weights == 1.0).all(dim=1)[:, None, None]
+    return torch.where(plain, states, changed * (before / after))
