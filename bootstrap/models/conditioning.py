@@ -1,23 +1,11 @@
 """What prompts are to the denoiser, and the one way in which training and drawing call it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
 from bootstrap.models.family import BaseModel
-
-
-@dataclass(frozen=True)
-class Conditioning:
-    """Encoded prompts, a row each. What the tensors mean is the family's own."""
-
-    states: torch.Tensor  # (rows, tokens, width)
-    pooled: torch.Tensor | None  # (rows, ...); None: the family has no such
-
-    def rows(self, numbers: torch.Tensor) -> "Conditioning":
-        """Return the rows of these numbers, int64."""
-        return Conditioning(self.states[numbers], None if self.pooled is None else self.pooled[numbers])
+from bootstrap.models.prompt import Conditioning as Conditioning
 
 
 def joined(parts: Sequence[Conditioning]) -> Conditioning:

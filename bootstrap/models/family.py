@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from bootstrap.models.checkpoint import Header, PredictionType
-from bootstrap.models.prompt import Embedding, Prompt
+from bootstrap.models.prompt import Conditioning, Embedding, Prompt
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from bootstrap.models.conditioning import Conditioning
 
 Sampler = Literal[
     "Euler a", "Euler", "Heun", "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M SDE", "DPM++ 2M SDE Karras", "DPM++ SDE",
@@ -242,7 +241,7 @@ class Family(Protocol):
         length: int | None,
         clip_skip: int,
         embeddings: Sequence[Embedding] = (),
-    ) -> "Conditioning":
+    ) -> Conditioning:
         """Encode prompts, a row each, with the text encoders as they are now, LoRA included; gradients flow.
 
         Args:
@@ -256,13 +255,13 @@ class Family(Protocol):
 
     def encode_tokens(
         self, base: BaseModel, tokens: "torch.Tensor", length: int, clip_skip: int
-    ) -> "Conditioning":
+    ) -> Conditioning:
         """Encode what `tokens` returned; gradients flow, and nothing depends on the tokens' values but through them."""
 
-    def padded(self, parts: "Sequence[Conditioning]") -> "Conditioning":
+    def padded(self, parts: Sequence[Conditioning]) -> Conditioning:
         """Return the rows of several conditionings, those that are shorter filled up."""
 
-    def unprompted(self, negative: "Conditioning", empty: list[int]) -> "Conditioning":
+    def unprompted(self, negative: Conditioning, empty: list[int]) -> Conditioning:
         """Return negative prompts as the denoiser is to see them; may change the tensors.
 
         Args:
@@ -314,12 +313,12 @@ class Family(Protocol):
         base: BaseModel,
         latents: "torch.Tensor",
         timesteps: "torch.Tensor",
-        conditioning: "Conditioning",
+        conditioning: Conditioning,
     ) -> "torch.Tensor":
         """Return what the denoiser predicts, float32, in the latents' shape; timesteps (rows,) or one for all."""
 
     def activations(
-        self, base: BaseModel, latents: "torch.Tensor", timestep: "torch.Tensor", conditioning: "Conditioning"
+        self, base: BaseModel, latents: "torch.Tensor", timestep: "torch.Tensor", conditioning: Conditioning
     ) -> "torch.Tensor":
         """Return what the middle of the denoiser makes of latents: (rows, features, height, width)."""
 

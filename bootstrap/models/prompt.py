@@ -1,4 +1,4 @@
-"""What a family is given to encode: a caption, or the spans of a prompt, and the embeddings that it names."""
+"""What a family encodes: a caption, or the spans of a prompt and the embeddings that it names; and what comes out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,3 +46,15 @@ class Embedding:
     def fits(self, widths: Sequence[int]) -> bool:
         """Whether it was made for text encoders of these widths; AUTOMATIC1111 leaves out those that were not."""
         return [vectors.shape[1] for vectors in self.vectors] == list(widths)
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Encoded prompts, a row each. What the tensors mean is the family's own."""
+
+    states: "torch.Tensor"  # (rows, tokens, width)
+    pooled: "torch.Tensor | None"  # (rows, ...); None: the family has no such
+
+    def rows(self, numbers: "torch.Tensor") -> "Conditioning":
+        """Return the rows of these numbers, int64."""
+        return Conditioning(self.states[numbers], None if self.pooled is None else self.pooled[numbers])

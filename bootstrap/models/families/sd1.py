@@ -20,8 +20,8 @@ class StableDiffusion1(StableDiffusion):
     pipeline = "StableDiffusionPipeline"
     beginning = "cond_stage_model.transformer."
     configs = "sd15"
-    parts = ("unet", "text_encoder")
-    prefixes = ("lora_unet", "lora_te")
+    parts: tuple[str, ...] = ("unet", "text_encoder")
+    prefixes: tuple[str, ...] = ("lora_unet", "lora_te")
     is_xl = False
     lora_metadata: Mapping[str, str] = {
         # sd-scripts, library/train_util.py, `get_sd_version_str`

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 from bootstrap.models.families import kohya_names, stable_diffusion
 from bootstrap.models.families.stable_diffusion import StableDiffusion
 from bootstrap.models.family import BaseModel, BaseModelSpec, Family
+from bootstrap.models.prompt import Conditioning
 
 if TYPE_CHECKING:
     import torch
-
-    from bootstrap.models.conditioning import Conditioning
 
 
 class StableDiffusionXL(StableDiffusion):
@@ -21,8 +20,8 @@ class StableDiffusionXL(StableDiffusion):
     pipeline = "StableDiffusionXLPipeline"
     beginning = "conditioner.embedders.1."
     configs = "sdxl"
-    parts = ("unet", "text_encoder", "text_encoder_2")
-    prefixes = ("lora_unet", "lora_te1", "lora_te2")
+    parts: tuple[str, ...] = ("unet", "text_encoder", "text_encoder_2")
+    prefixes: tuple[str, ...] = ("lora_unet", "lora_te1", "lora_te2")
     is_xl = True
     lora_metadata: Mapping[str, str] = {
         # sd-scripts, library/train_util.py, `get_sd_version_str`
@@ -79,7 +78,7 @@ class StableDiffusionXL(StableDiffusion):
         both = [clip.weighted(each.hidden_states[-2], weights) for each in (first, second)]
         return torch.cat(both, dim=-1), second.text_embeds
 
-    def unprompted(self, negative: "Conditioning", empty: list[int]) -> "Conditioning":
+    def unprompted(self, negative: Conditioning, empty: list[int]) -> Conditioning:
         """An empty negative prompt is zeros, as the model was trained with.
 
         Source: stable-diffusion-webui, modules/sd_models_xl.py, `force_zero_negative_prompt`.
@@ -98,7 +97,7 @@ class StableDiffusionXL(StableDiffusion):
         base: BaseModel,
         latents: "torch.Tensor",
         timesteps: "torch.Tensor",
-        conditioning: "Conditioning",
+        conditioning: Conditioning,
     ) -> "torch.Tensor":
         """The UNet is told the picture's size before it was cropped, where it was cropped, and its size now.
 

@@ -20,13 +20,11 @@ from bootstrap.models.family import (
     Sampling,
     Vocabulary,
 )
-from bootstrap.models.prompt import Embedding, Prompt
+from bootstrap.models.prompt import Conditioning, Embedding, Prompt
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from bootstrap.models.conditioning import Conditioning
 
 CONFIGS = Path(__file__).parent.parent / "configs"  # of base models that are a single file
 CHUNK = 75  # tokens between the start and the end token
@@ -136,7 +134,7 @@ class StableDiffusion:
         length: int | None,
         clip_skip: int,
         embeddings: Sequence[Embedding] = (),
-    ) -> "Conditioning":
+    ) -> Conditioning:
         import torch
 
         from bootstrap.models.families import clip
@@ -161,7 +159,7 @@ class StableDiffusion:
 
     def encode_tokens(
         self, base: BaseModel, tokens: "torch.Tensor", length: int, clip_skip: int
-    ) -> "Conditioning":
+    ) -> Conditioning:
         return self._encoded(base, tokens, None, length, clip_skip)
 
     def _encoded(
@@ -171,10 +169,8 @@ class StableDiffusion:
         weights: "torch.Tensor | None",
         length: int,
         clip_skip: int,
-    ) -> "Conditioning":
+    ) -> Conditioning:
         """Encode chunks (rows * length, 77): states (rows, 77 * length, width); pooled of each row's first chunk."""
-        from bootstrap.models.conditioning import Conditioning
-
         states, pooled = self._states(base, tokens, weights, clip_skip)
         states = states.reshape(len(tokens) // length, length * tokens.shape[-1], -1)
         if pooled is not None:
@@ -187,12 +183,12 @@ class StableDiffusion:
         """Encode chunks (number, 77): states (number, 77, width), and pooled (number, width) where there is such."""
         raise NotImplementedError
 
-    def padded(self, parts: "Sequence[Conditioning]") -> "Conditioning":
+    def padded(self, parts: Sequence[Conditioning]) -> Conditioning:
         from bootstrap.models import conditioning
 
         return conditioning.lengthened(parts)
 
-    def unprompted(self, negative: "Conditioning", empty: list[int]) -> "Conditioning":
+    def unprompted(self, negative: Conditioning, empty: list[int]) -> Conditioning:
         return negative
 
     def embedding_vectors(self, tensors: "Mapping[str, torch.Tensor]") -> "tuple[torch.Tensor, ...] | None":
@@ -248,14 +244,14 @@ class StableDiffusion:
         base: BaseModel,
         latents: "torch.Tensor",
         timesteps: "torch.Tensor",
-        conditioning: "Conditioning",
+        conditioning: Conditioning,
     ) -> "torch.Tensor":
         from bootstrap.models.families import sd_model
 
         return sd_model.predict(base, latents, timesteps, conditioning, None)
 
     def activations(
-        self, base: BaseModel, latents: "torch.Tensor", timestep: "torch.Tensor", conditioning: "Conditioning"
+        self, base: BaseModel, latents: "torch.Tensor", timestep: "torch.Tensor", conditioning: Conditioning
     ) -> "torch.Tensor":
         from bootstrap.models.families import sd_model
 
