@@ -41,7 +41,7 @@ def workspace(papertown: BaseModel, tmp_path_factory: pytest.TempPathFactory) ->
     ink = random_lora(papertown, 9)
     kohya.write(folder / "loras" / "ink, wet.safetensors", ink.modules, ink.metadata)
     (folder / "embeddings").mkdir()
-    width = papertown.text_encoder.config.hidden_size
+    width = papertown.text_encoders[0].config.hidden_size
     save_file({"emb_params": torch.ones(2, width) * 0.1}, folder / "embeddings" / "zzbad.safetensors")
     return Workspace(folder)
 

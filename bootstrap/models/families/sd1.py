@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from bootstrap.models import checkpoint
 from bootstrap.models.families import stable_diffusion
 from bootstrap.models.families.stable_diffusion import StableDiffusion
-from bootstrap.models.family import BaseModel, BaseModelSpec, Family, Files
+from bootstrap.models.family import BaseModel, BaseModelSpec, Files
 
 if TYPE_CHECKING:
     import torch
@@ -71,4 +71,4 @@ class StableDiffusion1(StableDiffusion):
         return tuple(tensors.values()) if len(tensors) == 1 else None
 
 
-SD1: Family = StableDiffusion1()
+SD1 = StableDiffusion1()

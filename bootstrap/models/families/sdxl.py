@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bootstrap.models.families import kohya_names, stable_diffusion
 from bootstrap.models.families.stable_diffusion import StableDiffusion
-from bootstrap.models.family import BaseModel, BaseModelSpec, Family
+from bootstrap.models.family import BaseModel, BaseModelSpec
 from bootstrap.models.prompt import Conditioning
 
 if TYPE_CHECKING:
@@ -115,4 +115,4 @@ class StableDiffusionXL(StableDiffusion):
         return super().kohya_name(kohya_names.first_release_path(path) if part == "unet" else path, part)
 
 
-SDXL: Family = StableDiffusionXL()
+SDXL = StableDiffusionXL()
