@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bootstrap.errors import UserError
 from bootstrap.models.family import BaseModel
 from bootstrap.models.small_cpu import denormals
 
@@ -41,6 +42,14 @@ def to_pictures(base: BaseModel, latents: torch.Tensor) -> list[Image.Image]:
 
 
 def shape(base: BaseModel, width: int, height: int) -> tuple[int, int, int]:
-    """Return channels, height and width of the latent of a picture of so many pixels."""
+    """Return channels, height and width of the latent of a picture of this many pixels.
+
+    Raises:
+        UserError: a side is no multiple of the base model's latent factor.
+    """
     factor = base.geometry.latent_factor
+    if width % factor or height % factor:
+        raise UserError(
+            f"picture of {width}x{height}: {base.spec.name} makes sides that are multiples of {factor} pixels"
+        )
     return base.geometry.latent_channels, height // factor, width // factor

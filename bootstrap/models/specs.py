@@ -90,6 +90,12 @@ def check(spec: BaseModelSpec, settings: Settings, where: str) -> None:
                     f"{where}: '{section}.{key}' is {settings[section][key]!r}, and {its.title} knows only {value!r}; "
                     "leave it out"
                 )
+    sizes = geometry(spec)
+    factor = sizes.latent_factor if sizes is not None else 1
+    for section, key in (("training", "resolution"), ("drawing", "width"), ("drawing", "height")):
+        side = settings[section][key]
+        if side is not None and side % factor:
+            raise UserError(f"{where}: '{section}.{key}' is {side}; {its.title} takes multiples of {factor}")
     sampler = settings["drawing"]["sampler"]
     if sampler not in its.samplers:
         raise UserError(
