@@ -21,7 +21,7 @@ from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.models import specs
-from bootstrap.models.families import clip
+from bootstrap.models.families import clip_chunks
 from bootstrap.models.family import BaseModel
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.project.projects import Project
@@ -64,7 +64,7 @@ def test_an_embedding_stands_where_its_name_does(papertown: BaseModel, shelf: Sh
     [shot] = networks.with_networks(papertown, shelf, [small("woman, (Easy-Negative:1.2), red apple")])
     assert [use.name for use in shot.embeddings] == ["easy-negative"]  # "red" is of another kind of model
     held = networks.embeddings.held(shot.embeddings[0])
-    [chunk] = clip.chunks_of(papertown.tokenizers[0], parse.attention(shot.prompt), [held])
+    [chunk] = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention(shot.prompt), [held])
     place, found = chunk.embeddings[0]
     assert found is held
     assert chunk.tokens[place : place + 2] == [0, 0]
@@ -92,7 +92,7 @@ def test_an_embedding_is_never_torn_and_counts_its_vectors(papertown: BaseModel,
     path = tmp_path / "zzlong.safetensors"
     embedding(path, papertown, 40)
     long = networks.embeddings.hold(path)
-    chunks = clip.chunks_of(papertown.tokenizers[0], parse.attention("zzlong zzlong zzlong"), [long])
+    chunks = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention("zzlong zzlong zzlong"), [long])
     assert [[place for place, _ in chunk.embeddings] for chunk in chunks] == [[1], [1], [1]]
     with torch.no_grad():
         assert (
@@ -105,7 +105,7 @@ def test_an_embedding_that_moves_on_with_its_tag_is_still_one(papertown: BaseMod
     embedding(path, papertown, 5)
     five = networks.embeddings.hold(path)
     text = "woman " * 64 + ", red zzfive apple apple apple apple apple"
-    first, second = clip.chunks_of(papertown.tokenizers[0], parse.attention(text), [five])
+    first, second = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention(text), [five])
     assert (len(first.embeddings), len(second.embeddings)) == (0, 1)
     place = second.embeddings[0][0]
     assert second.tokens[place : place + 5] == [0] * 5
@@ -197,7 +197,7 @@ def test_any_prompt_is_looked_up_or_told_in_one_line(text: str) -> None:
 @settings(deadline=None, max_examples=40)
 def test_chunks_hold_every_embedding_whole(papertown: BaseModel, pair: list, words: list[str]) -> None:
     text = " ".join(words)
-    chunks = clip.chunks_of(papertown.tokenizers[0], parse.attention(text), pair)
+    chunks = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention(text), pair)
     assert all(len(chunk.tokens) == len(chunk.weights) == 77 for chunk in chunks)
     places = [(chunk, place) for chunk in chunks for place, _ in chunk.embeddings]
     assert len(places) == text.count("zztwo")

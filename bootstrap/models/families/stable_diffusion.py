@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bootstrap.models import checkpoint
 from bootstrap.models.checkpoint import Header, PredictionType
-from bootstrap.models.families import kohya_names
+from bootstrap.models.families import clip_chunks, kohya_names
 from bootstrap.models.family import (
     SAMPLERS,
     BaseModel,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 CONFIGS = Path(__file__).parent.parent / "configs"  # of base models that are a single file
-CHUNK = 75  # tokens between the start and the end token
 _THREE_BY_THREE = ("conv1", "conv2", "conv", "conv_in", "conv_out")
 
 Config = Callable[[str], Mapping[str, Any]]
@@ -87,10 +86,8 @@ class StableDiffusion:
         configs = [files(f"{part}/config.json") for part in self.parts[1:]]
         if words is None or None in configs:
             return None
-        from bootstrap.models.families import clip
-
         widths = tuple(int(checkpoint.read_json(config)["hidden_size"]) for config in configs)
-        return clip.ClipVocabulary(clip.tokenizer_in(words.parent), widths)
+        return clip_chunks.ClipVocabulary(clip_chunks.tokenizer_in(words.parent), widths)
 
     def load(self, spec: BaseModelSpec, content_hash: str, dtype: "torch.dtype") -> BaseModel:
         from bootstrap.models.families import sd_model
@@ -123,9 +120,7 @@ class StableDiffusion:
 
     def length(self, base: BaseModel, prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> int:
         """In chunks of 75 tokens."""
-        from bootstrap.models.families import clip
-
-        return len(clip.divided(base.tokenizers[0], prompt, embeddings))
+        return len(clip_chunks.divided(base.tokenizers[0], prompt, embeddings))
 
     def encode(
         self,
@@ -139,7 +134,7 @@ class StableDiffusion:
 
         from bootstrap.models.families import clip
 
-        divided = [clip.divided(base.tokenizers[0], prompt, embeddings) for prompt in prompts]
+        divided = [clip_chunks.divided(base.tokenizers[0], prompt, embeddings) for prompt in prompts]
         count = max(length or 1, *(len(chunks) for chunks in divided))
         filled = clip.filled(base.tokenizers[0], divided, count)
         tokens = torch.tensor([chunk.tokens for chunk in filled], device=base.device)
@@ -153,7 +148,7 @@ class StableDiffusion:
 
         from bootstrap.models.families import clip
 
-        divided = [clip.plain_chunks(base.tokenizers[0], caption) for caption in captions]
+        divided = [clip_chunks.plain_chunks(base.tokenizers[0], caption) for caption in captions]
         filled = clip.filled(base.tokenizers[0], divided, length)
         return torch.tensor([chunk.tokens for chunk in filled], device=base.device)
 
@@ -199,8 +194,8 @@ class StableDiffusion:
         count = len(vectors[0])
         if any(each.dim() != 2 or len(each) != count for each in vectors):
             raise ValueError("its tensors are no lists of vectors of the same length")
-        if not 1 <= count <= CHUNK:  # more do not fit into a chunk
-            raise ValueError(f"it has {count} vectors; 1 to {CHUNK} can be used")
+        if not 1 <= count <= clip_chunks.LENGTH:  # more do not fit into a chunk
+            raise ValueError(f"it has {count} vectors; 1 to {clip_chunks.LENGTH} can be used")
         return vectors
 
     def _embedding_tensors(self, tensors: "Mapping[str, torch.Tensor]") -> "tuple[torch.Tensor, ...] | None":

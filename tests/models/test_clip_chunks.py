@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
-from bootstrap.models.families import clip
-from bootstrap.models.families.clip import LENGTH, Chunk
+from bootstrap.models.families import clip_chunks
+from bootstrap.models.families.clip_chunks import LENGTH, Chunk
 from bootstrap.models.families.stable_diffusion import CONFIGS
 from bootstrap.prompting.parse import CHUNK_END, attention
 
@@ -17,7 +17,7 @@ def tokenizer() -> CLIPTokenizer:
 
 
 def chunks_of(tokenizer: CLIPTokenizer, text: str) -> list[Chunk]:
-    return clip.chunks_of(tokenizer, attention(text))
+    return clip_chunks.chunks_of(tokenizer, attention(text))
 
 
 def words(tokenizer: CLIPTokenizer, chunk: Chunk) -> list[str]:
