@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli import status_page
 from bootstrap.cli.common import Name, workspace_of
-from bootstrap.project.projects import Workspace
 from flows.enough import MIN_PICKS
 
 if TYPE_CHECKING:
+    from bootstrap.project.projects import Workspace
     from flows.serve import Clock
 
 Cron = Annotated[
@@ -56,6 +55,7 @@ def run(
     ] = False,
 ) -> None:
     """Run one generation here: train, draw, curate, publish. Run again, it goes on where it was stopped."""
+    from bootstrap.cli import status_page
     from flows import foreground
 
     project = workspace_of(context).project(name)
@@ -154,7 +154,7 @@ def demo(
 
 
 def _up(
-    workspace: Workspace,
+    workspace: "Workspace",
     port: int,
     when: "Clock | None" = None,
     when_reviewed: bool = False,

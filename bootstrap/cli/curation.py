@@ -6,10 +6,7 @@ from typing import Annotated
 import typer
 
 from bootstrap import captions
-from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.cli.common import Name, reviewer, workspace_of
-from bootstrap.curation.known import ORIGINAL
-from bootstrap.dataset import retagging
 from bootstrap.errors import UserError
 
 
@@ -38,7 +35,9 @@ def dedupe(
     ] = None,
 ) -> None:
     """List what shows the same picture; or show where the line runs (section dedupe of project.toml)."""
+    from bootstrap.catalog import Catalog
     from bootstrap.curation import clusters, explaining
+    from bootstrap.curation.known import ORIGINAL
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
@@ -68,7 +67,9 @@ def keep_apart(
     other: Annotated[str, typer.Argument(metavar="OTHER", help='Another one\'s, or "original".')],
 ) -> None:
     """Say that two pictures are no duplicates; that stays so."""
+    from bootstrap.catalog import Catalog, candidates
     from bootstrap.curation import clusters
+    from bootstrap.curation.known import ORIGINAL
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
@@ -86,6 +87,7 @@ def represent(
     candidate: Annotated[str, typer.Argument(metavar="ID", help="A duplicate's id, or a beginning of it.")],
 ) -> None:
     """Show a duplicate in place of the candidate that stands for its group."""
+    from bootstrap.catalog import Catalog, candidates
     from bootstrap.curation import clusters
 
     chosen = workspace_of(context).project(name)
@@ -103,6 +105,7 @@ def reject_unlikely(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Reject what is left of a generation and unlikely to be a pick, as your verdicts tell; asks first."""
+    from bootstrap.catalog import Catalog, candidates, generations, verdicts
     from bootstrap.curation import ranking
 
     chosen = workspace_of(context).project(name)
@@ -130,6 +133,9 @@ def tags(
     ] = False,
 ) -> None:
     """Tell what is not consistent in the dataset's captions: rare tags, nearly the same ones, missing ones."""
+    from bootstrap.catalog import Catalog
+    from bootstrap.dataset import retagging
+
     chosen = workspace_of(context).project(name)
     found = retagging.consistency(chosen, Catalog(chosen.workspace.catalog_url))
     typer.echo(f"{found.pictures} pictures, {len(found.uses)} tags")
@@ -166,6 +172,9 @@ def retag(
     having: Annotated[str, typer.Option(metavar="TAG", help="Only picks with this tag.")] = "",
 ) -> None:
     """Change the tags of many picks' captions at once; the next training learns with these."""
+    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.dataset import retagging
+
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     edit = retagging.TagEdit(

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap import captions
-from bootstrap.catalog import Catalog, candidates
 from bootstrap.errors import UserError
-from bootstrap.project.projects import Workspace
 
 if TYPE_CHECKING:
     from bootstrap.loop.mending import Inpaint, Redraw
+    from bootstrap.project.projects import Workspace
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A candidate's id, or a beginning of it.")]
@@ -137,6 +136,8 @@ def caption(
     tags: Annotated[str, typer.Argument(metavar="CAPTION", help='Tags; "" gives those of its prompt back.')],
 ) -> None:
     """Write a candidate's caption as a pick, instead of its prompt's tags."""
+    from bootstrap.catalog import Catalog, candidates
+
     chosen = _workspace(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     whole = candidates.candidate(catalog, chosen.name, candidate).id
@@ -162,6 +163,7 @@ def draw_tags(
 
 
 def _draw_again(context: typer.Context, name: str, candidate: str, wanted: "Redraw | Inpaint") -> None:
+    from bootstrap.catalog import Catalog
     from bootstrap.loop.mending import draw_again
 
     chosen = _workspace(context).project(name)
@@ -170,7 +172,9 @@ def _draw_again(context: typer.Context, name: str, candidate: str, wanted: "Redr
     typer.echo(f"{told}, up for review: {' '.join(drawn.ids)}")
 
 
-def _workspace(context: typer.Context) -> Workspace:
+def _workspace(context: typer.Context) -> "Workspace":
+    from bootstrap.project.projects import Workspace
+
     workspace = context.find_object(Workspace)
     if workspace is None:
         raise RuntimeError("a verb was called without its command")

@@ -26,14 +26,14 @@ def inspect(
     ] = None,
 ) -> None:
     """Show format, modules, ranks, alphas and what the file says of its training."""
-    from bootstrap.lora import formats
+    from bootstrap.lora import formats, header
     from bootstrap.models import specs
 
     if base is not None:
         specs.find(base)
     found = formats.format_of(file)
     lora = formats.read(file)
-    family = formats.family_of(file)
+    family = header.family_of(file)
     parts = Counter(family.part_title(name) for name in lora.modules)
     typer.echo(f"format: {found}")
     kind = formats.kind_of(file)

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from bootstrap.catalog import Catalog, candidates, verdicts
 from bootstrap.cli.common import Name, reviewer, workspace_of
 from bootstrap.errors import UserError
 
@@ -38,6 +37,8 @@ def undo(
     ] = None,
 ) -> None:
     """Take back the last verdict on candidates, or all that was decided by what you did last."""
+    from bootstrap.catalog import Catalog, candidates, verdicts
+
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     if not ids:
@@ -54,6 +55,8 @@ def undo(
 
 
 def _decide(context: typer.Context, name: str, ids: list[str], verdict: str) -> None:
+    from bootstrap.catalog import Catalog, candidates, verdicts
+
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     whole = [candidates.candidate(catalog, chosen.name, one).id for one in ids]

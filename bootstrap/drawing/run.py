@@ -31,6 +31,7 @@ from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import Settings
+from bootstrap.recipes.needs import NONE, Inputs
 from bootstrap.shots import LoraUse, PictureUse, Shot
 from bootstrap.training.examples import output_name, training_size
 
@@ -202,7 +203,7 @@ def advised(project: Project, catalog: Catalog, training: Training, number: int)
 
 
 def drawn_with(
-    project: Project, base: BaseModel, training: Training, number: int, found: inputs.Inputs = inputs.NONE
+    project: Project, base: BaseModel, training: Training, number: int, found: Inputs = NONE
 ) -> DrawnWith:
     """Return what all shots of a generation share besides the settings."""
     drawing = project.settings.drawing

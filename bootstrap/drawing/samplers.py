@@ -7,8 +7,6 @@ from bootstrap.models.family import Family
 from bootstrap.project.settings import LCM_STEPS, SAMPLERS
 from bootstrap.shots import Shot
 
-_SECOND_ORDER = ("Heun", "DPM++ SDE", "DPM++ SDE Karras")
-
 
 def check(shot: Shot, family: Family) -> None:
     """Refuse a shot that its sampler cannot draw.
@@ -28,13 +26,3 @@ def check(shot: Shot, family: Family) -> None:
         raise UserError(
             f"sampler LCM: it takes {LCM_STEPS} steps at most, better 4 to 8 (steps is {shot.steps})"
         )
-
-
-def predictions(name: str, steps: int) -> int:
-    """Return how often the denoiser is asked in that many steps: the schedules in a prompt count this, as in A1111.
-
-    Heun and DPM++ SDE ask twice a step, but for the last one.
-
-    Source: stable-diffusion-webui, modules/sd_samplers_kdiffusion.py, `second_order`.
-    """
-    return 2 * steps if name in _SECOND_ORDER else steps

@@ -18,12 +18,12 @@ from bootstrap.models import specs
 from bootstrap.planning import inputs
 from bootstrap.planning.expand import DrawnWith, expand, with_advice
 from bootstrap.planning.extra_networks import Shelf
-from bootstrap.planning.inputs import Inputs
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import leases
 from bootstrap.project.projects import Project
 from bootstrap.project.running import exclusively, is_running
 from bootstrap.prompting import parse
+from bootstrap.recipes.needs import Inputs
 
 if TYPE_CHECKING:
     from bootstrap.drawing.shards import Shard

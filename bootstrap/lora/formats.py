@@ -8,20 +8,19 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.lora import kohya, lycoris
+from bootstrap.lora.header import format_of, tensor_names
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.models import registry
 from bootstrap.models.family import Family
-
-Format = Literal["kohya", "diffusers", "peft"]
 
 # What follows the module's path, for the down matrix and for the up matrix.
 _SUFFIXES = (
@@ -30,52 +29,6 @@ _SUFFIXES = (
     (".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight"),
     ("_lora.down.weight", "_lora.up.weight"),  # attn1.processor.to_q_lora...
 )
-
-
-_MATRIX = re.compile(r"\.(lora_down|lora_up|lora_A|lora_B|lora\.down|lora\.up)\.|^lora_")
-
-
-def format_of(path: Path) -> Format:
-    """Tell a LoRA file's format by the names of its tensors.
-
-    Raises:
-        UserError: it is missing, damaged, of a kind that is not read (DoRA), for another kind of model,
-            or no LoRA.
-    """
-    names = tensor_names(path)
-    if any(".dora_scale" in name or "magnitude_vector" in name for name in names):
-        raise UserError(f"LoRA {path}: it is a DoRA file, which is not read")
-    family = registry.of_lora(names)
-    if family is None:
-        if any(_MATRIX.search(name) for name in names):
-            raise UserError(
-                f"LoRA {path}: it was made for another kind of model than {registry.titles()}, such as FLUX or Stable "
-                f"Diffusion 3 (it begins with '{names[0]}')"
-            )
-        raise UserError(
-            f"LoRA {path}: no LoRA in kohya's, diffusers' or PEFT's format (it begins with '{names[0]}')"
-        )
-    return _format(family, names)
-
-
-def _format(family: Family, names: list[str]) -> Format:
-    if all(name.startswith(family.kohya_prefixes) for name in names):
-        return "kohya"
-    if any(name.startswith(tuple(f"{part}." for part in family.parts)) for name in names):
-        return "diffusers"
-    return "peft"
-
-
-def family_of(path: Path) -> Family:
-    """Return the family of base models that a LoRA file was made for.
-
-    Raises:
-        UserError: see format_of.
-    """
-    format_of(path)
-    family = registry.of_lora(tensor_names(path))
-    assert family is not None
-    return family
 
 
 def kind_of(path: Path) -> str:
@@ -150,23 +103,6 @@ def write_diffusers(path: Path, lora: LoraFile) -> None:
         tensors[f"{part}.{inner}{up}"] = (module.up.float() * factor).to(module.up.dtype).contiguous()
     with whole_file(path) as temporary:
         save_file(tensors, temporary, {"format": "pt"})
-
-
-def tensor_names(path: Path) -> list[str]:
-    if not path.is_file():
-        raise UserError(f"LoRA {path}: there is no such file")
-    if path.suffix.lower() != ".safetensors":
-        raise UserError(
-            f"LoRA {path}: only .safetensors files are read; pickled ones can run code when opened"
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = sorted(file.keys())
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"LoRA {path}: damaged, or no safetensors file ({error})") from None
-    if not names:
-        raise UserError(f"LoRA {path}: it is empty")
-    return names
 
 
 def _with_kohyas_names(lora: LoraFile) -> LoraFile:

@@ -24,7 +24,9 @@ from bootstrap.models.checkpoint import Header, PredictionType
 from bootstrap.models.prompt import Conditioning, Embedding, Prompt
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import nn
 
 
@@ -268,7 +270,9 @@ class Family(Protocol):
             empty: the rows whose negative prompt has no text.
         """
 
-    def embedding_vectors(self, tensors: "Mapping[str, torch.Tensor]") -> "tuple[torch.Tensor, ...] | None":
+    def embedding_vectors(
+        self, tensors: "Mapping[str, NDArray[np.float32]]"
+    ) -> "tuple[NDArray[np.float32], ...] | None":
         """Return an embedding file's tensors, one for each text encoder; None: it is none of this family.
 
         Raises:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from bootstrap.shots import EmbeddingUse
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Embedding:
 
     name: str  # by which prompts call it: the file's without ending
     sha256: str  # of the file
-    vectors: "tuple[torch.Tensor, ...]"  # (vectors, width), float32; one tensor for each text encoder
+    vectors: "tuple[NDArray[np.float32], ...]"  # (vectors, width), float32; one tensor for each text encoder
 
     @property
     def count(self) -> int:

@@ -8,10 +8,11 @@ for XL's two text encoders. Source: stable-diffusion-webui, modules/textual_inve
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, deserialize
 
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
@@ -19,6 +20,7 @@ from bootstrap.models import registry
 from bootstrap.models.prompt import Embedding
 from bootstrap.shots import EmbeddingUse
 
+_DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 _held: dict[EmbeddingUse, Embedding] = {}
 
 
@@ -58,17 +60,16 @@ def held(use: EmbeddingUse) -> Embedding:
 def _read(path: Path, size: int, modified: int) -> Embedding:
     """Read a file; the size and time of its last change are there to see that it was replaced."""
     try:
-        tensors = load(path.read_bytes())
+        tensors = {name: _array(path, tensor) for name, tensor in deserialize(path.read_bytes())}
     except (SafetensorError, OSError) as error:
         raise UserError(f"embedding {path}: damaged, or no safetensors file ({error})") from None
-    parts = _vectors(path, tensors)
-    vectors = tuple(part.float() for part in parts)
-    if not all(part.isfinite().all() for part in vectors):
+    vectors = _vectors(path, tensors)
+    if not all(np.isfinite(part).all() for part in vectors):
         raise UserError(f"embedding {path}: it has values that are no numbers; fetch it again")
     return Embedding(path.stem, sha256_of_file(path), vectors)
 
 
-def _vectors(path: Path, tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+def _vectors(path: Path, tensors: dict[str, NDArray[np.float32]]) -> tuple[NDArray[np.float32], ...]:
     """The vectors for each text encoder, of whichever family the embedding is."""
     for family in registry.families():
         try:
@@ -79,3 +80,18 @@ def _vectors(path: Path, tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor
             return vectors
     names = ", ".join(sorted(tensors)[:3]) or "nothing"
     raise UserError(f"embedding {path}: no embedding of {registry.titles()} (it has {names})")
+
+
+def _array(path: Path, tensor: dict[str, Any]) -> NDArray[np.float32]:
+    """A tensor of a file as float32. NumPy, as torch takes seconds to import, and counting shots needs none of it."""
+    dtype, data = tensor["dtype"], tensor["data"]
+    if dtype == "BF16":  # the upper half of a float32
+        values = (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
+    elif dtype in _DTYPES:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            values = np.frombuffer(data, _DTYPES[dtype]).astype(np.float32)
+    else:
+        raise UserError(
+            f"embedding {path}: its numbers are of type {dtype}, which is not read; convert it to F32"
+        )
+    return values.reshape(tensor["shape"])

@@ -25,7 +25,7 @@ from bootstrap.models.families import clip_chunks
 from bootstrap.models.family import BaseModel
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.project.projects import Project
-from bootstrap.prompting import encode, parse
+from bootstrap.prompting import embeddings, encode, parse
 from bootstrap.shots import Shot
 from tests.drawing.small import small_trained_project
 from tests.lora.test_merge import random_lora
@@ -63,7 +63,7 @@ def drawn(base: BaseModel, shelf: Shelf, *shots: Shot) -> list[np.ndarray]:
 def test_an_embedding_stands_where_its_name_does(papertown: BaseModel, shelf: Shelf) -> None:
     [shot] = networks.with_networks(papertown, shelf, [small("woman, (Easy-Negative:1.2), red apple")])
     assert [use.name for use in shot.embeddings] == ["easy-negative"]  # "red" is of another kind of model
-    held = networks.embeddings.held(shot.embeddings[0])
+    held = embeddings.held(shot.embeddings[0])
     [chunk] = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention(shot.prompt), [held])
     place, found = chunk.embeddings[0]
     assert found is held
@@ -91,7 +91,7 @@ def test_vectors_of_the_encoders_own_words_draw_what_the_words_draw(
 def test_an_embedding_is_never_torn_and_counts_its_vectors(papertown: BaseModel, tmp_path: Path) -> None:
     path = tmp_path / "zzlong.safetensors"
     embedding(path, papertown, 40)
-    long = networks.embeddings.hold(path)
+    long = embeddings.hold(path)
     chunks = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention("zzlong zzlong zzlong"), [long])
     assert [[place for place, _ in chunk.embeddings] for chunk in chunks] == [[1], [1], [1]]
     with torch.no_grad():
@@ -103,7 +103,7 @@ def test_an_embedding_is_never_torn_and_counts_its_vectors(papertown: BaseModel,
 def test_an_embedding_that_moves_on_with_its_tag_is_still_one(papertown: BaseModel, tmp_path: Path) -> None:
     path = tmp_path / "zzfive.safetensors"
     embedding(path, papertown, 5)
-    five = networks.embeddings.hold(path)
+    five = embeddings.hold(path)
     text = "woman " * 64 + ", red zzfive apple apple apple apple apple"
     first, second = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention(text), [five])
     assert (len(first.embeddings), len(second.embeddings)) == (0, 1)
@@ -212,7 +212,7 @@ def pair(papertown: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> list
     """An embedding of two vectors, as a list of one."""
     path = tmp_path_factory.mktemp("pair") / "zztwo.safetensors"
     embedding(path, papertown, 2)
-    return [networks.embeddings.hold(path)]
+    return [embeddings.hold(path)]
 
 
 def test_ids_of_shots_without_them_are_as_they_were() -> None:
@@ -294,7 +294,7 @@ def test_both_of_sdxls_text_encoders_see_their_vectors(small_xl: BaseModel, tmp_
         for key, encoder in zip(("clip_l", "clip_g"), small_xl.text_encoders, strict=True)
     }
     save_file(parts, tmp_path / "zzxl.safetensors")
-    held = networks.embeddings.hold(tmp_path / "zzxl.safetensors")
+    held = embeddings.hold(tmp_path / "zzxl.safetensors")
     known = specs.vocabulary(small_xl.spec)
     assert known is not None and held.fits(known.widths)
     with torch.no_grad():

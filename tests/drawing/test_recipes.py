@@ -30,7 +30,7 @@ from bootstrap.models.specs import EMBEDDED_FOLDER, embedded_names
 from bootstrap.planning import inputs
 from bootstrap.progress import Progress
 from bootstrap.project.projects import Project, create
-from bootstrap.recipes.recipe_settings import RECIPES
+from bootstrap.recipes.registry import RECIPES
 from flows import deadline, signals
 from tests.drawing.small import small_trained_project
 
@@ -209,24 +209,24 @@ def test_the_plan_tells_what_is_there_and_estimates_the_rest_from_it(
 ) -> None:
     project, _ = drawn
     catalog = Catalog(project.workspace.catalog_url)
-    everything = forecast.make(project, catalog)
+    everything = forecast.of_next_run(project, catalog)
     assert [one.kind for one in everything.recipes] == list(RECIPES)
     assert {(one.shots, one.there) for one in everything.recipes} == {(2, 2)}
     assert (everything.generation, everything.missing, everything.disk) == (1, 0, 0)
     longer = with_recipes(project, *({**recipe, "count": 5} for recipe in every_kind(project)))
     try:
-        more = forecast.make(longer, catalog)
-        assert (more.shots, more.missing) == (65, 39)
-        assert more.seconds is not None and more.seconds > 0 and more.measured == 26
+        more = forecast.of_next_run(longer, catalog)
+        assert (more.shots, more.missing) == (5 * len(RECIPES), 3 * len(RECIPES))
+        assert more.seconds is not None and more.seconds > 0 and more.measured == 2 * len(RECIPES)
         assert more.disk_measured and more.disk > 10_000
         told = (
             CliRunner()
             .invoke(app, ["--workspace", str(project.workspace.folder), "plan", project.name])
             .output
         )
-        assert "in all: 65 shots, 39 to draw" in told
+        assert f"in all: {5 * len(RECIPES)} shots, {3 * len(RECIPES)} to draw" in told
         assert "such as: woman, hat, red apple" in told
-        assert "by the 26 candidates drawn before" in told
+        assert f"by the {2 * len(RECIPES)} candidates drawn before" in told
     finally:
         with_recipes(project, *every_kind(project))
 
@@ -242,7 +242,7 @@ def test_a_plan_before_the_first_training_says_what_it_cannot_know(
     auto = with_recipes(
         fresh, {"kind": "vary", "snapshot": "auto", "count": 3}, {"kind": "replicate", "count": 2}
     )
-    told = forecast.render("fresh", forecast.make(auto, Catalog(made.workspace.catalog_url)))
+    told = forecast.render("fresh", forecast.of_next_run(auto, Catalog(made.workspace.catalog_url)))
     assert "snapshot auto" in told
     assert "time: unknown" in told
     assert f"disk: {5 * 128 * 128 * 3 / 1000:.3g} kB (at most: uncompressed)" in told

@@ -13,8 +13,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -224,7 +226,9 @@ class TinyFlow:
     def unprompted(self, negative: Conditioning, empty: list[int]) -> Conditioning:
         return negative
 
-    def embedding_vectors(self, tensors: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...] | None:
+    def embedding_vectors(
+        self, tensors: Mapping[str, NDArray[np.float32]]
+    ) -> tuple[NDArray[np.float32], ...] | None:
         return None
 
     # Latents: pixels folded 2 by 2.

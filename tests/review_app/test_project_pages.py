@@ -17,7 +17,7 @@ from bootstrap.pictures.drawn_tags import TagDrawing
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.project.running import exclusively
 from bootstrap.project.settings import Settings
-from bootstrap.recipes.recipe_settings import RECIPES
+from bootstrap.recipes.registry import RECIPES
 from review_app import tag_checks
 from review_app.components.markup import plain
 from review_app.workspace import catalog_of

@@ -37,7 +37,7 @@ def embeddings_in(encoders: Sequence[torch.nn.Module], chunks: Sequence[Chunk]) 
             seen = seen.clone()
             for row, embeddings in enumerate(placed):
                 for place, embedding in embeddings:
-                    vectors = embedding.vectors[number].to(seen.device, seen.dtype)
+                    vectors = torch.from_numpy(embedding.vectors[number]).to(seen.device, seen.dtype)
                     seen[row, place : place + len(vectors)] = vectors
             return seen
 

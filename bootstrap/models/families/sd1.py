@@ -9,7 +9,9 @@ from bootstrap.models.families.stable_diffusion import StableDiffusion
 from bootstrap.models.family import BaseModel, BaseModelSpec, Files
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 
 class StableDiffusion1(StableDiffusion):
@@ -66,7 +68,9 @@ class StableDiffusion1(StableDiffusion):
         inner = getattr(encoder, "text_model", encoder)
         return clip.weighted(inner.final_layer_norm(hidden), weights), None
 
-    def _embedding_tensors(self, tensors: "Mapping[str, torch.Tensor]") -> "tuple[torch.Tensor, ...] | None":
+    def _embedding_tensors(
+        self, tensors: "Mapping[str, NDArray[np.float32]]"
+    ) -> "tuple[NDArray[np.float32], ...] | None":
         """One tensor of any name."""
         return tuple(tensors.values()) if len(tensors) == 1 else None
 

@@ -9,7 +9,9 @@ from bootstrap.models.family import BaseModel, BaseModelSpec
 from bootstrap.models.prompt import Conditioning
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 
 class StableDiffusionXL(StableDiffusion):
@@ -88,7 +90,9 @@ class StableDiffusionXL(StableDiffusion):
         negative.pooled[empty] = 0.0
         return negative
 
-    def _embedding_tensors(self, tensors: "Mapping[str, torch.Tensor]") -> "tuple[torch.Tensor, ...] | None":
+    def _embedding_tensors(
+        self, tensors: "Mapping[str, NDArray[np.float32]]"
+    ) -> "tuple[NDArray[np.float32], ...] | None":
         both = {"clip_l", "clip_g"}
         return (tensors["clip_l"], tensors["clip_g"]) if set(tensors) == both else None
 

@@ -23,7 +23,9 @@ from bootstrap.models.family import (
 from bootstrap.models.prompt import Conditioning, Embedding, Prompt
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import nn
 
 CONFIGS = Path(__file__).parent.parent / "configs"  # of base models that are a single file
@@ -186,19 +188,23 @@ class StableDiffusion:
     def unprompted(self, negative: Conditioning, empty: list[int]) -> Conditioning:
         return negative
 
-    def embedding_vectors(self, tensors: "Mapping[str, torch.Tensor]") -> "tuple[torch.Tensor, ...] | None":
+    def embedding_vectors(
+        self, tensors: "Mapping[str, NDArray[np.float32]]"
+    ) -> "tuple[NDArray[np.float32], ...] | None":
         vectors = self._embedding_tensors(tensors)
         if vectors is None:
             return None
-        vectors = tuple(each[None] if each.dim() == 1 else each for each in vectors)
+        vectors = tuple(each[None] if each.ndim == 1 else each for each in vectors)
         count = len(vectors[0])
-        if any(each.dim() != 2 or len(each) != count for each in vectors):
+        if any(each.ndim != 2 or len(each) != count for each in vectors):
             raise ValueError("its tensors are no lists of vectors of the same length")
         if not 1 <= count <= clip_chunks.LENGTH:  # more do not fit into a chunk
             raise ValueError(f"it has {count} vectors; 1 to {clip_chunks.LENGTH} can be used")
         return vectors
 
-    def _embedding_tensors(self, tensors: "Mapping[str, torch.Tensor]") -> "tuple[torch.Tensor, ...] | None":
+    def _embedding_tensors(
+        self, tensors: "Mapping[str, NDArray[np.float32]]"
+    ) -> "tuple[NDArray[np.float32], ...] | None":
         raise NotImplementedError
 
     # Latents.

@@ -1,0 +1,86 @@
+"""What the header of a LoRA file says, without its tensors: format, names and metadata. No torch is imported."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from safetensors import SafetensorError, safe_open
+
+from bootstrap.errors import UserError
+from bootstrap.models import registry
+from bootstrap.models.family import Family
+
+Format = Literal["kohya", "diffusers", "peft"]
+
+# What only names of a LoRA's tensors have.
+_MATRIX = re.compile(r"\.(lora_down|lora_up|lora_A|lora_B|lora\.down|lora\.up)\.|^lora_")
+
+
+def format_of(path: Path) -> Format:
+    """Tell a LoRA file's format by the names of its tensors.
+
+    Raises:
+        UserError: it is missing, damaged, of a kind that is not read (DoRA), for another kind of model,
+            or no LoRA.
+    """
+    names = tensor_names(path)
+    if any(".dora_scale" in name or "magnitude_vector" in name for name in names):
+        raise UserError(f"LoRA {path}: it is a DoRA file, which is not read")
+    family = registry.of_lora(names)
+    if family is None:
+        if any(_MATRIX.search(name) for name in names):
+            raise UserError(
+                f"LoRA {path}: it was made for another kind of model than {registry.titles()}, such as FLUX or Stable "
+                f"Diffusion 3 (it begins with '{names[0]}')"
+            )
+        raise UserError(
+            f"LoRA {path}: no LoRA in kohya's, diffusers' or PEFT's format (it begins with '{names[0]}')"
+        )
+    if all(name.startswith(family.kohya_prefixes) for name in names):
+        return "kohya"
+    if any(name.startswith(tuple(f"{part}." for part in family.parts)) for name in names):
+        return "diffusers"
+    return "peft"
+
+
+def family_of(path: Path) -> Family:
+    """Return the family of base models that a LoRA file was made for.
+
+    Raises:
+        UserError: see format_of.
+    """
+    format_of(path)
+    family = registry.of_lora(tensor_names(path))
+    assert family is not None
+    return family
+
+
+def tensor_names(path: Path) -> list[str]:
+    """Return the names of a LoRA file's tensors, sorted.
+
+    Raises:
+        UserError: it is missing, damaged or empty.
+    """
+    if not path.is_file():
+        raise UserError(f"LoRA {path}: there is no such file")
+    if path.suffix.lower() != ".safetensors":
+        raise UserError(
+            f"LoRA {path}: only .safetensors files are read; pickled ones can run code when opened"
+        )
+    try:
+        with safe_open(path, framework="np") as file:
+            names = sorted(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"LoRA {path}: damaged, or no safetensors file ({error})") from None
+    if not names:
+        raise UserError(f"LoRA {path}: it is empty")
+    return names
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """Return what a safetensors file's header says about it; nothing of a damaged file."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return {}
