@@ -11,7 +11,7 @@ from bootstrap.catalog.tables import CandidateRow, ProjectRow
 from bootstrap.curation.nearest import nearest_picks
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
-from review_app.components.facts import marked_tags, short_label, shot_facts
+from review_app.facts import marked_tags, short_label, shot_facts
 from review_app.urls import picture_url, thumbnail_url
 
 SCORES = {

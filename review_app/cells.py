@@ -16,7 +16,7 @@ from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow
 from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
 from review_app.cards import SCORES
-from review_app.components.facts import short_label
+from review_app.facts import short_label
 
 SORTS = {
     "queue": "Likely picks first",

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bootstrap.models import small_cpu
 from bootstrap.models.conditioning import Conditioning
 from bootstrap.models.family import BaseModel
 from bootstrap.models.latents import to_latents
-from bootstrap.models.small_cpu.prediction import predict
 from bootstrap.prompting import encode
 
 # Shares of the noise schedule. With little noise the picture itself tells everything and the prompt is not needed.
@@ -65,6 +65,6 @@ def _errors(base: BaseModel, latents: torch.Tensor, encoded: Conditioning) -> np
         noise = noise.to(latents).expand_as(latents).contiguous()
         noisy = process.add(latents, noise, timestep[None])
         wanted = process.target(latents, noise, timestep[None])
-        predicted = predict(base, noisy, timestep, encoded)
+        predicted = small_cpu.predict(base, noisy, timestep, encoded)
         errors += (predicted - wanted).square().mean((1, 2, 3))
     return (errors / len(_NOISE_LEVELS)).cpu().numpy()

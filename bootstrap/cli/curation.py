@@ -31,7 +31,7 @@ def dedupe(
     ] = False,
     count: Annotated[int, typer.Option(min=2, max=300, help="Pairs on the sheet.")] = 24,
     output: Annotated[
-        Path | None, typer.Option(help="The PNG to write [default: pairs.png in the project's folder].")
+        Path | None, typer.Option(help="The PNG to write.", show_default="pairs.png in the project's folder")
     ] = None,
 ) -> None:
     """List what shows the same picture; or show where the line runs (section dedupe of project.toml)."""
@@ -101,7 +101,7 @@ def reject_unlikely(
     context: typer.Context,
     name: Name,
     below: Annotated[float, typer.Option(min=0, max=1, help="How likely a pick is at most.")] = 0.05,
-    generation: Annotated[int | None, typer.Option(min=1, help="Default: the latest.")] = None,
+    generation: Annotated[int | None, typer.Option(min=1, show_default="the latest")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Reject what is left of a generation and unlikely to be a pick, as your verdicts tell; asks first."""
@@ -161,7 +161,7 @@ def retag(
     name: Name,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Picks, or beginnings of their ids [default: all]."),
+        typer.Argument(metavar="[ID...]", help="Picks, or beginnings of their ids.", show_default="all"),
     ] = None,
     add: Annotated[str, typer.Option(help='Tags to put at the end: "outdoors, smile".')] = "",
     remove: Annotated[str, typer.Option(help="Tags to take out.")] = "",

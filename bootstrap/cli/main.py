@@ -45,7 +45,9 @@ def _common(
     context: typer.Context,
     workspace: Annotated[
         Path | None,
-        typer.Option(help="Folder of catalog and projects [default: $SID_WORKSPACE or ./sid-workspace]"),
+        typer.Option(
+            help="Folder of catalog and projects.", show_default="$SID_WORKSPACE or ./sid-workspace"
+        ),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
@@ -163,7 +165,7 @@ def tag(
     tagger: Annotated[
         Path | None,
         typer.Option(
-            help="A WD14-style .onnx file, selected_tags.csv beside it [default: Paper Town's own]."
+            help="A WD14-style .onnx file, selected_tags.csv beside it.", show_default="Paper Town's own"
         ),
     ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="One tag a line, and how sure it is.")] = False,
@@ -245,7 +247,7 @@ def sheet(
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="Instead of the project's caption.")] = None,
     generation: Annotated[
-        int | None, typer.Option(min=1, help="Drawn with its LoRA [default: the latest].")
+        int | None, typer.Option(min=1, help="Drawn with its LoRA.", show_default="the latest")
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Another file to write it to than the one in the generation's folder.")
@@ -272,7 +274,7 @@ def advise(
     context: typer.Context,
     name: Name,
     generation: Annotated[
-        int | None, typer.Option(min=1, help="Of its LoRA's snapshots [default: the latest].")
+        int | None, typer.Option(min=1, help="Of its LoRA's snapshots.", show_default="the latest")
     ] = None,
 ) -> None:
     """Measure how close and how flexible each snapshot is, and tell which ones to draw with."""

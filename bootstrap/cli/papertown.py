@@ -21,7 +21,7 @@ def _group() -> None:
 def make(
     stage: Annotated[str, typer.Option(help="data, vae, base, ink, tagger or judge, in this order.")],
     folder: Annotated[
-        Path | None, typer.Option("--dir", help="Where everything is kept [default: ~/.cache/sid].")
+        Path | None, typer.Option("--dir", help="Where everything is kept.", show_default="~/.cache/sid")
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Stop after this long; go on by running it again.")

@@ -33,7 +33,8 @@ def undo(
     context: typer.Context,
     name: Name,
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID...]", help="Else: what you did last.")
+        list[str] | None,
+        typer.Argument(metavar="[ID...]", help="Candidates.", show_default="what you did last"),
     ] = None,
 ) -> None:
     """Take back the last verdict on candidates, or all that was decided by what you did last."""

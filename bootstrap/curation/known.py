@@ -14,7 +14,6 @@ from bootstrap import images
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.tables import IN_TURN, CandidateRow, ProjectRow, SmallCopyRow
 from bootstrap.curation.duplicates import Limits, Prints, look_alikes
-from bootstrap.curation.near import HashIndex
 from bootstrap.errors import UserError
 from bootstrap.pictures import hashing
 from bootstrap.pictures.hashing import SMALL_SIDE, Fingerprint
@@ -55,7 +54,6 @@ class Known:
         ids, prints = load(project, catalog, kept(project.name) if query is None else query)
         self._ids = np.concatenate([[0], ids])  # 0: the original
         self._prints = Prints.of([self._original]) + prints
-        self._index = HashIndex(self._prints.image_hash, limits.distance)
         self._small = lru_cache(_SMALLS_IN_MEMORY)(self._read_small)
 
     def add(
@@ -85,7 +83,6 @@ class Known:
             first,
             lambda i: smalls[int(every[i])] if int(every[i]) in smalls else self._small(int(every[i])),
             self._limits,
-            self._index,
             {(place[new], place[old]) for new, old in apart if new in place and old in place},
         )
         stays = np.ones(len(every), bool)

@@ -9,10 +9,10 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from bootstrap import images
 from bootstrap.drawing.prompts import Prompts
+from bootstrap.models import denormals
 from bootstrap.models import latents as codec
 from bootstrap.models.family import BaseModel
 from bootstrap.models.latents import to_latents, to_tensor
-from bootstrap.models.small_cpu import denormals
 from bootstrap.shots import Mask, Shot
 
 Pictures = Mapping[str, Image.Image]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
+from bootstrap.models import small_cpu
 from bootstrap.models.conditioning import Conditioning, joined
 from bootstrap.models.family import BaseModel
-from bootstrap.models.small_cpu.prediction import predict
 from bootstrap.planning.prompt_texts import Row, is_guided, negative_rows, rows_of
 from bootstrap.prompting import encode
 from bootstrap.prompting.embeddings import held
@@ -69,7 +69,9 @@ class Prompts:
         rows = torch.cat([latents, latents[self._of_rows]]) if self._guided else latents[self._of_rows]
         asked = self._at(step)
         parts = rows.split([len(one.states) for one in asked])
-        found = [predict(self._base, part, timestep, one) for part, one in zip(parts, asked, strict=True)]
+        found = [
+            small_cpu.predict(self._base, part, timestep, one) for part, one in zip(parts, asked, strict=True)
+        ]
         return self._combined(torch.cat(found))
 
     def _at(self, step: int) -> list[Conditioning]:

@@ -26,7 +26,7 @@ from bootstrap.progress import Progress, Report
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import SAMPLERS
 from bootstrap.prompting import parse
-from bootstrap.shots import LoraUse, Shot
+from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH, LoraUse, Shot
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "strength": float, "snapshot": int, "seed": int, "steps": int, "cfg_scale": float, "sampler": str,
@@ -62,7 +62,7 @@ def parse_axis(text: str) -> Axis:
 
 def _check_values(name: str, values: tuple[Any, ...]) -> None:
     limits = {
-        "strength": (0.0, 2.0),
+        "strength": (LEAST_STRENGTH, MOST_STRENGTH),
         "snapshot": (1, 1000),
         "seed": (0, 2**32 - 1),
         "steps": (1, 150),

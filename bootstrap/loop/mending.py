@@ -30,7 +30,7 @@ from bootstrap.progress import Report, silent
 from bootstrap.project.projects import Project
 from bootstrap.project.running import exclusively
 from bootstrap.prompting import parse
-from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
+from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH, LoraUse, Mask, PictureUse, Shot, Start
 
 MOST = 16  # pictures at once
 MOST_ROUNDS = 8
@@ -45,7 +45,7 @@ _EPOCH = re.compile(r"-\d{6}$")  # at the end of a snapshot's name
 class Redraw:
     """Draw it with something else; None: as it was."""
 
-    strength: float | None = None  # of the first LoRA, 0 to 2
+    strength: float | None = None  # of the first LoRA, LEAST_STRENGTH to MOST_STRENGTH
     snapshot: int | None = None  # epoch of the first LoRA
     seed: int | None = None  # of the first picture; the next ones count on from it
     count: int = 1
@@ -129,8 +129,8 @@ def _with_lora(project: Project, catalog: Catalog, shot: Shot, wanted: Redraw) -
         return shot
     if not shot.loras or shot.loras[0].sha256 or shot.loras[0].source:
         raise UserError("strength, snapshot: the candidate was not drawn with a snapshot of this project")
-    if wanted.strength is not None and not 0 <= wanted.strength <= 2:
-        raise UserError(f"strength {wanted.strength:g}: it goes from 0 to 2")
+    if wanted.strength is not None and not LEAST_STRENGTH <= wanted.strength <= MOST_STRENGTH:
+        raise UserError(f"strength {wanted.strength:g}: it goes from {LEAST_STRENGTH:g} to {MOST_STRENGTH:g}")
     training_id = shot.loras[0].training_id
     training = trainings.find(catalog, project.name, training_id)
     if training is None:

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from bootstrap.errors import UserError
+from bootstrap.models import denormals
 from bootstrap.models.family import BaseModel
-from bootstrap.models.small_cpu import denormals
 
 
 def to_tensor(picture: Image.Image) -> torch.Tensor:

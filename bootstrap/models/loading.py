@@ -1,7 +1,6 @@
 """A loaded base model: read once, held by the process, shared by training and drawing."""
 
-import os
-
+import huggingface_hub.constants
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.loaders.single_file_utils import SingleFileComponentError
@@ -9,12 +8,14 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from bootstrap.errors import UserError, in_one_line
-from bootstrap.models import registry, specs
+from bootstrap.models import denormals, registry, specs
 from bootstrap.models.family import BaseModel, BaseModelSpec, Family
-from bootstrap.models.small_cpu import denormals
 from bootstrap.models.specs import content_hash
 
 _held: dict[BaseModelSpec, BaseModel] = {}
+_users_offline = (
+    huggingface_hub.constants.HF_HUB_OFFLINE
+)  # the user's wish, before _read sets it for local models
 
 
 @denormals.as_zero()
@@ -51,7 +52,8 @@ def _load(spec: BaseModelSpec) -> BaseModel:
 
 
 def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
-    _set_hub_offline(spec.kind != "hub")
+    # A model that lies here asks the hub for nothing; for one of the hub it is as the user wants it.
+    huggingface_hub.constants.HF_HUB_OFFLINE = spec.kind != "hub" or _users_offline
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     try:
@@ -60,6 +62,11 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
         base = family.load(spec, content_hash(spec), dtype)
     except (OSError, ValueError, KeyError, RuntimeError, SingleFileComponentError) as error:
         reason = in_one_line(str(error))[:300]
+        if spec.kind == "hub" and _users_offline:
+            raise UserError(
+                f"base model {spec.name}: it is not, or not all of it, in the cache, and HF_HUB_OFFLINE forbids to "
+                f"download it: {reason}"
+            ) from error
         raise UserError(f"base model {spec.name}: it cannot be loaded: {reason}") from error
     if spec.kind == "hub":
         specs.family(spec)  # all its files are here now, and what they say is known
@@ -69,10 +76,3 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
 def _fetched_family(spec: BaseModelSpec) -> Family:
     """The family of a hub model, told by the first file that is fetched."""
     return registry.of_folder(spec.name, DiffusionPipeline.load_config(spec.source), specs.files(spec))
-
-
-def _set_hub_offline(offline: bool) -> None:
-    import huggingface_hub.constants
-
-    os.environ["HF_HUB_OFFLINE"] = "1" if offline else "0"
-    huggingface_hub.constants.HF_HUB_OFFLINE = offline  # read from the environment at import only

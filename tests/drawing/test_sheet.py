@@ -89,6 +89,7 @@ def test_a_wrong_axis_is_told_in_one_line(text: str) -> None:
 
 
 def test_values_are_of_the_parameters_kind() -> None:
+    assert parse_axis("strength=-2,2") == Axis("strength", (-2.0, 2.0))
     assert parse_axis("snapshot=2, 4") == Axis("snapshot", (2, 4))
     assert parse_axis("sampler=Euler a,DDIM") == Axis("sampler", ("Euler a", "DDIM"))
 

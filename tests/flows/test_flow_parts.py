@@ -158,7 +158,7 @@ def test_the_deadline_is_the_next_time_that_it_is_so_late(now: str, expected: st
 
 
 def test_a_night_leaves_a_report_that_the_command_shows(workspace: Workspace, monkeypatch: Any) -> None:
-    monkeypatch.setattr(reports, "create_markdown_artifact", lambda **_: None)
+    monkeypatch.setattr(reports, "create_table_artifact", lambda **_: None)
     command = [sys.executable, "-m", "bootstrap", "--workspace", str(workspace.folder), "report"]
     assert "no night yet" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
     reports.night([{"project": "a", "outcome": "failed", "detail": "no | luck"}], workspace.folder)
