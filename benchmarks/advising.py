@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bootstrap import captions
 from bootstrap.adviser.run import advise
-from bootstrap.catalog import Catalog, trainings
+from bootstrap.catalog import Catalog
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
 from bootstrap.drawing import engine
@@ -32,6 +32,7 @@ from bootstrap.models.family import BaseModel
 from bootstrap.papertown import world
 from bootstrap.papertown.tagger import PapertownTagger, as_tensor
 from bootstrap.progress import silent
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.shots import Shot
 
@@ -86,15 +87,16 @@ def of_project(
     project: Project, catalog: Catalog, tagger: PapertownTagger
 ) -> tuple[Advice, dict[str, NDArray[np.float64]]]:
     """The advice on generation 1, and how well each snapshot does for each use, 0 to 1."""
-    advice, _ = advise(project, catalog, 1, silent)
-    training = trainings.of_generation(catalog, project.name, 1)
+    generation = Generation(project, catalog, 1)
+    advice, _ = advise(generation, silent)
+    training = generation.training()
     assert training is not None
     number = int(project.name.rsplit("-", 1)[1])
     base = loading.hold(project.base_model)
     accent = bench.original(number).accent
     scores: dict[str, list[list[float]]] = {use: [] for use in USES}
     for snapshot in [one.epoch for one in training.snapshots]:
-        asked = list(shots_of(project, base, training, number, snapshot))
+        asked = list(shots_of(generation, base, training, number, snapshot))
         for use in USES:
             scores[use].append([])
         shown = seen_in(project, catalog, training, [one.shot for one in asked], tagger)
@@ -107,7 +109,7 @@ def seen_in(
     project: Project, catalog: Catalog, training: Training, shots: Sequence[Shot], tagger: PapertownTagger
 ) -> list[set[str]]:
     """Draw shots, and return the tags that the tagger sees in each."""
-    loras = open_loras(project, catalog, training, shots)
+    loras = open_loras(Generation(project, catalog, 1), training, shots)
     batch_size = project.settings.drawing.batch_size
     pictures = {
         drawing.shot.id: drawing.picture
@@ -119,12 +121,12 @@ def seen_in(
 
 
 def shots_of(
-    project: Project, base: BaseModel, training: Training, number: int, snapshot: int
+    generation: Generation, base: BaseModel, training: Training, number: int, snapshot: int
 ) -> Iterator[Asked]:
     """What one snapshot is asked to draw."""
-    tags = project.settings.project.tags
+    tags = generation.settings.project.tags
     scene = bench.original(number)
-    common = with_value(common_shot(project, base, training, 1, None), "snapshot", snapshot)
+    common = with_value(common_shot(generation, base, training, None), "snapshot", snapshot)
 
     def shot(shown: Sequence[str], strength: float, seed: int, negative: str = "") -> Shot:
         made = dataclasses.replace(

@@ -28,11 +28,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 from queueing import go_through
 
+from bootstrap.catalog.states import Verdict
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bootstrap.curation.duplicates import Limits, Prints, look_alikes
 from bootstrap.curation.near import near
-from bootstrap.curation.ranking import Row
+from bootstrap.curation.ranking import RankedCandidate
 from bootstrap.papertown import world
 from bootstrap.pictures import hashing
 from bootstrap.project.settings import DedupeSection
@@ -279,7 +281,7 @@ def review_part(_: argparse.Namespace) -> Iterator[str]:
         yield f"| {seed} | {wanted.sum()} | {ranked} | {by_chance:.1f} | {ranked / by_chance:.2f} |"
 
 
-def _candidates(seed: int) -> tuple[NDArray[np.bool_], list[Row], NDArray[np.float32]]:
+def _candidates(seed: int) -> tuple[NDArray[np.bool_], list[RankedCandidate], NDArray[np.float32]]:
     rng = np.random.default_rng(seed)
     count, kinds = 400, 12
     centers = rng.standard_normal((kinds, 64))
@@ -293,9 +295,18 @@ def _candidates(seed: int) -> tuple[NDArray[np.bool_], list[Row], NDArray[np.flo
     chance = rng.random(count) < 0.1
     wanted = np.where(chance, rng.random(count) < 0.25, wanted)
     rows = [
-        Row(index, 1, "undecided", index, "vary", float(strength[index]), 2, (*scores[index].tolist(), None))
+        RankedCandidate(
+            index,
+            1,
+            Verdict.UNDECIDED,
+            index,
+            "vary",
+            float(strength[index]),
+            2,
+            (*scores[index].tolist(), None),
+        )
         for index in range(count)
-    ]
+    ]  # fmt: skip
     return wanted, rows, vectors
 
 

@@ -20,6 +20,7 @@ from queueing import go_through
 
 from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.curation import ranking
 from bootstrap.dataset import growth
 from bootstrap.loop import generation
@@ -147,7 +148,7 @@ def _train_second(made: Project) -> None:
     if len(generations.statuses(catalog, made.name)) < 2:
         growth.grow(made, catalog)
         with generation.exclusively(made):
-            generation.train(made, catalog, generation.prepare(made, catalog))
+            generation.train(generation.prepare(made, catalog))
     catalog.close()
 
 
@@ -158,10 +159,10 @@ def _drawn(made: Project, number: int) -> tuple[Project, int]:
     if len(states) < number or states[number - 1] not in ("published", "grown"):
         with generation.exclusively(made):
             begun = generation.prepare(made, catalog)
-            generation.train(made, catalog, begun)
-            generation.draw(made, catalog, begun)
-            generation.curate(made, catalog, begun)
-            generation.publish(made, catalog, begun)
+            generation.train(begun)
+            generation.draw(begun)
+            generation.curate(begun)
+            generation.publish(begun)
     catalog.close()
     return made, number
 
@@ -182,11 +183,11 @@ def _review(made: Project, number: int, seed: int, tagger: PapertownTagger) -> R
             vectors, dict(zip(mine, wanted.tolist(), strict=True)),
         )  # fmt: skip
         orders.append([place[index] for index in seen])
-    for verdict, chosen in (("accept", True), ("reject", False)):
+    for verdict, chosen in ((Verdict.ACCEPT, True), (Verdict.REJECT, False)):
         left = [
             one.id
             for one, likes in zip(found, wanted, strict=True)
-            if likes == chosen and one.verdict == "undecided"
+            if likes == chosen and one.verdict is Verdict.UNDECIDED
         ]
         if left:
             verdicts.decide(catalog, made.name, left, verdict, REVIEWER)

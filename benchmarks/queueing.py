@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bootstrap.curation.ranking import Row, arrange, learn
+from bootstrap.curation.ranking import RankedCandidate, arrange, learn
 
 RANKED_EVERY = 5  # verdicts
 
 
-def go_through(rows: list[Row], vectors: NDArray[np.float32], wanted: dict[int, bool]) -> list[int]:
+def go_through(
+    rows: list[RankedCandidate], vectors: NDArray[np.float32], wanted: dict[int, bool]
+) -> list[int]:
     """Decide on the rows that are keys of `wanted`, in the queue's order; return their indices in this order."""
     rows, seen = list(rows), []
     while len(seen) < len(wanted):

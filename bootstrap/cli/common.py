@@ -12,7 +12,8 @@ from bootstrap.errors import UserError
 
 if TYPE_CHECKING:
     from bootstrap.catalog import Catalog
-    from bootstrap.project.projects import Workspace
+    from bootstrap.project.generation import Generation
+    from bootstrap.project.projects import Project, Workspace
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 
@@ -35,13 +36,15 @@ def reviewer() -> str:
     return found[:64]  # as much as the catalog has room for
 
 
-def generation_number(catalog: "Catalog", name: str, asked: int | None) -> int:
-    """The generation that was asked for, or the latest one."""
+def generation_of(project: "Project", catalog: "Catalog", asked: int | None) -> "Generation":
+    """The generation of a project that was asked for, or the latest one."""
     from bootstrap.catalog import generations
+    from bootstrap.project.generation import Generation
 
+    name = project.name
     number = asked or generations.latest(catalog, name)
     if number is None or number not in [one.number for one in generations.statuses(catalog, name)]:
         raise UserError(
             f"project '{name}': it has no generation {number or 1} yet; start one with `sid run {name}`"
         )
-    return number
+    return Generation(project, catalog, number)

@@ -36,8 +36,8 @@ def dedupe(
 ) -> None:
     """List what shows the same picture; or show where the line runs (section dedupe of project.toml)."""
     from bootstrap.catalog import Catalog
+    from bootstrap.catalog.candidates import ORIGINAL
     from bootstrap.curation import clusters, explaining
-    from bootstrap.curation.known import ORIGINAL
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
@@ -68,8 +68,8 @@ def keep_apart(
 ) -> None:
     """Say that two pictures are no duplicates; that stays so."""
     from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog.candidates import ORIGINAL
     from bootstrap.curation import clusters
-    from bootstrap.curation.known import ORIGINAL
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
@@ -106,22 +106,24 @@ def reject_unlikely(
 ) -> None:
     """Reject what is left of a generation and unlikely to be a pick, as your verdicts tell; asks first."""
     from bootstrap.catalog import Catalog, candidates, generations, verdicts
+    from bootstrap.catalog.states import Verdict
     from bootstrap.curation import ranking
+    from bootstrap.project.generation import Generation
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     number = generation or generations.latest(catalog, chosen.name) or 1
-    found = ranking.unlikely(catalog, chosen.name, number, below)
+    found = ranking.unlikely(Generation(chosen, catalog, number), below)
     if not found:
         typer.echo(f"generation {number}: no candidate is less likely than {below:g}")
         return
-    left = len(candidates.candidates(catalog, chosen.name, generation=number, verdict="undecided"))
+    left = len(candidates.candidates(catalog, chosen.name, generation=number, verdict=Verdict.UNDECIDED))
     typer.echo(
         f"generation {number}: {len(found)} of {left} undecided candidates are less likely than {below:g}, from "
         f"{found[0][1]:.3f} to {found[-1][1]:.3f}"
     )
     if yes or typer.confirm("Reject them?"):
-        verdicts.decide(catalog, chosen.name, [one for one, _ in found], "reject", reviewer())
+        verdicts.decide(catalog, chosen.name, [one for one, _ in found], Verdict.REJECT, reviewer())
         typer.echo(f"{len(found)} rejected; `sid undo {name}` takes all of that back")
 
 

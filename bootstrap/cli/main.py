@@ -17,7 +17,7 @@ from bootstrap.cli import drawing as pictures_cli
 from bootstrap.cli import lora as lora_cli
 from bootstrap.cli import papertown as papertown_cli
 from bootstrap.cli import verdicts as verdicts_cli
-from bootstrap.cli.common import Name, generation_number, workspace_of
+from bootstrap.cli.common import Name, generation_of, workspace_of
 from bootstrap.errors import UserError, of_the_machine
 from bootstrap.files import copy_file
 from bootstrap.progress import silent
@@ -196,22 +196,24 @@ def list_candidates(
     ranked: Annotated[bool, typer.Option("--ranked", help="Likely picks first, not as drawn.")] = False,
 ) -> None:
     """List the candidates: id, verdict, how it was drawn."""
-    from bootstrap.catalog import Catalog, candidates, verdicts
+    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog.states import CandidateState, Verdict
     from bootstrap.cli import status_page
 
-    if verdict not in (None, "undecided", *verdicts.VERDICTS):
+    if verdict is not None and verdict not in list(Verdict):
         raise UserError(f"--verdict {verdict}: use undecided, accept or reject")
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
-    state = None if everything else "published"
+    state = None if everything else CandidateState.PUBLISHED
+    asked = None if verdict is None else Verdict(verdict)
     found = candidates.candidates(
-        catalog, chosen.name, generation=generation, state=state, verdict=verdict, ranked=ranked
+        catalog, chosen.name, generation=generation, state=state, verdict=asked, ranked=ranked
     )
     if as_json:
         typer.echo(json.dumps([status_page.candidate_as_dict(chosen, one) for one in found], indent=2))
         return
     for one in found:
-        shown_as = one.verdict if one.state == "published" else one.state
+        shown_as = one.verdict if one.state is CandidateState.PUBLISHED else one.state
         of = f"  (of {one.duplicate_of})" if one.duplicate_of else ""
         shot = one.shot
         typer.echo(
@@ -259,9 +261,9 @@ def sheet(
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
-    number = generation_number(catalog, chosen.name, generation)
+    asked = generation_of(chosen, catalog, generation)
     path = sheets.draw_sheet(
-        chosen, catalog, number, sheets.parse_axis(x), sheets.parse_axis(y), prompt, silent,
+        asked, sheets.parse_axis(x), sheets.parse_axis(y), prompt, silent,
         sheets.parse_axis(z) if z else None,
     )  # fmt: skip
     if output:
@@ -283,7 +285,7 @@ def advise(
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
-    advice, plot = run.advise(chosen, catalog, generation_number(catalog, chosen.name, generation), silent)
+    advice, plot = run.advise(generation_of(chosen, catalog, generation), silent)
     typer.echo("snapshot  closeness  flexibility  (freedom, elimination)  phase")
     for one, phase in zip(advice.measurements, choosing.phases(advice.measurements), strict=True):
         elimination = "   -" if one.elimination is None else f"{one.elimination:.2f}"

@@ -55,9 +55,11 @@ def undo(
         typer.echo(f"{whole} is {candidates.candidate(catalog, chosen.name, whole).verdict} again")
 
 
-def _decide(context: typer.Context, name: str, ids: list[str], verdict: str) -> None:
+def _decide(context: typer.Context, name: str, ids: list[str], given: str) -> None:
     from bootstrap.catalog import Catalog, candidates, verdicts
+    from bootstrap.catalog.states import Verdict
 
+    verdict = Verdict(given)
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     whole = [candidates.candidate(catalog, chosen.name, one).id for one in ids]

@@ -4,10 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from sqlalchemy import select
-
-from bootstrap.catalog import Catalog, advices, generations, trainings
-from bootstrap.catalog.tables import CandidateRow, ProjectRow
+from bootstrap.catalog import Catalog, advices, candidates, generations
+from bootstrap.catalog.states import CandidateState
 from bootstrap.dataset import class_pictures
 from bootstrap.errors import UserError
 from bootstrap.models import specs
@@ -17,6 +15,7 @@ from bootstrap.planning.allotment import Odds, Slot, odds_of, pairs_of
 from bootstrap.planning.expand import DrawnWith, shots_of, slots_of, with_advice
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.planning.named_networks import with_embeddings, with_loras
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import Settings
 from bootstrap.recipes.ideas import Idea
@@ -91,7 +90,7 @@ def of_next_run(project: Project, catalog: Catalog) -> Forecast:
     settings, spec = project.settings_and_base
     found = inputs.gather(project, catalog)
     number = generations.next_number(catalog, project.name)
-    shared = _drawn_with(project, catalog, spec, number, found)
+    shared = _drawn_with(Generation(project, catalog, number), spec, found)
     if settings.curation.adaptive:
         shared = replace(shared, tallies=generations.tallies_of(catalog, project.name, number))
     advice = advices.of_training(catalog, project.name, shared.training_id) if settings.asks_adviser else None
@@ -169,13 +168,8 @@ def _recipe_forecast(
     )
 
 
-def _drawn_with(
-    project: Project,
-    catalog: Catalog,
-    spec: specs.BaseModelSpec,
-    number: int,
-    found: Inputs,
-) -> DrawnWith:
+def _drawn_with(planned: Generation, spec: specs.BaseModelSpec, found: Inputs) -> DrawnWith:
+    project = planned.project
     geometry = specs.geometry(spec)
     if geometry is None:
         raise UserError(
@@ -183,24 +177,19 @@ def _drawn_with(
         )
     width, height = training_size(project, geometry)
     drawing = project.settings.drawing
-    training_id, trained_in = _training(project, catalog, spec, geometry, number)
+    training_id, trained_in = _training(planned, spec, geometry)
     return DrawnWith(
-        spec.name, specs.content_hash(spec), training_id, output_name(project, trained_in), number,
+        spec.name, specs.content_hash(spec), training_id, output_name(project, trained_in), planned.number,
         drawing.width or width, drawing.height or height, geometry.size_step, found, Shelf.of(project).wildcards,
     )  # fmt: skip
 
 
-def _training(
-    project: Project,
-    catalog: Catalog,
-    spec: specs.BaseModelSpec,
-    geometry: specs.Geometry,
-    number: int,
-) -> tuple[str, int]:
+def _training(planned: Generation, spec: specs.BaseModelSpec, geometry: specs.Geometry) -> tuple[str, int]:
     """The id of the training that the generation draws with, and the generation that trained it."""
+    project, catalog, number = planned.project, planned.catalog, planned.number
     settings = project.settings.training
     begun = number <= (generations.latest(catalog, project.name) or 0)
-    training = trainings.of_generation(catalog, project.name, number) if begun else None
+    training = planned.training() if begun else None
     if (
         settings.class_tokens is not None and settings.reg_data_dir is None
     ):  # its pictures may not be drawn yet
@@ -224,17 +213,12 @@ def _with_some_snapshot(settings: Settings) -> Settings:
 
 def _drawn(project: Project, catalog: Catalog) -> dict[str, _Drawn]:
     """The project's candidates that are there, by id."""
-    with catalog.read() as session:
-        rows = session.scalars(
-            select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-            .where(ProjectRow.name == project.name, CandidateRow.state != "broken")
-        ).all()  # fmt: skip
-    files = {row.shot_id: project.folder / row.path for row in rows}
-    return {
-        row.shot_id: _Drawn(Shot.from_dict(row.shot), files[row.shot_id].stat().st_size, row.seconds)
-        for row in rows
-        if files[row.shot_id].is_file()
-    }
+    drawn = {}
+    for candidate in candidates.candidates(catalog, project.name, state=None):
+        path = project.folder / candidate.path
+        if candidate.state is not CandidateState.BROKEN and path.is_file():
+            drawn[candidate.id] = _Drawn(candidate.shot, path.stat().st_size, candidate.seconds)
+    return drawn
 
 
 def _work(shot: Shot) -> float:

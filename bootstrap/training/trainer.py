@@ -65,21 +65,22 @@ def train(
     """
     with _memory_errors_told(settings):
         trainer = _Trainer(base, examples, settings, cache_folder)
-        with (
-            _weights_in(base, trainer.precision),
-            injected(
-                base,
-                Size(settings.network_dim, settings.network_alpha),
-                settings.text_encoder_lr > 0,
-                settings.seed,
-                trainer.half_precision,
-                Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
-            ) as adapters,
-            _checkpointing(base, settings.gradient_checkpointing),
-            _freed_memory_kept(base),
-            _memory_errors_told(settings),  # here too: before the weights return, which need the room
-        ):
-            trainer.run(adapters, state_file, on_epoch, report)
+        with _weights_in(base, trainer.precision):
+            memory_note = trainer.memory_note()  # reckoned from the base model alone
+            with (
+                injected(
+                    base,
+                    Size(settings.network_dim, settings.network_alpha),
+                    settings.text_encoder_lr > 0,
+                    settings.seed,
+                    trainer.half_precision,
+                    Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
+                ) as adapters,
+                _checkpointing(base, settings.gradient_checkpointing),
+                _freed_memory_kept(base),
+                _memory_errors_told(settings),  # here too: before the weights return, which need the room
+            ):
+                trainer.run(adapters, state_file, on_epoch, report, memory_note)
 
 
 @contextlib.contextmanager
@@ -159,7 +160,12 @@ class _Trainer:
         return self.precision is not torch.float32
 
     def run(
-        self, adapters: Adapters, state_file: Path, on_epoch: Callable[[EpochResult], None], report: Report
+        self,
+        adapters: Adapters,
+        state_file: Path,
+        on_epoch: Callable[[EpochResult], None],
+        report: Report,
+        memory_note: str,
     ) -> None:
         optimizer = optimizers.make(
             self._settings, adapters.denoiser_parameters(), adapters.text_encoder_parameters()
@@ -168,7 +174,7 @@ class _Trainer:
         saved = state.load(state_file, adapters, optimizer, scaler)
         first_epoch, step = (saved.epoch + 1, saved.step) if saved else (1, 0)
         total = self._schedule.total_steps
-        report(Progress("train", step, total, "steps", note=self._schedule.describe() + self._memory_note()))
+        report(Progress("train", step, total, "steps", note=self._schedule.describe() + memory_note))
         started, first_step = time.monotonic(), step
         with self._passes(adapters, scaler) as passes:
             for epoch in range(first_epoch, self._settings.epochs + 1):
@@ -199,7 +205,7 @@ class _Trainer:
         else:
             yield Passes(plain, parameters, self._recorder)
 
-    def _memory_note(self) -> str:
+    def memory_note(self) -> str:
         """What the training will take, and what helps where there is less; nothing of a model that fits anywhere."""
         if self._base.is_small:
             return ""

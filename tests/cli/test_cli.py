@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
-from making import CAPTION, add_drawn, add_published, open_catalog, png, scene, shot
+from making import CAPTION, add_drawn, add_published, bring, open_catalog, png, scene, shot
 from safetensors.numpy import save_file
 
 from bootstrap.catalog import generations, verdicts
 from bootstrap.cli import main
 from bootstrap.loop import generation
 from bootstrap.progress import Progress
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Workspace
 
 
@@ -240,7 +241,7 @@ def test_status_tells_the_way_through_the_loop(sid, folder):
 def test_status_tells_that_a_generation_runs(sid, reviewed):
     made, _ = reviewed
     catalog = open_catalog(made)
-    generations.set_state(catalog, made.name, 1, "training")
+    bring(made, catalog, 1, "training")
     generations.reporter(catalog, made.name, 1)(Progress("train", 40, 120, "steps", 2.5, "loss 0.0123"))
     catalog.close()
     with FileLock(made.lock_file):
@@ -268,7 +269,7 @@ def test_candidates_are_listed_and_filtered(sid, reviewed):
     assert_refused(sid("candidates", "apple", "--verdict", "maybe"), "use undecided, accept or reject")
 
     again = add_drawn(made, catalog, 1, [scene(1001), b"broken"], [shot(50), shot(51)])
-    generation.curate(made, catalog, 1)
+    generation.curate(Generation(made, catalog, 1))
     assert listed() == ids and listed("--all") == [*ids, *again]
     out = sid("candidates", "apple", "--all")[1].splitlines()
     assert out[-2].endswith(f"(of {ids[0]})") and out[-2].split()[2] == "duplicate"

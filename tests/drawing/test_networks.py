@@ -24,6 +24,7 @@ from bootstrap.models import specs
 from bootstrap.models.families import clip_chunks
 from bootstrap.models.family import BaseModel
 from bootstrap.planning.extra_networks import Shelf
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.prompting import embeddings, encode, parse
 from bootstrap.shots import Shot
@@ -284,7 +285,7 @@ def test_a_name_that_is_not_there_is_told_before_any_training(papertown: BaseMod
     assert generations.latest(catalog, project.name) is None
     lora = random_lora(papertown, 1)
     kohya.write(project.workspace.folder / "loras" / "hats.safetensors", lora.modules, lora.metadata)
-    assert generation.prepare(changed, catalog) == 1
+    assert generation.prepare(changed, catalog).number == 1
 
 
 def test_both_of_sdxls_text_encoders_see_their_vectors(small_xl: BaseModel, tmp_path: Path) -> None:
@@ -322,7 +323,7 @@ def test_a_generation_draws_with_all_of_it_and_again_only_when_a_file_changes(
     catalog = Catalog(project.workspace.catalog_url)
 
     def draw() -> dict[str, Path]:
-        generation.draw(project, catalog, 1)
+        generation.draw(Generation(project, catalog, 1))
         found = candidates(catalog, project.name, state=None)
         return {one.id: project.folder / one.path for one in found if one.shot.recipe == "add"}
 

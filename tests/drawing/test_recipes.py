@@ -29,6 +29,7 @@ from bootstrap.models.family import BaseModel
 from bootstrap.models.specs import EMBEDDED_FOLDER, embedded_names
 from bootstrap.planning import inputs
 from bootstrap.progress import Progress
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, create
 from bootstrap.recipes.registry import RECIPES
 from flows import deadline, signals
@@ -65,7 +66,7 @@ def made(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPat
     for key, value in {"repeats": 1, "train_batch_size": 1, "epochs": 1, "network_dim": 2}.items():
         change(second, "training", key, value)
     catalog = Catalog(project.workspace.catalog_url)
-    generation.train(second, catalog, generation.prepare(second, catalog))
+    generation.train(generation.prepare(second, catalog))
     return project
 
 
@@ -125,7 +126,7 @@ def drawn(made: Project) -> tuple[Project, dict[str, list[Candidate]]]:
     """All kinds, drawn; the candidates by kind."""
     project = with_recipes(made, *every_kind(made))
     catalog = Catalog(project.workspace.catalog_url)
-    generation.draw(project, catalog, generation.prepare(project, catalog))
+    generation.draw(generation.prepare(project, catalog))
     by_kind: dict[str, list[Candidate]] = {}
     for one in candidates(catalog, project.name, state=None):
         by_kind.setdefault(one.shot.recipe, []).append(one)
@@ -199,7 +200,7 @@ def test_a_lost_picture_of_any_kind_comes_back_the_same(
     before = [pixels(project, one) for one in lost]
     for one in lost:
         (project.folder / one.path).unlink()
-    generation.draw(project, Catalog(project.workspace.catalog_url), 1)
+    generation.draw(Generation(project, Catalog(project.workspace.catalog_url), 1))
     for one, picture in zip(lost, before, strict=True):
         assert np.abs(pixels(project, one) - picture).max() <= 2
 
@@ -318,7 +319,7 @@ def test_what_was_drawn_before_ctrl_c_is_kept(
     monkeypatch.setattr("bootstrap.drawing.engine.draw_batch", interrupted)
     told: list[Progress] = []
     with pytest.raises(KeyboardInterrupt):
-        generation.draw(project, catalog, 1, told.append)
+        generation.draw(Generation(project, catalog, 1), told.append)
     after = candidates(catalog, project.name, state=None)
     assert len(after) == before + 4  # two batches of two
     assert all((project.folder / one.path).is_file() for one in after)
@@ -343,7 +344,7 @@ def test_a_picture_that_cannot_be_written_stops_the_run_and_has_no_row(
 
     monkeypatch.setattr(infotext, "save_png", full)
     with pytest.raises(OSError, match="No space left"):
-        generation.draw(project, catalog, 1)
+        generation.draw(Generation(project, catalog, 1))
     after = candidates(catalog, project.name, state=None)
     assert len(after) == before + 2
     assert all((project.folder / one.path).is_file() for one in after)
@@ -355,7 +356,7 @@ def test_more_draws_as_many_again_once_all_is_there(made: Project, drawn: Any) -
     catalog = Catalog(project.workspace.catalog_url)
     counts = [len(candidates(catalog, project.name, state=None))]
     for more in (True, True, False):  # first what is missing
-        generation.draw(project, catalog, 1, more=more)
+        generation.draw(Generation(project, catalog, 1), more=more)
         counts.append(len(candidates(catalog, project.name, state=None)))
     assert [after - counts[0] for after in counts] == [0, 2, 4, 4]
 
@@ -383,7 +384,7 @@ def test_a_stopped_drawing_keeps_what_is_drawn_and_the_next_one_draws_the_rest(
     error = deadline.DeadlineReached if cause == "deadline" else KeyboardInterrupt
     report = deadline.stopping(told, 9.0) if cause == "deadline" else told
     with pytest.raises(error), signals.sigterm_as_ctrl_c():
-        generation.draw(project, catalog, 1, report)
+        generation.draw(Generation(project, catalog, 1), report)
     kept = [
         project.folder / one.path
         for one in candidates(catalog, project.name, state=None)
@@ -391,7 +392,7 @@ def test_a_stopped_drawing_keeps_what_is_drawn_and_the_next_one_draws_the_rest(
     ]
     assert 2 <= len(kept) < 5
     times = {path: path.stat().st_mtime_ns for path in kept}
-    generation.draw(project, catalog, 1)
+    generation.draw(Generation(project, catalog, 1))
     assert {path: path.stat().st_mtime_ns for path in kept} == times
     assert len(candidates(catalog, project.name, state=None)) == len(before) + 5
     assert not list(project.folder.rglob(f"{TEMPORARY_PREFIX}*"))
@@ -411,7 +412,7 @@ def test_a_read_only_folder_is_told_in_a_line_and_nothing_is_there(
 
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
     with pytest.raises(OSError, match="Read-only") as told:
-        generation.draw(project, catalog, 1)
+        generation.draw(Generation(project, catalog, 1))
     line = of_the_machine(told.value)
     assert line is not None and "candidates: it may not be read or written (Read-only file system)" in line
     assert {path for path in project.folder.rglob("*") if path.is_file()} == there

@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bootstrap.catalog import Catalog, trainings, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.cli import main
 from bootstrap.drawing import infotext
 from bootstrap.errors import UserError
@@ -84,11 +85,12 @@ def project(base_folder: Path, originals: Path, tmp_path_factory: pytest.TempPat
 def run_generation(project: Project, number: int) -> None:
     """All stations of a generation."""
     catalog = Catalog(project.workspace.catalog_url)
-    assert generation.prepare(project, catalog) == number
-    generation.train(project, catalog, number)
-    generation.draw(project, catalog, number)
-    generation.curate(project, catalog, number)
-    generation.publish(project, catalog, number)
+    begun = generation.prepare(project, catalog)
+    assert begun.number == number
+    generation.train(begun)
+    generation.draw(begun)
+    generation.curate(begun)
+    generation.publish(begun)
     catalog.close()
 
 
@@ -114,9 +116,9 @@ def test_a_project_grows_with_it_and_trains_a_second_generation(project: Project
     assert {one["shot"]["recipe"] for one in drawn} == {"vary", "eliminate", "hires", "inpaint"}
     accepted = [one["id"] for one in drawn if one["shot"]["recipe"] == "eliminate"]
     catalog = Catalog(project.workspace.catalog_url)
-    verdicts.decide(catalog, "badge", accepted, "accept", "tester")
+    verdicts.decide(catalog, "badge", accepted, Verdict.ACCEPT, "tester")
     others = [one["id"] for one in drawn if one["id"] not in accepted]
-    verdicts.decide(catalog, "badge", others, "reject", "tester")
+    verdicts.decide(catalog, "badge", others, Verdict.REJECT, "tester")
     catalog.close()
     sid(project, "grow", "badge")
     run_generation(project.workspace.project("badge"), 2)

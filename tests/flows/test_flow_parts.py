@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from making import bring
 from PIL import Image
 from rich.console import Console
 
@@ -281,7 +282,7 @@ def test_the_demo_project_is_made_once(workspace: Workspace, catalog: Catalog) -
     made.toml.write_text(made.toml.read_text() + "\n# mine\n")
     assert demo.project(workspace).toml.read_text().endswith("# mine\n")
     number = generations.begin(catalog, made.name)
-    generations.set_state(catalog, made.name, number, "published")
+    bring(made, catalog, number, "published")
     assert not demo.needs_run(made)
     assert demo.pictures(made) == made.generation_folder(1) / "candidates"
 

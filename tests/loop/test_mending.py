@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates, trainings, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.cli import main
 from bootstrap.dataset import entries, growth
@@ -198,7 +199,7 @@ def test_an_edited_caption_is_the_picks(reviewed: tuple[Project, list[str]]) -> 
         == f"{first}: woman, green apple\n"
     )
     catalog = Catalog(project.workspace.catalog_url)
-    verdicts.decide(catalog, project.name, [first], "accept", "t")
+    verdicts.decide(catalog, project.name, [first], Verdict.ACCEPT, "t")
     growth.grow(project, catalog)
     assert [entry.caption for entry in entries.of_project(project, catalog)][1:] == ["woman, green apple"]
     with pytest.raises(UserError, match="in the dataset already"):

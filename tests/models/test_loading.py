@@ -56,11 +56,11 @@ def test_a_single_file_takes_the_whole_way_to_candidates(
         text = text.replace(old, f"{key} = {value}")
     project.toml.write_text(text)
     catalog = Catalog(project.workspace.catalog_url)
-    number = generation.prepare(project, catalog)
-    generation.train(project, catalog, number)
-    generation.draw(project, catalog, number)
-    generation.curate(project, catalog, number)
-    summary = generation.publish(project, catalog, number)
+    begun = generation.prepare(project, catalog)
+    generation.train(begun)
+    generation.draw(begun)
+    generation.curate(begun)
+    summary = generation.publish(begun)
     assert summary.drawn == 2
     assert loading.hold(project.base_model).prediction_type == "epsilon"
 

@@ -3,6 +3,7 @@
 import pytest
 
 from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.catalog.states import GenerationState
 from review_app.components.markup import Markup, element, plain
 from review_app.components.progress import duration, how_far, share, stations
 
@@ -36,7 +37,8 @@ def test_durations(seconds: float, words: str) -> None:
 
 def status(**changes: object) -> GenerationStatus:
     values: dict = {
-        "number": 1, "state": "training", "stage": "train", "done": 40, "total": 120, "unit": "steps", "rate": 1.25,
+        "number": 1, "state": GenerationState.TRAINING, "stage": "train", "done": 40, "total": 120,
+        "unit": "steps", "rate": 1.25,
         "message": "", "seconds_since_update": 1.0, "candidates": 0, "duplicates": 0, "published": 0, "undecided": 0,
         "accepted": 0, "rejected": 0,
     }  # fmt: skip
@@ -51,4 +53,4 @@ def test_progress_in_words() -> None:
     assert how_far(status(total=0)) == "Training the LoRA"
     assert share(status()) == pytest.approx(1 / 3)
     assert share(status(done=5, total=3)) == 1.0
-    assert stations("drawing").count("sid-here") == 1
+    assert stations(GenerationState.DRAWING).count("sid-here") == 1

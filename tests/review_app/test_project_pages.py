@@ -8,6 +8,7 @@ from browser import populate
 from streamlit.testing.v1 import AppTest
 
 from bootstrap.catalog import accept_rates, generations, picks, trainings, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.dataset import exporting, growth
 from bootstrap.errors import UserError
@@ -73,8 +74,8 @@ def grown(made: Project, count: int = 3) -> list[str]:
     """A project whose first generation is reviewed and grown; the ids of its picks."""
     ids = populate.add_generation(made, count)
     catalog = catalog_of(made)
-    verdicts.decide(catalog, made.name, ids[:-1], "accept", "anna")
-    verdicts.decide(catalog, made.name, ids[-1:], "reject", "anna")
+    verdicts.decide(catalog, made.name, ids[:-1], Verdict.ACCEPT, "anna")
+    verdicts.decide(catalog, made.name, ids[-1:], Verdict.REJECT, "anna")
     growth.grow(made, catalog)
     return ids[:-1]
 
