@@ -35,7 +35,7 @@ from bootstrap.files import write_text
 from bootstrap.loop import generation
 from bootstrap.lora import kohya
 from bootstrap.models import loading
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.project import editing, projects, running
 from bootstrap.project.projects import Workspace
@@ -145,9 +145,9 @@ def _pipeline(base: BaseModel) -> StableDiffusionPipeline:
     """diffusers' pipeline on copies of nothing: the same modules that ours draws with."""
     pipeline = StableDiffusionPipeline(
         vae=base.vae,
-        text_encoder=base.text_encoder,
-        tokenizer=base.tokenizer,
-        unet=base.unet,
+        text_encoder=base.text_encoders[0],
+        tokenizer=base.tokenizers[0],
+        unet=base.denoiser,
         scheduler=DPMSolverMultistepScheduler.from_config(base.scheduler_config, use_karras_sigmas=True),
         safety_checker=None,
         feature_extractor=None,

@@ -23,20 +23,20 @@ def inspect(
     ] = None,
 ) -> None:
     """Show format, modules, ranks, alphas and what the file says of its training."""
-    from bootstrap.lora import formats
-    from bootstrap.lora.names import is_sdxl
+    from bootstrap.lora import formats, header
     from bootstrap.models import specs
 
     if base is not None:
         specs.find(base)
     found = formats.format_of(file)
     lora = formats.read(file)
-    parts = Counter(_part(name) for name in lora.modules)
+    family = header.family_of(file)
+    parts = Counter(family.part_title(name) for name in lora.modules)
     typer.echo(f"format: {found}")
     kind = formats.kind_of(file)
     if kind != "LoRA":
         typer.echo(f"kind: {kind}; ranks and alphas are those of the LoRA that adds the same")
-    typer.echo(f"made for: Stable Diffusion {'XL' if is_sdxl(lora.modules) else '1.x'}")
+    typer.echo(f"made for: {family.title}")
     typer.echo("modules: " + ", ".join(f"{count} of the {part}" for part, count in sorted(parts.items())))
     typer.echo("rank: " + _counted([module.rank for module in lora.modules.values()]))
     typer.echo("alpha: " + _counted([module.alpha for module in lora.modules.values()]))
@@ -44,12 +44,6 @@ def inspect(
         typer.echo(f"{key}: {value if len(value) <= 200 else value[:200] + '...'}")
     if base is not None:
         _tell_fit(lora.modules, base)
-
-
-def _part(name: str) -> str:
-    if name.startswith("lora_unet_"):
-        return "UNet"
-    return "second text encoder" if name.startswith("lora_te2_") else "text encoder"
 
 
 def _counted(values: list[int] | list[float]) -> str:

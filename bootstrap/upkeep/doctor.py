@@ -25,7 +25,7 @@ from bootstrap.catalog.states import CandidateState, GenerationState
 from bootstrap.errors import UserError
 from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX, copy_file
 from bootstrap.models import specs
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import BaseModelSpec
 from bootstrap.pictures.thumbnails import make_thumbnail
 from bootstrap.project import running
 from bootstrap.project.generation import Generation
