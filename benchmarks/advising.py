@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap import captions
-from bootstrap.adviser.run import advise
+from bootstrap.adviser.advising import advise
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
 from bootstrap.drawing import engine
-from bootstrap.drawing.run import open_loras
+from bootstrap.drawing.candidate_drawing import open_loras
 from bootstrap.drawing.sheet import common_shot, with_value
 from bootstrap.files import write_text
 from bootstrap.models import loading
@@ -113,7 +113,7 @@ def seen_in(
     batch_size = project.settings.drawing.batch_size
     pictures = {
         drawing.shot.id: drawing.picture
-        for batch in engine.draw(loading.hold(project.base_model), shots, loras, batch_size)
+        for batch in engine.draw_batches(loading.hold(project.base_model), shots, loras, batch_size)
         for drawing in batch
     }
     readings = tagger.attributes(as_tensor([pictures[shot.id] for shot in shots]))

@@ -30,7 +30,7 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
 from bootstrap.catalog import Catalog
 from bootstrap.drawing import engine, infotext, prompts
-from bootstrap.drawing.run import drawn_with
+from bootstrap.drawing.candidate_drawing import drawn_with
 from bootstrap.files import write_text
 from bootstrap.loop import generation
 from bootstrap.lora import kohya
@@ -135,7 +135,7 @@ def _prepared(folder: Path) -> tuple[BaseModel, list[Shot], dict[LoraUse, Path]]
 def _ours(base: BaseModel, shots: list[Shot], loras: dict[LoraUse, Path], out: Path) -> None:
     read = {path: kohya.read(path) for path in set(loras.values())}
     hashes = {use.name: kohya.model_hash(path) for use, path in loras.items()}
-    for batch in engine.draw(base, shots, {use: read[path] for use, path in loras.items()}, BATCH):
+    for batch in engine.draw_batches(base, shots, {use: read[path] for use, path in loras.items()}, BATCH):
         for one in batch:
             text = infotext.write(one.shot, base.spec.title, hashes)
             infotext.save_png(one.picture, out / f"{one.shot.id}.png", one.shot, text)

@@ -73,7 +73,7 @@ def main() -> None:
                 label = f"{one.shot.strength:.2f} of snapshot {one.shot.snapshot}", ", ".join(changed)
                 cells.append(Cell(images.open_picture(project.folder / one.path), label))
             given.folder.mkdir(parents=True, exist_ok=True)
-            contact_sheet.draw(kind, cells, MOST + 1).save(
+            contact_sheet.compose(kind, cells, MOST + 1).save(
                 given.folder / f"{kind}.webp", quality=85, method=6
             )
     print(f"{len(found)} sheets in {given.folder}")

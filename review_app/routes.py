@@ -27,7 +27,7 @@ from bootstrap.catalog.candidates import Candidate
 from bootstrap.errors import UserError
 from bootstrap.pictures.thumbnails import make_thumbnail
 from bootstrap.project.projects import Project
-from review_app import cells, deck, reviewers
+from review_app import cells, deck_server, reviewers
 from review_app.urls import (
     cells_url,
     deck_url,
@@ -116,15 +116,15 @@ def _drawn_sheet(request: Request) -> Response:
 
 
 async def _deck(request: Request) -> Response:
-    project, asked = await _told(request, deck.Request)
+    project, asked = await _told(request, deck_server.Request)
     who = reviewers.of(request.headers)
-    return _json(await run_in_threadpool(deck.answer, project, catalog_of(project), asked, who))
+    return _json(await run_in_threadpool(deck_server.answer, project, catalog_of(project), asked, who))
 
 
 async def _alike(request: Request) -> Response:
-    project, asked = await _told(request, deck.AlikeRequest)
+    project, asked = await _told(request, deck_server.AlikeRequest)
     who = reviewers.of(request.headers)
-    return _json(await run_in_threadpool(deck.settle_alike, project, catalog_of(project), asked, who))
+    return _json(await run_in_threadpool(deck_server.settle_alike, project, catalog_of(project), asked, who))
 
 
 async def _told(request: Request, kind: type[_Asked]) -> tuple[Project, _Asked]:

@@ -17,13 +17,13 @@ from bootstrap import files
 from bootstrap.catalog import Catalog, generations, verdicts
 from bootstrap.catalog.candidates import candidates
 from bootstrap.catalog.states import Verdict
-from bootstrap.curation import run, scoring  # noqa: F401  (imported before the forks)
+from bootstrap.curation import duplicate_marking, scoring  # noqa: F401  (imported before the forks)
 from bootstrap.dataset import growth
 from bootstrap.loop import generation
 from bootstrap.models import loading
 from bootstrap.project import running
 from bootstrap.project.projects import Project, Workspace
-from bootstrap.training import run as training  # noqa: F401
+from bootstrap.training import snapshot_training as training  # noqa: F401
 
 FULL = 28
 

@@ -116,7 +116,7 @@ def add_published(
     made: Project, catalog: Catalog, number: int, count: int, shots: list[Shot] | None = None
 ) -> list[str]:
     """A generation of `count` different pictures, up for review; return their ids."""
-    from bootstrap.curation import run
+    from bootstrap.curation import duplicate_marking
     from bootstrap.loop import generation
 
     count = len(shots) if shots else count
@@ -124,7 +124,7 @@ def add_published(
         made, catalog, number, [scene(1000 * number + index + 1) for index in range(count)], shots
     )
     curated = Generation(made, catalog, number)
-    run.curate(curated)  # without the scores that need a model
+    duplicate_marking.mark_duplicates(curated)  # without the scores that need a model
     curated.set_state(GenerationState.CURATING)
     generation.publish(curated)
     return ids

@@ -159,7 +159,7 @@ def _draw(
     files = {lora: file for shot in distinct for lora in shot.loras if file is not None}
     pictures = {
         drawing.shot.id: drawing.picture
-        for batch in engine.draw(base, distinct, files, task.batch_size)
+        for batch in engine.draw_batches(base, distinct, files, task.batch_size)
         for drawing in batch
     }
     return _Series(

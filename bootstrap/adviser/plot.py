@@ -14,7 +14,7 @@ _CLOSENESS, _FLEXIBILITY = "#c2571a", "#1f6fb2"
 _PHASES: dict[Phase, str] = {"early": "#f2f2f2", "trained": "#e3f3e6", "inflexible": "#f9e4e2"}
 
 
-def draw(title: str, advice: Advice) -> Image.Image:
+def draw_plot(title: str, advice: Advice) -> Image.Image:
     """Return the plot as RGB, 720 x 400 pixels; values are shown between 0 and 1."""
     picture = Image.new("RGB", (_WIDTH, _HEIGHT), _PAPER)
     pen = ImageDraw.Draw(picture)

@@ -280,12 +280,12 @@ def advise(
     ] = None,
 ) -> None:
     """Measure how close and how flexible each snapshot is, and tell which ones to draw with."""
-    from bootstrap.adviser import choosing, run  # imports torch: seconds that other verbs need not wait
+    from bootstrap.adviser import advising, choosing  # imports torch: seconds that other verbs need not wait
     from bootstrap.catalog import Catalog
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
-    advice, plot = run.advise(generation_of(chosen, catalog, generation), silent)
+    advice, plot = advising.advise(generation_of(chosen, catalog, generation), silent)
     typer.echo("snapshot  closeness  flexibility  (freedom, elimination)  phase")
     for one, phase in zip(advice.measurements, choosing.phases(advice.measurements), strict=True):
         elimination = "   -" if one.elimination is None else f"{one.elimination:.2f}"

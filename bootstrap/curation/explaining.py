@@ -15,7 +15,7 @@ from bootstrap.curation.duplicates import Limits, difference, near_pairs
 from bootstrap.curation.known import load, to_small
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
-from bootstrap.pictures.contact_sheet import Cell, draw
+from bootstrap.pictures.contact_sheet import Cell, compose
 from bootstrap.pictures.thumbnails import THUMBNAIL_SIDE
 from bootstrap.project.projects import Project
 
@@ -102,7 +102,7 @@ def draw_pairs(project: Project, catalog: Catalog, pairs: list[Pair], path: Path
         f"{project.name}: same up to {limits.distance} bits and a difference of {limits.pixel_difference:g}"
     )
     with whole_file(path) as temporary:
-        draw(title, cells, _COLUMNS).save(temporary, "PNG")
+        compose(title, cells, _COLUMNS).save(temporary, "PNG")
 
 
 def _beside(pictures: list[Image.Image]) -> Image.Image:

@@ -11,7 +11,7 @@ from bootstrap.catalog.states import KEPT, CandidateState
 from bootstrap.curation import ranking
 from bootstrap.curation.clusters import compare_again
 from bootstrap.files import whole_file
-from bootstrap.pictures.contact_sheet import Cell, draw
+from bootstrap.pictures.contact_sheet import Cell, compose
 from bootstrap.pictures.thumbnails import THUMBNAIL_SIDE, make_thumbnail
 from bootstrap.project.generation import Generation
 from bootstrap.shots import Shot
@@ -65,7 +65,7 @@ def _draw_sheet(generation: Generation, shown: list[Candidate]) -> Path:
         title += f", the first {MAX_ON_SHEET} of them"
     path = generation.folder / "sheet.png"
     with whole_file(path) as temporary:
-        draw(title, cells, _COLUMNS).save(temporary, "PNG")
+        compose(title, cells, _COLUMNS).save(temporary, "PNG")
     return path
 
 

@@ -62,7 +62,7 @@ def _shots(project: Project) -> list[Shot]:
 def _draw(project: Project, shots: list[Shot], folder: Path, report: Report) -> None:
     base, done = loading.hold(project.base_model), 0
     loras = networks.open_files(Shelf.of(project), shots)
-    for batch in engine.draw(base, shots, loras, project.settings.drawing.batch_size):
+    for batch in engine.draw_batches(base, shots, loras, project.settings.drawing.batch_size):
         for drawing in batch:
             with whole_file(folder / f"{drawing.shot.id}.png") as temporary:
                 drawing.picture.save(temporary, format="PNG")

@@ -51,7 +51,7 @@ def in_drawing_order(shots: Sequence[Shot]) -> list[Shot]:
     return [shot for group in _groups(shots) for shot in group]
 
 
-def draw(
+def draw_batches(
     base: BaseModel,
     shots: Sequence[Shot],
     loras: dict[LoraUse, LoraFile],
@@ -99,7 +99,7 @@ def _first_passes(
     first = {shot.start.shot.id: shot.start.shot for shot in shots if shot.start and shot.start.shot}
     return {
         drawing.shot.id: drawing.picture
-        for batch in draw(base, list(first.values()), loras, batch_size, pictures)
+        for batch in draw_batches(base, list(first.values()), loras, batch_size, pictures)
         for drawing in batch
     }
 

@@ -80,7 +80,9 @@ def redraw(
                 f"{base.latent_factor}"
             )
     read = {file: networks.open_lora(file) for file in set(paths.values())}
-    [[drawing]] = engine.draw(base, [shot], {use: read[file] for use, file in paths.items()}, 1, pictures)
+    [[drawing]] = engine.draw_batches(
+        base, [shot], {use: read[file] for use, file in paths.items()}, 1, pictures
+    )
     hashes = {use.name: kohya.model_hash(paths[use]) for use in shot.loras}
     return drawing.picture, shot, infotext.write(shot, base.spec.title, hashes)
 

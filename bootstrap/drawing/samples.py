@@ -1,8 +1,8 @@
 """The sample prompts, drawn with each snapshot of a training: one row a snapshot, on one sheet."""
 
 from bootstrap.drawing import engine, sheet
+from bootstrap.drawing.candidate_drawing import open_loras
 from bootstrap.drawing.networks import with_networks
-from bootstrap.drawing.run import open_loras
 from bootstrap.files import whole_file
 from bootstrap.models import loading
 from bootstrap.pictures import contact_sheet
@@ -12,7 +12,7 @@ from bootstrap.progress import Progress, Report
 from bootstrap.project.generation import Generation
 
 
-def draw(generation: Generation, report: Report) -> None:
+def draw_samples(generation: Generation, report: Report) -> None:
     """Draw training.sample_prompts with each snapshot at strength 1.0, all with one seed.
 
     Writes samples.png into the training's folder, unless these samples are there already.
@@ -34,12 +34,14 @@ def draw(generation: Generation, report: Report) -> None:
         return
     pictures = {}
     loras = open_loras(generation, training, shots)
-    for batch in engine.draw(base, shots, loras, settings.drawing.batch_size):
+    for batch in engine.draw_batches(base, shots, loras, settings.drawing.batch_size):
         pictures.update({one.shot.id: one.picture for one in batch})
         report(Progress("samples", len(pictures), len(shots), "pictures"))
     cells = [Cell(pictures[shot.id], (f"snapshot {shot.snapshot}", shot.prompt)) for shot in shots]
     title = f"{project.name}, generation {generation.number}: samples"
     with whole_file(path) as temporary:
-        contact_sheet.draw(title, cells, len(settings.training.sample_prompts)).save(temporary, format="PNG")
+        contact_sheet.compose(title, cells, len(settings.training.sample_prompts)).save(
+            temporary, format="PNG"
+        )
     with whole_file(made_of) as temporary:
         temporary.write_text(ids)

@@ -13,8 +13,8 @@ from bootstrap import captions, images
 from bootstrap.catalog import sheets
 from bootstrap.catalog.trainings import Training
 from bootstrap.drawing import engine, samplers, sheet_file
+from bootstrap.drawing.candidate_drawing import drawn_with, open_loras
 from bootstrap.drawing.networks import with_networks
-from bootstrap.drawing.run import drawn_with, open_loras
 from bootstrap.errors import UserError
 from bootstrap.models import loading
 from bootstrap.models.family import BaseModel
@@ -118,12 +118,12 @@ def draw_sheet(
     shots = list({shot.id: shot for row in grid for shot in row}.values())
     pictures: dict[str, Image.Image] = {}
     loras = open_loras(generation, training, shots)
-    for batch in engine.draw(base, shots, loras, project.settings.drawing.batch_size):
+    for batch in engine.draw_batches(base, shots, loras, project.settings.drawing.batch_size):
         pictures.update({drawing.shot.id: drawing.picture for drawing in batch})
         report(Progress("sheet", len(pictures), len(shots), "pictures"))
     original = images.fit(images.open_picture(project.original), common.width, common.height)
     title = f"{project.name}, generation {generation.number}: {prompt or 'its caption'}"
-    picture = contact_sheet.draw(title, _cells(original, grid, pictures, x, y, z), len(x.values) + 1)
+    picture = contact_sheet.compose(title, _cells(original, grid, pictures, x, y, z), len(x.values) + 1)
     sheet = sheet_file.sheet_for(generation, {axis.name: list(axis.values) for axis in axes}, prompt or "")
     sheet_file.save(picture, sheet, project)
     sheets.note(generation.catalog, project.name, sheet)

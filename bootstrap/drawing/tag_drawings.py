@@ -88,7 +88,7 @@ def _pictures(base: BaseModel, texts: Sequence[str], report: Report) -> dict[str
         for seed in _SEEDS
     }  # fmt: skip
     found: dict[str, Image.Image] = {}
-    for batch in engine.draw(base, list(shots.values()), {}, drawing.batch_size):
+    for batch in engine.draw_batches(base, list(shots.values()), {}, drawing.batch_size):
         found.update({one.shot.id: one.picture for one in batch})
         report(Progress("tags", len(found), len(shots), "pictures"))
     return {text: [found[shots[text, seed].id] for seed in _SEEDS] for text in texts}

@@ -105,47 +105,47 @@ def train(generation: Generation, report: Report = silent) -> None:
     from bootstrap.drawing import (
         class_pictures as drawn,  # imports torch: seconds that other verbs need not wait
     )
-    from bootstrap.training import run
+    from bootstrap.training import snapshot_training
 
     tell = _enter(generation, GenerationState.TRAINING, report)
-    run.train(generation, drawn.pictures(generation.project, tell), tell)
+    snapshot_training.train_snapshots(generation, drawn.pictures(generation.project, tell), tell)
     if generation.settings.training.sample_prompts:
         from bootstrap.drawing import samples
 
-        samples.draw(generation, tell)
+        samples.draw_samples(generation, tell)
     if generation.settings.asks_adviser:
-        from bootstrap.adviser import run as adviser
+        from bootstrap.adviser import advising as adviser
 
         adviser.advise(generation, tell)
 
 
 def draw(generation: Generation, report: Report = silent, more: bool = False) -> None:
     """Draw the candidates that the recipes ask for and that are not there yet; with `more`, then as many again."""
-    from bootstrap.drawing import run
+    from bootstrap.drawing import candidate_drawing
 
-    run.draw(generation, _enter(generation, GenerationState.DRAWING, report), more)
+    candidate_drawing.draw_candidates(generation, _enter(generation, GenerationState.DRAWING, report), more)
 
 
 def plan_drawing(
     generation: Generation, workers: int = 1, report: Report = silent, more: bool = False
 ) -> "list[Shard]":
     """Begin drawing in parts: return the shards that `draw_shard` is to be called with, here or elsewhere."""
-    from bootstrap.drawing import run, shards
+    from bootstrap.drawing import candidate_drawing, shards
 
     _enter(generation, GenerationState.DRAWING, report)
-    plan = run.plan(generation, more)
+    plan = candidate_drawing.plan_candidates(generation, more)
     report(Progress("draw", plan.done, plan.total, "pictures"))
     return shards.split(plan, generation.settings.drawing.batch_size, workers)
 
 
 def draw_shard(generation: Generation, shard: "Shard", report: Report = silent) -> None:
     """Draw what a shard still lacks; reports how far the generation has come once the shards before are done."""
-    from bootstrap.drawing import run
+    from bootstrap.drawing import candidate_drawing
 
     def tell(progress: Progress) -> None:
         report(replace(progress, done=shard.before + progress.done, total=shard.total))
 
-    run.draw_planned(generation, shard.planned, tell)
+    candidate_drawing.draw_planned(generation, shard.planned, tell)
 
 
 @contextmanager
@@ -197,9 +197,9 @@ def curate(generation: Generation, report: Report = silent) -> None:
 
 def look_through(generation: Generation, report: Report = silent) -> None:
     """Do the work of `curate` and leave the generation's state as it is."""
-    from bootstrap.curation import run, scoring
+    from bootstrap.curation import duplicate_marking, scoring
 
-    run.curate(generation, report)
+    duplicate_marking.mark_duplicates(generation, report)
     scoring.score(generation, report)
 
 

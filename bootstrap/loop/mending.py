@@ -14,7 +14,7 @@ from bootstrap.catalog import Catalog, candidate_states, candidates, picks, trai
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.states import CandidateState
 from bootstrap.drawing import networks
-from bootstrap.drawing.run import draw_shots, lora_paths, missing_shots
+from bootstrap.drawing.candidate_drawing import draw_shots, lora_paths, missing_shots
 from bootstrap.drawing.shards import Planned
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file

@@ -19,7 +19,7 @@ class Cell:
     label: tuple[str, ...]
 
 
-def draw(title: str, cells: Sequence[Cell], columns: int) -> Image.Image:
+def compose(title: str, cells: Sequence[Cell], columns: int) -> Image.Image:
     """Return the cells in rows of `columns`, left to right, under a title; RGB.
 
     Each cell is as large as the largest picture; a label that is too long for its cell is cut, the title is wrapped.

@@ -9,9 +9,9 @@ from bootstrap.catalog.states import GenerationState
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 from review_app.components import markup
-from review_app.components.deck import deck
+from review_app.components.deck_component import deck
 from review_app.components.progress import how_far, share
-from review_app.deck import generation_to_review
+from review_app.deck_server import generation_to_review
 from review_app.links import button
 from review_app.pages import fix
 from review_app.workspace import catalog_of

@@ -94,9 +94,9 @@ def test_stored_texts_are_those_of_earlier_versions():
 
 def test_a_duplicate_does_not_take_the_place_of_a_broken_one(project, catalog):
     shown, hidden = add_drawn(project, catalog, 1, [scene(1), scene(1)])
-    from bootstrap.curation import clusters, run
+    from bootstrap.curation import clusters, duplicate_marking
 
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     assert candidate_states.call_broken(catalog, project.name, [shown]) == [hidden]
     with pytest.raises(UserError, match="sid dedupe apple --again"):
         clusters.represent(project, catalog, hidden)

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from bootstrap.catalog import candidates, verdicts
 from bootstrap.catalog.states import Verdict
 from bootstrap.cli import main
-from bootstrap.curation import clusters, explaining, run
+from bootstrap.curation import clusters, duplicate_marking, explaining
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
 from bootstrap.project.generation import Generation
@@ -40,7 +40,7 @@ def grouped(project, catalog):
         scene(9),
     ]
     ids = add_drawn(project, catalog, 1, pictures)
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     bring(project, catalog, 1, "curating")
     generation.publish(Generation(project, catalog, 1))
     return ids
@@ -65,7 +65,7 @@ def test_another_one_can_stand_for_its_group(project, catalog, grouped):
     assert [one.id for one in first.others] == [grouped[0], grouped[2]]
     assert (project.folder / first.representative.thumbnail).is_file()
     add_drawn(project, catalog, 2, [scene(1)])
-    run.curate(Generation(project, catalog, 2))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 2))
     assert (
         candidates.candidates(catalog, project.name, generation=2, state=None)[0].duplicate_of == grouped[3]
     )
@@ -137,7 +137,7 @@ def test_pairs_on_both_sides_of_the_line_are_told_with_their_distances(project, 
     base = scene(5)
     pictures = [base, *(with_a_spot(base, by) for by in (4, 15, 22, 30, 38)), scene(6)]
     ids = add_drawn(project, catalog, 1, pictures)
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     pairs = explaining.pairs_around(project, catalog, 6)
     assert 2 <= len(pairs) <= 6
     limit = project.settings.dedupe.pixel_difference

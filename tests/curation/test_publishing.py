@@ -5,14 +5,14 @@ from making import add_drawn, bring, scene, shot
 from PIL import Image, ImageChops, ImageStat
 
 from bootstrap.catalog import candidates
-from bootstrap.curation import publishing, run
+from bootstrap.curation import duplicate_marking, publishing
 from bootstrap.loop import generation
 from bootstrap.project.generation import Generation
 
 
 def curated(project, catalog, pictures, shots=None):
     ids = add_drawn(project, catalog, 1, pictures, shots)
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     return ids
 
 
@@ -76,7 +76,7 @@ def test_a_picture_lost_after_curation_is_not_put_up(project, catalog):
 
 def test_a_duplicate_is_shown_when_the_picture_that_stood_for_it_cannot_be(project, catalog, caplog):
     ids = add_drawn(project, catalog, 1, [scene(1), scene(1), scene(2), scene(1)])
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     path = project.folder / f"generation-01/candidates/{ids[0]}.png"
     whole = path.read_bytes()
     path.write_bytes(whole[:600] + bytes(100) + whole[700:])  # damaged in the middle

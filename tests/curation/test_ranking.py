@@ -16,7 +16,7 @@ from bootstrap.curation import ranking
 from bootstrap.curation.ranking import RankedCandidate, arrange, learn
 from bootstrap.errors import UserError
 from bootstrap.project.generation import Generation
-from review_app import deck
+from review_app import deck_server
 
 NO_LOOKS = np.zeros((200, 1), np.float32)
 
@@ -139,8 +139,10 @@ def test_what_the_reviewer_looks_at_stays_first(project, catalog):
 
 
 def decide(project, catalog, candidate_id, verdict):
-    act = deck.SentAct(id=f"{verdict} {candidate_id}", do=verdict, seen={candidate_id: "undecided"})
-    told = deck.answer(project, catalog, deck.Request(browser="b", generation=1, acts=[act]), "t")
+    act = deck_server.SentAct(id=f"{verdict} {candidate_id}", do=verdict, seen={candidate_id: "undecided"})
+    told = deck_server.answer(
+        project, catalog, deck_server.Request(browser="b", generation=1, acts=[act]), "t"
+    )
     assert not told["refused"]
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import BertConfig, BertModel, CLIPConfig, CLIPModel, ViTConfig, ViTModel
 
 from bootstrap.catalog import candidates
-from bootstrap.curation import publishing, run, scoring
+from bootstrap.curation import duplicate_marking, publishing, scoring
 from bootstrap.errors import UserError
 from bootstrap.pictures.embedding import OnnxEmbedder, TransformersEmbedder, open_embedder
 from bootstrap.project import editing
@@ -49,7 +49,7 @@ def scored(project, catalog):
 def test_closeness_and_novelty_are_those_of_the_vectors(project, catalog, embedded):
     pictures = [scene(1), Image.blend(scene(0), scene(2), 0.3), scene(3)]
     add_drawn(project, catalog, 1, pictures)
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     told = []
     scoring.score(Generation(project, catalog, 1), told.append)
     vectors = Colors().embed([scene(0), *pictures])
@@ -71,7 +71,7 @@ def test_closeness_and_novelty_are_those_of_the_vectors(project, catalog, embedd
 
 def test_a_picture_that_is_gone_gets_no_scores_and_the_others_do(project, catalog, embedded, caplog):
     gone, _ = add_drawn(project, catalog, 1, [scene(1), scene(2)])
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     (project.folder / f"generation-01/candidates/{gone}.png").unlink()
     scoring.score(Generation(project, catalog, 1))
     assert [one.closeness is None for one in scored(project, catalog)] == [True, False]
@@ -82,7 +82,7 @@ def test_a_tagger_tells_how_much_of_the_prompt_is_there(project, catalog, monkey
     monkeypatch.setattr(scoring, "open_embedder", lambda project: None)
     monkeypatch.setattr(scoring, "_open_tagger", lambda project: Reader())
     add_drawn(project, catalog, 1, [scene(1)], [shot(1, "woman, (red apple:1.2), [window]")])
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     scoring.score(Generation(project, catalog, 1))
     (one,) = scored(project, catalog)
     assert one.agreement == pytest.approx(2 / 3) and one.closeness is None
@@ -102,7 +102,7 @@ def test_shortened_vectors_keep_their_cosines():
 
 def test_flawed_candidates_are_put_up_only_when_asked_for(project, catalog):
     ids = add_drawn(project, catalog, 1, [scene(1), Image.new("RGB", (128, 128)), scene(2)])
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     publishing.publish(Generation(project, catalog, 1))
     hidden = candidates.candidate(catalog, project.name, ids[1])
     assert (hidden.state, hidden.scores.flaw) == ("flawed", "blank")
@@ -193,7 +193,7 @@ def test_embedders_that_are_none_are_told_in_one_line(project, tmp_path):
 @pytest.mark.slow
 def test_the_base_model_scores_by_default(project, catalog):
     add_drawn(project, catalog, 1, [scene(1), scene(0).resize((96, 96)).resize((128, 128))])
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     # The second shows the original again: it shall be scored all the same.
     rows.change(catalog, "candidate", state="curated")
     scoring.score(Generation(project, catalog, 1))

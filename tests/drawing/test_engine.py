@@ -22,7 +22,7 @@ def shot(base: BaseModel, seed: int, prompt: str = "woman, red apple", **changes
 
 def draw(base: BaseModel, shots: list[Shot], batch_size: int = 16) -> dict[str, np.ndarray]:
     loras = {use: random_lora(base, 1) for one in shots for use in one.loras}
-    batches = list(engine.draw(base, shots, loras, batch_size))
+    batches = list(engine.draw_batches(base, shots, loras, batch_size))
     assert all(len(batch) <= batch_size for batch in batches)
     return {d.shot.id: np.asarray(d.picture, dtype=np.int16) for batch in batches for d in batch}
 

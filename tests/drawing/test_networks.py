@@ -57,7 +57,9 @@ def small(prompt: str, **changes: object) -> Shot:
 def drawn(base: BaseModel, shelf: Shelf, *shots: Shot) -> list[np.ndarray]:
     found = networks.with_networks(base, shelf, shots)
     files = networks.open_files(shelf, found)
-    pictures = {one.shot.id: one.picture for batch in engine.draw(base, found, files, 8) for one in batch}
+    pictures = {
+        one.shot.id: one.picture for batch in engine.draw_batches(base, found, files, 8) for one in batch
+    }
     return [np.asarray(pictures[shot.id], dtype=np.int16) for shot in found]
 
 

@@ -19,7 +19,7 @@ from bootstrap.shots import Start
 def drawn(base: BaseModel, prompt: str, **changes: object) -> np.ndarray:
     """One picture of 64 by 64 pixels in 4 steps, int16."""
     values = {"loras": (), "width": 64, "height": 64, "steps": 4, **changes}
-    [[drawing]] = engine.draw(base, [shot(7, prompt, **values)], {}, 1)
+    [[drawing]] = engine.draw_batches(base, [shot(7, prompt, **values)], {}, 1)
     return np.asarray(drawing.picture, dtype=np.int16)
 
 
@@ -65,10 +65,12 @@ def test_shots_with_all_of_it_draw_the_same_alone_and_together(papertown: BaseMo
         shot(seed, prompt, loras=(), width=64, height=64, steps=4, negative_prompt="[blue:red:0.5]")
         for seed, prompt in enumerate(prompts)
     ]
-    together = {one.shot.id: one.picture for batch in engine.draw(papertown, shots, {}, 8) for one in batch}
+    together = {
+        one.shot.id: one.picture for batch in engine.draw_batches(papertown, shots, {}, 8) for one in batch
+    }
     assert len(together) == 4
     for one in shots:
-        [[alone]] = engine.draw(papertown, [one], {}, 1)
+        [[alone]] = engine.draw_batches(papertown, [one], {}, 1)
         assert apart(_pixels(alone.picture), _pixels(together[one.id])) <= 2
 
 
@@ -99,7 +101,7 @@ def test_a_negative_prompt_is_not_filled_up_to_the_prompt_beside_it(
 def test_in_the_second_pass_of_hires_a_share_of_the_steps_counts_from_one(papertown: BaseModel) -> None:
     def twice(prompt: str) -> np.ndarray:
         first = shot(7, prompt, loras=(), width=64, height=64, steps=4)
-        [[drawing]] = engine.draw(
+        [[drawing]] = engine.draw_batches(
             papertown, [dataclasses.replace(first, width=96, height=96, start=Start(0.7, shot=first))], {}, 1
         )
         return _pixels(drawing.picture)

@@ -57,7 +57,7 @@ def drawn(workspace: Workspace, papertown: BaseModel) -> Path:
     [shot] = networks.with_networks(papertown, shelf, [asked])
     snapshot = next(workspace.folder.rglob("anna-g01-000002.safetensors"))
     files = {OWN: kohya.read(snapshot), **networks.open_files(shelf, [shot])}
-    [[drawing]] = engine.draw(papertown, [shot], files, 1)
+    [[drawing]] = engine.draw_batches(papertown, [shot], files, 1)
     hashes = {OWN.name: kohya.model_hash(snapshot), "ink, wet": kohya.model_hash(shelf.lora("ink, wet"))}
     path = workspace.folder / "drawn.png"
     infotext.save_png(drawing.picture, path, shot, infotext.write(shot, "papertown", hashes))
@@ -99,7 +99,7 @@ def kept(workspace: Workspace, base: BaseModel, shot: Shot, pictures: dict[str, 
     """A picture of a shot with the LoRA OWN, in a file."""
     snapshot = next(workspace.folder.rglob("anna-g01-000002.safetensors"))
     loras = {use: kohya.read(snapshot) for one in shot.passes for use in one.loras}
-    [[drawing]] = engine.draw(base, [shot], loras, 1, pictures)
+    [[drawing]] = engine.draw_batches(base, [shot], loras, 1, pictures)
     text = infotext.write(shot, "papertown", {OWN.name: kohya.model_hash(snapshot)})
     infotext.save_png(drawing.picture, workspace.folder / f"{shot.id}.png", shot, text)
     return workspace.folder / f"{shot.id}.png"

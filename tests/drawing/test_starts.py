@@ -55,7 +55,7 @@ def hires(base: BaseModel, seed: int, strength: float = 0.4) -> Shot:
 
 def draw(base: BaseModel, shots: list[Shot], batch_size: int = 16) -> dict[str, np.ndarray]:
     loras = {use: random_lora(base, 1) for one in shots for each in one.passes for use in each.loras}
-    batches = list(engine.draw(base, shots, loras, batch_size, PICTURES))
+    batches = list(engine.draw_batches(base, shots, loras, batch_size, PICTURES))
     return {d.shot.id: np.asarray(d.picture, dtype=np.int16) for batch in batches for d in batch}
 
 

@@ -36,7 +36,7 @@ def mixed_shots(base: BaseModel) -> list[Shot]:
 def drawing(base: BaseModel, shots: list[Shot]) -> Iterator[list[Drawing]]:
     files = {"one": random_lora(base, 1), "other": random_lora(base, 2)}
     loras = {use: files[use.name] for shot in shots for one in shot.passes for use in one.loras}
-    return engine.draw(base, shots, loras, batch_size=1)
+    return engine.draw_batches(base, shots, loras, batch_size=1)
 
 
 def all_bytes(base: BaseModel) -> dict[str, bytes]:
@@ -95,7 +95,7 @@ def test_after_a_lora_that_does_not_fit(papertown: BaseModel) -> None:
     loras = {use: random_lora(papertown, 1) for shot in shots for one in shot.passes for use in one.loras}
     loras[OTHER] = LoraFile(small, {"ss_output_name": "small"})
     with pytest.raises(UserError, match="small"):
-        list(engine.draw(papertown, shots, loras, batch_size=1))
+        list(engine.draw_batches(papertown, shots, loras, batch_size=1))
     assert changed(papertown, before) == []
 
 

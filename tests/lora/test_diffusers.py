@@ -60,7 +60,7 @@ def ours(base: BaseModel, path: Path, strength: float) -> np.ndarray:
     shot = Shot(PROMPT, "", 7, 6, "DDIM", 3.0, 128, 128, "papertown", base.hash, (use,))
     if not strength:
         shot = dataclasses.replace(shot, loras=())
-    (batch,) = engine.draw(base, [shot], {use: kohya.read(path)}, 1)
+    (batch,) = engine.draw_batches(base, [shot], {use: kohya.read(path)}, 1)
     return np.asarray(batch[0].picture, dtype=np.int16)
 
 
@@ -112,7 +112,7 @@ def unfed(base: BaseModel, targets: dict[str, nn.Module]) -> set[str]:
     shot = Shot(PROMPT, "", 7, 4, "DDIM", 3.0, 128, 128, "papertown", base.hash, ())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(small_cpu, "predict", conditioning.predict)  # what is recorded has no hooks
-        list(engine.draw(base, [shot], {}, 1))
+        list(engine.draw_batches(base, [shot], {}, 1))
     for hook in hooks:
         hook.remove()
     assert len(fed) > 0.95 * len(targets)

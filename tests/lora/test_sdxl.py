@@ -78,7 +78,7 @@ def test_diffusers_draws_what_our_merge_draws(small_xl: BaseModel, trained: Path
 
     def ours(*loras: LoraUse) -> np.ndarray:
         shot = Shot(PROMPT, "", 7, 4, "DDIM", 3.0, 64, 64, "xl", small_xl.hash, loras)
-        ((drawing,),) = engine.draw(small_xl, [shot], {use: kohya.read(trained)}, 1)
+        ((drawing,),) = engine.draw_batches(small_xl, [shot], {use: kohya.read(trained)}, 1)
         return np.asarray(drawing.picture, dtype=np.int16)
 
     pipeline = diffusers_pipeline(small_xl)

@@ -179,7 +179,7 @@ def test_a_picture_is_diffusers_picture(
 ) -> None:
     prompt = "woman, red apple"
     shot = Shot(prompt, negative or "", 7, 4, "DDIM", 5.0, *size, "xl", small_xl.hash, ())
-    ((drawing,),) = engine.draw(small_xl, [shot], {}, 1)
+    ((drawing,),) = engine.draw_batches(small_xl, [shot], {}, 1)
     theirs = pipeline_of(small_xl)(
         prompt, negative_prompt=negative, num_inference_steps=4, guidance_scale=5.0, width=size[0],
         height=size[1], generator=torch.Generator().manual_seed(7),
@@ -192,8 +192,8 @@ def test_a_picture_is_diffusers_picture(
 def test_alone_and_in_a_batch_it_is_the_same_picture(small_xl: BaseModel) -> None:
     one = Shot("woman", "", 7, 3, "Euler a", 4.0, 64, 64, "xl", small_xl.hash, ())
     other = dataclasses.replace(one, seed=8, negative_prompt="man", prompt="robot")
-    ((alone,),) = engine.draw(small_xl, [one], {}, 1)
-    (batch,) = engine.draw(small_xl, [one, other], {}, 2)
+    ((alone,),) = engine.draw_batches(small_xl, [one], {}, 1)
+    (batch,) = engine.draw_batches(small_xl, [one, other], {}, 2)
     together = {drawing.shot.id: drawing.picture for drawing in batch}
     assert set(together) == {one.id, other.id}
     difference = np.asarray(alone.picture, np.int16) - np.asarray(together[one.id], np.int16)
@@ -207,9 +207,9 @@ def test_every_sampler_draws_with_v_prediction_and_zero_terminal_snr(
     told = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     base = dataclasses.replace(small_xl, scheduler_config={**small_xl.scheduler_config, **told})
     shot = Shot("woman", "", 7, 5, sampler, 4.0, 64, 64, "xl", base.hash, ())
-    ((drawing,),) = engine.draw(base, [shot], {}, 1)
+    ((drawing,),) = engine.draw_batches(base, [shot], {}, 1)
     assert np.asarray(drawing.picture).std() > 1
-    ((other,),) = engine.draw(small_xl, [shot], {}, 1)
+    ((other,),) = engine.draw_batches(small_xl, [shot], {}, 1)
     assert np.abs(np.asarray(drawing.picture, np.int16) - np.asarray(other.picture, np.int16)).mean() > 1
 
 
@@ -220,7 +220,7 @@ def test_in_half_precision_with_the_vae_in_single_it_draws_the_same(small_xl: Ba
         text_encoders=[copy.deepcopy(encoder).half() for encoder in small_xl.text_encoders],
     )
     shot = Shot("woman", "", 7, 4, "Euler", 3.0, 64, 64, "xl", small_xl.hash, ())
-    (exact,), (rounded,) = (next(engine.draw(base, [shot], {}, 1)) for base in (small_xl, half))
+    (exact,), (rounded,) = (next(engine.draw_batches(base, [shot], {}, 1)) for base in (small_xl, half))
     assert half.vae.dtype is torch.float32
     difference = np.asarray(exact.picture, np.int16) - np.asarray(rounded.picture, np.int16)
     assert np.abs(difference).mean() < 1

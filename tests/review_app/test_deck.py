@@ -12,12 +12,12 @@ from starlette.testclient import TestClient
 
 from bootstrap.catalog import candidates, generations, tables, verdicts
 from bootstrap.catalog.states import Verdict
-from bootstrap.curation import run
+from bootstrap.curation import duplicate_marking
 from bootstrap.loop import generation
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from review_app import routes
-from review_app.deck import generation_to_review
+from review_app.deck_server import generation_to_review
 from review_app.workspace import catalog_of
 
 OURS = {"sec-fetch-site": "same-origin"}
@@ -140,7 +140,7 @@ def test_a_card_tells_what_lies_beside_the_picture(made: Project, client: TestCl
 
 def test_a_look_alike_is_shown_instead_or_as_well(made: Project, client: TestClient) -> None:
     one, again, third, _ = add_drawn(made, catalog_of(made), 1, [scene(1), scene(1), scene(1), scene(2)])
-    run.curate(Generation(made, catalog_of(made), 1))
+    duplicate_marking.mark_duplicates(Generation(made, catalog_of(made), 1))
     bring(made, catalog_of(made), 1, "curating")
     generation.publish(Generation(made, catalog_of(made), 1))
 

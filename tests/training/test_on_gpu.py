@@ -300,8 +300,8 @@ def test_drawing_on_a_gpu_is_drawing_on_a_cpu(papertown: BaseModel, monkeypatch:
         shot = Shot(
             "woman, (smile:1.2)", "hat", 7, 8, sampler, 4.0, 128, 128, "papertown", papertown.hash, ()
         )
-        ((one,),) = engine.draw(papertown, [shot], {}, 1)
-        ((other,),) = engine.draw(on_cpu, [shot], {}, 1)
+        ((one,),) = engine.draw_batches(papertown, [shot], {}, 1)
+        ((other,),) = engine.draw_batches(on_cpu, [shot], {}, 1)
         difference = np.asarray(one.picture, np.int16) - np.asarray(other.picture, np.int16)
         apart[sampler] = float(np.abs(difference).mean())
     print(

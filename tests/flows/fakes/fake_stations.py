@@ -104,9 +104,13 @@ def _publish(generation: Generation) -> Path:
 def modules() -> dict[str, types.ModuleType]:
     """Return the modules of the stations by their names, fakes all of them."""
     made = {
-        "bootstrap.training.run": {"train": _train},
-        "bootstrap.drawing.run": {"plan": _plan, "draw_planned": _draw_planned, "draw": _draw},
-        "bootstrap.curation.run": {"curate": _curate},
+        "bootstrap.training.snapshot_training": {"train_snapshots": _train},
+        "bootstrap.drawing.candidate_drawing": {
+            "plan_candidates": _plan,
+            "draw_planned": _draw_planned,
+            "draw_candidates": _draw,
+        },
+        "bootstrap.curation.duplicate_marking": {"mark_duplicates": _curate},
         "bootstrap.curation.publishing": {"publish": _publish},
     }
     found = {}

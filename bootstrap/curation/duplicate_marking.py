@@ -24,10 +24,10 @@ _PNG, _END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"  # what a PNG file 
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["BATCH", "ORIGINAL", "curate"]
+__all__ = ["BATCH", "ORIGINAL", "mark_duplicates"]
 
 
-def curate(generation: Generation, report: Report = silent) -> None:
+def mark_duplicates(generation: Generation, report: Report = silent) -> None:
     """Tell the duplicates among the drawn candidates of a generation from the rest.
 
     They are compared with the original, with the candidates of all generations that are no duplicates

@@ -36,13 +36,13 @@ from bootstrap.shots import LoraUse, PictureUse, Shot
 from bootstrap.training.examples import output_name, training_size
 
 
-def draw(generation: Generation, report: Report, more: bool = False) -> None:
+def draw_candidates(generation: Generation, report: Report, more: bool = False) -> None:
     """Draw the candidates that the recipes ask for and that are not there yet; see plan for `more`.
 
     Raises:
         UserError: a file that a recipe needs is missing or does not fit, or memory is too small for one picture.
     """
-    planned = plan(generation, more)
+    planned = plan_candidates(generation, more)
     report(Progress("draw", planned.done, planned.total, "pictures"))
 
     def tell(progress: Progress) -> None:
@@ -51,7 +51,7 @@ def draw(generation: Generation, report: Report, more: bool = False) -> None:
     draw_planned(generation, planned.missing, tell)
 
 
-def plan(generation: Generation, more: bool = False) -> DrawingPlan:
+def plan_candidates(generation: Generation, more: bool = False) -> DrawingPlan:
     """Return what is to be drawn with the generation's training, and is not there yet.
 
     Args:
@@ -176,7 +176,7 @@ def _batches(project: Project, shots: list[Shot], files: dict[LoraUse, Path]) ->
         read = {path: networks.open_lora(path) for path in {files[use] for use in used}}
         loras = {use: read[files[use]] for use in used}
         started = time.monotonic()
-        for drawings in engine.draw(base, mine, loras, project.settings.drawing.batch_size, pictures):
+        for drawings in engine.draw_batches(base, mine, loras, project.settings.drawing.batch_size, pictures):
             yield _Batch(drawings, base.spec.title, (time.monotonic() - started) / len(drawings))
             started = time.monotonic()
 

@@ -12,7 +12,7 @@ from bootstrap import images
 from bootstrap.catalog import candidate_states, candidates, verdicts
 from bootstrap.catalog.candidate_states import NewCandidate
 from bootstrap.catalog.states import CandidateState, Verdict
-from bootstrap.curation import run
+from bootstrap.curation import duplicate_marking
 from bootstrap.curation.examining import Examiner
 from bootstrap.loop import generation
 from bootstrap.project.generation import Generation
@@ -26,7 +26,7 @@ def states(catalog, project):
 def test_candidates_are_hashed_and_duplicates_named(project, catalog):
     pictures = [scene(1), scene(2), scene(1), ImageOps.mirror(scene(2)), scene(0), scene(3)]
     ids = add_drawn(project, catalog, 1, pictures)
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     assert states(catalog, project) == [
         ("curated", None),
         ("curated", None),
@@ -48,7 +48,7 @@ def test_an_original_of_another_size_is_compared_as_training_sees_it(tmp_path):
     tall.save(project.original)
     catalog = open_catalog(project)
     add_drawn(project, catalog, 1, [scene(0), scene(1)])
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     assert states(catalog, project) == [("duplicate", "original"), ("curated", None)]
 
 
@@ -57,7 +57,7 @@ def test_rejects_of_earlier_generations_do_not_come_back(project, catalog):
     verdicts.decide(catalog, project.name, [ids[0]], Verdict.REJECT, "tester")
     verdicts.decide(catalog, project.name, [ids[1]], Verdict.ACCEPT, "tester")
     add_drawn(project, catalog, 2, [scene(1001), scene(50), ImageOps.mirror(scene(1002)), scene(1003)])
-    run.curate(Generation(project, catalog, 2))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 2))
     assert states(catalog, project)[3:] == [
         ("duplicate", ids[0]), ("curated", None), ("duplicate", ids[1]), ("duplicate", ids[2]),
     ]  # fmt: skip
@@ -69,7 +69,7 @@ def test_a_broken_candidate_is_told_and_left_out_never_fatal(project, catalog, c
     ids = add_drawn(project, catalog, 1, pictures)
     told = []
     with caplog.at_level(logging.WARNING):
-        run.curate(Generation(project, catalog, 1), told.append)
+        duplicate_marking.mark_duplicates(Generation(project, catalog, 1), told.append)
     expected = ["curated", "broken", "broken", "broken", "broken", "curated"]
     assert [state for state, _ in states(catalog, project)] == expected
     for broken in ids[1:5]:
@@ -85,13 +85,13 @@ def test_an_earlier_candidate_whose_file_is_gone_is_no_obstacle(project, catalog
     (gone,) = add_published(project, catalog, 1, 1)
     (project.folder / f"generation-01/candidates/{gone}.png").unlink()
     add_drawn(project, catalog, 2, [scene(1001)])
-    run.curate(Generation(project, catalog, 2))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 2))
     assert states(catalog, project)[1] == ("curated", None)
     assert gone in caplog.text
 
 
 def test_a_run_killed_between_batches_ends_like_an_undisturbed_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "BATCH", 4)
+    monkeypatch.setattr(duplicate_marking, "BATCH", 4)
     pictures = [scene(number % 5 + 1) for number in range(11)]
 
     class Killed(BaseException):
@@ -111,10 +111,10 @@ def test_a_run_killed_between_batches_ends_like_an_undisturbed_one(tmp_path, mon
 
         if kill_after:
             with pytest.raises(Killed):
-                run.curate(Generation(project, catalog, 1), report)
+                duplicate_marking.mark_duplicates(Generation(project, catalog, 1), report)
             half_done = [state for state, _ in states(catalog, project)]
             assert half_done.count("drawn") == len(pictures) - 4 * kill_after
-        run.curate(Generation(project, catalog, 1), report)
+        duplicate_marking.mark_duplicates(Generation(project, catalog, 1), report)
         results.append(states(catalog, project))
         catalog.close()
     assert results[0] == results[1] == results[2]
@@ -122,10 +122,10 @@ def test_a_run_killed_between_batches_ends_like_an_undisturbed_one(tmp_path, mon
 
 
 def test_progress_counts_pictures(project, catalog, monkeypatch):
-    monkeypatch.setattr(run, "BATCH", 3)
+    monkeypatch.setattr(duplicate_marking, "BATCH", 3)
     add_drawn(project, catalog, 1, [scene(number) for number in range(1, 8)])
     told = []
-    run.curate(Generation(project, catalog, 1), told.append)
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1), told.append)
     assert [(one.stage, one.done, one.total, one.unit) for one in told] == [
         ("curate", done, 7, "pictures") for done in (3, 6, 7)
     ]
@@ -138,7 +138,7 @@ def test_settings_of_the_project_decide(project, catalog):
     project = type(project)(project.workspace, project.name)
     brighter = Image.eval(scene(1), lambda value: min(255, value + 3))
     add_drawn(project, catalog, 1, [scene(1), brighter, scene(1)], [shot(1), shot(2), shot(3)])
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     assert [state for state, _ in states(catalog, project)] == ["curated", "curated", "duplicate"]
 
 
@@ -146,7 +146,7 @@ def test_candidates_of_another_project_do_not_count(project, catalog, tmp_path):
     add_published(project, catalog, 1, 2)
     other = make_project(tmp_path, "pear")
     add_drawn(other, catalog, 1, [scene(1001)], [shot(9)])
-    run.curate(Generation(other, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(other, catalog, 1))
     assert states(catalog, other) == [("curated", None)]
 
 
@@ -156,7 +156,7 @@ def test_a_reject_keeps_its_look_alikes_away_even_when_its_file_is_gone(project,
     for one in ids:
         (project.folder / f"generation-01/candidates/{one}.png").unlink()
     add_drawn(project, catalog, 2, [ImageOps.mirror(scene(1001)), scene(1002)])
-    run.curate(Generation(project, catalog, 2))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 2))
     assert states(catalog, project)[2:] == [("duplicate", ids[0]), ("duplicate", ids[1])]
 
 
@@ -170,7 +170,7 @@ def test_with_another_kind_of_hash_earlier_candidates_are_hashed_anew(project, c
     project = type(project)(project.workspace, project.name)
     again = [scene(1001), ImageOps.mirror(scene(1002)), scene(70)]
     add_drawn(project, catalog, 2, again)
-    run.curate(Generation(project, catalog, 2))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 2))
     assert states(catalog, project)[3:] == [("duplicate", ids[0]), ("duplicate", ids[1]), ("curated", None)]
     found = rows.read(catalog, "candidate")
     assert {row.hash_kind for row in found} == {kind}
@@ -183,7 +183,7 @@ def test_candidates_that_an_earlier_version_curated_are_compared_too(project, ca
     rows.remove(catalog, "small_copy")  # as it left them
     rows.change(catalog, "candidate", coarse=None)
     add_drawn(project, catalog, 2, [scene(1001), scene(60)])
-    run.curate(Generation(project, catalog, 2))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 2))
     assert states(catalog, project)[2:] == [("duplicate", ids[0]), ("curated", None)]
 
 
@@ -204,9 +204,11 @@ def test_what_was_noted_while_drawing_is_not_read_again(project, catalog, monkey
     note_as_drawn(project, catalog)
     opened = []
     monkeypatch.setattr(
-        run.images, "open_picture", lambda path, real=images.open_picture: opened.append(path) or real(path)
+        duplicate_marking.images,
+        "open_picture",
+        lambda path, real=images.open_picture: opened.append(path) or real(path),
     )
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     assert set(opened) == {project.original}
     found = candidates.candidates(catalog, project.name, state=None)
     assert [one.state for one in found] == ["curated", "curated", "duplicate", "curated"]
@@ -220,6 +222,6 @@ def test_a_file_that_was_cut_off_after_drawing_is_broken(project, catalog, caplo
     paths[0].unlink()
     paths[1].write_bytes(paths[1].read_bytes()[:-300])
     paths[2].write_bytes(b"")
-    run.curate(Generation(project, catalog, 1))
+    duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     assert [state for state, _ in states(catalog, project)] == ["broken", "broken", "broken", "curated"]
     assert all(one in caplog.text for one in ids[:3])

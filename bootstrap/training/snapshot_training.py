@@ -23,7 +23,7 @@ from bootstrap.training.identity import Example
 from bootstrap.training.record import Record
 
 
-def train(generation: Generation, class_pictures: list[ClassPicture], report: Report) -> None:
+def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], report: Report) -> None:
     """Train the generation's LoRA, unless the same training has been done already.
 
     Args:

@@ -7,8 +7,8 @@ from bootstrap.adviser import choosing, measuring, plot, prompts
 from bootstrap.catalog import advices
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
+from bootstrap.drawing.candidate_drawing import drawn_with
 from bootstrap.drawing.networks import with_networks
-from bootstrap.drawing.run import drawn_with
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.lora import kohya
@@ -40,7 +40,7 @@ def advise(generation: Generation, report: Report) -> tuple[Advice, Path]:
         path.unlink(missing_ok=True)  # of an earlier catalog
         advices.add(catalog, project.name, training.training_id, advice)
     if not path.is_file():
-        picture = plot.draw(f"{project.name}, generation {training.generation}: its snapshots", advice)
+        picture = plot.draw_plot(f"{project.name}, generation {training.generation}: its snapshots", advice)
         with whole_file(path) as temporary:
             picture.save(temporary, format="PNG")
     return advice, path
