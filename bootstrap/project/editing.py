@@ -1,4 +1,4 @@
-"""Changing a project's settings without an editor: `sid set`, and the app's forms. Comments stay as they are."""
+"""Edit a project's settings for `sid set` and the app's forms; comments in project.toml stay."""
 
 import re
 import tomllib
@@ -22,25 +22,26 @@ _RECIPE = re.compile(r"recipe\[(\d+)\]")
 
 @dataclass(frozen=True)
 class Edit:
-    """A changed project.toml that is in order, not written yet."""
+    """A changed project.toml that has been checked but not written yet."""
 
-    project: Project  # as it would be
+    project: Project  # with the changed settings
     text: str
 
     def save(self) -> None:
-        """Write it."""
+        """Write project.toml."""
         write_text(self.project.toml, self.text)
 
 
 def set_values(project: Project, assignments: list[str]) -> list[str]:
-    """Write settings into project.toml, all or none, and return a line `key = value` for each.
+    """Write settings to project.toml, all or none, and return a line `key = value` for each.
 
     Args:
-        assignments: such as `training.repeats=30`, `project.caption=woman, red apple`, `recipe[1].count=8`; a
-            value is TOML, and what is no TOML is a text. `training.resolution=` without a value deletes the line.
+        assignments: such as `training.repeats=30`, `project.caption=woman, red apple`, `recipe[1].count=8`. A
+            value is read as TOML; one that is not valid TOML is taken as text. `training.resolution=` without a
+            value deletes the line.
 
     Raises:
-        UserError: an assignment is not of that form, or the settings would be wrong; then nothing is changed.
+        UserError: an assignment has another form, or the settings would be invalid; nothing is changed then.
     """
     values: dict[str, Any] = {}
     for assignment in assignments:
@@ -50,20 +51,20 @@ def set_values(project: Project, assignments: list[str]) -> list[str]:
         values[key.strip()] = _value(text.strip()) if text.strip() else None
     edited(project, values).save()
     return [
-        f"{key}: its default again" if value is None else f"{key} = {tomlkit.item(value).as_string()}"
+        f"{key}: back to its default" if value is None else f"{key} = {tomlkit.item(value).as_string()}"
         for key, value in values.items()
     ]
 
 
 def edited(project: Project, values: Mapping[str, Any]) -> Edit:
-    """Return project.toml with other values.
+    """Return project.toml with changed values.
 
     Args:
         values: by key, such as `training.repeats` or `recipe[1].count` (the first recipe); None deletes the line,
-            which gives the default back.
+            which restores the default.
 
     Raises:
-        UserError: there is no such table, or the settings would be wrong.
+        UserError: there is no such table, or the settings would be invalid.
     """
     document = _document(project)
     for key, value in values.items():
@@ -74,18 +75,18 @@ def edited(project: Project, values: Mapping[str, Any]) -> Edit:
         elif name in table:
             table[name] = value
         else:
-            _add_behind_the_others(table, name, value)
+            _add_after_last_key(table, name, value)
     return _checked(project, document)
 
 
 def with_recipe(project: Project, values: Mapping[str, Any]) -> Edit:
-    """Return project.toml with one more recipe at its end.
+    """Return project.toml with a recipe appended.
 
     Args:
-        values: of the `[[recipe]]` table, its kind among them.
+        values: of the `[[recipe]]` table, including its kind.
 
     Raises:
-        UserError: the settings would be wrong.
+        UserError: the settings would be invalid.
     """
     document = _document(project)
     recipe = tomlkit.table()
@@ -98,23 +99,25 @@ def with_recipe(project: Project, values: Mapping[str, Any]) -> Edit:
 
 
 def without_recipe(project: Project, number: int) -> Edit:
-    """Return project.toml without its recipe of this number, counted from 1; comments below it stay.
+    """Return project.toml without one recipe, numbered from 1; comments below the recipe stay.
 
     Raises:
-        UserError: there is no such recipe, or none would be left.
+        UserError: there is no such recipe, or it is the only one.
     """
     document = _document(project)
     removed = _table(project, document, f"recipe[{number}]")
     recipes = document["recipe"]
     if len(recipes) == 1:
-        raise UserError(f"project '{project.name}': it needs a recipe; add another one before this one goes")
-    before = (
+        raise UserError(
+            f"project '{project.name}': it needs a recipe; add another one before you remove this one"
+        )
+    preceding = (
         recipes[number - 2]
         if number > 1
-        else next(one for name, one in _tables(document) if name != "recipe")
+        else next(table for name, table in _tables(document) if name != "recipe")
     )
     for item in _pop_tail(removed):
-        before.add(item)
+        preceding.add(item)
     del recipes[number - 1]
     return _checked(project, document)
 
@@ -123,7 +126,7 @@ def _document(project: Project) -> TOMLDocument:
     try:
         return tomlkit.parse(project.toml.read_text("utf-8"))
     except (TOMLKitError, UnicodeDecodeError) as error:
-        raise UserError(f"{project.toml}: no valid TOML: {error}") from None
+        raise UserError(f"{project.toml}: not valid TOML: {error}") from None
 
 
 def _tables(document: TOMLDocument) -> list[tuple[str, Table]]:
@@ -135,18 +138,18 @@ def _table(project: Project, document: TOMLDocument, section: str) -> Table:
     if recipe is not None:
         recipes, number = document.get("recipe", []), int(recipe[1])
         if not isinstance(recipes, AoT) or not 1 <= number <= len(recipes):
-            raise UserError(f"'{section}': {project.toml} has {len(recipes)} recipes, counted from 1")
+            raise UserError(f"'{section}': {project.toml} has {len(recipes)} recipes, numbered from 1")
         return recipes[number - 1]
     if section == "recipe":
-        raise UserError(f"'recipe': say which one, counted from 1: recipe[1] ({project.toml})")
+        raise UserError(f"'recipe': give its number, counted from 1: recipe[1] ({project.toml})")
     table = document.setdefault(section, tomlkit.table())
     if not isinstance(table, Table):
-        raise UserError(f"'{section}' is no table in {project.toml}")
+        raise UserError(f"'{section}' is not a table in {project.toml}")
     return table
 
 
-def _add_behind_the_others(table: Table, name: str, value: Any) -> None:
-    """Add a key below the last one, not below the comments and blank lines that end the table."""
+def _add_after_last_key(table: Table, name: str, value: Any) -> None:
+    """Add a key after the last one, before the comments and blank lines that end the table."""
     tail = _pop_tail(table)
     table.add(name, _inline(value))
     for item in tail:
@@ -170,7 +173,7 @@ def _end_with_blank_line(document: TOMLDocument) -> None:
 
 
 def _inline(value: Any) -> Item:
-    """A value on one line: without this, a list of tables would become tables with headings of their own."""
+    """Return a value that fits on one line: otherwise a list of tables would become tables with their own headings."""
     if isinstance(value, Mapping):
         table = tomlkit.inline_table()
         for name, part in value.items():

@@ -1,4 +1,4 @@
-"""One generation of a project: its folder, and what the catalog has of it."""
+"""One generation of a project: its folder and its view of the catalog."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from bootstrap.project.settings import Settings
 
 @dataclass(frozen=True)
 class Generation:
-    """A turn of a project's loop; nothing is read before it is asked for."""
+    """One turn of a project's loop; each property reads the catalog when it is accessed."""
 
     project: Project
     catalog: Catalog
@@ -30,34 +30,37 @@ class Generation:
 
     @property
     def folder(self) -> Path:
-        """The folder of its files."""
+        """The folder of this generation's files."""
         return self.project.generation_folder(self.number)
 
     @property
     def candidates_folder(self) -> Path:
-        """The folder of its candidates' pictures."""
+        """The folder of this generation's pictures."""
         return self.folder / "candidates"
 
     @property
     def state(self) -> GenerationState:
-        """How far it has come."""
+        """How far this generation has come."""
         return generations.state_of(self.catalog, self.project.name, self.number)
 
     def set_state(self, state: GenerationState, message: str = "") -> None:
-        """Bring it into a state; the message says why it failed.
+        """Move this generation to a state.
+
+        Args:
+            message: why it failed, if it did.
 
         Raises:
-            RuntimeError: this state may not follow the present one.
+            RuntimeError: this state may not follow the current one.
         """
         generations.set_state(self.catalog, self.project.name, self.number, state, message)
 
     def status(self) -> GenerationStatus:
-        """Return what a person wants to know of it."""
-        every = generations.statuses(self.catalog, self.project.name)
-        return next(status for status in every if status.number == self.number)
+        """Return its progress and the counts of its candidates."""
+        statuses = generations.statuses(self.catalog, self.project.name)
+        return next(status for status in statuses if status.number == self.number)
 
     def training(self) -> Training | None:
-        """Return the training that it draws with, None before it has begun."""
+        """Return the training that it draws with, None before that training has begun."""
         return trainings.of_generation(self.catalog, self.project.name, self.number)
 
     def candidates(
@@ -77,5 +80,5 @@ class Generation:
         )
 
     def counts(self) -> Counts:
-        """Return how far its review has come."""
+        """Return how many of its candidates have which verdict."""
         return candidates.counts(self.catalog, self.project.name, self.number)

@@ -1,7 +1,7 @@
-"""Leases in a catalog that machines share: who works on a project, and whether they still do.
+"""Leases in a shared catalog: which run works on a project, and whether that run is still alive.
 
-A run counts its heartbeats in its lease. Whoever wants the project watches the count: one that stands still for a while
-belongs to a dead run. So no clock of any machine matters, and none has to agree with another one.
+A run counts its heartbeats in its lease. A process that wants the project watches the count: if the count stands still
+for DEAD_AFTER_SECONDS, the run is dead. The machines' clocks do not matter and need not agree.
 """
 
 import logging
@@ -15,39 +15,42 @@ from bootstrap.catalog.leases import Lease
 from bootstrap.errors import UserError
 
 BEAT_SECONDS = 5.0
-DEAD_AFTER_SECONDS = 30.0  # without a beat; a run whose database was away for that long may be taken for dead
+DEAD_AFTER_SECONDS = (
+    30.0  # without a beat; a run that could not reach its database for this long may also be taken for dead
+)
 
 _log = logging.getLogger(__name__)
 
 
-class LeaseLost(RuntimeError):  # noqa: N818  # it is lost
-    """This run was silent for so long that another one has taken its project over."""
+class LeaseLost(RuntimeError):  # noqa: N818  # the name says what happened
+    """This run sent no heartbeat for so long that another run has taken over its project."""
 
 
 def is_alive(catalog: Catalog, project: str) -> bool:
-    """Whether a run has shown itself lately; goes by the clocks of both machines, which is enough for a display."""
+    """Return whether a run has sent a heartbeat lately, by both machines' clocks, which is good enough for display."""
     silence = leases.since_beat(catalog, project)
     return silence is not None and abs(silence.total_seconds()) < DEAD_AFTER_SECONDS
 
 
 @contextmanager
 def held(catalog: Catalog, project: str) -> Iterator[None]:
-    """Hold the project's lease, its heart beating in a thread, until the block ends.
+    """Hold the project's lease until the block ends, with a thread that sends its heartbeats.
 
-    The caller holds the project's lock on this machine: so a lease that another process here has left is a dead one's.
+    The caller holds the project's lock on this machine, so a lease of another process on this machine belongs to a
+    dead run.
 
     Raises:
         UserError: a run on another machine is working on this project.
     """
-    before = leases.find(catalog, project)
-    if before is not None and not before.is_of_this_machine and _beats(catalog, project, before):
+    existing = leases.find(catalog, project)
+    if existing is not None and not existing.is_of_this_machine and _beats(catalog, project, existing):
         raise UserError(
-            f"project '{project}': a generation is running already, on {before.machine}; "
+            f"project '{project}': a generation is running already, on {existing.machine}; "
             "wait for it or cancel it (`sid status`)"
         )
-    holder = leases.take(catalog, project, before)
-    if before is not None:
-        _log.warning("project '%s': taken over from a dead run on %s", project, before.machine)
+    holder = leases.take(catalog, project, existing)
+    if existing is not None:
+        _log.warning("project '%s': taken over from a dead run on %s", project, existing.machine)
     ended = threading.Event()
     heart = threading.Thread(target=_keep_beating, args=(catalog, holder, ended), name="lease", daemon=True)
     heart.start()
@@ -64,24 +67,26 @@ _lost: set[str] = set()  # holders in this process whose project was taken over
 
 
 def check() -> None:
-    """Called between two steps of the work.
+    """Check that this process still holds its leases; called between steps of the work.
 
     Raises:
-        LeaseLost: another run works on the project meanwhile.
+        LeaseLost: another run has taken over the project.
     """
     if _lost:
-        raise LeaseLost("another machine has taken the project over, as this one was silent for too long")
+        raise LeaseLost(
+            "another machine has taken over the project, because this one sent no heartbeat for too long"
+        )
 
 
 def _beats(catalog: Catalog, project: str, seen: Lease) -> bool:
-    """Whether the run of a lease lives; returns as soon as that is sure."""
+    """Return whether the lease's run is alive, as soon as that is certain."""
     deadline = time.monotonic() + DEAD_AFTER_SECONDS
     while time.monotonic() < deadline:
         time.sleep(min(1.0, BEAT_SECONDS))
-        present = leases.find(catalog, project)
-        if present is None:
+        current = leases.find(catalog, project)
+        if current is None:
             return False
-        if present != seen:
+        if current != seen:
             return True
     return False
 
@@ -92,5 +97,5 @@ def _keep_beating(catalog: Catalog, holder: str, ended: threading.Event) -> None
             if not leases.beat(catalog, holder):
                 _lost.add(holder)
                 return
-        except Unavailable as error:  # the database may be back for the next one
+        except Unavailable as error:  # the database may be back for the next beat
             _log.warning("no heartbeat: the catalog does not answer (%s)", error.orig)

@@ -1,4 +1,4 @@
-"""Workspace and projects: where everything lies, and how a project is made and opened."""
+"""Workspace and projects: their paths, and how a project is created and opened."""
 
 import os
 import re
@@ -30,9 +30,9 @@ class Workspace:
     folder: Path
 
     @classmethod
-    def locate(cls, given: Path | str | None = None) -> "Workspace":
-        """Return the workspace: the given folder, else $SID_WORKSPACE, else ./sid-workspace."""
-        return cls(Path(given or os.environ.get("SID_WORKSPACE") or "sid-workspace").expanduser().resolve())
+    def locate(cls, folder: Path | str | None = None) -> "Workspace":
+        """Return the workspace: `folder`, else $SID_WORKSPACE, else ./sid-workspace."""
+        return cls(Path(folder or os.environ.get("SID_WORKSPACE") or "sid-workspace").expanduser().resolve())
 
     @property
     def catalog_url(self) -> str:
@@ -45,7 +45,7 @@ class Workspace:
         return self.folder / "projects"
 
     def project_names(self) -> list[str]:
-        """The names of all projects, sorted."""
+        """Return the names of all projects, sorted."""
         return sorted(path.parent.name for path in self.projects_folder.glob("*/project.toml"))
 
     def project(self, name: str) -> "Project":
@@ -56,18 +56,18 @@ class Workspace:
         """
         project = Project(self, check_name(name))
         if not project.toml.is_file():
-            known = ", ".join(self.project_names()) or "none yet, make one with `sid new`"
-            raise UserError(f"project '{name}': not in workspace {self.folder} (projects there: {known})")
+            known = ", ".join(self.project_names()) or "none yet; create one with `sid new`"
+            raise UserError(f"project '{name}': not in workspace {self.folder} (its projects: {known})")
         return project
 
 
 @dataclass(frozen=True)
 class Project:
-    """One subject that is being bootstrapped; its folder and settings."""
+    """One subject being bootstrapped: its folder and settings."""
 
     workspace: Workspace
     name: str
-    given: tuple[Settings, BaseModelSpec] | None = field(default=None, compare=False, repr=False)
+    override: tuple[Settings, BaseModelSpec] | None = field(default=None, compare=False, repr=False)
     """Settings and base model instead of those in project.toml; see with_settings."""
 
     @property
@@ -92,11 +92,11 @@ class Project:
 
     @property
     def lock_file(self) -> Path:
-        """Held (by `filelock`) by the one process that works on a generation of this project."""
+        """The lock (of `filelock`) of the one process that works on a generation of this project."""
         return self.folder / ".generation.lock"
 
     def generation_folder(self, number: int) -> Path:
-        """The folder of a generation, numbered from 1."""
+        """Return the folder of a generation, numbered from 1."""
         return self.folder / f"generation-{number:02d}"
 
     @cached_property
@@ -106,21 +106,21 @@ class Project:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings: project.toml over the base model's own defaults over the method's."""
+        """The settings: project.toml overrides the base model's defaults, which override the method's."""
         return self.settings_and_base[0]
 
     @cached_property
     def settings_and_base(self) -> tuple[Settings, BaseModelSpec]:
-        """Read and check project.toml once; or return what the project was given instead.
+        """The settings and base model of project.toml, read and checked once, or those of with_settings.
 
         Raises:
-            UserError: the file is no TOML, has a wrong key or value, or names an unknown base model.
+            UserError: the file is not valid TOML, has a wrong key or value, or names an unknown base model.
         """
-        return self.given or read_settings(self.toml)
+        return self.override or read_settings(self.toml)
 
     def with_settings(self, settings: Settings, base: BaseModelSpec) -> "Project":
-        """Return the project as it would be with other settings; project.toml stays as it is."""
-        return replace(self, given=(settings, base))
+        """Return this project with other settings; project.toml stays as it is."""
+        return replace(self, override=(settings, base))
 
 
 def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:
@@ -132,7 +132,7 @@ def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: no valid TOML: {error}") from None
+        raise UserError(f"{path}: not valid TOML: {error}") from None
     section = raw.get("project")
     name = section.get("base_model", "papertown") if isinstance(section, dict) else "papertown"
     if not isinstance(name, str):
@@ -144,24 +144,24 @@ def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:
 
 
 def with_defaults(defaults: Mapping[str, Mapping[str, Any]], raw: dict[str, Any]) -> dict[str, Any]:
-    """Return a project.toml's values over the base model's own defaults."""
+    """Return a project.toml's values, completed with the base model's defaults."""
     merged = dict(raw)
     for section, values in defaults.items():
-        given = raw.get(section, {})
-        if isinstance(given, dict):  # if not, the check of the settings says so
-            merged[section] = {**values, **given}
+        written = raw.get(section, {})
+        if isinstance(written, dict):  # if not, settings.parse reports it
+            merged[section] = {**values, **written}
     return merged
 
 
 def check_name(name: str) -> str:
-    """Return a project's name if it can be a folder's name everywhere.
+    """Return a project's name if every operating system accepts it as a folder's name.
 
     Raises:
-        UserError: it is empty, has other characters than letters, digits, space, `_ . -`, or ends in a dot.
+        UserError: it is empty, ends in a dot, or has characters other than letters, digits, space and `_ . -`.
     """
     if not _NAME.fullmatch(name) or ".." in name or name.endswith((".", " ")):
         raise UserError(
-            f"project name '{name}': use 1 to 64 letters, digits, spaces, '_', '-' or '.', a letter or digit first"
+            f"project name '{name}': use 1 to 64 letters, digits, spaces, '_', '-' or '.', starting with a letter or digit"
         )
     return name
 
@@ -174,27 +174,27 @@ def create(
     base: str = "papertown",
     recipes: str | None = None,
 ) -> Project:
-    """Make a project from one picture and its caption: all of its folder, or nothing.
+    """Create a project from one picture and its caption: its whole folder, or nothing.
 
     Args:
-        image: the original, any format that Pillow reads.
+        image: the original, in any format that Pillow reads.
         caption: tags separated by commas.
         base: an embedded base model's name, a diffusers folder, a .safetensors file or a hub id.
         recipes: TOML text of `[[recipe]]` tables instead of the usual ones.
 
     Raises:
-        UserError: see check_name, images.open_picture, base_model_spec.find, settings.parse; or the name is taken.
+        UserError: see check_name, images.open_picture, base_model_spec.find, settings.parse; or the name is already used.
     """
     project = Project(workspace, check_name(name))
     if project.folder.exists():
-        raise UserError(f"project '{name}': already there, at {project.folder}; choose another name")
+        raise UserError(f"project '{name}': already exists, at {project.folder}; choose another name")
     tags = captions.parse(caption)
     if not tags:
-        raise UserError("caption: it is empty; name what the picture shows, as tags separated by commas")
+        raise UserError("caption: it is empty; describe the picture with tags separated by commas")
     spec = specs.find(base)
     picture = images.open_picture(image)
-    written_base = spec.name if spec.kind in ("embedded", "hub") else spec.source
-    text = template.render(tags, written_base, spec.defaults, recipes)
+    base_in_toml = spec.name if spec.kind in ("embedded", "hub") else spec.source
+    text = template.render(tags, base_in_toml, spec.defaults, recipes)
     settings.parse(with_defaults(spec.defaults, tomllib.loads(text)), "project.toml")
     _write_folder(project, picture, text)
     return project
@@ -202,7 +202,7 @@ def create(
 
 def _write_folder(project: Project, picture: Image.Image, text: str) -> None:
     partial = project.folder.with_name(f".sid-partial-{project.name}")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
     try:
         partial.mkdir(parents=True)
         picture.save(partial / "original.png")

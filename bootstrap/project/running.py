@@ -1,7 +1,7 @@
-"""Who works on a project right now: one run at a time.
+"""One run at a time works on a project.
 
-On one machine a lock tells it that the operating system keeps, and frees when its process dies. Where the catalog is
-shared by machines, a lease in the catalog tells it as well (bootstrap.project.leases).
+On one machine, a file lock ensures this; the operating system frees it when its process dies. Where several machines
+share the catalog, a lease in the catalog ensures it across machines (bootstrap.project.leases).
 """
 
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ from bootstrap.errors import UserError
 from bootstrap.project import leases
 from bootstrap.project.projects import Project
 
-# `is_running` holds the lock for a moment to see whether it is free; whoever wants it waits that long.
-_LOOK_SECONDS = 1.0
+# `is_running` holds the lock for a moment to see whether it is free, so a run waits this long for it.
+_LOCK_WAIT_SECONDS = 1.0
 
 
 @contextmanager
 def exclusively(project: Project) -> Iterator[None]:
-    """Hold the project for one run; it is free again when the process dies.
+    """Hold the project for one run; the lock is released even if the process dies.
 
     Raises:
         UserError: another process, here or on another machine, is working on this project.
     """
     lock = FileLock(project.lock_file)
     try:
-        lock.acquire(timeout=_LOOK_SECONDS)
+        lock.acquire(timeout=_LOCK_WAIT_SECONDS)
     except Timeout:
         raise UserError(
             f"project '{project.name}': a generation is running already; "
@@ -46,7 +46,7 @@ def exclusively(project: Project) -> Iterator[None]:
 
 
 def is_running(project: Project) -> bool:
-    """Whether a process, here or on another machine, is working on this project right now."""
+    """Return whether a process, on this or another machine, is working on this project now."""
     lock = FileLock(project.lock_file)
     try:
         lock.acquire(timeout=0)

@@ -1,7 +1,7 @@
-"""The settings of a project: what may stand in its `project.toml`, checked key by key.
+"""The settings of a project: the keys and values that its `project.toml` may have.
 
-Names are kohya's and AUTOMATIC1111's wherever they have one. Defaults are the method's for Stable Diffusion
-checkpoints; a base model may bring its own (see `bootstrap.models.family.BaseModelSpec.defaults`).
+Names follow kohya and AUTOMATIC1111 wherever these have one. Defaults are the method's, for Stable Diffusion
+checkpoints; a base model may have its own (see `bootstrap.models.family.BaseModelSpec.defaults`).
 """
 
 import re
@@ -18,7 +18,7 @@ from bootstrap.recipes.recipe import Recipe
 from bootstrap.recipes.registry import RECIPES, USUAL, AnyRecipe
 from bootstrap.recipes.setting_types import NUMBERS, TEXT, Section, nearest
 
-LCM_STEPS = 50  # into so many parts its distillation divides the noise schedule
+LCM_STEPS = 50  # LCM's distillation divides the noise schedule into this many parts
 
 
 class ProjectSection(Section):
@@ -31,7 +31,7 @@ class ProjectSection(Section):
     @model_validator(mode="after")
     def _has_tags(self) -> "ProjectSection":
         if not captions.parse(self.caption):
-            raise ValueError("caption is empty: name what the picture shows, as tags separated by commas")
+            raise ValueError("caption is empty: describe the picture with tags separated by commas")
         return self
 
     @property
@@ -78,7 +78,7 @@ class TrainingSection(Section):
     prior_loss_weight: float = Field(1.0, ge=0, le=10)
     sample_prompts: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = []
 
-    # What does not change the trained LoRA, or does so only through the pictures of the regularization.
+    # Settings that do not change the trained LoRA, or only through the regularization's pictures.
     OF_NO_CONSEQUENCE: ClassVar[set[str]] = {
         "gradient_checkpointing", "reg_data_dir", "num_class_images", "sample_prompts"
     }  # fmt: skip
@@ -88,7 +88,7 @@ class TrainingSection(Section):
         if self.unet_lr == 0 and self.text_encoder_lr == 0:
             raise ValueError("unet_lr and text_encoder_lr are both 0: nothing would be trained")
         if self.resolution is not None and self.resolution % 8:
-            raise ValueError(f"resolution {self.resolution} is no multiple of 8")
+            raise ValueError(f"resolution {self.resolution} is not a multiple of 8")
         if self.save_every_n_epochs > self.epochs:
             raise ValueError(
                 f"save_every_n_epochs {self.save_every_n_epochs} is more than epochs {self.epochs}"
@@ -100,15 +100,15 @@ class TrainingSection(Section):
         rates = {rate for rate in (self.unet_lr, self.text_encoder_lr) if rate}
         if self.optimizer == "Prodigy" and len(rates) > 1:
             raise ValueError(
-                'optimizer "Prodigy" finds the rate itself: set unet_lr and text_encoder_lr to 1, or one of them to 0'
+                'optimizer "Prodigy" finds the learning rate itself: set unet_lr and text_encoder_lr to 1, or one of them to 0'
             )
         return self
 
     @property
     def snapshots(self) -> list[int]:
-        """The epochs whose LoRA is kept: every n-th and the last."""
-        kept = range(self.save_every_n_epochs, self.epochs + 1, self.save_every_n_epochs)
-        return sorted({*kept, self.epochs})
+        """The epochs whose LoRA is saved: every n-th and the last."""
+        saved = range(self.save_every_n_epochs, self.epochs + 1, self.save_every_n_epochs)
+        return sorted({*saved, self.epochs})
 
 
 class DrawingSection(Section):
@@ -129,50 +129,54 @@ class DrawingSection(Section):
         for name in ("width", "height"):
             value = getattr(self, name)
             if value is not None and value % 8:
-                raise ValueError(f"{name} {value} is no multiple of 8")
+                raise ValueError(f"{name} {value} is not a multiple of 8")
         if self.sampler == "LCM" and self.steps > LCM_STEPS:
             raise ValueError(
-                f'sampler "LCM" takes {LCM_STEPS} steps at most, better 4 to 8 (steps is {self.steps})'
+                f'sampler "LCM" takes at most {LCM_STEPS} steps, 4 to 8 work best (steps is {self.steps})'
             )
         return self
 
 
 class DedupeSection(Section):
-    """`[dedupe]`: when two pictures are the same picture."""
+    """`[dedupe]`: when two pictures count as the same picture."""
 
-    hash: Literal["phash", "dhash", "whash", "colorhash"] = "phash"  # of imagehash; near ones are compared
-    # Hashes only choose what is compared, so this is generous: of the same picture recompressed, brightened
-    # by 20 % or cropped by 1 % on each side, hardly any was more than 8 bits away.
+    hash: Literal["phash", "dhash", "whash", "colorhash"] = (
+        "phash"  # of imagehash; pictures with near hashes are compared
+    )
+    # Hashes only choose which pictures are compared, so this is generous: when the same picture was recompressed,
+    # brightened by 20 % or cropped by 1 % on each side, its hash hardly ever moved by more than 8 bits.
     distance: int = Field(
         8, ge=0, le=32
     )  # Hamming distance of two 64-bit hashes (a colorhash has 42), in bits
-    # The pixels decide: recompressed, noisy and slightly brighter pictures differ by up to 0.06; candidates
-    # that a person takes for the same one by up to 0.10; scenes of Paper Town in which the smallest thing was
-    # exchanged by 0.12 or more.
-    pixel_difference: float = Field(0.10, ge=0.0, le=1.0)  # RMS in the block that differs most
+    # The pixels decide: recompressed, noisy and slightly brighter copies differ by up to 0.06, candidates that a
+    # person takes for the same picture by up to 0.10, and scenes of Paper Town whose smallest object was exchanged
+    # by 0.12 or more.
+    pixel_difference: float = Field(0.10, ge=0.0, le=1.0)  # RMS in the block that differs most, 0 to 1
 
 
 class CurationSection(Section):
-    """`[curation]`: what is measured of candidates, and which of them are put up."""
+    """`[curation]`: what is measured on candidates, and which of them are published for review."""
 
     embedder: str = Field("base", min_length=1)  # base: the base model's features; none; or a folder
     tagger: str | None = Field(None, min_length=1)  # a WD14-style .onnx file; Paper Town has its own
     hide_flawed: bool = True
     required_tags: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = []
-    adaptive: bool = True  # later generations draw more of what became picks; false: as the recipes say
+    adaptive: bool = (
+        True  # later generations draw more of what became picks; false: exactly what the recipes say
+    )
 
 
 class ReviewSection(Section):
-    """`[review]`: what a reviewer may say besides yes and no."""
+    """`[review]`: the reasons that a reviewer can give for a reject."""
 
-    # Why a candidate is rejected, on the keys 1 to 9.
+    # On the keys 1 to 9.
     reasons: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]] = (
         Field(["anatomy", "artifacts", "not the subject", "not the prompt", "style"], max_length=9)
     )
 
 
 class Settings(Section):
-    """All of `project.toml`."""
+    """The whole of `project.toml`."""
 
     project: ProjectSection
     training: TrainingSection = TrainingSection()
@@ -184,20 +188,20 @@ class Settings(Section):
 
     @property
     def clip_skip(self) -> int:
-        """What is drawn with: drawing's, else what was trained with."""
+        """The clip_skip to draw with: drawing's, else training's."""
         return self.drawing.clip_skip or self.training.clip_skip
 
     @property
     def asks_adviser(self) -> bool:
-        """Whether a recipe leaves its snapshot to the adviser."""
+        """Whether a recipe lets the adviser choose its snapshot."""
         return any(recipe.snapshot == "auto" for recipe in self.recipe)
 
     @model_validator(mode="after")
     def _recipes_fit(self) -> "Settings":
         saved = self.training.snapshots
         for recipe in self.recipe:
-            asked = [] if recipe.snapshot == "auto" else recipe.snapshot
-            missing = [epoch for epoch in asked if epoch not in saved]
+            epochs = [] if recipe.snapshot == "auto" else recipe.snapshot
+            missing = [epoch for epoch in epochs if epoch not in saved]
             if missing:
                 raise ValueError(
                     f"recipe '{recipe.kind}' asks for snapshot {missing[0]}, but training saves {saved}: "
@@ -209,12 +213,12 @@ class Settings(Section):
 
 
 def _check_schedule(recipe: Recipe, steps: int) -> None:
-    """A model knows a thousand noise levels; the weaker the denoising, the finer a schedule is needed."""
-    for its_steps, strength in sorted(recipe.started_passes(steps), key=lambda started: started[1]):
-        if its_steps / strength > 1000:
+    """Check that no pass needs more than the model's 1000 noise levels; weaker denoising needs a finer schedule."""
+    for pass_steps, strength in sorted(recipe.started_passes(steps), key=lambda started: started[1]):
+        if pass_steps / strength > 1000:
             raise ValueError(
-                f"recipe '{recipe.kind}': {its_steps} steps at denoising_strength {strength:g} are too many; "
-                f"take {int(1000 * strength)} at most"
+                f"recipe '{recipe.kind}': {pass_steps} steps at denoising_strength {strength:g} are too many; "
+                f"take at most {int(1000 * strength)}"
             )
 
 
@@ -226,7 +230,7 @@ def parse(raw: dict[str, Any], source: str) -> Settings:
         source: the file's name, for messages.
 
     Raises:
-        UserError: one line that names the first wrong key, and for an unknown key the nearest valid one.
+        UserError: one line that names the first wrong key; for an unknown key, also the nearest valid one.
     """
     try:
         return Settings.model_validate(raw)
@@ -235,36 +239,37 @@ def parse(raw: dict[str, Any], source: str) -> Settings:
 
 
 def _first_problem(error: ValidationError) -> str:
-    # An unknown key explains missing ones (`captoin`), so it is told first.
+    # An unknown key explains a missing one (`captoin`), so it is reported first.
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
-    kind, given = problem["type"], problem["input"]
+    kind, value = problem["type"], problem["input"]
     path = [str(part) for part in problem["loc"] if part not in (*RECIPES, TEXT, NUMBERS)]
-    name = re.sub(r"\.(\d+)", lambda found: f"[{int(found.group(1)) + 1}]", ".".join(path))
+    name = re.sub(r"\.(\d+)", lambda index: f"[{int(index.group(1)) + 1}]", ".".join(path))
     if kind == "extra_forbidden":
         known = _keys_beside(problem["loc"])
         hint = nearest(path[-1], known).strip(" ()") or f"valid here: {', '.join(known)}"
-        told = f"unknown key '{name}', {hint}"
+        message = f"unknown key '{name}', {hint}"
     elif kind == "missing":
-        told = f"'{name}' is missing"
-    elif kind in ("union_tag_not_found", "union_tag_invalid") and isinstance(given, dict):
-        asked = str(given.get("kind", ""))
-        wrong = f"unknown kind '{asked}'{nearest(asked, list(RECIPES))}" if asked else "it has no kind"
-        told = f"'{name}': {wrong}; use {', '.join(RECIPES)}"
+        message = f"'{name}' is missing"
+    elif kind in ("union_tag_not_found", "union_tag_invalid") and isinstance(value, dict):
+        recipe_kind = str(value.get("kind", ""))
+        hint = nearest(recipe_kind, list(RECIPES))
+        wrong = f"unknown kind '{recipe_kind}'{hint}" if recipe_kind else "it has no kind"
+        message = f"'{name}': {wrong}; use {', '.join(RECIPES)}"
     elif kind in ("model_type", "model_attributes_type"):
-        told = f"'{name}' must be a table: [{name.split('[')[0]}] with keys below it"
+        message = f"'{name}' must be a table: [{name.split('[')[0]}] with keys below it"
     elif kind == "value_error":
-        message = problem["msg"].removeprefix("Value error, ")
-        told = f"'{name}': {message}" if name else message
+        reason = problem["msg"].removeprefix("Value error, ")
+        message = f"'{name}': {reason}" if name else reason
     else:
-        message = problem["msg"][0].lower() + problem["msg"][1:]
-        shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
-        told = f"'{name}': {message}{shown}"
-    return " ".join(told.split())  # a key or a text may hold line breaks
+        reason = problem["msg"][0].lower() + problem["msg"][1:]
+        present = f" (it is {value!r})" if isinstance(value, str | int | float | bool) else ""
+        message = f"'{name}': {reason}{present}"
+    return " ".join(message.split())  # a key or a value may contain line breaks
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """The valid keys of the table that an unknown key stands in."""
+    """Return the valid keys of the table that has the unknown key."""
     table: type[BaseModel] = Settings
     for part in location[:-1]:
         if part in RECIPES:
@@ -275,7 +280,7 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _table_of(annotation: Any) -> type[BaseModel]:
-    """The table that a setting is, or is a list of."""
+    """Return the table type of a setting that is a table or a list of tables."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(_table_of(inner) for inner in get_args(annotation))

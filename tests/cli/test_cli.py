@@ -150,7 +150,7 @@ def test_a_new_project_is_there_and_says_what_is_next(sid, folder):
     made = Workspace.locate().project("apple")
     assert str(made.folder) in out and "next: sid run apple" in out
     assert made.settings.project.tags == ["woman", "red apple"]
-    assert_refused(sid("new", "apple", "--image", "good.png", "--caption", "x"), "already there")
+    assert_refused(sid("new", "apple", "--image", "good.png", "--caption", "x"), "already exists")
 
 
 TYPOS = {
@@ -161,7 +161,7 @@ TYPOS = {
                           "unknown key 'recipe[2].cuont', did you mean 'count'?"),
     "a value": ("epochs = 6", 'epochs = "six"', "'training.epochs'"),
     "a base model": ('base_model = "papertown"', 'base_model = "paper"', "base model 'paper': unknown"),
-    "no TOML": ("[training]", "[training", "no valid TOML"),
+    "no TOML": ("[training]", "[training", "not valid TOML"),
 }  # fmt: skip
 
 
@@ -204,10 +204,10 @@ def test_help_and_version(sid):
 
 @pytest.mark.parametrize("verb", ["status", "candidates", "grow"])
 def test_an_unknown_project_is_told_with_those_there(sid, folder, verb):
-    assert_refused(sid(verb, "apple"), "none yet, make one with `sid new`")
+    assert_refused(sid(verb, "apple"), "none yet; create one with `sid new`")
     assert not (folder / "sid-workspace").exists()
     sid("new", "pear", "--image", "good.png", "--caption", "pear")
-    assert_refused(sid(verb, "apple"), "projects there: pear")
+    assert_refused(sid(verb, "apple"), "its projects: pear")
     assert_refused(sid(verb, "../../apple"), "project name '../../apple'")
 
 
@@ -458,7 +458,7 @@ def test_settings_are_changed_and_get_their_defaults_back(sid, folder):
         ("training.repeats=0", "training.repeats"),
         ("training.repaets=3", "did you mean 'repeats'"),
         ("repeats=3", "write section.name=value"),
-        ("recipe.count=3", "say which one, counted from 1: recipe[1]"),
+        ("recipe.count=3", "give its number, counted from 1: recipe[1]"),
         ("recipe[9].count=3", "has 2 recipes"),
         ("training.resolution=100", "no multiple of 8"),
         ("nothing.repeats=3", "unknown key 'nothing'"),

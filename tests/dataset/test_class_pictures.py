@@ -39,7 +39,7 @@ def with_training(folder: Path, lines: str) -> Project:
         ),
         ('reg_data_dir = "unreadable"\nclass_tokens = "woman"', "0.png"),
         ('optimizer = "AdamW8bit"', "bitsandbytes is not installed|it needs a GPU"),
-        ("resolution = 100", "resolution 100 is no multiple of 8"),
+        ("resolution = 100", "resolution 100 is not a multiple of 8"),
         ("max_train_steps = 0", "max_train_steps"),
         ('optimizer = "Prodigy"\nunet_lr = 1.0\ntext_encoder_lr = 0.5', "finds the rate itself"),
         ("max_token_length = 100", "max_token_length"),

@@ -62,7 +62,7 @@ def test_another_base_model_does_not_get_papertowns_defaults(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[project", "no valid TOML"),
+        ("[project", "not valid TOML"),
         ("[project]\ncaption = 5", "'project.caption'"),
         ("[project]\ncaption = 'x, y'\nbase_model = 5", "must be a text in quotes"),
         ("[project]\ncaption = 'x, y'\nbase_model = ''", "its name is empty"),
@@ -83,14 +83,14 @@ def test_wrong_settings_are_told_in_one_line(tmp_path, text, message):
 def test_settings_that_are_not_utf8_are_told(tmp_path):
     made = make_project(tmp_path)
     made.toml.write_bytes(b"[project]\ncaption = '\xff'\n")
-    with pytest.raises(UserError, match="no valid TOML"):
+    with pytest.raises(UserError, match="not valid TOML"):
         _ = reopened(made).settings
 
 
 def test_a_project_that_is_taken_is_left_alone(tmp_path):
     made = make_project(tmp_path)
     text = made.toml.read_text("utf-8")
-    with pytest.raises(UserError, match="already there"):
+    with pytest.raises(UserError, match="already exists"):
         projects.create(made.workspace, "apple", made.original, "other, tags")
     assert made.toml.read_text("utf-8") == text
 

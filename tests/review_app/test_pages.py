@@ -66,7 +66,7 @@ def test_verdicts_need_no_readable_settings(made: Project) -> None:
 
 def test_wrong_settings_are_told_on_the_generations_page(made: Project) -> None:
     made.toml.write_text("no toml [", "utf-8")
-    assert plain("no valid TOML") in texts(page("generations"))
+    assert plain("not valid TOML") in texts(page("generations"))
 
 
 def test_a_failed_generation_says_why_and_can_be_tried_again(made: Project) -> None:
