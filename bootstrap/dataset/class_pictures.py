@@ -1,7 +1,7 @@
-"""Regularization: pictures of the subject's class, so that the LoRA does not turn the whole class into the subject.
+"""Regularization: pictures of the subject's class keep the LoRA from turning the whole class into the subject.
 
 They come from a folder of the user's, or from the project's `regularization/` folder, where drawing/class_pictures.py
-puts those that the base model draws.
+saves those that the base model draws.
 """
 
 from collections.abc import Iterator
@@ -17,25 +17,24 @@ ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
 @dataclass(frozen=True)
 class ClassPicture:
-    """One picture of the regularization."""
+    """One regularization picture."""
 
     path: Path
     caption: str
 
 
 def check(project: Project) -> None:
-    """Check, without loading a model, that the pictures can be had.
+    """Check the pictures of training.reg_data_dir, without loading a model.
 
     Raises:
-        UserError: the folder is missing or empty, a picture cannot be read or has no caption, or settings
-            contradict each other.
+        UserError: the folder is missing or empty, or a picture cannot be read or has no caption.
     """
-    for one in in_folder(project):
-        images.open_picture(one.path)
+    for class_picture in in_folder(project):
+        images.open_picture(class_picture.path)
 
 
 def in_folder(project: Project) -> Iterator[ClassPicture]:
-    """Yield the pictures of training.reg_data_dir, none without it.
+    """Yield the pictures of training.reg_data_dir, or none if it is not set.
 
     Raises:
         UserError: the folder is missing or empty, or a picture has no caption.
@@ -46,14 +45,14 @@ def in_folder(project: Project) -> Iterator[ClassPicture]:
     folder = project.folder / Path(settings.reg_data_dir).expanduser()
     if not folder.is_dir():
         raise UserError(f"training.reg_data_dir {folder}: there is no such folder")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
-    if not found:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    if not paths:
         raise UserError(f"training.reg_data_dir {folder}: it has no picture ({', '.join(sorted(ENDINGS))})")
-    for path in found:
+    for path in paths:
         text = path.with_suffix(".txt")
         caption = text.read_text("utf-8").strip() if text.is_file() else settings.class_tokens
         if not caption:
             raise UserError(
-                f"{path}: it has no caption; write it into {text.name}, or set training.class_tokens for all"
+                f"{path}: it has no caption; write one to {text.name}, or set training.class_tokens for all pictures"
             )
         yield ClassPicture(path, caption)

@@ -1,7 +1,7 @@
-"""What training sees of a project: the original plus all picks, each with its caption.
+"""The dataset that training sees: the original plus all picks, each with its caption.
 
-The catalog says which picks there are and what their captions are; `dataset/` in the project's folder holds
-their pictures, with the captions in text files beside them for other tools.
+The catalog lists the picks and their captions; `dataset/` in the project's folder holds their pictures, with captions
+in text files beside them for other tools.
 """
 
 from dataclasses import dataclass
@@ -26,16 +26,16 @@ class DatasetEntry:
 
 
 def of_project(project: Project, catalog: Catalog) -> list[DatasetEntry]:
-    """Return the dataset: the original first, then the picks in the order in which they were added.
+    """Return the dataset: the original first, then the picks in the order they were added.
 
     Raises:
         UserError: a picture is missing, or the settings cannot be read.
     """
     caption = captions.join(project.settings.project.tags)
-    found = [_entry(project.original, caption, is_original=True)]
+    entries = [_entry(project.original, caption, is_original=True)]
     for pick in picks.picks(catalog, project.name):
-        found.append(_entry(project.folder / pick.path, pick.caption, is_original=False))
-    return found
+        entries.append(_entry(project.folder / pick.path, pick.caption, is_original=False))
+    return entries
 
 
 def _entry(path: Path, caption: str, *, is_original: bool) -> DatasetEntry:
@@ -47,7 +47,7 @@ def _entry(path: Path, caption: str, *, is_original: bool) -> DatasetEntry:
 
 
 def check(project: Project, catalog: Catalog, settings: Settings) -> None:
-    """Make sure that every picture of the dataset can be decoded and has a caption.
+    """Check that every picture of the dataset can be decoded and has a caption.
 
     Raises:
         UserError: one line that names the picture.
@@ -63,12 +63,12 @@ def check(project: Project, catalog: Catalog, settings: Settings) -> None:
 def balance(pick_count: int, repeats: int) -> tuple[int, int]:
     """Return how often an epoch shows (the original, each pick).
 
-    `repeats` is how often it shows the original while that is alone. The sum shall stay near it while the
-    dataset is small, because the method's learning rate and epochs are made for that many steps; and the
-    original keeps half of it, because it alone is sure to show the subject and the picks are the LoRA's own
-    work: with a quarter, each generation knew less of what makes the subject itself (docs/bench.md). Each pick is
-    shown at least once an epoch, so a large dataset takes more steps, and there the original's part shrinks: it
-    weighs as a few picks do.
+    `repeats` is how often it shows the original alone. The sum stays near `repeats` while the dataset is small,
+    because the method's learning rate and epochs are tuned for that many steps. The original keeps half of them,
+    because it alone is sure to show the subject, while the picks are the LoRA's own work: with a quarter, each
+    generation lost more of the subject's characteristic features (docs/bench.md). Each pick is shown at least once
+    per epoch, so a large dataset takes more steps, and the original's share shrinks: it then weighs as much as a few
+    picks.
 
         picks     0   1      2     3     4     8     15    100     (repeats = 20)
         balance   20  10/10  10/5  10/3  10/3  10/1  10/1  10/1
@@ -85,4 +85,4 @@ def balance(pick_count: int, repeats: int) -> tuple[int, int]:
 
 
 def _rounded(value: float) -> int:
-    return int(value + 0.5)  # half up, where round() would go to the even number
+    return int(value + 0.5)  # rounds half up; round() would round half to even

@@ -1,4 +1,4 @@
-"""How the dataset leaves the house: in the formats that trainers read."""
+"""Export the dataset in the formats that trainers read."""
 
 import io
 import json
@@ -20,7 +20,7 @@ FORMATS = ("kohya", "imagefolder")
 
 
 def zipped(project: Project, catalog: Catalog, to_format: str) -> bytes:
-    """Return the dataset as a zip file; formats as in export.
+    """Return the dataset as the bytes of a zip file; formats as in export.
 
     Raises:
         UserError: see export.
@@ -28,17 +28,17 @@ def zipped(project: Project, catalog: Catalog, to_format: str) -> bytes:
     archive = io.BytesIO()
     with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
         export(project, catalog, to_format, Path(folder))
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:  # PNGs do not get smaller
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:  # PNGs do not compress further
             for path in sorted(Path(folder).rglob("*")):
                 packed.write(path, path.relative_to(folder))
     return archive.getvalue()
 
 
 def export(project: Project, catalog: Catalog, to_format: str, folder: Path) -> int:
-    """Copy the dataset into a new or empty folder: all of it, or nothing.
+    """Copy the dataset to a new or empty folder: all of it, or nothing.
 
-    kohya: `<repeats>_<project>/NAME.png` with `NAME.txt` beside it, the repeats being those that our own
-    training uses. imagefolder: `train/NAME.png` and `train/metadata.jsonl`, as Hugging Face datasets read it.
+    kohya: `<repeats>_<project>/NAME.png` with `NAME.txt` beside it, with the same repeats as our own
+    training. imagefolder: `train/NAME.png` and `train/metadata.jsonl`, as Hugging Face datasets read it.
 
     Returns:
         The number of pictures.
@@ -51,26 +51,26 @@ def export(project: Project, catalog: Catalog, to_format: str, folder: Path) -> 
     if folder.exists() and not folder.is_dir():
         raise UserError(f"export folder {folder}: it is a file")
     if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"export folder {folder}: it is not empty, give a new one")
-    found = entries.of_project(project, catalog)
+        raise UserError(f"export folder {folder}: it is not empty; give a new one")
+    dataset = entries.of_project(project, catalog)
     try:
         with _filled_whole(folder) as partial:
             if to_format == "kohya":
-                _write_kohya(project, found, partial)
+                _write_kohya(project, dataset, partial)
             else:
-                _write_imagefolder(found, partial / "train")
+                _write_imagefolder(dataset, partial / "train")
     except OSError as error:
         raise UserError(f"export folder {folder}: cannot be written ({error})") from None
-    return len(found)
+    return len(dataset)
 
 
 @contextmanager
 def _filled_whole(folder: Path) -> Iterator[Path]:
-    """Yield a folder inside of `folder`; move what is in it up when the block ends well, else leave nothing.
+    """Yield a temporary folder inside `folder`; move its contents up when the block succeeds, else remove everything.
 
-    Not a folder beside it that is renamed at the end: `folder` may be somebody's current one, or a mount.
+    A folder beside `folder` that is renamed at the end would not do: `folder` may be a shell's current one, or a mount.
     """
-    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     moved: list[Path] = []
     partial: Path | None = None
     try:
@@ -83,26 +83,26 @@ def _filled_whole(folder: Path) -> Iterator[Path]:
     except BaseException:
         for path in [*moved, *([partial] if partial else [])]:
             shutil.rmtree(path)
-        for path in made:
+        for path in created:
             if path.is_dir():
                 path.rmdir()
         raise
 
 
-def _write_kohya(project: Project, found: list[DatasetEntry], folder: Path) -> None:
-    of_original, of_pick = balance(len(found) - 1, project.settings.training.repeats)
-    for entry in found:
+def _write_kohya(project: Project, dataset: list[DatasetEntry], folder: Path) -> None:
+    of_original, of_pick = balance(len(dataset) - 1, project.settings.training.repeats)
+    for entry in dataset:
         repeats = of_original if entry.is_original else of_pick
-        home = folder / f"{repeats}_{project.name}"
-        home.mkdir(exist_ok=True)
-        shutil.copyfile(entry.path, home / entry.path.name)
-        (home / entry.path.name).with_suffix(".txt").write_text(entry.caption + "\n", encoding="utf-8")
+        target = folder / f"{repeats}_{project.name}"
+        target.mkdir(exist_ok=True)
+        shutil.copyfile(entry.path, target / entry.path.name)
+        (target / entry.path.name).with_suffix(".txt").write_text(entry.caption + "\n", encoding="utf-8")
 
 
-def _write_imagefolder(found: Iterable[DatasetEntry], folder: Path) -> None:
+def _write_imagefolder(dataset: Iterable[DatasetEntry], folder: Path) -> None:
     folder.mkdir()
     lines = []
-    for entry in found:
+    for entry in dataset:
         shutil.copyfile(entry.path, folder / entry.path.name)
         lines.append(json.dumps({"file_name": entry.path.name, "text": entry.caption}, ensure_ascii=False))
     (folder / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

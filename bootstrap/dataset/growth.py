@@ -1,4 +1,4 @@
-"""How the dataset grows: accepted candidates become picks, and picks get other captions."""
+"""Grow the dataset: accepted candidates become picks, and picks get new captions."""
 
 import re
 from collections.abc import Mapping
@@ -22,19 +22,19 @@ class Growth:
 
     added: int
     removed: int
-    size: int  # pictures in the dataset now, the original included
+    size: int  # pictures in the dataset now, including the original
 
 
 def grow(project: Project, catalog: Catalog) -> Growth:
-    """Make the dataset the original plus all candidates that are accepted now, of any generation.
+    """Update the dataset to the original plus all candidates of any generation that are accepted now.
 
-    A new pick's caption is its prompt's tags. A pick whose verdict was taken back leaves the dataset. The
-    generation under review becomes "grown", so that the next run begins the next one. A process that is
-    killed meanwhile leaves the dataset as it was.
+    A new pick's caption is its prompt's tags. A pick whose verdict was undone leaves the dataset. The generation
+    under review becomes "grown", so the next run begins the next generation. If the process is killed, the dataset
+    stays as it was.
 
     Raises:
-        UserError: no generation has been published, one is unfinished or running, nothing has changed, or
-            the picture of an accepted candidate cannot be read; then nothing is changed.
+        UserError: no generation has been published, one is unfinished or running, nothing has changed, or the
+            picture of an accepted candidate cannot be read; nothing is changed then.
     """
     with exclusively(project):
         number = _reviewed_generation(project, catalog)
@@ -45,13 +45,13 @@ def grow(project: Project, catalog: Catalog) -> Growth:
             images.open_picture(project.folder / candidate.path)
         added = [_write_pick(project, candidate) for candidate in changes.to_add]
         picks.apply(catalog, project.name, number, added, changes.to_remove)
-        left = picks.picks(catalog, project.name)
-        _remove_files_but_of(project, {pick.candidate_id for pick in left})
-    return Growth(len(changes.to_add), len(changes.to_remove), 1 + len(left))
+        present = picks.picks(catalog, project.name)
+        _remove_stale_files(project, {pick.candidate_id for pick in present})
+    return Growth(len(changes.to_add), len(changes.to_remove), 1 + len(present))
 
 
 def _reviewed_generation(project: Project, catalog: Catalog) -> int:
-    """The latest generation, if its candidates are there for review."""
+    """Return the latest generation's number, if its candidates are up for review."""
     statuses = generations.statuses(catalog, project.name)
     if not statuses:
         raise UserError(
@@ -67,7 +67,7 @@ def _reviewed_generation(project: Project, catalog: Catalog) -> int:
 
 
 def _write_pick(project: Project, candidate: Candidate) -> Pick:
-    """Copy a candidate into the dataset's folder."""
+    """Copy a candidate to the dataset's folder."""
     caption = candidate.caption
     if not caption:
         raise UserError(f"candidate '{candidate.id}': its prompt is empty, so a pick would have no caption")
@@ -77,22 +77,22 @@ def _write_pick(project: Project, candidate: Candidate) -> Pick:
     return Pick(candidate.id, target.relative_to(project.folder), caption)
 
 
-def _remove_files_but_of(project: Project, kept: set[str]) -> None:
-    """Delete what is no pick any more, or was left by a growth that was killed; what is not ours stays."""
+def _remove_stale_files(project: Project, pick_ids: set[str]) -> None:
+    """Delete former picks, and files that a killed process left; files that are not ours stay."""
     for path in project.dataset_folder.glob("*"):
         ours = path.suffix in (".png", ".txt") and _CANDIDATE_ID.fullmatch(path.stem)
-        if (ours and path.stem not in kept) or path.name.startswith(TEMPORARY_PREFIX):
+        if (ours and path.stem not in pick_ids) or path.name.startswith(TEMPORARY_PREFIX):
             path.unlink()
 
 
 def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) -> int:
-    """Give picks other captions, all of them or none; the next training learns with these.
+    """Change the captions of picks, all of them or none; the next training uses the new ones.
 
     Args:
-        changed: new captions by candidate id; those that are as they were count for nothing.
+        changed: new captions by candidate id; unchanged ones do not count.
 
     Returns:
-        How many are different now.
+        The number of captions that changed.
 
     Raises:
         UserError: a caption is empty, there is no such pick, or a generation is running.
@@ -104,7 +104,7 @@ def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) ->
             raise UserError(f"pick '{candidate_id}': the dataset of '{project.name}' has none with this id")
         caption = captions.join(captions.parse(text))
         if not caption:
-            raise UserError(f"pick '{candidate_id}': its caption would be empty; a pick needs a tag at least")
+            raise UserError(f"pick '{candidate_id}': its caption would be empty; a pick needs at least one tag")
         if caption != present[candidate_id].caption:
             new[candidate_id] = caption
     with exclusively(project):

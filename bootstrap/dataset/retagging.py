@@ -1,7 +1,7 @@
-"""The captions of many picks at once: changing their tags, and finding what is not consistent.
+"""Change the tags of many picks at once, and find inconsistent captions.
 
 retag(project, catalog, TagEdit(remove=("blurry",), rename=(("red ball", "red apple"),)))
-report = consistency(project, catalog)      # tags used once, nearly the same tags, picks that lack one
+report = consistency(project, catalog)      # tags used once, near-identical tags, missing tags
 """
 
 import re
@@ -15,19 +15,19 @@ from bootstrap.dataset import growth
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 
-_LONG = 5  # letters of a word that one wrong letter does not make another word
+_LONG = 5  # letters; in a word this long, one different letter is rather a typo than another word
 
 
 @dataclass(frozen=True)
 class TagEdit:
-    """What shall become of a caption's tags: some go, some get other names, some come."""
+    """An edit of a caption's tags: remove some, rename some, add some."""
 
-    add: tuple[str, ...] = ()  # put at the end, where they are not there yet
+    add: tuple[str, ...] = ()  # appended, unless the caption has them already
     remove: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()  # (old, new); a new name may be several tags
 
     def of(self, tags: Sequence[str]) -> list[str]:
-        """Return the tags of a caption as they shall be, each once; case does not count."""
+        """Return the edited tags of a caption, each once; case is ignored."""
         changed = captions.without(tags, self.remove)
         for old, new in self.rename:
             changed = captions.replaced(changed, old, new)
@@ -36,35 +36,35 @@ class TagEdit:
 
 @dataclass(frozen=True)
 class Consistency:
-    """What may be wrong with the captions of a dataset."""
+    """Possible mistakes in the captions of a dataset."""
 
-    pictures: int  # in the dataset, the original included
-    uses: dict[str, int]  # how many captions have a tag, most used first
-    once: list[str]  # tags that one picture alone has
+    pictures: int  # in the dataset, including the original
+    uses: dict[str, int]  # number of captions that have a tag, most used first
+    once: list[str]  # tags that only one picture has
     alike: list[tuple[str, str]]  # tags that may mean the same: "red apple", "red apples"
     required: tuple[str, ...]  # what each caption should have
-    lacking: dict[str, tuple[str, ...]]  # required tags that a pick's caption does not have, by candidate id
+    lacking: dict[str, tuple[str, ...]]  # required tags that a pick's caption lacks, by candidate id
 
     @property
     def is_clean(self) -> bool:
-        """Whether there is nothing to look at; tags used once are usual in a small dataset."""
+        """Whether nothing needs a look; tags used once do not count, as a small dataset usually has some."""
         return not (self.alike or self.lacking)
 
 
 def retag(
     project: Project, catalog: Catalog, edit: TagEdit, ids: Collection[str] | None = None, having: str = ""
 ) -> int:
-    """Change the captions of picks, all of them or none; the next training learns with these.
+    """Change the captions of picks, all of them or none; the next training uses the new ones.
 
     Args:
-        ids: candidate ids of the picks that are meant; None: all.
-        having: only picks with this tag; "": whatever they have.
+        ids: candidate ids of the picks to edit; None: all.
+        having: only edit picks with this tag; "": with any tags.
 
     Returns:
-        How many captions are different now.
+        The number of captions that changed.
 
     Raises:
-        UserError: the edit changes nothing by itself, a caption would be empty, there is no such pick, or a
+        UserError: the edit is empty, a caption would be empty, there is no such pick, or a
             generation is running.
     """
     if not (edit.add or edit.remove or edit.rename):
@@ -73,26 +73,28 @@ def retag(
     for candidate_id in ids or ():
         if candidate_id not in present:
             raise UserError(f"pick '{candidate_id}': the dataset of '{project.name}' has none with this id")
-    meant = {
+    selected = {
         candidate_id: tags
         for candidate_id, tags in present.items()
         if (ids is None or candidate_id in ids)
         and (not having or any(captions.same_tag(tag, having) for tag in tags))
     }
-    changed = {candidate_id: captions.join(edit.of(tags)) for candidate_id, tags in meant.items()}
+    changed = {candidate_id: captions.join(edit.of(tags)) for candidate_id, tags in selected.items()}
     return growth.recaption(project, catalog, changed)
 
 
 def consistency(project: Project, catalog: Catalog) -> Consistency:
-    """Look for what may be wrong with the captions of the dataset.
+    """Look for possible mistakes in the captions of the dataset.
 
-    What each pick should have is `[curation] required_tags`, or else the first tag of the project's caption.
+    The tags that each pick should have are `[curation] required_tags`, or else the first tag of the project's caption.
     """
-    own = project.settings.project.tags
-    required = tuple(project.settings.curation.required_tags or own[:1])
-    of_picks = {one.candidate_id: captions.parse(one.caption) for one in picks.picks(catalog, project.name)}
+    own_tags = project.settings.project.tags
+    required = tuple(project.settings.curation.required_tags or own_tags[:1])
+    of_picks = {
+        pick.candidate_id: captions.parse(pick.caption) for pick in picks.picks(catalog, project.name)
+    }
     uses: Counter[str] = Counter()
-    for tags in [own, *of_picks.values()]:
+    for tags in [own_tags, *of_picks.values()]:
         uses.update(set(tags))
     lacking = {
         candidate_id: missing
@@ -101,7 +103,7 @@ def consistency(project: Project, catalog: Catalog) -> Consistency:
     }
     return Consistency(
         pictures=1 + len(of_picks),
-        uses=dict(sorted(uses.items(), key=lambda one: (-one[1], one[0].casefold()))),
+        uses=dict(sorted(uses.items(), key=lambda use: (-use[1], use[0].casefold()))),
         once=sorted((tag for tag, count in uses.items() if count == 1), key=str.casefold),
         alike=nearly_the_same(list(uses)),
         required=required,
@@ -112,26 +114,26 @@ def consistency(project: Project, catalog: Catalog) -> Consistency:
 def nearly_the_same(tags: Sequence[str]) -> list[tuple[str, str]]:
     """Return pairs of different tags that may mean the same, sorted.
 
-    They differ in case, hyphens, underscores, the order of their words or a plural's s, or in one letter of a word of
-    _LONG letters or more. Numbers are never taken for misspelt ones.
+    They differ in case, hyphens, underscores, word order or a plural s, or in one letter of a word of at least _LONG
+    letters. A different digit is never taken for a typo.
     """
     by_form: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for tag in dict.fromkeys(tags):
         for form in set(_forms(tag)):
             by_form[form].append(tag)
     pairs = {
-        (one, other) if (one.casefold(), one) < (other.casefold(), other) else (other, one)
+        (first, second) if (first.casefold(), first) < (second.casefold(), second) else (second, first)
         for group in by_form.values()
-        for index, one in enumerate(group)
-        for other in group[index + 1 :]
+        for index, first in enumerate(group)
+        for second in group[index + 1 :]
     }
     return sorted(pairs, key=lambda pair: (pair[0].casefold(), pair))
 
 
 def _forms(tag: str) -> Iterator[tuple[str, ...]]:
-    """What a tag is known by: its words in order of the alphabet, and these with one letter of a long one left out.
+    """Yield the forms of a tag: its words in alphabetical order, and these with one letter of a long word left out.
 
-    Two words that differ in one letter, or by one, have such a form in common.
+    Two words that differ in one letter, or where one has an extra letter, share a form.
     """
     words = [_singular(word) for word in re.split(r"[\s_-]+", tag.casefold()) if word]
     yield tuple(sorted(words))
@@ -141,8 +143,8 @@ def _forms(tag: str) -> Iterator[tuple[str, ...]]:
         for at, letter in enumerate(word):
             if not letter.isdigit():
                 shorter = f"{word[:at]}?{word[at + 1 :]}", f"{word[:at]}{word[at + 1 :]}"
-                for one in shorter:
-                    yield tuple(sorted([*words[:place], one, *words[place + 1 :]]))
+                for variant in shorter:
+                    yield tuple(sorted([*words[:place], variant, *words[place + 1 :]]))
 
 
 def _singular(word: str) -> str:

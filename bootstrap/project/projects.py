@@ -161,7 +161,7 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name) or ".." in name or name.endswith((".", " ")):
         raise UserError(
-            f"project name '{name}': use 1 to 64 letters, digits, spaces, '_', '-' or '.', starting with a letter or digit"
+            f"project name '{name}': use 1 to 64 letters, digits, spaces, '_', '-' or '.', first a letter or digit"
         )
     return name
 
@@ -183,7 +183,7 @@ def create(
         recipes: TOML text of `[[recipe]]` tables instead of the usual ones.
 
     Raises:
-        UserError: see check_name, images.open_picture, base_model_spec.find, settings.parse; or the name is already used.
+        UserError: see check_name, images.open_picture, specs.find and settings.parse; or the name is taken.
     """
     project = Project(workspace, check_name(name))
     if project.folder.exists():

@@ -100,7 +100,7 @@ class TrainingSection(Section):
         rates = {rate for rate in (self.unet_lr, self.text_encoder_lr) if rate}
         if self.optimizer == "Prodigy" and len(rates) > 1:
             raise ValueError(
-                'optimizer "Prodigy" finds the learning rate itself: set unet_lr and text_encoder_lr to 1, or one of them to 0'
+                'optimizer "Prodigy" finds the rate itself: set unet_lr and text_encoder_lr to 1, or one of them to 0'
             )
         return self
 
@@ -141,10 +141,11 @@ class DedupeSection(Section):
     """`[dedupe]`: when two pictures count as the same picture."""
 
     hash: Literal["phash", "dhash", "whash", "colorhash"] = (
-        "phash"  # of imagehash; pictures with near hashes are compared
+        "phash"  # of imagehash
     )
-    # Hashes only choose which pictures are compared, so this is generous: when the same picture was recompressed,
-    # brightened by 20 % or cropped by 1 % on each side, its hash hardly ever moved by more than 8 bits.
+    # Hashes only choose which pictures are compared: those that are this near. So the limit is generous: when the
+    # same picture was recompressed, brightened by 20 % or cropped by 1 % on each side, its hash hardly ever moved by
+    # more than 8 bits.
     distance: int = Field(
         8, ge=0, le=32
     )  # Hamming distance of two 64-bit hashes (a colorhash has 42), in bits

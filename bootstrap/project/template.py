@@ -44,7 +44,7 @@ keep_tokens = {keep_tokens}  # the first tags, this many, keep their places when
 caption_dropout_rate = {caption_dropout_rate}  # share of steps that train without a caption
 caption_tag_dropout_rate = {caption_tag_dropout_rate}  # chance that a step leaves a tag out; never one of keep_tokens
 max_token_length = {max_token_length}  # 75, 150 or 225; a longer caption is refused
-clip_skip = {clip_skip}  # 2 uses the text encoder's second-to-last layer, as some anime models expect; no effect on SDXL
+clip_skip = {clip_skip}  # 2 uses the text encoder's second-to-last layer, as some anime models do; no effect on SDXL
 flip_aug = {flip_aug}  # mirrors the picture in half of the steps
 noise_offset = {noise_offset}  # helps with very dark and very bright pictures; 0.05 is usual
 {min_snr_gamma}  # Min-SNR loss weight, balances the noise levels; 5 is usual; without it, all weigh the same
@@ -78,7 +78,7 @@ pixel_difference = {pixel_difference}  # and no part of the picture may differ b
 embedder = {embedder}  # features that scores compare: base (the base model's), none, or a folder (ONNX, transformers)
 # tagger = "../tagger/model.onnx"  # a WD14-style file; measures how much of the prompt the picture shows
 hide_flawed = {hide_flawed}  # hides blank, noisy and burnt pictures from review
-required_tags = {required_tags}  # tags that each pick's caption should have, for `sid tags`; []: the caption's first tag
+required_tags = {required_tags}  # tags that each pick should have, for `sid tags`; []: the caption's first tag
 adaptive = {adaptive}  # later generations draw more of what became picks; false: exactly what the recipes say
 
 [review]

@@ -1,1 +1,1 @@
-"""Keeping a workspace in order: the doctor, and making a lost catalog again."""
+"""Keep a workspace in order: the doctor, and rebuilding a lost catalog."""

@@ -1,11 +1,11 @@
-"""Is everything in order? The machine, the models, the workspace, the catalog; and what can be put in order.
+"""Check the models, the workspace, its projects and the catalog, and offer repairs.
 
     for finding in examine(workspace):
         print(finding.what, finding.remedy)
         if finding.repair:
             print(finding.repair())
 
-Nothing is changed by looking.
+The check itself changes nothing.
 """
 
 import os
@@ -35,18 +35,18 @@ from bootstrap.upkeep import reindex
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not in order."""
+    """A problem that the doctor has found."""
 
     what: str
     remedy: str  # what to do, or what `repair` would do
-    repair: Callable[[], str] | None = None  # does it, and tells what it did
+    repair: Callable[[], str] | None = None  # carries out the remedy and returns a report of it
 
 
 def machine(workspace: Workspace) -> list[tuple[str, str]]:
-    """What there is to work with, as (name, value)."""
+    """Return the software, devices and disk space that are available, as (name, value)."""
     import torch  # takes seconds to import, and only this needs it
 
-    device = "no GPU: training and drawing take the CPU"
+    device = "no GPU: training and drawing use the CPU"
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         device = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
@@ -63,9 +63,9 @@ def machine(workspace: Workspace) -> list[tuple[str, str]]:
 
 
 def examine(workspace: Workspace) -> Iterator[Finding]:
-    """Look at everything, the cheapest first; yields what is not in order.
+    """Check everything, the cheapest checks first, and yield the problems.
 
-    Repairs are to be done as they come: a later one may build on an earlier one.
+    Make each repair before you take the next finding: a later one may build on an earlier one.
     """
     yield from _disk(workspace)
     yield from _models(workspace)
@@ -76,7 +76,7 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     except UserError as error:
         yield Finding(
             str(error),
-            "move the file away (keep it) and run `sid reindex`, which makes a new one from the projects' folders",
+            "move the file away (keep it) and run `sid reindex`, which builds a new one from the projects' folders",
         )
         return
     with closing(catalog):
@@ -86,31 +86,31 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _free_bytes(workspace: Workspace) -> int:
-    there = next(folder for folder in (workspace.folder, *workspace.folder.parents) if folder.exists())
-    return shutil.disk_usage(there).free
+    existing = next(folder for folder in (workspace.folder, *workspace.folder.parents) if folder.exists())
+    return shutil.disk_usage(existing).free
 
 
 def _disk(workspace: Workspace) -> Iterator[Finding]:
     free = _free_bytes(workspace)
     if free < DISK_FLOOR:
         yield Finding(
-            f"workspace {workspace.folder}: {free / 2**30:.1f} GiB are free on its disk",
-            f"free some: below {DISK_FLOOR / 2**30:.0f} GiB a training may not be able to save",
+            f"workspace {workspace.folder}: its disk has only {free / 2**30:.1f} GiB left",
+            f"free some space: with less than {DISK_FLOOR / 2**30:.0f} GiB, training may be unable to save",
         )
     if workspace.folder.exists() and not os.access(workspace.folder, os.W_OK):
-        yield Finding(f"workspace {workspace.folder}: it cannot be written", "give yourself the right to")
+        yield Finding(f"workspace {workspace.folder}: it cannot be written", "give yourself write permission")
 
 
 def _models(workspace: Workspace) -> Iterator[Finding]:
-    """The embedded base models and those of the projects: found, and their weights' files are whole."""
-    found = {name: specs.find(name) for name in specs.embedded_names()}
+    """Check that the embedded base models and those of the projects are there and their weights' files are whole."""
+    models = {name: specs.find(name) for name in specs.embedded_names()}
     for name in workspace.project_names():
         try:
             spec = workspace.project(name).base_model
         except UserError:
-            continue  # told with the project
-        found[spec.name] = spec
-    for spec in found.values():
+            continue  # reported with the project
+        models[spec.name] = spec
+    for spec in models.values():
         for path in _weights(spec):
             try:
                 with safe_open(path, "np") as file:
@@ -118,7 +118,7 @@ def _models(workspace: Workspace) -> Iterator[Finding]:
             except (SafetensorError, OSError) as error:
                 yield Finding(
                     f"base model {spec.name}: {path} is damaged ({error})",
-                    "install sid again" if spec.kind == "embedded" else "fetch the model again",
+                    "install sid again" if spec.kind == "embedded" else "download the model again",
                 )
 
 
@@ -134,7 +134,7 @@ def _catalog(catalog: Catalog) -> Iterator[Finding]:
     if damage:
         yield Finding(
             f"catalog {catalog.url}: damaged ({damage})",
-            "move the file away (keep it) and run `sid reindex`, which makes a new one from the projects' folders",
+            "move the file away (keep it) and run `sid reindex`, which builds a new one from the projects' folders",
         )
 
 
@@ -143,12 +143,12 @@ def _project(project: Project, catalog: Catalog) -> Iterator[Finding]:
         images.open_picture(project.original)
         _ = project.settings
     except UserError as error:
-        yield Finding(f"project '{project.name}': {error}", "mend it; no generation can run before")
+        yield Finding(f"project '{project.name}': {error}", "fix it; no generation can run before that")
     if running.is_running(project):
         return  # everything below changes while it runs
     yield from _stale_lease(project, catalog)
     yield from _left_behind(project)
-    yield from _broken_off(project, catalog)
+    yield from _interrupted(project, catalog)
     yield from _files_without_rows(project, catalog)
     yield from _rows_without_files(project, catalog)
 
@@ -159,12 +159,12 @@ def _stale_lease(project: Project, catalog: Catalog) -> Iterator[Finding]:
 
         def forget() -> str:
             leases.forget(catalog, project.name, lease)
-            return f"the lease of '{project.name}' is free"
+            return f"removed the lease of '{project.name}'"
 
         yield Finding(
-            f"project '{project.name}': a run on {lease.machine} (process {lease.process}) holds it, but does not show "
-            "itself any more",
-            "free it; the next run would after a while, too",
+            f"project '{project.name}': a run on {lease.machine} (process {lease.process}) holds its lease, but no "
+            "longer sends heartbeats",
+            "remove the lease; the next run would also do so, after a while",
             forget,
         )
 
@@ -185,12 +185,12 @@ def _left_behind(project: Project) -> Iterator[Finding]:
         )
 
 
-def _broken_off(project: Project, catalog: Catalog) -> Iterator[Finding]:
+def _interrupted(project: Project, catalog: Catalog) -> Iterator[Finding]:
     for status in generations.statuses(catalog, project.name):
         if status.state.is_begun:
             yield Finding(
-                f"project '{project.name}': generation {status.number} is said to be {status.state}, but nothing runs",
-                f"call it cancelled; `sid run {project.name}` goes on with it",
+                f"project '{project.name}': generation {status.number} is recorded as {status.state}, but nothing is running",
+                f"mark it as cancelled; `sid run {project.name}` resumes it",
                 partial(_cancel, Generation(project, catalog, status.number)),
             )
 
@@ -207,55 +207,61 @@ def _files_without_rows(project: Project, catalog: Catalog) -> Iterator[Finding]
         yield Finding(
             f"project '{project.name}': {count} candidates in generations {', '.join(map(str, unknown))} are not in "
             "the catalog",
-            f"put them there (`sid reindex {project.name}`)",
+            f"add them to it (`sid reindex {project.name}`)",
             partial(_reindex, project, catalog),
         )
 
 
 def _reindex(project: Project, catalog: Catalog) -> str:
-    done = reindex.reindex(project, catalog)
+    restored = reindex.reindex(project, catalog)
     return (
-        f"'{project.name}': {done.generations} generations, {done.snapshots} snapshots, {done.candidates} candidates "
-        f"and {done.picks} picks put into the catalog"
+        f"'{project.name}': added {restored.generations} generations, {restored.snapshots} snapshots, "
+        f"{restored.candidates} candidates and {restored.picks} picks to the catalog"
     )
 
 
 def _rows_without_files(project: Project, catalog: Catalog) -> Iterator[Finding]:
-    found = candidates.candidates(catalog, project.name, state=None)
-    whole = [one for one in found if one.state is not CandidateState.BROKEN]
-    lost = [one.id for one in whole if not (project.folder / one.path).is_file()]
+    known = candidates.candidates(catalog, project.name, state=None)
+    whole = [candidate for candidate in known if candidate.state is not CandidateState.BROKEN]
+    lost = [candidate.id for candidate in whole if not (project.folder / candidate.path).is_file()]
     if lost:
         yield Finding(
-            f"project '{project.name}': the pictures of {len(lost)} candidates are gone, such as {lost[0]}",
-            "call them broken, so that they are not shown; the latest generation's are drawn again by `sid run`",
-            partial(_call_broken, project, catalog, lost),
+            f"project '{project.name}': the pictures of {len(lost)} candidates are missing, such as {lost[0]}",
+            "mark them as broken, so that they are not shown; `sid run` redraws those of the latest generation",
+            partial(_mark_broken, project, catalog, lost),
         )
     for pick in picks.picks(catalog, project.name):
         if not (project.folder / pick.path).is_file():
-            yield _lost_pick(project, pick, {one.id: project.folder / one.path for one in found})
-    shown = [one for one in found if one.state is CandidateState.PUBLISHED and one.id not in set(lost)]
-    bare = [one for one in shown if not (project.folder / one.thumbnail).is_file()]
+            pictures = {candidate.id: project.folder / candidate.path for candidate in known}
+            yield _lost_pick(project, pick, pictures)
+    published = [
+        candidate
+        for candidate in known
+        if candidate.state is CandidateState.PUBLISHED and candidate.id not in set(lost)
+    ]
+    bare = [candidate for candidate in published if not (project.folder / candidate.thumbnail).is_file()]
     if bare:
 
-        def draw() -> str:
-            return f"made {sum(make_thumbnail(project, one) for one in bare)} of {len(bare)} thumbnails"
+        def make() -> str:
+            made = sum(make_thumbnail(project, candidate) for candidate in bare)
+            return f"made {made} of {len(bare)} thumbnails"
 
-        yield Finding(f"project '{project.name}': {len(bare)} thumbnails are gone", "make them anew", draw)
+        yield Finding(f"project '{project.name}': {len(bare)} thumbnails are missing", "make them again", make)
 
 
-def _call_broken(project: Project, catalog: Catalog, ids: list[str]) -> str:
+def _mark_broken(project: Project, catalog: Catalog, ids: list[str]) -> str:
     candidate_states.call_broken(catalog, project.name, ids)
-    return f"{len(ids)} candidates of '{project.name}' are called broken"
+    return f"marked {len(ids)} candidates of '{project.name}' as broken"
 
 
 def _lost_pick(project: Project, pick: picks.Pick, pictures: dict[str, Path]) -> Finding:
-    what = f"project '{project.name}': the pick {pick.path} is gone, and the dataset needs it"
+    what = f"project '{project.name}': the pick {pick.path} is missing, and the dataset needs it"
     source = pictures.get(pick.candidate_id)
     if source is None or not source.is_file():
-        return Finding(what, "put the file back, or take the pick back (`sid undo`) and `sid grow`")
+        return Finding(what, "put the file back, or undo the pick (`sid undo`) and run `sid grow`")
 
     def copy() -> str:
         copy_file(source, project.folder / pick.path)
-        return f"{pick.path} copied from its candidate"
+        return f"copied {pick.path} from its candidate"
 
     return Finding(what, "copy it from its candidate", copy)

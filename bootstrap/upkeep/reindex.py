@@ -1,9 +1,9 @@
-"""A lost catalog made again from a project's folder: trainings, candidates, picks, sheets.
+"""Rebuild a lost catalog from a project's folder: trainings, candidates, picks, sheets.
 
-Each LoRA file tells its training, each candidate its shot, each sheet what it shows, and the dataset's folder which
-candidates were picked.
-What only the catalog knew is lost with it: rejects, and accepted candidates that were not in the dataset yet, are up
-for review again.
+Each LoRA file records its training, each candidate its shot and each sheet its parameters; the dataset's folder shows
+which candidates were picked.
+What only the catalog knew is lost: rejects, and accepted candidates that were not in the dataset yet, are up for
+review again.
 """
 
 import logging
@@ -27,14 +27,14 @@ from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
 from bootstrap.training import record
 
-REVIEWER = "reindex"  # who accepts the picks, where nobody knows any more who did
+REVIEWER = "reindex"  # stands for the unknown reviewer who accepted the picks
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Restored:
-    """What was put into the catalog."""
+    """The numbers of rows that were added to the catalog."""
 
     generations: int = 0
     snapshots: int = 0
@@ -44,20 +44,21 @@ class Restored:
 
 
 def unknown_candidates(project: Project, catalog: Catalog) -> dict[int, list[Path]]:
-    """Return the pictures of each generation that no row of the catalog has, as they were drawn."""
+    """Return the pictures of each generation that the catalog does not know, in the order of drawing."""
     known = candidates.ids(catalog, project.name)
     return {
-        number: found
+        number: unknown
         for number, folder in _generation_folders(project)
-        if (found := [path for path in _in_order(folder / "candidates") if path.stem not in known])
+        if (unknown := [path for path in _in_order(folder / "candidates") if path.stem not in known])
     }
 
 
 def reindex(project: Project, catalog: Catalog) -> Restored:
-    """Put into the catalog what the project's folder has and it has not; what it has stays as it is.
+    """Add to the catalog what only the project's folder has; existing rows stay as they are.
 
-    A generation that comes back is "grown" if a later one is there or the dataset has picks of it, else it is
-    "published". One that the catalog knows keeps its state; `sid run` curates what was added to an unfinished one.
+    A restored generation is "grown" if a later one exists or the dataset has picks of it; otherwise it is
+    "published". A generation that the catalog knows keeps its state; if it is unfinished, `sid run` curates the added
+    candidates.
 
     Raises:
         UserError: a generation is running, or the original cannot be read.
@@ -75,56 +76,56 @@ def reindex(project: Project, catalog: Catalog) -> Restored:
         for number, paths in unknown_candidates(project, catalog).items():
             incomplete = Generation(project, catalog, number)
             added += _add_candidates(incomplete, paths)
-            _put_up(incomplete, number in new)
-        picked = _add_picks(project, catalog)
-        drawn = _add_sheets(project, catalog)
+            _publish(incomplete, number in new)
+        picks_added = _add_picks(project, catalog)
+        sheets_added = _add_sheets(project, catalog)
         _settle(project, catalog, new)
-    return Restored(len(new), snapshots, added, picked, drawn)
+    return Restored(len(new), snapshots, added, picks_added, sheets_added)
 
 
 def _generation_folders(project: Project) -> list[tuple[int, Path]]:
-    found = [
+    numbered = [
         (int(match[1]), folder)
         for folder in project.folder.glob("generation-*")
         if (match := re.fullmatch(r"generation-(\d+)", folder.name))
     ]
-    return sorted(found)
+    return sorted(numbered)
 
 
 def _in_order(folder: Path) -> list[Path]:
-    """The candidates' files as they were drawn: the order decides which of two look-alikes is the duplicate."""
+    """Return the candidates' files in the order of drawing, which decides which of two look-alikes is the duplicate."""
     files = [path for path in folder.glob("*.png") if re.fullmatch(r"[0-9a-f]{16}", path.stem)]
     return sorted(files, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
 def _add_snapshots(generation: Generation) -> int:
     project, catalog, known = generation.project, generation.catalog, generation.training()
-    there = {one.path for one in known.snapshots} if known else set()
+    known_paths = {snapshot.path for snapshot in known.snapshots} if known else set()
     added = 0
-    for path, told in _records(generation.folder):
+    for path, saved in _records(generation.folder):
         relative = path.relative_to(project.folder)
-        if relative in there:
+        if relative in known_paths:
             continue
         trainings.begin(
-            catalog, project.name, generation.number, told.training_id, told.settings, told.dataset
+            catalog, project.name, generation.number, saved.training_id, saved.settings, saved.dataset
         )
-        snapshot = Snapshot(told.training_id, told.epoch, relative, sha256_of_file(path), told.loss)
-        trainings.add_snapshot(catalog, project.name, snapshot, told.steps, told.seen)
-        if told.is_last:
-            trainings.finish(catalog, project.name, told.training_id)
+        snapshot = Snapshot(saved.training_id, saved.epoch, relative, sha256_of_file(path), saved.loss)
+        trainings.add_snapshot(catalog, project.name, snapshot, saved.steps, saved.seen)
+        if saved.is_last:
+            trainings.finish(catalog, project.name, saved.training_id)
         added += 1
     return added
 
 
 def _records(folder: Path) -> Iterator[tuple[Path, record.Record]]:
-    """The snapshots of a generation, oldest first: the training that was begun last is the one to draw with."""
+    """Yield a generation's snapshots, oldest first: the generation draws with the training that began last."""
     files = sorted(
         folder.glob("training-*/*.safetensors"), key=lambda path: (path.stat().st_mtime_ns, path.name)
     )
     for path in files:
-        told = record.of_file(path)
-        if told is not None:
-            yield path, told
+        saved = record.of_file(path)
+        if saved is not None:
+            yield path, saved
 
 
 def _add_candidates(generation: Generation, paths: list[Path]) -> int:
@@ -145,13 +146,13 @@ def _shot_of(path: Path) -> Shot | None:
         _log.warning("left out: %s", error)
         return None
     if shot is None:
-        _log.warning("%s is left out: it tells no shot, so it was not drawn by sid", path)
+        _log.warning("%s is left out: it records no shot, so sid did not draw it", path)
     return shot
 
 
-def _put_up(restored: Generation, is_new: bool) -> None:
-    """Curate and publish what was added, unless the generation is unfinished and `sid run` will do it."""
-    from bootstrap.curation import publishing  # imports scipy: looking for what is missing need not wait
+def _publish(restored: Generation, is_new: bool) -> None:
+    """Curate and publish the added candidates, unless `sid run` will do so because the generation is unfinished."""
+    from bootstrap.curation import publishing  # imports scipy, which a mere check should not wait for
 
     if is_new or restored.state.is_up_for_review:
         loop.look_through(restored)
@@ -161,7 +162,7 @@ def _put_up(restored: Generation, is_new: bool) -> None:
 
 
 def _add_picks(project: Project, catalog: Catalog) -> int:
-    """Accept each candidate that the dataset's folder has a copy of, and note it as a pick."""
+    """Accept each candidate that the dataset's folder has a copy of, and record it as a pick."""
     copies = [
         Pick(path.stem, path.relative_to(project.folder), caption_file.read_text("utf-8").strip())
         for path in _in_order(project.dataset_folder)
@@ -171,23 +172,23 @@ def _add_picks(project: Project, catalog: Catalog) -> int:
 
 
 def _add_sheets(project: Project, catalog: Catalog) -> int:
-    known = {one.path for one in sheets.of_project(catalog, project.name)}
+    known = {sheet.path for sheet in sheets.of_project(catalog, project.name)}
     added = 0
     for number, folder in _generation_folders(project):
         for path in (folder / sheet_file.FOLDER).glob("*.png"):
             if path.relative_to(project.folder) in known:
                 continue
-            found = sheet_file.read(Generation(project, catalog, number), path)
-            if found is None:
-                _log.warning("%s is left out: it is damaged, or no sheet of sid", path)
+            sheet = sheet_file.read(Generation(project, catalog, number), path)
+            if sheet is None:
+                _log.warning("%s is left out: it is damaged, or is not a sheet drawn by sid", path)
                 continue
-            sheets.note(catalog, project.name, found)
+            sheets.note(catalog, project.name, sheet)
             added += 1
     return added
 
 
 def _settle(project: Project, catalog: Catalog, new: list[int]) -> None:
-    """The states of the generations that came back."""
+    """Set the states of the restored generations."""
     last = max((number for number, _ in _generation_folders(project)), default=0)
     for status in generations.statuses(catalog, project.name):
         if status.number not in new or status.state is GenerationState.CANCELLED:

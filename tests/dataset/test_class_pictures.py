@@ -35,7 +35,7 @@ def with_training(folder: Path, lines: str) -> Project:
         ('reg_data_dir = "empty"', "it has no picture"),
         (
             'reg_data_dir = "uncaptioned"',
-            "it has no caption; write it into 0.txt, or set training.class_tokens",
+            "it has no caption; write one to 0.txt, or set training.class_tokens",
         ),
         ('reg_data_dir = "unreadable"\nclass_tokens = "woman"', "0.png"),
         ('optimizer = "AdamW8bit"', "bitsandbytes is not installed|it needs a GPU"),

@@ -59,7 +59,7 @@ def test_a_lost_picture_is_shown_no_more(made: Project) -> None:
     lost = candidate_files(made)[2]
     lost.unlink()
     (told,) = found(made)
-    assert "pictures of 1 candidates are gone" in told and lost.stem in told
+    assert "pictures of 1 candidates are missing" in told and lost.stem in told
     repaired(made)
     catalog = making.open_catalog(made)
     assert candidates.candidate(catalog, made.name, lost.stem).state == "broken"
@@ -95,7 +95,7 @@ def test_a_generation_whose_process_died_is_called_cancelled(made: Project) -> N
     bring(made, catalog, number, "drawing")
     with exclusively(made):
         assert found(made) == []  # it may be running
-    assert "generation 2 is said to be drawing" in found(made)[0]
+    assert "generation 2 is recorded as drawing" in found(made)[0]
     repaired(made)
     assert generations.statuses(catalog, made.name)[-1].state == "cancelled"
     catalog.close()
