@@ -1,4 +1,4 @@
-"""How many candidates of which kind were accepted: what recipes and strengths are worth."""
+"""Accept rates by recipe and strength."""
 
 from dataclasses import dataclass
 
@@ -21,12 +21,12 @@ class AcceptRate:
 
     @property
     def decided(self) -> int:
-        """How many have a verdict."""
+        """Number of candidates that have a verdict."""
         return self.accepted + self.rejected
 
 
 def of_project(catalog: Catalog, project: str) -> list[AcceptRate]:
-    """Return the verdicts by generation, recipe and strength; what has no verdict yet is left out."""
+    """Return the verdicts by generation, recipe and strength; undecided candidates are left out."""
     recipe = CandidateRow.shot["recipe"].as_string()
     strength = CandidateRow.shot[("loras", 0, "strength")].as_float()
     accepted = func.sum(case((CandidateRow.verdict == Verdict.ACCEPT, 1), else_=0))
@@ -41,16 +41,16 @@ def of_project(catalog: Catalog, project: str) -> list[AcceptRate]:
     )
     with catalog.read() as session:
         return [
-            AcceptRate(number, kind or "", float(of_lora or 0.0), int(yes), int(no))
-            for number, kind, of_lora, yes, no in session.execute(query)
+            AcceptRate(number, kind or "", float(first_strength or 0.0), int(yes), int(no))
+            for number, kind, first_strength, yes, no in session.execute(query)
         ]
 
 
 def summed(rates: list[AcceptRate], by: str) -> dict[tuple[int, str | float], tuple[int, int]]:
     """Return (accepted, decided) by generation and `recipe` or `strength`."""
-    found: dict[tuple[int, str | float], tuple[int, int]] = {}
-    for one in rates:
-        key = (one.generation, getattr(one, by))
-        accepted, decided = found.get(key, (0, 0))
-        found[key] = (accepted + one.accepted, decided + one.decided)
-    return found
+    sums: dict[tuple[int, str | float], tuple[int, int]] = {}
+    for rate in rates:
+        key = (rate.generation, getattr(rate, by))
+        accepted, decided = sums.get(key, (0, 0))
+        sums[key] = (accepted + rate.accepted, decided + rate.decided)
+    return sums

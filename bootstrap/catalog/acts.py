@@ -1,4 +1,4 @@
-"""What reviewers do in their browsers, written down once and in order, however often it arrives."""
+"""What reviewers do in their browsers: recorded in order, and only once however often the browser sends it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,49 +16,49 @@ KINDS = (Verdict.ACCEPT, Verdict.REJECT, "later", "undo")
 
 @dataclass(frozen=True)
 class Act:
-    """One press of a key or a button."""
+    """One press of a key or button."""
 
     id: str  # made by the browser, up to 36 characters
     do: str  # one of KINDS
-    seen: dict[str, str]  # {candidate's id: the verdict that it had on the screen}
+    seen: dict[str, str]  # {candidate's id: the verdict that the screen showed for it}
     reason: str = ""  # of a reject
-    of: str = ""  # of an undo: the act that is taken back
+    of: str = ""  # of an undo: the act to undo
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A candidate on which an act was not carried out."""
+    """A candidate for which an act was refused."""
 
     act: str
     candidate: str
-    why: str  # for a person
+    why: str  # as the reviewer reads it
 
 
 def apply(catalog: Catalog, project: str, acts: Sequence[Act], reviewer: str) -> list[Refusal]:
-    """Carry acts out, in their order and in one transaction: committed when this returns.
+    """Carry out acts in order, in one transaction that is committed when this returns.
 
-    An act that was carried out before is passed over. One that meets another verdict than the person saw is refused:
-    two people never overwrite each other.
+    An act that was carried out before is skipped. An act on a candidate whose verdict is not the one that the person
+    saw is refused, so two people never overwrite each other's verdicts.
 
     Returns:
-        What was refused; everything else is in the catalog.
+        The refused acts; everything else is in the catalog.
     """
     refused: list[Refusal] = []
     touched: set[int] = set()
     with catalog.write() as session:
         for act in acts:
             rows = _rows(session, project, list(act.seen))
-            given = _given(session, act.of if act.do == "undo" else act.id)
+            verdict_rows = _verdict_rows(session, act.of if act.do == "undo" else act.id)
             for candidate, seen in act.seen.items():
                 row = rows.get(candidate)
                 if row is None or row.state is not CandidateState.PUBLISHED:
-                    why = f"candidate {candidate} is not up for review any more"
+                    why = f"candidate {candidate} is no longer up for review"
                 elif act.do == "undo":
-                    why = _undo(session, row, given.get(row.id))
+                    why = _undo(session, row, verdict_rows.get(row.id))
                 elif act.do == "later":
                     why = _postpone(row, seen)
                 else:
-                    why = "" if row.id in given else _decide(session, row, act, seen, reviewer)
+                    why = "" if row.id in verdict_rows else _decide(session, row, act, seen, reviewer)
                 if why:
                     refused.append(Refusal(act.id, candidate, why))
             session.flush()
@@ -73,13 +73,13 @@ def _rows(session: Session, project: str, ids: list[str]) -> dict[str, Candidate
         select(CandidateRow)
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
         .where(ProjectRow.name == project)
-        .with_for_update(of=CandidateRow)  # SQLite has one writer at a time anyway, PostgreSQL many
+        .with_for_update(of=CandidateRow)  # SQLite has only one writer at a time, PostgreSQL many
     )
-    found: dict[str, CandidateRow] = {}
+    rows: dict[str, CandidateRow] = {}
     for first in range(0, len(ids), 500):  # databases limit the number of values in a query
         part = query.where(CandidateRow.shot_id.in_(ids[first : first + 500]))
-        found |= {row.shot_id: row for row in session.scalars(part)}
-    return found
+        rows |= {row.shot_id: row for row in session.scalars(part)}
+    return rows
 
 
 def _decide(session: Session, row: CandidateRow, act: Act, seen: str, reviewer: str) -> str:
@@ -98,19 +98,19 @@ def _postpone(row: CandidateRow, seen: str) -> str:
     return ""
 
 
-def _undo(session: Session, row: CandidateRow, given: VerdictRow | None) -> str:
-    if given is None:  # it was put off, or refused
+def _undo(session: Session, row: CandidateRow, verdict_row: VerdictRow | None) -> str:
+    if verdict_row is None:  # the act put it off, or was refused
         row.postponed_at = None
-    elif given.undone_at is None:
+    elif verdict_row.undone_at is None:
         last = verdicts.standing(session, row.id)
-        if last is None or last.id != given.id:
+        if last is None or last.id != verdict_row.id:
             return _decided_meanwhile(row)
-        verdicts.take_back(session, given)
+        verdicts.take_back(session, verdict_row)
     return ""
 
 
-def _given(session: Session, act: str) -> dict[int, VerdictRow]:
-    """The verdicts that an act has given already, by the candidate's row."""
+def _verdict_rows(session: Session, act: str) -> dict[int, VerdictRow]:
+    """Return the verdicts that an act has already given, by the candidate's row."""
     return {row.candidate_id: row for row in session.scalars(select(VerdictRow).where(VerdictRow.act == act))}
 
 
@@ -119,4 +119,4 @@ def _decided_meanwhile(row: CandidateRow) -> str:
     return {
         Verdict.ACCEPT: f"accepted{by} meanwhile; that stands",
         Verdict.REJECT: f"rejected{by} meanwhile; that stands",
-    }.get(row.verdict, "its verdict was taken back meanwhile; look again")
+    }.get(row.verdict, "its verdict was undone meanwhile; look again")

@@ -1,4 +1,4 @@
-"""What the adviser found out about the snapshots of a training, in the catalog."""
+"""The adviser's measurements of a training's snapshots, in the catalog."""
 
 from dataclasses import dataclass
 
@@ -10,22 +10,22 @@ from bootstrap.catalog.tables import ProjectRow, SnapshotRow, TrainingRow
 
 @dataclass(frozen=True)
 class Measurement:
-    """One snapshot, measured; see bootstrap.adviser.measuring."""
+    """The measurements of one snapshot; see bootstrap.adviser.measuring."""
 
     epoch: int
-    closeness: float  # of the drawn caption to the original: 0 as the base model's, 1 the same picture
-    freedom: float  # of unrelated prompts: 1 drawn as by the base model, 0 no more alike than other prompts
-    elimination: float | None  # how well a tag goes: 1 as with the base model, 0 not; None: it knows no tag
+    closeness: float  # of the drawn caption to the original: 0 as close as the base model, 1 the same picture
+    freedom: float  # of unrelated prompts: 1 drawn as the base model does, 0 no more alike than other prompts
+    elimination: float | None  # of a tag: 1 as complete as with the base model, 0 none; None: it knows no tag
 
     @property
     def flexibility(self) -> float:
-        """How much of the base model's flexibility is left: 1 all of it, 0 nothing."""
+        """The share of the base model's flexibility that is left, 0 to 1."""
         return self.freedom if self.elimination is None else (self.freedom + self.elimination) / 2
 
 
 @dataclass(frozen=True)
 class Advice:
-    """All snapshots of a training, measured, and the two to draw with."""
+    """The measurements of all snapshots of a training, and the two snapshots to draw with."""
 
     measurements: list[Measurement]  # by epoch
     variation: int  # epoch of the snapshot to vary with
@@ -33,26 +33,28 @@ class Advice:
 
     @property
     def middle(self) -> int:
-        """The epoch in the middle between the two, or the earlier one of two that are."""
-        between = [one.epoch for one in self.measurements if self.variation <= one.epoch <= self.replication]
+        """The epoch halfway between the two; of two middle ones, the earlier."""
+        epochs = [measurement.epoch for measurement in self.measurements]
+        between = [epoch for epoch in epochs if self.variation <= epoch <= self.replication]
         return between[(len(between) - 1) // 2]
 
 
 def add(catalog: Catalog, project: str, training_id: str, advice: Advice) -> None:
-    """Note the advice on a training whose snapshots the catalog has."""
+    """Record the advice on a training whose snapshots the catalog has."""
     with catalog.write() as session:
         training = session.scalars(_training(project, training_id)).one()
         training.variation, training.replication = advice.variation, advice.replication
-        for one in advice.measurements:
+        for measurement in advice.measurements:
             row = session.scalars(
                 select(SnapshotRow)
-                .where(SnapshotRow.training_row_id == training.id, SnapshotRow.epoch == one.epoch)
+                .where(SnapshotRow.training_row_id == training.id, SnapshotRow.epoch == measurement.epoch)
             ).one()  # fmt: skip
-            row.closeness, row.freedom, row.elimination = one.closeness, one.freedom, one.elimination
+            row.closeness, row.freedom = measurement.closeness, measurement.freedom
+            row.elimination = measurement.elimination
 
 
 def of_training(catalog: Catalog, project: str, training_id: str) -> Advice | None:
-    """Return the advice on a training, None as long as its snapshots have not been measured."""
+    """Return the advice on a training, or None until its snapshots have been measured."""
     with catalog.read() as session:
         training = session.scalar(_training(project, training_id))
         if training is None or training.variation is None or training.replication is None:

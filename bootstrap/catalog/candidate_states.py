@@ -1,4 +1,4 @@
-"""What becomes of candidates: drawn, curated, hidden, put up for review, found broken."""
+"""Changes of candidates' states: drawn, curated, hidden, published for review, found broken."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from bootstrap.shots import Shot
 
 @dataclass(frozen=True)
 class NewCandidate:
-    """A picture that has just been drawn; its file is there."""
+    """A picture that has just been drawn and whose file exists."""
 
     id: str  # its shot's
     shot: Shot
     path: Path  # relative to the project's folder
-    turn: int = 0  # its turn among those of its generation as they are planned
+    turn: int = 0  # its place in its generation's plan
     seconds: float | None = None  # that drawing it took
     measured: Measured | None = None
 
@@ -33,7 +33,7 @@ class NewCandidate:
 def add_drawn(catalog: Catalog, project: str, number: int, drawn: Sequence[NewCandidate]) -> None:
     """Add candidates to a generation in this order, in one transaction.
 
-    One whose file was lost and has been drawn again keeps its verdict.
+    A candidate whose file was lost and has been redrawn keeps its verdict.
     """
     with catalog.write() as session:
         generation = generation_row(session, project, number)
@@ -50,7 +50,7 @@ def add_drawn(catalog: Catalog, project: str, number: int, drawn: Sequence[NewCa
                     state=CandidateState.DRAWN,
                 )  # fmt: skip
                 session.add(row)
-                session.flush()  # it gets its number; one by one, so that their order is this one
+                session.flush()  # numbers it; row by row, so that the numbers follow this order
             if new.measured is not None:
                 measurements.note(session, row, new.measured)
 
@@ -61,12 +61,12 @@ def note_curated(
     duplicate_of: Mapping[int, str],
     broken: Collection[int],
 ) -> None:
-    """Note what curation found out about drawn candidates, in one transaction; all by the catalog's numbers.
+    """Record the results of curation on drawn candidates, in one transaction; all by the catalog's row numbers.
 
     Args:
-        measured: what was measured; None where the catalog has it already.
-        duplicate_of: the candidates' ids that some of them show again, or "original".
-        broken: those whose pictures cannot be read.
+        measured: what was measured; None if the catalog has it already.
+        duplicate_of: for each duplicate, the id of the candidate that it repeats, or "original".
+        broken: the candidates whose pictures cannot be read.
     """
     with catalog.write() as session:
         rows = session.scalars(select(CandidateRow).where(CandidateRow.id.in_([*measured, *broken])))
@@ -84,7 +84,12 @@ def note_curated(
 def publish(
     catalog: Catalog, project: str, number: int, shown: Collection[str], flawed: Collection[str]
 ) -> None:
-    """Put curated and flawed candidates of a generation up for review, or hide them for their flaws; by their ids."""
+    """Publish curated and flawed candidates of a generation for review, or hide them for their flaws.
+
+    Args:
+        shown: ids of the candidates to publish.
+        flawed: ids of the candidates to hide.
+    """
     with catalog.write() as session:
         owner = generation_row(session, project, number)
         rows = session.scalars(
@@ -101,7 +106,7 @@ def publish(
 
 
 def put_up(catalog: Catalog, project: str, ids: Collection[str]) -> None:
-    """Put candidates up for review whatever they look like, the undecided ones before all others."""
+    """Publish candidates for review whatever they look like; undecided ones go to the front of the queue."""
     with catalog.write() as session:
         for row in session.scalars(_of_project(session, project).where(CandidateRow.shot_id.in_(ids))):
             states.move(row, CandidateState.PUBLISHED)
@@ -110,10 +115,10 @@ def put_up(catalog: Catalog, project: str, ids: Collection[str]) -> None:
 
 
 def call_broken(catalog: Catalog, project: str, ids: Collection[str]) -> list[str]:
-    """Note that the pictures of candidates are missing or damaged.
+    """Record that the pictures of candidates are missing or damaged.
 
     Returns:
-        The ids of the duplicates that are hidden behind them, and may be none any more.
+        The ids of the duplicates hidden behind them, which may no longer be duplicates.
     """
     with catalog.write() as session:
         of_project = _of_project(session, project)
@@ -123,10 +128,12 @@ def call_broken(catalog: Catalog, project: str, ids: Collection[str]) -> list[st
 
 
 def represent(catalog: Catalog, project: str, candidate_id: str) -> None:
-    """Show a duplicate of another candidate in place of that one, with its state; the others of the group follow.
+    """Show a duplicate in place of the candidate that stands for its group, and give it that candidate's state.
+
+    The group's other duplicates are then hidden behind the new one.
 
     Raises:
-        UserError: the one that is shown has a verdict, or its picture is broken.
+        UserError: the candidate that is shown now has a verdict, or its picture is broken.
     """
     with catalog.write() as session:
         of_project = _of_project(session, project)
@@ -134,16 +141,16 @@ def represent(catalog: Catalog, project: str, candidate_id: str) -> None:
         shown = session.scalars(of_project.where(CandidateRow.shot_id == row.duplicate_of)).one()
         if shown.verdict is not Verdict.UNDECIDED:
             raise UserError(
-                f"candidate '{shown.shot_id}': it has a verdict ({shown.verdict}); take it back first with "
+                f"candidate '{shown.shot_id}': it has a verdict ({shown.verdict}); undo it first with "
                 f"`sid undo {project} {shown.shot_id}`"
             )
         if shown.state not in (*KEPT, CandidateState.FLAWED):
             raise UserError(
-                f"candidate '{shown.shot_id}': it stands for the group, but its picture is {shown.state}; "
-                f"`sid dedupe {project} --again` compares the group anew"
+                f"candidate '{shown.shot_id}': it stands for its group, but its picture is {shown.state}; "
+                f"`sid dedupe {project} --again` compares the group again"
             )
-        for other in session.scalars(of_project.where(CandidateRow.duplicate_of == shown.shot_id)).all():
-            other.duplicate_of = row.shot_id
+        for duplicate in session.scalars(of_project.where(CandidateRow.duplicate_of == shown.shot_id)).all():
+            duplicate.duplicate_of = row.shot_id
         states.move(row, shown.state)
         row.duplicate_of = None
         states.move(shown, CandidateState.DUPLICATE)
@@ -151,12 +158,12 @@ def represent(catalog: Catalog, project: str, candidate_id: str) -> None:
 
 
 def duplicates_among(catalog: Catalog, rows: Iterable[int]) -> dict[int, Candidate]:
-    """Return those of these candidates (the catalog's numbers) that are duplicates."""
+    """Return the duplicates among these candidates, by the catalog's row numbers."""
     with catalog.read() as session:
-        found = [session.get_one(CandidateRow, row) for row in rows]
+        candidate_rows = [session.get_one(CandidateRow, number) for number in rows]
         return {
             row.id: to_candidate(row, row.generation.number)
-            for row in found
+            for row in candidate_rows
             if row.state is CandidateState.DUPLICATE
         }
 
@@ -164,21 +171,21 @@ def duplicates_among(catalog: Catalog, rows: Iterable[int]) -> dict[int, Candida
 def note_compared(
     catalog: Catalog, rows: Iterable[int], duplicate_of: Mapping[int, str], readable: Collection[int]
 ) -> int:
-    """Hide and show undecided candidates after they were compared anew, in one transaction.
+    """Hide and show undecided candidates after they were compared again, in one transaction.
 
     Args:
-        rows: the catalog's numbers of those that were compared.
-        duplicate_of: the candidates' ids that some of them show again, or "original".
-        readable: those of the duplicates whose pictures can be shown.
+        rows: the catalog's row numbers of the compared candidates.
+        duplicate_of: for each duplicate, the id of the candidate that it repeats, or "original".
+        readable: the duplicates whose pictures can be shown.
 
     Returns:
-        How many are hidden that were not.
+        The number of candidates that are newly hidden.
     """
     hidden = 0
     with catalog.write() as session:
         for number in rows:
             row = session.get_one(CandidateRow, number)
-            # Given a verdict, or found broken, in the meantime.
+            # It was given a verdict, or found broken, in the meantime.
             if row.verdict is not Verdict.UNDECIDED or row.state not in (*KEPT, CandidateState.DUPLICATE):
                 continue
             if number in duplicate_of:

@@ -1,4 +1,4 @@
-"""Candidates in the catalog: listed, found by id, in the order in which they are drawn or reviewed."""
+"""Candidates in the catalog: list them in the order of drawing or review, or find one by its id."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ ORIGINAL = "original"  # in place of a candidate's id
 
 @dataclass(frozen=True)
 class Scores:
-    """What is known of a candidate before anyone looks at it; None: not measured."""
+    """What was measured on a candidate before anyone looks at it; None: not measured."""
 
     quality: float | None = None  # 0 to 1, see bootstrap.pictures.quality
-    flaw: str = ""  # blank, noise, burnt, or nothing
+    flaw: str = ""  # blank, noise or burnt; "": none
     closeness: float | None = None  # -1 to 1, see bootstrap.curation.scoring
     novelty: float | None = None  # 0 to 2
     agreement: float | None = None  # 0 to 1
@@ -42,26 +42,26 @@ class Candidate:
     verdict: Verdict
     reviewer: str
     decided_at: datetime | None
-    reason: str = ""  # of a reject, where one was given
+    reason: str = ""  # of a reject, if one was given
     edited_caption: str | None = None  # as a reviewer wrote it
     scores: Scores = Scores()
     seconds: float | None = None  # that drawing it took: its share of its batch's wall time
 
     @property
     def caption(self) -> str:
-        """What it is captioned with as a pick: what a reviewer wrote, else its prompt's tags."""
+        """Its caption as a pick: the one that a reviewer wrote, else its prompt's tags."""
         if self.edited_caption is not None:
             return self.edited_caption
         return captions.join(captions.of_prompt(self.shot.prompt))
 
     @property
     def thumbnail(self) -> Path:
-        """The small WebP beside the picture, relative to the project's folder."""
+        """Path of its small WebP, relative to the project's folder."""
         return self.path.parent.parent / "thumbnails" / f"{self.id}.webp"
 
 
 def to_candidate(row: CandidateRow, generation: int) -> Candidate:
-    """Return a row as others see it."""
+    """Return a row as a Candidate."""
     return Candidate(
         row.shot_id, generation, Shot.from_dict(row.shot), Path(row.path), row.state, row.duplicate_of,
         row.verdict, row.reviewer, row.decided_at, row.reason, row.caption,
@@ -70,7 +70,7 @@ def to_candidate(row: CandidateRow, generation: int) -> Candidate:
 
 
 def of_generation(project: str, generation: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return the conditions on a candidate's row to be of this generation, as the database's indexes begin."""
+    """Return the conditions that select a generation's candidate rows, in the order of the indexes' columns."""
     owner = select(ProjectRow.id).where(ProjectRow.name == project).scalar_subquery()
     number = (
         select(GenerationRow.id)
@@ -98,13 +98,13 @@ def candidates(
     verdict: Verdict | None = None,
     ranked: bool = False,
 ) -> list[Candidate]:
-    """Return a project's candidates by generation, then as drawn.
+    """Return a project's candidates by generation, then in the order of drawing.
 
     Args:
         generation: only of this generation.
         state: only in this state; None for all, duplicates included.
         verdict: only with this standing verdict.
-        ranked: in the order in which they are reviewed instead: by generation, then by rank.
+        ranked: in the order of review instead: by generation, then by rank.
     """
     order = (CandidateRow.rank, CandidateRow.id) if ranked else (CandidateRow.turn, CandidateRow.id)
     query = _of_project(project).order_by(GenerationRow.number, *order)
@@ -119,32 +119,32 @@ def candidates(
 
 
 def candidate(catalog: Catalog, project: str, candidate_id: str) -> Candidate:
-    """Return one candidate by its id, or by a beginning of it that no other one has.
+    """Return one candidate by its id, or by a unique prefix of the id.
 
     Raises:
-        UserError: no candidate of this project has this id, or several begin so.
+        UserError: no candidate of this project has this id, or several ids begin with it.
     """
-    # A whole id is looked up in the index; for a beginning, all ids of the project are read.
+    # A whole id is looked up in the index; for a prefix, all ids of the project are read.
     is_whole = len(candidate_id) == ID_LENGTH
-    fits = (
+    matches = (
         CandidateRow.shot_id == candidate_id
         if is_whole
         else CandidateRow.shot_id.startswith(candidate_id, autoescape=True)
     )
     with catalog.read() as session:
-        found = session.execute(_of_project(project).where(fits).limit(2)).all()
-    if not candidate_id or not found:
+        matching_rows = session.execute(_of_project(project).where(matches).limit(2)).all()
+    if not candidate_id or not matching_rows:
         raise UserError(
             f"candidate '{candidate_id}': project '{project}' has none with this id (`sid candidates {project}`)"
         )
-    if len(found) > 1:
-        raise UserError(f"candidate '{candidate_id}': several ids begin so, give more of it")
-    return to_candidate(*found[0])
+    if len(matching_rows) > 1:
+        raise UserError(f"candidate '{candidate_id}': several ids begin with this; give more digits")
+    return to_candidate(*matching_rows[0])
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How far the review of a generation has come."""
+    """The number of a generation's published candidates by verdict."""
 
     undecided: int
     accepted: int
@@ -152,12 +152,12 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """All that are up for review."""
+        """Number of all published candidates."""
         return self.undecided + self.accepted + self.rejected
 
 
 def counts(catalog: Catalog, project: str, generation: int) -> Counts:
-    """Return how many of a generation's published candidates have which verdict."""
+    """Return the number of a generation's published candidates by verdict."""
     query = (
         select(CandidateRow.verdict, func.count())
         .where(*of_generation(project, generation), CandidateRow.state == CandidateState.PUBLISHED)
@@ -171,17 +171,17 @@ def counts(catalog: Catalog, project: str, generation: int) -> Counts:
 
 
 def ids(catalog: Catalog, project: str) -> set[str]:
-    """Return the ids of all candidates of a project, whatever has become of them."""
+    """Return the ids of all candidates of a project, in any state."""
     query = select(CandidateRow.shot_id).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
     with catalog.read() as session:
         return set(session.scalars(query.where(ProjectRow.name == project)))
 
 
 def paths(catalog: Catalog, project: str, only: Collection[str] | None = None) -> dict[str, Path]:
-    """Return where the pictures of a project's candidates are, relative to its folder, by id; broken ones left out.
+    """Return the paths of the candidates' pictures, relative to the project's folder, by id; broken ones are left out.
 
     Args:
-        only: of these ids, broken ones too.
+        only: only these ids, and then broken ones too.
     """
     query = (
         select(CandidateRow.shot_id, CandidateRow.path)
@@ -196,7 +196,7 @@ def paths(catalog: Catalog, project: str, only: Collection[str] | None = None) -
 
 
 def drawn_count(catalog: Catalog, project: str, generation: int) -> int:
-    """Return how many candidates of a generation are there; broken ones do not count."""
+    """Return the number of a generation's drawn candidates; broken ones do not count."""
     query = select(func.count()).where(
         *of_generation(project, generation), CandidateRow.state != CandidateState.BROKEN
     )
@@ -205,7 +205,7 @@ def drawn_count(catalog: Catalog, project: str, generation: int) -> int:
 
 
 def hidden_behind(catalog: Catalog, project: str, shown: Collection[str]) -> dict[str, list[str]]:
-    """Return the ids of the duplicates that are hidden behind each of these candidates; none: left out."""
+    """Return the ids of the duplicates hidden behind each of these candidates; candidates without any are left out."""
     query = (
         select(CandidateRow.duplicate_of, CandidateRow.shot_id)
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
@@ -221,10 +221,10 @@ def hidden_behind(catalog: Catalog, project: str, shown: Collection[str]) -> dic
 
 
 def set_caption(catalog: Catalog, project: str, candidate_id: str, caption: str) -> None:
-    """Note what a candidate shall be captioned with as a pick; an empty text gives the prompt's tags back.
+    """Set the caption that a candidate gets as a pick; an empty text restores the prompt's tags.
 
     Raises:
-        UserError: there is no such candidate, or the dataset has it already.
+        UserError: there is no such candidate, or the dataset already has it.
     """
     tags = captions.parse(caption)
     with catalog.write() as session:
@@ -236,6 +236,6 @@ def set_caption(catalog: Catalog, project: str, candidate_id: str, caption: str)
             raise UserError(f"candidate '{candidate_id}': project '{project}' has none with this id")
         if session.scalar(select(PickRow).where(PickRow.candidate_id == row.id)) is not None:
             raise UserError(
-                f"candidate '{candidate_id}': it is in the dataset already, so its caption is the dataset's"
+                f"candidate '{candidate_id}': it is in the dataset already; change the pick's caption instead"
             )
         row.caption = captions.join(tags) if tags else None

@@ -1,4 +1,4 @@
-"""Generations in the catalog: which one is next, what state it is in, how far it has come."""
+"""Generations in the catalog: their numbers, states and progress."""
 
 import time
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from bootstrap.progress import Progress, Report
 
 @dataclass(frozen=True)
 class GenerationStatus:
-    """A generation as a person wants to know it."""
+    """A generation's progress, and the counts of its candidates."""
 
     number: int
     state: GenerationState
@@ -24,10 +24,10 @@ class GenerationStatus:
     done: int
     total: int
     unit: str
-    rate: float  # units a second
+    rate: float  # units per second
     message: str
     seconds_since_update: float
-    candidates: int  # drawn in all
+    candidates: int  # drawn in total
     duplicates: int
     published: int  # shown to the reviewer
     undecided: int
@@ -36,7 +36,7 @@ class GenerationStatus:
 
 
 def project_row(session: Session, name: str) -> ProjectRow:
-    """Return the project's row, made when it is not there yet (needs a writing session then)."""
+    """Return the project's row; a missing row is created, which needs a writing session."""
     row = session.scalar(select(ProjectRow).where(ProjectRow.name == name))
     if row is None:
         row = ProjectRow(name=name)
@@ -46,21 +46,21 @@ def project_row(session: Session, name: str) -> ProjectRow:
 
 
 def generation_row(session: Session, project: str, number: int) -> GenerationRow:
-    """Return the row of a generation that is there.
+    """Return the row of a generation.
 
     Raises:
-        sqlalchemy.exc.NoResultFound: it is not.
+        sqlalchemy.exc.NoResultFound: the catalog does not have it.
     """
-    found = session.scalars(
+    rows = session.scalars(
         select(GenerationRow)
         .join(ProjectRow)
         .where(ProjectRow.name == project, GenerationRow.number == number)
     )
-    return found.one()
+    return rows.one()
 
 
 def latest(catalog: Catalog, project: str) -> int | None:
-    """Return the highest generation number of a project, None before the first."""
+    """Return the highest generation number of a project, or None before the first generation."""
     with catalog.read() as session:
         return session.scalar(
             select(func.max(GenerationRow.number)).join(ProjectRow).where(ProjectRow.name == project)
@@ -68,10 +68,10 @@ def latest(catalog: Catalog, project: str) -> int | None:
 
 
 def begin(catalog: Catalog, project: str) -> int:
-    """Return the number of the generation to work on now, its row made when it is new.
+    """Return the number of the generation to work on now; create its row if it is new.
 
-    That is the latest one as long as it has not been grown, and the next one after that. A new one remembers what
-    became of all earlier shots.
+    This is the latest generation until it has been grown, and the next one after that. A new generation's row keeps
+    the tallies of all earlier shots.
     """
     with catalog.write() as session:
         owner = project_row(session, project)
@@ -80,33 +80,33 @@ def begin(catalog: Catalog, project: str) -> int:
         if last is not None and last.state is not GenerationState.GROWN:
             return last.number
         number = last.number + 1 if last else 1
-        known = [one.to_dict() for one in tallies.of_project(session, owner.id)]
+        earlier = [tally.to_dict() for tally in tallies.of_project(session, owner.id)]
         session.add(
             GenerationRow(
-                project_id=owner.id, number=number, state=GenerationState.WAITING, tallies=known
+                project_id=owner.id, number=number, state=GenerationState.WAITING, tallies=earlier
             )
         )  # fmt: skip
         return number
 
 
 def tallies_of(catalog: Catalog, project: str, number: int) -> tuple[Tally, ...]:
-    """Return what had become of earlier shots when a generation began, or, before it has, what has by now."""
+    """Return the tallies of earlier shots as of the generation's beginning, or as of now if it has not begun."""
     with catalog.read() as session:
         owner = session.scalar(select(ProjectRow).where(ProjectRow.name == project))
         if owner is None:
             return ()
-        known = session.scalar(
+        stored = session.scalar(
             select(GenerationRow.tallies).where(
                 GenerationRow.project_id == owner.id, GenerationRow.number == number
             )
         )
-        if known is None:
+        if stored is None:
             return tuple(tallies.of_project(session, owner.id))
-        return tuple(map(Tally.from_dict, known))
+        return tuple(map(Tally.from_dict, stored))
 
 
 def next_number(catalog: Catalog, project: str) -> int:
-    """Return the number that `begin` would return, and change nothing."""
+    """Return the number that `begin` would return, without changing anything."""
     last = latest(catalog, project)
     if last is None:
         return 1
@@ -115,7 +115,7 @@ def next_number(catalog: Catalog, project: str) -> int:
 
 
 def restore(catalog: Catalog, project: str, number: int) -> bool:
-    """Make the row of a generation whose folder is there, as cancelled, unless it has one; return whether it is new."""
+    """Create the row of a generation whose folder exists, as cancelled, unless it exists; return whether it is new."""
     with catalog.write() as session:
         owner = project_row(session, project)
         same = select(GenerationRow).where(
@@ -128,16 +128,19 @@ def restore(catalog: Catalog, project: str, number: int) -> bool:
 
 
 def state_of(catalog: Catalog, project: str, number: int) -> GenerationState:
-    """Return the state of a generation that is there."""
+    """Return the state of a generation that the catalog has."""
     with catalog.read() as session:
         return generation_row(session, project, number).state
 
 
 def set_state(catalog: Catalog, project: str, number: int, state: GenerationState, message: str = "") -> None:
-    """Bring a generation into a state; the message says why it failed.
+    """Move a generation to a state.
+
+    Args:
+        message: why it failed, if it did.
 
     Raises:
-        RuntimeError: this state may not follow the present one, see bootstrap.catalog.states.
+        RuntimeError: this state may not follow the current one, see bootstrap.catalog.states.
     """
     with catalog.write() as session:
         row = generation_row(session, project, number)
@@ -147,22 +150,22 @@ def set_state(catalog: Catalog, project: str, number: int, state: GenerationStat
 
 
 def reporter(catalog: Catalog, project: str, number: int, every_seconds: float = 0.5) -> Report:
-    """Return a Report that keeps the generation's row up to date, at most once in `every_seconds`."""
-    last_told = 0.0
+    """Return a Report that keeps the generation's row up to date, at most once every `every_seconds`."""
+    last_written = 0.0
 
-    def tell(progress: Progress) -> None:
-        nonlocal last_told
+    def report(progress: Progress) -> None:
+        nonlocal last_written
         finished = progress.done >= progress.total
-        if not finished and time.monotonic() - last_told < every_seconds:
+        if not finished and time.monotonic() - last_written < every_seconds:
             return
-        last_told = time.monotonic()
+        last_written = time.monotonic()
         with catalog.write() as session:
             row = generation_row(session, project, number)
             row.stage, row.done, row.total = progress.stage, progress.done, progress.total
             row.unit, row.rate, row.message = progress.unit, progress.rate, progress.detail
             row.updated_at = now()
 
-    return tell
+    return report
 
 
 def statuses(catalog: Catalog, project: str) -> list[GenerationStatus]:
@@ -176,25 +179,27 @@ def statuses(catalog: Catalog, project: str) -> list[GenerationStatus]:
         ).all()
         counts = session.execute(
             select(CandidateRow.generation_id, CandidateRow.state, CandidateRow.verdict, func.count())
-            .where(CandidateRow.project_id.in_({row.project_id for row in rows}))  # as the index begins
+            .where(CandidateRow.project_id.in_({row.project_id for row in rows}))  # the index's first column
             .where(CandidateRow.generation_id.in_([row.id for row in rows]))
             .group_by(CandidateRow.generation_id, CandidateRow.state, CandidateRow.verdict)
         ).all()
     moment = now()
     result = []
     for row in rows:
-        mine = [(state, verdict, count) for owner, state, verdict, count in counts if owner == row.id]
-        shown = [(verdict, count) for state, verdict, count in mine if state is CandidateState.PUBLISHED]
+        by_state = [(state, verdict, count) for owner, state, verdict, count in counts if owner == row.id]
+        published = [
+            (verdict, count) for state, verdict, count in by_state if state is CandidateState.PUBLISHED
+        ]
         result.append(
             GenerationStatus(
                 row.number, row.state, row.stage, row.done, row.total, row.unit, row.rate, row.message,
                 (moment - row.updated_at).total_seconds(),
-                candidates=sum(count for *_, count in mine),
-                duplicates=sum(count for state, _, count in mine if state is CandidateState.DUPLICATE),
-                published=sum(count for _, count in shown),
-                undecided=sum(count for verdict, count in shown if verdict is Verdict.UNDECIDED),
-                accepted=sum(count for verdict, count in shown if verdict is Verdict.ACCEPT),
-                rejected=sum(count for verdict, count in shown if verdict is Verdict.REJECT),
+                candidates=sum(count for *_, count in by_state),
+                duplicates=sum(count for state, _, count in by_state if state is CandidateState.DUPLICATE),
+                published=sum(count for _, count in published),
+                undecided=sum(count for verdict, count in published if verdict is Verdict.UNDECIDED),
+                accepted=sum(count for verdict, count in published if verdict is Verdict.ACCEPT),
+                rejected=sum(count for verdict, count in published if verdict is Verdict.REJECT),
             )
         )  # fmt: skip
     return result

@@ -1,7 +1,7 @@
-"""Who looks at what: undecided candidates are handed out to one browser at a time, for as long as it is there.
+"""Hand out undecided candidates, each to one browser at a time, while that browser is open.
 
-A hand-out ends by itself after HELD_SECONDS, unless the browser says that it is still there; so a browser that
-crashed keeps nothing from anyone for long.
+A browser keeps its candidates for HELD_SECONDS, and longer only if it reports that it is still open. So a browser that
+crashed does not block its candidates for long.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,24 +21,22 @@ HELD_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Hand:
-    """What lies before one browser."""
+    """The candidates that one browser holds."""
 
     new: list[Candidate]  # handed out now, in the order of the queue
-    kept: list[str]  # ids of those it had, and may go on with
-    elsewhere: (
-        int  # undecided candidates that lie before other browsers; 0 while there are others to hand out
-    )
+    kept: list[str]  # ids of those that it had before and still holds
+    elsewhere: int  # undecided candidates that other browsers hold; 0 while there are more to hand out
 
 
 @dataclass(frozen=True)
 class Past:
-    """An act of a reviewer that stands, and can be undone."""
+    """A reviewer's act that stands and can be undone."""
 
     act: str
     verdict: Verdict
-    before: Verdict  # the verdict that its candidate had
-    candidate: Candidate  # the first one, where it decided several
-    given: dict[str, Verdict]  # {candidate's id: the verdict that it gave}
+    before: Verdict  # the verdict that its candidate had before
+    candidate: Candidate  # the first one, if the act decided several
+    given: dict[str, Verdict]  # {candidate's id: the verdict that the act gave}
 
 
 def deal(
@@ -50,12 +48,12 @@ def deal(
     holding: Sequence[str] = (),
     first: Sequence[str] = (),
 ) -> Hand:
-    """Hand out up to `count` undecided candidates that lie before nobody else.
+    """Hand out up to `count` undecided candidates that no other browser holds.
 
     Args:
         browser: its name, up to 36 characters.
-        holding: ids of those that it has already; they stay its own.
-        first: ids of those to hand out before all others, decided ones too.
+        holding: ids of the candidates that it holds already and keeps.
+        first: ids of the candidates to hand out before all others, including decided ones.
     """
     moment = now()
     until = moment + timedelta(seconds=HELD_SECONDS)
@@ -70,12 +68,12 @@ def deal(
     )  # fmt: skip
     elsewhere = 0
     with catalog.write() as session:
-        there = _those(session, project, generation, {*holding, *first}, free)
-        mine = [row for row in there if row.shot_id in holding and row.verdict is Verdict.UNDECIDED]
-        rows = [row for row in there if row.shot_id in first]
-        known = CandidateRow.shot_id.not_in({*holding, *first})
-        rows += _next(session, undecided.where(free, known), count)
-        held = [row.id for row in (*mine, *rows) if row.verdict is Verdict.UNDECIDED]
+        named_rows = _free_rows(session, project, generation, {*holding, *first}, free)
+        kept = [row for row in named_rows if row.shot_id in holding and row.verdict is Verdict.UNDECIDED]
+        rows = [row for row in named_rows if row.shot_id in first]
+        not_named = CandidateRow.shot_id.not_in({*holding, *first})
+        rows += _next(session, undecided.where(free, not_named), count)
+        held = [row.id for row in (*kept, *rows) if row.verdict is Verdict.UNDECIDED]
         session.execute(
             update(CandidateRow)
             .where(CandidateRow.id.in_(held))
@@ -85,13 +83,13 @@ def deal(
         if len(rows) < count:
             others = and_(CandidateRow.held_by != browser, CandidateRow.held_until >= moment)
             elsewhere = session.scalar(undecided.with_only_columns(func.count()).where(others)) or 0
-    return Hand([to_candidate(row, generation) for row in rows], [row.shot_id for row in mine], elsewhere)
+    return Hand([to_candidate(row, generation) for row in rows], [row.shot_id for row in kept], elsewhere)
 
 
-def _those(
+def _free_rows(
     session: Session, project: str, generation: int, ids: Collection[str], free: ColumnElement[bool]
 ) -> list[CandidateRow]:
-    """Those of a generation's published candidates with these ids that are free."""
+    """Return the rows with these ids among a generation's published candidates, if they are free."""
     if not ids:
         return []
     owner = select(ProjectRow.id).where(ProjectRow.name == project).scalar_subquery()
@@ -106,9 +104,9 @@ def _those(
 
 
 def _next(session: Session, queue: Select[tuple[CandidateRow]], count: int) -> list[CandidateRow]:
-    """The next rows of a queue, locked: by rank, and after all of them those that were put off.
+    """Return the next rows of a queue, locked: by rank, then the candidates that were put off.
 
-    In two steps, for the database has an index that goes by rank: of thousands it then reads the first few.
+    It takes two queries because the database has an index by rank, and so reads only the first few of thousands.
     """
     rows: list[CandidateRow] = []
     by_rank = queue.where(CandidateRow.postponed_at.is_(None)).order_by(CandidateRow.rank, CandidateRow.id)
@@ -123,7 +121,7 @@ def _next(session: Session, queue: Select[tuple[CandidateRow]], count: int) -> l
 
 
 def release(catalog: Catalog, project: str, browser: str) -> None:
-    """Give back all that lies before a browser."""
+    """Release all candidates that a browser holds."""
     with catalog.write() as session:
         owner = select(ProjectRow.id).where(ProjectRow.name == project).scalar_subquery()
         session.execute(
@@ -137,13 +135,14 @@ def release(catalog: Catalog, project: str, browser: str) -> None:
 def past(
     catalog: Catalog, project: str, generation: int, reviewer: str, count: int, before: str = ""
 ) -> list[Past]:
-    """Return the last standing acts of a reviewer in a generation, the latest first.
+    """Return a reviewer's last standing acts in a generation, the latest first.
 
     Args:
-        before: only those before this act.
+        count: the greatest number of acts.
+        before: only acts before this one.
     """
     with catalog.read() as session:
-        mine = (
+        acts = (
             select(VerdictRow.act, func.max(VerdictRow.id).label("last"))
             .join(CandidateRow, VerdictRow.candidate_id == CandidateRow.id)
             .where(CandidateRow.generation_id == _generation_id(session, project, generation))
@@ -154,21 +153,21 @@ def past(
         )
         if before:
             earlier = select(func.min(VerdictRow.id)).where(VerdictRow.act == before).scalar_subquery()
-            mine = mine.where(VerdictRow.id < earlier)
-        return [_past(session, act, generation) for act, _ in session.execute(mine)]
+            acts = acts.where(VerdictRow.id < earlier)
+        return [_past(session, act, generation) for act, _ in session.execute(acts)]
 
 
 def _past(session: Session, act: str, generation: int) -> Past:
-    given = session.execute(
+    decided = session.execute(
         select(VerdictRow, CandidateRow)
         .join(CandidateRow, VerdictRow.candidate_id == CandidateRow.id)
         .where(VerdictRow.act == act, VerdictRow.undone_at.is_(None))
         .order_by(VerdictRow.id)
     ).all()
-    (first, row), *_ = given
+    (first, row), *_ = decided
     return Past(
         act, first.verdict, first.before, to_candidate(row, generation),
-        {one.shot_id: verdict.verdict for verdict, one in given},
+        {candidate.shot_id: verdict.verdict for verdict, candidate in decided},
     )  # fmt: skip
 
 

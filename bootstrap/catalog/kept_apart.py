@@ -1,4 +1,4 @@
-"""Pairs of pictures that are no duplicates, whatever they look like: a person said so."""
+"""Pairs of pictures that a person has marked as no duplicates, whatever they look like."""
 
 from sqlalchemy import select
 
@@ -9,10 +9,10 @@ from bootstrap.catalog.tables import CandidateRow, KeptApartRow, ProjectRow
 
 
 def add(catalog: Catalog, project: str, one: str, other: str, reviewer: str) -> None:
-    """Note for good that two pictures are no duplicates.
+    """Record permanently that two pictures are not duplicates.
 
     Args:
-        one, other: whole ids of candidates; one may be ORIGINAL.
+        one, other: whole ids of candidates; one of them may be ORIGINAL.
     """
     first, second = sorted((one, other))
     with catalog.write() as session:
@@ -25,7 +25,7 @@ def add(catalog: Catalog, project: str, one: str, other: str, reviewer: str) -> 
 
 
 def row_pairs(catalog: Catalog, project: str) -> set[tuple[int, int]]:
-    """Return the pairs as the catalog's numbers of candidates, both ways round; the original is 0."""
+    """Return the pairs as the catalog's row numbers of candidates, in both orders; the original is 0."""
     with catalog.read() as session:
         pairs = session.execute(
             select(KeptApartRow.one, KeptApartRow.other).join(ProjectRow).where(ProjectRow.name == project)
@@ -37,5 +37,7 @@ def row_pairs(catalog: Catalog, project: str) -> set[tuple[int, int]]:
             .where(ProjectRow.name == project, CandidateRow.shot_id.in_(names))
         ).all()
     row_of = {ORIGINAL: 0} | {row.shot_id: row.id for row in rows}
-    known = [(row_of[one], row_of[other]) for one, other in pairs if one in row_of and other in row_of]
-    return {pair for one, other in known for pair in ((one, other), (other, one))}
+    known = [
+        (row_of[first], row_of[second]) for first, second in pairs if first in row_of and second in row_of
+    ]
+    return {pair for first, second in known for pair in ((first, second), (second, first))}

@@ -1,4 +1,4 @@
-"""Leases in the catalog: which run works on a project; bootstrap.project.leases keeps them beating."""
+"""Leases in the catalog: which run works on a project; bootstrap.project.leases sends their heartbeats."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ from bootstrap.errors import UserError
 
 @dataclass(frozen=True)
 class Lease:
-    """Who works on a project."""
+    """The run that works on a project."""
 
     holder: str
     machine: str
@@ -25,19 +25,19 @@ class Lease:
 
     @property
     def is_of_this_machine(self) -> bool:
-        """Whether the run was begun on this machine."""
+        """Whether the run was started on this machine."""
         return self.machine == socket.gethostname()
 
 
 def find(catalog: Catalog, project: str) -> Lease | None:
-    """Return the lease of a project, None where nobody works on it."""
+    """Return the lease of a project, or None if no run works on it."""
     with catalog.read() as session:
         row = session.scalar(select(LeaseRow).join(ProjectRow).where(ProjectRow.name == project))
     return Lease(row.holder, row.machine, row.process, row.beats) if row else None
 
 
 def since_beat(catalog: Catalog, project: str) -> timedelta | None:
-    """Return how long ago the run of a project beat, by the clocks of both machines; None where there is no lease."""
+    """Return the time since the last heartbeat of a project's run, by both machines' clocks; None without a lease."""
     with catalog.read() as session:
         query = select(LeaseRow.beat_at).join(ProjectRow).where(ProjectRow.name == project)
         beat_at = session.scalar(query)
@@ -45,13 +45,13 @@ def since_beat(catalog: Catalog, project: str) -> timedelta | None:
 
 
 def take(catalog: Catalog, project: str, before: Lease | None) -> str:
-    """Take a project's lease for this process, and return its holder.
+    """Take a project's lease for this process and return its holder.
 
     Args:
-        before: the lease of a dead run that is taken over; None where there was none.
+        before: the lease of a dead run to take over; None if there was none.
 
     Raises:
-        UserError: another run has taken it meanwhile.
+        UserError: another run has taken the lease meanwhile.
     """
     holder = uuid.uuid4().hex
     with catalog.write() as session:
@@ -68,7 +68,7 @@ def take(catalog: Catalog, project: str, before: Lease | None) -> str:
 
 
 def beat(catalog: Catalog, holder: str) -> bool:
-    """Count a heartbeat of a holder's; return whether it still has its lease."""
+    """Count a heartbeat of a holder, and return whether it still has its lease."""
     with catalog.write() as session:
         row = session.scalar(select(LeaseRow).where(LeaseRow.holder == holder))
         if row is None:
@@ -78,13 +78,13 @@ def beat(catalog: Catalog, holder: str) -> bool:
 
 
 def remove(catalog: Catalog, holder: str) -> None:
-    """Give a holder's lease back, if it still has it."""
+    """Remove a holder's lease, if the holder still has one."""
     with catalog.write() as session:
         session.execute(delete(LeaseRow).where(LeaseRow.holder == holder))
 
 
 def forget(catalog: Catalog, project: str, lease: Lease) -> None:
-    """Remove the lease of a dead run, unless it has been taken over meanwhile."""
+    """Remove the lease of a dead run, unless another run has taken it over meanwhile."""
     with catalog.write() as session:
         owner = project_row(session, project)
         session.execute(

@@ -1,6 +1,6 @@
-"""What was measured on the candidates' pictures: fingerprints, small copies, quality, scores, features.
+"""Measurements on the candidates' pictures: fingerprints, small copies, quality, scores, features.
 
-The catalog keeps these as they are given; bootstrap.pictures and bootstrap.curation say what they mean.
+The catalog only stores them; bootstrap.pictures and bootstrap.curation define what they mean.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,14 +17,14 @@ from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow, PickRow, ProjectRow, SmallCopyRow
 from bootstrap.shots import Shot
 
-AT_ONCE = 500  # values in a query: databases limit their number
+AT_ONCE = 500  # values per query: databases limit their number
 
 
 @dataclass(frozen=True)
 class StoredFingerprint:
-    """A picture's fingerprint, see bootstrap.pictures.hashing.Fingerprint, as the catalog keeps it."""
+    """A picture's fingerprint as the catalog stores it; see bootstrap.pictures.hashing.Fingerprint."""
 
-    hash_kind: str  # the setting dedupe.hash that it was made with
+    hash_kind: str  # the setting dedupe.hash when it was computed
     image_hash: str  # 16 hex digits
     image_hash_mirrored: str
     texture: float
@@ -34,7 +34,7 @@ class StoredFingerprint:
 
 @dataclass(frozen=True)
 class Measured:
-    """What is noted of a picture before anyone looks at it."""
+    """The measurements on a picture that need no model."""
 
     fingerprint: StoredFingerprint
     quality: float  # 0 to 1
@@ -45,14 +45,14 @@ class Measured:
 class PictureFile:
     """A candidate's picture."""
 
-    row: int  # the catalog's own number of the candidate
+    row: int  # the catalog's row number of the candidate
     id: str  # 16 hex digits
     path: Path  # relative to the project's folder
     size: tuple[int, int]  # width and height in pixels
 
 
-class PrintColumns(NamedTuple):  # of ten thousand, a data class of each would cost as much as reading them
-    """What candidates are compared by first, without their small copies; see StoredFingerprint."""
+class PrintColumns(NamedTuple):  # of ten thousand, data classes would take as long as reading the rows
+    """A fingerprint without its small copy, for the first comparison; see StoredFingerprint."""
 
     row: int
     image_hash: str
@@ -63,7 +63,7 @@ class PrintColumns(NamedTuple):  # of ten thousand, a data class of each would c
 
 @dataclass(frozen=True)
 class SmallCopy:
-    """A candidate's pixels as later ones are compared with them."""
+    """A candidate's pixels, with which later candidates are compared."""
 
     id: str
     path: Path  # of the picture, relative to the project's folder
@@ -73,12 +73,12 @@ class SmallCopy:
 
 @dataclass(frozen=True)
 class Compared:
-    """Which candidates of a project to compare, in the order in which they are planned."""
+    """Which candidates of a project to compare, in the order of planning."""
 
     states: tuple[CandidateState, ...] = KEPT
-    decided: bool | None = None  # only those with a verdict, or only those without one
-    only: tuple[str, ...] | None = None  # of these ids
-    but: tuple[str, ...] = ()  # not of these ids
+    decided: bool | None = None  # True: only those with a verdict; False: only those without
+    only: tuple[str, ...] | None = None  # only these ids
+    but: tuple[str, ...] = ()  # not these ids
     duplicates_last: bool = False
 
 
@@ -87,23 +87,23 @@ ALL_KEPT = Compared()
 
 @dataclass(frozen=True)
 class ModelScores:
-    """The scores of a candidate that need a model; None: not measured, and what the catalog has stays."""
+    """The scores of a candidate that need a model; None: not measured, so the catalog's value stays."""
 
     closeness: float | None = None  # -1 to 1, see bootstrap.curation.scoring
     novelty: float | None = None  # 0 to 2
     agreement: float | None = None  # 0 to 1
-    embedder: str = ""  # the vector's
+    embedder: str = ""  # that computed the vector
     vector: bytes | None = None  # float16
 
 
 def note(session: Session, row: CandidateRow, measured: Measured) -> None:
-    """Note what was measured on a candidate's picture, within a transaction of the caller's."""
+    """Record the measurements on a candidate's picture, within the caller's transaction."""
     note_fingerprint(session, row, measured.fingerprint)
     row.quality, row.flaw = measured.quality, measured.flaw
 
 
 def note_fingerprint(session: Session, row: CandidateRow, fingerprint: StoredFingerprint) -> None:
-    """Note a candidate's fingerprint, within a transaction of the caller's; the row has its id."""
+    """Record a candidate's fingerprint, within the caller's transaction; the row must have its id."""
     row.hash_kind = fingerprint.hash_kind
     row.image_hash = fingerprint.image_hash
     row.image_hash_mirrored = fingerprint.image_hash_mirrored
@@ -113,7 +113,7 @@ def note_fingerprint(session: Session, row: CandidateRow, fingerprint: StoredFin
 
 
 def drawn_files(catalog: Catalog, project: str, number: int) -> list[PictureFile]:
-    """Return the candidates of a generation that were drawn and not curated yet, as planned."""
+    """Return the candidates of a generation that were drawn but not curated yet, in the order of planning."""
     with catalog.read() as session:
         rows = session.scalars(
             select(CandidateRow)
@@ -131,25 +131,25 @@ def _file(row: CandidateRow) -> PictureFile:
 
 
 def measured(catalog: Catalog, rows: Sequence[int], hash_kind: str) -> dict[int, Measured]:
-    """Return what was measured on these candidates, by row, of those of which all is known with this kind of hash."""
+    """Return the measurements on candidates by row, for those that have all of them with this kind of hash."""
     query = select(CandidateRow, SmallCopyRow.pixels).join(
         SmallCopyRow, SmallCopyRow.candidate_id == CandidateRow.id
     )
-    found = {}
+    by_row = {}
     with catalog.read() as session:
-        for some in _parts(rows):
-            for row, pixels in session.execute(query.where(CandidateRow.id.in_(some))):
+        for part in _parts(rows):
+            for row, pixels in session.execute(query.where(CandidateRow.id.in_(part))):
                 if row.hash_kind == hash_kind and row.quality is not None and row.texture is not None:
                     stored = StoredFingerprint(
                         hash_kind, str(row.image_hash), str(row.image_hash_mirrored), row.texture,
                         row.coarse or b"", pixels,
                     )  # fmt: skip
-                    found[row.id] = Measured(stored, row.quality, row.flaw or "")
-    return found
+                    by_row[row.id] = Measured(stored, row.quality, row.flaw or "")
+    return by_row
 
 
 def prints(catalog: Catalog, project: str, which: Compared, hash_kind: str) -> list[PrintColumns]:
-    """Return what candidates are compared by, of those that have a fingerprint of this kind of hash."""
+    """Return the fingerprints of the candidates to compare that have one of this kind of hash."""
     query = (
         _compared(project, which)
         .with_only_columns(
@@ -170,7 +170,7 @@ def without_print(catalog: Catalog, project: str, which: Compared, hash_kind: st
 
 
 def first_compared(catalog: Catalog, project: str, which: Compared) -> PictureFile | None:
-    """Return the first one of the candidates to compare, None where there are none."""
+    """Return the first of the candidates to compare, or None if there are none."""
     with catalog.read() as session:
         row = session.scalar(_compared(project, which).limit(1))
     return _file(row) if row else None
@@ -194,45 +194,45 @@ def _compared(project: str, which: Compared) -> Select[tuple[CandidateRow]]:
 
 
 def set_fingerprints(catalog: Catalog, fingerprints: Mapping[int, StoredFingerprint]) -> None:
-    """Note fingerprints by row, in one transaction."""
+    """Record fingerprints by row, in one transaction."""
     with catalog.write() as session:
         for row, fingerprint in fingerprints.items():
             note_fingerprint(session, session.get_one(CandidateRow, row), fingerprint)
 
 
 def id_of(catalog: Catalog, row: int) -> str:
-    """Return the id of the candidate with this number."""
+    """Return the id of the candidate with this row number."""
     with catalog.read() as session:
         return session.get_one(CandidateRow, row).shot_id
 
 
 def small_copy(catalog: Catalog, row: int) -> SmallCopy | None:
-    """Return a candidate's small copy, None where there is none."""
+    """Return a candidate's small copy, or None if it has none."""
     return small_copies(catalog, [row]).get(row)
 
 
 def small_copies(catalog: Catalog, rows: Iterable[int]) -> dict[int, SmallCopy]:
-    """Return the small copies of candidates by row, of those that have one."""
+    """Return the small copies of candidates by row; candidates without one are left out."""
     query = select(
         CandidateRow.id, CandidateRow.shot_id, CandidateRow.path, CandidateRow.verdict, SmallCopyRow.pixels
     ).join(SmallCopyRow, SmallCopyRow.candidate_id == CandidateRow.id)
-    found = {}
+    by_row = {}
     with catalog.read() as session:
-        for some in _parts(list(rows)):
+        for part in _parts(list(rows)):
             for row, candidate_id, path, verdict, pixels in session.execute(
-                query.where(CandidateRow.id.in_(some))
+                query.where(CandidateRow.id.in_(part))
             ):
-                found[row] = SmallCopy(candidate_id, Path(path), verdict, pixels)
-    return found
+                by_row[row] = SmallCopy(candidate_id, Path(path), verdict, pixels)
+    return by_row
 
 
 def unscored(
     catalog: Catalog, project: str, number: int, *, needs_vectors: bool
 ) -> list[tuple[PictureFile, Shot]]:
-    """Return the kept candidates of a generation that lack scores, as planned, each with its shot.
+    """Return the kept candidates of a generation that lack scores, each with its shot, in the order of planning.
 
     Args:
-        needs_vectors: whether closeness, or only agreement, is to be measured.
+        needs_vectors: True: those that lack closeness; False: those that lack agreement.
     """
     missing = CandidateRow.closeness if needs_vectors else CandidateRow.agreement
     with catalog.read() as session:
@@ -246,27 +246,27 @@ def unscored(
 
 
 def set_scores(catalog: Catalog, scores: Mapping[int, ModelScores]) -> None:
-    """Note scores and vectors by row, in one transaction."""
+    """Record scores and vectors by row, in one transaction."""
     with catalog.write() as session:
-        for number, given in scores.items():
+        for number, new in scores.items():
             row = session.get_one(CandidateRow, number)
-            if given.vector is not None:
-                row.closeness, row.novelty = given.closeness, given.novelty
-                session.merge(FeatureRow(candidate_id=number, embedder=given.embedder, vector=given.vector))
-            if given.agreement is not None:
-                row.agreement = given.agreement
+            if new.vector is not None:
+                row.closeness, row.novelty = new.closeness, new.novelty
+                session.merge(FeatureRow(candidate_id=number, embedder=new.embedder, vector=new.vector))
+            if new.agreement is not None:
+                row.agreement = new.agreement
 
 
 class Vector(NamedTuple):
-    """What a candidate looks like to an embedder."""
+    """An embedder's features of a candidate's picture."""
 
     id: str
-    embedder: str  # vectors of different ones cannot be compared
+    embedder: str  # vectors of different embedders cannot be compared
     vector: bytes  # float16
 
 
 def vectors_of(catalog: Catalog, project: str, ids: Collection[str]) -> list[Vector]:
-    """Return the vectors of those of these candidates that have one."""
+    """Return the vectors of these candidates; candidates without one are left out."""
     query = (
         select(CandidateRow.shot_id, FeatureRow.embedder, FeatureRow.vector)
         .join(FeatureRow, FeatureRow.candidate_id == CandidateRow.id)
@@ -278,12 +278,12 @@ def vectors_of(catalog: Catalog, project: str, ids: Collection[str]) -> list[Vec
 
 
 def vectors_of_picks(catalog: Catalog, project: str) -> list[Vector]:
-    """Return the vectors of those picks of the dataset that have one."""
+    """Return the vectors of the dataset's picks; picks without one are left out."""
     owner = select(ProjectRow.id).where(ProjectRow.name == project).scalar_subquery()
     query = (
         select(CandidateRow.shot_id, FeatureRow.embedder, FeatureRow.vector)
         .join(FeatureRow, FeatureRow.candidate_id == CandidateRow.id)
-        # "+ 0" keeps SQLite from going through all candidates of the project, of which few are picks.
+        # "+ 0" keeps SQLite from scanning all candidates of the project, few of which are picks.
         .where(CandidateRow.id.in_(select(PickRow.candidate_id)), CandidateRow.project_id + 0 == owner)
     )
     with catalog.read() as session:

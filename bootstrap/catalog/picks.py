@@ -1,4 +1,4 @@
-"""Picks in the catalog: which candidates the dataset has, and which it should have."""
+"""Picks in the catalog: the candidates that the dataset has, and those that it should have."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ class Pick:
 
 @dataclass(frozen=True)
 class Changes:
-    """What stands between the dataset and the verdicts as they are now."""
+    """The difference between the dataset and the current verdicts."""
 
-    to_add: list[Candidate]  # accepted, and not in the dataset yet; oldest first
-    to_remove: list[str]  # ids of candidates that are in the dataset, but not accepted any more
+    to_add: list[Candidate]  # accepted but not in the dataset yet; oldest first
+    to_remove: list[str]  # ids of candidates that are in the dataset but no longer accepted
 
     def __bool__(self) -> bool:
         return bool(self.to_add or self.to_remove)
 
 
 def picks(catalog: Catalog, project: str) -> list[Pick]:
-    """Return the picks that the dataset of a project has, in order of growth."""
+    """Return the picks of a project's dataset, in order of growth."""
     query = (
         select(CandidateRow.shot_id, PickRow.path, PickRow.caption)
         .join(CandidateRow, PickRow.candidate_id == CandidateRow.id)
@@ -54,40 +54,40 @@ def picks(catalog: Catalog, project: str) -> list[Pick]:
 def apply(
     catalog: Catalog, project: str, number: int, added: Sequence[Pick], removed: Collection[str]
 ) -> None:
-    """Note how the dataset has grown, and that the generation under review is grown, in one transaction.
+    """Record the dataset's growth and set the generation under review to grown, in one transaction.
 
     Args:
-        number: of that generation.
+        number: of the generation under review.
         added: new picks, in the order of growth.
-        removed: ids of candidates that are no picks any more.
+        removed: ids of candidates that are no longer picks.
     """
     with catalog.write() as session:
         owner = project_row(session, project)
-        mine = select(CandidateRow.id).where(CandidateRow.project_id == owner.id)
+        of_project = select(CandidateRow.id).where(CandidateRow.project_id == owner.id)
         for pick in added:
-            row_id = session.scalars(mine.where(CandidateRow.shot_id == pick.candidate_id)).one()
+            row_id = session.scalars(of_project.where(CandidateRow.shot_id == pick.candidate_id)).one()
             _add(session, row_id, pick)
-        gone = mine.where(CandidateRow.shot_id.in_(removed))
+        gone = of_project.where(CandidateRow.shot_id.in_(removed))
         session.execute(delete(PickRow).where(PickRow.candidate_id.in_(gone)))
         states.move(generation_row(session, project, number), GenerationState.GROWN)
 
 
-def restore(catalog: Catalog, project: str, given: Iterable[Pick], reviewer: str) -> int:
-    """Accept the candidates that the dataset's folder has copies of, and note them as picks, in one transaction.
+def restore(catalog: Catalog, project: str, copies: Iterable[Pick], reviewer: str) -> int:
+    """Accept the candidates that the dataset's folder has copies of, and record them as picks, in one transaction.
 
-    Picks that the catalog has, and those whose candidate it does not know, are left as they are.
+    Picks that the catalog has already, and those whose candidate it does not know, are skipped.
 
     Args:
-        given: in the order of growth.
+        copies: in the order of growth.
         reviewer: who accepts them.
 
     Returns:
-        How many were noted.
+        The number of picks that were added.
     """
     added = 0
     with catalog.write() as session:
         owner = project_row(session, project)
-        for pick in given:
+        for pick in copies:
             row = session.scalar(
                 select(CandidateRow).where(
                     CandidateRow.project_id == owner.id, CandidateRow.shot_id == pick.candidate_id
@@ -108,11 +108,11 @@ def restore(catalog: Catalog, project: str, given: Iterable[Pick], reviewer: str
 
 def _add(session: Session, row_id: int, pick: Pick) -> None:
     session.add(PickRow(candidate_id=row_id, path=pick.path.as_posix(), caption=pick.caption))
-    session.flush()  # one by one: the order of the rows is the order of the picks
+    session.flush()  # row by row: the order of the rows is the order of the picks
 
 
 def set_captions(catalog: Catalog, project: str, captions: Mapping[str, str]) -> None:
-    """Give picks other captions, by candidate id, in one transaction."""
+    """Change the captions of picks, by candidate id, in one transaction."""
     with catalog.write() as session:
         rows = session.execute(
             select(PickRow, CandidateRow.shot_id)
@@ -127,9 +127,9 @@ def set_captions(catalog: Catalog, project: str, captions: Mapping[str, str]) ->
 def changes(catalog: Catalog, project: str) -> Changes:
     """Return what growing the dataset now would add and remove."""
     accepted = candidates(catalog, project, verdict=Verdict.ACCEPT)
-    wanted = {one.id for one in accepted}
-    present = [pick.candidate_id for pick in picks(catalog, project)]
+    accepted_ids = {candidate.id for candidate in accepted}
+    pick_ids = [pick.candidate_id for pick in picks(catalog, project)]
     return Changes(
-        to_add=[one for one in accepted if one.id not in set(present)],
-        to_remove=[candidate_id for candidate_id in present if candidate_id not in wanted],
+        to_add=[candidate for candidate in accepted if candidate.id not in set(pick_ids)],
+        to_remove=[candidate_id for candidate_id in pick_ids if candidate_id not in accepted_ids],
     )

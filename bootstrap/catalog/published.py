@@ -1,4 +1,4 @@
-"""Published candidates by the thousand, in the few columns that the queue's order and the grid need."""
+"""Read thousands of published candidates, with only the columns that the queue's order and the grid need."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow, Generati
 from bootstrap.shots import Shot
 
 SCORES = ("quality", "closeness", "novelty", "agreement")
-_AT_ONCE = 500  # values in a query: databases limit their number
+_AT_ONCE = 500  # values per query: databases limit their number
 
 
-# Named tuples here, for of ten thousand a data class of each would cost as much as reading them.
+# These are named tuples: of ten thousand, data classes would take as long as reading the rows.
 class Ranked(NamedTuple):
-    """What the queue's order goes by."""
+    """The columns that determine the queue's order."""
 
-    row: int  # the catalog's own number of the candidate
+    row: int  # the catalog's row number of the candidate
     generation: int
     verdict: Verdict
     rank: int
@@ -33,7 +33,7 @@ class Ranked(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """What can change of a candidate that the grid shows."""
+    """The columns that the grid shows and that can change."""
 
     row: int
     id: str
@@ -49,15 +49,15 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class Occurring:
-    """What occurs among the published candidates of a project."""
+    """The values that a project's published candidates can be filtered by."""
 
     generations: list[int]
     reasons: list[str]  # of rejects
-    scores: list[str]  # names of those that were measured
+    scores: list[str]  # names of the scores that were measured
 
 
 def ranked(catalog: Catalog, project: str) -> list[Ranked]:
-    """Return all published candidates of a project as planned."""
+    """Return all published candidates of a project, in the order of planning."""
     query = (
         select(
             CandidateRow.id, GenerationRow.number, CandidateRow.verdict, CandidateRow.rank, CandidateRow.shot,
@@ -75,7 +75,7 @@ def ranked(catalog: Catalog, project: str) -> list[Ranked]:
 
 
 def set_ranks(catalog: Catalog, ranks: Mapping[int, int]) -> None:
-    """Give candidates their places in the queue, by row."""
+    """Set the candidates' places in the queue, by row."""
     if not ranks:
         return
     change = update(CandidateRow).where(CandidateRow.id == bindparam("row")).values(rank=bindparam("place"))
@@ -91,7 +91,7 @@ def ids_of(catalog: Catalog, rows: Iterable[int]) -> dict[int, str]:
 
 
 def listed(catalog: Catalog, project: str) -> list[Listed]:
-    """Return all published candidates of a project by generation, then as drawn."""
+    """Return all published candidates of a project by generation, then in the order of drawing."""
     query = (
         select(
             CandidateRow.id, CandidateRow.shot_id, CandidateRow.verdict, CandidateRow.reason, CandidateRow.rank,
@@ -108,25 +108,25 @@ def listed(catalog: Catalog, project: str) -> list[Listed]:
 
 
 def rows_of(catalog: Catalog, project: str) -> set[int]:
-    """Return the catalog's numbers of all published candidates of a project."""
+    """Return the catalog's row numbers of all published candidates of a project."""
     with catalog.read() as session:
         return set(session.scalars(_published(project).with_only_columns(CandidateRow.id)))
 
 
 def shots_of(catalog: Catalog, rows: Sequence[int]) -> dict[int, Shot]:
     """Return the shots of candidates by row."""
-    found: dict[int, Shot] = {}
+    shots: dict[int, Shot] = {}
     with catalog.read() as session:
         for first in range(0, len(rows), _AT_ONCE):
             part = select(CandidateRow.id, CandidateRow.shot).where(
                 CandidateRow.id.in_(rows[first : first + _AT_ONCE])
             )
-            found |= {row: Shot.from_dict(shot) for row, shot in session.execute(part)}
-    return found
+            shots |= {row: Shot.from_dict(shot) for row, shot in session.execute(part)}
+    return shots
 
 
 def occurring(catalog: Catalog, project: str) -> Occurring:
-    """Return what the published candidates of a project can be filtered by."""
+    """Return the values that a project's published candidates can be filtered by."""
     published = _published(project)
     with catalog.read() as session:
         numbers = session.scalars(

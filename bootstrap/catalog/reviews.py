@@ -1,4 +1,4 @@
-"""When the review of a generation is finished: a fact in the catalog, and news for whoever waits for it."""
+"""When the review of a generation is finished: record it in the catalog and notify the listeners."""
 
 import logging
 import threading
@@ -11,17 +11,17 @@ from sqlalchemy.orm import Session
 from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, now
 
-# Other packages are told by entry points of this group: functions of a project's name and a generation's number.
+# Listeners of other packages: entry points of this group, functions of a project's name and a generation's number.
 LISTENERS = "sid.review_finished"
 
 _log = logging.getLogger(__name__)
 
 
 def note(session: Session, generation_ids: Iterable[int]) -> list[int]:
-    """Keep `reviewed_at` of these generations true after a change of verdicts, in the same transaction.
+    """Update `reviewed_at` of these generations after a change of verdicts, in the same transaction.
 
     Returns:
-        The numbers of those whose last undecided candidate has just got its verdict.
+        The numbers of the generations whose last undecided candidate has just got its verdict.
     """
     finished = []
     for generation_id in set(generation_ids):
@@ -29,7 +29,7 @@ def note(session: Session, generation_ids: Iterable[int]) -> list[int]:
         undecided = session.scalar(
             select(CandidateRow.id)
             .where(
-                CandidateRow.project_id == row.project_id,  # so that an index answers it at once
+                CandidateRow.project_id == row.project_id,  # so that the query can use an index
                 CandidateRow.generation_id == generation_id,
                 CandidateRow.state == CandidateState.PUBLISHED,
                 CandidateRow.verdict == Verdict.UNDECIDED,
@@ -45,16 +45,19 @@ def note(session: Session, generation_ids: Iterable[int]) -> list[int]:
 
 
 def announce(project: str, numbers: Iterable[int]) -> None:
-    """Tell all listeners, beside the caller: a verdict does not wait for a network."""
+    """Notify all listeners in threads of their own, so that a verdict does not wait for a network."""
     for number in numbers:
-        threading.Thread(target=_tell, args=(project, number), name="review finished").start()
+        threading.Thread(target=_notify, args=(project, number), name="review finished").start()
 
 
-def _tell(project: str, number: int) -> None:
+def _notify(project: str, number: int) -> None:
     for listener in entry_points(group=LISTENERS):
         try:
             listener.load()(project, number)
-        except Exception:  # it is none of the reviewer's business, and the verdicts are safe
+        except Exception:  # a listener's failure must not disturb the reviewer; the verdicts are safe
             _log.exception(
-                "%s was not told that generation %d of '%s' is reviewed", listener.name, number, project
+                "%s could not be notified that generation %d of '%s' is reviewed",
+                listener.name,
+                number,
+                project,
             )

@@ -1,4 +1,4 @@
-"""The sheets that were drawn of a project, in the catalog: which file shows which parameters."""
+"""A project's sheets in the catalog: which file shows which parameters."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +17,17 @@ class Sheet:
 
     generation: int  # whose LoRA drew it
     path: Path  # of the PNG, relative to the project's folder
-    axes: dict[str, list[Any]]  # {parameter: its values}: across, down, and in blocks where there is a third
+    axes: dict[str, list[Any]]  # {parameter: its values}: across, down, and in blocks if there is a third
     prompt: str  # "": the project's caption
 
     @property
     def title(self) -> str:
-        """What it shows, for people."""
+        """A readable title: the parameters and the prompt."""
         return f"{' by '.join(self.axes)}: {self.prompt or 'its caption'}"
 
 
 def note(catalog: Catalog, project: str, sheet: Sheet) -> None:
-    """Note a sheet whose file is there, instead of what was noted of the same file before."""
+    """Record a sheet whose file exists; it replaces an earlier record of the same file."""
     with catalog.write() as session:
         generation = generation_row(session, project, sheet.generation)
         path = sheet.path.as_posix()
@@ -37,13 +37,13 @@ def note(catalog: Catalog, project: str, sheet: Sheet) -> None:
         if row is None:
             row = SheetRow(generation_id=generation.id, path=path)
             session.add(row)
-        # JSON keeps the order of a list, of an object not every database
+        # JSON keeps the order of a list; not every database keeps that of an object
         row.axes, row.prompt = [[name, values] for name, values in sheet.axes.items()], sheet.prompt
         row.drawn_at = now()
 
 
 def of_project(catalog: Catalog, project: str) -> list[Sheet]:
-    """Return a project's sheets, those drawn last first."""
+    """Return a project's sheets, the latest first."""
     with catalog.read() as session:
         rows = session.execute(
             select(SheetRow, GenerationRow.number).join(GenerationRow).join(ProjectRow)

@@ -1,6 +1,6 @@
-"""The states of generations and candidates, the verdicts, and which of them may follow which.
+"""The states of generations and candidates, the verdicts, and the transitions between them.
 
-Every change of a state or verdict goes through `move`, which refuses what the tables below do not allow.
+Every change of a state or verdict goes through `move`, which refuses transitions that the tables below do not allow.
 """
 
 from enum import StrEnum
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class GenerationState(StrEnum):
-    """How far a generation has come, in the order in which it passes through them."""
+    """How far a generation has come, in the order of its stations."""
 
     WAITING = "waiting"
     TRAINING = "training"
@@ -21,12 +21,12 @@ class GenerationState(StrEnum):
 
     @property
     def is_running(self) -> bool:
-        """Whether a run works on the generation, or will; true as well of one whose process was killed."""
+        """Whether a run works on the generation, or will; also true if the run's process was killed."""
         return self is GenerationState.WAITING or self.is_begun
 
     @property
     def is_begun(self) -> bool:
-        """Whether a run was in the midst of its work."""
+        """Whether a run has begun its work and not ended it."""
         return self in (GenerationState.TRAINING, GenerationState.DRAWING, GenerationState.CURATING)
 
     @property
@@ -36,18 +36,18 @@ class GenerationState(StrEnum):
 
 
 class CandidateState(StrEnum):
-    """What has become of a candidate."""
+    """How far a candidate has come, or why it is hidden."""
 
-    DRAWN = "drawn"  # its file is there, and nothing has looked at it yet
+    DRAWN = "drawn"  # its file exists; it has not been curated yet
     CURATED = "curated"  # it shows something new
     PUBLISHED = "published"  # it is up for review
-    DUPLICATE = "duplicate"  # it is hidden behind the one that it shows again
+    DUPLICATE = "duplicate"  # it is hidden behind the candidate that it repeats
     FLAWED = "flawed"  # it is hidden because of a flaw
     BROKEN = "broken"  # its file is missing or damaged
 
 
 class Verdict(StrEnum):
-    """What a reviewer has decided of a candidate."""
+    """A reviewer's decision on a candidate."""
 
     UNDECIDED = "undecided"
     ACCEPT = "accept"
@@ -62,10 +62,11 @@ _G, _C, _V = GenerationState, CandidateState, Verdict
 _STOPPED = {_G.FAILED, _G.CANCELLED}
 _STATIONS = {_G.TRAINING, _G.DRAWING, _G.CURATING}
 
-# What may follow each state besides itself: a station that is called again finishes its own work.
+# The states that may follow each state. Each may also follow itself: a station that is called again finishes its
+# own work.
 AFTER_GENERATION_STATE: dict[GenerationState, set[GenerationState]] = {
     _G.WAITING: {_G.TRAINING, *_STOPPED},
-    # Another run of the same generation begins with training, whatever the one before had come to.
+    # Another run of the same generation begins with training, wherever the previous run ended.
     _G.TRAINING: {_G.DRAWING, *_STOPPED},
     _G.DRAWING: {_G.TRAINING, _G.CURATING, *_STOPPED},
     _G.CURATING: {_G.TRAINING, _G.DRAWING, _G.PUBLISHED, *_STOPPED},
@@ -73,27 +74,27 @@ AFTER_GENERATION_STATE: dict[GenerationState, set[GenerationState]] = {
     _G.PUBLISHED: {_G.GROWN, *_STATIONS, *_STOPPED},
     _G.GROWN: set(),
     _G.FAILED: {_G.CANCELLED, *_STATIONS},
-    # `reindex` publishes generations that come back as cancelled.
+    # `reindex` restores generations as cancelled and then publishes them.
     _G.CANCELLED: {_G.FAILED, _G.PUBLISHED, *_STATIONS},
 }
 AFTER_CANDIDATE_STATE: dict[CandidateState, set[CandidateState]] = {
-    # A pick that the dataset's folder has is up for review, whatever the catalog knew of its candidate (`reindex`).
+    # `reindex` publishes the candidate of each pick in the dataset's folder, whatever state the catalog had for it.
     _C.DRAWN: {_C.CURATED, _C.DUPLICATE, _C.BROKEN, _C.PUBLISHED},
     _C.CURATED: {_C.PUBLISHED, _C.FLAWED, _C.DUPLICATE, _C.BROKEN},
-    # With other settings it may show again what is there.
+    # With other settings it may turn out to be a duplicate.
     _C.PUBLISHED: {_C.DUPLICATE, _C.BROKEN},
-    # It takes the place, and the state, of the candidate that it was hidden behind.
+    # It takes the place and state of the candidate that it was hidden behind.
     _C.DUPLICATE: {_C.CURATED, _C.PUBLISHED, _C.FLAWED, _C.BROKEN},
     _C.FLAWED: {_C.PUBLISHED, _C.DUPLICATE, _C.BROKEN},
     _C.BROKEN: {_C.DRAWN, _C.PUBLISHED},
 }
 AFTER_VERDICT: dict[Verdict, set[Verdict]] = {
-    # A reviewer may change their mind, and undo brings any verdict back.
+    # A reviewer may change their mind, and undo restores any verdict.
     _V.UNDECIDED: {_V.ACCEPT, _V.REJECT},
     _V.ACCEPT: {_V.REJECT, _V.UNDECIDED},
     _V.REJECT: {_V.ACCEPT, _V.UNDECIDED},
 }
-# By kind, for "published" of the one kind equals "published" of the other: both are texts.
+# By type, because the members are strings: a generation's "published" equals a candidate's "published".
 _AFTER: dict[type[State], dict[Any, Any]] = {
     GenerationState: AFTER_GENERATION_STATE,
     CandidateState: AFTER_CANDIDATE_STATE,
@@ -102,14 +103,14 @@ _AFTER: dict[type[State], dict[Any, Any]] = {
 
 
 def move(row: Any, to: State) -> None:
-    """Bring a generation's or candidate's row into a state, or give a candidate a verdict.
+    """Move a generation's or candidate's row to a state, or give a candidate a verdict.
 
     Args:
         row: a GenerationRow or CandidateRow.
-        to: a GenerationState for the one, a CandidateState or Verdict for the other.
+        to: a GenerationState for a GenerationRow; a CandidateState or Verdict for a CandidateRow.
 
     Raises:
-        RuntimeError: it may not follow the present one; that is a mistake in sid.
+        RuntimeError: the new state may not follow the current one, which is a bug in sid.
     """
     field = "verdict" if isinstance(to, Verdict) else "state"
     before = getattr(row, field)

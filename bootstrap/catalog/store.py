@@ -1,4 +1,4 @@
-"""Opening the catalog: engine, migrations, sessions."""
+"""Open the catalog: engine, migrations, sessions."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -21,27 +21,26 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {name: name for name in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")} | {
     "postgresql": "postgresql+psycopg"
 }
-_BUSY_SECONDS = 30  # how long one process waits while another one writes
-_WRITER_LOCK = (
-    0x51D_CA7A  # of PostgreSQL's advisory locks: any number that no other program in the database takes
-)
+_BUSY_SECONDS = 30  # how long a process waits while another one writes
+# Key of a PostgreSQL advisory lock: any number that no other program in the database uses.
+_WRITER_LOCK = 0x51D_CA7A
 
-# What reading and writing raise while the database is busy, full or away; another try may go well.
+# Reading and writing raise this while the database is busy, full or unreachable; a retry may succeed.
 Unavailable = OperationalError
 
 
 class Catalog:
-    """The catalog of a workspace, its schema brought up to date when it is opened.
+    """The catalog of a workspace; opening it upgrades its schema.
 
-    Use `with catalog.read() as session` to look and `with catalog.write() as session` to change; the
-    change is committed when the block ends and rolled back when it raises.
+    Use `with catalog.read() as session` to read and `with catalog.write() as session` to write; the changes are
+    committed when the block ends, or rolled back if it raises.
     """
 
     def __init__(self, url: str) -> None:
-        """Open the catalog at an SQLAlchemy URL; a SQLite file and its folder are made when missing.
+        """Open the catalog at an SQLAlchemy URL; a missing SQLite file and its folder are created.
 
         Raises:
-            UserError: there is no such database, or it is damaged, or a newer version of sid made it.
+            UserError: the database does not exist or is damaged, or a newer version of sid made it.
         """
         self.url = url
         parsed = _parse(url)
@@ -53,37 +52,37 @@ class Catalog:
             raise UserError(f"catalog {_shown(parsed)}: cannot be opened ({reason})") from None
         except CommandError as error:
             raise UserError(
-                f"catalog {_shown(parsed)}: another version of sid made it, update this one ({error})"
+                f"catalog {_shown(parsed)}: another version of sid made it; update this one ({error})"
             ) from None
         self._writing = self._engine.execution_options(sid_begin="IMMEDIATE")
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Yield a session that only looks."""
+        """Yield a session that only reads."""
         with Session(self._engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Yield a session that changes; one writer at a time, the others wait up to 30 s."""
+        """Yield a session that writes; one writer at a time, others wait up to 30 s."""
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
     def damage(self) -> str:
-        """Look through a SQLite file for damage, and return what is wrong first; empty where nothing is."""
+        """Check a SQLite file for damage and return the first problem; empty if there is none."""
         if self._engine.dialect.name != "sqlite":
             return ""
         with self.read() as session:
-            found = session.scalars(text("PRAGMA quick_check(1)")).all()
-        return "" if found == ["ok"] else str(found[0])
+            problems = session.scalars(text("PRAGMA quick_check(1)")).all()
+        return "" if problems == ["ok"] else str(problems[0])
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self._engine.dispose()
 
 
 def is_shared(url: str) -> bool:
-    """Whether the catalog at this URL is a database server's, which several machines may use at once."""
+    """Return whether a database server holds the catalog at this URL, so that several machines may use it at once."""
     return _parse(url).get_backend_name() != "sqlite"
 
 
@@ -94,8 +93,8 @@ def _parse(url: str) -> URL:
         parsed = None
     if parsed is None or parsed.drivername not in _DRIVERS:
         raise UserError(
-            "SID_CATALOG_URL: no URL of a catalog; write postgresql://USER:PASSWORD@HOST/DATABASE, or unset it for a "
-            "SQLite file in the workspace"
+            "SID_CATALOG_URL: not the URL of a catalog; write postgresql://USER:PASSWORD@HOST/DATABASE, or unset it "
+            "to use a SQLite file in the workspace"
         )
     return parsed.set(drivername=_DRIVERS[parsed.drivername])
 
@@ -126,8 +125,8 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that starts as a reader and then writes fails at once when another process wrote in
-    # between, however long the timeout; one that starts as a writer waits its turn.
+    # A transaction that starts as a reader and then writes fails at once if another process wrote in between,
+    # however long the timeout is; one that starts as a writer waits its turn.
     connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sid_begin', '')}".strip())
 
 
@@ -143,7 +142,7 @@ def _postgresql_engine(url: URL) -> Engine:
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    # As with SQLite, writers take turns: what is read in a writing transaction is still so when it commits.
+    # As with SQLite, writers take turns: what a writing transaction has read is still true when it commits.
     if connection.get_execution_options().get("sid_begin"):
         _lock_for_writing(connection)
 
@@ -169,9 +168,9 @@ def _migrate(engine: Engine, url: URL) -> None:
 
 def _one_at_a_time(url: URL) -> AbstractContextManager[object]:
     if url.get_backend_name() != "sqlite":
-        return nullcontext()  # the transaction that migrates locks others out, on other machines as well
-    # From the first connection on: switching a new database to WAL fails at once, whatever the timeout, while
-    # another process is doing the same.
+        return nullcontext()  # the migrating transaction locks out others, also on other machines
+    # The lock is held from the first connection on: switching a new database to WAL fails at once, whatever the
+    # timeout, while another process is doing the same.
     folder = Path(url.database).parent if url.database else Path.cwd()
     return FileLock(folder / ".catalog-migration.lock")
 

@@ -24,7 +24,7 @@ from bootstrap.catalog.states import CandidateState, GenerationState, Verdict
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A point in time; SQLite forgets time zones, so all of them are UTC."""
+    """A point in time; SQLite drops time zones, so all times are stored in UTC."""
 
     impl = DateTime
     cache_ok = True
@@ -37,10 +37,10 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 def _text_of(kind: type[StrEnum]) -> Enum:
-    """A column of up to 16 characters that holds a state's text and gives the state."""
+    """Return a column type that stores a state as text of up to 16 characters."""
     return Enum(
         kind,
-        values_callable=lambda members: [one.value for one in members],
+        values_callable=lambda members: [member.value for member in members],
         native_enum=False,
         create_constraint=False,
         length=16,
@@ -48,7 +48,7 @@ def _text_of(kind: type[StrEnum]) -> Enum:
 
 
 def now() -> datetime:
-    """The present moment, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
@@ -83,9 +83,9 @@ class GenerationRow(Table):
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
     unit: Mapped[str] = mapped_column(String(16), default="")
-    rate: Mapped[float] = mapped_column(default=0.0)  # units a second
+    rate: Mapped[float] = mapped_column(default=0.0)  # units per second
     message: Mapped[str] = mapped_column(default="")  # detail of the progress, or why it failed
-    # What had become of earlier shots when it began, see bootstrap.catalog.tallies; so a resumed run draws the same.
+    # The tallies of earlier shots when it began (see bootstrap.catalog.tallies), so that a resumed run draws the same.
     tallies: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
@@ -95,22 +95,21 @@ class GenerationRow(Table):
 
 
 class LeaseRow(Table):
-    """The run that works on a project now, see bootstrap.project.running."""
+    """The run that works on a project now; see bootstrap.project.running."""
 
     __tablename__ = "lease"
 
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(32))  # another one for each run
+    holder: Mapped[str] = mapped_column(String(32))  # differs for each run
     machine: Mapped[str] = mapped_column(String(255))
-    process: Mapped[int]  # its id, for people
-    beats: Mapped[int] = mapped_column(
-        BigInteger, default=0
-    )  # one more every few seconds while the run lives
+    process: Mapped[int]  # its id, only for display
+    # Increases every few seconds while the run is alive:
+    beats: Mapped[int] = mapped_column(BigInteger, default=0)
     beat_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class TrainingRow(Table):
-    """One training: what it saw and with which settings."""
+    """One training: its dataset and settings."""
 
     __tablename__ = "training"
     __table_args__ = (UniqueConstraint("project_id", "training_id"),)
@@ -124,7 +123,7 @@ class TrainingRow(Table):
     steps: Mapped[int] = mapped_column(default=0)
     started_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]
-    # The snapshots (epochs) to draw with, known once the adviser has measured them:
+    # The snapshots (epochs) to draw with, set once the adviser has measured them:
     variation: Mapped[int | None]
     replication: Mapped[int | None]
 
@@ -141,14 +140,14 @@ class SnapshotRow(Table):
     path: Mapped[str]  # relative to the project's folder
     sha256: Mapped[str] = mapped_column(String(64))
     loss: Mapped[float]  # mean over the epoch
-    # What the adviser measured, see bootstrap.catalog.advices:
+    # The adviser's measurements, see bootstrap.catalog.advices:
     closeness: Mapped[float | None]
     freedom: Mapped[float | None]
     elimination: Mapped[float | None]
 
 
 class SheetRow(Table):
-    """One prompt drawn over two or three parameters with a generation's LoRA, see bootstrap.catalog.sheets."""
+    """One prompt drawn over two or three parameters with a generation's LoRA; see bootstrap.catalog.sheets."""
 
     __tablename__ = "sheet"
     __table_args__ = (UniqueConstraint("generation_id", "path"),)
@@ -176,20 +175,20 @@ class CandidateRow(Table):
     generation_id: Mapped[int] = mapped_column(ForeignKey("generation.id", ondelete="CASCADE"), index=True)
     shot_id: Mapped[str] = mapped_column(String(16))
     shot: Mapped[dict[str, Any]]
-    # Its turn among those of its generation as they are planned: several workers draw in any order, and what is a
-    # duplicate of what must not depend on that.
+    # Its place in its generation's plan: several workers draw in any order, and which candidate is a duplicate of
+    # which must not depend on that.
     turn: Mapped[int] = mapped_column(default=0, server_default="0")
     path: Mapped[str]  # relative to the project's folder
-    # Known once the candidate is curated:
-    hash_kind: Mapped[str | None] = mapped_column(String(16))  # the setting dedupe.hash that it was made with
+    # Set once the candidate is curated:
+    hash_kind: Mapped[str | None] = mapped_column(String(16))  # the setting dedupe.hash when it was computed
     image_hash: Mapped[str | None] = mapped_column(String(16))  # 16 hex digits, as imagehash writes it
     image_hash_mirrored: Mapped[str | None] = mapped_column(String(16))
-    texture: Mapped[float | None]  # how much a hash has to go by, see bootstrap.pictures.hashing
+    texture: Mapped[float | None]  # amount of detail that a hash can rely on, see bootstrap.pictures.hashing
     seconds: Mapped[float | None]  # that drawing it took: its share of its batch's wall time
     coarse: Mapped[bytes | None]  # 64 gray levels, see bootstrap.pictures.hashing.coarse_copy
     state: Mapped[CandidateState] = mapped_column(_text_of(CandidateState))
     duplicate_of: Mapped[str | None] = mapped_column(String(32))  # a shot id, or "original"
-    # What is known before anyone looks at it, see bootstrap.catalog.candidates.Scores:
+    # Measured before anyone looks at it, see bootstrap.catalog.candidates.Scores:
     quality: Mapped[float | None]
     flaw: Mapped[str | None] = mapped_column(String(16))
     closeness: Mapped[float | None]
@@ -198,12 +197,11 @@ class CandidateRow(Table):
     rank: Mapped[int] = mapped_column(default=0, server_default="0")  # place in the queue of its generation
     verdict: Mapped[Verdict] = mapped_column(_text_of(Verdict), default=Verdict.UNDECIDED)
     reviewer: Mapped[str] = mapped_column(String(64), default="")
-    reason: Mapped[str] = mapped_column(
-        String(80), default="", server_default=""
-    )  # of a reject, if one was given
+    # Of a reject, if one was given:
+    reason: Mapped[str] = mapped_column(String(80), default="", server_default="")
     decided_at: Mapped[datetime | None]
     caption: Mapped[str | None]  # as a reviewer wrote it; None: the prompt's tags
-    # The browser before which it lies, see bootstrap.catalog.hands:
+    # The browser that holds it, see bootstrap.catalog.hands:
     held_by: Mapped[str | None] = mapped_column(String(36))
     held_until: Mapped[datetime | None]
     postponed_at: Mapped[datetime | None]  # put off until the others are decided
@@ -212,12 +210,12 @@ class CandidateRow(Table):
     generation: Mapped[GenerationRow] = relationship()
 
 
-# The order in which candidates were planned, whoever has drawn them and when.
+# The order of planning, whichever worker drew the candidates and when.
 IN_TURN = (CandidateRow.generation_id, CandidateRow.turn, CandidateRow.id)
 
 
 class SmallCopyRow(Table):
-    """A curated candidate's pixels as later ones are compared with them, there even when its file is gone."""
+    """A curated candidate's pixels, to compare later ones with, even if its file is gone."""
 
     __tablename__ = "small_copy"
 
@@ -228,33 +226,33 @@ class SmallCopyRow(Table):
 
 
 class FeatureRow(Table):
-    """What a candidate looks like to an embedder, see bootstrap.curation.scoring."""
+    """An embedder's features of a candidate's picture; see bootstrap.curation.scoring."""
 
     __tablename__ = "feature"
 
     candidate_id: Mapped[int] = mapped_column(
         ForeignKey("candidate.id", ondelete="CASCADE"), primary_key=True
     )
-    embedder: Mapped[str] = mapped_column(String(80))  # vectors of another one cannot be compared
+    embedder: Mapped[str] = mapped_column(String(80))  # vectors of different embedders cannot be compared
     vector: Mapped[bytes]  # float16
 
 
 class KeptApartRow(Table):
-    """Two pictures of a project that are no duplicates, whatever they look like: a person said so."""
+    """Two pictures of a project that a person has marked as no duplicates, whatever they look like."""
 
     __tablename__ = "kept_apart"
     __table_args__ = (UniqueConstraint("project_id", "one", "other"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))
-    one: Mapped[str] = mapped_column(String(32))  # a shot id, or "original"; the lesser of the two
+    one: Mapped[str] = mapped_column(String(32))  # a shot id, or "original"; sorts before the other
     other: Mapped[str] = mapped_column(String(32))
     reviewer: Mapped[str] = mapped_column(String(64), default="")
     decided_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class VerdictRow(Table):
-    """Every verdict ever given, in order; undo marks it, nothing is deleted."""
+    """Every verdict ever given, in order; undo marks a verdict, and nothing is deleted."""
 
     __tablename__ = "verdict"
     __table_args__ = (Index("verdict_act", "act", "candidate_id", unique=True),)
@@ -264,12 +262,11 @@ class VerdictRow(Table):
     verdict: Mapped[Verdict] = mapped_column(_text_of(Verdict))
     before: Mapped[Verdict] = mapped_column(_text_of(Verdict))
     reviewer: Mapped[str] = mapped_column(String(64), default="")
-    # One press of a person: the same for all verdicts that it gave, which are undone together. A browser that does
-    # not know whether its press arrived sends it again, and it is known by this.
+    # Id of one press of a key or button: the same for all verdicts that the press gave, which are undone together. A
+    # browser that does not know whether its press arrived sends it again; this id identifies the repetition.
     act: Mapped[str] = mapped_column(String(36), default=lambda: str(uuid4()))
-    reason: Mapped[str] = mapped_column(
-        String(80), default="", server_default=""
-    )  # of a reject, if one was given
+    # Of a reject, if one was given:
+    reason: Mapped[str] = mapped_column(String(80), default="", server_default="")
     decided_at: Mapped[datetime] = mapped_column(default=now)
     undone_at: Mapped[datetime | None]
 

@@ -1,4 +1,4 @@
-"""How often what was drawn became a pick: verdicts added up by recipe, tags, strength and snapshot."""
+"""How often shots became picks: verdicts summed by recipe, tags, strength and snapshot."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -10,17 +10,15 @@ from sqlalchemy.orm import Session
 from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.tables import CandidateRow
 
-_WASTED = (
-    CandidateState.DUPLICATE,
-    CandidateState.FLAWED,
-)  # nobody judged them, but they were drawn for nothing
+# Nobody judged these, but they were drawn in vain.
+_WASTED = (CandidateState.DUPLICATE, CandidateState.FLAWED)
 
 _Key = tuple[str, tuple[str, ...], tuple[str, ...], float, int]
 
 
 @dataclass(frozen=True)
 class Tally:
-    """The shots of one kind so far, and what became of them."""
+    """The shots of one kind so far, and how many of them became picks."""
 
     recipe: str
     eliminated: tuple[str, ...]
@@ -31,18 +29,18 @@ class Tally:
     spent: int  # shots that became picks, rejects, duplicates or flawed ones
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what goes into JSON."""
+        """Return the tally as a dict for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Tally":
-        """Read back what to_dict gave."""
+        """Return the tally of a dict from to_dict."""
         lists = {key: tuple(data[key]) for key in ("eliminated", "added")}
         return cls(**{**data, **lists})
 
 
 def of_project(session: Session, project_id: int) -> list[Tally]:
-    """Add up the candidates of all generations of a project; those that nobody has judged yet do not count."""
+    """Sum up the candidates of all generations of a project; candidates that nobody has judged yet do not count."""
     query = select(CandidateRow.shot, CandidateRow.verdict).where(
         CandidateRow.project_id == project_id,
         or_(CandidateRow.verdict != Verdict.UNDECIDED, CandidateRow.state.in_(_WASTED)),
@@ -51,8 +49,8 @@ def of_project(session: Session, project_id: int) -> list[Tally]:
     spent: Counter[_Key] = Counter()
     for shot, verdict in session.execute(query.execution_options(yield_per=1000)):
         first = (shot["loras"] or [{"strength": 0.0, "snapshot": 0}])[0]
-        gone, put_in = tuple(shot["eliminated"]), tuple(shot["added"])
-        key = shot["recipe"], gone, put_in, first["strength"], first["snapshot"]
+        eliminated, added = tuple(shot["eliminated"]), tuple(shot["added"])
+        key = shot["recipe"], eliminated, added, first["strength"], first["snapshot"]
         spent[key] += 1
         picks[key] += verdict is Verdict.ACCEPT
     return [Tally(*key, picks[key], spent[key]) for key in sorted(spent)]

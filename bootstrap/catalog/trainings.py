@@ -24,13 +24,13 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Training:
-    """One training: what it saw, with which settings, and what it gave."""
+    """One training: its dataset, settings and snapshots."""
 
     training_id: str
     generation: int
     settings: dict[str, Any]
     dataset: list[dict[str, Any]]  # {"picture": sha256, "caption": ..., "repeats": n, "seen": steps} each
-    steps: int  # finished
+    steps: int  # finished so far
     finished: bool
     snapshots: list[Snapshot]  # by epoch
 
@@ -43,7 +43,7 @@ def begin(
     settings: dict[str, Any],
     dataset: list[dict[str, Any]],
 ) -> None:
-    """Note that a generation trains with this training, new or not."""
+    """Record that a generation uses this training, and add the training if it is new."""
     with catalog.write() as session:
         generation = generation_row(session, project, number)
         generation.training_id = training_id
@@ -61,10 +61,10 @@ def begin(
 
 
 def add_snapshot(catalog: Catalog, project: str, snapshot: Snapshot, steps: int, seen: list[int]) -> None:
-    """Note a snapshot whose file is there, and what its training has done up to then.
+    """Record a snapshot whose file exists, and its training's progress up to it.
 
     Args:
-        steps: over all epochs.
+        steps: finished so far, over all epochs.
         seen: how often each picture of the dataset was in a batch.
     """
     with catalog.write() as session:
@@ -73,7 +73,9 @@ def add_snapshot(catalog: Catalog, project: str, snapshot: Snapshot, steps: int,
             .where(ProjectRow.name == project, TrainingRow.training_id == snapshot.training_id)
         ).one()  # fmt: skip
         training.steps = steps
-        training.dataset = [{**one, "seen": count} for one, count in zip(training.dataset, seen, strict=True)]
+        training.dataset = [
+            {**picture, "seen": count} for picture, count in zip(training.dataset, seen, strict=True)
+        ]
         row = session.scalar(
             select(SnapshotRow)
             .where(SnapshotRow.training_row_id == training.id, SnapshotRow.epoch == snapshot.epoch)
@@ -85,7 +87,7 @@ def add_snapshot(catalog: Catalog, project: str, snapshot: Snapshot, steps: int,
 
 
 def finish(catalog: Catalog, project: str, training_id: str) -> None:
-    """Note that a training has ended well."""
+    """Record that a training has finished successfully."""
     with catalog.write() as session:
         training = session.scalars(
             select(TrainingRow).join(ProjectRow)
@@ -95,7 +97,7 @@ def finish(catalog: Catalog, project: str, training_id: str) -> None:
 
 
 def snapshot_path(catalog: Catalog, project: str, training_id: str, epoch: int) -> Path | None:
-    """Return where a snapshot's file is, relative to the folder of its project; None: there is no such snapshot."""
+    """Return the path of a snapshot's file, relative to its project's folder, or None if there is no such snapshot."""
     with catalog.read() as session:
         path = session.scalar(
             select(SnapshotRow.path).join(TrainingRow).join(ProjectRow)
@@ -105,14 +107,14 @@ def snapshot_path(catalog: Catalog, project: str, training_id: str, epoch: int) 
 
 
 def of_generation(catalog: Catalog, project: str, number: int) -> Training | None:
-    """Return the training that a generation draws with, None before it has begun."""
+    """Return the training that a generation draws with, or None before that training has begun."""
     with catalog.read() as session:
         training_id = generation_row(session, project, number).training_id
     return find(catalog, project, training_id) if training_id else None
 
 
 def find(catalog: Catalog, project: str, training_id: str) -> Training | None:
-    """Return a training of a project by its id, None where there is none."""
+    """Return a training of a project by its id, or None if there is none."""
     with catalog.read() as session:
         row = session.scalar(
             select(TrainingRow).join(ProjectRow)
@@ -120,11 +122,14 @@ def find(catalog: Catalog, project: str, training_id: str) -> Training | None:
         )  # fmt: skip
         if row is None:
             return None
-        saved = session.scalars(
+        snapshot_rows = session.scalars(
             select(SnapshotRow).where(SnapshotRow.training_row_id == row.id).order_by(SnapshotRow.epoch)
         ).all()
         trained_in = session.get_one(GenerationRow, row.generation_id).number
-    snapshots = [Snapshot(row.training_id, one.epoch, Path(one.path), one.sha256, one.loss) for one in saved]
+    snapshots = [
+        Snapshot(row.training_id, saved.epoch, Path(saved.path), saved.sha256, saved.loss)
+        for saved in snapshot_rows
+    ]
     return Training(
         row.training_id,
         trained_in,

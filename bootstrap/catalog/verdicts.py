@@ -16,17 +16,17 @@ from bootstrap.errors import UserError
 
 @dataclass(frozen=True)
 class Given:
-    """A verdict that was given once."""
+    """A verdict that was given, and perhaps undone."""
 
     candidate_id: str
     verdict: Verdict
     reviewer: str
-    reason: str  # of a reject, where one was given
+    reason: str  # of a reject, if one was given
     is_undone: bool
 
 
 def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: Verdict, reviewer: str) -> None:
-    """Give all these published candidates a verdict, in one transaction: committed when this returns.
+    """Give published candidates a verdict, in one transaction that is committed when this returns.
 
     Args:
         candidate_ids: whole ids, 16 hex digits each.
@@ -34,10 +34,10 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: Ve
         reviewer: who decides.
 
     Raises:
-        UserError: one of them is unknown or not shown for review; then none gets the verdict.
+        UserError: a candidate is unknown or not up for review; none gets the verdict then.
     """
     if verdict is Verdict.UNDECIDED:
-        raise ValueError("undecided is no decision; see undo")
+        raise ValueError("undecided is not a decision; see undo")
     with catalog.write() as session:
         act, moment, generations = str(uuid4()), now(), set()
         for candidate_id in candidate_ids:
@@ -64,7 +64,7 @@ def give(
     moment: datetime,
     reason: str = "",
 ) -> None:
-    """Give a candidate a verdict, within a transaction of the caller's.
+    """Give a candidate a verdict, within the caller's transaction.
 
     Args:
         act: the same for all verdicts that are undone together, up to 36 characters.
@@ -82,7 +82,7 @@ def give(
 
 
 def history(catalog: Catalog, project: str) -> list[Given]:
-    """Return all verdicts that were ever given in a project, in order; those that were taken back too."""
+    """Return all verdicts ever given in a project, in order, including undone ones."""
     query = (
         select(CandidateRow.shot_id, VerdictRow)
         .join(VerdictRow, VerdictRow.candidate_id == CandidateRow.id)
@@ -105,15 +105,15 @@ def undo(
     generation: int | None = None,
     reviewer: str | None = None,
 ) -> str | None:
-    """Take the last standing verdict back; the candidate gets the one that it had before.
+    """Undo the last standing verdict; the candidate gets back its previous one.
 
     Args:
-        candidate_id: of this candidate; None for the last one of the project.
-        generation: of this generation only.
-        reviewer: of this reviewer only.
+        candidate_id: only verdicts on this candidate; None: on any.
+        generation: only verdicts in this generation.
+        reviewer: only verdicts of this reviewer.
 
     Returns:
-        The id of the candidate whose verdict was taken back, None when there is nothing to undo.
+        The id of the candidate whose verdict was undone, or None if there is nothing to undo.
     """
     query = (
         select(VerdictRow)
@@ -140,16 +140,16 @@ def undo(
 
 
 def undo_act(catalog: Catalog, project: str, reviewer: str) -> list[str]:
-    """Take back all standing verdicts of a reviewer's last act, and return the ids of their candidates.
+    """Undo all standing verdicts of a reviewer's last act, and return the ids of their candidates.
 
-    An act is what was decided at once: with one key, one click or one command.
+    An act is everything decided at once: with one key, one click or one command.
     """
     later = aliased(VerdictRow)
-    # A verdict that another one was put on top of stays: taking it back would change nothing that shows.
+    # A verdict that a later one covers stays: undoing it would change nothing visible.
     covered = select(later.id).where(
         later.candidate_id == VerdictRow.candidate_id, later.undone_at.is_(None), later.id > VerdictRow.id
     )
-    mine = (
+    uncovered = (
         select(VerdictRow)
         .join(CandidateRow, VerdictRow.candidate_id == CandidateRow.id)
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
@@ -158,29 +158,33 @@ def undo_act(catalog: Catalog, project: str, reviewer: str) -> list[str]:
         .order_by(VerdictRow.id.desc())
     )
     with catalog.write() as session:
-        last = session.scalar(mine.limit(1))
+        last = session.scalar(uncovered.limit(1))
         if last is None:
             return []
-        given = session.scalars(mine.where(VerdictRow.act == last.act)).all()
-        for one in given:
-            take_back(session, one)
-        reviews.note(session, {one.candidate.generation_id for one in given})
-        return [one.candidate.shot_id for one in reversed(given)]
+        verdict_rows = session.scalars(uncovered.where(VerdictRow.act == last.act)).all()
+        for verdict_row in verdict_rows:
+            take_back(session, verdict_row)
+        reviews.note(session, {verdict_row.candidate.generation_id for verdict_row in verdict_rows})
+        return [verdict_row.candidate.shot_id for verdict_row in reversed(verdict_rows)]
 
 
 def take_back(session: Session, last: VerdictRow) -> None:
-    """Undo a candidate's last standing verdict, within a transaction of the caller's."""
+    """Undo a candidate's last standing verdict, within the caller's transaction."""
     last.undone_at = now()
     session.flush()
-    row, before = last.candidate, standing(session, last.candidate_id)
+    row, previous = last.candidate, standing(session, last.candidate_id)
     states.move(row, last.before)
     row.reviewer, row.reason, row.decided_at = (
-        (before.reviewer, before.reason, before.decided_at) if before else ("", "", None)
+        (previous.reviewer, previous.reason, previous.decided_at) if previous else ("", "", None)
     )
 
 
 def standing(session: Session, candidate_id: int) -> VerdictRow | None:
-    """Return the last verdict on a candidate (its row's id) that was not taken back."""
+    """Return the last verdict on a candidate that was not undone, or None.
+
+    Args:
+        candidate_id: the row's id.
+    """
     return session.scalar(
         select(VerdictRow)
         .where(VerdictRow.candidate_id == candidate_id, VerdictRow.undone_at.is_(None))

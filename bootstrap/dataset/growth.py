@@ -104,7 +104,9 @@ def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) ->
             raise UserError(f"pick '{candidate_id}': the dataset of '{project.name}' has none with this id")
         caption = captions.join(captions.parse(text))
         if not caption:
-            raise UserError(f"pick '{candidate_id}': its caption would be empty; a pick needs at least one tag")
+            raise UserError(
+                f"pick '{candidate_id}': its caption would be empty; a pick needs at least one tag"
+            )
         if caption != present[candidate_id].caption:
             new[candidate_id] = caption
     with exclusively(project):

@@ -15,9 +15,8 @@ from bootstrap.catalog.leases import Lease
 from bootstrap.errors import UserError
 
 BEAT_SECONDS = 5.0
-DEAD_AFTER_SECONDS = (
-    30.0  # without a beat; a run that could not reach its database for this long may also be taken for dead
-)
+# Without a heartbeat; a run that could not reach its database for this long may also be taken for dead.
+DEAD_AFTER_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 

@@ -140,9 +140,7 @@ class DrawingSection(Section):
 class DedupeSection(Section):
     """`[dedupe]`: when two pictures count as the same picture."""
 
-    hash: Literal["phash", "dhash", "whash", "colorhash"] = (
-        "phash"  # of imagehash
-    )
+    hash: Literal["phash", "dhash", "whash", "colorhash"] = "phash"  # of imagehash
     # Hashes only choose which pictures are compared: those that are this near. So the limit is generous: when the
     # same picture was recompressed, brightened by 20 % or cropped by 1 % on each side, its hash hardly ever moved by
     # more than 8 bits.

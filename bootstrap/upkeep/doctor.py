@@ -189,7 +189,7 @@ def _interrupted(project: Project, catalog: Catalog) -> Iterator[Finding]:
     for status in generations.statuses(catalog, project.name):
         if status.state.is_begun:
             yield Finding(
-                f"project '{project.name}': generation {status.number} is recorded as {status.state}, but nothing is running",
+                f"project '{project.name}': generation {status.number} is recorded as {status.state}, but nothing runs",
                 f"mark it as cancelled; `sid run {project.name}` resumes it",
                 partial(_cancel, Generation(project, catalog, status.number)),
             )
@@ -246,7 +246,9 @@ def _rows_without_files(project: Project, catalog: Catalog) -> Iterator[Finding]
             made = sum(make_thumbnail(project, candidate) for candidate in bare)
             return f"made {made} of {len(bare)} thumbnails"
 
-        yield Finding(f"project '{project.name}': {len(bare)} thumbnails are missing", "make them again", make)
+        yield Finding(
+            f"project '{project.name}': {len(bare)} thumbnails are missing", "make them again", make
+        )
 
 
 def _mark_broken(project: Project, catalog: Catalog, ids: list[str]) -> str:

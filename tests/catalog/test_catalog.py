@@ -62,10 +62,10 @@ def test_a_catalog_of_the_first_schema_is_brought_up_to_date(catalog_url):
             connection.execute(sa.text(statement))
     engine.dispose()
     catalog = Catalog(catalog_url)
-    found = trainings.of_generation(catalog, "apple", 1)
-    assert found is not None
-    assert [(one.epoch, one.loss) for one in found.snapshots] == [(1, 0.2), (2, 0.1)]
-    assert [one.training_id for one in found.snapshots] == ["t" * 64] * 2
+    training = trainings.of_generation(catalog, "apple", 1)
+    assert training is not None
+    assert [(snapshot.epoch, snapshot.loss) for snapshot in training.snapshots] == [(1, 0.2), (2, 0.1)]
+    assert [snapshot.training_id for snapshot in training.snapshots] == ["t" * 64] * 2
     assert advices.of_training(catalog, "apple", "t" * 64) is None
     advice = Advice([Measurement(1, -0.1, 0.9, None), Measurement(2, 0.5, 0.6, 0.7)], 1, 2)
     advices.add(catalog, "apple", "t" * 64, advice)
@@ -119,23 +119,23 @@ def test_a_catalog_of_a_newer_version_is_left_alone(catalog_url):
 
 @pytest.mark.parametrize("wrong", ["", "here", "mysql://me@host/sid", "postgresql+nothing://host/sid"])
 def test_a_wrong_url_is_told_in_one_line(wrong):
-    with pytest.raises(UserError, match="SID_CATALOG_URL: no URL of a catalog; write postgresql://"):
+    with pytest.raises(UserError, match="SID_CATALOG_URL: not the URL of a catalog; write postgresql://"):
         Catalog(wrong)
 
 
 def test_a_database_that_is_gone_in_the_middle_is_told_in_a_line():
     with pytest.raises(sa.exc.OperationalError) as gone:
         sa.create_engine("postgresql+psycopg://sid:secret@127.0.0.1:1/sid").connect()
-    told = of_the_machine(gone.value)
-    assert told.startswith("SID_CATALOG_URL: the database does not answer (connection failed")
-    assert "secret" not in told and "\n" not in told
+    message = of_the_machine(gone.value)
+    assert message.startswith("SID_CATALOG_URL: the database does not answer (connection failed")
+    assert "secret" not in message and "\n" not in message
 
 
 def test_a_database_that_does_not_answer_is_told_without_its_password(postgres):
     url = sa.make_url(postgres.new_database()).set(database="nothing", password="secret")
-    with pytest.raises(UserError, match=r'cannot be opened \(.*"nothing" does not exist') as told:
+    with pytest.raises(UserError, match=r'cannot be opened \(.*"nothing" does not exist') as refused:
         Catalog(url.render_as_string(hide_password=False))
-    assert "secret" not in str(told.value) and "\n" not in str(told.value)
+    assert "secret" not in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_the_folder_of_a_new_catalog_is_made(tmp_path):
@@ -181,8 +181,8 @@ def test_times_come_back_in_utc_whatever_zone_they_went_in(catalog):
     with catalog.write() as session:
         session.add(ProjectRow(name="apple", created_at=tokyo))
     with catalog.read() as session:
-        found = session.scalars(sa.select(ProjectRow)).one().created_at
-    assert found == tokyo and found.tzinfo == UTC
+        created_at = session.scalars(sa.select(ProjectRow)).one().created_at
+    assert created_at == tokyo and created_at.tzinfo == UTC
 
 
 # --- several processes --------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def test_two_processes_that_write_at_once_lose_nothing(catalog_url):
 def test_two_processes_that_open_a_new_catalog_at_once_migrate_it_once(catalog_url):
     run_at_once(catalog_url, "generations.begin(catalog, 'apple')")
     catalog = Catalog(catalog_url)
-    assert [one.number for one in generations.statuses(catalog, "apple")] == [1]
+    assert [status.number for status in generations.statuses(catalog, "apple")] == [1]
     catalog.close()
 
 
@@ -298,7 +298,7 @@ def test_a_generation_is_worked_on_until_it_has_grown(catalog):
     generations.set_state(catalog, "apple", 1, GenerationState.GROWN)
     assert generations.begin(catalog, "apple") == 2
     assert generations.begin(catalog, "pear") == 1  # each project counts for itself
-    assert [one.number for one in generations.statuses(catalog, "apple")] == [1, 2]
+    assert [status.number for status in generations.statuses(catalog, "apple")] == [1, 2]
 
 
 def test_a_reporter_keeps_the_row_up_to_date_but_not_too_often(catalog):
@@ -339,10 +339,10 @@ def test_statuses_count_candidates(catalog, project, published):
 
 
 def test_candidates_come_back_as_they_were_drawn(catalog, project, published):
-    found = candidates.candidates(catalog, project.name)
-    assert [one.id for one in found] == published
-    assert found[0].shot == shot(1000)
-    assert found[0].thumbnail.as_posix() == f"generation-01/thumbnails/{published[0]}.webp"
+    drawn = candidates.candidates(catalog, project.name)
+    assert [candidate.id for candidate in drawn] == published
+    assert drawn[0].shot == shot(1000)
+    assert drawn[0].thumbnail.as_posix() == f"generation-01/thumbnails/{published[0]}.webp"
     assert candidates.candidates(catalog, "nobody") == []
 
 
@@ -360,6 +360,6 @@ def test_two_candidates_of_one_shot_cannot_be(catalog, project, published):
     with pytest.raises(IntegrityError):
         rows.add(catalog, "candidate", **{**row._mapping, "id": 1000})
     add_drawn(project, catalog, 1, [scene(1)], [row_shot := shot(1000)])  # drawn again it stays one
-    assert [one.id for one in candidates.candidates(catalog, project.name, state=None)].count(
+    assert [candidate.id for candidate in candidates.candidates(catalog, project.name, state=None)].count(
         row_shot.id
     ) == 1

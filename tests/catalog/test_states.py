@@ -1,4 +1,4 @@
-"""States and verdicts: what may follow what, through the one function that makes every change."""
+"""States and verdicts: which may follow which, tested through the one function that changes them."""
 
 import itertools
 

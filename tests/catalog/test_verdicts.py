@@ -23,7 +23,7 @@ def catalog(catalog_url):
 
 
 def standing(catalog, project) -> dict[str, str]:
-    return {one.id: one.verdict for one in candidates.candidates(catalog, project.name)}
+    return {candidate.id: candidate.verdict for candidate in candidates.candidates(catalog, project.name)}
 
 
 @given(
@@ -45,13 +45,15 @@ def test_any_number_of_steps_can_be_undone(catalog, project, published, actions)
             verdicts.decide(catalog, project.name, [candidate], Verdict(action), "tester")
             state[candidate] = action
             continue
-        mine = [n for n, (one, _) in enumerate(history) if action == "undo last" or one == candidate]
+        positions = [
+            n for n, (decided, _) in enumerate(history) if action == "undo last" or decided == candidate
+        ]
         asked = None if action == "undo last" else candidate
         undone = verdicts.undo(catalog, project.name, asked)
-        if not mine:
+        if not positions:
             assert undone is None
             continue
-        expected, before = history.pop(mine[-1])
+        expected, before = history.pop(positions[-1])
         assert undone == expected
         state[expected] = before
         assert standing(catalog, project) == state
@@ -116,8 +118,8 @@ def test_many_verdicts_at_once(catalog, project):
     ids = add_published(project, catalog, 1, 12)
     random.Random(1).shuffle(ids)
     verdicts.decide(catalog, project.name, ids[:7], Verdict.REJECT, "t")
-    found = candidates.candidates(catalog, project.name, verdict="reject")
-    assert {one.id for one in found} == set(ids[:7])
+    rejected = candidates.candidates(catalog, project.name, verdict="reject")
+    assert {candidate.id for candidate in rejected} == set(ids[:7])
 
 
 def test_all_that_was_decided_at_once_is_taken_back_at_once(catalog, project, published):
@@ -125,7 +127,14 @@ def test_all_that_was_decided_at_once_is_taken_back_at_once(catalog, project, pu
     verdicts.decide(catalog, project.name, published[1:4], Verdict.REJECT, "anna")
     verdicts.decide(catalog, project.name, published[3:4], Verdict.ACCEPT, "ben")
     assert verdicts.undo_act(catalog, project.name, "anna") == published[1:3]
-    found = {one.id: one.verdict for one in candidates.candidates(catalog, project.name)}
-    assert [found[one] for one in published[:4]] == ["accept", "accept", "undecided", "accept"]
+    verdict_of = {
+        candidate.id: candidate.verdict for candidate in candidates.candidates(catalog, project.name)
+    }
+    assert [verdict_of[candidate_id] for candidate_id in published[:4]] == [
+        "accept",
+        "accept",
+        "undecided",
+        "accept",
+    ]
     assert verdicts.undo_act(catalog, project.name, "anna") == published[:2]
     assert verdicts.undo_act(catalog, project.name, "nobody") == []

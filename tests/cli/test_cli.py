@@ -327,7 +327,7 @@ def test_an_ambiguous_beginning_is_refused(sid, reviewed):
         first_digits.append(another[0])
         seed += 1
     catalog.close()
-    assert_refused(sid("accept", "apple", first_digits[0]), "several ids begin so")
+    assert_refused(sid("accept", "apple", first_digits[0]), "several ids begin with this")
 
 
 def test_grow_and_export(sid, folder, reviewed):

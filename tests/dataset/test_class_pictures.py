@@ -51,9 +51,9 @@ def test_what_cannot_work_is_told_before_anything_starts(tmp_path: Path, lines: 
         (made.folder / name).mkdir()
     scene(1).save(made.folder / "uncaptioned" / "0.png")
     (made.folder / "unreadable" / "0.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=message) as told:
+    with pytest.raises(UserError, match=message) as refused:
         generation.prepare(made, open_catalog(made))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refused.value)
     assert not list(made.folder.glob("generation-*"))
 
 
@@ -63,7 +63,7 @@ def train(made: Project) -> tuple[list[Progress], dict[str, str]]:
     generation.train(begun, reports.append)
     training = begun.training()
     assert training is not None and training.finished
-    assert [one["seen"] for one in training.dataset] == [2]
+    assert [picture["seen"] for picture in training.dataset] == [2]
     return reports, kohya.read(made.folder / training.snapshots[-1].path).metadata
 
 
@@ -85,7 +85,7 @@ def test_the_base_model_draws_its_class_once(tmp_path: Path) -> None:
     made = with_training(tmp_path, 'class_tokens = "woman"\nnum_class_images = 3')
     reports, metadata = train(made)
     drawn = sorted((made.folder / "regularization").glob("*.png"))
-    assert [one.done for one in reports if one.stage == "regularization"] == [3]
+    assert [report.done for report in reports if report.stage == "regularization"] == [3]
     assert len(drawn) == 3 and metadata["ss_num_reg_images"] == "3"
     for path in drawn:
         with Image.open(path) as picture:
@@ -93,18 +93,18 @@ def test_the_base_model_draws_its_class_once(tmp_path: Path) -> None:
     written = [path.stat().st_mtime_ns for path in drawn]
     made.toml.write_text(made.toml.read_text().replace("num_class_images = 3", "num_class_images = 4"))
     reports, _ = train(made.workspace.project(made.name))
-    assert [one.done for one in reports if one.stage == "regularization"] == [1]
+    assert [report.done for report in reports if report.stage == "regularization"] == [1]
     assert [path.stat().st_mtime_ns for path in drawn] == written
 
 
 def test_sample_prompts_are_drawn_with_each_snapshot(tmp_path: Path) -> None:
     made = with_training(tmp_path, 'sample_prompts = ["woman, red apple # no <lora:ink>", "robot"]')
     reports, _ = train(made)
-    assert [one.done for one in reports if one.stage == "samples"][-1] == 2
+    assert [report.done for report in reports if report.stage == "samples"][-1] == 2
     (sheet,) = made.generation_folder(1).glob("training-*/samples.png")
     with Image.open(sheet) as picture:
         assert picture.size == (2 * (128 + 8) + 8, 30 + 128 + 2 * 14 + 8 + 8)
     written = sheet.stat().st_mtime_ns
     reports, _ = train(made)
-    assert not [one for one in reports if one.stage == "samples"]
+    assert not [report for report in reports if report.stage == "samples"]
     assert sheet.stat().st_mtime_ns == written

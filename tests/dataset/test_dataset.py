@@ -51,7 +51,7 @@ def test_picks_come_with_the_tags_of_their_prompt(project, catalog):
         )
         assert entry.path.with_suffix(".txt").read_text("utf-8") == entry.caption + "\n"
     assert {path.name for path in project.dataset_folder.iterdir()} == {
-        f"{one}.{ending}" for one in (gone, added) for ending in ("png", "txt")
+        f"{candidate_id}.{ending}" for candidate_id in (gone, added) for ending in ("png", "txt")
     }
 
 
@@ -87,7 +87,11 @@ def test_picks_of_all_generations_count(project, catalog):
     accept(catalog, project, second[1], first[1])
     assert growth.grow(project, catalog) == Growth(added=2, removed=0, size=4)
     # In order of growth: what was there stays first, so that a dataset only ever gets longer at its end.
-    assert [one.candidate_id for one in picks.picks(catalog, project.name)] == [first[0], first[1], second[1]]
+    assert [pick.candidate_id for pick in picks.picks(catalog, project.name)] == [
+        first[0],
+        first[1],
+        second[1],
+    ]
 
 
 def test_growth_needs_news(project, catalog):
@@ -227,7 +231,7 @@ def test_export_to_kohya(project, catalog, grown, tmp_path):
     assert {path.name for path in folder.iterdir()} == {first.name, rest.name}
     assert {path.name for path in first.iterdir()} == {"original.png", "original.txt"}
     assert {path.name for path in rest.iterdir()} == {
-        f"{one}.{end}" for one in grown for end in ("png", "txt")
+        f"{candidate_id}.{end}" for candidate_id in grown for end in ("png", "txt")
     }
     for entry in entries.of_project(project, catalog):
         home = first if entry.is_original else rest
@@ -240,12 +244,12 @@ def test_export_to_imagefolder(project, catalog, grown, tmp_path):
     folder.mkdir()  # an empty one will do
     assert exporting.export(project, catalog, "imagefolder", folder) == 5
     lines = (folder / "train" / "metadata.jsonl").read_text("utf-8").splitlines()
-    there = entries.of_project(project, catalog)
+    dataset = entries.of_project(project, catalog)
     assert [json.loads(line) for line in lines] == [
-        {"file_name": entry.path.name, "text": entry.caption} for entry in there
+        {"file_name": entry.path.name, "text": entry.caption} for entry in dataset
     ]
     assert {path.name for path in (folder / "train").iterdir()} == {
-        "metadata.jsonl", *(entry.path.name for entry in there),
+        "metadata.jsonl", *(entry.path.name for entry in dataset),
     }  # fmt: skip
     assert {path.name for path in folder.iterdir()} == {"train"}
 
@@ -286,6 +290,6 @@ def test_export_is_all_or_nothing(project, catalog, grown, tmp_path, monkeypatch
 
 def test_a_drawn_candidate_is_no_pick_whatever_its_row_says(project, catalog):
     """Only what was published can be accepted."""
-    (one,) = add_drawn(project, catalog, 1, [scene(5)])
+    (drawn,) = add_drawn(project, catalog, 1, [scene(5)])
     with pytest.raises(UserError, match="not up for review"):
-        accept(catalog, project, one)
+        accept(catalog, project, drawn)

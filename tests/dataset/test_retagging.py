@@ -1,4 +1,4 @@
-"""Captions of many picks are changed at once, and what is not consistent in them is told."""
+"""Captions of many picks are changed at once, and inconsistent ones are reported."""
 
 import sys
 
@@ -43,15 +43,15 @@ def fresh(grown):
     return made, catalog, ids
 
 
-def told(made, catalog):
-    return [one.caption for one in picks.picks(catalog, made.name)]
+def captions_of(made, catalog):
+    return [pick.caption for pick in picks.picks(catalog, made.name)]
 
 
 def test_tags_are_added_removed_and_renamed_in_all_picks(fresh):
     made, catalog, ids = fresh
     edit = TagEdit(add=("outdoors",), remove=("WINDOW",), rename=(("blue bonet", "blue bonnet, felt"),))
     assert retagging.retag(made, catalog, edit) == 4
-    assert told(made, catalog) == [
+    assert captions_of(made, catalog) == [
         "woman, red apple, outdoors",
         "woman, red apples, outdoors",
         "woman, blue bonnet, outdoors",
@@ -65,7 +65,7 @@ def test_only_some_picks_are_meant(fresh):
     made, catalog, ids = fresh
     assert retagging.retag(made, catalog, TagEdit(add=("smile",)), having="blue bonnet") == 1
     assert retagging.retag(made, catalog, TagEdit(add=("frown",)), ids=ids[:2]) == 2
-    assert [caption.split(", ")[-1] for caption in told(made, catalog)] == [
+    assert [caption.split(", ")[-1] for caption in captions_of(made, catalog)] == [
         "frown",
         "frown",
         "smile",
@@ -77,7 +77,7 @@ def test_nothing_is_changed_when_one_caption_would_be_empty(fresh):
     made, catalog, _ = fresh
     with pytest.raises(UserError, match="empty"):
         retagging.retag(made, catalog, TagEdit(remove=("woman", "blue bonnet")))
-    assert told(made, catalog) == PROMPTS
+    assert captions_of(made, catalog) == PROMPTS
     with pytest.raises(UserError, match="nothing to change"):
         retagging.retag(made, catalog, TagEdit())
     with pytest.raises(UserError, match="none with this id"):
@@ -86,17 +86,17 @@ def test_nothing_is_changed_when_one_caption_would_be_empty(fresh):
 
 def test_the_report_tells_rare_alike_and_missing_tags(fresh):
     made, catalog, ids = fresh
-    found = retagging.consistency(made, catalog)
-    assert found.pictures == 5
-    assert found.uses["woman"] == 4 and found.uses["red apple"] == 2  # of the original too
-    assert {"blue bonet", "man", "Window", "red apples"} <= set(found.once) and "woman" not in found.once
-    assert set(found.alike) == {
+    report = retagging.consistency(made, catalog)
+    assert report.pictures == 5
+    assert report.uses["woman"] == 4 and report.uses["red apple"] == 2  # of the original too
+    assert {"blue bonet", "man", "Window", "red apples"} <= set(report.once) and "woman" not in report.once
+    assert set(report.alike) == {
         ("blue bonet", "blue bonnet"),
         ("red apple", "red apples"),
         ("Window", "window"),
     }
-    assert found.required == ("woman",) and found.lacking == {ids[3]: ("woman",)}
-    assert not found.is_clean
+    assert report.required == ("woman",) and report.lacking == {ids[3]: ("woman",)}
+    assert not report.is_clean
     editing.set_values(made, ['curation.required_tags=["woman", "window"]'])
     asked = made.workspace.project(made.name)
     assert retagging.consistency(asked, catalog).lacking == {ids[2]: ("window",), ids[3]: ("woman",)}
@@ -104,7 +104,7 @@ def test_the_report_tells_rare_alike_and_missing_tags(fresh):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         ("red_hat", "red hat"),
         ("hat red", "red hat"),
@@ -113,16 +113,16 @@ def test_the_report_tells_rare_alike_and_missing_tags(fresh):
         ("eye", "eyes"),
     ],
 )
-def test_nearly_the_same(one, other):
-    assert len(nearly_the_same([one, other, "something else"])) == 1
+def test_nearly_the_same(first, second):
+    assert len(nearly_the_same([first, second, "something else"])) == 1
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [("red hat", "red cat"), ("10girls", "20girls"), ("red apple", "green apple"), ("a", "b")],
 )
-def test_not_the_same(one, other):
-    assert nearly_the_same([one, other]) == []
+def test_not_the_same(first, second):
+    assert nearly_the_same([first, second]) == []
 
 
 TAGS = st.lists(st.text("abcAB 1_-", min_size=1, max_size=8), max_size=6)
@@ -131,11 +131,11 @@ TAGS = st.lists(st.text("abcAB 1_-", min_size=1, max_size=8), max_size=6)
 @given(TAGS, TAGS, TAGS)
 def test_an_edit_leaves_what_it_says(tags, added, removed):
     tags, added, removed = (captions.parse(",".join(some)) for some in (tags, added, removed))
-    found = TagEdit(add=tuple(added), remove=tuple(removed)).of(tags)
-    folded = [tag.casefold() for tag in found]
+    edited = TagEdit(add=tuple(added), remove=tuple(removed)).of(tags)
+    folded = [tag.casefold() for tag in edited]
     assert len(set(folded)) == len(folded)
-    assert set(folded) == {one.casefold() for one in [*captions.without(tags, removed), *added]}
-    assert all(one != other for one, other in nearly_the_same(tags))
+    assert set(folded) == {tag.casefold() for tag in [*captions.without(tags, removed), *added]}
+    assert all(first != second for first, second in nearly_the_same(tags))
 
 
 def test_the_verbs(fresh, monkeypatch, capsys):
@@ -157,7 +157,7 @@ def test_the_verbs(fresh, monkeypatch, capsys):
     )
     code, said = sid("retag", made.name, "--rename", "blue bonet=blue bonnet", "--add", "smile", ids[3][:8])
     assert code == 0 and said == "1 caption changed\n"
-    assert told(made, catalog)[3] == "man, blue bonnet, window, smile"
+    assert captions_of(made, catalog)[3] == "man, blue bonnet, window, smile"
     for wrong in (["--rename", "hat"], ["--rename", "hat="], [], ["--add", "x", "nobody"]):
         code, said = sid("retag", made.name, *wrong)
         assert code == 2 and said.count("\n") == 1, wrong

@@ -24,10 +24,10 @@ def test_values_change_and_comments_stay(project: Project) -> None:
     assert edit.project.settings.recipe[0].count == 5
     assert reread(project).settings.recipe[0].count == 24  # nothing is written yet
     edit.save()
-    found = reread(project)
-    assert (found.settings.training.repeats, found.settings.drawing.width) == (30, 96)
-    assert found.settings.recipe[1].tags == ["red apple"]
-    text = found.toml.read_text()
+    saved = reread(project)
+    assert (saved.settings.training.repeats, saved.settings.drawing.width) == (30, 96)
+    assert saved.settings.recipe[1].tags == ["red apple"]
+    text = saved.toml.read_text()
     assert [line.split("#", 1)[1] for line in text.splitlines() if "#" in line] == comments
     assert text.index('tags = ["red apple"]') < text.index('# kind = "add"')  # not below the examples
 
@@ -36,12 +36,17 @@ def test_recipes_come_and_go_and_examples_stay(project: Project) -> None:
     aspects = [{"name": "pose", "tags": ["sitting, on a chair", 'a "b"'], "quota": 2}]
     editing.with_recipe(project, {"kind": "bootstrap", "aspects": aspects, "count": 4}).save()
     editing.with_recipe(project, {"kind": "add", "tags": ["hat"]}).save()
-    assert [one.kind for one in reread(project).settings.recipe] == ["vary", "eliminate", "bootstrap", "add"]
+    assert [recipe.kind for recipe in reread(project).settings.recipe] == [
+        "vary",
+        "eliminate",
+        "bootstrap",
+        "add",
+    ]
     written = tomllib.loads(project.toml.read_text())["recipe"][2]
     assert written == {"kind": "bootstrap", "aspects": aspects, "count": 4}
     editing.without_recipe(project, 2).save()
     editing.without_recipe(project, 1).save()
-    assert [one.kind for one in reread(project).settings.recipe] == ["bootstrap", "add"]
+    assert [recipe.kind for recipe in reread(project).settings.recipe] == ["bootstrap", "add"]
     text = project.toml.read_text()
     assert "# What to draw." in text
     assert '# by = ["blue ball", "yellow flower"]' in text

@@ -1,4 +1,4 @@
-"""Who works on a project, where machines share a catalog in PostgreSQL: dead runs are found, living ones left alone."""
+"""Which run works on a project whose catalog machines share: dead runs are found, live ones are left alone."""
 
 import threading
 import time
@@ -129,7 +129,7 @@ def generations_step(report) -> None:
 def test_the_doctor_finds_a_stale_lease_and_removes_it(shared):
     project, catalog = shared
     lease_of_another_machine(catalog, timedelta(minutes=5))
-    (finding,) = [one for one in doctor.examine(project.workspace) if "elsewhere" in one.what]
+    (finding,) = [finding for finding in doctor.examine(project.workspace) if "elsewhere" in finding.what]
     assert finding.repair is not None
     finding.repair()
     assert find(catalog, project.name) is None

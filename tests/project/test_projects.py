@@ -1,4 +1,4 @@
-"""A project is made whole or not at all, and its settings are found where they belong."""
+"""A project is created whole or not at all, and its settings are found where they belong."""
 
 import os
 from pathlib import Path
@@ -42,11 +42,11 @@ def test_the_base_models_own_defaults_fill_what_the_file_leaves_out(tmp_path):
 def test_another_prediction_type_than_the_base_models_own_makes_another_model_of_it(tmp_path):
     made = make_project(tmp_path)
     own = made.base_model
-    for told, same in (("v_prediction", True), ("epsilon", False)):
-        editing.set_values(made, [f"project.prediction_type={told}"])
-        found = reopened(made).base_model
-        assert (found == own) is same
-        assert (content_hash(found) == content_hash(own)) is same
+    for prediction_type, same in (("v_prediction", True), ("epsilon", False)):
+        editing.set_values(made, [f"project.prediction_type={prediction_type}"])
+        model = reopened(made).base_model
+        assert (model == own) is same
+        assert (content_hash(model) == content_hash(own)) is same
     with pytest.raises(UserError, match="prediction_type"):
         editing.set_values(made, ["project.prediction_type=v"])
 
@@ -75,9 +75,9 @@ def test_another_base_model_does_not_get_papertowns_defaults(tmp_path):
 def test_wrong_settings_are_told_in_one_line(tmp_path, text, message):
     made = make_project(tmp_path)
     made.toml.write_text(text, "utf-8")
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as refused:
         _ = reopened(made).settings
-    assert message in str(told.value) and "\n" not in str(told.value)
+    assert message in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_settings_that_are_not_utf8_are_told(tmp_path):

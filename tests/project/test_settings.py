@@ -1,4 +1,4 @@
-"""Settings are checked key by key, and a mistake is told in one line that helps."""
+"""Settings are checked key by key, and a mistake is reported in one helpful line."""
 
 import copy
 import tomllib
@@ -37,14 +37,14 @@ def changed(path, value):
 
 
 def refusal(path, value) -> str:
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as refused:
         parse(changed(path, value), "project.toml")
-    return str(told.value)
+    return str(refused.value)
 
 
 def test_the_defaults_are_the_method():
-    found = parse({"project": {"caption": "woman, red apple"}}, "project.toml")
-    training = found.training
+    parsed = parse({"project": {"caption": "woman, red apple"}}, "project.toml")
+    training = parsed.training
     assert (training.repeats, training.epochs, training.network_dim, training.network_alpha) == (
         20,
         6,
@@ -53,7 +53,7 @@ def test_the_defaults_are_the_method():
     )
     assert (training.unet_lr, training.text_encoder_lr) == (1e-4, 5e-5)
     assert training.snapshots == [1, 2, 3, 4, 5, 6]
-    assert [recipe.kind for recipe in found.recipe] == ["vary", "eliminate"]
+    assert [recipe.kind for recipe in parsed.recipe] == ["vary", "eliminate"]
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
@@ -62,9 +62,9 @@ def test_snapshots_are_every_nth_epoch_and_the_last(epochs, every):
         with pytest.raises(ValueError, match="is more than epochs"):
             TrainingSection(epochs=epochs, save_every_n_epochs=every)
         return
-    found = TrainingSection(epochs=epochs, save_every_n_epochs=every).snapshots
-    assert found[-1] == epochs
-    assert set(found) - {epochs} == {n for n in range(1, epochs) if n % every == 0}
+    snapshots = TrainingSection(epochs=epochs, save_every_n_epochs=every).snapshots
+    assert snapshots[-1] == epochs
+    assert set(snapshots) - {epochs} == {n for n in range(1, epochs) if n % every == 0}
 
 
 @given(low=st.integers(0, 15), length=st.integers(0, 5), step=st.sampled_from([0.05, 0.1, 0.25, 0.5]))
@@ -73,14 +73,14 @@ def test_a_range_of_strengths_holds_both_ends_and_even_steps(low, length, step):
     if stop > 2:
         return
     raw = changed(("recipe", 0, "strength"), {"from": start, "to": stop, "step": step})
-    found = parse(raw, "project.toml").recipe[0].strength
-    assert found[0] == pytest.approx(start) and found[-1] == pytest.approx(stop)
-    assert len(found) == length + 1
-    assert all(b - a == pytest.approx(step) for a, b in pairwise(found))
+    strengths = parse(raw, "project.toml").recipe[0].strength
+    assert strengths[0] == pytest.approx(start) and strengths[-1] == pytest.approx(stop)
+    assert len(strengths) == length + 1
+    assert all(b - a == pytest.approx(step) for a, b in pairwise(strengths))
 
 
 @pytest.mark.parametrize(
-    ("key", "written", "found"),
+    ("key", "written", "parsed"),
     [
         ("strength", 0.5, [0.5]),
         ("strength", [0.5, 1], [0.5, 1.0]),
@@ -93,8 +93,8 @@ def test_a_range_of_strengths_holds_both_ends_and_even_steps(low, length, step):
         ("snapshot", "auto", "auto"),
     ],
 )
-def test_a_value_a_list_or_a_range(key, written, found):
-    assert getattr(parse(changed(("recipe", 0, key), written), "x").recipe[0], key) == found
+def test_a_value_a_list_or_a_range(key, written, parsed):
+    assert getattr(parse(changed(("recipe", 0, key), written), "x").recipe[0], key) == parsed
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_a_value_a_list_or_a_range(key, written, found):
     ],
 )
 def test_wrong_strengths_are_told(value, message):
-    told = refusal(("recipe", 0, "strength"), value)
-    assert told.startswith("project.toml: ") and "recipe[1].strength" in told and message in told
+    error = refusal(("recipe", 0, "strength"), value)
+    assert error.startswith("project.toml: ") and "recipe[1].strength" in error and message in error
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,8 @@ _BOOTSTRAP = {"kind": "bootstrap", "aspects": [{"name": "pose", "tags": ["sittin
     ],
 )
 def test_a_mistake_in_a_recipe_is_told_in_one_line(recipe, message):
-    told = refusal(("recipe", 0), recipe)
-    assert message in told and "\n" not in told
+    error = refusal(("recipe", 0), recipe)
+    assert message in error and "\n" not in error
 
 
 def test_a_missing_caption_is_named():
@@ -246,11 +246,11 @@ _PLACES = [
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_stands_there_is_taken_or_told_in_one_line(path, value):
     try:
-        found = parse(changed(path, value), "project.toml")
+        parsed = parse(changed(path, value), "project.toml")
     except UserError as error:
         assert str(error).startswith("project.toml: ") and "\n" not in str(error)
     else:
-        assert found.training.snapshots and found.recipe
+        assert parsed.training.snapshots and parsed.recipe
 
 
 @pytest.mark.parametrize("defaults", [{}, find("papertown").defaults], ids=["Stable Diffusion", "papertown"])
@@ -297,15 +297,15 @@ def test_every_setting_stands_in_a_new_projects_file():
         "seed",
     ):
         text = text.replace(f"# {optional} = ", f"{optional} = ")
-    found = tomllib.loads(text)
+    written = tomllib.loads(text)
     for section in ("project", "training", "drawing", "dedupe", "curation"):
         model = type(getattr(parse(GOOD, "x"), section))
-        assert set(model.model_fields) == set(found[section])
-        told = template.comments()
-        assert all(told.get(f"{section}.{name}") for name in model.model_fields), section
+        assert set(model.model_fields) == set(written[section])
+        comments = template.comments()
+        assert all(comments.get(f"{section}.{name}") for name in model.model_fields), section
 
 
 def test_settings_cannot_be_changed_in_passing():
-    found = parse(GOOD, "x")
+    parsed = parse(GOOD, "x")
     with pytest.raises(ValueError, match="frozen"):
-        found.training.epochs = 3
+        parsed.training.epochs = 3

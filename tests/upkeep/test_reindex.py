@@ -51,14 +51,21 @@ def sign(made: Project, number: int, shots: list[Shot]) -> None:
 
 def seen(made: Project) -> list[tuple]:
     catalog = making.open_catalog(made)
-    found = [
-        (one.id, one.generation, one.shot, one.state, one.duplicate_of, one.verdict)
-        for one in candidates.candidates(catalog, made.name, state=None)
+    seen_candidates = [
+        (
+            candidate.id,
+            candidate.generation,
+            candidate.shot,
+            candidate.state,
+            candidate.duplicate_of,
+            candidate.verdict,
+        )
+        for candidate in candidates.candidates(catalog, made.name, state=None)
     ]
-    states = [(one.number, one.state) for one in generations.statuses(catalog, made.name)]
-    kept = picks.picks(catalog, made.name)
+    states = [(status.number, status.state) for status in generations.statuses(catalog, made.name)]
+    in_dataset = picks.picks(catalog, made.name)
     catalog.close()
-    return [*found, *states, *kept]
+    return [*seen_candidates, *states, *in_dataset]
 
 
 def test_candidates_states_and_picks_come_back(tmp_path: Path) -> None:
@@ -90,9 +97,11 @@ def test_what_is_no_candidate_is_left_out_and_told(tmp_path: Path, caplog: pytes
     catalog = making.open_catalog(made)
     assert reindex.reindex(made, catalog).candidates == 9
     catalog.close()
-    told = [record.getMessage() for record in caplog.records]
-    assert sum("aaaa" in one for one in told) == sum("bbbb" in one for one in told) == 1
-    assert not any("holiday" in one for one in told)
+    warnings = [record.getMessage() for record in caplog.records]
+    assert (
+        sum("aaaa" in warning for warning in warnings) == sum("bbbb" in warning for warning in warnings) == 1
+    )
+    assert not any("holiday" in warning for warning in warnings)
 
 
 @pytest.mark.slow
