@@ -109,7 +109,7 @@ def test_verdicts_are_all_or_none(catalog, project, published):
     (drawn,) = add_drawn(project, catalog, 1, [scene(80)], [shot(80)])
     with pytest.raises(UserError, match="not up for review \\(drawn\\)"):
         verdicts.decide(catalog, project.name, [published[0], drawn], Verdict.ACCEPT, "t")
-    with pytest.raises(ValueError, match="no decision"):
+    with pytest.raises(ValueError, match="not a decision"):
         verdicts.decide(catalog, project.name, published, Verdict.UNDECIDED, "t")
     assert set(standing(catalog, project).values()) == {"undecided"}
 

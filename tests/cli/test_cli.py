@@ -446,7 +446,7 @@ def test_settings_are_changed_and_get_their_defaults_back(sid, folder):
     assert code == 0
     assert "training.repeats = 30" in out and 'training.optimizer = "Prodigy"' in out
     after = toml.read_text()
-    assert "repeats = 30  # how often an epoch shows the picture" in after
+    assert "repeats = 30  # times an epoch shows the picture" in after
     assert 'caption = "woman, green apple"' in after
     assert after.count("#") >= before.count("#") - 1
     assert sid("status", "apple")[0] == 0
