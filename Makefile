@@ -1,5 +1,5 @@
 # make demo   a project from a bundled picture, its first generation, and the review app on port 8501
-# make test   all tests          make lint   ruff, mypy, import-linter          make clean   all that these have made
+# make test   the tests          make lint   ruff, mypy, import-linter          make clean   all that these have made
 # make soak   what takes too long for make test: a Ray cluster, and twenty runs of each fault
 #
 # Each target works on a fresh machine: it makes .venv and installs what it needs, once.

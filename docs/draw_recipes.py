@@ -1,8 +1,8 @@
 """Draws the examples of docs/recipes.md with Paper Town: `python docs/draw_recipes.py [FOLDER]`.
 
-Makes the projects `badge` and `medal` in a temporary workspace, trains both, draws each example of the page, and writes
-one sheet for each kind of recipe: the original first, then what was drawn. `restyle` needs a second base model:
-`papertown-ink` where the package has it, or the one that `--other MODEL` names; without either it is left out.
+Makes the projects `badge` and `medal` in a temporary workspace, trains both, draws each example, and writes one sheet
+for each kind of recipe: the original first, then the drawings. `restyle` needs a second base model: `papertown-ink` if
+the package has it, or `--other MODEL`; without either it is skipped.
 """
 
 import argparse

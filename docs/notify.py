@@ -1,7 +1,7 @@
 """Have Prefect call a webhook when a run of the flows fails: python docs/notify.py https://ntfy.sh/my-secret-topic
 
-Run it once, with PREFECT_API_URL naming the server; run again with another address, it changes that. Prefect's pages
-show the automation, where it can be switched off.
+Run it once, with PREFECT_API_URL naming the server; running it again with another address replaces the first. The
+automation can be switched off in Prefect's pages.
 """
 
 import os

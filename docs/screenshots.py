@@ -1,8 +1,8 @@
-"""Takes the pictures of docs/review-app.md and of the README: `python docs/screenshots.py [--workspace DIR]`.
+"""Takes the screenshots of docs/review-app.md and the README: `python docs/screenshots.py [--workspace DIR]`.
 
-Makes a project with Paper Town, runs two generations of it, starts `sid up`, and takes each page in Chromium: by day
-and by night, 1440 and 390 pixels wide. Takes 8 minutes of CPU time without a GPU; a workspace that is named is kept and
-used again by the next call, which then takes a few. Needs the extra `dev` and a Chromium.
+Makes a project with Paper Town, runs two generations of it, starts `sid up`, and takes each page in Chromium, light and
+dark, 1440 and 390 pixels wide. Takes 8 minutes of CPU time without a GPU; `--workspace` keeps the workspace, and the
+next call with it takes only a few. Needs the extra `dev` and Chromium.
 """
 
 import argparse
@@ -89,7 +89,7 @@ PAGES = (
 
 
 def project_of(workspace: Workspace) -> Project:
-    """Return the demo project with one generation grown and one under review, made unless it is there."""
+    """Return the demo project with one generation grown and one under review; make it if missing."""
     if demo.NAME in workspace.project_names():
         return workspace.project(demo.NAME)
     made = demo.project(workspace)
@@ -106,7 +106,7 @@ def project_of(workspace: Workspace) -> Project:
 
 
 def run(made: Project, catalog: Catalog) -> None:
-    """Run the generation that is next."""
+    """Run the next generation."""
     number = generation.prepare(made, catalog)
     generation.train(made, catalog, number)
     generation.draw(made, catalog, number)
@@ -124,7 +124,7 @@ def decide(made: Project, catalog: Catalog, number: int, share: float) -> None:
 
 @contextmanager
 def served(workspace: Workspace, *command: str) -> Iterator[str]:
-    """Run a verb that serves the app; yield the app's address."""
+    """Run a command that serves the app; yield the app's address."""
     environment = {**os.environ, "SID_REVIEWER": "anna"}
     for name in ("PREFECT_API_URL", "PREFECT_HOME"):
         environment.pop(name, None)
@@ -153,7 +153,7 @@ def served(workspace: Workspace, *command: str) -> Iterator[str]:
 
 
 def _answers(url: str, is_up: bool, log: Any) -> bool:
-    """Whether all of it is there: of `sid up` the flows come last, and it says so."""
+    """Whether everything has started; `sid up` starts the flows last and says so."""
     log.seek(0)
     if is_up:
         return b"Ctrl-C stops everything" in log.read()
@@ -165,7 +165,7 @@ def _answers(url: str, is_up: bool, log: Any) -> bool:
 
 
 def take(page: Page, shown: Shown, url: str) -> Image.Image:
-    """Return a page's picture, once all of it is there."""
+    """Return a page's screenshot, once it has loaded completely."""
     page.goto(url + shown.path, wait_until="domcontentloaded")
     if shown.name != "login":  # which is no page of Streamlit
         page.wait_for_selector(_READY, timeout=120_000)
@@ -179,7 +179,7 @@ def take(page: Page, shown: Shown, url: str) -> Image.Image:
 
 
 def take_all(browser: Any, url: str, pages: tuple[Shown, ...]) -> None:
-    """Take each page in both schemes and both widths, as WebP."""
+    """Take each page in both color schemes and widths, as WebP."""
     FOLDER.mkdir(exist_ok=True)
     for scheme in SCHEMES:
         for width, height in SIZES.items():
@@ -194,7 +194,7 @@ def take_all(browser: Any, url: str, pages: tuple[Shown, ...]) -> None:
 
 
 def take_readme_picture(browser: Any, url: str) -> None:
-    """Take docs/review.png: the review page by day, as a palette PNG."""
+    """Take docs/review.png: the light review page, as a palette PNG."""
     context = browser.new_context(
         viewport={"width": 1440, "height": 800}, color_scheme="light", locale="en-GB"
     )
@@ -204,7 +204,7 @@ def take_readme_picture(browser: Any, url: str) -> None:
 
 
 def set_schedule(browser: Any, url: str) -> None:
-    """Set a night at one o'clock, as a person does."""
+    """Schedule the nightly run at one o'clock through the page, as a person would."""
     context = browser.new_context(timezone_id="Europe/Berlin")
     page = context.new_page()
     page.goto(url + "/schedule")
