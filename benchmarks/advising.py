@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bootstrap import captions
 from bootstrap.adviser.run import advise
-from bootstrap.catalog import Catalog, trainings
+from bootstrap.catalog import Catalog
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
 from bootstrap.drawing import engine
@@ -32,6 +32,7 @@ from bootstrap.models.loading import BaseModel
 from bootstrap.papertown import world
 from bootstrap.papertown.tagger import PapertownTagger, as_tensor
 from bootstrap.progress import silent
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.shots import Shot
 
@@ -85,15 +86,16 @@ def advice_and_scores(
     project: Project, catalog: Catalog, tagger: PapertownTagger
 ) -> tuple[Advice, dict[str, NDArray[np.float64]]]:
     """Return the advice on generation 1, and each snapshot's score for each use, (snapshots,), 0 to 1."""
-    advice, _ = advise(project, catalog, 1, silent)
-    training = trainings.of_generation(catalog, project.name, 1)
+    generation = Generation(project, catalog, 1)
+    advice, _ = advise(generation, silent)
+    training = generation.training()
     assert training is not None
     number = int(project.name.rsplit("-", 1)[1])
     base = loading.hold(project.base_model)
     accent = bench.original(number).accent
     scores: dict[str, list[list[float]]] = {use: [] for use in USES}
     for epoch in [snapshot.epoch for snapshot in training.snapshots]:
-        tasks = list(tasks_of_snapshot(project, base, training, number, epoch))
+        tasks = list(tasks_of_snapshot(generation, base, training, number, epoch))
         for use in USES:
             scores[use].append([])
         tags_seen = drawn_and_tagged(project, catalog, training, [task.shot for task in tasks], tagger)
@@ -106,7 +108,7 @@ def drawn_and_tagged(
     project: Project, catalog: Catalog, training: Training, shots: Sequence[Shot], tagger: PapertownTagger
 ) -> list[set[str]]:
     """Draw shots; return the tags that the tagger sees in each picture."""
-    loras = open_loras(project, catalog, training, shots)
+    loras = open_loras(Generation(project, catalog, 1), training, shots)
     batch_size = project.settings.drawing.batch_size
     pictures = {
         drawing.shot.id: drawing.picture
@@ -118,12 +120,12 @@ def drawn_and_tagged(
 
 
 def tasks_of_snapshot(
-    project: Project, base: BaseModel, training: Training, number: int, snapshot: int
+    generation: Generation, base: BaseModel, training: Training, number: int, snapshot: int
 ) -> Iterator[Task]:
     """Yield everything that one snapshot has to draw; `number` is that of the original."""
-    tags = project.settings.project.tags
+    tags = generation.settings.project.tags
     scene = bench.original(number)
-    common = with_value(common_shot(project, base, training, 1, None), "snapshot", snapshot)
+    common = with_value(common_shot(generation, base, training, None), "snapshot", snapshot)
 
     def shot(tags: Sequence[str], strength: float, seed: int, negative: str = "") -> Shot:
         changed = dataclasses.replace(

@@ -29,6 +29,7 @@ from PIL import Image
 from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.catalog.candidates import Candidate
+from bootstrap.catalog.states import Verdict
 from bootstrap.curation import ranking
 from bootstrap.dataset import growth
 from bootstrap.files import write_text
@@ -41,6 +42,7 @@ from bootstrap.papertown.tagger import PapertownTagger, as_tensor
 from bootstrap.papertown.tags import parts_of_tags
 from bootstrap.papertown.things import ACCENTS, PROPS, WALL_ITEMS
 from bootstrap.project import editing, projects
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
 
 RESULTS = Path(__file__).parent / "results" / "bootstrapping.md"
@@ -208,15 +210,15 @@ def run_loop(
 
 def _run_generation(made: Project, catalog: Catalog, wanted: int) -> None:
     with generation.exclusively(made):
-        number = generation.prepare(made, catalog)
-        if number != wanted:
+        begun = generation.prepare(made, catalog)
+        if begun.number != wanted:
             raise RuntimeError(
-                f"{made.name}: generation {wanted} is next for the bench, {number} for the catalog"
+                f"{made.name}: generation {wanted} is next for the bench, {begun.number} for the catalog"
             )
-        generation.train(made, catalog, number)
-        generation.draw(made, catalog, number)
-        generation.curate(made, catalog, number)
-        generation.publish(made, catalog, number)
+        generation.train(begun)
+        generation.draw(begun)
+        generation.curate(begun)
+        generation.publish(begun)
 
 
 def judge_candidates(
@@ -243,12 +245,12 @@ def review(made: Project, catalog: Catalog, wanted: int, judged: list[Judged]) -
     """Decide on the undecided candidates in the order of the queue, which is reranked after every few verdicts."""
     is_pick = {j.candidate.id: acceptable(j) for j in judged}
     while queue := candidates.candidates(
-        catalog, made.name, generation=wanted, verdict="undecided", ranked=True
+        catalog, made.name, generation=wanted, verdict=Verdict.UNDECIDED, ranked=True
     ):
         for candidate in queue[:RANKED_EVERY]:
-            verdict = "accept" if is_pick[candidate.id] else "reject"
+            verdict = Verdict.ACCEPT if is_pick[candidate.id] else Verdict.REJECT
             verdicts.decide(catalog, made.name, [candidate.id], verdict, REVIEWER)
-        ranking.rank(catalog, made.name, wanted)
+        ranking.rank(Generation(made, catalog, wanted))
 
 
 def in_order_of_review(made: Project, catalog: Catalog, wanted: int, judged: list[Judged]) -> list[Judged]:

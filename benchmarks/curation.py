@@ -1,6 +1,6 @@
-"""Curation: hashing, near pairs, duplicates and the queue, against imagehash, FAISS and imagededup in one run.
+"""Curation: near pairs, duplicates and the queue, against imagehash, FAISS and imagededup in one run.
 
-    python benchmarks/curation.py [--peers FOLDER] [--part hashing labelled review papertown pairs whole]
+    python benchmarks/curation.py [--peers FOLDER] [--part labelled review papertown pairs whole]
 
 Prints a table for each part and writes them to benchmarks/results/curation.md. FOLDER holds the peers' packages
 (`pip install --target FOLDER --no-deps faiss-cpu imagededup tqdm`); without it their rows are missing. Times are CPU
@@ -13,7 +13,6 @@ import io
 import itertools
 import random
 import resource
-import statistics
 import sys
 import tempfile
 import time
@@ -29,11 +28,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 from queueing import go_through
 
+from bootstrap.catalog.states import Verdict
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bootstrap.curation.duplicates import Limits, Prints, look_alikes
-from bootstrap.curation.near import HashIndex
-from bootstrap.curation.ranking import Row
+from bootstrap.curation.near import near
+from bootstrap.curation.ranking import RankedCandidate
 from bootstrap.papertown import world
 from bootstrap.pictures import hashing
 from bootstrap.project.settings import DedupeSection
@@ -56,46 +57,6 @@ def peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-# --- hashing ------------------------------------------------------------------------------------------
-
-
-def hashing_part(_: argparse.Namespace) -> Iterator[str]:
-    """Fingerprints of 240 pictures at once (both hashes, texture, small copy) against imagehash's pHash one by one.
-
-    Wall time on all cores, median of 9 rounds, one after the other in each; what is found is compared bit for bit.
-    """
-    rng = np.random.default_rng(0)
-    pictures = [
-        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).resize((512, 512))
-        for _ in range(240)
-    ]
-    ways: dict[str, Callable[[], Any]] = {
-        "fingerprints: hash, mirror's hash, texture, small copy": lambda: hashing.fingerprints(pictures),
-        "imagehash.phash of each picture and of its mirror": lambda: [
-            (imagehash.phash(one), imagehash.phash(ImageOps.mirror(one))) for one in pictures
-        ],
-        "imagehash.phash of each picture alone": lambda: [imagehash.phash(one) for one in pictures],
-    }
-    taken: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(9):
-        results = {}
-        for way, work in ways.items():
-            started = time.perf_counter()
-            results[way] = work()
-            taken[way].append(time.perf_counter() - started)
-    ours, both, _alone = results.values()
-    for found, expected in zip(ours, both, strict=True):
-        hashes = found.image_hash, found.image_hash_mirrored
-        assert tuple(map(hashing.to_hex, hashes)) == tuple(map(str, expected))
-    first = next(iter(taken.values()))
-    yield "| 512 px | pictures/s | ours is faster, pair by pair: median (least to most) |"
-    yield "|---|---|---|"
-    for way, seconds in taken.items():
-        times = sorted(one / own for one, own in zip(seconds, first, strict=True))
-        told = f"{statistics.median(times):.2f} times ({times[0]:.2f} to {times[-1]:.2f})"
-        yield f"| {way} | {len(pictures) / statistics.median(seconds):.0f} | {told} |"
-
-
 # --- near pairs ---------------------------------------------------------------------------------------
 
 
@@ -113,38 +74,35 @@ def random_hashes(count: int) -> NDArray[np.uint64]:
 
 
 def pairs_part(arguments: argparse.Namespace) -> Iterator[str]:
-    """All near pairs of n hashes (radius 8), and of a batch of 1,000 against n.
+    """All near pairs of n hashes (radius 8), and of a batch of 64, as curation takes them, against n.
 
-    imagededup looks hashes up one by one: of 100,000 only 2,000 are, and the time is extrapolated. At 1,000,000 it
-    would take days, FAISS's flat index a quarter of an hour.
+    imagededup looks hashes up one by one: of 100,000 only 2,000 are, and the time is extrapolated.
     """
     yield "| hashes | what | ours | FAISS flat | FAISS multi-hash | imagededup |"
     yield "|---|---|---|---|---|---|"
     for count in [size for size in (10_000, 100_000, 1_000_000) if size <= arguments.size]:
         hashes = random_hashes(count)
-        building, index = spent(lambda hashes=hashes: HashIndex(hashes, 8))
-        searching, found = spent(lambda index=index, hashes=hashes: _in_blocks(index, hashes))
-        flat = multi = dedup = None
-        if arguments.peers and count <= arguments.peers_size:
-            flat, _ = spent(lambda hashes=hashes: _faiss_flat(hashes, hashes))
-            multi, _ = spent(lambda hashes=hashes: _faiss_multi(hashes, hashes))
-            queries = count if count <= 10_000 else FEW_QUERIES
-            dedup = (
-                spent(lambda hashes=hashes, queries=queries: _imagededup(hashes, queries))[0]
-                * count
-                / queries
-            )
-        yield _line(f"{count:,}", f"all pairs ({found:,} found)", building + searching, flat, multi, dedup)
-        batch, _ = spent(lambda index=index, hashes=hashes: index.near(hashes[:1000]))
-        flat = spent(lambda hashes=hashes: _faiss_flat(hashes, hashes[:1000]))[0] if arguments.peers else None
-        yield _line(f"{count:,}", "a batch of 1,000, ours with the index ready", batch, flat, None, None)
+        if count <= arguments.peers_size:
+            ours, pairs = spent(lambda hashes=hashes: _earlier_pairs(hashes))
+            flat = multi = dedup = None
+            if arguments.peers:
+                flat, _ = spent(lambda hashes=hashes: _faiss_flat(hashes, hashes))
+                multi, _ = spent(lambda hashes=hashes: _faiss_multi(hashes, hashes))
+                queries = count if count <= 10_000 else FEW_QUERIES
+                seconds, _ = spent(lambda hashes=hashes, queries=queries: _imagededup(hashes, queries))
+                dedup = seconds * count / queries
+            yield _line(f"{count:,}", f"all pairs ({pairs:,} found)", ours, flat, multi, dedup)
+        batch, _ = spent(lambda hashes=hashes: near(hashes[:64], hashes, 8))
+        flat = spent(lambda hashes=hashes: _faiss_flat(hashes, hashes[:64]))[0] if arguments.peers else None
+        yield _line(f"{count:,}", "a batch of 64", batch, flat, None, None)
 
 
-def _in_blocks(index: HashIndex, hashes: NDArray[np.uint64]) -> int:
-    """Find all pairs, the later one first, as look_alikes does; return how many."""
+def _earlier_pairs(hashes: NDArray[np.uint64]) -> int:
+    """Find all pairs, the later one first, as near_pairs does; return their number."""
     count = 0
-    for start in range(0, len(hashes), 1 << 15):
-        rows, columns = index.near(hashes[start : start + (1 << 15)])
+    for start in range(0, len(hashes), 1 << 12):
+        end = min(start + (1 << 12), len(hashes))
+        rows, columns = near(hashes[start:end], hashes[:end], 8)
         count += int((columns < rows + start).sum())
     return count
 
@@ -323,7 +281,7 @@ def review_part(_: argparse.Namespace) -> Iterator[str]:
         yield f"| {seed} | {wanted.sum()} | {ranked} | {by_chance:.1f} | {ranked / by_chance:.2f} |"
 
 
-def _candidates(seed: int) -> tuple[NDArray[np.bool_], list[Row], NDArray[np.float32]]:
+def _candidates(seed: int) -> tuple[NDArray[np.bool_], list[RankedCandidate], NDArray[np.float32]]:
     rng = np.random.default_rng(seed)
     count, kinds = 400, 12
     centers = rng.standard_normal((kinds, 64))
@@ -337,9 +295,18 @@ def _candidates(seed: int) -> tuple[NDArray[np.bool_], list[Row], NDArray[np.flo
     chance = rng.random(count) < 0.1
     wanted = np.where(chance, rng.random(count) < 0.25, wanted)
     rows = [
-        Row(index, 1, "undecided", index, "vary", float(strength[index]), 2, (*scores[index].tolist(), None))
+        RankedCandidate(
+            index,
+            1,
+            Verdict.UNDECIDED,
+            index,
+            "vary",
+            float(strength[index]),
+            2,
+            (*scores[index].tolist(), None),
+        )
         for index in range(count)
-    ]
+    ]  # fmt: skip
     return wanted, rows, vectors
 
 
@@ -355,7 +322,6 @@ def papertown_part(arguments: argparse.Namespace) -> Iterator[str]:
 
 
 PARTS = {
-    "hashing": hashing_part,
     "labelled": labelled_part,
     "review": review_part,
     "papertown": papertown_part,

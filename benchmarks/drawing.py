@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
-from bootstrap.catalog import Catalog, trainings
+from bootstrap.catalog import Catalog
 from bootstrap.drawing import engine, infotext, prompts
 from bootstrap.drawing.run import drawn_with
 from bootstrap.files import write_text
@@ -104,12 +104,12 @@ def _prepared(folder: Path) -> tuple[BaseModel, list[Shot], dict[LoraUse, Path]]
     editing.set_values(made, TRAINING)
     made = workspace.project(made.name)
     with generation.exclusively(made):
-        number = generation.prepare(made, catalog)
-        generation.train(made, catalog, number)
-    training = trainings.of_generation(catalog, made.name, number)
+        begun = generation.prepare(made, catalog)
+        generation.train(begun)
+    training = begun.training()
     assert training is not None
     base = loading.hold(made.base_model)
-    common = drawn_with(made, base, training, number)
+    common = drawn_with(begun, base, training)
     drawing = made.settings.drawing
     shots = [
         Shot(

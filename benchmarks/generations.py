@@ -19,6 +19,7 @@ from bootstrap.drawing.sheet import with_value
 from bootstrap.files import write_text
 from bootstrap.models import loading
 from bootstrap.papertown.tagger import PapertownTagger
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
 
 RESULTS = Path(__file__).parent / "results" / "generations.md"
@@ -69,7 +70,9 @@ def success_rates(project: Project, catalog: Catalog, number: int, tagger: Paper
     last = training.snapshots[-1].epoch
     tasks = [
         (task, strength, with_value(task.shot, "strength", strength))
-        for task in advising.tasks_of_snapshot(project, base, training, original, last)
+        for task in advising.tasks_of_snapshot(
+            Generation(project, catalog, 1), base, training, original, last
+        )
         if task.use != advising.VARY  # REPLICATE draws the same caption already
         for strength in (0.9, 1.0)
     ]

@@ -19,6 +19,7 @@ from queueing import go_through
 
 from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates, generations, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.curation import ranking
 from bootstrap.dataset import growth
 from bootstrap.loop import generation
@@ -149,7 +150,7 @@ def _train_second(made: Project) -> None:
     if len(generations.statuses(catalog, made.name)) < 2:
         growth.grow(made, catalog)
         with generation.exclusively(made):
-            generation.train(made, catalog, generation.prepare(made, catalog))
+            generation.train(generation.prepare(made, catalog))
     catalog.close()
 
 
@@ -160,10 +161,10 @@ def _drawn(made: Project, number: int) -> tuple[Project, int]:
     if len(states) < number or states[number - 1] not in ("published", "grown"):
         with generation.exclusively(made):
             begun = generation.prepare(made, catalog)
-            generation.train(made, catalog, begun)
-            generation.draw(made, catalog, begun)
-            generation.curate(made, catalog, begun)
-            generation.publish(made, catalog, begun)
+            generation.train(begun)
+            generation.draw(begun)
+            generation.curate(begun)
+            generation.publish(begun)
     catalog.close()
     return made, number
 
@@ -178,7 +179,7 @@ def _review(made: Project, number: int, seed: int, tagger: PapertownTagger) -> R
     judged = bench.judge_candidates(made, seed, published, tagger)
     wanted = np.array([_accepts(j) for j in judged], bool)
     rows, vectors = ranking.read(catalog, made.name)
-    rows = [replace(row, verdict="undecided") if row.generation == number else row for row in rows]
+    rows = [replace(row, verdict=Verdict.UNDECIDED) if row.generation == number else row for row in rows]
     # The indices of this generation's rows, in the same order as `published`.
     indices = [index for index, row in enumerate(rows) if row.generation == number]
     position_of = {index: position for position, index in enumerate(indices)}
@@ -189,11 +190,11 @@ def _review(made: Project, number: int, seed: int, tagger: PapertownTagger) -> R
             vectors, dict(zip(indices, wanted.tolist(), strict=True)),
         )  # fmt: skip
         orders.append([position_of[index] for index in reviewed])
-    for verdict, accepted in (("accept", True), ("reject", False)):
+    for verdict, accepted in ((Verdict.ACCEPT, True), (Verdict.REJECT, False)):
         ids = [
             candidate.id
             for candidate, is_wanted in zip(published, wanted, strict=True)
-            if is_wanted == accepted and candidate.verdict == "undecided"
+            if is_wanted == accepted and candidate.verdict is Verdict.UNDECIDED
         ]
         if ids:
             verdicts.decide(catalog, made.name, ids, verdict, REVIEWER)

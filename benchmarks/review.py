@@ -33,14 +33,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
-from sqlalchemy import select
 
 import bootstrap
-from bootstrap.catalog import Catalog, generations
-from bootstrap.catalog.tables import CandidateRow, FeatureRow, VerdictRow
+from bootstrap.catalog import Catalog, candidate_states, candidates, generations, measurements, verdicts
+from bootstrap.catalog.candidate_states import NewCandidate
+from bootstrap.catalog.measurements import ModelScores
+from bootstrap.catalog.states import CandidateState, GenerationState
 from bootstrap.curation import ranking
 from bootstrap.files import write_text
 from bootstrap.project import projects
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.shots import LoraUse, Shot
 
@@ -254,17 +256,12 @@ def wait_until_sent(page: Page) -> None:
 def compare(made: Project, judged: list[str]) -> tuple[int, int]:
     """Return how many of the verdicts the catalog lacks, and how many are at another position in its order."""
     catalog = Catalog(made.workspace.catalog_url)
-    with catalog.read() as session:
-        rows = session.scalars(
-            select(CandidateRow.shot_id)
-            .join(VerdictRow, VerdictRow.candidate_id == CandidateRow.id)
-            .order_by(VerdictRow.id)
-        ).all()
+    saved = [verdict.candidate_id for verdict in verdicts.history(catalog, made.name)]
     catalog.close()
-    there = set(rows)
-    return sum(one not in there for one in judged), sum(
-        one != other for one, other in zip(judged, rows, strict=False)
-    )
+    saved_ids = set(saved)
+    missing = sum(candidate_id not in saved_ids for candidate_id in judged)
+    misplaced = sum(expected != actual for expected, actual in zip(judged, saved, strict=False))
+    return missing, misplaced
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -319,32 +316,33 @@ def populate(folder: Path, count: int) -> Project:
     with Image.open(made.original) as opened_original:
         original = np.asarray(opened_original.convert("RGB").resize((SIDE, SIDE)), np.float32)
     for first in range(0, count, 500):
-        with catalog.write() as session:
-            owner = generations.generation_row(session, made.name, number)
-            for index in range(first, min(count, first + 500)):
-                shot = shot_of(made, number, index)
-                tint = rng.uniform(0.4, 1.4, (1, 1, 3))
-                pixels = np.clip(
-                    original * tint + rng.normal(0, 2, (SIDE // 8, SIDE // 8, 3)).repeat(8, 0).repeat(8, 1),
-                    0,
-                    255,
-                )
-                picture = Image.fromarray(pixels.astype(np.uint8))
-                path = home / "candidates" / f"{shot.id}.png"
-                picture.save(path, compress_level=1)
-                picture.save(home / "thumbnails" / f"{shot.id}.webp", method=0)
-                row = CandidateRow(
-                    project_id=owner.project_id, generation_id=owner.id, shot_id=shot.id, shot=shot.to_dict(),
-                    path=path.relative_to(made.folder).as_posix(), state="published", quality=rng.random(),
-                    closeness=rng.random(), novelty=rng.random(), agreement=rng.random(),
-                )  # fmt: skip
-                session.add(row)
-                session.flush()
-                vector = rng.standard_normal(VECTOR)
-                vector = (vector / np.linalg.norm(vector)).astype(np.float16)
-                session.add(FeatureRow(candidate_id=row.id, embedder="benchmark", vector=vector.tobytes()))
-    generations.set_state(catalog, made.name, number, "published")
-    ranking.rank(catalog, made.name, number)
+        new = []
+        for index in range(first, min(count, first + 500)):
+            shot = shot_of(made, number, index)
+            tint = rng.uniform(0.4, 1.4, (1, 1, 3))
+            noise = rng.normal(0, 2, (SIDE // 8, SIDE // 8, 3)).repeat(8, 0).repeat(8, 1)
+            picture = Image.fromarray(np.clip(original * tint + noise, 0, 255).astype(np.uint8))
+            path = home / "candidates" / f"{shot.id}.png"
+            picture.save(path, compress_level=1)
+            picture.save(home / "thumbnails" / f"{shot.id}.webp", method=0)
+            new.append(NewCandidate(shot.id, shot, path.relative_to(made.folder), index))
+        candidate_states.add_drawn(catalog, made.name, number, new)
+    scores = {}
+    for file in measurements.drawn_files(catalog, made.name, number):
+        vector = rng.standard_normal(VECTOR)
+        vector = (vector / np.linalg.norm(vector)).astype(np.float16)
+        scores[file.row] = ModelScores(
+            rng.random(), rng.random(), rng.random(), "benchmark", vector.tobytes()
+        )
+    measurements.set_scores(catalog, scores)
+    drawn = candidates.candidates(catalog, made.name, state=CandidateState.DRAWN)
+    candidate_states.put_up(catalog, made.name, [candidate.id for candidate in drawn])
+    generation = Generation(made, catalog, number)
+    for state in (
+        GenerationState.TRAINING, GenerationState.DRAWING, GenerationState.CURATING, GenerationState.PUBLISHED,
+    ):  # fmt: skip
+        generation.set_state(state)
+    ranking.rank(generation)
     catalog.close()
     return made
 

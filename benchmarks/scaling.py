@@ -29,6 +29,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from bootstrap.project.generation import Generation
+
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 RESULTS = ROOT / "benchmarks" / "results" / "scaling.md"
@@ -98,17 +100,14 @@ def _drawing_rate(folder: Path, url: str, workers: int, pictures: int) -> float:
         check=True,
         cwd=ROOT,
     )
-    from sqlalchemy import func, select
+    import rows
 
     from bootstrap.catalog import Catalog
-    from bootstrap.catalog.tables import CandidateRow
 
-    with closing(Catalog(url)) as catalog, catalog.read() as session:
-        first, last, count = session.execute(
-            select(func.min(CandidateRow.created_at), func.max(CandidateRow.created_at), func.count())
-        ).one()
-        begun = session.scalar(select(func.count()).where(CandidateRow.created_at == first))
-    return float((count - (begun or 1)) / (last - first).total_seconds())
+    with closing(Catalog(url)) as catalog:
+        moments = [row.created_at for row in rows.read(catalog, "candidate")]
+    first, last = min(moments), max(moments)
+    return float((len(moments) - moments.count(first)) / (last - first).total_seconds())
 
 
 def _python_path() -> str:
@@ -190,7 +189,7 @@ def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
 
         def plain_shard() -> None:
             with closing(Catalog(project.workspace.catalog_url)) as catalog:
-                generation.draw_shard(project, catalog, 1, empty)
+                generation.draw_shard(Generation(project, catalog, 1), empty)
 
         @flow(name="shards")
         def shards(count: int) -> None:
@@ -229,11 +228,11 @@ def generate(project: Any) -> None:
     from bootstrap.loop import generation
 
     with closing(Catalog(project.workspace.catalog_url)) as catalog, generation.exclusively(project):
-        number = generation.prepare(project, catalog)
-        generation.train(project, catalog, number)
-        generation.draw(project, catalog, number)
-        generation.curate(project, catalog, number)
-        generation.publish(project, catalog, number)
+        begun = generation.prepare(project, catalog)
+        generation.train(begun)
+        generation.draw(begun)
+        generation.curate(begun)
+        generation.publish(begun)
 
 
 def generate_in_process(folder: str, name: str) -> None:
@@ -290,24 +289,17 @@ def _write(url: str, seconds: float, writer: int) -> float:
     """Write candidates as the drawing station does; return batches a second."""
     from making import shot
 
-    from bootstrap.catalog import Catalog
-    from bootstrap.catalog.generations import generation_row
-    from bootstrap.catalog.tables import CandidateRow
+    from bootstrap.catalog import Catalog, candidate_states
+    from bootstrap.catalog.candidate_states import NewCandidate
 
     batches = 0
     with closing(Catalog(url)) as catalog:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            with catalog.write() as session:
-                owner = generation_row(session, "apple", 1)
-                for index in range(GPU_BATCH):
-                    one = shot((writer * _MOST_BATCHES + batches) * GPU_BATCH + index)
-                    session.add(
-                        CandidateRow(
-                            project_id=owner.project_id, generation_id=owner.id, shot_id=one.id,
-                            shot=one.to_dict(), path="x", state="drawn",
-                        )
-                    )  # fmt: skip
+            first = (writer * _MOST_BATCHES + batches) * GPU_BATCH
+            shots = [shot(first + index) for index in range(GPU_BATCH)]
+            new = [NewCandidate(one.id, one, Path("x")) for one in shots]
+            candidate_states.add_drawn(catalog, "apple", 1, new)
             batches += 1
     return batches / seconds
 

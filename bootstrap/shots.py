@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+# A LoRA's strength where a finished picture is drawn with another one. Below 0 the picture goes away from what the
+# LoRA has learnt, as with <lora:name:-1>; recipes want to keep what it has learnt, and take 0 to 2.
+LEAST_STRENGTH, MOST_STRENGTH = -2.0, 2.0
+
 
 @dataclass(frozen=True)
 class LoraUse:

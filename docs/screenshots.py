@@ -27,6 +27,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from bootstrap import papertown
 from bootstrap.catalog import Catalog, candidates, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.dataset import growth
 from bootstrap.loop import generation
 from bootstrap.project import editing
@@ -107,18 +108,18 @@ def demo_project(workspace: Workspace) -> Project:
 
 def run_generation(made: Project, catalog: Catalog) -> None:
     """Run the next generation."""
-    number = generation.prepare(made, catalog)
-    generation.train(made, catalog, number)
-    generation.draw(made, catalog, number)
-    generation.curate(made, catalog, number)
-    generation.publish(made, catalog, number)
+    begun = generation.prepare(made, catalog)
+    generation.train(begun)
+    generation.draw(begun)
+    generation.curate(begun)
+    generation.publish(begun)
 
 
 def review_share(made: Project, catalog: Catalog, number: int, share: float) -> None:
     """Decide on the given share, 0 to 1, of a generation's candidates: accept two, reject one, and so on."""
     ranked = candidates.candidates(catalog, made.name, generation=number, ranked=True)
     for index, candidate in enumerate(ranked[: max(2, round(share * len(ranked)))]):
-        verdict = "reject" if index % 3 == 2 else "accept"
+        verdict = Verdict.REJECT if index % 3 == 2 else Verdict.ACCEPT
         verdicts.decide(catalog, made.name, [candidate.id], verdict, reviewer="anna")
 
 

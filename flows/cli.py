@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli import status_page
 from bootstrap.cli.common import Name, workspace_of
-from bootstrap.project.projects import Workspace
 from flows.enough import MIN_PICKS
 
 if TYPE_CHECKING:
+    from bootstrap.project.projects import Workspace
     from flows.serve import Clock
 
 Cron = Annotated[
@@ -20,22 +19,28 @@ Cron = Annotated[
 ]
 Timezone = Annotated[
     str | None,
-    typer.Option(metavar="ZONE", help="Time zone of --cron, such as Europe/Berlin [default: this machine's]"),
+    typer.Option(
+        metavar="ZONE", help="Time zone of --cron, such as Europe/Berlin.", show_default="this machine's"
+    ),
 ]
 Deadline = Annotated[
     str | None,
-    typer.Option(metavar="HH:MM", help="With --cron: stop then, and go on the next night [default: none]"),
+    typer.Option(
+        metavar="HH:MM", help="With --cron: stop then, and go on the next night.", show_default="none"
+    ),
 ]
 MaxWaiting = Annotated[
     int | None,
-    typer.Option(min=0, help="With --cron: go on although so many candidates wait for review [default: 0]"),
+    typer.Option(
+        min=0, help="With --cron: go on although this many candidates wait for review.", show_default="0"
+    ),
 ]
 MinPicks = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="With --cron or --when-reviewed: with fewer new picks draw more of a generation, instead of the next one "
-        f"[default: {MIN_PICKS}]",
+        help="With --cron or --when-reviewed: with fewer new picks draw more of a generation, instead of the next one.",
+        show_default=str(MIN_PICKS),
     ),
 ]
 WhenReviewed = Annotated[
@@ -56,6 +61,7 @@ def run(
     ] = False,
 ) -> None:
     """Run one generation here: train, draw, curate, publish. Run again, it goes on where it was stopped."""
+    from bootstrap.cli import status_page
     from flows import foreground
 
     project = workspace_of(context).project(name)
@@ -154,7 +160,7 @@ def demo(
 
 
 def _up(
-    workspace: Workspace,
+    workspace: "Workspace",
     port: int,
     when: "Clock | None" = None,
     when_reviewed: bool = False,

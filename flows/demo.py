@@ -74,9 +74,7 @@ def project(workspace: Workspace) -> Project:
 def needs_run(demo: Project) -> bool:
     """Whether there are no candidates to review yet; a second `make demo` goes straight to the app."""
     with closing(Catalog(demo.workspace.catalog_url)) as catalog:
-        return not any(
-            one.state in ("published", "grown") for one in generations.statuses(catalog, demo.name)
-        )
+        return not any(one.state.is_up_for_review for one in generations.statuses(catalog, demo.name))
 
 
 def pictures(demo: Project) -> Path:

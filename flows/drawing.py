@@ -4,17 +4,14 @@ import time
 from typing import Any
 
 from prefect import get_run_logger, task
-from sqlalchemy import func, select
 
-from bootstrap.catalog import Catalog
-from bootstrap.catalog.generations import generation_row
-from bootstrap.catalog.tables import CandidateRow
-from bootstrap.loop import generation
+from bootstrap.catalog import candidates
+from bootstrap.loop import generation as loop
 from bootstrap.progress import Progress, Report, silent
-from bootstrap.project.projects import Project
+from bootstrap.project.generation import Generation
 from flows import cluster, console
 from flows.deadline import DeadlineReached, stopping
-from flows.one_generation import PAUSES, can_pass, opened
+from flows.one_generation import PAUSES, can_pass, opened_generation
 from flows.stations import STATION
 
 
@@ -23,9 +20,8 @@ def plan_drawing(
     workspace: str, project: str, number: int, workers: int, more: bool = False
 ) -> list[dict[str, Any]]:
     """Return the shards of what is to be drawn."""
-    with opened(workspace, project) as (found, catalog):
-        tell = _telling(found, catalog, number)
-        shards = generation.plan_drawing(found, catalog, number, workers, tell, more)
+    with opened_generation(workspace, project, number) as generation:
+        shards = loop.plan_drawing(generation, workers, _reporting(generation), more)
     return [shard.to_dict() for shard in shards]
 
 
@@ -40,8 +36,8 @@ def draw_shard(
     """
     from bootstrap.drawing.shards import Shard
 
-    with opened(workspace, project) as (found, catalog):
-        report = _telling(found, catalog, number) if alone else silent
+    with opened_generation(workspace, project, number) as generation:
+        report = _reporting(generation) if alone else silent
         part = Shard.from_dict(shard)
         get_run_logger().info(
             "project '%s', generation %d, shard %d: %d pictures",
@@ -50,7 +46,7 @@ def draw_shard(
             part.number,
             len(part.planned),
         )
-        generation.draw_shard(found, catalog, number, part, stopping(report, until))
+        loop.draw_shard(generation, part, stopping(report, until))
 
 
 def draw(workspace: str, project: str, number: int, until: float | None, more: bool = False) -> None:
@@ -65,11 +61,11 @@ def draw(workspace: str, project: str, number: int, until: float | None, more: b
 def _on_cluster(workspace: str, project: str, number: int, until: float | None, more: bool) -> None:
     """Have the shards drawn at once; those of lost workers are planned anew, with what they lack."""
     for pause in (*PAUSES, None):
-        with opened(workspace, project) as (found, catalog), cluster.connected() as workers:
+        with opened_generation(workspace, project, number) as generation, cluster.connected() as workers:
             shards = plan_drawing(workspace, project, number, workers.workers, more)
             if not shards:
                 return
-            total, report = shards[0]["total"], _telling(found, catalog, number)
+            total, report = shards[0]["total"], _reporting(generation)
             calls = [
                 {
                     "workspace": workspace, "project": project, "number": number, "shard": shard, "until": until,
@@ -80,13 +76,12 @@ def _on_cluster(workspace: str, project: str, number: int, until: float | None, 
             there = shards[0]["before"], time.monotonic()
 
             def told(
-                found: Project = found,
-                catalog: Catalog = catalog,
+                generation: Generation = generation,
                 report: Report = report,
                 total: int = total,
                 there: tuple[int, float] = there,
             ) -> None:
-                drawn = _drawn(catalog, found.name, number)
+                drawn = candidates.drawn_count(generation.catalog, project, number)
                 rate = (drawn - there[0]) / (time.monotonic() - there[1])
                 report(Progress("draw", min(drawn, total), total, "pictures", max(rate, 0.0)))
 
@@ -102,14 +97,5 @@ def _on_cluster(workspace: str, project: str, number: int, until: float | None, 
         time.sleep(pause)
 
 
-def _drawn(catalog: Catalog, project: str, number: int) -> int:
-    with catalog.read() as session:
-        row = generation_row(session, project, number)
-        query = select(func.count()).where(
-            CandidateRow.generation_id == row.id, CandidateRow.state != "broken"
-        )
-        return session.scalar(query) or 0
-
-
-def _telling(project: Project, catalog: Catalog, number: int) -> Report:
-    return generation.reporter(project, catalog, number, console.report)
+def _reporting(generation: Generation) -> Report:
+    return loop.reporter(generation, console.report)

@@ -1,13 +1,11 @@
 """The event that tells Prefect of a finished review. Sent as plain HTTP: the app need not wait for Prefect's import."""
 
-import json
 import logging
 import os
-import urllib.request
 import uuid
 from datetime import UTC, datetime
 
-from flows import environment
+from flows import environment, http
 
 REVIEW_FINISHED = "sid.review.finished"
 RESOURCE = "sid.project"  # with a dot and the project's name, the id of what the event is about
@@ -31,9 +29,8 @@ def review_finished(project: str, number: int) -> None:
         "resource": {"prefect.resource.id": f"{RESOURCE}.{project}", "prefect.resource.name": project},
         "payload": {"project": project, "generation": number},
     }
-    headers = {"Content-Type": "application/json", **environment.api_headers()}
-    request = urllib.request.Request(f"{url.rstrip('/')}/events", json.dumps([event]).encode(), headers)
-    try:
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=_SECONDS).close()
-    except OSError as error:
-        _log.warning("the Prefect server at %s was not told that '%s' is reviewed (%s)", url, project, error)
+    problem = http.post(f"{url.rstrip('/')}/events", [event], environment.api_headers(), _SECONDS)
+    if problem:
+        _log.warning(
+            "the Prefect server at %s was not told that '%s' is reviewed (%s)", url, project, problem
+        )

@@ -11,6 +11,7 @@ from prefect import flow, get_run_logger
 from prefect.states import Cancelled
 
 from bootstrap.catalog import Catalog, generations, picks
+from bootstrap.catalog.states import GenerationState
 from bootstrap.dataset import growth
 from bootstrap.files import DISK_FLOOR
 from bootstrap.loop import generation
@@ -51,9 +52,9 @@ def plan(project: Project, catalog: Catalog, max_waiting: int = 0, min_picks: in
     if not statuses:
         return Plan(False, True, "its first generation")
     last = statuses[-1]
-    if last.state == "grown":
+    if last.state is GenerationState.GROWN:
         return Plan(False, True, f"generation {last.number} is grown")
-    if last.state != "published":
+    if last.state is not GenerationState.PUBLISHED:
         return Plan(False, True, f"generation {last.number} broke off")
     if last.undecided > max_waiting:
         return Plan(False, False, f"{last.undecided} candidates of generation {last.number} wait for review")

@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
-from bootstrap.catalog import Catalog, generations
+from bootstrap.catalog import Catalog, Unavailable
+from bootstrap.catalog.states import GenerationState
 from bootstrap.errors import UserError, in_one_line, of_the_machine
-from bootstrap.loop import generation
+from bootstrap.loop import generation as loop
+from bootstrap.project.generation import Generation
 from bootstrap.project.leases import LeaseLost
 from bootstrap.project.projects import Project, Workspace
 from flows import console
@@ -76,8 +76,9 @@ def run(
         DeadlineReached: it is `until`.
         KeyboardInterrupt: Ctrl-C; the generation is cancelled, and goes on with the next run.
     """
-    with opened(workspace, project) as (found, catalog), generation.exclusively(found):
-        number = generation.prepare(found, catalog)
+    with opened(workspace, project) as (found, catalog), loop.exclusively(found):
+        generation = loop.prepare(found, catalog)
+        number = generation.number
         if stations.begins:
             stations.begins(project, number)
         try:
@@ -87,40 +88,40 @@ def run(
                 stations.curate(workspace, project, number, until)
                 return stations.publish(workspace, project, number)
         except DeadlineReached:
-            generations.set_state(catalog, project, number, "cancelled", AT_DEADLINE)
+            generation.set_state(GenerationState.CANCELLED, AT_DEADLINE)
             raise
         except LeaseLost:
             raise  # the generation is in the other run's hands
         except Exception as error:
-            generations.set_state(catalog, project, number, "failed", one_line(error))
+            generation.set_state(GenerationState.FAILED, one_line(error))
             raise
         except BaseException:  # Ctrl-C, or a signal as Prefect tells it
-            generations.set_state(catalog, project, number, "cancelled", STOPPED)
+            generation.set_state(GenerationState.CANCELLED, STOPPED)
             raise
 
 
 def train(workspace: str, project: str, number: int, until: float | None = None) -> None:
     """Train the generation's LoRA."""
-    with opened(workspace, project) as (found, catalog):
-        generation.train(found, catalog, number, stopping(console.report, until))
+    with opened_generation(workspace, project, number) as generation:
+        loop.train(generation, stopping(console.report, until))
 
 
 def draw(workspace: str, project: str, number: int, until: float | None, more: bool) -> None:
     """Draw the candidates, all in this process."""
-    with opened(workspace, project) as (found, catalog):
-        generation.draw(found, catalog, number, stopping(console.report, until), more)
+    with opened_generation(workspace, project, number) as generation:
+        loop.draw(generation, stopping(console.report, until), more)
 
 
 def curate(workspace: str, project: str, number: int, until: float | None = None) -> None:
     """Mark the duplicates."""
-    with opened(workspace, project) as (found, catalog):
-        generation.curate(found, catalog, number, stopping(console.report, until))
+    with opened_generation(workspace, project, number) as generation:
+        loop.curate(generation, stopping(console.report, until))
 
 
 def publish(workspace: str, project: str, number: int) -> dict[str, Any]:
     """Show the candidates to the reviewer, and return what the generation brought."""
-    with opened(workspace, project) as (found, catalog):
-        summary = asdict(generation.publish(found, catalog, number))
+    with opened_generation(workspace, project, number) as generation:
+        summary = asdict(loop.publish(generation))
     return {**summary, "sheet": str(summary["sheet"])}
 
 
@@ -146,7 +147,7 @@ def _patient(station: Callable[..., Any]) -> Callable[..., Any]:
 
 def can_pass(error: object) -> bool:
     """Whether another try may go well: memory or disk ran out, the catalog was busy; not a wrong setting."""
-    if isinstance(error, MemoryError | OperationalError):
+    if isinstance(error, MemoryError | Unavailable):
         return True
     if isinstance(error, OSError):
         return error.errno in _PASSING
@@ -162,6 +163,13 @@ def opened(workspace: str, project: str) -> Iterator[tuple[Project, Catalog]]:
     found = Workspace.locate(workspace).project(project)
     with closing(Catalog(found.workspace.catalog_url)) as catalog:
         yield found, catalog
+
+
+@contextmanager
+def opened_generation(workspace: str, project: str, number: int) -> Iterator[Generation]:
+    """Yield a generation with its catalog."""
+    with opened(workspace, project) as (found, catalog):
+        yield Generation(found, catalog, number)
 
 
 def one_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from bootstrap.files import write_text
 
@@ -43,10 +43,9 @@ Next: `sid review`
 
 
 def night(rows: list[dict[str, str]], workspace: Path) -> None:
-    """Leave the artifact of a night, one row a project with its outcome and the reason, and the same as a file."""
-    text = night_markdown(rows)
-    write_text(folder(workspace) / f"{datetime.now():%Y-%m-%d-%H%M%S}.md", text)
-    create_markdown_artifact(key="nightly", markdown=text, description="What the night brought")
+    """Leave the artifact of a night, a row a project with outcome and reason, and the same as a Markdown file."""
+    write_text(folder(workspace) / f"{datetime.now():%Y-%m-%d-%H%M%S}.md", night_markdown(rows))
+    create_table_artifact(key="nightly", table=rows, description="What the night brought")
 
 
 def folder(workspace: Path) -> Path:

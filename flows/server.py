@@ -3,13 +3,11 @@
 import os
 import socket
 import sys
-import urllib.error
-import urllib.request
 from contextlib import closing
 
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
-from flows import children, environment
+from flows import children, environment, http
 
 USUAL_PORT = 4200
 _USUAL_URL = f"http://127.0.0.1:{USUAL_PORT}/api"
@@ -58,14 +56,7 @@ class Server:
 
 def answers(api_url: str) -> bool:
     """Whether a Prefect server answers at this address within two seconds."""
-    request = urllib.request.Request(f"{api_url.rstrip('/')}/health", headers=environment.api_headers())
-    try:
-        # No proxy: this is asked of loopback, or of a machine in the house.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
+    return http.answers(f"{api_url.rstrip('/')}/health", environment.api_headers())
 
 
 def named() -> str:

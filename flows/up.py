@@ -2,8 +2,6 @@
 
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +9,7 @@ import typer
 
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
-from flows import children, environment, serve, server
+from flows import children, environment, http, serve, server
 from flows.children import Child
 from flows.enough import MIN_PICKS
 from flows.signals import sigterm_as_ctrl_c
@@ -83,7 +81,7 @@ def _start(running: list[Child], workspace: Workspace, port: int, options: list[
     flows = children.start("the served flows", [*sid, "serve", *options], logs / "flows.log", surroundings)
     running.append(flows)
     typer.echo(f"Prefect: http://127.0.0.1:{prefect.port}")
-    app.wait_until(lambda: _app_answers(port), _READY_SECONDS)
+    app.wait_until(lambda: http.answers(f"http://127.0.0.1:{port}/_stcore/health"), _READY_SECONDS)
     flows.wait_until(lambda: flows.has_said(serve.READY), _READY_SECONDS)
 
 
@@ -104,11 +102,3 @@ def _all_stopped_at_the_end() -> Iterator[list[Child]]:
     finally:
         for child in reversed(running):
             child.stop(_FLOWS_GRACE if child.name == "the served flows" else _APP_GRACE)
-
-
-def _app_answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False

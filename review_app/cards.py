@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
-
-from bootstrap.catalog import Catalog
+from bootstrap.catalog import Catalog, candidates
 from bootstrap.catalog.candidates import Candidate
-from bootstrap.catalog.tables import CandidateRow, ProjectRow
 from bootstrap.curation.nearest import nearest_picks
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
-from review_app.components.facts import marked_tags, short_label, shot_facts
+from review_app.facts import marked_tags, short_label, shot_facts
 from review_app.urls import picture_url, thumbnail_url
 
 SCORES = {
@@ -35,7 +32,7 @@ def cards(project: Project, catalog: Catalog, some: Sequence[Candidate]) -> list
         return []
     caption = caption_of(project)
     nearest = nearest_picks(catalog, project.name, some)
-    alike = _look_alikes(catalog, project.name, [one.id for one in some])
+    alike = candidates.hidden_behind(catalog, project.name, [one.id for one in some])
     return [
         {
             "id": one.id,
@@ -79,19 +76,3 @@ def _scores(one: Candidate) -> list[tuple[str, str, str]]:
         if (value := getattr(one.scores, name)) is not None
     ]
     return [*told, ("Flaw", one.scores.flaw, "Why it would not be put up")] if one.scores.flaw else told
-
-
-def _look_alikes(catalog: Catalog, project: str, ids: Sequence[str]) -> dict[str, list[str]]:
-    """The ids of the duplicates that are hidden behind each of these."""
-    query = (
-        select(CandidateRow.duplicate_of, CandidateRow.shot_id)
-        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-        .where(ProjectRow.name == project, CandidateRow.state == "duplicate")
-        .where(CandidateRow.duplicate_of.in_(list(ids)))
-        .order_by(CandidateRow.id)
-    )
-    found: dict[str, list[str]] = {}
-    with catalog.read() as session:
-        for shown, hidden in session.execute(query):
-            found.setdefault(str(shown), []).append(hidden)
-    return found

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Row, func, select
 
-from bootstrap.catalog import Catalog
-from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow
+from bootstrap.catalog import Catalog, published
+from bootstrap.catalog.published import Listed
+from bootstrap.catalog.states import Verdict
 from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
 from review_app.cards import SCORES
-from review_app.components.facts import short_label
+from review_app.facts import short_label
 
 SORTS = {
     "queue": "Likely picks first",
@@ -31,7 +31,7 @@ class Filter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     generation: int | None = None
-    verdict: Literal["undecided", "accept", "reject"] | None = None
+    verdict: Verdict | None = None
     recipes: list[str] = []
     strengths: list[float] = []
     snapshots: list[int] = []
@@ -64,27 +64,16 @@ def drawn(project: Project, catalog: Catalog) -> dict[int, Drawn]:
     """Return how each published candidate of a project was drawn, by its row's id."""
     with _lock:
         known = _kept.pop(project.folder, {})
-        with catalog.read() as session:
-            published = (
-                select(CandidateRow.id)
-                .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-                .where(ProjectRow.name == project.name, CandidateRow.state == "published")
-            )
-            ids = set(session.scalars(published))
-            missing = sorted(ids - known.keys())
-            for first in range(0, len(missing), 500):
-                part = select(CandidateRow.id, CandidateRow.shot).where(
-                    CandidateRow.id.in_(missing[first : first + 500])
-                )
-                known |= {row_id: _drawn(shot) for row_id, shot in session.execute(part)}
-        _kept[project.folder] = {row_id: known[row_id] for row_id in ids}
+        rows = published.rows_of(catalog, project.name)
+        shots = published.shots_of(catalog, sorted(rows - known.keys()))
+        known |= {row: _drawn(shot) for row, shot in shots.items()}
+        _kept[project.folder] = {row: known[row] for row in rows}
         while len(_kept) > _MOST_KEPT:
             _kept.popitem(last=False)
         return _kept[project.folder]
 
 
-def _drawn(data: dict[str, Any]) -> Drawn:
-    shot = Shot.from_dict(data)
+def _drawn(shot: Shot) -> Drawn:
     tags = frozenset(tag.casefold() for tag in shot.tags)
     return Drawn(shot.recipe, round(shot.strength, 4), shot.snapshot, tags, short_label(shot), shot.prompt)
 
@@ -98,40 +87,25 @@ def cells(project: Project, catalog: Catalog, asked: Filter) -> dict[str, Any]:
     """
     known = drawn(project, catalog)
     rows = [
-        row for row in _rows(catalog, project.name) if row.id in known and _passes(row, known[row.id], asked)
+        row
+        for row in published.listed(catalog, project.name)
+        if row.row in known and _passes(row, known[row.row], asked)
     ]
-    counts = {name: sum(row.verdict == name for row in rows) for name in ("undecided", "accept", "reject")}
+    counts = {verdict: sum(row.verdict is verdict for row in rows) for verdict in Verdict}
     shown = [row for row in rows if asked.verdict in (None, row.verdict)]
     shown.sort(key=_order(asked.sort))
     return {
         "counts": {"all": len(rows), **counts},
         "cells": [
-            [row.shot_id, row.verdict, how.label, f"{how.strength:g}", how.prompt]
+            [row.id, row.verdict, how.label, f"{how.strength:g}", how.prompt]
             for row in shown
-            if (how := known[row.id])
+            if (how := known[row.row])
         ],
     }
 
 
-def _rows(catalog: Catalog, project: str) -> list[Row[Any]]:
-    """Of each published candidate what can change, as drawn."""
-    query = (
-        select(
-            CandidateRow.id, CandidateRow.shot_id, CandidateRow.verdict, CandidateRow.reason, CandidateRow.rank,
-            CandidateRow.quality, CandidateRow.closeness, CandidateRow.novelty, CandidateRow.agreement,
-            GenerationRow.number,
-        )
-        .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
-        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-        .where(ProjectRow.name == project, CandidateRow.state == "published")
-        .order_by(GenerationRow.number, CandidateRow.id)
-    )  # fmt: skip
-    with catalog.read() as session:
-        return list(session.execute(query))
-
-
-def _passes(row: Row[Any], how: Drawn, asked: Filter) -> bool:
-    if asked.generation is not None and row.number != asked.generation:
+def _passes(row: Listed, how: Drawn, asked: Filter) -> bool:
+    if asked.generation is not None and row.generation != asked.generation:
         return False
     if asked.score is not None and asked.least is not None:
         value = getattr(row, asked.score)
@@ -146,13 +120,13 @@ def _passes(row: Row[Any], how: Drawn, asked: Filter) -> bool:
     )
 
 
-def _order(sort: str) -> Callable[[Row[Any]], Any]:
+def _order(sort: str) -> Callable[[Listed], Any]:
     if sort == "drawn":
-        return lambda row: (row.number, row.id)
+        return lambda row: (row.generation, row.row)
     if sort == "queue":
-        return lambda row: (row.number, row.rank, row.id)
+        return lambda row: (row.generation, row.rank, row.row)
     # The best first, those that were not measured last.
-    return lambda row: (-(value if (value := getattr(row, sort)) is not None else float("-inf")), row.id)
+    return lambda row: (-(value if (value := getattr(row, sort)) is not None else float("-inf")), row.row)
 
 
 @dataclass(frozen=True)
@@ -175,31 +149,15 @@ def choices(project: Project, catalog: Catalog) -> Choices:
     for one in how:
         for tag in one.tags:
             often[tag] = often.get(tag, 0) + 1
-    published = (
-        select(CandidateRow)
-        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-        .where(ProjectRow.name == project.name, CandidateRow.state == "published")
-    )
-    with catalog.read() as session:
-        numbers = session.scalars(
-            published.join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
-            .with_only_columns(GenerationRow.number)
-            .distinct()
-            .order_by(GenerationRow.number)
-        ).all()
-        reasons = session.scalars(published.with_only_columns(CandidateRow.reason).distinct()).all()
-        names = ("quality", "closeness", "novelty", "agreement")
-        measured = session.execute(
-            published.with_only_columns(*(func.count(getattr(CandidateRow, name)) for name in names))
-        ).one()
+    there = published.occurring(catalog, project.name)
     return Choices(
-        list(numbers),
+        there.generations,
         sorted({one.recipe for one in how}),
         sorted({one.strength for one in how}),
         sorted({one.snapshot for one in how}),
         sorted(often, key=lambda tag: (-often[tag], tag)),
-        sorted(filter(None, reasons)),
-        [name for name, count in zip(names, measured, strict=True) if count],
+        there.reasons,
+        there.scores,
     )
 
 

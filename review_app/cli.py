@@ -8,9 +8,9 @@ import typer
 
 from bootstrap.cli.common import workspace_of
 from bootstrap.errors import UserError
-from bootstrap.project.projects import Workspace
 
 if TYPE_CHECKING:
+    from bootstrap.project.projects import Workspace
     from review_app.login_settings import Login
 
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
@@ -62,7 +62,7 @@ def set_password(
     typer.echo("a running app asks for it after its next start")
 
 
-def login_for(workspace: Workspace, host: str) -> "Login | None":
+def login_for(workspace: "Workspace", host: str) -> "Login | None":
     """Return what lets people in at this address; None: it is this machine's own, and no login is set up.
 
     Raises:
@@ -81,7 +81,7 @@ def login_for(workspace: Workspace, host: str) -> "Login | None":
     return login
 
 
-def _check_oidc(workspace: Workspace) -> None:
+def _check_oidc(workspace: "Workspace") -> None:
     from streamlit.auth_util import get_secrets_auth_section, is_authlib_installed
 
     from review_app.login_settings import FILE

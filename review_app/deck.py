@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from bootstrap.catalog import Catalog, acts, candidates, hands
 from bootstrap.catalog.acts import Act
 from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.catalog.states import Verdict
 from bootstrap.curation import clusters, ranking
 from bootstrap.errors import UserError
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from review_app.cards import cards
 
@@ -29,8 +31,8 @@ class SentAct(_Sent):
     """An act as a browser tells it, see bootstrap.catalog.acts.Act."""
 
     id: _Name
-    do: Literal["accept", "reject", "later", "undo"]
-    seen: dict[_Id, Literal["undecided", "accept", "reject"]]
+    do: Literal[Verdict.ACCEPT, Verdict.REJECT, "later", "undo"]
+    seen: dict[_Id, Verdict]
     reason: Annotated[str, StringConstraints(max_length=80)] = ""
     of: Annotated[str, StringConstraints(max_length=36)] = ""
 
@@ -65,8 +67,8 @@ def answer(project: Project, catalog: Catalog, asked: Request, reviewer: str) ->
         return told
     if asked.generation is None:
         return told
-    if any(one.do in ("accept", "reject") for one in given):
-        ranking.rank_soon(catalog, project.name, asked.generation, staying=IN_HAND)
+    if any(one.do in (Verdict.ACCEPT, Verdict.REJECT) for one in given):
+        ranking.rank_soon(Generation(project, catalog, asked.generation), staying=IN_HAND)
     hand = hands.deal(
         catalog, project.name, asked.generation, asked.browser, asked.want, asked.holding, asked.first
     )

@@ -3,7 +3,7 @@
 The process is the verb `sid again` or `sid inpaint`, which holds the project while it draws.
 """
 
-import re
+import json
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +13,6 @@ from pathlib import Path
 from bootstrap.project.projects import Project
 from review_app import verbs
 
-_IDS = re.compile(r"up for review: ([0-9a-f ]+)")
 _MOST_TOLD = 6  # of a project, ended ones first forgotten
 
 
@@ -54,7 +53,7 @@ def order(project: Project, what: str, verb: str, candidate_id: str, options: Ma
         options: of the verb, by name; None leaves one out.
     """
     given = [f"--{name}={value}" for name, value in options.items() if value is not None]
-    fix = Fix(what, [verb, *given, "--", project.name, candidate_id])
+    fix = Fix(what, [verb, "--json", *given, "--", project.name, candidate_id])
     with _lock:
         told = _fixes.setdefault(project.folder, [])
         told.append(fix)
@@ -66,12 +65,9 @@ def order(project: Project, what: str, verb: str, candidate_id: str, options: Ma
 
 
 def _run(project: Project, fix: Fix) -> None:
-    wrote, problem = verbs.run(project.workspace, fix.order)
-    found = _IDS.search(wrote)
-    if found and not problem:
-        fix.drawn = found[1].split()
-    else:
-        fix.problem = problem or "it told of no candidates"
+    output, fix.problem = verbs.run(project.workspace, fix.order)
+    if not fix.problem:
+        fix.drawn = json.loads(output)["candidates"]
 
 
 def _end(fix: Fix, done: "Future[None]") -> None:

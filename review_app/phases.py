@@ -4,7 +4,8 @@ import time
 from collections.abc import Sequence
 from enum import Enum
 
-from bootstrap.catalog.generations import RUNNING, GenerationStatus
+from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.catalog.states import GenerationState
 from bootstrap.loop import generation
 from bootstrap.project.projects import Project
 from review_app.starting import Start
@@ -44,15 +45,15 @@ def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start |
         return Phase.FAILED, trouble
     if latest is None:
         return Phase.NEW, ""
-    if latest.state in RUNNING:
+    if latest.state.is_running:
         told_lately = latest.seconds_since_update < _SILENT_SECONDS
         alive = told_lately or generation.is_running(project) or (start is not None and start.is_alive())
         return (Phase.RUNNING if alive else Phase.INTERRUPTED), ""
-    if latest.state == "cancelled":
+    if latest.state is GenerationState.CANCELLED:
         return Phase.STOPPED, latest.message
-    if latest.state == "failed":
+    if latest.state is GenerationState.FAILED:
         return Phase.FAILED, latest.message or f"generation {latest.number} failed"
-    return (Phase.GROWN if latest.state == "grown" else Phase.REVIEW), ""
+    return (Phase.GROWN if latest.state is GenerationState.GROWN else Phase.REVIEW), ""
 
 
 def _reached_catalog(latest: GenerationStatus | None, start: Start) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FLOW = "bootstrap"
 _SECONDS = 5  # for an answer
+_QUICK_SECONDS = 3  # for one that a page waits for
 _ALIVE = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 _LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 
@@ -43,6 +44,26 @@ class Run:
 def api_url() -> str:
     """The address of Prefect's API, empty where none is named."""
     return (os.environ.get("PREFECT_API_URL") or "").rstrip("/")
+
+
+def ask(path: str) -> Any:
+    """Return the JSON that a GET of this path of the API gives, None where it gives none within three seconds.
+
+    For what a page shows again every few seconds: it waits for no import of Prefect, and does not try again.
+    """
+    import httpx
+
+    words, key = os.environ.get("PREFECT_API_AUTH_STRING"), os.environ.get("PREFECT_API_KEY")
+    auth = httpx.BasicAuth(*words.split(":", 1)) if words and ":" in words and not key else None
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        answer = httpx.get(
+            f"{api_url()}/{path}", headers=headers, auth=auth, timeout=_QUICK_SECONDS,
+            verify=api_url().startswith("https:"),  # to read all certificates takes longer than the request
+        )  # fmt: skip
+        return answer.raise_for_status().json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Nothing of it is kept here. The flow is known by its deployment's name only; nothing of `flows` is imported.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -212,8 +213,6 @@ def _rows(api: "SyncPrefectClient", run: Run) -> list[tuple[str, str, str]]:
         flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])),
         limit=1,
     )
-    text = str(found[0].data or "") if found else ""
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"
-    ]
-    return [(row[0], row[1], row[2]) for row in rows[2:] if len(row) == 3]
+    if not found or found[0].type != "table":  # older versions left Markdown
+        return []
+    return [(row["project"], row["outcome"], row["detail"]) for row in json.loads(str(found[0].data))]

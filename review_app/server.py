@@ -6,8 +6,6 @@ import os
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
@@ -94,10 +92,12 @@ def _has_display() -> bool:
 
 
 def _open_when_ready(url: str) -> None:
+    import httpx  # only where there is a browser to open
+
     for _ in range(60):
         try:
-            urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
-        except (urllib.error.URLError, OSError):
+            httpx.get(f"{url}/_stcore/health", timeout=2, trust_env=False, verify=False).raise_for_status()
+        except httpx.HTTPError:
             time.sleep(0.5)
         else:
             webbrowser.open(url)

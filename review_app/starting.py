@@ -3,14 +3,11 @@
 The flow is known by its deployment's name only; nothing of `flows` is imported.
 """
 
-import json
 import os
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,6 @@ from review_app import prefect_runs
 
 DEPLOYMENT = "bootstrap/bootstrap"  # flow/deployment, served by `sid serve` and `sid up`
 LOG_NAME = "run.log"
-_HEALTH_SECONDS = 3
 _PREFECT_SECONDS = (
     60  # for a Prefect that is named but does not answer yet: `sid up` starts the app beside it
 )
@@ -129,11 +125,7 @@ def log(project: Project) -> str:
 
 
 def _prefect_answers() -> bool:
-    try:
-        urllib.request.urlopen(f"{prefect_runs.api_url()}/health", timeout=_HEALTH_SECONDS).close()
-    except (OSError, ValueError):
-        return False
-    return True
+    return prefect_runs.ask("health") is not None
 
 
 def _start_flow(project: Project, token: str, begun: Start) -> None:
@@ -215,13 +207,7 @@ def _last_line(log: Path | None, code: int) -> str:
 
 def _flow_run_state(flow_run: str) -> tuple[str, str]:
     """Return type and message of a flow run's state; empty texts when Prefect does not say."""
-    try:
-        with urllib.request.urlopen(
-            f"{prefect_runs.api_url()}/flow_runs/{flow_run}", timeout=_HEALTH_SECONDS
-        ) as answer:
-            state = json.load(answer).get("state") or {}
-    except (OSError, ValueError):
-        return "", ""
+    state = (prefect_runs.ask(f"flow_runs/{flow_run}") or {}).get("state") or {}
     return str(state.get("type") or ""), str(state.get("message") or "")
 
 

@@ -16,6 +16,7 @@ import bootstrap  # noqa: F401  (first of all: it says how torch's threads wait)
 from bootstrap import files
 from bootstrap.catalog import Catalog, generations, verdicts
 from bootstrap.catalog.candidates import candidates
+from bootstrap.catalog.states import Verdict
 from bootstrap.curation import run, scoring  # noqa: F401  (imported before the forks)
 from bootstrap.dataset import growth
 from bootstrap.loop import generation
@@ -34,15 +35,15 @@ def do_what_is_missing(project: Project) -> None:
         return
     if not known or known[-1].state != "published":
         with generation.exclusively(project):
-            number = generation.prepare(project, catalog)
-            generation.train(project, catalog, number)
-            generation.draw(project, catalog, number)
-            generation.curate(project, catalog, number)
-            generation.publish(project, catalog, number)
+            begun = generation.prepare(project, catalog)
+            generation.train(begun)
+            generation.draw(begun)
+            generation.curate(begun)
+            generation.publish(begun)
     shown = candidates(catalog, project.name)
     for index, one in enumerate(shown):
-        if one.verdict == "undecided":
-            verdict = "reject" if index % 2 else "accept"
+        if one.verdict is Verdict.UNDECIDED:
+            verdict = Verdict.REJECT if index % 2 else Verdict.ACCEPT
             verdicts.decide(catalog, project.name, [one.id], verdict, "tester")
     growth.grow(project, catalog)
 

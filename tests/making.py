@@ -8,9 +8,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from bootstrap.catalog import Catalog, generations
-from bootstrap.catalog.tables import CandidateRow
+from bootstrap.catalog import Catalog, candidate_states, generations
+from bootstrap.catalog.candidate_states import NewCandidate
+from bootstrap.catalog.states import AFTER_GENERATION_STATE, GenerationState
 from bootstrap.project import projects
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.shots import LoraUse, Shot
 
@@ -67,6 +69,20 @@ def shot(seed: int, prompt: str = CAPTION, **changes: object) -> Shot:
     return Shot(**{**values, **changes})
 
 
+def bring(
+    made: Project, catalog: Catalog, number: int, state: GenerationState | str, message: str = ""
+) -> None:
+    """Bring a generation into a state, by the shortest way that there is."""
+    generation = Generation(made, catalog, number)
+    wanted, ways = GenerationState(state), [[generation.state]]
+    while ways[0][-1] is not wanted:
+        way = ways.pop(0)
+        ways += [[*way, after] for after in sorted(AFTER_GENERATION_STATE[way[-1]]) if after not in way]
+    for step in ways[0]:
+        generation.set_state(step)
+    generation.set_state(wanted, message)
+
+
 def add_drawn(
     made: Project,
     catalog: Catalog,
@@ -79,26 +95,20 @@ def add_drawn(
     Bytes are written as the file's content; None leaves the file out.
     """
     while generations.begin(catalog, made.name) < number:
-        generations.set_state(catalog, made.name, generations.begin(catalog, made.name), "grown")
-    generations.set_state(catalog, made.name, number, "drawing")
-    folder = made.generation_folder(number) / "candidates"
+        bring(made, catalog, generations.begin(catalog, made.name), GenerationState.GROWN)
+    bring(made, catalog, number, GenerationState.DRAWING)
+    folder = Generation(made, catalog, number).candidates_folder
     folder.mkdir(parents=True, exist_ok=True)
     shots = shots or [shot(1000 * number + index) for index in range(len(pictures))]
-    with catalog.write() as session:
-        generation = generations.generation_row(session, made.name, number)
-        for picture, one in zip(pictures, shots, strict=True):
-            path = folder / f"{one.id}.png"
-            if isinstance(picture, bytes):
-                path.write_bytes(picture)
-            elif picture is not None:
-                picture.save(path)
-            session.add(
-                CandidateRow(
-                    project_id=generation.project_id, generation_id=generation.id, shot_id=one.id,
-                    shot=one.to_dict(), path=path.relative_to(made.folder).as_posix(), state="drawn",
-                )
-            )  # fmt: skip
-            session.flush()
+    for picture, one in zip(pictures, shots, strict=True):
+        path = folder / f"{one.id}.png"
+        if isinstance(picture, bytes):
+            path.write_bytes(picture)
+        elif picture is not None:
+            picture.save(path)
+    inside = folder.relative_to(made.folder)
+    new = [NewCandidate(one.id, one, inside / f"{one.id}.png") for one in shots]
+    candidate_states.add_drawn(catalog, made.name, number, new)
     return [one.id for one in shots]
 
 
@@ -113,6 +123,8 @@ def add_published(
     ids = add_drawn(
         made, catalog, number, [scene(1000 * number + index + 1) for index in range(count)], shots
     )
-    run.curate(made, catalog, number)  # without the scores that need a model
-    generation.publish(made, catalog, number)
+    curated = Generation(made, catalog, number)
+    run.curate(curated)  # without the scores that need a model
+    curated.set_state(GenerationState.CURATING)
+    generation.publish(curated)
     return ids

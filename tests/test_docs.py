@@ -3,7 +3,6 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from pydantic import BaseModel
@@ -20,7 +19,7 @@ from bootstrap.project.settings import (
     ReviewSection,
     TrainingSection,
 )
-from bootstrap.recipes.recipe_settings import RECIPES, Recipe
+from bootstrap.recipes.registry import RECIPES
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = {
@@ -70,8 +69,7 @@ def test_paper_towns_own_defaults_are_told(section: str) -> None:
 
 def test_every_recipe_is_told_with_its_defaults() -> None:
     table = rows("[[recipe]]")
-    for model in get_args(get_args(Recipe)[0]):
-        kind = model.model_fields["kind"].default
+    for kind, model in RECIPES.items():
         cells = table[kind]
         defaults = [model.model_fields[name].default for name in ("count", "strength", "snapshot")]
         told = [

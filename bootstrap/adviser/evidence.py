@@ -11,10 +11,10 @@ import torch
 from diffusers import DDPMScheduler
 from PIL import Image
 
+from bootstrap.models import small_cpu
 from bootstrap.models.conditioning import Conditioning
 from bootstrap.models.latents import to_latents
 from bootstrap.models.loading import BaseModel
-from bootstrap.models.small_cpu.prediction import predict
 from bootstrap.prompting import encode
 
 # Shares of the noise schedule. With little noise the picture itself tells everything and the prompt is not needed.
@@ -68,6 +68,6 @@ def _errors(base: BaseModel, latents: torch.Tensor, encoded: Conditioning) -> np
         wanted = noise
         if base.prediction_type == "v_prediction":
             wanted = scheduler.get_velocity(latents, noise, timestep)
-        predicted = predict(base, noisy, timestep[0], encoded)
+        predicted = small_cpu.predict(base, noisy, timestep[0], encoded)
         errors += (predicted - wanted).square().mean((1, 2, 3))
     return (errors / len(_NOISE_LEVELS)).cpu().numpy()

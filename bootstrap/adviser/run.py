@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bootstrap import images
 from bootstrap.adviser import choosing, measuring, plot, prompts
-from bootstrap.catalog import Catalog, advices, trainings
+from bootstrap.catalog import advices
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
 from bootstrap.drawing.networks import with_networks
@@ -17,28 +17,26 @@ from bootstrap.models.loading import BaseModel
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
-from bootstrap.project.projects import Project
+from bootstrap.project.generation import Generation
 from bootstrap.shots import LoraUse, Shot
 
 _PROMPTS = 4
 _STEPS = 8  # enough to see what a picture shows; how clean it is does not matter here
 
 
-def advise(project: Project, catalog: Catalog, number: int, report: Report) -> tuple[Advice, Path]:
+def advise(generation: Generation, report: Report) -> tuple[Advice, Path]:
     """Measure all snapshots of a generation, unless that has been done, and return the advice and its plot.
 
     Raises:
         UserError: the generation has not been trained.
     """
-    training = trainings.of_generation(catalog, project.name, number)
+    project, catalog, training = generation.project, generation.catalog, generation.training()
     if training is None or not training.finished:
-        raise UserError(
-            f"generation {number} of '{project.name}': its training has not finished, see `sid status`"
-        )
+        raise UserError(f"{generation}: its training has not finished, see `sid status`")
     path = (project.folder / training.snapshots[0].path).with_name("snapshots.png")
     advice = advices.of_training(catalog, project.name, training.training_id)
     if advice is None:
-        advice = _measured(project, training, number, report)
+        advice = _measured(generation, training, report)
         path.unlink(missing_ok=True)  # of an earlier catalog
         advices.add(catalog, project.name, training.training_id, advice)
     if not path.is_file():
@@ -48,10 +46,11 @@ def advise(project: Project, catalog: Catalog, number: int, report: Report) -> t
     return advice, path
 
 
-def _measured(project: Project, training: Training, number: int, report: Report) -> Advice:
+def _measured(generation: Generation, training: Training, report: Report) -> Advice:
+    project = generation.project
     base = loading.hold(project.base_model)
-    task = _task(project, base, training, number)
-    name = drawn_with(project, base, training, number).lora_name
+    task = _task(generation, base, training)
+    name = drawn_with(generation, base, training).lora_name
     snapshots = (
         (
             LoraUse(lora_file_name(name, one.epoch), training.training_id, one.epoch, 1.0),
@@ -68,8 +67,9 @@ def _measured(project: Project, training: Training, number: int, report: Report)
     return choosing.choose(measurements)
 
 
-def _task(project: Project, base: BaseModel, training: Training, number: int) -> measuring.Task:
-    settings, shared = project.settings, drawn_with(project, base, training, number)
+def _task(generation: Generation, base: BaseModel, training: Training) -> measuring.Task:
+    project, settings = generation.project, generation.settings
+    shared = drawn_with(generation, base, training)
     drawing = settings.drawing
     common = Shot(
         "", drawing.negative_prompt, 0, min(drawing.steps, _STEPS), drawing.sampler, drawing.cfg_scale,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import case, func, select
 
+from bootstrap.catalog.states import Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow
 
@@ -28,13 +29,13 @@ def of_project(catalog: Catalog, project: str) -> list[AcceptRate]:
     """Return the verdicts by generation, recipe and strength; what has no verdict yet is left out."""
     recipe = CandidateRow.shot["recipe"].as_string()
     strength = CandidateRow.shot[("loras", 0, "strength")].as_float()
-    accepted = func.sum(case((CandidateRow.verdict == "accept", 1), else_=0))
-    rejected = func.sum(case((CandidateRow.verdict == "reject", 1), else_=0))
+    accepted = func.sum(case((CandidateRow.verdict == Verdict.ACCEPT, 1), else_=0))
+    rejected = func.sum(case((CandidateRow.verdict == Verdict.REJECT, 1), else_=0))
     query = (
         select(GenerationRow.number, recipe, strength, accepted, rejected)
         .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-        .where(ProjectRow.name == project, CandidateRow.verdict != "undecided")
+        .where(ProjectRow.name == project, CandidateRow.verdict != Verdict.UNDECIDED)
         .group_by(GenerationRow.number, recipe, strength)
         .order_by(GenerationRow.number, recipe, strength)
     )

@@ -7,10 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bootstrap.catalog import reviews, verdicts
+from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, ProjectRow, VerdictRow, now
 
-KINDS = ("accept", "reject", "later", "undo")
+KINDS = (Verdict.ACCEPT, Verdict.REJECT, "later", "undo")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def apply(catalog: Catalog, project: str, acts: Sequence[Act], reviewer: str) ->
             given = _given(session, act.of if act.do == "undo" else act.id)
             for candidate, seen in act.seen.items():
                 row = rows.get(candidate)
-                if row is None or row.state != "published":
+                if row is None or row.state is not CandidateState.PUBLISHED:
                     why = f"candidate {candidate} is not up for review any more"
                 elif act.do == "undo":
                     why = _undo(session, row, given.get(row.id))
@@ -84,7 +85,9 @@ def _rows(session: Session, project: str, ids: list[str]) -> dict[str, Candidate
 def _decide(session: Session, row: CandidateRow, act: Act, seen: str, reviewer: str) -> str:
     if row.verdict != seen:
         return _decided_meanwhile(row)
-    verdicts.give(session, row, act.do, reviewer, act.id, now(), act.reason if act.do == "reject" else "")
+    verdict = Verdict(act.do)
+    reason = act.reason if verdict is Verdict.REJECT else ""
+    verdicts.give(session, row, verdict, reviewer, act.id, now(), reason)
     return ""
 
 
@@ -114,6 +117,6 @@ def _given(session: Session, act: str) -> dict[int, VerdictRow]:
 def _decided_meanwhile(row: CandidateRow) -> str:
     by = f" by {row.reviewer}" if row.reviewer else ""
     return {
-        "accept": f"accepted{by} meanwhile; that stands",
-        "reject": f"rejected{by} meanwhile; that stands",
+        Verdict.ACCEPT: f"accepted{by} meanwhile; that stands",
+        Verdict.REJECT: f"rejected{by} meanwhile; that stands",
     }.get(row.verdict, "its verdict was taken back meanwhile; look again")

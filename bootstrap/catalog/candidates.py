@@ -1,5 +1,6 @@
 """Candidates in the catalog: listed, found by id, in the order in which they are drawn or reviewed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Select, func, select
 
 from bootstrap import captions
+from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, PickRow, ProjectRow
 from bootstrap.errors import UserError
 from bootstrap.shots import Shot
 
 ID_LENGTH = 16  # of a whole id, in hex digits
+ORIGINAL = "original"  # in place of a candidate's id
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,15 @@ class Candidate:
     generation: int
     shot: Shot
     path: Path  # relative to the project's folder
-    state: str  # drawn, curated, published, duplicate, flawed, broken
+    state: CandidateState
     duplicate_of: str | None  # a candidate's id, or "original"
-    verdict: str  # undecided, accept, reject
+    verdict: Verdict
     reviewer: str
     decided_at: datetime | None
     reason: str = ""  # of a reject, where one was given
     edited_caption: str | None = None  # as a reviewer wrote it
     scores: Scores = Scores()
+    seconds: float | None = None  # that drawing it took: its share of its batch's wall time
 
     @property
     def caption(self) -> str:
@@ -61,7 +65,7 @@ def to_candidate(row: CandidateRow, generation: int) -> Candidate:
     return Candidate(
         row.shot_id, generation, Shot.from_dict(row.shot), Path(row.path), row.state, row.duplicate_of,
         row.verdict, row.reviewer, row.decided_at, row.reason, row.caption,
-        Scores(row.quality, row.flaw or "", row.closeness, row.novelty, row.agreement),
+        Scores(row.quality, row.flaw or "", row.closeness, row.novelty, row.agreement), row.seconds,
     )  # fmt: skip
 
 
@@ -90,8 +94,8 @@ def candidates(
     project: str,
     *,
     generation: int | None = None,
-    state: str | None = "published",
-    verdict: str | None = None,
+    state: CandidateState | None = CandidateState.PUBLISHED,
+    verdict: Verdict | None = None,
     ranked: bool = False,
 ) -> list[Candidate]:
     """Return a project's candidates by generation, then as drawn.
@@ -99,7 +103,7 @@ def candidates(
     Args:
         generation: only of this generation.
         state: only in this state; None for all, duplicates included.
-        verdict: only with this standing verdict: undecided, accept or reject.
+        verdict: only with this standing verdict.
         ranked: in the order in which they are reviewed instead: by generation, then by rank.
     """
     order = (CandidateRow.rank, CandidateRow.id) if ranked else (CandidateRow.turn, CandidateRow.id)
@@ -156,12 +160,64 @@ def counts(catalog: Catalog, project: str, generation: int) -> Counts:
     """Return how many of a generation's published candidates have which verdict."""
     query = (
         select(CandidateRow.verdict, func.count())
-        .where(*of_generation(project, generation), CandidateRow.state == "published")
+        .where(*of_generation(project, generation), CandidateRow.state == CandidateState.PUBLISHED)
         .group_by(CandidateRow.verdict)
     )
     with catalog.read() as session:
-        found = {str(verdict): int(number) for verdict, number in session.execute(query)}
-    return Counts(found.get("undecided", 0), found.get("accept", 0), found.get("reject", 0))
+        by_verdict = {verdict: int(number) for verdict, number in session.execute(query)}
+    return Counts(
+        *(by_verdict.get(verdict, 0) for verdict in (Verdict.UNDECIDED, Verdict.ACCEPT, Verdict.REJECT))
+    )
+
+
+def ids(catalog: Catalog, project: str) -> set[str]:
+    """Return the ids of all candidates of a project, whatever has become of them."""
+    query = select(CandidateRow.shot_id).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+    with catalog.read() as session:
+        return set(session.scalars(query.where(ProjectRow.name == project)))
+
+
+def paths(catalog: Catalog, project: str, only: Collection[str] | None = None) -> dict[str, Path]:
+    """Return where the pictures of a project's candidates are, relative to its folder, by id; broken ones left out.
+
+    Args:
+        only: of these ids, broken ones too.
+    """
+    query = (
+        select(CandidateRow.shot_id, CandidateRow.path)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .where(ProjectRow.name == project)
+    )
+    query = query.where(
+        CandidateRow.state != CandidateState.BROKEN if only is None else CandidateRow.shot_id.in_(only)
+    )
+    with catalog.read() as session:
+        return {candidate_id: Path(path) for candidate_id, path in session.execute(query)}
+
+
+def drawn_count(catalog: Catalog, project: str, generation: int) -> int:
+    """Return how many candidates of a generation are there; broken ones do not count."""
+    query = select(func.count()).where(
+        *of_generation(project, generation), CandidateRow.state != CandidateState.BROKEN
+    )
+    with catalog.read() as session:
+        return session.scalar(query) or 0
+
+
+def hidden_behind(catalog: Catalog, project: str, shown: Collection[str]) -> dict[str, list[str]]:
+    """Return the ids of the duplicates that are hidden behind each of these candidates; none: left out."""
+    query = (
+        select(CandidateRow.duplicate_of, CandidateRow.shot_id)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .where(ProjectRow.name == project, CandidateRow.state == CandidateState.DUPLICATE)
+        .where(CandidateRow.duplicate_of.in_(shown))
+        .order_by(CandidateRow.id)
+    )
+    behind: dict[str, list[str]] = {}
+    with catalog.read() as session:
+        for candidate_id, duplicate in session.execute(query):
+            behind.setdefault(str(candidate_id), []).append(duplicate)
+    return behind
 
 
 def set_caption(catalog: Catalog, project: str, candidate_id: str, caption: str) -> None:

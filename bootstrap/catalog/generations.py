@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from bootstrap.catalog import tallies
+from bootstrap.catalog import states, tallies
+from bootstrap.catalog.states import CandidateState, GenerationState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, now
 from bootstrap.catalog.tallies import Tally
 from bootstrap.progress import Progress, Report
-
-# In the order that a generation passes through them; "failed" and "cancelled" can follow any but the last two.
-STATES = ("waiting", "training", "drawing", "curating", "published", "grown", "failed", "cancelled")
-RUNNING = ("waiting", "training", "drawing", "curating")
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class GenerationStatus:
     """A generation as a person wants to know it."""
 
     number: int
-    state: str
+    state: GenerationState
     stage: str
     done: int
     total: int
@@ -80,11 +77,15 @@ def begin(catalog: Catalog, project: str) -> int:
         owner = project_row(session, project)
         rows = select(GenerationRow).where(GenerationRow.project_id == owner.id)
         last = session.scalar(rows.order_by(GenerationRow.number.desc()).limit(1))
-        if last is not None and last.state != "grown":
+        if last is not None and last.state is not GenerationState.GROWN:
             return last.number
         number = last.number + 1 if last else 1
         known = [one.to_dict() for one in tallies.of_project(session, owner.id)]
-        session.add(GenerationRow(project_id=owner.id, number=number, state="waiting", tallies=known))
+        session.add(
+            GenerationRow(
+                project_id=owner.id, number=number, state=GenerationState.WAITING, tallies=known
+            )
+        )  # fmt: skip
         return number
 
 
@@ -110,16 +111,38 @@ def next_number(catalog: Catalog, project: str) -> int:
     if last is None:
         return 1
     with catalog.read() as session:
-        return last + 1 if generation_row(session, project, last).state == "grown" else last
+        return last + 1 if generation_row(session, project, last).state is GenerationState.GROWN else last
 
 
-def set_state(catalog: Catalog, project: str, number: int, state: str, message: str = "") -> None:
-    """Put a generation into one of STATES; the message says why it failed."""
-    if state not in STATES:
-        raise ValueError(f"no state of a generation: {state}")
+def restore(catalog: Catalog, project: str, number: int) -> bool:
+    """Make the row of a generation whose folder is there, as cancelled, unless it has one; return whether it is new."""
+    with catalog.write() as session:
+        owner = project_row(session, project)
+        same = select(GenerationRow).where(
+            GenerationRow.project_id == owner.id, GenerationRow.number == number
+        )
+        if session.scalar(same) is not None:
+            return False
+        session.add(GenerationRow(project_id=owner.id, number=number, state=GenerationState.CANCELLED))
+    return True
+
+
+def state_of(catalog: Catalog, project: str, number: int) -> GenerationState:
+    """Return the state of a generation that is there."""
+    with catalog.read() as session:
+        return generation_row(session, project, number).state
+
+
+def set_state(catalog: Catalog, project: str, number: int, state: GenerationState, message: str = "") -> None:
+    """Bring a generation into a state; the message says why it failed.
+
+    Raises:
+        RuntimeError: this state may not follow the present one, see bootstrap.catalog.states.
+    """
     with catalog.write() as session:
         row = generation_row(session, project, number)
-        row.state, row.message, row.updated_at = state, message, now()
+        states.move(row, state)
+        row.message, row.updated_at = message, now()
         row.stage, row.done, row.total, row.unit, row.rate = "", 0, 0, "", 0.0
 
 
@@ -161,17 +184,17 @@ def statuses(catalog: Catalog, project: str) -> list[GenerationStatus]:
     result = []
     for row in rows:
         mine = [(state, verdict, count) for owner, state, verdict, count in counts if owner == row.id]
-        shown = [(verdict, count) for state, verdict, count in mine if state == "published"]
+        shown = [(verdict, count) for state, verdict, count in mine if state is CandidateState.PUBLISHED]
         result.append(
             GenerationStatus(
                 row.number, row.state, row.stage, row.done, row.total, row.unit, row.rate, row.message,
                 (moment - row.updated_at).total_seconds(),
                 candidates=sum(count for *_, count in mine),
-                duplicates=sum(count for state, _, count in mine if state == "duplicate"),
+                duplicates=sum(count for state, _, count in mine if state is CandidateState.DUPLICATE),
                 published=sum(count for _, count in shown),
-                undecided=sum(count for verdict, count in shown if verdict == "undecided"),
-                accepted=sum(count for verdict, count in shown if verdict == "accept"),
-                rejected=sum(count for verdict, count in shown if verdict == "reject"),
+                undecided=sum(count for verdict, count in shown if verdict is Verdict.UNDECIDED),
+                accepted=sum(count for verdict, count in shown if verdict is Verdict.ACCEPT),
+                rejected=sum(count for verdict, count in shown if verdict is Verdict.REJECT),
             )
         )  # fmt: skip
     return result

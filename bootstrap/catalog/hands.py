@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from bootstrap.catalog.candidates import Candidate, of_generation, to_candidate
+from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, VerdictRow, now
 
@@ -34,10 +35,10 @@ class Past:
     """An act of a reviewer that stands, and can be undone."""
 
     act: str
-    verdict: str
-    before: str  # the verdict that its candidate had
+    verdict: Verdict
+    before: Verdict  # the verdict that its candidate had
     candidate: Candidate  # the first one, where it decided several
-    given: dict[str, str]  # {candidate's id: the verdict that it gave}
+    given: dict[str, Verdict]  # {candidate's id: the verdict that it gave}
 
 
 def deal(
@@ -60,8 +61,8 @@ def deal(
     until = moment + timedelta(seconds=HELD_SECONDS)
     undecided = select(CandidateRow).where(
         *of_generation(project, generation),
-        CandidateRow.state == "published",
-        CandidateRow.verdict == "undecided",
+        CandidateRow.state == CandidateState.PUBLISHED,
+        CandidateRow.verdict == Verdict.UNDECIDED,
     )
     free = or_(
         CandidateRow.held_by.is_(None), CandidateRow.held_until.is_(None), CandidateRow.held_until < moment,
@@ -70,11 +71,11 @@ def deal(
     elsewhere = 0
     with catalog.write() as session:
         there = _those(session, project, generation, {*holding, *first}, free)
-        mine = [row for row in there if row.shot_id in holding and row.verdict == "undecided"]
+        mine = [row for row in there if row.shot_id in holding and row.verdict is Verdict.UNDECIDED]
         rows = [row for row in there if row.shot_id in first]
         known = CandidateRow.shot_id.not_in({*holding, *first})
         rows += _next(session, undecided.where(free, known), count)
-        held = [row.id for row in (*mine, *rows) if row.verdict == "undecided"]
+        held = [row.id for row in (*mine, *rows) if row.verdict is Verdict.UNDECIDED]
         session.execute(
             update(CandidateRow)
             .where(CandidateRow.id.in_(held))
@@ -97,7 +98,7 @@ def _those(
     rows = session.scalars(
         select(CandidateRow)
         .where(CandidateRow.project_id == owner, CandidateRow.shot_id.in_(ids))
-        .where(CandidateRow.state == "published", free)
+        .where(CandidateRow.state == CandidateState.PUBLISHED, free)
         .order_by(CandidateRow.id)
     )
     number = _generation_id(session, project, generation)

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, now
 
 # Other packages are told by entry points of this group: functions of a project's name and a generation's number.
@@ -30,8 +31,8 @@ def note(session: Session, generation_ids: Iterable[int]) -> list[int]:
             .where(
                 CandidateRow.project_id == row.project_id,  # so that an index answers it at once
                 CandidateRow.generation_id == generation_id,
-                CandidateRow.state == "published",
-                CandidateRow.verdict == "undecided",
+                CandidateRow.state == CandidateState.PUBLISHED,
+                CandidateRow.verdict == Verdict.UNDECIDED,
             )
             .limit(1)
         )

@@ -11,8 +11,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from filelock import FileLock
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from bootstrap.errors import UserError, in_one_line
@@ -25,6 +25,9 @@ _BUSY_SECONDS = 30  # how long one process waits while another one writes
 _WRITER_LOCK = (
     0x51D_CA7A  # of PostgreSQL's advisory locks: any number that no other program in the database takes
 )
+
+# What reading and writing raise while the database is busy, full or away; another try may go well.
+Unavailable = OperationalError
 
 
 class Catalog:
@@ -65,6 +68,14 @@ class Catalog:
         """Yield a session that changes; one writer at a time, the others wait up to 30 s."""
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def damage(self) -> str:
+        """Look through a SQLite file for damage, and return what is wrong first; empty where nothing is."""
+        if self._engine.dialect.name != "sqlite":
+            return ""
+        with self.read() as session:
+            found = session.scalars(text("PRAGMA quick_check(1)")).all()
+        return "" if found == ["ok"] else str(found[0])
 
     def close(self) -> None:
         """Give all connections back."""

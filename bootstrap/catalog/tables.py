@@ -1,6 +1,7 @@
 """The catalog's tables: what exists and in which state."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Double,
+    Enum,
     ForeignKey,
     Index,
     String,
@@ -17,6 +19,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from bootstrap.catalog.states import CandidateState, GenerationState, Verdict
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -30,6 +34,17 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value else None
+
+
+def _text_of(kind: type[StrEnum]) -> Enum:
+    """A column of up to 16 characters that holds a state's text and gives the state."""
+    return Enum(
+        kind,
+        values_callable=lambda members: [one.value for one in members],
+        native_enum=False,
+        create_constraint=False,
+        length=16,
+    )
 
 
 def now() -> datetime:
@@ -62,7 +77,7 @@ class GenerationRow(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))
     number: Mapped[int]
-    state: Mapped[str] = mapped_column(String(16))  # see bootstrap.catalog.generations.STATES
+    state: Mapped[GenerationState] = mapped_column(_text_of(GenerationState))
     training_id: Mapped[str | None] = mapped_column(String(64))
     stage: Mapped[str] = mapped_column(String(16), default="")
     done: Mapped[int] = mapped_column(default=0)
@@ -172,7 +187,7 @@ class CandidateRow(Table):
     texture: Mapped[float | None]  # how much a hash has to go by, see bootstrap.pictures.hashing
     seconds: Mapped[float | None]  # that drawing it took: its share of its batch's wall time
     coarse: Mapped[bytes | None]  # 64 gray levels, see bootstrap.pictures.hashing.coarse_copy
-    state: Mapped[str] = mapped_column(String(16))  # drawn, curated, published, duplicate, flawed, broken
+    state: Mapped[CandidateState] = mapped_column(_text_of(CandidateState))
     duplicate_of: Mapped[str | None] = mapped_column(String(32))  # a shot id, or "original"
     # What is known before anyone looks at it, see bootstrap.catalog.candidates.Scores:
     quality: Mapped[float | None]
@@ -181,7 +196,7 @@ class CandidateRow(Table):
     novelty: Mapped[float | None]
     agreement: Mapped[float | None]
     rank: Mapped[int] = mapped_column(default=0, server_default="0")  # place in the queue of its generation
-    verdict: Mapped[str] = mapped_column(String(16), default="undecided")  # undecided, accept, reject
+    verdict: Mapped[Verdict] = mapped_column(_text_of(Verdict), default=Verdict.UNDECIDED)
     reviewer: Mapped[str] = mapped_column(String(64), default="")
     reason: Mapped[str] = mapped_column(
         String(80), default="", server_default=""
@@ -246,8 +261,8 @@ class VerdictRow(Table):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     candidate_id: Mapped[int] = mapped_column(ForeignKey("candidate.id", ondelete="CASCADE"), index=True)
-    verdict: Mapped[str] = mapped_column(String(16))
-    before: Mapped[str] = mapped_column(String(16))
+    verdict: Mapped[Verdict] = mapped_column(_text_of(Verdict))
+    before: Mapped[Verdict] = mapped_column(_text_of(Verdict))
     reviewer: Mapped[str] = mapped_column(String(64), default="")
     # One press of a person: the same for all verdicts that it gave, which are undone together. A browser that does
     # not know whether its press arrived sends it again, and it is known by this.

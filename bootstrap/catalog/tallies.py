@@ -7,9 +7,13 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.tables import CandidateRow
 
-_WASTED = ("duplicate", "flawed")  # nobody judged them, but they were drawn for nothing
+_WASTED = (
+    CandidateState.DUPLICATE,
+    CandidateState.FLAWED,
+)  # nobody judged them, but they were drawn for nothing
 
 _Key = tuple[str, tuple[str, ...], tuple[str, ...], float, int]
 
@@ -41,7 +45,7 @@ def of_project(session: Session, project_id: int) -> list[Tally]:
     """Add up the candidates of all generations of a project; those that nobody has judged yet do not count."""
     query = select(CandidateRow.shot, CandidateRow.verdict).where(
         CandidateRow.project_id == project_id,
-        or_(CandidateRow.verdict != "undecided", CandidateRow.state.in_(_WASTED)),
+        or_(CandidateRow.verdict != Verdict.UNDECIDED, CandidateRow.state.in_(_WASTED)),
     )
     picks: Counter[_Key] = Counter()
     spent: Counter[_Key] = Counter()
@@ -50,5 +54,5 @@ def of_project(session: Session, project_id: int) -> list[Tally]:
         gone, put_in = tuple(shot["eliminated"]), tuple(shot["added"])
         key = shot["recipe"], gone, put_in, first["strength"], first["snapshot"]
         spent[key] += 1
-        picks[key] += verdict == "accept"
+        picks[key] += verdict is Verdict.ACCEPT
     return [Tally(*key, picks[key], spent[key]) for key in sorted(spent)]

@@ -1,32 +1,43 @@
 """Verdicts in the catalog: given, undone, never lost."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from bootstrap.catalog import reviews
+from bootstrap.catalog import reviews, states
+from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, VerdictRow, now
 from bootstrap.errors import UserError
 
-VERDICTS = ("accept", "reject")
+
+@dataclass(frozen=True)
+class Given:
+    """A verdict that was given once."""
+
+    candidate_id: str
+    verdict: Verdict
+    reviewer: str
+    reason: str  # of a reject, where one was given
+    is_undone: bool
 
 
-def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: str, reviewer: str) -> None:
+def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: Verdict, reviewer: str) -> None:
     """Give all these published candidates a verdict, in one transaction: committed when this returns.
 
     Args:
         candidate_ids: whole ids, 16 hex digits each.
-        verdict: "accept" or "reject".
+        verdict: Verdict.ACCEPT or Verdict.REJECT.
         reviewer: who decides.
 
     Raises:
         UserError: one of them is unknown or not shown for review; then none gets the verdict.
     """
-    if verdict not in VERDICTS:
-        raise ValueError(f"no verdict: {verdict}")
+    if verdict is Verdict.UNDECIDED:
+        raise ValueError("undecided is no decision; see undo")
     with catalog.write() as session:
         act, moment, generations = str(uuid4()), now(), set()
         for candidate_id in candidate_ids:
@@ -36,7 +47,7 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: st
             )  # fmt: skip
             if row is None:
                 raise UserError(f"candidate '{candidate_id}': project '{project}' has none with this id")
-            if row.state != "published":
+            if row.state is not CandidateState.PUBLISHED:
                 raise UserError(f"candidate '{candidate_id}': it is not up for review ({row.state})")
             give(session, row, verdict, reviewer, act, moment)
             generations.add(row.generation_id)
@@ -47,7 +58,7 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: st
 def give(
     session: Session,
     row: CandidateRow,
-    verdict: str,
+    verdict: Verdict,
     reviewer: str,
     act: str,
     moment: datetime,
@@ -65,8 +76,25 @@ def give(
             decided_at=moment,
         )
     )  # fmt: skip
-    row.verdict, row.reviewer, row.reason, row.decided_at = verdict, reviewer, reason, moment
+    states.move(row, verdict)
+    row.reviewer, row.reason, row.decided_at = reviewer, reason, moment
     row.held_by, row.held_until, row.postponed_at = None, None, None
+
+
+def history(catalog: Catalog, project: str) -> list[Given]:
+    """Return all verdicts that were ever given in a project, in order; those that were taken back too."""
+    query = (
+        select(CandidateRow.shot_id, VerdictRow)
+        .join(VerdictRow, VerdictRow.candidate_id == CandidateRow.id)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .where(ProjectRow.name == project)
+        .order_by(VerdictRow.id)
+    )
+    with catalog.read() as session:
+        return [
+            Given(candidate_id, row.verdict, row.reviewer, row.reason, row.undone_at is not None)
+            for candidate_id, row in session.execute(query)
+        ]
 
 
 def undo(
@@ -145,7 +173,7 @@ def take_back(session: Session, last: VerdictRow) -> None:
     last.undone_at = now()
     session.flush()
     row, before = last.candidate, standing(session, last.candidate_id)
-    row.verdict = last.before
+    states.move(row, last.before)
     row.reviewer, row.reason, row.decided_at = (
         (before.reviewer, before.reason, before.decided_at) if before else ("", "", None)
     )

@@ -6,10 +6,7 @@ from typing import Annotated
 import typer
 
 from bootstrap import captions
-from bootstrap.catalog import Catalog, candidates, generations, verdicts
 from bootstrap.cli.common import Name, reviewer, workspace_of
-from bootstrap.curation.known import ORIGINAL
-from bootstrap.dataset import retagging
 from bootstrap.errors import UserError
 
 
@@ -34,10 +31,12 @@ def dedupe(
     ] = False,
     count: Annotated[int, typer.Option(min=2, max=300, help="Pairs on the sheet.")] = 24,
     output: Annotated[
-        Path | None, typer.Option(help="The PNG to write [default: pairs.png in the project's folder].")
+        Path | None, typer.Option(help="The PNG to write.", show_default="pairs.png in the project's folder")
     ] = None,
 ) -> None:
     """List what shows the same picture; or show where the line runs (section dedupe of project.toml)."""
+    from bootstrap.catalog import Catalog
+    from bootstrap.catalog.candidates import ORIGINAL
     from bootstrap.curation import clusters, explaining
 
     chosen = workspace_of(context).project(name)
@@ -68,6 +67,8 @@ def keep_apart(
     other: Annotated[str, typer.Argument(metavar="OTHER", help='Another one\'s, or "original".')],
 ) -> None:
     """Say that two pictures are no duplicates; that stays so."""
+    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog.candidates import ORIGINAL
     from bootstrap.curation import clusters
 
     chosen = workspace_of(context).project(name)
@@ -86,6 +87,7 @@ def represent(
     candidate: Annotated[str, typer.Argument(metavar="ID", help="A duplicate's id, or a beginning of it.")],
 ) -> None:
     """Show a duplicate in place of the candidate that stands for its group."""
+    from bootstrap.catalog import Catalog, candidates
     from bootstrap.curation import clusters
 
     chosen = workspace_of(context).project(name)
@@ -99,26 +101,29 @@ def reject_unlikely(
     context: typer.Context,
     name: Name,
     below: Annotated[float, typer.Option(min=0, max=1, help="How likely a pick is at most.")] = 0.05,
-    generation: Annotated[int | None, typer.Option(min=1, help="Default: the latest.")] = None,
+    generation: Annotated[int | None, typer.Option(min=1, show_default="the latest")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Reject what is left of a generation and unlikely to be a pick, as your verdicts tell; asks first."""
+    from bootstrap.catalog import Catalog, candidates, generations, verdicts
+    from bootstrap.catalog.states import Verdict
     from bootstrap.curation import ranking
+    from bootstrap.project.generation import Generation
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     number = generation or generations.latest(catalog, chosen.name) or 1
-    found = ranking.unlikely(catalog, chosen.name, number, below)
+    found = ranking.unlikely(Generation(chosen, catalog, number), below)
     if not found:
         typer.echo(f"generation {number}: no candidate is less likely than {below:g}")
         return
-    left = len(candidates.candidates(catalog, chosen.name, generation=number, verdict="undecided"))
+    left = len(candidates.candidates(catalog, chosen.name, generation=number, verdict=Verdict.UNDECIDED))
     typer.echo(
         f"generation {number}: {len(found)} of {left} undecided candidates are less likely than {below:g}, from "
         f"{found[0][1]:.3f} to {found[-1][1]:.3f}"
     )
     if yes or typer.confirm("Reject them?"):
-        verdicts.decide(catalog, chosen.name, [one for one, _ in found], "reject", reviewer())
+        verdicts.decide(catalog, chosen.name, [one for one, _ in found], Verdict.REJECT, reviewer())
         typer.echo(f"{len(found)} rejected; `sid undo {name}` takes all of that back")
 
 
@@ -130,6 +135,9 @@ def tags(
     ] = False,
 ) -> None:
     """Tell what is not consistent in the dataset's captions: rare tags, nearly the same ones, missing ones."""
+    from bootstrap.catalog import Catalog
+    from bootstrap.dataset import retagging
+
     chosen = workspace_of(context).project(name)
     found = retagging.consistency(chosen, Catalog(chosen.workspace.catalog_url))
     typer.echo(f"{found.pictures} pictures, {len(found.uses)} tags")
@@ -155,7 +163,7 @@ def retag(
     name: Name,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Picks, or beginnings of their ids [default: all]."),
+        typer.Argument(metavar="[ID...]", help="Picks, or beginnings of their ids.", show_default="all"),
     ] = None,
     add: Annotated[str, typer.Option(help='Tags to put at the end: "outdoors, smile".')] = "",
     remove: Annotated[str, typer.Option(help="Tags to take out.")] = "",
@@ -166,6 +174,9 @@ def retag(
     having: Annotated[str, typer.Option(metavar="TAG", help="Only picks with this tag.")] = "",
 ) -> None:
     """Change the tags of many picks' captions at once; the next training learns with these."""
+    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.dataset import retagging
+
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     edit = retagging.TagEdit(

@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap import captions
-from bootstrap.catalog import Catalog, candidates
 from bootstrap.errors import UserError
-from bootstrap.project.projects import Workspace
+from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH
 
 if TYPE_CHECKING:
     from bootstrap.loop.mending import Inpaint, Redraw
+    from bootstrap.project.projects import Workspace
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A candidate's id, or a beginning of it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON: how many are new, and the ids of all.")]
+Strength = Annotated[
+    float | None,
+    typer.Option(
+        min=LEAST_STRENGTH, max=MOST_STRENGTH, help="Of its first LoRA; below 0 it draws away from it."
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another picture.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A PNG of sid, or any picture with infotext.")]
 
@@ -61,11 +68,13 @@ def show(
 def redraw(
     context: typer.Context,
     file: File,
-    strength: Annotated[float | None, typer.Option(min=-2, max=2, help="Of its first LoRA.")] = None,
+    strength: Strength = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another picture.")] = None,
     snapshot: Annotated[int | None, typer.Option(min=1, help="Another epoch of its first LoRA.")] = None,
     base: Annotated[str | None, typer.Option(help="Another base model.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The PNG to write [default: here, by its id].")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The PNG to write.", show_default="here, by its id")
+    ] = None,
 ) -> None:
     """Draw a picture again from its file, as it was or with another strength, seed or snapshot."""
     from bootstrap.drawing import infotext  # the rest imports torch: seconds that other verbs need not wait
@@ -87,15 +96,16 @@ def again(
     context: typer.Context,
     name: Name,
     candidate: Id,
-    strength: Annotated[float | None, typer.Option(min=0, max=2, help="Of its first LoRA.")] = None,
+    strength: Strength = None,
     snapshot: Annotated[int | None, typer.Option(min=1, help="Another epoch of its first LoRA.")] = None,
     seed: Seed = None,
     count: Annotated[int, typer.Option(min=1, max=16, help="Pictures, with as many seeds.")] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Draw a candidate again with something else; what comes of it is up for review beside it."""
     from bootstrap.loop.mending import Redraw  # imports torch: seconds that other verbs need not wait
 
-    _draw_again(context, name, candidate, Redraw(strength, snapshot, seed, count))
+    _draw_again(context, name, candidate, Redraw(strength, snapshot, seed, count), as_json)
 
 
 def inpaint(
@@ -120,6 +130,7 @@ def inpaint(
     ] = None,
     seed: Seed = None,
     count: Annotated[int, typer.Option(min=1, max=16, help="Pictures, with as many seeds.")] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Draw a part of a candidate anew; what comes of it is up for review beside it."""
     from bootstrap.loop.mending import Inpaint  # imports torch: seconds that other verbs need not wait
@@ -127,7 +138,7 @@ def inpaint(
     wanted = Inpaint(
         mask, prompt, denoising_strength, rounds, seed, count, only_masked_padding=only_masked_padding
     )
-    _draw_again(context, name, candidate, wanted)
+    _draw_again(context, name, candidate, wanted, as_json)
 
 
 def caption(
@@ -137,6 +148,8 @@ def caption(
     tags: Annotated[str, typer.Argument(metavar="CAPTION", help='Tags; "" gives those of its prompt back.')],
 ) -> None:
     """Write a candidate's caption as a pick, instead of its prompt's tags."""
+    from bootstrap.catalog import Catalog, candidates
+
     chosen = _workspace(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     whole = candidates.candidate(catalog, chosen.name, candidate).id
@@ -161,16 +174,24 @@ def draw_tags(
         typer.echo(f"{one.tag}  {output / one.file}{told}")
 
 
-def _draw_again(context: typer.Context, name: str, candidate: str, wanted: "Redraw | Inpaint") -> None:
+def _draw_again(
+    context: typer.Context, name: str, candidate: str, wanted: "Redraw | Inpaint", as_json: bool
+) -> None:
+    from bootstrap.catalog import Catalog
     from bootstrap.loop.mending import draw_again
 
     chosen = _workspace(context).project(name)
     drawn = draw_again(chosen, Catalog(chosen.workspace.catalog_url), candidate, wanted)
-    told = f"{drawn.new} drawn" if drawn.new else "there already"
-    typer.echo(f"{told}, up for review: {' '.join(drawn.ids)}")
+    if as_json:
+        typer.echo(json.dumps({"new": drawn.new, "candidates": drawn.ids}))
+        return
+    news = f"{drawn.new} drawn" if drawn.new else "there already"
+    typer.echo(f"{news}, up for review: {' '.join(drawn.ids)}")
 
 
-def _workspace(context: typer.Context) -> Workspace:
+def _workspace(context: typer.Context) -> "Workspace":
+    from bootstrap.project.projects import Workspace
+
     workspace = context.find_object(Workspace)
     if workspace is None:
         raise RuntimeError("a verb was called without its command")

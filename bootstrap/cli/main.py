@@ -12,20 +12,15 @@ from typing import Annotated
 import typer
 
 from bootstrap import __version__
-from bootstrap.catalog import Catalog, candidates, verdicts
 from bootstrap.cli import curation as curation_cli
 from bootstrap.cli import drawing as pictures_cli
 from bootstrap.cli import lora as lora_cli
 from bootstrap.cli import papertown as papertown_cli
-from bootstrap.cli import status_page
 from bootstrap.cli import verdicts as verdicts_cli
-from bootstrap.cli.common import Name, generation_number, workspace_of
-from bootstrap.dataset import exporting, growth
+from bootstrap.cli.common import Name, generation_of, workspace_of
 from bootstrap.errors import UserError, of_the_machine
 from bootstrap.files import copy_file
 from bootstrap.progress import silent
-from bootstrap.project import editing, projects
-from bootstrap.project.projects import Workspace
 
 app = typer.Typer(
     name="sid",
@@ -50,12 +45,16 @@ def _common(
     context: typer.Context,
     workspace: Annotated[
         Path | None,
-        typer.Option(help="Folder of catalog and projects [default: $SID_WORKSPACE or ./sid-workspace]"),
+        typer.Option(
+            help="Folder of catalog and projects.", show_default="$SID_WORKSPACE or ./sid-workspace"
+        ),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
+    from bootstrap.project.projects import Workspace
+
     context.obj = Workspace.locate(workspace)
 
 
@@ -72,6 +71,8 @@ def new(
     ] = "papertown",
 ) -> None:
     """Make a project from one picture and its caption."""
+    from bootstrap.project import projects
+
     made = projects.create(workspace_of(context), name, image, caption, base)
     typer.echo(f"project '{made.name}' made, with base model {made.base_model.name}: {made.folder}")
     typer.echo(f"settings: {made.toml}")
@@ -87,6 +88,8 @@ def set_settings(
     ],
 ) -> None:
     """Change settings of a project; a name without a value gets its default back."""
+    from bootstrap.project import editing
+
     for line in editing.set_values(workspace_of(context).project(name), assignments):
         typer.echo(line)
 
@@ -98,6 +101,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show the projects, their generations and what waits for review."""
+    from bootstrap.cli import status_page
+
     workspace = workspace_of(context)
     names = [workspace.project(name).name] if name else workspace.project_names()
     page = status_page.collect(workspace, names)
@@ -136,6 +141,7 @@ def make_index(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One project only.")] = None,
 ) -> None:
     """Make a lost catalog again from the projects' folders; what the catalog has stays as it is."""
+    from bootstrap.catalog import Catalog
     from bootstrap.upkeep import reindex
 
     workspace = workspace_of(context)
@@ -159,7 +165,7 @@ def tag(
     tagger: Annotated[
         Path | None,
         typer.Option(
-            help="A WD14-style .onnx file, selected_tags.csv beside it [default: Paper Town's own]."
+            help="A WD14-style .onnx file, selected_tags.csv beside it.", show_default="Paper Town's own"
         ),
     ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="One tag a line, and how sure it is.")] = False,
@@ -190,19 +196,24 @@ def list_candidates(
     ranked: Annotated[bool, typer.Option("--ranked", help="Likely picks first, not as drawn.")] = False,
 ) -> None:
     """List the candidates: id, verdict, how it was drawn."""
-    if verdict not in (None, "undecided", *verdicts.VERDICTS):
+    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog.states import CandidateState, Verdict
+    from bootstrap.cli import status_page
+
+    if verdict is not None and verdict not in list(Verdict):
         raise UserError(f"--verdict {verdict}: use undecided, accept or reject")
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
-    state = None if everything else "published"
+    state = None if everything else CandidateState.PUBLISHED
+    asked = None if verdict is None else Verdict(verdict)
     found = candidates.candidates(
-        catalog, chosen.name, generation=generation, state=state, verdict=verdict, ranked=ranked
+        catalog, chosen.name, generation=generation, state=state, verdict=asked, ranked=ranked
     )
     if as_json:
         typer.echo(json.dumps([status_page.candidate_as_dict(chosen, one) for one in found], indent=2))
         return
     for one in found:
-        shown_as = one.verdict if one.state == "published" else one.state
+        shown_as = one.verdict if one.state is CandidateState.PUBLISHED else one.state
         of = f"  (of {one.duplicate_of})" if one.duplicate_of else ""
         shot = one.shot
         typer.echo(
@@ -214,6 +225,9 @@ def list_candidates(
 @app.command()
 def grow(context: typer.Context, name: Name) -> None:
     """Add the picks with their captions to the dataset; the next `sid run` trains on it."""
+    from bootstrap.catalog import Catalog
+    from bootstrap.dataset import growth
+
     chosen = workspace_of(context).project(name)
     grown = growth.grow(chosen, Catalog(chosen.workspace.catalog_url))
     typer.echo(
@@ -235,20 +249,21 @@ def sheet(
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="Instead of the project's caption.")] = None,
     generation: Annotated[
-        int | None, typer.Option(min=1, help="Drawn with its LoRA [default: the latest].")
+        int | None, typer.Option(min=1, help="Drawn with its LoRA.", show_default="the latest")
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Another file to write it to than the one in the generation's folder.")
     ] = None,
 ) -> None:
     """Draw the caption over two or three parameters, side by side, to choose strength and snapshot by eye."""
+    from bootstrap.catalog import Catalog
     from bootstrap.drawing import sheet as sheets  # imports torch: seconds that other verbs need not wait
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
-    number = generation_number(catalog, chosen.name, generation)
+    asked = generation_of(chosen, catalog, generation)
     path = sheets.draw_sheet(
-        chosen, catalog, number, sheets.parse_axis(x), sheets.parse_axis(y), prompt, silent,
+        asked, sheets.parse_axis(x), sheets.parse_axis(y), prompt, silent,
         sheets.parse_axis(z) if z else None,
     )  # fmt: skip
     if output:
@@ -261,15 +276,16 @@ def advise(
     context: typer.Context,
     name: Name,
     generation: Annotated[
-        int | None, typer.Option(min=1, help="Of its LoRA's snapshots [default: the latest].")
+        int | None, typer.Option(min=1, help="Of its LoRA's snapshots.", show_default="the latest")
     ] = None,
 ) -> None:
     """Measure how close and how flexible each snapshot is, and tell which ones to draw with."""
     from bootstrap.adviser import choosing, run  # imports torch: seconds that other verbs need not wait
+    from bootstrap.catalog import Catalog
 
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
-    advice, plot = run.advise(chosen, catalog, generation_number(catalog, chosen.name, generation), silent)
+    advice, plot = run.advise(generation_of(chosen, catalog, generation), silent)
     typer.echo("snapshot  closeness  flexibility  (freedom, elimination)  phase")
     for one, phase in zip(advice.measurements, choosing.phases(advice.measurements), strict=True):
         elimination = "   -" if one.elimination is None else f"{one.elimination:.2f}"
@@ -285,10 +301,12 @@ def advise(
 @app.command()
 def plan(context: typer.Context, name: Name) -> None:
     """Show what the next `sid run` draws, how long it takes and how much disk it needs, without drawing."""
-    from bootstrap.loop import forecast as plans  # imports torch: seconds that other verbs need not wait
+    from bootstrap.catalog import Catalog
+    from bootstrap.loop import forecast
 
     chosen = workspace_of(context).project(name)
-    typer.echo(plans.render(chosen.name, plans.make(chosen, Catalog(chosen.workspace.catalog_url))))
+    coming = forecast.of_next_run(chosen, Catalog(chosen.workspace.catalog_url))
+    typer.echo(forecast.render(chosen.name, coming))
 
 
 @app.command()
@@ -299,6 +317,9 @@ def export(
     to: Annotated[str, typer.Option("--format", help="kohya or imagefolder.")],
 ) -> None:
     """Copy the dataset into a folder that kohya_ss or Hugging Face datasets read."""
+    from bootstrap.catalog import Catalog
+    from bootstrap.dataset import exporting
+
     chosen = workspace_of(context).project(name)
     count = exporting.export(chosen, Catalog(chosen.workspace.catalog_url), to, folder)
     typer.echo(f"{count} pictures with captions in {folder}")

@@ -24,7 +24,7 @@ def make(
     ],
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", help="Folder for all results [default: ~/.cache/sid/papertown-making]."),
+        typer.Option("--dir", help="Folder for all results.", show_default="~/.cache/sid/papertown-making"),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Stop after this many minutes; the next run resumes.")

@@ -5,7 +5,8 @@ from typing import Any
 
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
-from bootstrap.catalog.generations import RUNNING, GenerationStatus
+from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.catalog.states import GenerationState
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
 from bootstrap.project.projects import Project, Workspace
@@ -35,7 +36,6 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
     except UserError as error:
         problem = str(error)
     running = generation.is_running(project)
-    begun = set(RUNNING) - {"waiting"}  # one that waits was asked for, and will be taken up
     statuses = generations.statuses(catalog, project.name)
     changes = picks.changes(catalog, project.name)
     page: dict[str, Any] = {
@@ -49,7 +49,7 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
         "picks_to_add": len(changes.to_add),
         "picks_to_remove": len(changes.to_remove),
         "generations": [
-            {**dataclasses.asdict(one), "interrupted": one.state in begun and not running} for one in statuses
+            {**dataclasses.asdict(one), "interrupted": one.state.is_begun and not running} for one in statuses
         ],
     }
     page["next"] = _next_step(page, statuses[-1] if statuses else None)
@@ -65,14 +65,14 @@ def _next_step(page: dict[str, Any], last: GenerationStatus | None) -> str:
         return "wait for the generation, or review what is published: sid review"
     if last is None:
         return run
-    if last.state == "waiting":
+    if last.state is GenerationState.WAITING:
         return f"{run}  (does generation {last.number}, which waits)"
-    if last.state in RUNNING:
+    if last.state.is_begun:
         return f"{run}  (goes on where generation {last.number} was interrupted)"
-    if last.state in ("failed", "cancelled"):
+    if last.state in (GenerationState.FAILED, GenerationState.CANCELLED):
         return f"{run}  (goes on with generation {last.number}, which was {last.state})"
     changed = page["picks_to_add"] + page["picks_to_remove"]
-    if last.state == "grown" and not changed:
+    if last.state is GenerationState.GROWN and not changed:
         return f"{run}  (trains generation {last.number + 1} on {page['dataset_size']} pictures)"
     if last.undecided and not changed:
         return f"sid review  ({last.undecided} undecided)"
@@ -134,7 +134,7 @@ def _table(rows: list[dict[str, Any]], running: bool) -> list[str]:
         speed = f", {last['rate']:.2f} {last['unit']}/s" if last["rate"] else ""
         now = f"now: {last['stage']} {last['done']}/{last['total']} {last['unit']}{speed} {last['message']}"
         lines.append(now.rstrip())
-    elif last["state"] == "failed" and last["message"]:
+    elif last["state"] is GenerationState.FAILED and last["message"]:
         lines.append(f"failed: {last['message']}")
     return lines
 

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from bootstrap.catalog import Catalog, candidates, verdicts
 from bootstrap.cli.common import Name, reviewer, workspace_of
 from bootstrap.errors import UserError
 
@@ -34,10 +33,13 @@ def undo(
     context: typer.Context,
     name: Name,
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID...]", help="Else: what you did last.")
+        list[str] | None,
+        typer.Argument(metavar="[ID...]", help="Candidates.", show_default="what you did last"),
     ] = None,
 ) -> None:
     """Take back the last verdict on candidates, or all that was decided by what you did last."""
+    from bootstrap.catalog import Catalog, candidates, verdicts
+
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     if not ids:
@@ -53,7 +55,11 @@ def undo(
         typer.echo(f"{whole} is {candidates.candidate(catalog, chosen.name, whole).verdict} again")
 
 
-def _decide(context: typer.Context, name: str, ids: list[str], verdict: str) -> None:
+def _decide(context: typer.Context, name: str, ids: list[str], given: str) -> None:
+    from bootstrap.catalog import Catalog, candidates, verdicts
+    from bootstrap.catalog.states import Verdict
+
+    verdict = Verdict(given)
     chosen = workspace_of(context).project(name)
     catalog = Catalog(chosen.workspace.catalog_url)
     whole = [candidates.candidate(catalog, chosen.name, one).id for one in ids]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap.curation.alignment import LEAST_GAIN, MOST_GAIN, lay_upon
-from bootstrap.curation.near import HashIndex, all_near
+from bootstrap.curation.near import near
 from bootstrap.pictures.hashing import COARSE_SIDE, SMALL_SIDE, Fingerprint, coarse_copy
 
 # Below this a hash says little (see hashing.texture_of): DOUBTFUL pictures are compared on pixels with all
@@ -29,7 +29,7 @@ DOUBTFUL_TOO = 0.5
 BLOCK = SMALL_SIDE // COARSE_SIDE
 _STRIDE = 2
 
-_NEW_AT_ONCE = 1 << 15  # new pictures whose pairs are held in memory at a time
+_NEW_AT_ONCE = 1 << 12  # new pictures whose pairs are held in memory at a time
 _PAIRS_AT_ONCE = 1 << 16
 
 # The spread of gray levels (0 to 1) that pictures have at least; see `visible_difference`.
@@ -160,7 +160,6 @@ def look_alikes(
     first_new: int,
     small_of: SmallOf,
     limits: Limits,
-    index: HashIndex | None = None,
     apart: Collection[tuple[int, int]] = frozenset(),
 ) -> dict[int, int]:
     """Return for each new picture that shows an earlier one again the index of that one.
@@ -175,11 +174,10 @@ def look_alikes(
         small_of: gives the small copy of the picture at an index, None if it cannot be read any more; then
             nothing is a duplicate of it.
         limits: how close the same picture is.
-        index: of the hashes of the first pictures, made with `limits.distance`; made here when not given.
         apart: pairs (new, earlier) that are two pictures whatever they look like.
     """
     found: dict[int, int] = {}
-    for new, old, is_mirrored in near_pairs(prints, limits, first_new, index):
+    for new, old, is_mirrored in near_pairs(prints, limits, first_new):
         if new in found or old in found or (new, old) in apart:
             continue
         mine, other = small_of(new), small_of(old)
@@ -190,17 +188,14 @@ def look_alikes(
     return found
 
 
-def near_pairs(
-    prints: Prints, limits: Limits, first_new: int = 0, index: HashIndex | None = None
-) -> Iterator[tuple[int, int, bool]]:
+def near_pairs(prints: Prints, limits: Limits, first_new: int = 0) -> Iterator[tuple[int, int, bool]]:
     """Yield (new, earlier, whether mirrored) of all pairs that may be the same, in order of new, then earlier."""
-    index = HashIndex(prints.image_hash, limits.distance) if index is None else index
     hazy = np.flatnonzero(prints.texture < DOUBTFUL_TOO)
     for start in range(first_new, len(prints), _NEW_AT_ONCE):
         new = np.arange(start, min(start + _NEW_AT_ONCE, len(prints)))
         parts = []
         for is_mirrored, hashes in ((False, prints.image_hash), (True, prints.image_hash_mirrored)):
-            rows, old = _near_hashes(hashes[new], prints.image_hash[: new[-1] + 1], index, limits.distance)
+            rows, old = near(hashes[new], prints.image_hash[: new[-1] + 1], limits.distance)
             parts.append(_alike_by_cells(prints, new[rows], old, is_mirrored, limits))
             for one in new[prints.texture[new] < DOUBTFUL_TOO]:
                 # Of the two one is doubtful, the other at least nearly: the hash must not decide.
@@ -211,19 +206,6 @@ def near_pairs(
         everything = np.concatenate(parts)
         for row in everything[np.lexsort((everything[:, 2], everything[:, 1], everything[:, 0]))].tolist():
             yield row[0], row[1], bool(row[2])
-
-
-def _near_hashes(
-    queries: NDArray[np.uint64], hashes: NDArray[np.uint64], index: HashIndex, distance: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs (query, hash) that are near; the index knows the first of the hashes, or more than all."""
-    rows, columns = index.near(queries)
-    known = columns < len(hashes)
-    later_rows, later_columns = all_near(queries, hashes[len(index) :], distance)
-    return (
-        np.concatenate([rows[known], later_rows]),
-        np.concatenate([columns[known], later_columns + len(index)]),
-    )
 
 
 def _alike_by_cells(

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image
-from sqlalchemy.orm import Session
 
 from bootstrap import images
-from bootstrap.catalog.tables import CandidateRow, SmallCopyRow
-from bootstrap.curation.known import remember, to_small
+from bootstrap.catalog import Catalog, measurements
+from bootstrap.catalog.measurements import Measured
+from bootstrap.curation.known import to_small, to_stored
 from bootstrap.pictures import hashing
 from bootstrap.pictures.hashing import Fingerprint
 from bootstrap.pictures.quality import measure
@@ -28,10 +28,22 @@ class Examined:
     quality: float  # 0 to 1, see quality.Measures
     flaw: str  # "": none
 
-    def note(self, session: Session, row: CandidateRow) -> None:
-        """Put it into the catalog; the row must have its id."""
-        remember(session, row, self.fingerprint, self.hash_kind)
-        row.quality, row.flaw = self.quality, self.flaw
+    @classmethod
+    def of_stored(cls, known: Measured) -> "Examined":
+        """Return what the catalog has of a picture."""
+        stored = known.fingerprint
+        fingerprint = Fingerprint(
+            hashing.from_hex(stored.image_hash),
+            hashing.from_hex(stored.image_hash_mirrored),
+            stored.texture,
+            to_small(stored.small),
+        )
+        return cls(fingerprint, stored.hash_kind, known.quality, known.flaw)
+
+    @property
+    def stored(self) -> Measured:
+        """The same as the catalog keeps it."""
+        return Measured(to_stored(self.fingerprint, self.hash_kind), self.quality, self.flaw)
 
 
 class Examiner:
@@ -55,15 +67,7 @@ class Examiner:
             for fingerprint, one in zip(prints, measured, strict=True)
         ]
 
-    def noted(self, session: Session, row: CandidateRow) -> Examined | None:
-        """Return what the catalog has of a candidate, None where it has nothing, or another kind of hash."""
-        copy = session.get(SmallCopyRow, row.id)
-        if copy is None or row.hash_kind != self._kind or row.quality is None or row.texture is None:
-            return None
-        fingerprint = Fingerprint(
-            hashing.from_hex(str(row.image_hash)),
-            hashing.from_hex(str(row.image_hash_mirrored)),
-            row.texture,
-            to_small(copy.pixels),
-        )
-        return Examined(fingerprint, self._kind, row.quality, row.flaw or "")
+    def noted(self, catalog: Catalog, rows: Sequence[int]) -> dict[int, Examined]:
+        """Return what the catalog has of candidates, by its numbers; those with another kind of hash are left out."""
+        known = measurements.measured(catalog, rows, self._kind)
+        return {row: Examined.of_stored(measured) for row, measured in known.items()}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sqlalchemy import or_, select
 
 from bootstrap import images
-from bootstrap.catalog import Catalog
-from bootstrap.catalog.tables import IN_TURN, CandidateRow, ProjectRow, SmallCopyRow
+from bootstrap.catalog import Catalog, candidates, measurements
+from bootstrap.catalog.measurements import Compared
+from bootstrap.catalog.states import KEPT, CandidateState
 from bootstrap.curation.duplicates import Limits, difference, near_pairs
 from bootstrap.curation.known import load, to_small
 from bootstrap.errors import UserError
@@ -49,32 +49,27 @@ def pairs_around(project: Project, catalog: Catalog, count: int) -> list[Pair]:
     pairs of many bits and little difference.
     """
     limits = Limits(project.settings.dedupe.distance, project.settings.dedupe.pixel_difference)
-    query = (
-        select(CandidateRow)
-        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-        .where(ProjectRow.name == project.name)
-        .where(or_(CandidateRow.state.in_(("curated", "published")), CandidateRow.duplicate_of.is_not(None)))
-        .order_by(*IN_TURN)
-    )
-    ids, prints = load(project, catalog, query)
+    ids, prints = load(project, catalog, Compared((*KEPT, CandidateState.DUPLICATE)))
     loose = Limits(min(64, limits.distance + _MORE_BITS), limits.pixel_difference * _MORE_DIFFERENCE)
     measured: dict[tuple[int, int], Pair] = {}
-    with catalog.read() as session:
-        for new, old, is_mirrored in itertools.islice(near_pairs(prints, loose), _MOST_PAIRS):
-            rows = [int(ids[old]), int(ids[new])]
-            one, other = (to_small(session.get_one(SmallCopyRow, row).pixels) for row in rows)
-            hashes = prints.image_hash_mirrored if is_mirrored else prints.image_hash
-            names = [session.get_one(CandidateRow, row).shot_id for row in rows]
-            pair = Pair(
-                one=names[0],
-                other=names[1],
-                distance=int(np.bitwise_count(hashes[new] ^ prints.image_hash[old])),
-                difference=difference(other[:, ::-1] if is_mirrored else other, one, limits.pixel_difference),
-                is_mirrored=is_mirrored,
-            )
-            best = measured.get((new, old))
-            if best is None or pair.nearness(limits) < best.nearness(limits):
-                measured[new, old] = pair
+    near = list(itertools.islice(near_pairs(prints, loose), _MOST_PAIRS))
+    copies = measurements.small_copies(
+        catalog, {int(ids[place]) for new, old, _ in near for place in (new, old)}
+    )
+    for new, old, is_mirrored in near:
+        earlier, later = copies[int(ids[old])], copies[int(ids[new])]
+        one, other = to_small(earlier.pixels), to_small(later.pixels)
+        hashes = prints.image_hash_mirrored if is_mirrored else prints.image_hash
+        pair = Pair(
+            one=earlier.id,
+            other=later.id,
+            distance=int(np.bitwise_count(hashes[new] ^ prints.image_hash[old])),
+            difference=difference(other[:, ::-1] if is_mirrored else other, one, limits.pixel_difference),
+            is_mirrored=is_mirrored,
+        )
+        best = measured.get((new, old))
+        if best is None or pair.nearness(limits) < best.nearness(limits):
+            measured[new, old] = pair
     ordered = sorted(measured.values(), key=lambda pair: pair.nearness(limits))
     same = [pair for pair in ordered if pair.nearness(limits) <= 1]
     others = ordered[len(same) :]
@@ -89,14 +84,9 @@ def draw_pairs(project: Project, catalog: Catalog, pairs: list[Pair], path: Path
     """
     limits = Limits(project.settings.dedupe.distance, project.settings.dedupe.pixel_difference)
     cells = []
-    with catalog.read() as session:
-        query = (
-            select(CandidateRow.shot_id, CandidateRow.path)
-            .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-            .where(ProjectRow.name == project.name)
-            .where(CandidateRow.shot_id.in_({name for pair in pairs for name in (pair.one, pair.other)}))
-        )
-        paths = {one.shot_id: one.path for one in session.execute(query)}
+    paths = candidates.paths(
+        catalog, project.name, {name for pair in pairs for name in (pair.one, pair.other)}
+    )
     for pair in pairs:
         try:
             beside = [images.open_picture(project.folder / paths[name]) for name in (pair.one, pair.other)]

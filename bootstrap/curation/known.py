@@ -7,21 +7,18 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sqlalchemy import Select, or_, select
-from sqlalchemy.orm import Session
 
 from bootstrap import images
-from bootstrap.catalog import Catalog
-from bootstrap.catalog.tables import IN_TURN, CandidateRow, ProjectRow, SmallCopyRow
+from bootstrap.catalog import Catalog, measurements
+from bootstrap.catalog.candidates import ORIGINAL
+from bootstrap.catalog.measurements import ALL_KEPT, Compared, StoredFingerprint
+from bootstrap.catalog.states import Verdict
 from bootstrap.curation.duplicates import Limits, Prints, look_alikes
-from bootstrap.curation.near import HashIndex
 from bootstrap.errors import UserError
 from bootstrap.pictures import hashing
 from bootstrap.pictures.hashing import SMALL_SIDE, Fingerprint
 from bootstrap.project.projects import Project
 
-ORIGINAL = "original"
-_KEPT_STATES = ("curated", "published")
 _SMALLS_IN_MEMORY = 20_000  # 3 KiB each
 _BATCH = 64  # pictures between two commits
 
@@ -37,14 +34,14 @@ class Known:
         catalog: Catalog,
         size: tuple[int, int],
         limits: Limits,
-        query: Select[tuple[CandidateRow]] | None = None,
+        which: Compared = ALL_KEPT,
     ) -> None:
         """Read them from the catalog.
 
         Args:
             size: width and height that the original is scaled and cropped to, as for training.
             limits: when two pictures are the same.
-            query: these candidates only.
+            which: these candidates only.
 
         Raises:
             UserError: the original cannot be read.
@@ -52,10 +49,9 @@ class Known:
         self._project, self._catalog, self._limits = project, catalog, limits
         original = images.fit(images.open_picture(project.original), *size)
         self._original = hashing.fingerprint(original, project.settings.dedupe.hash)
-        ids, prints = load(project, catalog, kept(project.name) if query is None else query)
+        ids, prints = load(project, catalog, which)
         self._ids = np.concatenate([[0], ids])  # 0: the original
         self._prints = Prints.of([self._original]) + prints
-        self._index = HashIndex(self._prints.image_hash, limits.distance)
         self._small = lru_cache(_SMALLS_IN_MEMORY)(self._read_small)
 
     def add(
@@ -85,7 +81,6 @@ class Known:
             first,
             lambda i: smalls[int(every[i])] if int(every[i]) in smalls else self._small(int(every[i])),
             self._limits,
-            self._index,
             {(place[new], place[old]) for new, old in apart if new in place and old in place},
         )
         stays = np.ones(len(every), bool)
@@ -96,18 +91,17 @@ class Known:
     def _name(self, row_id: int) -> str:
         if not row_id:
             return ORIGINAL
-        with self._catalog.read() as session:
-            return session.get_one(CandidateRow, row_id).shot_id
+        return measurements.id_of(self._catalog, row_id)
 
     def _read_small(self, row_id: int) -> NDArray[np.uint8] | None:
         if not row_id:
             return self._original.small
-        with self._catalog.read() as session:
-            row = session.get_one(CandidateRow, row_id)
-            copy = session.get_one(SmallCopyRow, row_id)
+        copy = measurements.small_copy(self._catalog, row_id)
+        if copy is None:
+            raise RuntimeError(f"candidate {row_id} has a fingerprint, but no small copy")
         # What a person can no longer see must not hide what they could see; what they rejected is done with.
-        if row.verdict != "reject" and not (self._project.folder / row.path).is_file():
-            _log.warning("candidate %s is gone (%s): nothing is a duplicate of it", row.shot_id, row.path)
+        if copy.verdict is not Verdict.REJECT and not (self._project.folder / copy.path).is_file():
+            _log.warning("candidate %s is gone (%s): nothing is a duplicate of it", copy.id, copy.path)
             return None
         return to_small(copy.pixels)
 
@@ -117,44 +111,22 @@ def to_small(pixels: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(pixels, np.uint8).reshape(SMALL_SIDE, SMALL_SIDE, 3)
 
 
-def remember(session: Session, row: CandidateRow, fingerprint: Fingerprint, kind: str) -> None:
-    """Put a candidate's fingerprint, made with this kind of hash, into the catalog."""
-    row.hash_kind = kind
-    row.image_hash = hashing.to_hex(fingerprint.image_hash)
-    row.image_hash_mirrored = hashing.to_hex(fingerprint.image_hash_mirrored)
-    row.texture = fingerprint.texture
-    row.coarse = fingerprint.coarse.tobytes()
-    session.merge(SmallCopyRow(candidate_id=row.id, pixels=fingerprint.small.tobytes()))
+def to_stored(fingerprint: Fingerprint, kind: str) -> StoredFingerprint:
+    """Return a fingerprint, made with this kind of hash, as the catalog keeps it."""
+    return StoredFingerprint(
+        kind, hashing.to_hex(fingerprint.image_hash), hashing.to_hex(fingerprint.image_hash_mirrored),
+        fingerprint.texture, fingerprint.coarse.tobytes(), fingerprint.small.tobytes(),
+    )  # fmt: skip
 
 
-def kept(project: str) -> Select[tuple[CandidateRow]]:
-    """Select the candidates of all generations that were curated and are no duplicates."""
-    return (
-        select(CandidateRow)
-        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-        .where(ProjectRow.name == project, CandidateRow.state.in_(_KEPT_STATES))
-        .order_by(*IN_TURN)
-    )
-
-
-def load(
-    project: Project, catalog: Catalog, query: Select[tuple[CandidateRow]]
-) -> tuple[NDArray[np.int64], Prints]:
+def load(project: Project, catalog: Catalog, which: Compared) -> tuple[NDArray[np.int64], Prints]:
     """Return row ids and fingerprints of those of the selected candidates that have one.
 
     Those that have none, or one of another kind of hash than project.toml asks for, get theirs first.
     """
     kind = project.settings.dedupe.hash
-    _complete(project, catalog, query, kind)
-    columns = query.with_only_columns(
-        CandidateRow.id,
-        CandidateRow.image_hash,
-        CandidateRow.image_hash_mirrored,
-        CandidateRow.texture,
-        CandidateRow.coarse,
-    ).where(CandidateRow.coarse.is_not(None), CandidateRow.hash_kind == kind)
-    with catalog.read() as session:
-        rows = session.execute(columns).all()
+    _complete(project, catalog, which, kind)
+    rows = measurements.prints(catalog, project.name, which, kind)
     if not rows:
         return np.zeros(0, np.int64), Prints.of([])
     ids, image_hash, mirrored, texture, coarse = zip(*rows, strict=True)
@@ -171,27 +143,23 @@ def _from_hex(texts: Sequence[str]) -> NDArray[np.uint64]:
     return np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64)
 
 
-def _complete(project: Project, catalog: Catalog, query: Select[tuple[CandidateRow]], kind: str) -> None:
+def _complete(project: Project, catalog: Catalog, which: Compared, kind: str) -> None:
     """Make the fingerprints that are missing or of another kind.
 
     Where a file is gone its small copy stands in; what has none is left out.
     """
-    missing = query.where(or_(CandidateRow.coarse.is_(None), CandidateRow.hash_kind != kind))
-    with catalog.read() as session:
-        rows = list(session.scalars(missing))
-    for start in range(0, len(rows), _BATCH):
+    files = measurements.without_print(catalog, project.name, which, kind)
+    for start in range(0, len(files), _BATCH):
         pictures = {}
-        for row in rows[start : start + _BATCH]:
+        for file in files[start : start + _BATCH]:
             try:
-                pictures[row.id] = images.open_picture(project.folder / row.path)
+                pictures[file.row] = images.open_picture(project.folder / file.path)
             except UserError as error:
-                with catalog.read() as session:
-                    copy = session.get(SmallCopyRow, row.id)
+                copy = measurements.small_copy(catalog, file.row)
                 if copy is None:
-                    _log.warning("candidate %s cannot be compared with new ones: %s", row.shot_id, error)
+                    _log.warning("candidate %s cannot be compared with new ones: %s", file.id, error)
                     continue
-                pictures[row.id] = Image.fromarray(to_small(copy.pixels))
-        found = hashing.fingerprints(list(pictures.values()), kind)
-        with catalog.write() as session:
-            for row_id, fingerprint in zip(pictures, found, strict=True):
-                remember(session, session.get_one(CandidateRow, row_id), fingerprint, kind)
+                pictures[file.row] = Image.fromarray(to_small(copy.pixels))
+        fingerprints = hashing.fingerprints(list(pictures.values()), kind)
+        made = {row: to_stored(one, kind) for row, one in zip(pictures, fingerprints, strict=True)}
+        measurements.set_fingerprints(catalog, made)

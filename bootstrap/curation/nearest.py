@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, select
 
-from bootstrap.catalog import Catalog
+from bootstrap.catalog import Catalog, measurements
 from bootstrap.catalog.candidates import Candidate
-from bootstrap.catalog.tables import CandidateRow, FeatureRow, PickRow, ProjectRow
+from bootstrap.catalog.measurements import Vector
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,13 @@ def nearest_picks(catalog: Catalog, project: str, some: Sequence[Candidate]) -> 
     Candidates that are nearer to the original than to any pick are left out, and so are those that have no vector
     (see bootstrap.curation.scoring).
     """
-    picks = _vectors(catalog, _of_picks(project))
+    picks = _by_embedder(measurements.vectors_of_picks(catalog, project))
     if not picks:
         return {}
     closeness = {one.id: one.scores.closeness or 0.0 for one in some}
     nearest = {}
-    for embedder, mine in _vectors(catalog, _of_candidates(project, list(closeness))).items():
+    asked = _by_embedder(measurements.vectors_of(catalog, project, list(closeness)))
+    for embedder, mine in asked.items():
         if embedder not in picks:
             continue
         others = picks[embedder]
@@ -44,35 +44,14 @@ def nearest_picks(catalog: Catalog, project: str, some: Sequence[Candidate]) -> 
     return nearest
 
 
-def _of_candidates(project: str, ids: list[str]) -> Select[tuple[str, str, bytes]]:
-    return (
-        select(CandidateRow.shot_id, FeatureRow.embedder, FeatureRow.vector)
-        .join(FeatureRow, FeatureRow.candidate_id == CandidateRow.id)
-        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-        .where(ProjectRow.name == project, CandidateRow.shot_id.in_(ids))
-    )
-
-
-def _of_picks(project: str) -> Select[tuple[str, str, bytes]]:
-    owner = select(ProjectRow.id).where(ProjectRow.name == project).scalar_subquery()
-    return (
-        select(CandidateRow.shot_id, FeatureRow.embedder, FeatureRow.vector)
-        .join(FeatureRow, FeatureRow.candidate_id == CandidateRow.id)
-        # "+ 0" keeps SQLite from going through all candidates of the project, of which few are picks.
-        .where(CandidateRow.id.in_(select(PickRow.candidate_id)), CandidateRow.project_id + 0 == owner)
-    )
-
-
-def _vectors(catalog: Catalog, query: Select[tuple[str, str, bytes]]) -> dict[str, _Vectors]:
-    """By embedder."""
-    found: dict[str, list[tuple[str, bytes]]] = {}
-    with catalog.read() as session:
-        for shot_id, embedder, vector in session.execute(query):
-            found.setdefault(embedder, []).append((shot_id, vector))
+def _by_embedder(vectors: Sequence[Vector]) -> dict[str, _Vectors]:
+    pairs_of: dict[str, list[tuple[str, bytes]]] = {}
+    for candidate_id, embedder, vector in vectors:
+        pairs_of.setdefault(embedder, []).append((candidate_id, vector))
     return {
         embedder: _Vectors(
             [one for one, _ in pairs],
             np.stack([np.frombuffer(part, np.float16) for _, part in pairs]).astype(np.float32),
         )
-        for embedder, pairs in found.items()
+        for embedder, pairs in pairs_of.items()
     }

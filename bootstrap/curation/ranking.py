@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, select, update
 
-from bootstrap.catalog import Catalog
-from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow, GenerationRow, ProjectRow
+from bootstrap.catalog import Catalog, published
+from bootstrap.catalog.states import Verdict
 from bootstrap.errors import UserError
+from bootstrap.project.generation import Generation
 
 _NEEDED = 5  # verdicts of each kind before what is learned stands alone
 _FEW = 2  # before it has a say beside the scores
@@ -49,16 +49,16 @@ class Learned:
     is_learned: bool  # from verdicts; else from scores alone
 
 
-def rank(catalog: Catalog, project: str, generation: int, staying: int = 0) -> None:
+def rank(generation: Generation, staying: int = 0) -> None:
     """Put the undecided candidates of a generation in order, after those with a verdict.
 
     Args:
         staying: so many stay first, as they are: the reviewer may be looking at them already.
     """
-    rows, vectors = read(catalog, project)
-    mine = [index for index, row in enumerate(rows) if row.generation == generation]
+    rows, vectors = read(generation.catalog, generation.project.name)
+    mine = [index for index, row in enumerate(rows) if row.generation == generation.number]
     queue = sorted(
-        (index for index in mine if rows[index].verdict == "undecided"),
+        (index for index in mine if rows[index].verdict is Verdict.UNDECIDED),
         key=lambda index: (rows[index].rank, rows[index].id),
     )
     if not queue:
@@ -67,22 +67,15 @@ def rank(catalog: Catalog, project: str, generation: int, staying: int = 0) -> N
     first, rest = queue[:staying], np.array(queue[staying:], np.int64)
     order = first + rest[arrange(learned.likely[rest], vectors[rest], learned.is_learned)].tolist()
     decided = len(mine) - len(queue)
-    moved = [
-        {"row": rows[index].id, "place": decided + place}
+    moved = {
+        rows[index].id: decided + place
         for place, index in enumerate(order, 1)
         if rows[index].rank != decided + place
-    ]
-    with catalog.write() as session:
-        if moved:
-            change = (
-                update(CandidateRow)
-                .where(CandidateRow.id == bindparam("row"))
-                .values(rank=bindparam("place"))
-            )
-            session.connection().execute(change, moved)
+    }
+    published.set_ranks(generation.catalog, moved)
 
 
-def unlikely(catalog: Catalog, project: str, generation: int, below: float) -> list[tuple[str, float]]:
+def unlikely(generation: Generation, below: float) -> list[tuple[str, float]]:
     """Return the undecided candidates of a generation that are less likely to become picks than `below`.
 
     Nothing is decided by this: it is for a person to confirm.
@@ -93,30 +86,28 @@ def unlikely(catalog: Catalog, project: str, generation: int, below: float) -> l
     Raises:
         UserError: there are too few verdicts to tell.
     """
+    project, catalog = generation.project.name, generation.catalog
     rows, vectors = read(catalog, project)
     learned = learn(rows, vectors)
     if not learned.is_learned:
         raise UserError(
             f"project '{project}': nothing is learned yet, it takes {_NEEDED} verdicts of each kind"
         )
-    found = [
-        (row.id, float(likely))
+    found = {
+        row.id: float(likely)
         for row, likely in zip(rows, learned.likely, strict=True)
-        if row.generation == generation and row.verdict == "undecided" and likely < below
-    ]
-    with catalog.read() as session:
-        return [
-            (session.get_one(CandidateRow, row).shot_id, likely)
-            for row, likely in sorted(found, key=lambda one: one[1])
-        ]
+        if row.generation == generation.number and row.verdict is Verdict.UNDECIDED and likely < below
+    }
+    ids = published.ids_of(catalog, found)
+    return [(ids[row], likely) for row, likely in sorted(found.items(), key=lambda one: one[1])]
 
 
-def rank_soon(catalog: Catalog, project: str, generation: int, staying: int) -> None:
+def rank_soon(generation: Generation, staying: int) -> None:
     """Do as `rank`, in the background: returns at once; what is asked for while it waits is done once.
 
     Shortly after a ranking nothing is done: it would take the server's time from the reviewer, for a few verdicts.
     """
-    key = (catalog.url, project, generation)
+    key = (generation.catalog.url, generation.project.name, generation.number)
     with _lock:
         if key in _waiting or time.monotonic() < _resting.get(key, 0.0):
             return
@@ -127,9 +118,9 @@ def rank_soon(catalog: Catalog, project: str, generation: int, staying: int) -> 
             _waiting.discard(key)
         began = time.monotonic()
         try:
-            rank(catalog, project, generation, staying)
+            rank(generation, staying)
         except Exception:  # the queue keeps its order, and the next verdict tries again
-            _log.exception("project %s, generation %s: ranking failed", project, generation)
+            _log.exception("%s: ranking failed", generation)
         finally:
             ended = time.monotonic()
             with _lock:
@@ -139,12 +130,12 @@ def rank_soon(catalog: Catalog, project: str, generation: int, staying: int) -> 
 
 
 @dataclass(frozen=True)
-class Row:
+class RankedCandidate:
     """What is known of a published candidate."""
 
     id: int
     generation: int
-    verdict: str
+    verdict: Verdict
     rank: int
     recipe: str
     strength: float
@@ -153,7 +144,7 @@ class Row:
     changes: tuple[str, ...] = ()  # what the recipe left out or put in: "no hat", "with smile"
 
 
-def learn(rows: list[Row], vectors: NDArray[np.float32]) -> Learned:
+def learn(rows: list[RankedCandidate], vectors: NDArray[np.float32]) -> Learned:
     """Return how likely each of (n,) candidates is, learned from those of them that have a verdict.
 
     Args:
@@ -161,8 +152,8 @@ def learn(rows: list[Row], vectors: NDArray[np.float32]) -> Learned:
         vectors: (n, d) of length 1; zeros where there is none.
     """
     scores = _filled(np.array([row.scores for row in rows], np.float64).reshape(len(rows), -1))
-    accepted = np.array([row.verdict == "accept" for row in rows])
-    decided = accepted | np.array([row.verdict == "reject" for row in rows])
+    accepted = np.array([row.verdict is Verdict.ACCEPT for row in rows])
+    decided = accepted | np.array([row.verdict is Verdict.REJECT for row in rows])
     of_each = int(min(accepted.sum(), (decided & ~accepted).sum()))
     if of_each < _FEW:
         return Learned(_by_scores(scores), False)
@@ -220,39 +211,25 @@ def _usual_likeness(vectors: NDArray[np.float32]) -> float:
     return float(np.clip(np.median(cosines), 0, 0.99))
 
 
-def read(catalog: Catalog, project: str) -> tuple[list[Row], NDArray[np.float32]]:
+def read(catalog: Catalog, project: str) -> tuple[list[RankedCandidate], NDArray[np.float32]]:
     """Return all published candidates of a project as drawn, and their vectors (n, d) (zeros where there is none)."""
-    # The columns that are needed, and no objects: of ten thousand that is half the time.
-    query = (
-        select(
-            CandidateRow.id, GenerationRow.number, CandidateRow.verdict, CandidateRow.rank, CandidateRow.shot,
-            CandidateRow.quality, CandidateRow.closeness, CandidateRow.novelty, CandidateRow.agreement,
-            FeatureRow.embedder, FeatureRow.vector,
-        )
-        .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
-        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-        .outerjoin(FeatureRow, FeatureRow.candidate_id == CandidateRow.id)
-        .where(ProjectRow.name == project, CandidateRow.state == "published")
-        .order_by(*IN_TURN)
-    )  # fmt: skip
-    with catalog.read() as session:
-        found = session.execute(query).all()
+    found = published.ranked(catalog, project)
     rows = []
-    for row_id, number, verdict, place, shot, *scores, _, _ in found:
-        lora = (shot["loras"] or [{"strength": 0.0, "snapshot": 0}])[0]
+    for one in found:
+        lora = (one.shot["loras"] or [{"strength": 0.0, "snapshot": 0}])[0]
         rows.append(
-            Row(
-                row_id,
-                number,
-                verdict,
-                place,
-                shot["recipe"],
+            RankedCandidate(
+                one.row,
+                one.generation,
+                one.verdict,
+                one.rank,
+                one.shot["recipe"],
                 lora["strength"],
                 lora["snapshot"],
-                tuple(scores),
+                (one.quality, one.closeness, one.novelty, one.agreement),
                 (
-                    *(f"no {tag}" for tag in shot["eliminated"]),
-                    *(f"with {tag}" for tag in shot["added"]),
+                    *(f"no {tag}" for tag in one.shot["eliminated"]),
+                    *(f"with {tag}" for tag in one.shot["added"]),
                 ),
             )
         )
@@ -287,7 +264,7 @@ def _places(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def _how_drawn(rows: list[Row]) -> NDArray[np.float64]:
+def _how_drawn(rows: list[RankedCandidate]) -> NDArray[np.float64]:
     """Strength, and a column for each recipe, strength, snapshot and change: what works best may lie in the middle."""
     strengths = np.array([[row.strength] for row in rows])
     return np.concatenate(

@@ -16,14 +16,14 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sqlalchemy import select
 
 from bootstrap import captions, images
-from bootstrap.catalog import Catalog, generations, picks
-from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow
+from bootstrap.catalog import Catalog, measurements, picks
+from bootstrap.catalog.measurements import ModelScores, PictureFile
 from bootstrap.errors import UserError
 from bootstrap.pictures.embedding import Embedder, open_embedder
 from bootstrap.progress import Progress, Report, silent
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
 from bootstrap.tag_scores import Tagger
@@ -34,33 +34,38 @@ _BATCH = 32  # candidates between two commits
 _log = logging.getLogger(__name__)
 
 
-def score(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
+def score(generation: Generation, report: Report = silent) -> None:
     """Score the curated candidates of a generation that have no scores yet, by the embedder and tagger there are.
 
     Raises:
         UserError: the original, a pick, the embedder or the tagger cannot be read.
     """
+    project, catalog = generation.project, generation.catalog
     embedder, tagger = open_embedder(project), _open_tagger(project)
-    rows = _unscored(catalog, project.name, number, embedder is not None)
-    if not rows or (embedder is None and tagger is None):
+    unscored = measurements.unscored(
+        catalog, project.name, generation.number, needs_vectors=embedder is not None
+    )
+    if not unscored or (embedder is None and tagger is None):
         return
-    size = rows[0].shot["width"], rows[0].shot["height"]
+    size = unscored[0][0].size
     dataset = _vectors_of_dataset(project, catalog, embedder, size) if embedder else None
-    for start in range(0, len(rows), _BATCH):
-        batch, pictures = _open(project, rows[start : start + _BATCH], size)
+    for start in range(0, len(unscored), _BATCH):
+        batch, pictures = _open(project, unscored[start : start + _BATCH], size)
         vectors = embedder.embed(pictures) if embedder and pictures else None
         seen = tagger.read(pictures) if tagger else None
-        with catalog.write() as session:
-            for index, given in enumerate(batch):
-                row = session.get_one(CandidateRow, given.id)
-                if embedder is not None and vectors is not None and dataset is not None:
-                    cosines = dataset @ vectors[index]
-                    row.closeness, row.novelty = float(cosines[0]), float(1 - cosines.max())
-                    kept = shortened(vectors[index]).astype(np.float16).tobytes()
-                    session.merge(FeatureRow(candidate_id=row.id, embedder=embedder.name, vector=kept))
-                if seen is not None:
-                    row.agreement = agreement(Shot.from_dict(row.shot), [one.tag for one in seen[index]])
-        report(Progress("score", min(start + _BATCH, len(rows)), len(rows), "pictures", 0.0))
+        scores: dict[int, ModelScores] = {}
+        for index, (file, shot) in enumerate(batch):
+            agreed = agreement(shot, [one.tag for one in seen[index]]) if seen is not None else None
+            if embedder is not None and vectors is not None and dataset is not None:
+                cosines = dataset @ vectors[index]
+                kept = shortened(vectors[index]).astype(np.float16).tobytes()
+                scores[file.row] = ModelScores(
+                    float(cosines[0]), float(1 - cosines.max()), agreed, embedder.name, kept
+                )
+            else:
+                scores[file.row] = ModelScores(agreement=agreed)
+        measurements.set_scores(catalog, scores)
+        report(Progress("score", min(start + _BATCH, len(unscored)), len(unscored), "pictures", 0.0))
 
 
 def shortened(vector: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,32 +100,18 @@ def _projection(dimensions: int) -> NDArray[np.float32]:
     return rng.standard_normal((dimensions, KEPT_DIMENSIONS), np.float32)
 
 
-def _unscored(catalog: Catalog, project: str, number: int, needs_vectors: bool) -> list[CandidateRow]:
-    missing = CandidateRow.closeness if needs_vectors else CandidateRow.agreement
-    with catalog.read() as session:
-        owner = generations.generation_row(session, project, number)
-        return list(
-            session.scalars(
-                select(CandidateRow)
-                .where(CandidateRow.generation_id == owner.id, missing.is_(None))
-                .where(CandidateRow.state.in_(("curated", "published")))
-                .order_by(*IN_TURN)
-            )
-        )
-
-
 def _open(
-    project: Project, rows: Sequence[CandidateRow], size: tuple[int, int]
-) -> tuple[list[CandidateRow], list[Image.Image]]:
+    project: Project, batch: Sequence[tuple[PictureFile, Shot]], size: tuple[int, int]
+) -> tuple[list[tuple[PictureFile, Shot]], list[Image.Image]]:
     """Those that can be read, scaled to one size, with their pictures."""
     readable, pictures = [], []
-    for row in rows:
+    for file, shot in batch:
         try:
-            pictures.append(images.fit(images.open_picture(project.folder / row.path), *size))
+            pictures.append(images.fit(images.open_picture(project.folder / file.path), *size))
         except UserError as error:
-            _log.warning("candidate %s gets no scores: %s", row.shot_id, error)
+            _log.warning("candidate %s gets no scores: %s", file.id, error)
             continue
-        readable.append(row)
+        readable.append((file, shot))
     return readable, pictures
 
 

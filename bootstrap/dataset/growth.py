@@ -4,12 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
-
 from bootstrap import captions, images
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
-from bootstrap.catalog.tables import CandidateRow, PickRow
+from bootstrap.catalog.picks import Pick
 from bootstrap.errors import UserError
 from bootstrap.files import TEMPORARY_PREFIX, copy_file, write_text
 from bootstrap.project.projects import Project
@@ -45,8 +43,8 @@ def grow(project: Project, catalog: Catalog) -> Growth:
             raise UserError(f"project '{project.name}': no new picks; accept candidates first (`sid review`)")
         for candidate in changes.to_add:
             images.open_picture(project.folder / candidate.path)
-        rows = [_write_pick(project, candidate) for candidate in changes.to_add]
-        _commit(project, catalog, number, rows, changes.to_remove)
+        added = [_write_pick(project, candidate) for candidate in changes.to_add]
+        picks.apply(catalog, project.name, number, added, changes.to_remove)
         left = picks.picks(catalog, project.name)
         _remove_files_but_of(project, {pick.candidate_id for pick in left})
     return Growth(len(changes.to_add), len(changes.to_remove), 1 + len(left))
@@ -60,7 +58,7 @@ def _reviewed_generation(project: Project, catalog: Catalog) -> int:
             f"project '{project.name}': there is no generation to take picks from; start one (`sid run`)"
         )
     last = statuses[-1]
-    if last.state not in ("published", "grown"):
+    if not last.state.is_up_for_review:
         raise UserError(
             f"project '{project.name}': generation {last.number} is not finished ({last.state}); "
             "`sid run` finishes it, grow after that"
@@ -68,30 +66,15 @@ def _reviewed_generation(project: Project, catalog: Catalog) -> int:
     return last.number
 
 
-def _write_pick(project: Project, candidate: Candidate) -> tuple[str, str, str]:
-    """Copy a candidate into the dataset's folder; return its id, path and caption."""
+def _write_pick(project: Project, candidate: Candidate) -> Pick:
+    """Copy a candidate into the dataset's folder."""
     caption = candidate.caption
     if not caption:
         raise UserError(f"candidate '{candidate.id}': its prompt is empty, so a pick would have no caption")
     target = project.dataset_folder / f"{candidate.id}.png"
     copy_file(project.folder / candidate.path, target)
     write_text(target.with_suffix(".txt"), caption + "\n")
-    return candidate.id, target.relative_to(project.folder).as_posix(), caption
-
-
-def _commit(
-    project: Project, catalog: Catalog, number: int, added: list[tuple[str, str, str]], removed: list[str]
-) -> None:
-    with catalog.write() as session:
-        owner = generations.project_row(session, project.name)
-        mine = select(CandidateRow.id).where(CandidateRow.project_id == owner.id)
-        for candidate_id, path, caption in added:
-            row_id = session.scalars(mine.where(CandidateRow.shot_id == candidate_id)).one()
-            session.add(PickRow(candidate_id=row_id, path=path, caption=caption))
-            session.flush()  # one by one: the order of the rows is the order of the picks
-        gone = mine.where(CandidateRow.shot_id.in_(removed))
-        session.execute(delete(PickRow).where(PickRow.candidate_id.in_(gone)))
-        generations.generation_row(session, project.name, number).state = "grown"
+    return Pick(candidate.id, target.relative_to(project.folder), caption)
 
 
 def _remove_files_but_of(project: Project, kept: set[str]) -> None:

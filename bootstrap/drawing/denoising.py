@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from bootstrap import images
 from bootstrap.drawing.prompts import Prompts
 from bootstrap.drawing.samplers import own_noise, sampler, set_steps
+from bootstrap.models import denormals
 from bootstrap.models.latents import to_latents, to_tensor
 from bootstrap.models.loading import BaseModel
-from bootstrap.models.small_cpu import denormals
 from bootstrap.shots import Mask, Shot
 
 Pictures = Mapping[str, Image.Image]

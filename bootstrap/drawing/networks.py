@@ -1,12 +1,8 @@
-"""The LoRA files and embeddings that prompts name, looked up for shots, and checked before any work."""
+"""The LoRA files and embeddings that prompts name, read, and checked against a base model before any work."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 
-from bootstrap.drawing import prompts
-from bootstrap.errors import UserError
 from bootstrap.lora import formats
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
@@ -14,11 +10,9 @@ from bootstrap.models import loading, specs
 from bootstrap.models.loading import BaseModel
 from bootstrap.models.specs import BaseModelSpec
 from bootstrap.planning.extra_networks import Shelf
-from bootstrap.prompting import embeddings
-from bootstrap.prompting.chunks import chunks_of
-from bootstrap.prompting.embeddings import Embedding
+from bootstrap.planning.named_networks import with_embeddings, with_loras
 from bootstrap.prompting.vocabulary import Vocabulary
-from bootstrap.shots import EmbeddingUse, LoraUse, Shot
+from bootstrap.shots import LoraUse, Shot
 
 
 def with_networks(base: BaseModel, shelf: Shelf, shots: Sequence[Shot]) -> list[Shot]:
@@ -38,64 +32,6 @@ def with_networks(base: BaseModel, shelf: Shelf, shots: Sequence[Shot]) -> list[
         spec = specs.find(name)
         known[model_hash] = Vocabulary.read(spec) or Vocabulary.of(loading.hold(spec))
     return with_embeddings(shelf, with_loras(shelf, shots), known)
-
-
-def with_loras(shelf: Shelf, shots: Sequence[Shot]) -> list[Shot]:
-    """Return the shots with the LoRA files that their prompts name, and without embeddings; needs no base model.
-
-    Raises:
-        UserError: a LoRA is not there.
-    """
-
-    def looked_up(shot: Shot) -> Shot:
-        others = [use for use in shot.loras if not use.in_prompt]
-        return dataclasses.replace(shot, loras=(*others, *shelf.lora_uses(shot.prompt)), embeddings=())
-
-    return [shot.in_all_passes(looked_up) for shot in shots]
-
-
-def with_embeddings(
-    shelf: Shelf, shots: Sequence[Shot], vocabularies: Mapping[str, Vocabulary]
-) -> list[Shot]:
-    """Return the shots with the embeddings that their prompts name.
-
-    Args:
-        vocabularies: of base models, by their hashes; shots of others stay as they are.
-
-    Raises:
-        UserError: an embedding that is named is a pickle or cannot be read.
-    """
-    found = _held(shelf, shots)
-
-    @cache  # many shots share their negative prompt
-    def named_in(text: str, model_hash: str) -> set[EmbeddingUse]:
-        known = vocabularies[model_hash]
-        fitting = [one for one in found if one.fits(known.widths)]
-        chunks = chunks_of(known.tokenizer, text, fitting) if fitting else []
-        return {embedding.use for chunk in chunks for _, embedding in chunk.embeddings}
-
-    def looked_up(shot: Shot) -> Shot:
-        if shot.base_model_hash not in vocabularies:
-            return shot
-        named = set().union(*(named_in(text, shot.base_model_hash) for text in prompts.texts_of(shot)))
-        return dataclasses.replace(shot, embeddings=tuple(sorted(named, key=lambda use: use.name)))
-
-    return [shot.in_all_passes(looked_up) for shot in shots] if found else list(shots)
-
-
-def _held(shelf: Shelf, shots: Sequence[Shot]) -> list[Embedding]:
-    """The embeddings of the shelf that can be read; a broken one matters if it is named."""
-    passes = {one for shot in shots for one in shot.passes}
-    texts = "\n".join({text for one in passes for text in (one.prompt, one.negative_prompt)})
-    shelf.check_embeddings(texts)
-    found = []
-    for name, path in shelf.embeddings.items():
-        try:
-            found.append(embeddings.hold(path))
-        except UserError:
-            if name.casefold() in texts.casefold():
-                raise
-    return found
 
 
 def open_files(shelf: Shelf, shots: Sequence[Shot]) -> dict[LoraUse, LoraFile]:

@@ -1,38 +1,17 @@
 """The prompts of a batch: encoded, followed through their schedules, and put together where AND says so."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
-from bootstrap.drawing.samplers import predictions
+from bootstrap.models import small_cpu
 from bootstrap.models.conditioning import Conditioning, joined, lengthened
 from bootstrap.models.loading import BaseModel
-from bootstrap.models.small_cpu.prediction import predict
-from bootstrap.prompting import encode, parse
+from bootstrap.planning.prompt_texts import Row, is_guided, negative_rows, rows_of
+from bootstrap.prompting import encode
 from bootstrap.prompting.chunks import chunks_of
 from bootstrap.prompting.embeddings import held
-from bootstrap.prompting.parse import Scheduled
 from bootstrap.shots import Shot
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One prompt that a picture is drawn with: its whole prompt, or a part of it."""
-
-    shot: int  # index in the batch
-    weight: float
-    schedule: list[Scheduled]
-
-    def at(self, step: int) -> str:
-        """The text at a step, numbered from 0; a text that ends with step n is still used at index n, as in A1111."""
-        return next((one.text for one in self.schedule if step <= one.end), self.schedule[-1].text)
-
-    @property
-    def texts(self) -> list[str]:
-        """Every text that it is at one step or another."""
-        return list(dict.fromkeys(one.text for one in self.schedule))
-
 
 Lengths = tuple[int, tuple[int, ...]]
 """Chunks of a shot's negative prompt (0: it is drawn without) and of each part of its prompt."""
@@ -46,22 +25,11 @@ def lengths(base: BaseModel, shot: Shot) -> Lengths:
     """
     embeddings = [held(use) for use in shot.embeddings]
 
-    def longest(row: _Row) -> int:
+    def longest(row: Row) -> int:
         return max(len(chunks_of(base.tokenizer, text, embeddings)) for text in row.texts)
 
-    negative = longest(_negative_rows([shot])[0]) if is_guided([shot]) else 0
-    return negative, tuple(longest(row) for row in _rows([shot]))
-
-
-def texts_of(shot: Shot) -> list[str]:
-    """Return every text that a shot's prompts are encoded as, at one step or another."""
-    rows = [*_rows([shot]), *(_negative_rows([shot]) if is_guided([shot]) else [])]
-    return list(dict.fromkeys(text for row in rows for text in row.texts))
-
-
-def is_guided(shots: Sequence[Shot]) -> bool:
-    """Whether a group of shots (of one cfg scale) is drawn with negative prompts too."""
-    return shots[0].cfg_scale > 1.0 or any(len(parse.parts(shot.prompt)) > 1 for shot in shots)
+    negative = longest(negative_rows([shot])[0]) if is_guided([shot]) else 0
+    return negative, tuple(longest(row) for row in rows_of([shot]))
 
 
 Encoded = tuple[str, int]
@@ -82,8 +50,8 @@ class Prompts:
         """
         self._base, self._shots = base, shots
         self._guided = is_guided(shots)
-        self._rows = _rows(shots)
-        self._negative = _negative_rows(shots) if self._guided else []
+        self._rows = rows_of(shots)
+        self._negative = negative_rows(shots) if self._guided else []
         self._of_rows = torch.tensor([row.shot for row in self._rows], device=base.device)
         self._weights = torch.tensor([row.weight for row in self._rows], device=base.device)[
             :, None, None, None
@@ -102,7 +70,9 @@ class Prompts:
         rows = torch.cat([latents, latents[self._of_rows]]) if self._guided else latents[self._of_rows]
         asked = self._at(step)
         parts = rows.split([len(one.states) for one in asked])
-        found = [predict(self._base, part, timestep, one) for part, one in zip(parts, asked, strict=True)]
+        found = [
+            small_cpu.predict(self._base, part, timestep, one) for part, one in zip(parts, asked, strict=True)
+        ]
         return self._combined(torch.cat(found))
 
     def _at(self, step: int) -> list[Conditioning]:
@@ -158,23 +128,3 @@ class Prompts:
         moved = self._weights * (rows - without[self._of_rows])
         direction = torch.zeros_like(without).index_add_(0, self._of_rows, moved)
         return without + self._shots[0].cfg_scale * direction
-
-
-def _rows(shots: Sequence[Shot]) -> list[_Row]:
-    rows = []
-    for index, shot in enumerate(shots):
-        text, networks = parse.extra_networks(shot.prompt)
-        if any(one.is_lora for one in networks) and not any(use.in_prompt for use in shot.loras):
-            raise RuntimeError(f"the LoRAs that the prompt '{shot.prompt}' names were not looked up")
-        rows += [_Row(index, part.weight, _schedule(part.text, shot)) for part in parse.parts(text)]
-    return rows
-
-
-def _negative_rows(shots: Sequence[Shot]) -> list[_Row]:
-    return [_Row(index, 1.0, _schedule(shot.negative_prompt, shot)) for index, shot in enumerate(shots)]
-
-
-def _schedule(text: str, shot: Shot) -> list[Scheduled]:
-    first = shot.hires
-    before = predictions(first.sampler, first.steps) if first else 0
-    return parse.schedule(text, predictions(shot.sampler, shot.steps), before)

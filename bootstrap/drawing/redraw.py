@@ -16,11 +16,11 @@ from bootstrap.errors import UserError
 from bootstrap.lora import kohya
 from bootstrap.models import loading, specs
 from bootstrap.models.specs import BaseModelSpec
-from bootstrap.planning import starts
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import content_hash
 from bootstrap.project.projects import Workspace
 from bootstrap.prompting import embeddings, parse
+from bootstrap.recipes.hires import enlarged
 from bootstrap.shots import EmbeddingUse, LoraUse, Shot, Start
 
 _EPOCH = re.compile(r"-(\d{6})$")  # at the end of a snapshot's name
@@ -129,7 +129,7 @@ def _second_pass(path: Path, first: Shot, told: Infotext) -> Shot:
     if "Hires resize" in told.fields:
         size = _size(told.fields["Hires resize"])
     else:
-        size = starts.enlarged((first.width, first.height), float(told.fields["Hires upscale"]))
+        size = enlarged((first.width, first.height), float(told.fields["Hires upscale"]))
     return dataclasses.replace(
         first,
         width=size[0],

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
-from sqlalchemy import select
 
 from bootstrap import images
-from bootstrap.catalog import Catalog, advices, generations, trainings
-from bootstrap.catalog.generations import generation_row
-from bootstrap.catalog.tables import CandidateRow
+from bootstrap.catalog import advices, candidate_states, candidates, generations, trainings
+from bootstrap.catalog.candidate_states import NewCandidate
+from bootstrap.catalog.measurements import Measured
 from bootstrap.catalog.trainings import Training
-from bootstrap.curation.examining import Examined, Examiner
+from bootstrap.curation.examining import Examiner
 from bootstrap.drawing import engine, infotext, networks
 from bootstrap.drawing.engine import Drawing
 from bootstrap.drawing.shards import DrawingPlan, Planned
@@ -29,28 +28,30 @@ from bootstrap.planning import inputs
 from bootstrap.planning.expand import DrawnWith, expand, longer, with_advice
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import Settings
+from bootstrap.recipes.needs import NONE, Inputs
 from bootstrap.shots import LoraUse, PictureUse, Shot
 from bootstrap.training.examples import output_name, training_size
 
 
-def draw(project: Project, catalog: Catalog, number: int, report: Report, more: bool = False) -> None:
+def draw(generation: Generation, report: Report, more: bool = False) -> None:
     """Draw the candidates that the recipes ask for and that are not there yet; see plan for `more`.
 
     Raises:
         UserError: a file that a recipe needs is missing or does not fit, or memory is too small for one picture.
     """
-    planned = plan(project, catalog, number, more)
+    planned = plan(generation, more)
     report(Progress("draw", planned.done, planned.total, "pictures"))
 
     def tell(progress: Progress) -> None:
         report(replace(progress, done=planned.done + progress.done, total=planned.total))
 
-    draw_planned(project, catalog, number, planned.missing, tell)
+    draw_planned(generation, planned.missing, tell)
 
 
-def plan(project: Project, catalog: Catalog, number: int, more: bool = False) -> DrawingPlan:
+def plan(generation: Generation, more: bool = False) -> DrawingPlan:
     """Return what is to be drawn with the generation's training, and is not there yet.
 
     Args:
@@ -59,26 +60,25 @@ def plan(project: Project, catalog: Catalog, number: int, more: bool = False) ->
     Raises:
         UserError: a file that a recipe needs is missing or does not fit.
     """
+    project, catalog = generation.project, generation.catalog
     base = loading.hold(project.base_model)
-    training = _training(project, catalog, number)
-    settings = advised(project, catalog, training, number)
-    shared = drawn_with(project, base, training, number, inputs.gather(project, catalog))
+    training = _training(generation)
+    settings = advised(generation, training)
+    shared = drawn_with(generation, base, training, inputs.gather(project, catalog))
     if settings.curation.adaptive:
-        shared = replace(shared, tallies=generations.tallies_of(catalog, project.name, number))
+        shared = replace(shared, tallies=generations.tallies_of(catalog, project.name, generation.number))
     shelf, missing = Shelf.of(project), list[Shot]()
     for times in itertools.count(1):
         shots = expand(longer(settings, times), shared)
         shots = engine.in_drawing_order(networks.with_networks(base, shelf, shots))
-        missing = missing_shots(project, catalog, number, shots)
+        missing = missing_shots(generation, shots)
         if missing or not more or not shots:
             break
     turns = {shot.id: turn for turn, shot in enumerate(shots)}
     return DrawingPlan([Planned(turns[shot.id], shot) for shot in missing], len(shots))
 
 
-def draw_planned(
-    project: Project, catalog: Catalog, number: int, planned: Sequence[Planned], report: Report
-) -> None:
+def draw_planned(generation: Generation, planned: Sequence[Planned], report: Report) -> None:
     """Draw these shots, those that have been drawn meanwhile excepted.
 
     The files of a batch are written, and its pictures hashed and measured, while the next one is drawn; a candidate's
@@ -88,17 +88,15 @@ def draw_planned(
     Raises:
         UserError: a file that a shot needs is missing or does not fit, or memory is too small for one picture.
     """
-    training = _training(project, catalog, number)
-    left = {shot.id for shot in missing_shots(project, catalog, number, [one.shot for one in planned])}
+    training = _training(generation)
+    left = {shot.id for shot in missing_shots(generation, [one.shot for one in planned])}
     missing = [one for one in planned if one.shot.id in left]
-    files = lora_paths(project, catalog, training, [one.shot for one in missing])
-    draw_shots(project, catalog, number, missing, files, report, len(planned))
+    files = lora_paths(generation, training, [one.shot for one in missing])
+    draw_shots(generation, missing, files, report, len(planned))
 
 
 def draw_shots(
-    project: Project,
-    catalog: Catalog,
-    number: int,
+    generation: Generation,
     missing: Sequence[Planned],
     files: dict[LoraUse, Path],
     report: Report,
@@ -113,21 +111,22 @@ def draw_shots(
     """
     turns = {one.shot.id: one.turn for one in missing}
     hashes = {use.name: kohya.model_hash(path) for use, path in files.items()}
-    folder = project.generation_folder(number) / "candidates"
+    project, folder = generation.project, generation.candidates_folder
     done = wanted - len(missing)
     report(Progress("draw", done, wanted, "pictures"))
 
     examiner = Examiner(project)
 
-    def write(batch: _Batch) -> list[Examined]:
+    def write(batch: _Batch) -> list[Measured]:
         for drawing in batch.drawings:
             text = infotext.write(drawing.shot, batch.model, hashes)
             infotext.save_png(drawing.picture, folder / f"{drawing.shot.id}.png", drawing.shot, text)
-        return examiner.examine([drawing.picture for drawing in batch.drawings])
+        examined = examiner.examine([drawing.picture for drawing in batch.drawings])
+        return [one.stored for one in examined]
 
     drawn, started = 0, time.monotonic()
     with ThreadPoolExecutor(1, "write") as writer:
-        written: Future[list[Examined]] | None = None
+        written: Future[list[Measured]] | None = None
         before: _Batch | None = None
 
         def finish() -> None:
@@ -136,7 +135,7 @@ def draw_shots(
             if written is None or before is None:
                 return
             batch, future, written = before, written, None
-            _add_rows(project, catalog, number, batch, future.result(), folder, turns)
+            _add_candidates(generation, batch, future.result(), turns)
             drawn += len(batch.drawings)
             rate = drawn / (time.monotonic() - started)
             report(Progress("draw", done + drawn, wanted, "pictures", rate))
@@ -149,10 +148,10 @@ def draw_shots(
             finish()
 
 
-def _training(project: Project, catalog: Catalog, number: int) -> Training:
-    training = trainings.of_generation(catalog, project.name, number)
+def _training(generation: Generation) -> Training:
+    training = generation.training()
     if training is None:
-        raise RuntimeError(f"generation {number} of '{project.name}' has no training to draw with")
+        raise RuntimeError(f"{generation} has no training to draw with")
     return training
 
 
@@ -190,21 +189,22 @@ def _held(project: Project, name: str, model_hash: str) -> BaseModel:
     return base
 
 
-def advised(project: Project, catalog: Catalog, training: Training, number: int) -> Settings:
+def advised(generation: Generation, training: Training) -> Settings:
     """Return the settings with the snapshots that the adviser has chosen, where a recipe leaves it to it."""
-    settings = project.settings
+    settings = generation.settings
     if not settings.asks_adviser:
         return settings
-    advice = advices.of_training(catalog, project.name, training.training_id)
+    advice = advices.of_training(generation.catalog, generation.project.name, training.training_id)
     if advice is None:
-        raise RuntimeError(f"the snapshots of generation {number} of '{project.name}' are not measured")
+        raise RuntimeError(f"the snapshots of {generation} are not measured")
     return with_advice(settings, advice)
 
 
 def drawn_with(
-    project: Project, base: BaseModel, training: Training, number: int, found: inputs.Inputs = inputs.NONE
+    generation: Generation, base: BaseModel, training: Training, found: Inputs = NONE
 ) -> DrawnWith:
     """Return what all shots of a generation share besides the settings."""
+    project = generation.project
     drawing = project.settings.drawing
     width, height = training_size(project, base)
     return DrawnWith(
@@ -212,7 +212,7 @@ def drawn_with(
         base_model_hash=base.hash,
         training_id=training.training_id,
         lora_name=output_name(project, training.generation),
-        generation=number,
+        generation=generation.number,
         width=drawing.width or width,
         height=drawing.height or height,
         size_step=base.size_step,
@@ -221,40 +221,34 @@ def drawn_with(
     )
 
 
-def missing_shots(project: Project, catalog: Catalog, number: int, shots: list[Shot]) -> list[Shot]:
+def missing_shots(generation: Generation, shots: list[Shot]) -> list[Shot]:
     """The shots without a row or a good file; in drawing order, so that a resumed run goes on as begun."""
-    with catalog.read() as session:
-        generation = generation_row(session, project.name, number)
-        rows = session.scalars(select(CandidateRow).where(CandidateRow.project_id == generation.project_id))
-        there = {
-            row.shot_id for row in rows if row.state != "broken" and (project.folder / row.path).is_file()
-        }
+    project = generation.project
+    paths = candidates.paths(generation.catalog, project.name)
+    there = {candidate_id for candidate_id, path in paths.items() if (project.folder / path).is_file()}
     return [shot for shot in engine.in_drawing_order(shots) if shot.id not in there]
 
 
-def open_loras(
-    project: Project, catalog: Catalog, training: Training, shots: list[Shot]
-) -> dict[LoraUse, LoraFile]:
+def open_loras(generation: Generation, training: Training, shots: list[Shot]) -> dict[LoraUse, LoraFile]:
     """Read the LoRA files that the shots use; see lora_paths."""
-    paths = lora_paths(project, catalog, training, shots)
+    paths = lora_paths(generation, training, shots)
     files = {path: networks.open_lora(path) for path in set(paths.values())}
     return {use: files[path] for use, path in paths.items()}
 
 
-def lora_paths(
-    project: Project, catalog: Catalog, training: Training, shots: list[Shot]
-) -> dict[LoraUse, Path]:
+def lora_paths(generation: Generation, training: Training, shots: list[Shot]) -> dict[LoraUse, Path]:
     """Find the files of all LoRAs that the shots, and those that they start from, use.
 
     Raises:
         UserError: another project's LoRA, or a file, is gone or has changed.
     """
-    shelf = Shelf.of(project)
+    shelf = Shelf.of(generation.project)
     uses = {use for shot in shots for one in shot.passes for use in one.loras}
-    return {use: _file_of(project, catalog, training, shelf, use) for use in uses}
+    return {use: _file_of(generation, training, shelf, use) for use in uses}
 
 
-def _file_of(project: Project, catalog: Catalog, training: Training, shelf: Shelf, use: LoraUse) -> Path:
+def _file_of(generation: Generation, training: Training, shelf: Shelf, use: LoraUse) -> Path:
+    project = generation.project
     if use.in_prompt:
         return shelf.lora(use.name)
     if not use.source:
@@ -265,7 +259,7 @@ def _file_of(project: Project, catalog: Catalog, training: Training, shelf: Shel
             raise UserError(f"LoRA {path}: it is gone, or another file than it was")
         return path
     owner = project.workspace.project(use.source)
-    found = trainings.snapshot_path(catalog, owner.name, use.training_id, use.snapshot)
+    found = trainings.snapshot_path(generation.catalog, owner.name, use.training_id, use.snapshot)
     if found is None or not (owner.folder / found).is_file():
         raise UserError(f"LoRA {use.name} of project '{owner.name}': it is gone")
     return owner.folder / found
@@ -292,33 +286,14 @@ def _path(training: Training, epoch: int) -> Path:
     return next(one.path for one in training.snapshots if one.epoch == epoch)
 
 
-def _add_rows(
-    project: Project,
-    catalog: Catalog,
-    number: int,
-    batch: _Batch,
-    examined: Sequence[Examined],
-    folder: Path,
-    turns: dict[str, int],
+def _add_candidates(
+    generation: Generation, batch: _Batch, measured: Sequence[Measured], turns: dict[str, int]
 ) -> None:
-    with catalog.write() as session:
-        generation = generation_row(session, project.name, number)
-        for drawing, seen in zip(batch.drawings, examined, strict=True):
-            shot = drawing.shot
-            path = (folder / f"{shot.id}.png").relative_to(project.folder).as_posix()
-            row = session.scalar(
-                select(CandidateRow).where(
-                    CandidateRow.project_id == generation.project_id, CandidateRow.shot_id == shot.id
-                )
-            )
-            if row is not None:  # its file was lost and has been drawn again; its verdict stands
-                row.path, row.seconds = path, batch.seconds
-                row.state = "drawn" if row.state == "broken" else row.state
-            else:
-                row = CandidateRow(
-                    project_id=generation.project_id, generation_id=generation.id, shot_id=shot.id,
-                    shot=shot.to_dict(), turn=turns[shot.id], path=path, seconds=batch.seconds, state="drawn",
-                )  # fmt: skip
-                session.add(row)
-                session.flush()  # it gets its id
-            seen.note(session, row)
+    folder = generation.candidates_folder.relative_to(generation.project.folder)
+    new = [
+        NewCandidate(
+            shot.id, shot, folder / f"{shot.id}.png", turns[shot.id], batch.seconds, of_picture
+        )
+        for shot, of_picture in zip((one.shot for one in batch.drawings), measured, strict=True)
+    ]  # fmt: skip
+    candidate_states.add_drawn(generation.catalog, generation.project.name, generation.number, new)

@@ -86,16 +86,6 @@ def check(shot: Shot) -> None:
         )
 
 
-def predictions(name: str, steps: int) -> int:
-    """Return how often the UNet is asked in that many steps: the schedules in a prompt count this, as in A1111.
-
-    Heun and DPM++ SDE ask twice a step, but for the last one.
-
-    Source: stable-diffusion-webui, modules/sd_samplers_kdiffusion.py, `second_order`.
-    """
-    return int(_SAMPLERS[name][0].order) * steps
-
-
 def set_steps(scheduler: SchedulerMixin, steps: int, device: torch.device) -> None:
     """Set a scheduler's timesteps, and keep Heun's first step within reason.
 

@@ -1,6 +1,5 @@
 """The sample prompts, drawn with each snapshot of a training: one row a snapshot, on one sheet."""
 
-from bootstrap.catalog import Catalog, trainings
 from bootstrap.drawing import engine, sheet
 from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import open_loras
@@ -10,20 +9,20 @@ from bootstrap.pictures import contact_sheet
 from bootstrap.pictures.contact_sheet import Cell
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
-from bootstrap.project.projects import Project
+from bootstrap.project.generation import Generation
 
 
-def draw(project: Project, catalog: Catalog, number: int, report: Report) -> None:
+def draw(generation: Generation, report: Report) -> None:
     """Draw training.sample_prompts with each snapshot at strength 1.0, all with one seed.
 
     Writes samples.png into the training's folder, unless these samples are there already.
     """
-    training = trainings.of_generation(catalog, project.name, number)
+    project, training = generation.project, generation.training()
     if training is None or not training.finished:
-        raise RuntimeError(f"generation {number} of '{project.name}' has no finished training")
+        raise RuntimeError(f"{generation} has no finished training")
     base, settings = loading.hold(project.base_model), project.settings
     shots = [
-        sheet.with_value(sheet.common_shot(project, base, training, number, prompt), "snapshot", kept.epoch)
+        sheet.with_value(sheet.common_shot(generation, base, training, prompt), "snapshot", kept.epoch)
         for kept in training.snapshots
         for prompt in settings.training.sample_prompts
     ]
@@ -34,13 +33,12 @@ def draw(project: Project, catalog: Catalog, number: int, report: Report) -> Non
     if path.is_file() and made_of.is_file() and made_of.read_text() == ids:
         return
     pictures = {}
-    for batch in engine.draw(
-        base, shots, open_loras(project, catalog, training, shots), settings.drawing.batch_size
-    ):
+    loras = open_loras(generation, training, shots)
+    for batch in engine.draw(base, shots, loras, settings.drawing.batch_size):
         pictures.update({one.shot.id: one.picture for one in batch})
         report(Progress("samples", len(pictures), len(shots), "pictures"))
     cells = [Cell(pictures[shot.id], (f"snapshot {shot.snapshot}", shot.prompt)) for shot in shots]
-    title = f"{project.name}, generation {number}: samples"
+    title = f"{project.name}, generation {generation.number}: samples"
     with whole_file(path) as temporary:
         contact_sheet.draw(title, cells, len(settings.training.sample_prompts)).save(temporary, format="PNG")
     with whole_file(made_of) as temporary:

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from bootstrap import captions, images
-from bootstrap.catalog import Catalog, sheets, trainings
+from bootstrap.catalog import sheets
 from bootstrap.catalog.trainings import Training
 from bootstrap.drawing import engine, samplers, sheet_file
 from bootstrap.drawing.networks import with_networks
@@ -22,10 +22,10 @@ from bootstrap.pictures.contact_sheet import Cell
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
-from bootstrap.project.projects import Project
+from bootstrap.project.generation import Generation
 from bootstrap.project.settings import SAMPLERS
 from bootstrap.prompting import parse
-from bootstrap.shots import LoraUse, Shot
+from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH, LoraUse, Shot
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "strength": float, "snapshot": int, "seed": int, "steps": int, "cfg_scale": float, "sampler": str,
@@ -61,7 +61,7 @@ def parse_axis(text: str) -> Axis:
 
 def _check_values(name: str, values: tuple[Any, ...]) -> None:
     limits = {
-        "strength": (0.0, 2.0),
+        "strength": (LEAST_STRENGTH, MOST_STRENGTH),
         "snapshot": (1, 1000),
         "seed": (0, 2**32 - 1),
         "steps": (1, 150),
@@ -76,9 +76,7 @@ def _check_values(name: str, values: tuple[Any, ...]) -> None:
 
 
 def draw_sheet(
-    project: Project,
-    catalog: Catalog,
-    number: int,
+    generation: Generation,
     x: Axis,
     y: Axis,
     prompt: str | None,
@@ -104,13 +102,11 @@ def draw_sheet(
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UserError(f"axes: two of them name {twice[0]}; choose different parameters")
-    training = trainings.of_generation(catalog, project.name, number)
+    project, training = generation.project, generation.training()
     if training is None or not training.finished:
-        raise UserError(
-            f"generation {number} of '{project.name}': its training has not finished, see `sid status`"
-        )
+        raise UserError(f"{generation}: its training has not finished, see `sid status`")
     base = loading.hold(project.base_model)
-    common = common_shot(project, base, training, number, prompt)
+    common = common_shot(generation, base, training, prompt)
     below = list(product(z.values if z else (None,), y.values))  # a row of pictures each
     grid = [[_at(common, (x, a), (y, b), (z, c)) for a in x.values] for c, b in below]
     _check_snapshots(training, [shot for row in grid for shot in row])
@@ -120,25 +116,24 @@ def draw_sheet(
     grid = [with_networks(base, shelf, [_without_idle_lora(shot) for shot in row]) for row in grid]
     shots = list({shot.id: shot for row in grid for shot in row}.values())
     pictures: dict[str, Image.Image] = {}
-    loras = open_loras(project, catalog, training, shots)
+    loras = open_loras(generation, training, shots)
     for batch in engine.draw(base, shots, loras, project.settings.drawing.batch_size):
         pictures.update({drawing.shot.id: drawing.picture for drawing in batch})
         report(Progress("sheet", len(pictures), len(shots), "pictures"))
     original = images.fit(images.open_picture(project.original), common.width, common.height)
-    title = f"{project.name}, generation {number}: {prompt or 'its caption'}"
+    title = f"{project.name}, generation {generation.number}: {prompt or 'its caption'}"
     picture = contact_sheet.draw(title, _cells(original, grid, pictures, x, y, z), len(x.values) + 1)
-    sheet = sheet_file.sheet_for(
-        project, number, {axis.name: list(axis.values) for axis in axes}, prompt or ""
-    )
+    sheet = sheet_file.sheet_for(generation, {axis.name: list(axis.values) for axis in axes}, prompt or "")
     sheet_file.save(picture, sheet, project)
-    sheets.note(catalog, project.name, sheet)
+    sheets.note(generation.catalog, project.name, sheet)
     return project.folder / sheet.path
 
 
 def common_shot(
-    project: Project, base: loading.BaseModel, training: Training, number: int, prompt: str | None
+    generation: Generation, base: loading.BaseModel, training: Training, prompt: str | None
 ) -> Shot:
-    shared, settings = drawn_with(project, base, training, number), project.settings
+    """Return the shot of a generation's last snapshot at strength 1.0 that all of a sheet's are made from."""
+    shared, settings = drawn_with(generation, base, training), generation.settings
     epoch = training.snapshots[-1].epoch
     lora = LoraUse(lora_file_name(shared.lora_name, epoch), training.training_id, epoch, 1.0)
     drawing = settings.drawing

@@ -4,23 +4,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from sqlalchemy import select
-
-from bootstrap.catalog import Catalog, advices, generations, trainings
-from bootstrap.catalog.tables import CandidateRow, ProjectRow
+from bootstrap.catalog import Catalog, advices, candidates, generations
+from bootstrap.catalog.states import CandidateState
 from bootstrap.dataset import class_pictures
-from bootstrap.drawing import networks
 from bootstrap.errors import UserError
 from bootstrap.models import specs
 from bootstrap.planning import inputs
 from bootstrap.planning.allotment import Odds, Slot, odds_of, pairs_of
 from bootstrap.planning.expand import DrawnWith, shots_of, slots_of, with_advice
 from bootstrap.planning.extra_networks import Shelf
+from bootstrap.planning.named_networks import with_embeddings, with_loras
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import Settings
 from bootstrap.prompting.vocabulary import Vocabulary
-from bootstrap.recipes.ideas import Idea, ideas
-from bootstrap.recipes.recipe_settings import Recipe
+from bootstrap.recipes.ideas import Idea
+from bootstrap.recipes.needs import Inputs
+from bootstrap.recipes.recipe import Recipe
 from bootstrap.shots import Shot
 from bootstrap.training import identity
 from bootstrap.training.examples import examples_of, output_name, training_size
@@ -38,7 +38,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class RecipePlan:
+class RecipeForecast:
     """What one recipe asks for."""
 
     kind: str
@@ -55,11 +55,11 @@ class RecipePlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Forecast:
     """What the next run draws, how long it takes and how much disk it needs."""
 
     generation: int
-    recipes: list[RecipePlan]
+    recipes: list[RecipeForecast]
     missing: int  # shots to draw
     seconds: float | None  # that drawing them takes; None: nothing was measured yet
     measured: int  # candidates that the time follows from
@@ -81,7 +81,7 @@ class _Drawn:
     seconds: float | None
 
 
-def make(project: Project, catalog: Catalog) -> Plan:
+def of_next_run(project: Project, catalog: Catalog) -> Forecast:
     """Expand the recipes of the generation that runs next, and estimate from what was drawn before.
 
     Raises:
@@ -90,7 +90,7 @@ def make(project: Project, catalog: Catalog) -> Plan:
     settings, spec = project.settings_and_base
     found = inputs.gather(project, catalog)
     number = generations.next_number(catalog, project.name)
-    shared = _drawn_with(project, catalog, spec, number, found)
+    shared = _drawn_with(Generation(project, catalog, number), spec, found)
     if settings.curation.adaptive:
         shared = replace(shared, tallies=generations.tallies_of(catalog, project.name, number))
     advice = advices.of_training(catalog, project.name, shared.training_id) if settings.asks_adviser else None
@@ -103,23 +103,23 @@ def make(project: Project, catalog: Catalog) -> Plan:
     recipes = []
     slots = slots_of(chosen, shared)
     for asked, recipe, own in zip(settings.recipe, chosen.recipe, slots, strict=True):
-        expanded = networks.with_loras(shelf, list(shots_of(recipe, own, chosen, shared)))
-        asked_for = networks.with_embeddings(shelf, expanded, vocabularies)
+        expanded = with_loras(shelf, list(shots_of(recipe, own, chosen, shared)))
+        asked_for = with_embeddings(shelf, expanded, vocabularies)
         shots = list({one.id: one for one in asked_for if one.id not in seen}.values())
         seen |= {one.id for one in shots}
         left = [one for one in shots if one.id not in drawn]
         missing += left
         unknown = asked.snapshot == "auto" and advice is None
         arms = _arms(recipe, own, chosen, shared) if shared.tallies else []
-        recipes.append(_recipe_plan(recipe, arms, shots, len(shots) - len(left), unknown))
+        recipes.append(_recipe_forecast(recipe, arms, shots, len(shots) - len(left), unknown))
     times = [
         (one.seconds, _work(one.shot), one.shot.base_model_hash) for one in drawn.values() if one.seconds
     ]
     disk, disk_measured = _disk(missing, list(drawn.values()))
-    return Plan(number, recipes, len(missing), _seconds(missing, times), len(times), disk, disk_measured)
+    return Forecast(number, recipes, len(missing), _seconds(missing, times), len(times), disk, disk_measured)
 
 
-def _vocabularies(spec: specs.BaseModelSpec, model_hash: str, found: inputs.Inputs) -> dict[str, Vocabulary]:
+def _vocabularies(spec: specs.BaseModelSpec, model_hash: str, found: Inputs) -> dict[str, Vocabulary]:
     """What the base models read, by their hashes; one that is not on this machine is left out."""
     known = {model_hash: spec, **{its: specs.find(name) for name, its in found.base_models.items()}}
     read = {its: Vocabulary.read(one) for its, one in known.items()}
@@ -128,21 +128,21 @@ def _vocabularies(spec: specs.BaseModelSpec, model_hash: str, found: inputs.Inpu
 
 def _arms(recipe: Recipe, slots: Sequence[Slot], settings: Settings, shared: DrawnWith) -> list[Arm]:
     """What a recipe's shots are shared out among, each with its earlier verdicts."""
-    found = ideas(recipe, settings.project.tags, (shared.width, shared.height), shared.size_step)
-    arms = [Arm("all", len(slots), odds_of(recipe, found, shared.tallies))]
+    ideas = recipe.ideas(settings.project.tags, (shared.width, shared.height), shared.size_step)
+    arms = [Arm("all", len(slots), odds_of(recipe, ideas, shared.tallies))]
     pairs = pairs_of(recipe)
     if len(pairs) > 1:
         for strength, snapshot in pairs:
             shots = sum((slot.strength, slot.snapshot) == (strength, snapshot) for slot in slots)
-            odds = odds_of(recipe, found, shared.tallies, (strength, snapshot))
+            odds = odds_of(recipe, ideas, shared.tallies, (strength, snapshot))
             arms.append(Arm(f"strength {strength:g}, snapshot {snapshot}", shots, odds))
     by_label: dict[str, list[int]] = {}  # quotas name one idea several times
-    for number, idea in enumerate(found):
+    for number, idea in enumerate(ideas):
         by_label.setdefault(_label(idea), []).append(number)
     if len(by_label) > 1:
         for label, numbers in by_label.items():
             shots = sum(slot.idea in numbers for slot in slots)
-            arms.append(Arm(label, shots, odds_of(recipe, [found[numbers[0]]], shared.tallies)))
+            arms.append(Arm(label, shots, odds_of(recipe, [ideas[numbers[0]]], shared.tallies)))
     return arms
 
 
@@ -152,10 +152,10 @@ def _label(idea: Idea) -> str:
     return ", ".join(told + size) or "the whole caption"
 
 
-def _recipe_plan(
+def _recipe_forecast(
     recipe: Recipe, arms: list[Arm], shots: Sequence[Shot], there: int, unknown: bool
-) -> RecipePlan:
-    return RecipePlan(
+) -> RecipeForecast:
+    return RecipeForecast(
         recipe.kind,
         recipe.count,
         arms,
@@ -168,13 +168,8 @@ def _recipe_plan(
     )
 
 
-def _drawn_with(
-    project: Project,
-    catalog: Catalog,
-    spec: specs.BaseModelSpec,
-    number: int,
-    found: inputs.Inputs,
-) -> DrawnWith:
+def _drawn_with(planned: Generation, spec: specs.BaseModelSpec, found: Inputs) -> DrawnWith:
+    project = planned.project
     geometry = specs.geometry(spec)
     if geometry is None:
         raise UserError(
@@ -182,24 +177,19 @@ def _drawn_with(
         )
     width, height = training_size(project, geometry)
     drawing = project.settings.drawing
-    training_id, trained_in = _training(project, catalog, spec, geometry, number)
+    training_id, trained_in = _training(planned, spec, geometry)
     return DrawnWith(
-        spec.name, specs.content_hash(spec), training_id, output_name(project, trained_in), number,
+        spec.name, specs.content_hash(spec), training_id, output_name(project, trained_in), planned.number,
         drawing.width or width, drawing.height or height, geometry.size_step, found, Shelf.of(project).wildcards,
     )  # fmt: skip
 
 
-def _training(
-    project: Project,
-    catalog: Catalog,
-    spec: specs.BaseModelSpec,
-    geometry: specs.Geometry,
-    number: int,
-) -> tuple[str, int]:
+def _training(planned: Generation, spec: specs.BaseModelSpec, geometry: specs.Geometry) -> tuple[str, int]:
     """The id of the training that the generation draws with, and the generation that trained it."""
+    project, catalog, number = planned.project, planned.catalog, planned.number
     settings = project.settings.training
     begun = number <= (generations.latest(catalog, project.name) or 0)
-    training = trainings.of_generation(catalog, project.name, number) if begun else None
+    training = planned.training() if begun else None
     if (
         settings.class_tokens is not None and settings.reg_data_dir is None
     ):  # its pictures may not be drawn yet
@@ -223,17 +213,12 @@ def _with_some_snapshot(settings: Settings) -> Settings:
 
 def _drawn(project: Project, catalog: Catalog) -> dict[str, _Drawn]:
     """The project's candidates that are there, by id."""
-    with catalog.read() as session:
-        rows = session.scalars(
-            select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-            .where(ProjectRow.name == project.name, CandidateRow.state != "broken")
-        ).all()  # fmt: skip
-    files = {row.shot_id: project.folder / row.path for row in rows}
-    return {
-        row.shot_id: _Drawn(Shot.from_dict(row.shot), files[row.shot_id].stat().st_size, row.seconds)
-        for row in rows
-        if files[row.shot_id].is_file()
-    }
+    drawn = {}
+    for candidate in candidates.candidates(catalog, project.name, state=None):
+        path = project.folder / candidate.path
+        if candidate.state is not CandidateState.BROKEN and path.is_file():
+            drawn[candidate.id] = _Drawn(candidate.shot, path.stat().st_size, candidate.seconds)
+    return drawn
 
 
 def _work(shot: Shot) -> float:
@@ -261,10 +246,10 @@ def _disk(missing: Iterable[Shot], drawn: Sequence[_Drawn]) -> tuple[int, bool]:
     return round(pixels * mean(one.bytes / (one.shot.width * one.shot.height) for one in drawn)), True
 
 
-def render(name: str, plan: Plan) -> str:
-    """Return a plan as text for a terminal."""
-    lines = [f"{name}, generation {plan.generation}"]
-    for one in plan.recipes:
+def render(name: str, forecast: Forecast) -> str:
+    """Return a forecast as text for a terminal."""
+    lines = [f"{name}, generation {forecast.generation}"]
+    for one in forecast.recipes:
         snapshots = "auto" if one.snapshots is None else ", ".join(map(str, one.snapshots))
         sizes = ", ".join(f"{width}x{height}" for width, height in one.sizes)
         lines += [
@@ -273,15 +258,17 @@ def render(name: str, plan: Plan) -> str:
             f"             such as: {one.example}",
         ]
         lines += _reasons(one)
-    lines.append(f"in all: {plan.shots} shots, {plan.missing} to draw")
-    if plan.missing:
-        lines.append(f"time: {_time(plan)}")
-        how = "at the mean size of those that are there" if plan.disk_measured else "at most: uncompressed"
-        lines.append(f"disk: {_size(plan.disk)} ({how})")
+    lines.append(f"in all: {forecast.shots} shots, {forecast.missing} to draw")
+    if forecast.missing:
+        lines.append(f"time: {_time(forecast)}")
+        how = (
+            "at the mean size of those that are there" if forecast.disk_measured else "at most: uncompressed"
+        )
+        lines.append(f"disk: {_size(forecast.disk)} ({how})")
     return "\n".join(lines)
 
 
-def _reasons(one: RecipePlan) -> list[str]:
+def _reasons(one: RecipeForecast) -> list[str]:
     """Why it gets more or fewer shots than it asks for, and what they are."""
     if not one.arms:
         return []
@@ -296,12 +283,12 @@ def _became(odds: Odds) -> str:
     return f"{odds.picks} of {odds.spent} earlier ones became picks ({odds.picks / odds.spent:.0%})"
 
 
-def _time(plan: Plan) -> str:
-    if plan.seconds is None:
+def _time(forecast: Forecast) -> str:
+    if forecast.seconds is None:
         return "unknown, nothing was drawn with this base model yet"
-    minutes, seconds = divmod(round(plan.seconds), 60)
+    minutes, seconds = divmod(round(forecast.seconds), 60)
     told = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-    return f"about {told}, by the {plan.measured} candidates drawn before; training not counted"
+    return f"about {told}, by the {forecast.measured} candidates drawn before; training not counted"
 
 
 def _size(count: float) -> str:

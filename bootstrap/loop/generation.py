@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.advices import Advice, Measurement
+from bootstrap.catalog.states import GenerationState
 from bootstrap.dataset import class_pictures, entries
 from bootstrap.errors import UserError
 from bootstrap.files import remove_partial_files
@@ -18,12 +19,13 @@ from bootstrap.models import specs
 from bootstrap.planning import inputs
 from bootstrap.planning.expand import DrawnWith, expand, with_advice
 from bootstrap.planning.extra_networks import Shelf
-from bootstrap.planning.inputs import Inputs
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import leases
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.running import exclusively, is_running
 from bootstrap.prompting import parse
+from bootstrap.recipes.needs import Inputs
 
 if TYPE_CHECKING:
     from bootstrap.drawing.shards import Shard
@@ -46,8 +48,8 @@ class Summary:
     sheet: Path  # contact sheet, PNG
 
 
-def prepare(project: Project, catalog: Catalog) -> int:
-    """Check every setting, file and model before any work, and return the number of the generation to run.
+def prepare(project: Project, catalog: Catalog) -> Generation:
+    """Check every setting, file and model before any work, and return the generation to run.
 
     Raises:
         UserError: one line that names what is wrong; then the catalog is unchanged.
@@ -71,7 +73,7 @@ def prepare(project: Project, catalog: Catalog) -> int:
         *project.folder.glob("generation-*/training-*"),
     ):
         remove_partial_files(folder)
-    return generations.begin(catalog, project.name)
+    return Generation(project, catalog, generations.begin(catalog, project.name))
 
 
 def _check_prompts(project: Project, found: Inputs, numbers: list[int]) -> None:
@@ -94,7 +96,7 @@ def _check_prompts(project: Project, found: Inputs, numbers: list[int]) -> None:
         networks.check(project.base_model, shelf, list(dict.fromkeys(pairs)))
 
 
-def train(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
+def train(generation: Generation, report: Report = silent) -> None:
     """Train the generation's LoRA on the dataset as it is now; resumes a killed training.
 
     Draws the sample prompts with each snapshot, where the settings have any. Measures the snapshots, where a recipe
@@ -105,61 +107,57 @@ def train(project: Project, catalog: Catalog, number: int, report: Report = sile
     )
     from bootstrap.training import run
 
-    generations.set_state(catalog, project.name, number, "training")
-    tell = reporter(project, catalog, number, report)
-    run.train(project, catalog, number, drawn.pictures(project, tell), tell)
-    if project.settings.training.sample_prompts:
+    tell = _enter(generation, GenerationState.TRAINING, report)
+    run.train(generation, drawn.pictures(generation.project, tell), tell)
+    if generation.settings.training.sample_prompts:
         from bootstrap.drawing import samples
 
-        samples.draw(project, catalog, number, tell)
-    if project.settings.asks_adviser:
+        samples.draw(generation, tell)
+    if generation.settings.asks_adviser:
         from bootstrap.adviser import run as adviser
 
-        adviser.advise(project, catalog, number, tell)
+        adviser.advise(generation, tell)
 
 
-def draw(
-    project: Project, catalog: Catalog, number: int, report: Report = silent, more: bool = False
-) -> None:
+def draw(generation: Generation, report: Report = silent, more: bool = False) -> None:
     """Draw the candidates that the recipes ask for and that are not there yet; with `more`, then as many again."""
     from bootstrap.drawing import run
 
-    generations.set_state(catalog, project.name, number, "drawing")
-    run.draw(project, catalog, number, reporter(project, catalog, number, report), more)
+    run.draw(generation, _enter(generation, GenerationState.DRAWING, report), more)
 
 
 def plan_drawing(
-    project: Project,
-    catalog: Catalog,
-    number: int,
-    workers: int = 1,
-    report: Report = silent,
-    more: bool = False,
+    generation: Generation, workers: int = 1, report: Report = silent, more: bool = False
 ) -> "list[Shard]":
     """Begin drawing in parts: return the shards that `draw_shard` is to be called with, here or elsewhere."""
     from bootstrap.drawing import run, shards
 
-    generations.set_state(catalog, project.name, number, "drawing")
-    plan = run.plan(project, catalog, number, more)
+    _enter(generation, GenerationState.DRAWING, report)
+    plan = run.plan(generation, more)
     report(Progress("draw", plan.done, plan.total, "pictures"))
-    return shards.split(plan, project.settings.drawing.batch_size, workers)
+    return shards.split(plan, generation.settings.drawing.batch_size, workers)
 
 
-def draw_shard(
-    project: Project, catalog: Catalog, number: int, shard: "Shard", report: Report = silent
-) -> None:
+def draw_shard(generation: Generation, shard: "Shard", report: Report = silent) -> None:
     """Draw what a shard still lacks; reports how far the generation has come once the shards before are done."""
     from bootstrap.drawing import run
 
     def tell(progress: Progress) -> None:
         report(replace(progress, done=shard.before + progress.done, total=shard.total))
 
-    run.draw_planned(project, catalog, number, shard.planned, tell)
+    run.draw_planned(generation, shard.planned, tell)
 
 
-def reporter(project: Project, catalog: Catalog, number: int, report: Report) -> Report:
+def _enter(generation: Generation, state: GenerationState, report: Report) -> Report:
+    """Begin a station, unless the project was taken over; return the report for its work."""
+    leases.check()
+    generation.set_state(state)
+    return reporter(generation, report)
+
+
+def reporter(generation: Generation, report: Report) -> Report:
     """Return a report that tells the catalog as well, and stops a run whose project was taken over."""
-    to_catalog = generations.reporter(catalog, project.name, number)
+    to_catalog = generations.reporter(generation.catalog, generation.project.name, generation.number)
 
     def tell(progress: Progress) -> None:
         leases.check()
@@ -169,21 +167,32 @@ def reporter(project: Project, catalog: Catalog, number: int, report: Report) ->
     return tell
 
 
-def curate(project: Project, catalog: Catalog, number: int, report: Report = silent) -> None:
+def curate(generation: Generation, report: Report = silent) -> None:
     """Hash the new candidates, mark those that show again what is there already, and score the others."""
+    look_through(generation, _enter(generation, GenerationState.CURATING, report))
+
+
+def look_through(generation: Generation, report: Report = silent) -> None:
+    """Do the work of `curate` and leave the generation's state as it is."""
     from bootstrap.curation import run, scoring
 
-    generations.set_state(catalog, project.name, number, "curating")
-    tell = reporter(project, catalog, number, report)
-    run.curate(project, catalog, number, tell)
-    scoring.score(project, catalog, number, tell)
+    run.curate(generation, report)
+    scoring.score(generation, report)
 
 
-def publish(project: Project, catalog: Catalog, number: int) -> Summary:
+def publish(generation: Generation) -> Summary:
     """Show the curated candidates to the reviewer, likely picks first, and draw their contact sheet."""
     from bootstrap.curation import publishing
 
-    sheet = publishing.publish(project, catalog, number)
-    generations.set_state(catalog, project.name, number, "published")
-    status = generations.statuses(catalog, project.name)[number - 1]
-    return Summary(project.name, number, status.candidates, status.duplicates, status.published, sheet)
+    sheet = publishing.publish(generation)
+    leases.check()
+    generation.set_state(GenerationState.PUBLISHED)
+    status = generation.status()
+    return Summary(
+        generation.project.name,
+        generation.number,
+        status.candidates,
+        status.duplicates,
+        status.published,
+        sheet,
+    )

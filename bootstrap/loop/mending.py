@@ -9,28 +9,26 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
-
 from bootstrap import captions, images
-from bootstrap.catalog import Catalog, candidates, generations, picks, trainings
+from bootstrap.catalog import Catalog, candidate_states, candidates, picks, trainings
 from bootstrap.catalog.candidates import Candidate
-from bootstrap.catalog.tables import CandidateRow
-from bootstrap.curation import run as curation
-from bootstrap.curation import scoring
+from bootstrap.catalog.states import CandidateState
 from bootstrap.drawing import networks
 from bootstrap.drawing.run import draw_shots, lora_paths, missing_shots
 from bootstrap.drawing.shards import Planned
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
+from bootstrap.loop.generation import look_through
 from bootstrap.models import loading
 from bootstrap.pictures.thumbnails import make_thumbnail
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Report, silent
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.running import exclusively
 from bootstrap.prompting import parse
-from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
+from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH, LoraUse, Mask, PictureUse, Shot, Start
 
 MOST = 16  # pictures at once
 MOST_ROUNDS = 8
@@ -45,7 +43,7 @@ _EPOCH = re.compile(r"-\d{6}$")  # at the end of a snapshot's name
 class Redraw:
     """Draw it with something else; None: as it was."""
 
-    strength: float | None = None  # of the first LoRA, 0 to 2
+    strength: float | None = None  # of the first LoRA, LEAST_STRENGTH to MOST_STRENGTH
     snapshot: int | None = None  # epoch of the first LoRA
     seed: int | None = None  # of the first picture; the next ones count on from it
     count: int = 1
@@ -88,16 +86,15 @@ def draw_again(
     """
     with exclusively(project):
         candidate = candidates.candidate(catalog, project.name, candidate_id)
-        shots = _shots(project, catalog, candidate, wanted)
-        number = candidate.generation
-        missing = missing_shots(project, catalog, number, shots)
+        generation = Generation(project, catalog, candidate.generation)
+        shots = _shots(generation, candidate, wanted)
+        missing = missing_shots(generation, shots)
         if missing:
-            files = _files(project, catalog, number, missing)
-            there = len(candidates.candidates(catalog, project.name, generation=number, state=None))
+            files = _files(generation, missing)
+            there = len(generation.candidates(state=None))
             planned = [Planned(there + index, shot) for index, shot in enumerate(missing)]
-            draw_shots(project, catalog, number, planned, files, report, len(shots))
-        curation.curate(project, catalog, number)
-        scoring.score(project, catalog, number)
+            draw_shots(generation, planned, files, report, len(shots))
+        look_through(generation)
         ids = [shot.id for shot in shots]
         if isinstance(wanted, Inpaint) and wanted.only_masked_padding is not None:
             _keep_caption(project, catalog, candidate, ids)
@@ -105,9 +102,9 @@ def draw_again(
     return Drawn(ids, len(missing))
 
 
-def _shots(project: Project, catalog: Catalog, candidate: Candidate, wanted: Redraw | Inpaint) -> list[Shot]:
-    state = generations.statuses(catalog, project.name)[candidate.generation - 1].state
-    if state not in ("published", "grown"):
+def _shots(generation: Generation, candidate: Candidate, wanted: Redraw | Inpaint) -> list[Shot]:
+    project, catalog, state = generation.project, generation.catalog, generation.state
+    if not state.is_up_for_review:
         raise UserError(f"generation {candidate.generation}: it is not up for review yet ({state})")
     if not 1 <= wanted.count <= MOST:
         raise UserError(f"count {wanted.count}: draw 1 to {MOST} pictures at once")
@@ -129,8 +126,8 @@ def _with_lora(project: Project, catalog: Catalog, shot: Shot, wanted: Redraw) -
         return shot
     if not shot.loras or shot.loras[0].sha256 or shot.loras[0].source:
         raise UserError("strength, snapshot: the candidate was not drawn with a snapshot of this project")
-    if wanted.strength is not None and not 0 <= wanted.strength <= 2:
-        raise UserError(f"strength {wanted.strength:g}: it goes from 0 to 2")
+    if wanted.strength is not None and not LEAST_STRENGTH <= wanted.strength <= MOST_STRENGTH:
+        raise UserError(f"strength {wanted.strength:g}: it goes from {LEAST_STRENGTH:g} to {MOST_STRENGTH:g}")
     training_id = shot.loras[0].training_id
     training = trainings.find(catalog, project.name, training_id)
     if training is None:
@@ -204,15 +201,16 @@ def _mask(project: Project, candidate: Candidate, path: Path) -> PictureUse:
     return PictureUse(name, sha256_of_file(path))
 
 
-def _files(project: Project, catalog: Catalog, number: int, shots: list[Shot]) -> dict[LoraUse, Path]:
+def _files(generation: Generation, shots: list[Shot]) -> dict[LoraUse, Path]:
     """The files of all LoRAs that the shots use."""
+    project = generation.project
     uses = {use for shot in shots for one in shot.passes for use in one.loras}
     own = {use.training_id for use in uses if not use.sha256 and not use.source}
-    found = [trainings.find(catalog, project.name, one) for one in own]
-    training = found[0] if found else trainings.of_generation(catalog, project.name, number)
+    found = [trainings.find(generation.catalog, project.name, one) for one in own]
+    training = found[0] if found else generation.training()
     if training is None:
         raise UserError(_NO_TRAINING)
-    files = lora_paths(project, catalog, training, shots)
+    files = lora_paths(generation, training, shots)
     gone = [path for path in files.values() if not path.is_file()]
     if gone:
         raise UserError(f"LoRA {gone[0]}: it is gone; `sid run {project.name}` trains it again")
@@ -222,13 +220,10 @@ def _files(project: Project, catalog: Catalog, number: int, shots: list[Shot]) -
 def _put_up(project: Project, catalog: Catalog, ids: list[str]) -> None:
     """Show them before all others, look-alikes and flawed ones too."""
     drawn = [candidates.candidate(catalog, project.name, one) for one in ids]
-    shown = {one.id for one in drawn if one.state != "broken" and make_thumbnail(project, one)}
-    with catalog.write() as session:
-        owner = generations.project_row(session, project.name)
-        rows = select(CandidateRow).where(CandidateRow.project_id == owner.id)
-        for row in session.scalars(rows.where(CandidateRow.shot_id.in_(shown))):
-            row.state, row.duplicate_of = "published", None
-            row.rank = 0 if row.verdict == "undecided" else row.rank
+    shown = {
+        one.id for one in drawn if one.state is not CandidateState.BROKEN and make_thumbnail(project, one)
+    }
+    candidate_states.put_up(catalog, project.name, shown)
 
 
 def _keep_caption(project: Project, catalog: Catalog, candidate: Candidate, ids: list[str]) -> None:

@@ -8,19 +8,18 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.lora import kohya, lycoris
+from bootstrap.lora.header import format_of, tensor_names
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.lora.names import Part, is_sdxl, kohya_name, module_path
-
-Format = Literal["kohya", "diffusers", "peft"]
 
 # What follows the module's path, for the down matrix and for the up matrix.
 _SUFFIXES = (
@@ -29,37 +28,6 @@ _SUFFIXES = (
     (".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight"),
     ("_lora.down.weight", "_lora.up.weight"),  # attn1.processor.to_q_lora...
 )
-# Blocks of models that are no UNet.
-_OTHER_MODELS = re.compile(
-    r"^(base_model\.model\.)?transformer\.|^lora_transformer_|double_blocks|single_blocks"
-    r"|joint_blocks|single_transformer_blocks|^lora_te3_"
-)
-
-
-def format_of(path: Path) -> Format:
-    """Tell a LoRA file's format by the names of its tensors.
-
-    Raises:
-        UserError: it is missing, damaged, of a kind that is not read (DoRA), for another kind of model,
-            or no LoRA.
-    """
-    names = tensor_names(path)
-    if any(".dora_scale" in name or "magnitude_vector" in name for name in names):
-        raise UserError(f"LoRA {path}: it is a DoRA file, which is not read")
-    if any(_OTHER_MODELS.search(name) for name in names):
-        raise UserError(
-            f"LoRA {path}: it was made for another kind of model than Stable Diffusion 1.x and XL, such as FLUX or "
-            "Stable Diffusion 3"
-        )
-    if all(name.startswith(("lora_unet_", "lora_te")) for name in names):
-        return "kohya"
-    if any(name.startswith(("unet.", "text_encoder.", "text_encoder_2.")) for name in names):
-        return "diffusers"
-    if any(".lora_A." in name for name in names):
-        return "peft"
-    raise UserError(
-        f"LoRA {path}: no LoRA in kohya's, diffusers' or PEFT's format (it begins with '{names[0]}')"
-    )
 
 
 def kind_of(path: Path) -> str:
@@ -131,23 +99,6 @@ def write_diffusers(path: Path, lora: LoraFile) -> None:
         tensors[f"{stem}.up.weight"] = (module.up.float() * factor).to(module.up.dtype).contiguous()
     with whole_file(path) as temporary:
         save_file(tensors, temporary, {"format": "pt"})
-
-
-def tensor_names(path: Path) -> list[str]:
-    if not path.is_file():
-        raise UserError(f"LoRA {path}: there is no such file")
-    if path.suffix.lower() != ".safetensors":
-        raise UserError(
-            f"LoRA {path}: only .safetensors files are read; pickled ones can run code when opened"
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = sorted(file.keys())
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"LoRA {path}: damaged, or no safetensors file ({error})") from None
-    if not names:
-        raise UserError(f"LoRA {path}: it is empty")
-    return names
 
 
 def _with_kohyas_names(lora: LoraFile) -> LoraFile:

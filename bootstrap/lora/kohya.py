@@ -203,15 +203,6 @@ def own_metadata(lora: LoraFile) -> dict[str, str]:
     return {**needed, **kept}
 
 
-def metadata(path: Path) -> dict[str, str]:
-    """Return what a safetensors file's header says about it; nothing of a damaged file."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError):
-        return {}
-
-
 def model_hash(path: Path) -> str:
     """Return `sshs_model_hash` of a LoRA file, whose first 12 digits infotext calls its hash."""
     with path.open("rb") as file:

@@ -1,11 +1,11 @@
 """A loaded base model: read once, held by the process, shared by training and drawing."""
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -20,8 +20,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from transformers.utils import logging as transformers_logging
 
 from bootstrap.errors import UserError, in_one_line
-from bootstrap.models import checkpoint
-from bootstrap.models.small_cpu import denormals
+from bootstrap.models import checkpoint, denormals
 from bootstrap.models.specs import CONFIGS, BaseModelSpec, content_hash
 
 
@@ -88,6 +87,9 @@ class BaseModel:
 
 
 _held: dict[BaseModelSpec, BaseModel] = {}
+_users_offline = (
+    huggingface_hub.constants.HF_HUB_OFFLINE
+)  # the user's wish, before _read sets it for local models
 
 
 @denormals.as_zero()
@@ -151,13 +153,19 @@ def _scheduler_config(spec: BaseModelSpec, pipeline: Any) -> dict[str, Any]:
 
 
 def _read(spec: BaseModelSpec, dtype: torch.dtype) -> Any:
-    _set_hub_offline(spec.kind != "hub")
+    # A model that lies here asks the hub for nothing; for one of the hub it is as the user wants it.
+    huggingface_hub.constants.HF_HUB_OFFLINE = spec.kind != "hub" or _users_offline
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     try:
         return _read_file(spec, dtype) if spec.kind == "file" else _read_folder(spec, dtype)
     except (OSError, ValueError, KeyError, RuntimeError, SingleFileComponentError) as error:
         reason = in_one_line(str(error))[:300]
+        if spec.kind == "hub" and _users_offline:
+            raise UserError(
+                f"base model {spec.name}: it is not, or not all of it, in the cache, and HF_HUB_OFFLINE forbids to "
+                f"download it: {reason}"
+            ) from error
         raise UserError(f"base model {spec.name}: it cannot be loaded: {reason}") from error
 
 
@@ -188,10 +196,3 @@ def _read_folder(spec: BaseModelSpec, dtype: torch.dtype) -> Any:
     return DiffusionPipeline.from_pretrained(
         spec.source, local_files_only=local, dtype=dtype, use_safetensors=True, **without_extras
     )
-
-
-def _set_hub_offline(offline: bool) -> None:
-    import huggingface_hub.constants
-
-    os.environ["HF_HUB_OFFLINE"] = "1" if offline else "0"
-    huggingface_hub.constants.HF_HUB_OFFLINE = offline  # read from the environment at import only

@@ -13,7 +13,7 @@ from random import Random
 
 from bootstrap.catalog.tallies import Tally
 from bootstrap.recipes.ideas import Idea
-from bootstrap.recipes.recipe_settings import BootstrapRecipe, InpaintRecipe, Recipe
+from bootstrap.recipes.recipe import Recipe
 
 FLOOR = 0.25  # of a recipe's count is drawn as it says, whatever became of it before
 MOST = 2.0  # times a recipe's count is the most that it gets: a dataset of replicas only teaches nothing
@@ -49,7 +49,7 @@ def in_turn(recipe: Recipe, ideas: Sequence[Idea], index: int, seed: int) -> Slo
     pairs = pairs_of(recipe)
     # Ideas and pairs both go round; the shift makes every idea meet every pair before one comes again.
     pair = index + index // math.lcm(len(ideas), len(pairs))
-    if isinstance(recipe, BootstrapRecipe):  # its ideas have several rhythms, and chance falls into none
+    if recipe.by_quota:  # its ideas have several rhythms, and chance falls into none
         pair = seed
     return Slot(index % len(ideas), *pairs[pair % len(pairs)])
 
@@ -91,8 +91,7 @@ def learned(
         recipe, own = recipes[chosen], slots[chosen]
         strength, snapshot = pairs_of(recipe)[_best(by_pair[chosen], random)]
         # Quotas are what a person wants of a dataset, whatever is picked most.
-        by_quota = isinstance(recipe, BootstrapRecipe)
-        idea = len(own) % len(ideas[chosen]) if by_quota else _best(by_idea[chosen], random)
+        idea = len(own) % len(ideas[chosen]) if recipe.by_quota else _best(by_idea[chosen], random)
         own.append(Slot(idea, strength, snapshot))
     return slots
 
@@ -108,8 +107,7 @@ def odds_of(
     Only shots that the recipe could have asked for count: another one of its kind may be weaker or stronger.
     """
     wanted = {(idea.eliminated, idea.added) for idea in ideas}
-    # A round of inpainting may have a strength of its own.
-    pairs = [pair] if pair else None if isinstance(recipe, InpaintRecipe) else pairs_of(recipe)
+    pairs = [pair] if pair else None if recipe.has_other_strengths else pairs_of(recipe)
     mine = [
         tally
         for tally in tallies

@@ -1,6 +1,5 @@
 """Recipes to shots: which prompts, strengths, snapshots and seeds; the same settings give the same shots."""
 
-import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,24 +8,14 @@ from pathlib import Path
 from bootstrap import captions
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.tallies import Tally
-from bootstrap.planning import allotment, starts
+from bootstrap.planning import allotment
 from bootstrap.planning.allotment import Slot
-from bootstrap.planning.inputs import NONE, Inputs
 from bootstrap.project.settings import Settings
 from bootstrap.prompting import parse
 from bootstrap.prompting.choices import Choices
-from bootstrap.recipes.ideas import Idea, ideas
-from bootstrap.recipes.recipe_settings import (
-    ComposeRecipe,
-    EliminateRecipe,
-    HiresRecipe,
-    InpaintRecipe,
-    Recipe,
-    ReferenceRecipe,
-    ReplicateRecipe,
-    RestyleRecipe,
-    VaryRecipe,
-)
+from bootstrap.recipes.ideas import Idea
+from bootstrap.recipes.needs import NONE, Inputs
+from bootstrap.recipes.recipe import Recipe
 from bootstrap.shots import LoraUse, Shot
 
 
@@ -69,11 +58,11 @@ def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
 def slots_of(settings: Settings, drawn_with: DrawnWith) -> list[list[Slot]]:
     """Return what the shots of each recipe draw, before it is written out."""
     recipes, size = settings.recipe, (drawn_with.width, drawn_with.height)
-    found = [ideas(recipe, settings.project.tags, size, drawn_with.size_step) for recipe in recipes]
+    ideas = [recipe.ideas(settings.project.tags, size, drawn_with.size_step) for recipe in recipes]
     slots: list[list[Slot | None]] = [[None] * recipe.count for recipe in recipes]
     if drawn_with.tallies:
         seed = _number(f"{settings.drawing.seed}/{drawn_with.generation}")
-        slots = allotment.learned(recipes, found, drawn_with.tallies, seed)
+        slots = allotment.learned(recipes, ideas, drawn_with.tallies, seed)
     return [
         [
             slot
@@ -82,7 +71,7 @@ def slots_of(settings: Settings, drawn_with: DrawnWith) -> list[list[Slot]]:
             )
             for index, slot in enumerate(of_recipe)
         ]
-        for recipe, own, of_recipe in zip(recipes, found, slots, strict=True)
+        for recipe, own, of_recipe in zip(recipes, ideas, slots, strict=True)
     ]
 
 
@@ -97,23 +86,17 @@ def longer(settings: Settings, times: int) -> Settings:
 def with_advice(settings: Settings, advice: Advice) -> Settings:
     """Return the settings with a number for each `snapshot = "auto"`, as if it had been written there.
 
-    `vary` and `reference` get the snapshot to vary with, `replicate` that to replicate with. The others shall change
-    something and keep the rest: they get the middle one of those from there to the one to replicate with (of two
-    middle ones the earlier).
+    Each kind of recipe says which one (`advised`): `vary` and `reference` get the snapshot to vary with, `replicate`
+    that to replicate with. The others shall change something and keep the rest: they get the middle one of those from
+    there to the one to replicate with (of two middle ones the earlier).
     """
     recipes = [
-        recipe.model_copy(update={"snapshot": [_advised(recipe, advice)]})
+        recipe.model_copy(update={"snapshot": [getattr(advice, recipe.advised)]})
         if recipe.snapshot == "auto"
         else recipe
         for recipe in settings.recipe
     ]
     return settings.model_copy(update={"recipe": recipes})
-
-
-def _advised(recipe: Recipe, advice: Advice) -> int:
-    if isinstance(recipe, VaryRecipe | ReferenceRecipe):
-        return advice.variation
-    return advice.replication if isinstance(recipe, ReplicateRecipe) else advice.middle
 
 
 def lora_file_name(name: str, epoch: int) -> str:
@@ -126,11 +109,11 @@ def shots_of(
 ) -> Iterator[Shot]:
     """Yield the shots of one recipe, whether or not another recipe asks for the same ones."""
     size = drawn_with.width, drawn_with.height
-    found = ideas(recipe, settings.project.tags, size, drawn_with.size_step)
+    ideas = recipe.ideas(settings.project.tags, size, drawn_with.size_step)
     choices = Choices(drawn_with.wildcards)
     names = {captions.as_prompt([tag]) for tag in settings.project.tags}
     for index, slot in enumerate(slots):
-        idea, strength, snapshot = found[slot.idea], slot.strength, slot.snapshot
+        idea, strength, snapshot = ideas[slot.idea], slot.strength, slot.snapshot
         seed = _seed(settings.drawing.seed, drawn_with.generation, recipe, index)
         lora = LoraUse(
             lora_file_name(drawn_with.lora_name, snapshot), drawn_with.training_id, snapshot, strength
@@ -153,28 +136,8 @@ def shots_of(
             eliminated=idea.eliminated,
             added=idea.added,
         )
-        completed = _completed(shot, recipe, settings, drawn_with.inputs)
+        completed = recipe.completed(shot, drawn_with.inputs, settings.drawing.negative_prompt)
         yield completed.in_all_passes(lambda one: choices.of_shot(one, names))
-
-
-def _completed(shot: Shot, recipe: Recipe, settings: Settings, inputs: Inputs) -> Shot:
-    """The shot with what only some kinds of recipes ask for: another base model, more LoRAs, a start."""
-    if isinstance(recipe, RestyleRecipe):
-        name = recipe.base_model
-        return dataclasses.replace(shot, base_model=name, base_model_hash=inputs.base_models[name])
-    if isinstance(recipe, ComposeRecipe):
-        others = (
-            dataclasses.replace(
-                inputs.loras[other.lora, other.generation, other.snapshot], strength=other.strength
-            )
-            for other in recipe.loras
-        )
-        return dataclasses.replace(shot, loras=(*shot.loras, *others))
-    if isinstance(recipe, HiresRecipe):
-        return starts.hires(shot, recipe)
-    if isinstance(recipe, InpaintRecipe):
-        return starts.inpainted(shot, recipe, settings.drawing.negative_prompt, inputs)
-    return shot
 
 
 def _prompt(idea: Idea) -> str:
@@ -186,9 +149,7 @@ def _prompt(idea: Idea) -> str:
 def _negative_prompt(recipe: Recipe, settings: Settings, idea: Idea) -> str:
     texts = (settings.drawing.negative_prompt, recipe.negative_prompt)
     parts = [tag for text in texts for tag in captions.parse(parse.without_comments(text))]
-    if isinstance(recipe, EliminateRecipe) and recipe.as_negative:
-        parts = captions.with_added(parts, [captions.as_prompt([tag]) for tag in idea.eliminated])
-    return captions.join(parts)
+    return captions.join(captions.with_added(parts, recipe.negatives_of(idea)))
 
 
 def _seed(project_seed: int, generation: int, recipe: Recipe, index: int) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import sha256_of_file
+from bootstrap.lora import header
 from bootstrap.project.projects import Project
 from bootstrap.prompting import parse
 from bootstrap.shots import LoraUse
@@ -138,6 +139,4 @@ def _content_hash(path: Path, size: int, modified: int) -> str:
 
 
 def _output_name(path: Path) -> str:
-    from bootstrap.lora import kohya  # imports torch: seconds that a prompt without LoRAs need not wait
-
-    return kohya.metadata(path).get("ss_output_name", "")
+    return header.metadata(path).get("ss_output_name", "")

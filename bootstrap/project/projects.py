@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,8 @@ class Project:
 
     workspace: Workspace
     name: str
+    given: tuple[Settings, BaseModelSpec] | None = field(default=None, compare=False, repr=False)
+    """Settings and base model instead of those in project.toml; see with_settings."""
 
     @property
     def folder(self) -> Path:
@@ -108,18 +110,16 @@ class Project:
 
     @cached_property
     def settings_and_base(self) -> tuple[Settings, BaseModelSpec]:
-        """Read and check project.toml once.
+        """Read and check project.toml once; or return what the project was given instead.
 
         Raises:
             UserError: the file is no TOML, has a wrong key or value, or names an unknown base model.
         """
-        return read_settings(self.toml)
+        return self.given or read_settings(self.toml)
 
     def with_settings(self, settings: Settings, base: BaseModelSpec) -> "Project":
         """Return the project as it would be with other settings; project.toml stays as it is."""
-        project = Project(self.workspace, self.name)
-        project.__dict__["settings_and_base"] = (settings, base)  # where cached_property keeps it
-        return project
+        return replace(self, given=(settings, base))
 
 
 def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:

@@ -12,15 +12,8 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, model
 from bootstrap import captions
 from bootstrap.errors import UserError
 from bootstrap.models.checkpoint import PredictionType
-from bootstrap.recipes.recipe_settings import (
-    RECIPES,
-    EliminateRecipe,
-    HiresRecipe,
-    Recipe,
-    VaryRecipe,
-    check_tags,
-    denoising_strengths,
-)
+from bootstrap.recipes.recipe import Recipe
+from bootstrap.recipes.registry import RECIPES, USUAL, AnyRecipe
 from bootstrap.recipes.setting_types import NUMBERS, TEXT, Section, nearest
 
 Sampler = Literal[
@@ -190,7 +183,7 @@ class Settings(Section):
     dedupe: DedupeSection = DedupeSection()
     curation: CurationSection = CurationSection()
     review: ReviewSection = ReviewSection()
-    recipe: Annotated[list[Recipe], Field(min_length=1)] = [VaryRecipe(), EliminateRecipe()]
+    recipe: Annotated[list[AnyRecipe], Field(min_length=1)] = list(USUAL)
 
     @property
     def clip_skip(self) -> int:
@@ -213,21 +206,19 @@ class Settings(Section):
                     f"recipe '{recipe.kind}' asks for snapshot {missing[0]}, but training saves {saved}: "
                     "change snapshot, epochs or save_every_n_epochs"
                 )
-            check_tags(recipe, self.project.tags)
+            recipe.check_caption(self.project.tags)
             _check_schedule(recipe, self.drawing.steps)
         return self
 
 
 def _check_schedule(recipe: Recipe, steps: int) -> None:
     """A model knows a thousand noise levels; the weaker the denoising, the finer a schedule is needed."""
-    weakest = min(strengths) if (strengths := denoising_strengths(recipe)) else 1.0
-    if isinstance(recipe, HiresRecipe):
-        steps = recipe.hires_steps or steps
-    if steps / weakest > 1000:
-        raise ValueError(
-            f"recipe '{recipe.kind}': {steps} steps at denoising_strength {weakest:g} are too many; "
-            f"take {int(1000 * weakest)} at most"
-        )
+    for its_steps, strength in sorted(recipe.started_passes(steps), key=lambda started: started[1]):
+        if its_steps / strength > 1000:
+            raise ValueError(
+                f"recipe '{recipe.kind}': {its_steps} steps at denoising_strength {strength:g} are too many; "
+                f"take {int(1000 * strength)} at most"
+            )
 
 
 def parse(raw: dict[str, Any], source: str) -> Settings:

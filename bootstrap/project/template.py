@@ -12,6 +12,8 @@ from bootstrap.project.settings import (
     ReviewSection,
     TrainingSection,
 )
+from bootstrap.recipes.recipe import Recipe
+from bootstrap.recipes.registry import RECIPES, USUAL
 
 _HEAD = """\
 # Settings of a sid project. Delete a line to get the default of the base model back.
@@ -82,41 +84,11 @@ adaptive = {adaptive}  # later generations draw more of what became picks; false
 reasons = {reasons}  # to reject with, on the keys 1 to 9
 """
 
-_ELIMINATE = """\
-[[recipe]]
-kind = "eliminate"  # leave a tag out, and what it names goes
-# tags = ["red apple"]  # without this line: every tag but the first, in turn
-count = 24
-strength = 0.8
-snapshot = 4
-"""
-
-DEFAULT_RECIPES = f"""
+_RECIPES_HEAD = """
 # What to draw. strength 1.0 replicates, 0.8 eliminates, 0.6 varies and adds, below 0.5 the base model leads.
-# strength and snapshot take one value, a list, or a range such as {{ from = 0.5, to = 0.7, step = 0.1 }}.
+# strength and snapshot take one value, a list, or a range such as { from = 0.5, to = 0.7, step = 0.1 }.
 # snapshot = "auto" measures all snapshots after training and takes the one that suits the recipe.
 
-[[recipe]]
-kind = "vary"  # the whole caption, at a strength that leaves the base model room
-count = 24
-strength = [0.6, 0.7]
-snapshot = [2, 3]
-
-{_ELIMINATE}
-# [[recipe]]
-# kind = "add"  # put in what the original does not have
-# tags = ["sunglasses", "smile"]
-# count = 16
-# strength = 0.6
-# snapshot = [3, 4]
-
-# [[recipe]]
-# kind = "replace"  # exchange a tag of the caption for another
-# tag = "red apple"
-# by = ["blue ball", "yellow flower"]
-# count = 16
-# strength = [0.6, 0.7]
-# snapshot = 4
 """
 
 
@@ -159,12 +131,31 @@ def render(tags: list[str], base_model: str, defaults: dict[str, dict[str, Any]]
     for optional, example in optional_ones.items():
         given = written.get(optional)
         written[optional] = f"{optional} = {given}" if given else f"# {optional} = {example}"
-    return _HEAD.format(**written) + (recipes if recipes is not None else _default_recipes(tags))
+    return _HEAD.format(**written) + (recipes if recipes is not None else usual_recipes(tags))
 
 
-def _default_recipes(tags: list[str]) -> str:
-    """The usual recipes; of a caption of one tag none can be left out, so that recipe is commented out."""
-    if len(tags) > 1:
-        return DEFAULT_RECIPES
-    commented = "".join(f"# {line.removeprefix('# ')}" for line in _ELIMINATE.splitlines(keepends=True))
-    return DEFAULT_RECIPES.replace(_ELIMINATE, commented)
+def usual_recipes(tags: list[str]) -> str:
+    """Return the TOML text of the recipes of a new project, and of others as comments.
+
+    Args:
+        tags: the caption's; a recipe that they are too few for is a comment.
+    """
+    drawn = [recipe.kind for recipe in USUAL if _suits(recipe, tags)]
+    examples = [
+        model.example if kind in drawn else _commented(model.example)
+        for kind, model in RECIPES.items()
+        if model.example
+    ]
+    return _RECIPES_HEAD + "\n".join(examples)
+
+
+def _suits(recipe: Recipe, tags: list[str]) -> bool:
+    try:
+        recipe.check_caption(tags)
+    except ValueError:
+        return False
+    return True
+
+
+def _commented(text: str) -> str:
+    return "".join(f"# {line.removeprefix('# ')}" for line in text.splitlines(keepends=True))

@@ -7,11 +7,13 @@ that moves on to the next chunk with its tag stays one; there its vectors stay b
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-
-from transformers import CLIPTokenizer
+from typing import TYPE_CHECKING
 
 from bootstrap.prompting import parse
 from bootstrap.prompting.embeddings import Embedding
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 LENGTH = 75  # tokens between the start and the end token
 BACKTRACK = 20  # how far back a comma may be at which a full chunk is ended
@@ -29,14 +31,14 @@ class Chunk:
     ] = ()  # each with the place of its first vector among the tokens
 
 
-def plain_chunks(tokenizer: CLIPTokenizer, text: str) -> list[Chunk]:
+def plain_chunks(tokenizer: "CLIPTokenizer", text: str) -> list[Chunk]:
     """Return the chunks of a caption, in which no sign means anything, as kohya's training divides it."""
     ids = _ids(tokenizer, text)
     pieces = [ids[i : i + LENGTH] for i in range(0, len(ids), LENGTH)] or [[]]
     return [_filled(tokenizer, piece, [1.0] * len(piece)) for piece in pieces]
 
 
-def chunks_of(tokenizer: CLIPTokenizer, text: str, embeddings: Sequence[Embedding] = ()) -> list[Chunk]:
+def chunks_of(tokenizer: "CLIPTokenizer", text: str, embeddings: Sequence[Embedding] = ()) -> list[Chunk]:
     """Return the chunks of a text with brackets and BREAK; one empty chunk for an empty text.
 
     A tag is not torn where a chunk ends: it moves on whole, if the comma before it is near. Nor is an embedding,
@@ -97,14 +99,14 @@ def chunks_of(tokenizer: CLIPTokenizer, text: str, embeddings: Sequence[Embeddin
     return found
 
 
-def _names(tokenizer: CLIPTokenizer, embeddings: Sequence[Embedding]) -> list[tuple[list[int], Embedding]]:
+def _names(tokenizer: "CLIPTokenizer", embeddings: Sequence[Embedding]) -> list[tuple[list[int], Embedding]]:
     """The tokens of each name, long ones first: `bad-hands-5` is not `bad-hands` with something behind it."""
     names = [(_ids_of_name(tokenizer, one.name), one) for one in embeddings]
     return sorted(((ids, one) for ids, one in names if ids), key=lambda pair: -len(pair[0]))
 
 
 @lru_cache(maxsize=4096)
-def _ids_of_name(tokenizer: CLIPTokenizer, name: str) -> list[int]:
+def _ids_of_name(tokenizer: "CLIPTokenizer", name: str) -> list[int]:
     """As `_ids`; names are few, texts in which they are looked for many."""
     return _ids(tokenizer, name)
 
@@ -119,13 +121,13 @@ def _named_at(
     return None, 1
 
 
-def _ids(tokenizer: CLIPTokenizer, text: str) -> list[int]:
+def _ids(tokenizer: "CLIPTokenizer", text: str) -> list[int]:
     # `verbose` off: the tokenizer warns of more than 77 tokens, which is what the chunks are for.
     return list(tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)
 
 
 def _filled(
-    tokenizer: CLIPTokenizer,
+    tokenizer: "CLIPTokenizer",
     tokens: list[int],
     weights: list[float],
     embeddings: Sequence[tuple[int, Embedding]] = (),

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, deserialize
 
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.shots import EmbeddingUse
 
+_DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 LONGEST = 75  # vectors: more do not fit into a chunk
 
 
@@ -27,7 +29,7 @@ class Embedding:
 
     name: str  # by which prompts call it: the file's without ending
     sha256: str  # of the file
-    vectors: tuple[torch.Tensor, ...]  # (vectors, width), float32; two for Stable Diffusion XL
+    vectors: tuple[NDArray[np.float32], ...]  # (vectors, width), float32; two for Stable Diffusion XL
 
     @property
     def count(self) -> int:
@@ -83,7 +85,7 @@ def held(use: EmbeddingUse) -> Embedding:
 def _read(path: Path, size: int, modified: int) -> Embedding:
     """Read a file; the size and time of its last change are there to see that it was replaced."""
     try:
-        tensors = load(path.read_bytes())
+        tensors = {name: _array(path, tensor) for name, tensor in deserialize(path.read_bytes())}
     except (SafetensorError, OSError) as error:
         raise UserError(f"embedding {path}: damaged, or no safetensors file ({error})") from None
     if set(tensors) == {"clip_l", "clip_g"}:
@@ -96,12 +98,26 @@ def _read(path: Path, size: int, modified: int) -> Embedding:
             f"embedding {path}: no embedding of Stable Diffusion 1.x or XL, which has one tensor, or clip_l and "
             f"clip_g (it has {names})"
         )
-    parts = [part[None] if part.dim() == 1 else part for part in parts]
-    if any(part.dim() != 2 or len(part) != len(parts[0]) for part in parts):
+    parts = [part[None] if part.ndim == 1 else part for part in parts]
+    if any(part.ndim != 2 or len(part) != len(parts[0]) for part in parts):
         raise UserError(f"embedding {path}: its tensors are no lists of vectors of the same length")
     if not 1 <= len(parts[0]) <= LONGEST:
         raise UserError(f"embedding {path}: it has {len(parts[0])} vectors; 1 to {LONGEST} can be used")
-    vectors = tuple(part.float() for part in parts)
-    if not all(part.isfinite().all() for part in vectors):
+    if not all(np.isfinite(part).all() for part in parts):
         raise UserError(f"embedding {path}: it has values that are no numbers; fetch it again")
-    return Embedding(path.stem, sha256_of_file(path), vectors)
+    return Embedding(path.stem, sha256_of_file(path), tuple(parts))
+
+
+def _array(path: Path, tensor: dict[str, Any]) -> NDArray[np.float32]:
+    """A tensor of a file as float32. NumPy, as torch takes seconds to import, and counting shots needs none of it."""
+    dtype, data = tensor["dtype"], tensor["data"]
+    if dtype == "BF16":  # the upper half of a float32
+        values = (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
+    elif dtype in _DTYPES:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            values = np.frombuffer(data, _DTYPES[dtype]).astype(np.float32)
+    else:
+        raise UserError(
+            f"embedding {path}: its numbers are of type {dtype}, which is not read; convert it to F32"
+        )
+    return values.reshape(tensor["shape"])

@@ -140,7 +140,7 @@ def _embeddings_in(base: BaseModel, placed: list[tuple[tuple[int, Embedding], ..
             seen = seen.clone()
             for row, embeddings in enumerate(placed):
                 for place, embedding in embeddings:
-                    vectors = embedding.vectors[number].to(seen.device, seen.dtype)
+                    vectors = torch.from_numpy(embedding.vectors[number]).to(seen.device, seen.dtype)
                     seen[row, place : place + len(vectors)] = vectors
             return seen
 

@@ -3,24 +3,27 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-
-from transformers import CLIPTokenizer
+from typing import TYPE_CHECKING
 
 from bootstrap.models import specs
-from bootstrap.models.loading import BaseModel
 from bootstrap.models.specs import CONFIGS, BaseModelSpec
 from bootstrap.prompting import token_counts
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
+
+    from bootstrap.models.loading import BaseModel
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
     """A tokenizer, and the width of each text encoder."""
 
-    tokenizer: CLIPTokenizer
+    tokenizer: "CLIPTokenizer"
     widths: tuple[int, ...]
 
     @classmethod
-    def of(cls, base: BaseModel) -> "Vocabulary":
+    def of(cls, base: "BaseModel") -> "Vocabulary":
         """Return that of a loaded model."""
         encoders = base.text_encoders
         return cls(base.tokenizer, tuple(one.get_input_embeddings().weight.shape[1] for one in encoders))

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+)
+
+from bootstrap.prompting import parse
 
 _MOST_IN_RANGE = 1000
 
@@ -46,6 +56,25 @@ Snapshots = Annotated[
     Discriminator(lambda value: TEXT if isinstance(value, str) else NUMBERS),
 ]
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+DenoisingStrength = Annotated[float, Field(ge=0.05, le=1.0)]
+
+
+def without_comments(text: str) -> str:
+    """Return what goes into a prompt, without its comments.
+
+    Raises:
+        ValueError: nothing but a comment stands there.
+    """
+    written = parse.without_comments(text).strip()
+    if not written:
+        raise ValueError(f"'{text}' is nothing but a comment: write something before the #, or take it out")
+    return written
+
+
+# What goes into a prompt as it is written, brackets and all; a comment in it is none of it. A tag of the caption is a
+# name instead, in which # is a sign like others.
+PromptText = Annotated[Tag, AfterValidator(without_comments)]
 
 
 class Section(BaseModel):

@@ -15,19 +15,13 @@ import torch
 from torch import nn
 
 from bootstrap.errors import in_one_line
-
-Inputs = dict[str, torch.Tensor]  # all that differs from step to step; the same names each time
-Pass = Callable[
-    [Inputs], torch.Tensor
-]  # adds to the parameters' gradients, returns the loss without its graph
+from bootstrap.models.training_pass import Inputs, Pass, Results, compare, forget_gradients
 
 # Each graph keeps the memory of its gradients; of more sizes of pictures than this the others are done plainly.
 MOST_GRAPHS = 8
 # Of a gradient's length: half precision has 8 to 11 bits, and sums in another order where a graph has another kernel.
-# What a graph has kept from the pass that it was recorded in is as far off as the gradient is long. A gradient far
-# shorter than the others is mostly rounding itself, and is taken for a tenth as long as they are on average.
+# What a graph has kept from the pass that it was recorded in is as far off as the gradient is long.
 _TOLERANCE = 0.1
-_SHORT = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -66,9 +60,6 @@ class CudaRecorder:
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             loss = run()
         return Recording(graph.replay, loss)
-
-
-Results = tuple[torch.Tensor, *tuple[torch.Tensor | None, ...]]  # loss and gradients
 
 
 class _Graph:
@@ -159,35 +150,5 @@ class Passes:
         return (run(inputs), *(parameter.grad for parameter in self._parameters))
 
 
-class DifferentError(RuntimeError):
-    """A recorded pass does not compute what the plain one does."""
-
-
 def _is_finite(results: Results) -> bool:
     return all(one is None or bool(torch.isfinite(one).all()) for one in results)
-
-
-def compare(expected: Results, found: Results, tolerance: float) -> None:
-    """Compare the results of a plain pass and of a recorded one.
-
-    Args:
-        tolerance: of the length of the loss and of each gradient.
-
-    Raises:
-        DifferentError: they differ by more than rounding.
-    """
-    lengths = [one.norm() for one in expected[1:] if one is not None]
-    average = torch.stack(lengths).square().mean().sqrt() if lengths else 0.0
-    shortest = [0.0, *[_SHORT * average] * (len(expected) - 1)]  # the loss is not one of them
-    for one, other, least in zip(expected, found, shortest, strict=True):
-        if one is None or other is None:
-            if one is not other:
-                raise DifferentError("it has other gradients than the plain pass")
-        elif not (one - other).norm() <= tolerance * max(one.norm(), least):
-            raise DifferentError("its result is not that of the plain pass")
-
-
-def forget_gradients(parameters: list[nn.Parameter]) -> None:
-    """Leave the parameters without gradients."""
-    for parameter in parameters:
-        parameter.grad = None

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import torch
 
-from bootstrap.catalog import Catalog, trainings
+from bootstrap.catalog import trainings
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.dataset.class_pictures import ClassPicture
 from bootstrap.files import sha256_of_file
@@ -14,6 +14,7 @@ from bootstrap.lora.metadata import TrainingFacts
 from bootstrap.models import loading
 from bootstrap.models.loading import BaseModel
 from bootstrap.progress import Report
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import TrainingSection
 from bootstrap.training import identity, record, schedule, trainer
@@ -22,9 +23,7 @@ from bootstrap.training.identity import Example
 from bootstrap.training.record import Record
 
 
-def train(
-    project: Project, catalog: Catalog, number: int, class_pictures: list[ClassPicture], report: Report
-) -> None:
+def train(generation: Generation, class_pictures: list[ClassPicture], report: Report) -> None:
     """Train the generation's LoRA, unless the same training has been done already.
 
     Args:
@@ -33,6 +32,7 @@ def train(
     Raises:
         UserError: a picture or the base model cannot be read, or the settings make the loss diverge.
     """
+    project, catalog, number = generation.project, generation.catalog, generation.number
     settings = project.settings.training
     base = loading.hold(project.base_model)
     examples = examples_of(project, catalog, base, class_pictures)
@@ -43,9 +43,9 @@ def train(
         if not one.is_regularization
     ]
     trainings.begin(catalog, project.name, number, training_id, settings.model_dump(), described)
-    if _is_complete(project, catalog, number):
+    if _is_complete(generation):
         return
-    folder = project.generation_folder(number) / f"training-{training_id[:8]}"
+    folder = generation.folder / f"training-{training_id[:8]}"
     facts = _facts(project, base, examples, output_name(project, number))
 
     def keep(result: trainer.EpochResult) -> None:
@@ -93,11 +93,11 @@ def _facts(project: Project, base: BaseModel, examples: list[Example], name: str
     )
 
 
-def _is_complete(project: Project, catalog: Catalog, number: int) -> bool:
-    known = trainings.of_generation(catalog, project.name, number)
+def _is_complete(generation: Generation) -> bool:
+    known = generation.training()
     if known is None or not known.finished:
         return False
-    wanted = project.settings.training.snapshots
+    wanted = generation.settings.training.snapshots
     return [one.epoch for one in known.snapshots] == wanted and all(
-        (project.folder / one.path).is_file() for one in known.snapshots
+        (generation.project.folder / one.path).is_file() for one in known.snapshots
     )

@@ -12,10 +12,10 @@ from diffusers import DDPMScheduler
 
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraModule
-from bootstrap.models import conditioning
+from bootstrap.models import conditioning, denormals, small_cpu
 from bootstrap.models.conditioning import Conditioning
 from bootstrap.models.loading import BaseModel
-from bootstrap.models.small_cpu import denormals
+from bootstrap.models.training_pass import Inputs
 from bootstrap.progress import Progress, Report
 from bootstrap.project.settings import TrainingSection
 from bootstrap.prompting import encode
@@ -23,10 +23,9 @@ from bootstrap.prompting.chunks import plain_chunks
 from bootstrap.training import freed_memory, optimizers, state
 from bootstrap.training.adapters import Adapters, Size, injected
 from bootstrap.training.batches import Batch, BatchMaker
-from bootstrap.training.cpu_passes import CpuPasses, cpu_passes
 from bootstrap.training.identity import Example
 from bootstrap.training.loss import min_snr_weights, weighted_mse
-from bootstrap.training.passes import CudaRecorder, Inputs, Passes, Recorder
+from bootstrap.training.passes import CudaRecorder, Passes, Recorder
 from bootstrap.training.schedule import Schedule, learning_rate_factor
 from bootstrap.training.state import SavedStep
 
@@ -185,7 +184,9 @@ class _Trainer:
                 state.save(state_file, adapters, optimizer, scaler, SavedStep(epoch, step))
 
     @contextlib.contextmanager
-    def _passes(self, adapters: Adapters, scaler: torch.amp.GradScaler) -> Iterator[Passes | CpuPasses]:
+    def _passes(
+        self, adapters: Adapters, scaler: torch.amp.GradScaler
+    ) -> Iterator[Passes | small_cpu.RecordedPasses]:
         """What runs the pass of each step, in the fastest way that this machine has."""
 
         def plain(inputs: Inputs) -> torch.Tensor:
@@ -193,7 +194,7 @@ class _Trainer:
 
         parameters = adapters.parameters()
         if recorded_on_cpu(self._base, self._settings):
-            with cpu_passes(plain, parameters, self._settings.train_batch_size) as passes:
+            with small_cpu.passes(plain, parameters, self._settings.train_batch_size) as passes:
                 yield passes
         else:
             yield Passes(plain, parameters, self._recorder)
@@ -216,7 +217,7 @@ class _Trainer:
 
     def _step(
         self,
-        passes: Passes | CpuPasses,
+        passes: Passes | small_cpu.RecordedPasses,
         adapters: Adapters,
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,

@@ -18,19 +18,17 @@ from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from sqlalchemy import select, text
 
 from bootstrap import images
-from bootstrap.catalog import Catalog, candidates, generations, picks
-from bootstrap.catalog.generations import RUNNING
-from bootstrap.catalog.tables import CandidateRow, ProjectRow
+from bootstrap.catalog import Catalog, candidate_states, candidates, generations, leases, picks
+from bootstrap.catalog.states import CandidateState, GenerationState
 from bootstrap.errors import UserError
 from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX, copy_file
 from bootstrap.loop import generation
 from bootstrap.models import specs
 from bootstrap.models.specs import BaseModelSpec
 from bootstrap.pictures.thumbnails import make_thumbnail
-from bootstrap.project import leases
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.upkeep import reindex
 
@@ -132,13 +130,10 @@ def _weights(spec: BaseModelSpec) -> list[Path]:
 
 
 def _catalog(catalog: Catalog) -> Iterator[Finding]:
-    if not catalog.url.startswith("sqlite"):
-        return
-    with catalog.read() as session:
-        told = session.scalars(text("PRAGMA quick_check(1)")).all()
-    if told != ["ok"]:
+    damage = catalog.damage()
+    if damage:
         yield Finding(
-            f"catalog {catalog.url}: damaged ({told[0]})",
+            f"catalog {catalog.url}: damaged ({damage})",
             "move the file away (keep it) and run `sid reindex`, which makes a new one from the projects' folders",
         )
 
@@ -192,17 +187,17 @@ def _left_behind(project: Project) -> Iterator[Finding]:
 
 def _broken_off(project: Project, catalog: Catalog) -> Iterator[Finding]:
     for status in generations.statuses(catalog, project.name):
-        if status.state in set(RUNNING) - {"waiting"}:
+        if status.state.is_begun:
             yield Finding(
                 f"project '{project.name}': generation {status.number} is said to be {status.state}, but nothing runs",
                 f"call it cancelled; `sid run {project.name}` goes on with it",
-                partial(_cancel, project, catalog, status.number),
+                partial(_cancel, Generation(project, catalog, status.number)),
             )
 
 
-def _cancel(project: Project, catalog: Catalog, number: int) -> str:
-    generations.set_state(catalog, project.name, number, "cancelled", "its process was killed")
-    return f"generation {number} of '{project.name}' is cancelled"
+def _cancel(killed: Generation) -> str:
+    killed.set_state(GenerationState.CANCELLED, "its process was killed")
+    return f"{killed} is cancelled"
 
 
 def _files_without_rows(project: Project, catalog: Catalog) -> Iterator[Finding]:
@@ -227,7 +222,8 @@ def _reindex(project: Project, catalog: Catalog) -> str:
 
 def _rows_without_files(project: Project, catalog: Catalog) -> Iterator[Finding]:
     found = candidates.candidates(catalog, project.name, state=None)
-    lost = [one.id for one in found if one.state != "broken" and not (project.folder / one.path).is_file()]
+    whole = [one for one in found if one.state is not CandidateState.BROKEN]
+    lost = [one.id for one in whole if not (project.folder / one.path).is_file()]
     if lost:
         yield Finding(
             f"project '{project.name}': the pictures of {len(lost)} candidates are gone, such as {lost[0]}",
@@ -237,7 +233,7 @@ def _rows_without_files(project: Project, catalog: Catalog) -> Iterator[Finding]
     for pick in picks.picks(catalog, project.name):
         if not (project.folder / pick.path).is_file():
             yield _lost_pick(project, pick, {one.id: project.folder / one.path for one in found})
-    shown = [one for one in found if one.state == "published" and one.id not in set(lost)]
+    shown = [one for one in found if one.state is CandidateState.PUBLISHED and one.id not in set(lost)]
     bare = [one for one in shown if not (project.folder / one.thumbnail).is_file()]
     if bare:
 
@@ -248,13 +244,7 @@ def _rows_without_files(project: Project, catalog: Catalog) -> Iterator[Finding]
 
 
 def _call_broken(project: Project, catalog: Catalog, ids: list[str]) -> str:
-    with catalog.write() as session:
-        mine = (
-            select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-            .where(ProjectRow.name == project.name, CandidateRow.shot_id.in_(ids))
-        )  # fmt: skip
-        for row in session.scalars(mine):
-            row.state = "broken"
+    candidate_states.call_broken(catalog, project.name, ids)
     return f"{len(ids)} candidates of '{project.name}' are called broken"
 
 

@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
-
-from bootstrap.catalog import Catalog, generations, sheets, trainings
-from bootstrap.catalog.generations import generation_row, project_row
-from bootstrap.catalog.tables import CandidateRow, GenerationRow, PickRow, ProjectRow, VerdictRow, now
+from bootstrap.catalog import Catalog, candidate_states, candidates, generations, picks, sheets, trainings
+from bootstrap.catalog.candidate_states import NewCandidate
+from bootstrap.catalog.picks import Pick
+from bootstrap.catalog.states import GenerationState
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.drawing import infotext, sheet_file
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
-from bootstrap.loop import generation
+from bootstrap.loop import generation as loop
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
 from bootstrap.training import record
@@ -44,9 +44,7 @@ class Restored:
 
 def unknown_candidates(project: Project, catalog: Catalog) -> dict[int, list[Path]]:
     """Return the pictures of each generation that no row of the catalog has, as they were drawn."""
-    with catalog.read() as session:
-        rows = select(CandidateRow.shot_id).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-        known = set(session.scalars(rows.where(ProjectRow.name == project.name)))
+    known = candidates.ids(catalog, project.name)
     return {
         number: found
         for number, folder in _generation_folders(project)
@@ -63,20 +61,24 @@ def reindex(project: Project, catalog: Catalog) -> Restored:
     Raises:
         UserError: a generation is running, or the original cannot be read.
     """
-    with generation.exclusively(project):
-        new = [number for number, _ in _generation_folders(project) if _begin(project, catalog, number)]
+    with loop.exclusively(project):
+        new = [
+            number
+            for number, _ in _generation_folders(project)
+            if generations.restore(catalog, project.name, number)
+        ]
         snapshots = sum(
-            _add_snapshots(project, catalog, number, folder)
-            for number, folder in _generation_folders(project)
+            _add_snapshots(Generation(project, catalog, number)) for number, _ in _generation_folders(project)
         )
         added = 0
         for number, paths in unknown_candidates(project, catalog).items():
-            added += _add_candidates(project, catalog, number, paths)
-            _put_up(project, catalog, number, number in new)
-        picks = _add_picks(project, catalog)
+            incomplete = Generation(project, catalog, number)
+            added += _add_candidates(incomplete, paths)
+            _put_up(incomplete, number in new)
+        picked = _add_picks(project, catalog)
         drawn = _add_sheets(project, catalog)
         _settle(project, catalog, new)
-    return Restored(len(new), snapshots, added, picks, drawn)
+    return Restored(len(new), snapshots, added, picked, drawn)
 
 
 def _generation_folders(project: Project) -> list[tuple[int, Path]]:
@@ -94,28 +96,17 @@ def _in_order(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
-def _begin(project: Project, catalog: Catalog, number: int) -> bool:
-    """Make the generation's row where it is missing; whether it was."""
-    with catalog.write() as session:
-        owner = project_row(session, project.name)
-        same = select(GenerationRow).where(
-            GenerationRow.project_id == owner.id, GenerationRow.number == number
-        )
-        if session.scalar(same) is not None:
-            return False
-        session.add(GenerationRow(project_id=owner.id, number=number, state="cancelled"))
-    return True
-
-
-def _add_snapshots(project: Project, catalog: Catalog, number: int, folder: Path) -> int:
-    known = trainings.of_generation(catalog, project.name, number)
+def _add_snapshots(generation: Generation) -> int:
+    project, catalog, known = generation.project, generation.catalog, generation.training()
     there = {one.path for one in known.snapshots} if known else set()
     added = 0
-    for path, told in _records(folder):
+    for path, told in _records(generation.folder):
         relative = path.relative_to(project.folder)
         if relative in there:
             continue
-        trainings.begin(catalog, project.name, number, told.training_id, told.settings, told.dataset)
+        trainings.begin(
+            catalog, project.name, generation.number, told.training_id, told.settings, told.dataset
+        )
         snapshot = Snapshot(told.training_id, told.epoch, relative, sha256_of_file(path), told.loss)
         trainings.add_snapshot(catalog, project.name, snapshot, told.steps, told.seen)
         if told.is_last:
@@ -135,19 +126,15 @@ def _records(folder: Path) -> Iterator[tuple[Path, record.Record]]:
             yield path, told
 
 
-def _add_candidates(project: Project, catalog: Catalog, number: int, paths: list[Path]) -> int:
-    shots = [(path, shot) for path in paths if (shot := _shot_of(path)) is not None]
-    with catalog.write() as session:
-        owner = generation_row(session, project.name, number)
-        for path, shot in shots:
-            session.add(
-                CandidateRow(
-                    project_id=owner.project_id, generation_id=owner.id, shot_id=path.stem, shot=shot.to_dict(),
-                    path=path.relative_to(project.folder).as_posix(), state="drawn",
-                )
-            )  # fmt: skip
-            session.flush()  # one by one: the order of the rows is the order of drawing
-    return len(shots)
+def _add_candidates(generation: Generation, paths: list[Path]) -> int:
+    folder = generation.project.folder
+    new = [
+        NewCandidate(path.stem, shot, path.relative_to(folder))
+        for path in paths
+        if (shot := _shot_of(path)) is not None
+    ]
+    candidate_states.add_drawn(generation.catalog, generation.project.name, generation.number, new)
+    return len(new)
 
 
 def _shot_of(path: Path) -> Shot | None:
@@ -161,48 +148,25 @@ def _shot_of(path: Path) -> Shot | None:
     return shot
 
 
-def _put_up(project: Project, catalog: Catalog, number: int, is_new: bool) -> None:
+def _put_up(restored: Generation, is_new: bool) -> None:
     """Curate and publish what was added, unless the generation is unfinished and `sid run` will do it."""
-    with catalog.read() as session:
-        state = generation_row(session, project.name, number).state
-    if is_new or state in ("published", "grown"):
-        generation.curate(project, catalog, number)
-        generation.publish(project, catalog, number)
-        generations.set_state(catalog, project.name, number, "published" if is_new else state)
+    from bootstrap.curation import publishing  # imports scipy: looking for what is missing need not wait
+
+    if is_new or restored.state.is_up_for_review:
+        loop.look_through(restored)
+        publishing.publish(restored)
+        if is_new:
+            restored.set_state(GenerationState.PUBLISHED)
 
 
 def _add_picks(project: Project, catalog: Catalog) -> int:
     """Accept each candidate that the dataset's folder has a copy of, and note it as a pick."""
-    added = 0
-    with catalog.write() as session:
-        owner = project_row(session, project.name)
-        for path in _in_order(project.dataset_folder):
-            row = session.scalar(
-                select(CandidateRow).where(
-                    CandidateRow.project_id == owner.id, CandidateRow.shot_id == path.stem
-                )
-            )
-            caption_file = path.with_suffix(".txt")
-            if row is None or not caption_file.is_file():
-                continue
-            if session.scalar(select(PickRow).where(PickRow.candidate_id == row.id)) is not None:
-                continue
-            caption = caption_file.read_text("utf-8").strip()
-            relative = path.relative_to(project.folder).as_posix()
-            session.add(PickRow(candidate_id=row.id, path=relative, caption=caption))
-            row.state, row.duplicate_of = "published", None
-            if row.verdict != "accept":
-                moment = now()
-                session.add(
-                    VerdictRow(
-                        candidate_id=row.id, verdict="accept", before=row.verdict, reviewer=REVIEWER,
-                        decided_at=moment,
-                    )
-                )  # fmt: skip
-                row.verdict, row.reviewer, row.decided_at = "accept", REVIEWER, moment
-            session.flush()
-            added += 1
-    return added
+    copies = [
+        Pick(path.stem, path.relative_to(project.folder), caption_file.read_text("utf-8").strip())
+        for path in _in_order(project.dataset_folder)
+        if (caption_file := path.with_suffix(".txt")).is_file()
+    ]
+    return picks.restore(catalog, project.name, copies, REVIEWER)
 
 
 def _add_sheets(project: Project, catalog: Catalog) -> int:
@@ -212,7 +176,7 @@ def _add_sheets(project: Project, catalog: Catalog) -> int:
         for path in (folder / sheet_file.FOLDER).glob("*.png"):
             if path.relative_to(project.folder) in known:
                 continue
-            found = sheet_file.read(project, number, path)
+            found = sheet_file.read(Generation(project, catalog, number), path)
             if found is None:
                 _log.warning("%s is left out: it is damaged, or no sheet of sid", path)
                 continue
@@ -225,7 +189,7 @@ def _settle(project: Project, catalog: Catalog, new: list[int]) -> None:
     """The states of the generations that came back."""
     last = max((number for number, _ in _generation_folders(project)), default=0)
     for status in generations.statuses(catalog, project.name):
-        if status.number not in new or status.state == "cancelled":
+        if status.number not in new or status.state is GenerationState.CANCELLED:
             continue
         if status.number < last or status.accepted:
-            generations.set_state(catalog, project.name, status.number, "grown")
+            Generation(project, catalog, status.number).set_state(GenerationState.GROWN)

@@ -1,30 +1,34 @@
 """A generation's progress in words."""
 
 from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.catalog.states import GenerationState
 from review_app.components.markup import Markup, element
 
 _STATIONS = {
-    "waiting": "Waiting to begin",
-    "training": "Training the LoRA",
-    "drawing": "Drawing candidates",
-    "curating": "Sorting out duplicates",
-    "published": "Ready for review",
-    "grown": "Reviewed and grown",
-    "failed": "Failed",
-    "cancelled": "Cancelled",
+    GenerationState.WAITING: "Waiting to begin",
+    GenerationState.TRAINING: "Training the LoRA",
+    GenerationState.DRAWING: "Drawing candidates",
+    GenerationState.CURATING: "Sorting out duplicates",
+    GenerationState.PUBLISHED: "Ready for review",
+    GenerationState.GROWN: "Reviewed and grown",
+    GenerationState.FAILED: "Failed",
+    GenerationState.CANCELLED: "Cancelled",
 }
 
 
-def station(state: str) -> str:
+def station(state: GenerationState) -> str:
     """Return a generation's state as a person says it."""
-    return _STATIONS.get(state, state.capitalize())
+    return _STATIONS[state]
 
 
-def stations(state: str) -> Markup:
+def stations(state: GenerationState) -> Markup:
     """Return the way of a generation, the present station marked."""
-    way = {"training": "Train", "drawing": "Draw", "curating": "Sort", "published": "Review"}
+    way = {
+        GenerationState.TRAINING: "Train", GenerationState.DRAWING: "Draw", GenerationState.CURATING: "Sort",
+        GenerationState.PUBLISHED: "Review",
+    }  # fmt: skip
     steps = [
-        element("li", word, **({"class_": "sid-here", "aria_current": "step"} if one == state else {}))
+        element("li", word, **({"class_": "sid-here", "aria_current": "step"} if one is state else {}))
         for one, word in way.items()
     ]
     return element("ol", *steps, class_="sid-stations")

@@ -64,7 +64,9 @@ def _again(project: Project, one: Candidate) -> None:
     there = [each.epoch for each in training.snapshots] if training else []
     left, right = st.columns(2)
     with left:
-        strength = st.slider("Strength", 0.0, 1.5, one.shot.strength, 0.05, key=f"strength {one.id}")
+        usual = (0.0, 1.5)  # a candidate that was drawn with another one may keep it
+        least, most = min(usual[0], one.shot.strength), max(usual[1], one.shot.strength)
+        strength = st.slider("Strength", least, most, one.shot.strength, 0.05, key=f"strength {one.id}")
         count = st.number_input(
             "How many", 1, MOST, 2, key=f"again {one.id}", help="Each has a seed of its own."
         )

@@ -1,23 +1,22 @@
 """Recipes: what the next run draws, with a count of shots and time that follows while one changes them."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 from pydantic import BaseModel
 
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
+from bootstrap.loop import forecast as forecasting
+from bootstrap.loop.forecast import Forecast
 from bootstrap.project import editing
 from bootstrap.project.editing import Edit
 from bootstrap.project.projects import Project
-from bootstrap.recipes.recipe_settings import RECIPES
+from bootstrap.recipes.registry import RECIPES
 from review_app.components import markup, setting_fields
 from review_app.components.progress import duration
 from review_app.workspace import catalog_of
-
-if TYPE_CHECKING:
-    from bootstrap.loop.forecast import Plan
 
 _OPEN = "recipe that is open"  # its number, from 1; 0: the new one
 _NEW = 0
@@ -37,7 +36,7 @@ def show(project: Project) -> None:
     markup.heading(project.name, "Recipes")
     key = f"{_OPEN} {project.name}"
     opened: int | None = st.session_state.get(key)
-    forecast = _plan(project)
+    forecast = _forecast(project)
     if forecast is not None:
         _totals(forecast)
     for number, recipe in enumerate(project.settings.recipe, start=1):
@@ -61,19 +60,17 @@ def show(project: Project) -> None:
         )
 
 
-def _plan(project: Project) -> "Plan | None":
+def _forecast(project: Project) -> Forecast | None:
     """What the next run draws; None, and the reason on the page, where that cannot be said."""
     with st.spinner("Counting shots", show_time=False):
-        from bootstrap.loop import forecast  # imports torch: seconds that other pages need not wait
-
         try:
-            return forecast.make(project, catalog_of(project))
+            return forecasting.of_next_run(project, catalog_of(project))
         except UserError as error:
             st.warning(markup.plain(str(error)), icon=":material/warning:")
             return None
 
 
-def _totals(forecast: "Plan") -> None:
+def _totals(forecast: Forecast) -> None:
     pairs = [
         ("generation", str(forecast.generation)), ("shots", str(forecast.shots)), ("to draw", str(forecast.missing))
     ]  # fmt: skip
@@ -82,16 +79,16 @@ def _totals(forecast: "Plan") -> None:
     markup.show(markup.counts(pairs))
 
 
-def _time(forecast: "Plan") -> str:
+def _time(forecast: Forecast) -> str:
     return "unknown yet" if forecast.seconds is None else duration(forecast.seconds)
 
 
-def _size(forecast: "Plan") -> str:
+def _size(forecast: Forecast) -> str:
     size = f"{forecast.disk / 1e6:.3g} MB"
     return size if forecast.disk_measured else f"at most {size}"
 
 
-def _summary(project: Project, number: int, recipe: BaseModel, forecast: "Plan | None") -> None:
+def _summary(project: Project, number: int, recipe: BaseModel, forecast: Forecast | None) -> None:
     kind = str(recipe.kind)  # type: ignore[attr-defined]  # each recipe has one
     words, buttons = st.columns([5, 2], vertical_alignment="center")
     with words:
@@ -151,7 +148,7 @@ def _edit(project: Project, number: int, kind: str, said: Mapping[str, Any]) -> 
 
 
 def _draft(project: Project, number: int) -> None:
-    forecast = _plan(project)
+    forecast = _forecast(project)
     if forecast is None:
         return
     mine = forecast.recipes[number - 1]
@@ -166,7 +163,7 @@ def _draft(project: Project, number: int) -> None:
 
 
 def _purpose(kind: str) -> str:
-    return str(RECIPES[kind].__doc__).strip().rstrip(".")
+    return RECIPES[kind].purpose()
 
 
 # ---- the buttons

@@ -4,7 +4,8 @@ import streamlit as st
 
 from bootstrap.catalog import candidates, generations
 from bootstrap.catalog.candidates import Counts
-from bootstrap.catalog.generations import RUNNING, GenerationStatus
+from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.catalog.states import GenerationState
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 from review_app.components import markup
@@ -96,12 +97,12 @@ def _all_decided(counts: Counts) -> None:
 
 def _nothing_yet(project: Project, latest: GenerationStatus | None) -> None:
     markup.heading(project.name)
-    if latest is not None and latest.state in RUNNING:
+    if latest is not None and latest.state.is_running:
         _wait(project)
         return
     with st.container(border=True, key="nothing-yet"):
         st.subheader("Nothing to review yet", anchor=False)
-        if latest is not None and latest.state == "failed":
+        if latest is not None and latest.state is GenerationState.FAILED:
             st.error(
                 f"Generation {latest.number} failed: {markup.plain(latest.message)}", icon=":material/error:"
             )
@@ -116,7 +117,7 @@ def _nothing_yet(project: Project, latest: GenerationStatus | None) -> None:
 @markup.told()
 def _wait(project: Project) -> None:
     latest = generations.statuses(catalog_of(project), project.name)[-1]
-    if latest.state not in RUNNING:
+    if not latest.state.is_running:
         st.rerun(scope="app")
     with st.container(border=True, key="nothing-yet"):
         st.subheader(f"Generation {latest.number} is on its way", anchor=False)

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import rows
 from PIL import Image
-from sqlalchemy import update
 
 from bootstrap.adviser import measuring
 from bootstrap.catalog import Catalog, advices, trainings
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.candidates import candidates
-from bootstrap.catalog.tables import SnapshotRow, TrainingRow
 from bootstrap.cli import main
 from bootstrap.loop import generation
 from bootstrap.models.loading import BaseModel
 from bootstrap.progress import Progress
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from tests.drawing.small import small_trained_project
 
@@ -28,9 +28,8 @@ def advice_on(project: Project, catalog: Catalog) -> Advice | None:
 
 
 def forget(catalog: Catalog) -> None:
-    with catalog.write() as session:
-        session.execute(update(TrainingRow).values(variation=None, replication=None))
-        session.execute(update(SnapshotRow).values(closeness=None, freedom=None, elimination=None))
+    rows.change(catalog, "training", variation=None, replication=None)
+    rows.change(catalog, "snapshot", closeness=None, freedom=None, elimination=None)
 
 
 def plots(project: Project) -> list[Path]:
@@ -66,7 +65,7 @@ def asking(trained: Project, catalog: Catalog) -> Project:
 
 @pytest.fixture
 def advised(asking: Project, catalog: Catalog) -> Advice:
-    generation.train(asking, catalog, 1)
+    generation.train(Generation(asking, catalog, 1))
     found = advice_on(asking, catalog)
     assert found is not None
     return found
@@ -90,7 +89,7 @@ def test_it_measures_once_and_draws_a_lost_plot_again(
     (path,) = plots(asking)
     before = path.read_bytes()
     path.unlink()
-    generation.train(asking, catalog, 1)
+    generation.train(Generation(asking, catalog, 1))
     assert path.read_bytes() == before
     assert advice_on(asking, catalog) == advised
 
@@ -107,12 +106,12 @@ def test_broken_off_it_leaves_nothing_and_then_finds_the_same(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generation.train(asking, catalog, 1, stop_after_one)
+        generation.train(Generation(asking, catalog, 1), stop_after_one)
     assert [(one.done, one.total) for one in told if one.stage == "advise"] == [(0, 2), (1, 2)]
     assert advice_on(asking, catalog) is None
     with pytest.raises(RuntimeError, match="not measured"):
-        generation.draw(asking, catalog, 1)
-    generation.train(asking, catalog, 1)
+        generation.draw(Generation(asking, catalog, 1))
+    generation.train(Generation(asking, catalog, 1))
     again = advice_on(asking, catalog)
     assert again is not None
     for one, other in zip(again.measurements, advised.measurements, strict=True):
@@ -125,13 +124,13 @@ def test_broken_off_it_leaves_nothing_and_then_finds_the_same(
 def test_auto_draws_the_shots_that_the_number_would_draw(
     asking: Project, catalog: Catalog, advised: Advice
 ) -> None:
-    generation.draw(asking, catalog, 1)
+    generation.draw(Generation(asking, catalog, 1))
     drawn = candidates(catalog, asking.name, state=None)
     assert {one.shot.snapshot for one in drawn} == {advised.variation}
     text = asking.toml.read_text()
     asking.toml.write_text(text.replace('snapshot = "auto"', f"snapshot = {advised.variation}"))
     told: list[Progress] = []
-    generation.draw(asking.workspace.project(asking.name), catalog, 1, told.append)
+    generation.draw(Generation(asking.workspace.project(asking.name), catalog, 1), told.append)
     asking.toml.write_text(text)
     assert (told[0].done, told[0].total) == (len(drawn), len(drawn))  # all of them are there
 
@@ -174,11 +173,9 @@ def test_the_verb_says_in_one_line_what_is_not_there(asking: Project, sid, argum
 
 def test_an_unfinished_training_is_not_measured(asking: Project, catalog: Catalog, sid) -> None:
     forget(catalog)
-    with catalog.write() as session:
-        finished = session.query(TrainingRow).one().finished_at
-        session.execute(update(TrainingRow).values(finished_at=None))
+    (training,) = rows.read(catalog, "training")
+    rows.change(catalog, "training", finished_at=None)
     code, _, err = sid(asking, "advise", asking.name)
-    with catalog.write() as session:
-        session.execute(update(TrainingRow).values(finished_at=finished))
+    rows.change(catalog, "training", finished_at=training.finished_at)
     assert code == 2
     assert "its training has not finished" in err and err.count("\n") == 1

@@ -5,12 +5,13 @@ import dataclasses
 import json
 from pathlib import Path
 
+from making import bring
 from PIL import Image, ImageOps
-from sqlalchemy import select
 
 import bootstrap
-from bootstrap.catalog import Catalog, generations
-from bootstrap.catalog.tables import CandidateRow, ProjectRow, VerdictRow
+from bootstrap.catalog import Catalog, candidate_states, generations
+from bootstrap.catalog.candidate_states import NewCandidate
+from bootstrap.catalog.verdicts import history
 from bootstrap.project import projects
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.shots import LoraUse, Shot
@@ -43,20 +44,10 @@ def add_generation(
     ]
     for index, shot in enumerate(shots):
         _write_picture(made, number, shot, original, index / count, thumbnails)
-    with catalog.write() as session:
-        row = generations.generation_row(session, made.name, number)
-        for shot in shots:
-            session.add(
-                CandidateRow(
-                    project_id=row.project_id,
-                    generation_id=row.id,
-                    shot_id=shot.id,
-                    shot=shot.to_dict(),
-                    path=str(_picture_path(number, shot)),
-                    state="published",
-                )
-            )
-    generations.set_state(catalog, made.name, number, "published")
+    new = [NewCandidate(shot.id, shot, _picture_path(number, shot)) for shot in shots]
+    candidate_states.add_drawn(catalog, made.name, number, new)
+    candidate_states.put_up(catalog, made.name, [shot.id for shot in shots])
+    bring(made, catalog, number, "published")
     catalog.close()
     return [shot.id for shot in shots]
 
@@ -122,16 +113,9 @@ def verdicts(made: Project) -> dict[str, str]:
 def given(made: Project) -> list[tuple[str, str, str]]:
     """Return (candidate, verdict, reason) of all verdicts that were ever given, in order."""
     catalog = Catalog(made.workspace.catalog_url)
-    with catalog.read() as session:
-        rows = session.execute(
-            select(CandidateRow.shot_id, VerdictRow.verdict, VerdictRow.reason)
-            .join(VerdictRow, VerdictRow.candidate_id == CandidateRow.id)
-            .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
-            .where(ProjectRow.name == made.name)
-            .order_by(VerdictRow.id)
-        ).all()
+    found = history(catalog, made.name)
     catalog.close()
-    return [(candidate, verdict, reason) for candidate, verdict, reason in rows]
+    return [(one.candidate_id, one.verdict, one.reason) for one in found]
 
 
 def dump(made: Project) -> str:

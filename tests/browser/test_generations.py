@@ -3,6 +3,7 @@
 from typing import Any
 
 from browser import populate
+from making import bring
 
 from bootstrap.catalog import Catalog, generations
 from bootstrap.project.running import exclusively
@@ -14,7 +15,7 @@ def test_progress_is_shown_as_it_comes(app: Any, visitor: Any) -> None:
     made = populate.make_project(app.workspace, "progress")
     catalog = Catalog(made.workspace.catalog_url)
     generations.begin(catalog, made.name)
-    generations.set_state(catalog, made.name, 1, "training")
+    bring(made, catalog, 1, "training")
     with exclusively(made):
         tell = generations.reporter(catalog, made.name, 1, every_seconds=0)
         from bootstrap.progress import Progress
@@ -25,7 +26,7 @@ def test_progress_is_shown_as_it_comes(app: Any, visitor: Any) -> None:
         visitor.page.get_by_text("loss 0.0123 <b>").wait_for()
         tell(Progress("train", 80, 120, "steps", 2.0))
         visitor.page.get_by_text("80 of 120 steps").wait_for()
-        generations.set_state(catalog, made.name, 1, "failed", "the disk is full")
+        bring(made, catalog, 1, "failed", "the disk is full")
         visitor.page.get_by_text("Generation 1 failed").wait_for()
         visitor.page.get_by_text("the disk is full").wait_for()
     catalog.close()
@@ -35,7 +36,7 @@ def test_the_review_page_fills_by_itself(app: Any, visitor: Any) -> None:
     made = populate.make_project(app.workspace, "fills")
     catalog = Catalog(made.workspace.catalog_url)
     generations.begin(catalog, made.name)
-    generations.set_state(catalog, made.name, 1, "drawing")
+    bring(made, catalog, 1, "drawing")
     catalog.close()
     visitor.open("/?project=fills")
     visitor.page.get_by_text("Generation 1 is on its way").wait_for()

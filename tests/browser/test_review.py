@@ -6,6 +6,8 @@ from typing import Any
 
 from browser import populate
 
+from bootstrap.catalog.states import Verdict
+
 # Hundreds of keys from within the page, each when there is a picture to decide on: what was on the screen.
 PRESS_AND_NOTE = """async (deck, [key, count]) => {
     const shown = [];
@@ -137,7 +139,7 @@ def test_a_verdict_that_comes_too_late_is_told_and_not_taken(app: Any, visitor: 
     visitor.open("/?project=late")
     visitor.expect_shown(first)
     catalog = Catalog(made.workspace.catalog_url)
-    verdicts.decide(catalog, made.name, [first], "reject", "bob")  # on the command line, say
+    verdicts.decide(catalog, made.name, [first], Verdict.REJECT, "bob")  # on the command line, say
     catalog.close()
     visitor.press("a")
     visitor.page.get_by_text("rejected by bob meanwhile; that stands").wait_for()
@@ -227,17 +229,14 @@ def test_beside_the_picture(app: Any, visitor: Any) -> None:
 
 
 def test_a_look_alike_takes_the_place_of_the_one_that_is_shown(app: Any, visitor: Any) -> None:
-    from sqlalchemy import update
+    import rows
 
     from bootstrap.catalog import Catalog
-    from bootstrap.catalog.tables import CandidateRow
 
     made = populate.make_project(app.workspace, "alike")
     first, second, hidden = populate.add_generation(made, 3)
     catalog = Catalog(made.workspace.catalog_url)
-    with catalog.write() as session:
-        change = update(CandidateRow).where(CandidateRow.shot_id == hidden)
-        session.execute(change.values(state="duplicate", duplicate_of=first))
+    rows.change(catalog, "candidate", [hidden], state="duplicate", duplicate_of=first)
     catalog.close()
     visitor.open("/?project=alike")
     visitor.expect_shown(first)

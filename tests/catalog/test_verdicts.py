@@ -6,9 +6,10 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from making import add_drawn, add_published, scene, shot
+from making import add_drawn, add_published, bring, scene, shot
 
-from bootstrap.catalog import Catalog, candidates, generations, verdicts
+from bootstrap.catalog import Catalog, candidates, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.catalog.tables import VerdictRow
 from bootstrap.errors import UserError
 
@@ -39,9 +40,9 @@ def test_any_number_of_steps_can_be_undone(catalog, project, published, actions)
     history: list[tuple[str, str]] = []
     for index, action in actions:
         candidate = published[index]
-        if action in verdicts.VERDICTS:
+        if action in list(Verdict):
             history.append((candidate, state[candidate]))
-            verdicts.decide(catalog, project.name, [candidate], action, "tester")
+            verdicts.decide(catalog, project.name, [candidate], Verdict(action), "tester")
             state[candidate] = action
             continue
         mine = [n for n, (one, _) in enumerate(history) if action == "undo last" or one == candidate]
@@ -64,11 +65,11 @@ def test_any_number_of_steps_can_be_undone(catalog, project, published, actions)
 
 
 def test_a_verdict_knows_who_gave_it_and_undo_gives_the_one_before_back(catalog, project, published):
-    verdicts.decide(catalog, project.name, published[:1], "accept", "ann")
+    verdicts.decide(catalog, project.name, published[:1], Verdict.ACCEPT, "ann")
     first = candidates.candidate(catalog, project.name, published[0])
     assert (first.reviewer, first.verdict) == ("ann", "accept")
     assert first.decided_at is not None and first.decided_at.tzinfo is not None
-    verdicts.decide(catalog, project.name, published[:1], "reject", "bob")
+    verdicts.decide(catalog, project.name, published[:1], Verdict.REJECT, "bob")
     assert candidates.candidate(catalog, project.name, published[0]).reviewer == "bob"
     verdicts.undo(catalog, project.name, published[0])
     assert candidates.candidate(catalog, project.name, published[0]) == first
@@ -78,7 +79,7 @@ def test_a_verdict_knows_who_gave_it_and_undo_gives_the_one_before_back(catalog,
 
 
 def test_nothing_is_deleted_by_undo(catalog, project, published):
-    verdicts.decide(catalog, project.name, published, "accept", "ann")
+    verdicts.decide(catalog, project.name, published, Verdict.ACCEPT, "ann")
     for _ in published:
         verdicts.undo(catalog, project.name)
     with catalog.read() as session:
@@ -87,11 +88,11 @@ def test_nothing_is_deleted_by_undo(catalog, project, published):
 
 
 def test_undo_can_keep_to_a_generation_or_a_reviewer(catalog, project, published):
-    generations.set_state(catalog, project.name, 1, "grown")
+    bring(project, catalog, 1, "grown")
     second = add_published(project, catalog, 2, 2)
-    verdicts.decide(catalog, project.name, published[:1], "accept", "ann")
-    verdicts.decide(catalog, project.name, second[:1], "accept", "bob")
-    verdicts.decide(catalog, project.name, second[1:], "reject", "ann")
+    verdicts.decide(catalog, project.name, published[:1], Verdict.ACCEPT, "ann")
+    verdicts.decide(catalog, project.name, second[:1], Verdict.ACCEPT, "bob")
+    verdicts.decide(catalog, project.name, second[1:], Verdict.REJECT, "ann")
     assert verdicts.undo(catalog, project.name, generation=1) == published[0]
     assert verdicts.undo(catalog, project.name, generation=1) is None
     assert verdicts.undo(catalog, project.name, reviewer="bob") == second[0]
@@ -102,27 +103,27 @@ def test_undo_can_keep_to_a_generation_or_a_reviewer(catalog, project, published
 
 def test_verdicts_are_all_or_none(catalog, project, published):
     with pytest.raises(UserError, match="none with this id"):
-        verdicts.decide(catalog, project.name, [published[0], "f" * 16], "accept", "t")
+        verdicts.decide(catalog, project.name, [published[0], "f" * 16], Verdict.ACCEPT, "t")
     (drawn,) = add_drawn(project, catalog, 1, [scene(80)], [shot(80)])
     with pytest.raises(UserError, match="not up for review \\(drawn\\)"):
-        verdicts.decide(catalog, project.name, [published[0], drawn], "accept", "t")
-    with pytest.raises(ValueError, match="no verdict"):
-        verdicts.decide(catalog, project.name, published, "maybe", "t")
+        verdicts.decide(catalog, project.name, [published[0], drawn], Verdict.ACCEPT, "t")
+    with pytest.raises(ValueError, match="no decision"):
+        verdicts.decide(catalog, project.name, published, Verdict.UNDECIDED, "t")
     assert set(standing(catalog, project).values()) == {"undecided"}
 
 
 def test_many_verdicts_at_once(catalog, project):
     ids = add_published(project, catalog, 1, 12)
     random.Random(1).shuffle(ids)
-    verdicts.decide(catalog, project.name, ids[:7], "reject", "t")
+    verdicts.decide(catalog, project.name, ids[:7], Verdict.REJECT, "t")
     found = candidates.candidates(catalog, project.name, verdict="reject")
     assert {one.id for one in found} == set(ids[:7])
 
 
 def test_all_that_was_decided_at_once_is_taken_back_at_once(catalog, project, published):
-    verdicts.decide(catalog, project.name, published[:2], "accept", "anna")
-    verdicts.decide(catalog, project.name, published[1:4], "reject", "anna")
-    verdicts.decide(catalog, project.name, published[3:4], "accept", "ben")
+    verdicts.decide(catalog, project.name, published[:2], Verdict.ACCEPT, "anna")
+    verdicts.decide(catalog, project.name, published[1:4], Verdict.REJECT, "anna")
+    verdicts.decide(catalog, project.name, published[3:4], Verdict.ACCEPT, "ben")
     assert verdicts.undo_act(catalog, project.name, "anna") == published[1:3]
     found = {one.id: one.verdict for one in candidates.candidates(catalog, project.name)}
     assert [found[one] for one in published[:4]] == ["accept", "accept", "undecided", "accept"]

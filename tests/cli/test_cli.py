@@ -7,14 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
-from making import CAPTION, add_drawn, add_published, open_catalog, png, scene, shot
+from making import CAPTION, add_drawn, add_published, bring, open_catalog, png, scene, shot
+from safetensors.numpy import save_file
 
 from bootstrap.catalog import generations, verdicts
 from bootstrap.cli import main
 from bootstrap.loop import generation
 from bootstrap.progress import Progress
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Workspace
 
 
@@ -238,7 +241,7 @@ def test_status_tells_the_way_through_the_loop(sid, folder):
 def test_status_tells_that_a_generation_runs(sid, reviewed):
     made, _ = reviewed
     catalog = open_catalog(made)
-    generations.set_state(catalog, made.name, 1, "training")
+    bring(made, catalog, 1, "training")
     generations.reporter(catalog, made.name, 1)(Progress("train", 40, 120, "steps", 2.5, "loss 0.0123"))
     catalog.close()
     with FileLock(made.lock_file):
@@ -266,7 +269,7 @@ def test_candidates_are_listed_and_filtered(sid, reviewed):
     assert_refused(sid("candidates", "apple", "--verdict", "maybe"), "use undecided, accept or reject")
 
     again = add_drawn(made, catalog, 1, [scene(1001), b"broken"], [shot(50), shot(51)])
-    generation.curate(made, catalog, 1)
+    generation.curate(Generation(made, catalog, 1))
     assert listed() == ids and listed("--all") == [*ids, *again]
     out = sid("candidates", "apple", "--all")[1].splitlines()
     assert out[-2].endswith(f"(of {ids[0]})") and out[-2].split()[2] == "duplicate"
@@ -370,11 +373,67 @@ def test_ctrl_c_exits_with_130(sid, reviewed, monkeypatch):
     assert sid("accept", "apple", reviewed[1][0])[::2] == (130, "sid: stopped\n")
 
 
-def test_headless_verbs_do_not_wait_for_torch(folder):
-    code = "import sys; sys.argv = ['sid', 'status']; from bootstrap.cli import main as cli\n"
-    code += "try: cli.main()\nexcept SystemExit: print('torch' in sys.modules, 'prefect' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
-    assert done.stdout.splitlines()[-1] == "False False"
+MODELS = {"torch", "diffusers", "transformers"}  # each takes seconds to import
+
+
+def loaded_by(code: str) -> set[str]:
+    """Run Python in a process of its own; which packages it has loaded at its end."""
+    printed = "import sys\nprint(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{printed}"], capture_output=True, text=True, env={**os.environ}
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def loaded_by_verb(*arguments: str) -> set[str]:
+    return loaded_by(
+        f"import sys\nsys.argv = {['sid', *arguments]}\nfrom bootstrap.cli import main\n"
+        "try: main.main()\nexcept SystemExit as ended: assert not ended.code, ended.code"
+    )
+
+
+def test_status_waits_for_no_model_and_help_not_even_for_the_catalog(folder):
+    assert not loaded_by_verb("status") & (MODELS | {"prefect"})
+    assert not loaded_by_verb("--help") & (
+        MODELS | {"prefect", "streamlit", "sqlalchemy", "pydantic", "numpy"}
+    )
+
+
+def test_a_plan_waits_for_no_model(sid, folder):
+    assert sid("new", *as_arguments(GOOD))[0] == 0
+    assert not loaded_by_verb("plan", "apple") & (MODELS | {"prefect"})
+
+
+def test_a_plan_with_networks_of_every_kind_waits_for_no_torch(sid, folder):
+    """A LoRA by its alias, an embedding, a LoRA file to compose with: their headers say enough."""
+    assert sid("new", *as_arguments(GOOD))[0] == 0
+    project = folder / "sid-workspace" / "projects" / "apple"
+    lora = {"lora_unet_mid_block_attentions_0_proj_in.lora_down.weight": np.zeros((2, 8), np.float32)}
+    for name in ("loras", "embeddings"):
+        (project / name).mkdir()
+    save_file(lora, project / "loras" / "file.safetensors", {"ss_output_name": "alias"})
+    save_file(lora, project / "style.safetensors")
+    save_file({"emb_params": np.zeros((2, 128), np.float32)}, project / "embeddings" / "zzgrey.safetensors")
+    (project / "project.toml").write_text(
+        (project / "project.toml").read_text().split("# What to draw.")[0]
+        + """[[recipe]]
+kind = "add"
+tags = ["hat <lora:alias:0.5>"]
+negative_prompt = "zzgrey"
+[[recipe]]
+kind = "compose"
+loras = [{ lora = "style.safetensors" }]
+"""
+    )
+    code, out, err = sid("plan", "apple")
+    assert code == 0, err
+    assert "in all: 32 shots" in out
+    assert not loaded_by_verb("plan", "apple") & {"torch", "diffusers", "prefect"}
+
+
+def test_the_review_app_waits_for_no_model():
+    assert not loaded_by("import review_app.pages.app, review_app.pages.recipes, review_app.server") & MODELS
 
 
 def test_settings_are_changed_and_get_their_defaults_back(sid, folder):

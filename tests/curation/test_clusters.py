@@ -3,14 +3,16 @@
 import sys
 
 import pytest
-from making import add_drawn, scene
+from making import add_drawn, bring, scene
 from PIL import Image, ImageOps
 
 from bootstrap.catalog import candidates, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.cli import main
 from bootstrap.curation import clusters, explaining, run
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
+from bootstrap.project.generation import Generation
 
 
 def with_a_spot(picture, by):
@@ -38,8 +40,9 @@ def grouped(project, catalog):
         scene(9),
     ]
     ids = add_drawn(project, catalog, 1, pictures)
-    run.curate(project, catalog, 1)
-    generation.publish(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
+    bring(project, catalog, 1, "curating")
+    generation.publish(Generation(project, catalog, 1))
     return ids
 
 
@@ -62,14 +65,14 @@ def test_another_one_can_stand_for_its_group(project, catalog, grouped):
     assert [one.id for one in first.others] == [grouped[0], grouped[2]]
     assert (project.folder / first.representative.thumbnail).is_file()
     add_drawn(project, catalog, 2, [scene(1)])
-    run.curate(project, catalog, 2)
+    run.curate(Generation(project, catalog, 2))
     assert (
         candidates.candidates(catalog, project.name, generation=2, state=None)[0].duplicate_of == grouped[3]
     )
 
 
 def test_who_stands_for_a_group_and_has_a_verdict_stays(project, catalog, grouped):
-    verdicts.decide(catalog, project.name, [grouped[0]], "accept", "tester")
+    verdicts.decide(catalog, project.name, [grouped[0]], Verdict.ACCEPT, "tester")
     with pytest.raises(UserError, match=f"{grouped[0]}.*verdict.*sid undo"):
         clusters.represent(project, catalog, grouped[2])
     with pytest.raises(UserError, match="no duplicate"):
@@ -111,7 +114,7 @@ def test_comparing_again_takes_the_settings_as_they_are(project, catalog, groupe
     strict = type(project)(project.workspace, project.name)
     assert clusters.compare_again(strict, catalog) == (1, 0)
     assert shown(project, catalog) == [grouped[0], grouped[1], grouped[4], grouped[6]]
-    verdicts.decide(catalog, project.name, [grouped[4]], "reject", "tester")
+    verdicts.decide(catalog, project.name, [grouped[4]], Verdict.REJECT, "tester")
     project.toml.write_text(text, "utf-8")
     again = type(project)(project.workspace, project.name)
     # The one that was rejected stays, and so what shows it again is hidden now.
@@ -134,7 +137,7 @@ def test_pairs_on_both_sides_of_the_line_are_told_with_their_distances(project, 
     base = scene(5)
     pictures = [base, *(with_a_spot(base, by) for by in (4, 15, 22, 30, 38)), scene(6)]
     ids = add_drawn(project, catalog, 1, pictures)
-    run.curate(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
     pairs = explaining.pairs_around(project, catalog, 6)
     assert 2 <= len(pairs) <= 6
     limit = project.settings.dedupe.pixel_difference

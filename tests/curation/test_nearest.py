@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rows
 from browser import populate
-from sqlalchemy import select, update
 
-from bootstrap.catalog import Catalog, candidates
-from bootstrap.catalog.tables import CandidateRow, FeatureRow, PickRow
+from bootstrap.catalog import Catalog, candidates, picks
+from bootstrap.catalog.picks import Pick
 from bootstrap.curation.nearest import nearest_picks
 from bootstrap.project.projects import Project
 
@@ -30,16 +30,16 @@ def look(
     catalog: Catalog, candidate_id: str, *vector: float, embedder: str = "clip", closeness: float = 0.0
 ) -> None:
     unit = np.array(vector) / np.linalg.norm(vector)
-    with catalog.write() as session:
-        row = session.scalars(select(CandidateRow.id).where(CandidateRow.shot_id == candidate_id)).one()
-        session.add(FeatureRow(candidate_id=row, embedder=embedder, vector=unit.astype(np.float16).tobytes()))
-        session.execute(update(CandidateRow).where(CandidateRow.id == row).values(closeness=closeness))
+    (row,) = [row.id for row in rows.read(catalog, "candidate") if row.shot_id == candidate_id]
+    rows.add(
+        catalog, "feature", candidate_id=row, embedder=embedder, vector=unit.astype(np.float16).tobytes()
+    )
+    rows.change(catalog, "candidate", [candidate_id], closeness=closeness)
 
 
-def pick(catalog: Catalog, *ids: str) -> None:
-    with catalog.write() as session:
-        for row in session.scalars(select(CandidateRow).where(CandidateRow.shot_id.in_(ids))).all():
-            session.add(PickRow(candidate_id=row.id, path=row.path, caption="woman"))
+def pick(made: Project, catalog: Catalog, *ids: str) -> None:
+    paths = candidates.paths(catalog, made.name, ids)
+    picks.apply(catalog, made.name, 1, [Pick(one, paths[one], "woman") for one in ids], [])
 
 
 def test_the_nearest_pick_is_found_where_it_is_nearer_than_the_original(
@@ -56,9 +56,9 @@ def test_the_nearest_pick_is_found_where_it_is_nearer_than_the_original(
     look(catalog, other_kind, 0, 1, embedder="another")
     some = candidates.candidates(catalog, made.name)
     assert nearest_picks(catalog, made.name, some) == {}  # the dataset has the original alone
-    pick(catalog, north, east)
+    pick(made, catalog, north, east)
     assert nearest_picks(catalog, made.name, some) == {by_north: north, by_east: east}
     assert nearest_picks(catalog, "another project", some) == {}
-    pick(catalog, by_north)  # a pick is not the nearest to itself
+    pick(made, catalog, by_north)  # a pick is not the nearest to itself
     assert nearest_picks(catalog, made.name, some)[by_north] == north
     assert unseen not in nearest_picks(catalog, made.name, some)

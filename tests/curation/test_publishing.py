@@ -1,17 +1,18 @@
 """The station publish: thumbnails and sheet first, then the candidates are up."""
 
 import pytest
-from making import add_drawn, scene, shot
+from making import add_drawn, bring, scene, shot
 from PIL import Image, ImageChops, ImageStat
 
 from bootstrap.catalog import candidates
 from bootstrap.curation import publishing, run
 from bootstrap.loop import generation
+from bootstrap.project.generation import Generation
 
 
 def curated(project, catalog, pictures, shots=None):
     ids = add_drawn(project, catalog, 1, pictures, shots)
-    run.curate(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
     return ids
 
 
@@ -19,7 +20,7 @@ def test_curated_candidates_go_up_with_thumbnails_and_a_sheet(project, catalog):
     wide = scene(3, 400).resize((400, 200))
     curated(project, catalog, [scene(1), scene(1), scene(2), wide])
     assert candidates.candidates(catalog, project.name) == []
-    sheet = publishing.publish(project, catalog, 1)
+    sheet = publishing.publish(Generation(project, catalog, 1))
     assert sheet == project.generation_folder(1) / "sheet.png"
 
     shown = candidates.candidates(catalog, project.name)
@@ -39,9 +40,9 @@ def test_curated_candidates_go_up_with_thumbnails_and_a_sheet(project, catalog):
 
 def test_publishing_again_changes_nothing(project, catalog):
     curated(project, catalog, [scene(1), scene(2)])
-    sheet = publishing.publish(project, catalog, 1)
+    sheet = publishing.publish(Generation(project, catalog, 1))
     before = sheet.read_bytes(), candidates.candidates(catalog, project.name)
-    publishing.publish(project, catalog, 1)
+    publishing.publish(Generation(project, catalog, 1))
     assert (sheet.read_bytes(), candidates.candidates(catalog, project.name)) == before
 
 
@@ -57,29 +58,29 @@ def test_a_run_killed_before_the_commit_shows_nothing_and_is_finished_by_the_nex
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(publishing, "_commit", die)
+        patched.setattr(publishing.candidate_states, "publish", die)
         with pytest.raises(Killed):
-            publishing.publish(project, catalog, 1)
+            publishing.publish(Generation(project, catalog, 1))
     assert candidates.candidates(catalog, project.name) == []
-    publishing.publish(project, catalog, 1)
+    publishing.publish(Generation(project, catalog, 1))
     assert len(candidates.candidates(catalog, project.name)) == 2
 
 
 def test_a_picture_lost_after_curation_is_not_put_up(project, catalog):
     lost, kept = curated(project, catalog, [scene(1), scene(2)])
     (project.folder / f"generation-01/candidates/{lost}.png").unlink()
-    publishing.publish(project, catalog, 1)
+    publishing.publish(Generation(project, catalog, 1))
     assert [one.id for one in candidates.candidates(catalog, project.name)] == [kept]
     assert candidates.candidate(catalog, project.name, lost).state == "broken"
 
 
 def test_a_duplicate_is_shown_when_the_picture_that_stood_for_it_cannot_be(project, catalog, caplog):
     ids = add_drawn(project, catalog, 1, [scene(1), scene(1), scene(2), scene(1)])
-    run.curate(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
     path = project.folder / f"generation-01/candidates/{ids[0]}.png"
     whole = path.read_bytes()
     path.write_bytes(whole[:600] + bytes(100) + whole[700:])  # damaged in the middle
-    publishing.publish(project, catalog, 1)
+    publishing.publish(Generation(project, catalog, 1))
     found = candidates.candidates(catalog, project.name, state=None)
     assert [(one.state, one.duplicate_of) for one in found] == [
         ("broken", None),
@@ -92,7 +93,8 @@ def test_a_duplicate_is_shown_when_the_picture_that_stood_for_it_cannot_be(proje
 
 def test_a_generation_of_duplicates_only_has_a_sheet_too(project, catalog):
     curated(project, catalog, [scene(0), scene(0)])
-    summary = generation.publish(project, catalog, 1)
+    bring(project, catalog, 1, "curating")
+    summary = generation.publish(Generation(project, catalog, 1))
     assert (summary.drawn, summary.duplicates, summary.published) == (2, 2, 0)
     with Image.open(summary.sheet) as sheet:
         assert sheet.width > 128
@@ -101,7 +103,7 @@ def test_a_generation_of_duplicates_only_has_a_sheet_too(project, catalog):
 def test_a_large_generation_has_a_light_sheet(project, catalog, monkeypatch):
     monkeypatch.setattr(publishing, "MAX_ON_SHEET", 5)
     curated(project, catalog, [scene(number) for number in range(1, 13)])
-    with Image.open(publishing.publish(project, catalog, 1)) as sheet:
+    with Image.open(publishing.publish(Generation(project, catalog, 1))) as sheet:
         assert sheet.width <= 6 * (192 + 8) + 8 and sheet.height < 300
     assert len(candidates.candidates(catalog, project.name)) == 12
 

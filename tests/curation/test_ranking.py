@@ -5,22 +5,24 @@ import time
 
 import numpy as np
 import pytest
+import rows
 from making import add_published
 from typer.testing import CliRunner
 
 from bootstrap.catalog import candidates, hands, verdicts
-from bootstrap.catalog.tables import CandidateRow, FeatureRow
+from bootstrap.catalog.states import Verdict
 from bootstrap.cli.main import _load_verbs, app
 from bootstrap.curation import ranking
-from bootstrap.curation.ranking import Row, arrange, learn
+from bootstrap.curation.ranking import RankedCandidate, arrange, learn
 from bootstrap.errors import UserError
+from bootstrap.project.generation import Generation
 from review_app import deck
 
 NO_LOOKS = np.zeros((200, 1), np.float32)
 
 
 def row(number, verdict="undecided", recipe="vary", strength=0.6, scores=(0.5, 0.5, 0.5, None)):
-    return Row(number, 1, verdict, 0, recipe, strength, 2, scores)
+    return RankedCandidate(number, 1, Verdict(verdict), 0, recipe, strength, 2, scores)
 
 
 def test_without_verdicts_scores_tell():
@@ -96,13 +98,12 @@ def give(catalog, project, ids, verdict):
 
 def liked(project, catalog, ids):
     """Vectors that tell even candidates from odd ones; the first twelve have verdicts by that."""
-    with catalog.write() as session:
-        for index, one in enumerate(ids):
-            found = session.query(CandidateRow).filter_by(shot_id=one).one()
-            vector = np.array([1, 0.1] if index % 2 else [-1, 0.1], np.float16)
-            session.add(FeatureRow(candidate_id=found.id, embedder="test", vector=vector.tobytes()))
-    give(catalog, project, ids[1:12:2], "accept")
-    give(catalog, project, ids[0:12:2], "reject")
+    number = {row.shot_id: row.id for row in rows.read(catalog, "candidate")}
+    for index, one in enumerate(ids):
+        vector = np.array([1, 0.1] if index % 2 else [-1, 0.1], np.float16)
+        rows.add(catalog, "feature", candidate_id=number[one], embedder="test", vector=vector.tobytes())
+    give(catalog, project, ids[1:12:2], Verdict.ACCEPT)
+    give(catalog, project, ids[0:12:2], Verdict.REJECT)
 
 
 def test_the_queue_follows_the_verdicts_and_the_drawn_order_stays(project, catalog):
@@ -110,7 +111,7 @@ def test_the_queue_follows_the_verdicts_and_the_drawn_order_stays(project, catal
     drawn = [one.id for one in candidates.candidates(catalog, project.name)]
     assert drawn == ids
     liked(project, catalog, ids)
-    ranking.rank(catalog, project.name, 1)
+    ranking.rank(Generation(project, catalog, 1))
     queue = [
         one.id
         for one in candidates.candidates(catalog, project.name, ranked=True)
@@ -132,7 +133,7 @@ def test_what_the_reviewer_looks_at_stays_first(project, catalog):
     ids = add_published(project, catalog, 1, 20)
     before = [one.id for one in candidates.candidates(catalog, project.name, ranked=True)]
     liked(project, catalog, ids)
-    ranking.rank(catalog, project.name, 1, staying=3)
+    ranking.rank(Generation(project, catalog, 1), staying=3)
     undecided = [one for one in before if one in ids[12:]]
     assert [one.id for one in hands.deal(catalog, project.name, 1, "browser", 3).new] == undecided[:3]
 

@@ -4,16 +4,18 @@ import logging
 
 import imagehash
 import pytest
-from making import add_drawn, add_published, make_project, open_catalog, scene, shot
+import rows
+from making import add_drawn, add_published, bring, make_project, open_catalog, scene, shot
 from PIL import Image, ImageOps
-from sqlalchemy import select
 
 from bootstrap import images
-from bootstrap.catalog import candidates, verdicts
-from bootstrap.catalog.tables import CandidateRow, SmallCopyRow
+from bootstrap.catalog import candidate_states, candidates, verdicts
+from bootstrap.catalog.candidate_states import NewCandidate
+from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.curation import run
 from bootstrap.curation.examining import Examiner
 from bootstrap.loop import generation
+from bootstrap.project.generation import Generation
 
 
 def states(catalog, project):
@@ -24,7 +26,7 @@ def states(catalog, project):
 def test_candidates_are_hashed_and_duplicates_named(project, catalog):
     pictures = [scene(1), scene(2), scene(1), ImageOps.mirror(scene(2)), scene(0), scene(3)]
     ids = add_drawn(project, catalog, 1, pictures)
-    run.curate(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
     assert states(catalog, project) == [
         ("curated", None),
         ("curated", None),
@@ -33,9 +35,7 @@ def test_candidates_are_hashed_and_duplicates_named(project, catalog):
         ("duplicate", "original"),  # scene 0 is the original
         ("curated", None),
     ]
-    with catalog.read() as session:
-        rows = session.query(CandidateRow).order_by(CandidateRow.id).all()
-    for row, picture in zip(rows, pictures, strict=True):
+    for row, picture in zip(rows.read(catalog, "candidate"), pictures, strict=True):
         assert row.image_hash == str(imagehash.phash(picture))
         assert row.image_hash_mirrored == str(imagehash.phash(ImageOps.mirror(picture)))
         assert row.texture > 0
@@ -48,16 +48,16 @@ def test_an_original_of_another_size_is_compared_as_training_sees_it(tmp_path):
     tall.save(project.original)
     catalog = open_catalog(project)
     add_drawn(project, catalog, 1, [scene(0), scene(1)])
-    run.curate(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
     assert states(catalog, project) == [("duplicate", "original"), ("curated", None)]
 
 
 def test_rejects_of_earlier_generations_do_not_come_back(project, catalog):
     ids = add_published(project, catalog, 1, 3)  # scenes 1001, 1002, 1003
-    verdicts.decide(catalog, project.name, [ids[0]], "reject", "tester")
-    verdicts.decide(catalog, project.name, [ids[1]], "accept", "tester")
+    verdicts.decide(catalog, project.name, [ids[0]], Verdict.REJECT, "tester")
+    verdicts.decide(catalog, project.name, [ids[1]], Verdict.ACCEPT, "tester")
     add_drawn(project, catalog, 2, [scene(1001), scene(50), ImageOps.mirror(scene(1002)), scene(1003)])
-    run.curate(project, catalog, 2)
+    run.curate(Generation(project, catalog, 2))
     assert states(catalog, project)[3:] == [
         ("duplicate", ids[0]), ("curated", None), ("duplicate", ids[1]), ("duplicate", ids[2]),
     ]  # fmt: skip
@@ -69,13 +69,14 @@ def test_a_broken_candidate_is_told_and_left_out_never_fatal(project, catalog, c
     ids = add_drawn(project, catalog, 1, pictures)
     told = []
     with caplog.at_level(logging.WARNING):
-        run.curate(project, catalog, 1, told.append)
+        run.curate(Generation(project, catalog, 1), told.append)
     expected = ["curated", "broken", "broken", "broken", "broken", "curated"]
     assert [state for state, _ in states(catalog, project)] == expected
     for broken in ids[1:5]:
         assert broken in caplog.text
     assert told[-1].detail == "4 broken"
-    generation.publish(project, catalog, 1)
+    bring(project, catalog, 1, "curating")
+    generation.publish(Generation(project, catalog, 1))
     shown = [one.id for one in candidates.candidates(catalog, project.name)]
     assert shown == [ids[0], ids[5]]
 
@@ -84,7 +85,7 @@ def test_an_earlier_candidate_whose_file_is_gone_is_no_obstacle(project, catalog
     (gone,) = add_published(project, catalog, 1, 1)
     (project.folder / f"generation-01/candidates/{gone}.png").unlink()
     add_drawn(project, catalog, 2, [scene(1001)])
-    run.curate(project, catalog, 2)
+    run.curate(Generation(project, catalog, 2))
     assert states(catalog, project)[1] == ("curated", None)
     assert gone in caplog.text
 
@@ -110,10 +111,10 @@ def test_a_run_killed_between_batches_ends_like_an_undisturbed_one(tmp_path, mon
 
         if kill_after:
             with pytest.raises(Killed):
-                run.curate(project, catalog, 1, report)
+                run.curate(Generation(project, catalog, 1), report)
             half_done = [state for state, _ in states(catalog, project)]
             assert half_done.count("drawn") == len(pictures) - 4 * kill_after
-        run.curate(project, catalog, 1, report)
+        run.curate(Generation(project, catalog, 1), report)
         results.append(states(catalog, project))
         catalog.close()
     assert results[0] == results[1] == results[2]
@@ -124,7 +125,7 @@ def test_progress_counts_pictures(project, catalog, monkeypatch):
     monkeypatch.setattr(run, "BATCH", 3)
     add_drawn(project, catalog, 1, [scene(number) for number in range(1, 8)])
     told = []
-    run.curate(project, catalog, 1, told.append)
+    run.curate(Generation(project, catalog, 1), told.append)
     assert [(one.stage, one.done, one.total, one.unit) for one in told] == [
         ("curate", done, 7, "pictures") for done in (3, 6, 7)
     ]
@@ -137,7 +138,7 @@ def test_settings_of_the_project_decide(project, catalog):
     project = type(project)(project.workspace, project.name)
     brighter = Image.eval(scene(1), lambda value: min(255, value + 3))
     add_drawn(project, catalog, 1, [scene(1), brighter, scene(1)], [shot(1), shot(2), shot(3)])
-    run.curate(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
     assert [state for state, _ in states(catalog, project)] == ["curated", "curated", "duplicate"]
 
 
@@ -145,17 +146,17 @@ def test_candidates_of_another_project_do_not_count(project, catalog, tmp_path):
     add_published(project, catalog, 1, 2)
     other = make_project(tmp_path, "pear")
     add_drawn(other, catalog, 1, [scene(1001)], [shot(9)])
-    run.curate(other, catalog, 1)
+    run.curate(Generation(other, catalog, 1))
     assert states(catalog, other) == [("curated", None)]
 
 
 def test_a_reject_keeps_its_look_alikes_away_even_when_its_file_is_gone(project, catalog):
     ids = add_published(project, catalog, 1, 2)
-    verdicts.decide(catalog, project.name, ids, "reject", "tester")
+    verdicts.decide(catalog, project.name, ids, Verdict.REJECT, "tester")
     for one in ids:
         (project.folder / f"generation-01/candidates/{one}.png").unlink()
     add_drawn(project, catalog, 2, [ImageOps.mirror(scene(1001)), scene(1002)])
-    run.curate(project, catalog, 2)
+    run.curate(Generation(project, catalog, 2))
     assert states(catalog, project)[2:] == [("duplicate", ids[0]), ("duplicate", ids[1])]
 
 
@@ -163,38 +164,39 @@ def test_a_reject_keeps_its_look_alikes_away_even_when_its_file_is_gone(project,
 def test_with_another_kind_of_hash_earlier_candidates_are_hashed_anew(project, catalog, kind):
     ids = add_published(project, catalog, 1, 3)
     (project.folder / f"generation-01/candidates/{ids[1]}.png").unlink()
-    verdicts.decide(catalog, project.name, [ids[1]], "reject", "tester")
+    verdicts.decide(catalog, project.name, [ids[1]], Verdict.REJECT, "tester")
     text = project.toml.read_text("utf-8")
     project.toml.write_text(text.replace('hash = "phash"', f'hash = "{kind}"'), "utf-8")
     project = type(project)(project.workspace, project.name)
     again = [scene(1001), ImageOps.mirror(scene(1002)), scene(70)]
     add_drawn(project, catalog, 2, again)
-    run.curate(project, catalog, 2)
+    run.curate(Generation(project, catalog, 2))
     assert states(catalog, project)[3:] == [("duplicate", ids[0]), ("duplicate", ids[1]), ("curated", None)]
-    with catalog.read() as session:
-        rows = session.scalars(select(CandidateRow).order_by(CandidateRow.id)).all()
-    assert {row.hash_kind for row in rows} == {kind}
+    found = rows.read(catalog, "candidate")
+    assert {row.hash_kind for row in found} == {kind}
     make = getattr(imagehash, kind)
-    assert int(str(rows[0].image_hash), 16) == int(str(make(again[0])), 16)
+    assert int(str(found[0].image_hash), 16) == int(str(make(again[0])), 16)
 
 
 def test_candidates_that_an_earlier_version_curated_are_compared_too(project, catalog):
     ids = add_published(project, catalog, 1, 2)
-    with catalog.write() as session:  # as it left them
-        session.query(SmallCopyRow).delete()
-        session.query(CandidateRow).update({"coarse": None})
+    rows.remove(catalog, "small_copy")  # as it left them
+    rows.change(catalog, "candidate", coarse=None)
     add_drawn(project, catalog, 2, [scene(1001), scene(60)])
-    run.curate(project, catalog, 2)
+    run.curate(Generation(project, catalog, 2))
     assert states(catalog, project)[2:] == [("duplicate", ids[0]), ("curated", None)]
 
 
 def note_as_drawn(project, catalog):
     """Do as the drawing station does while pictures are in memory."""
     examiner = Examiner(project)
-    with catalog.write() as session:
-        for row in session.scalars(select(CandidateRow).where(CandidateRow.state == "drawn")):
-            [seen] = examiner.examine([Image.open(project.folder / row.path).convert("RGB")])
-            seen.note(session, row)
+    drawn = candidates.candidates(catalog, project.name, state=CandidateState.DRAWN)
+    pictures = [Image.open(project.folder / one.path).convert("RGB") for one in drawn]
+    new = [
+        NewCandidate(one.id, one.shot, one.path, measured=seen.stored)
+        for one, seen in zip(drawn, examiner.examine(pictures), strict=True)
+    ]
+    candidate_states.add_drawn(catalog, project.name, drawn[0].generation, new)
 
 
 def test_what_was_noted_while_drawing_is_not_read_again(project, catalog, monkeypatch):
@@ -204,7 +206,7 @@ def test_what_was_noted_while_drawing_is_not_read_again(project, catalog, monkey
     monkeypatch.setattr(
         run.images, "open_picture", lambda path, real=images.open_picture: opened.append(path) or real(path)
     )
-    run.curate(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
     assert set(opened) == {project.original}
     found = candidates.candidates(catalog, project.name, state=None)
     assert [one.state for one in found] == ["curated", "curated", "duplicate", "curated"]
@@ -218,6 +220,6 @@ def test_a_file_that_was_cut_off_after_drawing_is_broken(project, catalog, caplo
     paths[0].unlink()
     paths[1].write_bytes(paths[1].read_bytes()[:-300])
     paths[2].write_bytes(b"")
-    run.curate(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
     assert [state for state, _ in states(catalog, project)] == ["broken", "broken", "broken", "curated"]
     assert all(one in caplog.text for one in ids[:3])

@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+import rows
 import torch
 from making import add_drawn, scene, shot
 from onnx import TensorProto, helper
@@ -10,11 +11,11 @@ from PIL import Image
 from transformers import BertConfig, BertModel, CLIPConfig, CLIPModel, ViTConfig, ViTModel
 
 from bootstrap.catalog import candidates
-from bootstrap.catalog.tables import CandidateRow, FeatureRow
 from bootstrap.curation import publishing, run, scoring
 from bootstrap.errors import UserError
 from bootstrap.pictures.embedding import OnnxEmbedder, TransformersEmbedder, open_embedder
 from bootstrap.project import editing
+from bootstrap.project.generation import Generation
 from bootstrap.tag_scores import TagScore
 
 
@@ -48,9 +49,9 @@ def scored(project, catalog):
 def test_closeness_and_novelty_are_those_of_the_vectors(project, catalog, embedded):
     pictures = [scene(1), Image.blend(scene(0), scene(2), 0.3), scene(3)]
     add_drawn(project, catalog, 1, pictures)
-    run.curate(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
     told = []
-    scoring.score(project, catalog, 1, told.append)
+    scoring.score(Generation(project, catalog, 1), told.append)
     vectors = Colors().embed([scene(0), *pictures])
     found = scored(project, catalog)
     for one, expected in zip(found, vectors[1:] @ vectors[0], strict=True):
@@ -61,19 +62,18 @@ def test_closeness_and_novelty_are_those_of_the_vectors(project, catalog, embedd
         assert 0 < one.quality <= 1 and one.agreement is None
     assert found[1].closeness > max(found[0].closeness, found[2].closeness)
     assert [(one.stage, one.done) for one in told] == [("score", 3)]
-    scoring.score(project, catalog, 1, told.append)
+    scoring.score(Generation(project, catalog, 1), told.append)
     assert len(told) == 1  # what is scored is not scored again
-    with catalog.read() as session:
-        rows = session.query(FeatureRow).order_by(FeatureRow.candidate_id).all()
-    assert [row.embedder for row in rows] == ["colors"] * 3
-    assert np.frombuffer(rows[0].vector, np.float16) == pytest.approx(vectors[1], abs=1e-3)
+    features = rows.read(catalog, "feature")
+    assert [row.embedder for row in features] == ["colors"] * 3
+    assert np.frombuffer(features[0].vector, np.float16) == pytest.approx(vectors[1], abs=1e-3)
 
 
 def test_a_picture_that_is_gone_gets_no_scores_and_the_others_do(project, catalog, embedded, caplog):
     gone, _ = add_drawn(project, catalog, 1, [scene(1), scene(2)])
-    run.curate(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
     (project.folder / f"generation-01/candidates/{gone}.png").unlink()
-    scoring.score(project, catalog, 1)
+    scoring.score(Generation(project, catalog, 1))
     assert [one.closeness is None for one in scored(project, catalog)] == [True, False]
     assert gone in caplog.text
 
@@ -82,8 +82,8 @@ def test_a_tagger_tells_how_much_of_the_prompt_is_there(project, catalog, monkey
     monkeypatch.setattr(scoring, "open_embedder", lambda project: None)
     monkeypatch.setattr(scoring, "_open_tagger", lambda project: Reader())
     add_drawn(project, catalog, 1, [scene(1)], [shot(1, "woman, (red apple:1.2), [window]")])
-    run.curate(project, catalog, 1)
-    scoring.score(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
+    scoring.score(Generation(project, catalog, 1))
     (one,) = scored(project, catalog)
     assert one.agreement == pytest.approx(2 / 3) and one.closeness is None
     assert scoring.agreement(shot(1, ""), ["woman"]) is None
@@ -102,14 +102,14 @@ def test_shortened_vectors_keep_their_cosines():
 
 def test_flawed_candidates_are_put_up_only_when_asked_for(project, catalog):
     ids = add_drawn(project, catalog, 1, [scene(1), Image.new("RGB", (128, 128)), scene(2)])
-    run.curate(project, catalog, 1)
-    publishing.publish(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
+    publishing.publish(Generation(project, catalog, 1))
     hidden = candidates.candidate(catalog, project.name, ids[1])
     assert (hidden.state, hidden.scores.flaw) == ("flawed", "blank")
     assert {one.id for one in candidates.candidates(catalog, project.name)} == {ids[0], ids[2]}
     text = project.toml.read_text("utf-8")
     project.toml.write_text(text.replace("hide_flawed = true", "hide_flawed = false"), "utf-8")
-    publishing.publish(type(project)(project.workspace, project.name), catalog, 1)
+    publishing.publish(Generation(type(project)(project.workspace, project.name), catalog, 1))
     assert {one.id for one in candidates.candidates(catalog, project.name)} == set(ids)
 
 
@@ -193,10 +193,10 @@ def test_embedders_that_are_none_are_told_in_one_line(project, tmp_path):
 @pytest.mark.slow
 def test_the_base_model_scores_by_default(project, catalog):
     add_drawn(project, catalog, 1, [scene(1), scene(0).resize((96, 96)).resize((128, 128))])
-    run.curate(project, catalog, 1)
-    with catalog.write() as session:  # the second shows the original again: it shall be scored all the same
-        session.query(CandidateRow).update({"state": "curated"})
-    scoring.score(project, catalog, 1)
+    run.curate(Generation(project, catalog, 1))
+    # The second shows the original again: it shall be scored all the same.
+    rows.change(catalog, "candidate", state="curated")
+    scoring.score(Generation(project, catalog, 1))
     other, same = scored(project, catalog)
     assert same.closeness > 0.9 > other.closeness
     assert same.novelty == pytest.approx(1 - same.closeness, abs=1e-5)

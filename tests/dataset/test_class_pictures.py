@@ -7,7 +7,6 @@ import pytest
 from making import make_project, open_catalog, scene
 from PIL import Image
 
-from bootstrap.catalog import trainings
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
 from bootstrap.lora import kohya
@@ -60,9 +59,9 @@ def test_what_cannot_work_is_told_before_anything_starts(tmp_path: Path, lines: 
 
 def train(made: Project) -> tuple[list[Progress], dict[str, str]]:
     catalog, reports = open_catalog(made), list[Progress]()
-    number = generation.prepare(made, catalog)
-    generation.train(made, catalog, number, reports.append)
-    training = trainings.of_generation(catalog, made.name, number)
+    begun = generation.prepare(made, catalog)
+    generation.train(begun, reports.append)
+    training = begun.training()
     assert training is not None and training.finished
     assert [one["seen"] for one in training.dataset] == [2]
     return reports, kohya.read(made.folder / training.snapshots[-1].path).metadata

@@ -6,9 +6,10 @@ import pytest
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
-from making import CAPTION, add_drawn, add_published, scene, shot
+from making import CAPTION, add_drawn, add_published, bring, scene, shot
 
 from bootstrap.catalog import generations, picks, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.dataset import entries, exporting, growth
 from bootstrap.dataset.growth import Growth
 from bootstrap.errors import UserError
@@ -17,7 +18,7 @@ from bootstrap.loop import generation
 
 
 def accept(catalog, project, *ids):
-    verdicts.decide(catalog, project.name, list(ids), "accept", "tester")
+    verdicts.decide(catalog, project.name, list(ids), Verdict.ACCEPT, "tester")
 
 
 def test_a_new_project_has_the_original_alone(project, catalog):
@@ -73,7 +74,7 @@ def test_a_verdict_taken_back_removes_the_pick_with_the_next_growth(project, cat
     assert [entry.path.stem for entry in entries.of_project(project, catalog)] == ["original", ids[1], ids[2]]
     assert {path.stem for path in project.dataset_folder.iterdir()} == {ids[1], ids[2]}
 
-    verdicts.decide(catalog, project.name, ids[1:], "reject", "tester")
+    verdicts.decide(catalog, project.name, ids[1:], Verdict.REJECT, "tester")
     assert growth.grow(project, catalog) == Growth(added=0, removed=2, size=1)
     assert list(project.dataset_folder.iterdir()) == []
 
@@ -107,7 +108,7 @@ def test_growth_waits_for_an_unfinished_generation(project, catalog, state):
     accept(catalog, project, first[0])
     growth.grow(project, catalog)
     accept(catalog, project, first[1])
-    generations.set_state(catalog, project.name, generations.begin(catalog, project.name), state)
+    bring(project, catalog, generations.begin(catalog, project.name), state)
     with pytest.raises(UserError, match=f"generation 2 is not finished \\({state}\\)"):
         growth.grow(project, catalog)
     assert len(entries.of_project(project, catalog)) == 2
@@ -143,7 +144,7 @@ def test_growth_killed_between_files_and_catalog_is_made_good_by_the_next(projec
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(growth, "_commit", die)
+        patched.setattr(growth.picks, "apply", die)
         with pytest.raises(Killed):
             growth.grow(project, catalog)
     assert len(entries.of_project(project, catalog)) == 1  # the files are there, but are no picks yet

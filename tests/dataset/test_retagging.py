@@ -9,6 +9,7 @@ from making import add_published, make_project, open_catalog, shot
 
 from bootstrap import captions
 from bootstrap.catalog import picks, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.cli import main
 from bootstrap.dataset import growth, retagging
 from bootstrap.dataset.retagging import TagEdit, nearly_the_same
@@ -29,7 +30,7 @@ def grown(tmp_path_factory):
     made = make_project(tmp_path_factory.mktemp("retagging"))
     catalog = open_catalog(made)
     ids = add_published(made, catalog, 1, 0, [shot(seed, prompt) for seed, prompt in enumerate(PROMPTS)])
-    verdicts.decide(catalog, made.name, ids, "accept", "me")
+    verdicts.decide(catalog, made.name, ids, Verdict.ACCEPT, "me")
     growth.grow(made, catalog)
     return made, catalog, ids
 

@@ -25,5 +25,5 @@ def small_trained_project(folder: Path, originals: Path) -> Project:
         lines[place] = f"{key} = {value}"
     project.toml.write_text("\n".join(lines))
     catalog = Catalog(project.workspace.catalog_url)
-    generation.train(project, catalog, generation.prepare(project, catalog))
+    generation.train(generation.prepare(project, catalog))
     return project

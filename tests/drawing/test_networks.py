@@ -22,8 +22,10 @@ from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.models.loading import BaseModel
 from bootstrap.planning.extra_networks import Shelf
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
-from bootstrap.prompting import encode
+from bootstrap.prompting import embeddings, encode
+from bootstrap.prompting.chunks import chunks_of
 from bootstrap.prompting.vocabulary import Vocabulary
 from bootstrap.shots import Shot
 from tests.drawing.small import small_trained_project
@@ -62,8 +64,8 @@ def drawn(base: BaseModel, shelf: Shelf, *shots: Shot) -> list[np.ndarray]:
 def test_an_embedding_stands_where_its_name_does(papertown: BaseModel, shelf: Shelf) -> None:
     [shot] = networks.with_networks(papertown, shelf, [small("woman, (Easy-Negative:1.2), red apple")])
     assert [use.name for use in shot.embeddings] == ["easy-negative"]  # "red" is of another kind of model
-    held = networks.embeddings.held(shot.embeddings[0])
-    [chunk] = networks.chunks_of(papertown.tokenizer, shot.prompt, [held])
+    held = embeddings.held(shot.embeddings[0])
+    [chunk] = chunks_of(papertown.tokenizer, shot.prompt, [held])
     place, found = chunk.embeddings[0]
     assert found is held
     assert chunk.tokens[place : place + 2] == [0, 0]
@@ -90,8 +92,8 @@ def test_vectors_of_the_encoders_own_words_draw_what_the_words_draw(
 def test_an_embedding_is_never_torn_and_counts_its_vectors(papertown: BaseModel, tmp_path: Path) -> None:
     path = tmp_path / "zzlong.safetensors"
     embedding(path, papertown, 40)
-    long = networks.embeddings.hold(path)
-    chunks = networks.chunks_of(papertown.tokenizer, "zzlong zzlong zzlong", [long])
+    long = embeddings.hold(path)
+    chunks = chunks_of(papertown.tokenizer, "zzlong zzlong zzlong", [long])
     assert [[place for place, _ in chunk.embeddings] for chunk in chunks] == [[1], [1], [1]]
     with torch.no_grad():
         assert (
@@ -102,9 +104,9 @@ def test_an_embedding_is_never_torn_and_counts_its_vectors(papertown: BaseModel,
 def test_an_embedding_that_moves_on_with_its_tag_is_still_one(papertown: BaseModel, tmp_path: Path) -> None:
     path = tmp_path / "zzfive.safetensors"
     embedding(path, papertown, 5)
-    five = networks.embeddings.hold(path)
+    five = embeddings.hold(path)
     text = "woman " * 64 + ", red zzfive apple apple apple apple apple"
-    first, second = networks.chunks_of(papertown.tokenizer, text, [five])
+    first, second = chunks_of(papertown.tokenizer, text, [five])
     assert (len(first.embeddings), len(second.embeddings)) == (0, 1)
     place = second.embeddings[0][0]
     assert second.tokens[place : place + 5] == [0] * 5
@@ -196,7 +198,7 @@ def test_any_prompt_is_looked_up_or_told_in_one_line(text: str) -> None:
 @settings(deadline=None, max_examples=40)
 def test_chunks_hold_every_embedding_whole(papertown: BaseModel, pair: list, words: list[str]) -> None:
     text = " ".join(words)
-    chunks = networks.chunks_of(papertown.tokenizer, text, pair)
+    chunks = chunks_of(papertown.tokenizer, text, pair)
     assert all(len(chunk.tokens) == len(chunk.weights) == 77 for chunk in chunks)
     places = [(chunk, place) for chunk in chunks for place, _ in chunk.embeddings]
     assert len(places) == text.count("zztwo")
@@ -211,7 +213,7 @@ def pair(papertown: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> list
     """An embedding of two vectors, as a list of one."""
     path = tmp_path_factory.mktemp("pair") / "zztwo.safetensors"
     embedding(path, papertown, 2)
-    return [networks.embeddings.hold(path)]
+    return [embeddings.hold(path)]
 
 
 def test_ids_of_shots_without_them_are_as_they_were() -> None:
@@ -283,7 +285,7 @@ def test_a_name_that_is_not_there_is_told_before_any_training(papertown: BaseMod
     assert generations.latest(catalog, project.name) is None
     lora = random_lora(papertown, 1)
     kohya.write(project.workspace.folder / "loras" / "hats.safetensors", lora.modules, lora.metadata)
-    assert generation.prepare(changed, catalog) == 1
+    assert generation.prepare(changed, catalog).number == 1
 
 
 def test_both_of_sdxls_text_encoders_see_their_vectors(small_xl: BaseModel, tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ def test_both_of_sdxls_text_encoders_see_their_vectors(small_xl: BaseModel, tmp_
         for key, encoder in zip(("clip_l", "clip_g"), small_xl.text_encoders, strict=True)
     }
     save_file(parts, tmp_path / "zzxl.safetensors")
-    held = networks.embeddings.hold(tmp_path / "zzxl.safetensors")
+    held = embeddings.hold(tmp_path / "zzxl.safetensors")
     assert held.fits(Vocabulary.of(small_xl).widths)
     with torch.no_grad():
         named = encode.encode_prompts(small_xl, ["a zzxl, hat"], embeddings=[held])
@@ -320,7 +322,7 @@ def test_a_generation_draws_with_all_of_it_and_again_only_when_a_file_changes(
     catalog = Catalog(project.workspace.catalog_url)
 
     def draw() -> dict[str, Path]:
-        generation.draw(project, catalog, 1)
+        generation.draw(Generation(project, catalog, 1))
         found = candidates(catalog, project.name, state=None)
         return {one.id: project.folder / one.path for one in found if one.shot.recipe == "add"}
 

@@ -8,7 +8,8 @@ import torch
 from making import shot
 from PIL import Image
 
-from bootstrap.drawing import engine, prompts
+from bootstrap.drawing import engine
+from bootstrap.models import small_cpu
 from bootstrap.models.conditioning import Conditioning
 from bootstrap.models.loading import BaseModel
 from bootstrap.prompting import encode
@@ -78,7 +79,7 @@ def test_a_negative_prompt_is_not_filled_up_to_the_prompt_beside_it(
     papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, ...]] = []
-    predict = prompts.predict
+    predict = small_cpu.predict
 
     def counted(
         base: BaseModel, latents: torch.Tensor, timestep: torch.Tensor, one: Conditioning
@@ -86,7 +87,7 @@ def test_a_negative_prompt_is_not_filled_up_to_the_prompt_beside_it(
         asked.append(tuple(one.states.shape[:2]))
         return predict(base, latents, timestep, one)
 
-    monkeypatch.setattr(prompts, "predict", counted)
+    monkeypatch.setattr(small_cpu, "predict", counted)
     drawn(papertown, LONG, negative_prompt="blue", steps=1)
     drawn(papertown, "woman", negative_prompt="blue", steps=1)
     drawn(papertown, f"{LONG} AND robot", steps=1)

@@ -29,8 +29,9 @@ from bootstrap.models.loading import BaseModel
 from bootstrap.models.specs import EMBEDDED_FOLDER, embedded_names
 from bootstrap.planning import inputs
 from bootstrap.progress import Progress
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, create
-from bootstrap.recipes.recipe_settings import RECIPES
+from bootstrap.recipes.registry import RECIPES
 from flows import deadline, signals
 from tests.drawing.small import small_trained_project
 
@@ -65,7 +66,7 @@ def made(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPat
     for key, value in {"repeats": 1, "train_batch_size": 1, "epochs": 1, "network_dim": 2}.items():
         change(second, "training", key, value)
     catalog = Catalog(project.workspace.catalog_url)
-    generation.train(second, catalog, generation.prepare(second, catalog))
+    generation.train(generation.prepare(second, catalog))
     return project
 
 
@@ -125,7 +126,7 @@ def drawn(made: Project) -> tuple[Project, dict[str, list[Candidate]]]:
     """All kinds, drawn; the candidates by kind."""
     project = with_recipes(made, *every_kind(made))
     catalog = Catalog(project.workspace.catalog_url)
-    generation.draw(project, catalog, generation.prepare(project, catalog))
+    generation.draw(generation.prepare(project, catalog))
     by_kind: dict[str, list[Candidate]] = {}
     for one in candidates(catalog, project.name, state=None):
         by_kind.setdefault(one.shot.recipe, []).append(one)
@@ -199,7 +200,7 @@ def test_a_lost_picture_of_any_kind_comes_back_the_same(
     before = [pixels(project, one) for one in lost]
     for one in lost:
         (project.folder / one.path).unlink()
-    generation.draw(project, Catalog(project.workspace.catalog_url), 1)
+    generation.draw(Generation(project, Catalog(project.workspace.catalog_url), 1))
     for one, picture in zip(lost, before, strict=True):
         assert np.abs(pixels(project, one) - picture).max() <= 2
 
@@ -209,24 +210,24 @@ def test_the_plan_tells_what_is_there_and_estimates_the_rest_from_it(
 ) -> None:
     project, _ = drawn
     catalog = Catalog(project.workspace.catalog_url)
-    everything = forecast.make(project, catalog)
+    everything = forecast.of_next_run(project, catalog)
     assert [one.kind for one in everything.recipes] == list(RECIPES)
     assert {(one.shots, one.there) for one in everything.recipes} == {(2, 2)}
     assert (everything.generation, everything.missing, everything.disk) == (1, 0, 0)
     longer = with_recipes(project, *({**recipe, "count": 5} for recipe in every_kind(project)))
     try:
-        more = forecast.make(longer, catalog)
-        assert (more.shots, more.missing) == (65, 39)
-        assert more.seconds is not None and more.seconds > 0 and more.measured == 26
+        more = forecast.of_next_run(longer, catalog)
+        assert (more.shots, more.missing) == (5 * len(RECIPES), 3 * len(RECIPES))
+        assert more.seconds is not None and more.seconds > 0 and more.measured == 2 * len(RECIPES)
         assert more.disk_measured and more.disk > 10_000
         told = (
             CliRunner()
             .invoke(app, ["--workspace", str(project.workspace.folder), "plan", project.name])
             .output
         )
-        assert "in all: 65 shots, 39 to draw" in told
+        assert f"in all: {5 * len(RECIPES)} shots, {3 * len(RECIPES)} to draw" in told
         assert "such as: woman, hat, red apple" in told
-        assert "by the 26 candidates drawn before" in told
+        assert f"by the {2 * len(RECIPES)} candidates drawn before" in told
     finally:
         with_recipes(project, *every_kind(project))
 
@@ -242,7 +243,7 @@ def test_a_plan_before_the_first_training_says_what_it_cannot_know(
     auto = with_recipes(
         fresh, {"kind": "vary", "snapshot": "auto", "count": 3}, {"kind": "replicate", "count": 2}
     )
-    told = forecast.render("fresh", forecast.make(auto, Catalog(made.workspace.catalog_url)))
+    told = forecast.render("fresh", forecast.of_next_run(auto, Catalog(made.workspace.catalog_url)))
     assert "snapshot auto" in told
     assert "time: unknown" in told
     assert f"disk: {5 * 128 * 128 * 3 / 1000:.3g} kB (at most: uncompressed)" in told
@@ -318,7 +319,7 @@ def test_what_was_drawn_before_ctrl_c_is_kept(
     monkeypatch.setattr("bootstrap.drawing.engine.draw_batch", interrupted)
     told: list[Progress] = []
     with pytest.raises(KeyboardInterrupt):
-        generation.draw(project, catalog, 1, told.append)
+        generation.draw(Generation(project, catalog, 1), told.append)
     after = candidates(catalog, project.name, state=None)
     assert len(after) == before + 4  # two batches of two
     assert all((project.folder / one.path).is_file() for one in after)
@@ -343,7 +344,7 @@ def test_a_picture_that_cannot_be_written_stops_the_run_and_has_no_row(
 
     monkeypatch.setattr(infotext, "save_png", full)
     with pytest.raises(OSError, match="No space left"):
-        generation.draw(project, catalog, 1)
+        generation.draw(Generation(project, catalog, 1))
     after = candidates(catalog, project.name, state=None)
     assert len(after) == before + 2
     assert all((project.folder / one.path).is_file() for one in after)
@@ -355,7 +356,7 @@ def test_more_draws_as_many_again_once_all_is_there(made: Project, drawn: Any) -
     catalog = Catalog(project.workspace.catalog_url)
     counts = [len(candidates(catalog, project.name, state=None))]
     for more in (True, True, False):  # first what is missing
-        generation.draw(project, catalog, 1, more=more)
+        generation.draw(Generation(project, catalog, 1), more=more)
         counts.append(len(candidates(catalog, project.name, state=None)))
     assert [after - counts[0] for after in counts] == [0, 2, 4, 4]
 
@@ -383,7 +384,7 @@ def test_a_stopped_drawing_keeps_what_is_drawn_and_the_next_one_draws_the_rest(
     error = deadline.DeadlineReached if cause == "deadline" else KeyboardInterrupt
     report = deadline.stopping(told, 9.0) if cause == "deadline" else told
     with pytest.raises(error), signals.sigterm_as_ctrl_c():
-        generation.draw(project, catalog, 1, report)
+        generation.draw(Generation(project, catalog, 1), report)
     kept = [
         project.folder / one.path
         for one in candidates(catalog, project.name, state=None)
@@ -391,7 +392,7 @@ def test_a_stopped_drawing_keeps_what_is_drawn_and_the_next_one_draws_the_rest(
     ]
     assert 2 <= len(kept) < 5
     times = {path: path.stat().st_mtime_ns for path in kept}
-    generation.draw(project, catalog, 1)
+    generation.draw(Generation(project, catalog, 1))
     assert {path: path.stat().st_mtime_ns for path in kept} == times
     assert len(candidates(catalog, project.name, state=None)) == len(before) + 5
     assert not list(project.folder.rglob(f"{TEMPORARY_PREFIX}*"))
@@ -411,7 +412,7 @@ def test_a_read_only_folder_is_told_in_a_line_and_nothing_is_there(
 
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
     with pytest.raises(OSError, match="Read-only") as told:
-        generation.draw(project, catalog, 1)
+        generation.draw(Generation(project, catalog, 1))
     line = of_the_machine(told.value)
     assert line is not None and "candidates: it may not be read or written (Read-only file system)" in line
     assert {path for path in project.folder.rglob("*") if path.is_file()} == there

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import imagehash
 import pytest
+import rows
 import torch
 from PIL import Image
-from sqlalchemy import select
 
-from bootstrap.catalog import Catalog, trainings
+from bootstrap.catalog import Catalog, candidate_states, trainings
 from bootstrap.catalog.candidates import candidates
-from bootstrap.catalog.tables import CandidateRow
 from bootstrap.loop import generation
 from bootstrap.lora import kohya
 from bootstrap.models.loading import BaseModel
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from tests.drawing.small import small_trained_project
 
@@ -22,15 +22,10 @@ from tests.drawing.small import small_trained_project
 def drawn(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = small_trained_project(tmp_path_factory.mktemp("draw"), originals)
     catalog = Catalog(project.workspace.catalog_url)
-    generation.draw(project, catalog, 1)
-    generation.curate(project, catalog, 1)
-    generation.publish(project, catalog, 1)
+    generation.draw(Generation(project, catalog, 1))
+    generation.curate(Generation(project, catalog, 1))
+    generation.publish(Generation(project, catalog, 1))
     return project
-
-
-def set_state(catalog: Catalog, candidate_id: str, state: str) -> None:
-    with catalog.write() as session:
-        session.scalars(select(CandidateRow).where(CandidateRow.shot_id == candidate_id)).one().state = state
 
 
 def test_a_lost_and_a_broken_picture_come_back(drawn: Project) -> None:
@@ -41,8 +36,8 @@ def test_a_lost_and_a_broken_picture_come_back(drawn: Project) -> None:
     time_of_kept = kept.stat().st_mtime_ns
     lost.unlink()
     broken.write_bytes(pictures[1][:100])
-    set_state(catalog, before[1].id, "broken")  # as curation does
-    generation.draw(drawn, catalog, 1)
+    candidate_states.call_broken(catalog, drawn.name, [before[1].id])
+    generation.draw(Generation(drawn, catalog, 1))
     assert [path.read_bytes() for path in (lost, broken, kept)] == pictures
     assert kept.stat().st_mtime_ns == time_of_kept
     after = candidates(catalog, drawn.name, state=None)
@@ -52,10 +47,9 @@ def test_a_lost_and_a_broken_picture_come_back(drawn: Project) -> None:
 
 def test_pictures_are_hashed_while_they_are_drawn(drawn: Project) -> None:
     catalog = Catalog(drawn.workspace.catalog_url)
-    with catalog.read() as session:
-        rows = list(session.scalars(select(CandidateRow)))
-    assert rows
-    for row in rows:
+    found = rows.read(catalog, "candidate")
+    assert found
+    for row in found:
         picture = Image.open(drawn.folder / row.path)
         assert row.image_hash == str(imagehash.phash(picture))
         assert row.quality is not None and row.texture is not None
@@ -64,7 +58,7 @@ def test_pictures_are_hashed_while_they_are_drawn(drawn: Project) -> None:
 def test_nothing_is_drawn_twice(drawn: Project) -> None:
     catalog = Catalog(drawn.workspace.catalog_url)
     times = {path: path.stat().st_mtime_ns for path in drawn.folder.rglob("*.png")}
-    generation.draw(drawn, catalog, 1)
+    generation.draw(Generation(drawn, catalog, 1))
     assert {path: path.stat().st_mtime_ns for path in drawn.folder.rglob("*.png")} == times
 
 
@@ -75,6 +69,6 @@ def test_a_deleted_snapshot_is_trained_again(drawn: Project) -> None:
     path = drawn.folder / training.snapshots[0].path
     lora = kohya.read(path).modules
     path.unlink()
-    generation.train(drawn, catalog, 1)
+    generation.train(Generation(drawn, catalog, 1))
     again = kohya.read(path).modules
     assert all(torch.equal(again[name].up, lora[name].up) for name in lora)

@@ -9,6 +9,7 @@ import torch
 from bootstrap.drawing import samplers
 from bootstrap.errors import UserError
 from bootstrap.models.loading import BaseModel
+from bootstrap.planning.prompt_texts import predictions
 from bootstrap.project.settings import SAMPLERS, parse
 from tests.drawing.test_engine import draw, shot
 
@@ -64,9 +65,10 @@ def test_karras_is_only_where_its_name_is() -> None:
 
 
 def test_schedules_in_prompts_count_what_the_unet_is_asked() -> None:
-    assert samplers.predictions("Euler", 20) == 20
-    assert samplers.predictions("DPM++ 2M SDE Karras", 20) == 20
-    assert samplers.predictions("Heun", 20) == samplers.predictions("DPM++ SDE Karras", 20) == 40
+    assert predictions("Euler", 20) == 20
+    assert predictions("Heun", 20) == predictions("DPM++ SDE Karras", 20) == 40
+    for name in SAMPLERS:
+        assert predictions(name, 20) == 20 * samplers.sampler(name, PLAIN).order, name
 
 
 def test_lcm_with_too_many_steps_is_refused_before_any_work() -> None:

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import pytest
+import rows
 from PIL import Image
-from sqlalchemy import delete
 
 from bootstrap.catalog import Catalog, sheets
-from bootstrap.catalog.tables import SheetRow
 from bootstrap.drawing.sheet import Axis, draw_sheet, parse_axis
 from bootstrap.errors import UserError
 from bootstrap.models.loading import BaseModel
 from bootstrap.progress import Progress, silent
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.upkeep import reindex
 from bootstrap.upkeep.reindex import Restored
@@ -27,7 +27,7 @@ def test_each_pair_is_drawn_and_strength_zero_only_once(trained: Project) -> Non
     told: list[Progress] = []
     catalog = Catalog(trained.workspace.catalog_url)
     x, y = parse_axis("strength=0,0.6,1"), parse_axis("snapshot=1,2")
-    path = draw_sheet(trained, catalog, 1, x, y, None, told.append)
+    path = draw_sheet(Generation(trained, catalog, 1), x, y, None, told.append)
     assert (told[-1].done, told[-1].total) == (5, 5)  # 2 x 2, and one without the LoRA
     with Image.open(path) as sheet:
         assert sheet.width > 4 * 128
@@ -38,7 +38,7 @@ def test_a_third_parameter_goes_below_and_others_than_strength_do(trained: Proje
     told: list[Progress] = []
     catalog = Catalog(trained.workspace.catalog_url)
     x, y, z = (parse_axis(text) for text in ("sampler=LCM,DPM++ SDE Karras", "steps=1,2", "clip_skip=1,2"))
-    path = draw_sheet(trained, catalog, 1, x, y, None, told.append, z)
+    path = draw_sheet(Generation(trained, catalog, 1), x, y, None, told.append, z)
     assert (told[-1].done, told[-1].total) == (8, 8)
     with Image.open(path) as sheet:
         assert sheet.width > 3 * 128
@@ -48,9 +48,9 @@ def test_a_third_parameter_goes_below_and_others_than_strength_do(trained: Proje
 def test_sheets_are_in_the_catalog_and_replace_themselves(trained: Project) -> None:
     catalog = Catalog(trained.workspace.catalog_url)
     x, y = parse_axis("steps=1,2"), parse_axis("snapshot=2,1")
-    first = draw_sheet(trained, catalog, 1, x, y, "badge", silent)
-    other = draw_sheet(trained, catalog, 1, x, y, "a badge", silent)
-    assert draw_sheet(trained, catalog, 1, x, y, "badge", silent) == first != other
+    first = draw_sheet(Generation(trained, catalog, 1), x, y, "badge", silent)
+    other = draw_sheet(Generation(trained, catalog, 1), x, y, "a badge", silent)
+    assert draw_sheet(Generation(trained, catalog, 1), x, y, "badge", silent) == first != other
     found = sheets.of_project(catalog, trained.name)[:2]
     assert [trained.folder / one.path for one in found] == [first, other]
     assert found[0].axes == {"steps": [1, 2], "snapshot": [2, 1]}
@@ -59,10 +59,9 @@ def test_sheets_are_in_the_catalog_and_replace_themselves(trained: Project) -> N
 
 def test_a_lost_catalog_gets_its_sheets_back(trained: Project) -> None:
     catalog = Catalog(trained.workspace.catalog_url)
-    draw_sheet(trained, catalog, 1, parse_axis("steps=1"), parse_axis("snapshot=1"), None, silent)
+    draw_sheet(Generation(trained, catalog, 1), parse_axis("steps=1"), parse_axis("snapshot=1"), None, silent)
     known = sheets.of_project(catalog, trained.name)
-    with catalog.write() as session:
-        session.execute(delete(SheetRow))
+    rows.remove(catalog, "sheet")
     assert reindex.reindex(trained, catalog) == Restored(sheets=len(known))
     back = sheets.of_project(catalog, trained.name)
     assert sorted(back, key=lambda one: one.path) == sorted(known, key=lambda one: one.path)
@@ -89,6 +88,7 @@ def test_a_wrong_axis_is_told_in_one_line(text: str) -> None:
 
 
 def test_values_are_of_the_parameters_kind() -> None:
+    assert parse_axis("strength=-2,2") == Axis("strength", (-2.0, 2.0))
     assert parse_axis("snapshot=2, 4") == Axis("snapshot", (2, 4))
     assert parse_axis("sampler=Euler a,DDIM") == Axis("sampler", ("Euler a", "DDIM"))
 
@@ -105,5 +105,5 @@ def test_what_cannot_be_drawn_is_refused(trained: Project, x: str, y: str, numbe
     catalog = Catalog(trained.workspace.catalog_url)
     before = sheets.of_project(catalog, trained.name)
     with pytest.raises(UserError, match=problem):
-        draw_sheet(trained, catalog, number, parse_axis(x), parse_axis(y), None, silent)
+        draw_sheet(Generation(trained, catalog, number), parse_axis(x), parse_axis(y), None, silent)
     assert sheets.of_project(catalog, trained.name) == before

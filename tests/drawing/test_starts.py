@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from bootstrap import images
-from bootstrap.drawing import engine, prompts
+from bootstrap.drawing import engine
 from bootstrap.drawing.denoising import masked_region
 from bootstrap.errors import UserError
+from bootstrap.models import small_cpu
 from bootstrap.models.loading import BaseModel
 from bootstrap.project.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
@@ -204,7 +205,7 @@ def test_the_id_is_of_what_it_starts_from(papertown: BaseModel) -> None:
 def counted_rows(monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> list[int]:
     """The rows of each prediction from now on; more than `most` do not fit into memory."""
     calls: list[int] = []
-    predict = prompts.predict
+    predict = small_cpu.predict
 
     def wrapped(base: BaseModel, latents: torch.Tensor, *rest: Any) -> torch.Tensor:
         calls.append(len(latents))
@@ -212,7 +213,7 @@ def counted_rows(monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> li
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
         return predict(base, latents, *rest)
 
-    monkeypatch.setattr(prompts, "predict", wrapped)
+    monkeypatch.setattr(small_cpu, "predict", wrapped)
     return calls
 
 

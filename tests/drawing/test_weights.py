@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from bootstrap.drawing import engine, prompts
+from bootstrap.drawing import engine
 from bootstrap.drawing.engine import Drawing
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile, LoraModule
+from bootstrap.models import small_cpu
 from bootstrap.models.loading import BaseModel
 from bootstrap.shots import LoraUse, Shot, Start
 from tests.lora.test_merge import random_lora
@@ -69,7 +70,7 @@ def test_after_an_error_while_drawing(
     papertown: BaseModel, monkeypatch: pytest.MonkeyPatch, failing_call: int, error: BaseException
 ) -> None:
     before = all_bytes(papertown)
-    fail_at(monkeypatch, prompts, "predict", failing_call, error)
+    fail_at(monkeypatch, small_cpu, "predict", failing_call, error)
     with pytest.raises(type(error)):
         list(drawing(papertown, mixed_shots(papertown)))
     assert changed(papertown, before) == []

@@ -14,6 +14,7 @@ from bootstrap.catalog import Catalog
 from bootstrap.catalog.candidates import Candidate, candidates
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from flows import cluster
 from tests.drawing.small import small_trained_project
@@ -56,7 +57,7 @@ def test_two_workers_draw_what_one_draws_and_one_is_killed(
     tmp_path: Path, originals: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = trained(tmp_path / "alone", originals)
-    generation.draw(alone, Catalog(alone.workspace.catalog_url), 1)
+    generation.draw(Generation(alone, Catalog(alone.workspace.catalog_url), 1))
     before = drawn(alone)
 
     monkeypatch.setenv("SID_CATALOG_URL", postgres.new_database())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from making import bring
 from PIL import Image
 from rich.console import Console
 
@@ -158,7 +159,7 @@ def test_the_deadline_is_the_next_time_that_it_is_so_late(now: str, expected: st
 
 
 def test_a_night_leaves_a_report_that_the_command_shows(workspace: Workspace, monkeypatch: Any) -> None:
-    monkeypatch.setattr(reports, "create_markdown_artifact", lambda **_: None)
+    monkeypatch.setattr(reports, "create_table_artifact", lambda **_: None)
     command = [sys.executable, "-m", "bootstrap", "--workspace", str(workspace.folder), "report"]
     assert "no night yet" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
     reports.night([{"project": "a", "outcome": "failed", "detail": "no | luck"}], workspace.folder)
@@ -281,7 +282,7 @@ def test_the_demo_project_is_made_once(workspace: Workspace, catalog: Catalog) -
     made.toml.write_text(made.toml.read_text() + "\n# mine\n")
     assert demo.project(workspace).toml.read_text().endswith("# mine\n")
     number = generations.begin(catalog, made.name)
-    generations.set_state(catalog, made.name, number, "published")
+    bring(made, catalog, number, "published")
     assert not demo.needs_run(made)
     assert demo.pictures(made) == made.generation_folder(1) / "candidates"
 

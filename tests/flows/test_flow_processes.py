@@ -15,6 +15,7 @@ from bootstrap.catalog import Catalog, generations
 from bootstrap.loop import generation
 from bootstrap.project.projects import Project
 from flows.server import free_port
+from review_app import schedules
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -101,8 +102,8 @@ def test_up_starts_everything_and_ends_it(
     up = sid("up", "--port", str(port), "--cron", "0 1 * * *", "--timezone", "Europe/Berlin")
     up.wait_for("Ctrl-C stops everything")
     api = Api(up.output.partition("Prefect: ")[2].split()[0] + "/api")
-    schedules = api.ask("deployments/name/nightly/nightly")["schedules"]
-    assert [(one["schedule"]["cron"], one["schedule"]["timezone"], one["active"]) for one in schedules] == [
+    clocks = api.ask("deployments/name/nightly/nightly")["schedules"]
+    assert [(one["schedule"]["cron"], one["schedule"]["timezone"], one["active"]) for one in clocks] == [
         ("0 1 * * *", "Europe/Berlin", True)
     ]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=10) as response:
@@ -119,8 +120,14 @@ def test_up_starts_everything_and_ends_it(
     assert state(catalog, bad) == "published"
     artifacts = {one["key"]: one["data"] for one in api.ask("artifacts/latest/filter", {})}
     assert "| 4 | 0 | 4 |" in artifacts["generation-good"]
-    assert "| bad | failed | ValueError: oops |" in artifacts["nightly"]
-    assert "| good | done |" in artifacts["nightly"]
+    assert {"project": "bad", "outcome": "failed", "detail": "ValueError: oops"} in json.loads(
+        artifacts["nightly"]
+    )
+    with pytest.MonkeyPatch.context() as patch:  # the app shows the same
+        patch.setenv("PREFECT_API_URL", api.url)
+        [shown] = schedules.read(good.workspace).last
+    assert ("bad", "failed", "ValueError: oops") in shown.rows
+    assert {project: outcome for project, outcome, _ in shown.rows} == {"bad": "failed", "good": "done"}
 
     run_is_stopped_and_refused(sid, api.url, bad, catalog)
 

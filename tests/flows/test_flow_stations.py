@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from making import bring
 
 from bootstrap.catalog import Catalog, generations, picks, verdicts
 from bootstrap.catalog.candidates import candidates
+from bootstrap.catalog.states import Verdict
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
 from bootstrap.project import editing
@@ -139,7 +141,7 @@ def test_only_what_can_pass_is_tried_again(error: Exception | None, passes: bool
 
 def decide(catalog: Catalog, project: Project, verdict: str, count: int = 4) -> None:
     ids = [one.id for one in candidates(catalog, project.name, verdict="undecided")][:count]
-    verdicts.decide(catalog, project.name, ids, verdict, "tester")
+    verdicts.decide(catalog, project.name, ids, Verdict(verdict), "tester")
 
 
 def test_plan_waits_for_the_person(project: Project, catalog: Catalog) -> None:
@@ -153,7 +155,7 @@ def test_plan_waits_for_the_person(project: Project, catalog: Catalog) -> None:
     decide(catalog, project, "reject")
     ready = plan(project, catalog, min_picks=1)
     assert (ready.grow, ready.run) == (True, True)
-    generations.set_state(catalog, project.name, 1, "grown")
+    bring(project, catalog, 1, "grown")
     assert (plan(project, catalog).grow, plan(project, catalog).run) == (False, True)
 
 
@@ -232,7 +234,7 @@ def test_without_a_wish_four_picks_are_enough(project: Project, catalog: Catalog
     decide(catalog, project, "reject")
     assert plan(project, catalog).more
     rejected = [one.id for one in candidates(catalog, project.name, verdict="reject")]
-    verdicts.decide(catalog, project.name, rejected, "accept", "tester")
+    verdicts.decide(catalog, project.name, rejected, Verdict.ACCEPT, "tester")
     assert plan(project, catalog) == nightly_module.Plan(True, True, "generation 1 is reviewed")
 
 
@@ -273,7 +275,7 @@ def test_the_deadline_stops_a_station_and_the_next_run_goes_on(project: Project,
 @pytest.mark.parametrize("state", ["failed", "cancelled", "training"])
 def test_plan_finishes_what_broke_off(project: Project, catalog: Catalog, state: str) -> None:
     run(project)
-    generations.set_state(catalog, project.name, 1, state)
+    bring(project, catalog, 1, state)
     assert plan(project, catalog) == nightly_module.Plan(False, True, "generation 1 broke off")
     with generation.exclusively(project):
         assert not plan(project, catalog).run

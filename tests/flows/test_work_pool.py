@@ -22,6 +22,7 @@ from PIL import Image
 
 from bootstrap.catalog import Catalog, generations, verdicts
 from bootstrap.catalog.candidates import candidates
+from bootstrap.catalog.states import Verdict
 from bootstrap.project import projects
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.project.running import is_running
@@ -227,8 +228,8 @@ def test_a_schedule_fires_and_a_finished_review_starts_the_next_generation(
     recipe = [sys.executable, str(_ROOT / "docs" / "notify.py"), webhook[0]]
     subprocess.run(recipe, check=True, capture_output=True, timeout=100)
     ids = [one.id for one in candidates(house.catalog, "lonely")]
-    verdicts.decide(house.catalog, "lonely", ids[1:], "accept", "tester")
-    verdicts.decide(house.catalog, "lonely", ids[:1], "reject", "tester")
+    verdicts.decide(house.catalog, "lonely", ids[1:], Verdict.ACCEPT, "tester")
+    verdicts.decide(house.catalog, "lonely", ids[:1], Verdict.REJECT, "tester")
     run = until(lambda: _of_event(house))
     assert run["parameters"]["project"] == "lonely"
     assert house.end_of(run["id"])["state_type"] == "COMPLETED"
@@ -238,7 +239,7 @@ def test_a_schedule_fires_and_a_finished_review_starts_the_next_generation(
     (lonely.folder / "fake-fail").write_text("train:ValueError:oops")
     ids = [one.id for one in candidates(house.catalog, "lonely", generation=2)]
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # this event is lost
-    verdicts.decide(house.catalog, "lonely", ids, "accept", "tester")
+    verdicts.decide(house.catalog, "lonely", ids, Verdict.ACCEPT, "tester")
     swept = house.end_of(house.begin("reviewed/reviewed"))
     assert "1 of 1 projects failed: lonely" in swept["state"]["message"]
     told = until(lambda: [one for one in webhook[1] if b"ValueError: oops" in one or b"lonely" in one])

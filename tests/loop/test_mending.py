@@ -1,6 +1,7 @@
 """A candidate drawn again, or a part of it painted anew, with the real engine: what comes of it is up for review."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from bootstrap import captions
 from bootstrap.catalog import Catalog, candidates, trainings, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.cli import main
 from bootstrap.dataset import entries, growth
@@ -69,21 +71,27 @@ def found(project: Project, candidate_id: str) -> candidates.Candidate:
 
 def test_drawn_again_with_another_strength_and_snapshot(reviewed: tuple[Project, list[str]]) -> None:
     project, (first, _) = reviewed
-    told = sid(project, "again", "apple", first[:6], "--strength=0.4", "--snapshot=4", "--count=2")
-    ids = told.split("up for review: ")[1].split()
-    assert told.startswith("2 drawn")
+    order = ["again", "apple", first[:6], "--strength=0.4", "--snapshot=4", "--count=2"]
+    output = json.loads(sid(project, *order, "--json"))
+    ids = output["candidates"]
+    assert output["new"] == 2
+    assert sid(project, *order) == f"there already, up for review: {' '.join(ids)}\n"
     drawn = [found(project, one) for one in ids]
     assert [one.shot.seed for one in drawn] == [1, 2]
     for one in drawn:
         assert (one.state, one.verdict, one.generation) == ("published", "undecided", 1)
         assert (one.shot.loras[0].name, one.shot.snapshot, one.shot.strength) == ("apple-g01-000004", 4, 0.4)
         assert (project.folder / one.thumbnail).is_file()
-    assert "there already" in sid(
-        project, "again", "apple", first, "--strength=0.4", "--snapshot=4", "--count=2"
-    )
     assert [line.split()[0] for line in sid(project, "candidates", "apple", "--ranked").splitlines()][
         :2
     ] == ids
+
+
+def test_a_strength_below_zero_draws_away_from_the_lora(reviewed: tuple[Project, list[str]]) -> None:
+    project, (first, _) = reviewed
+    output = json.loads(sid(project, "again", "apple", first, "--strength=-2", "--json"))
+    [drawn] = output["candidates"]
+    assert found(project, drawn).shot.strength == -2
 
 
 def test_without_anything_else_it_is_drawn_with_the_next_seeds(reviewed: tuple[Project, list[str]]) -> None:
@@ -99,11 +107,12 @@ def test_only_what_is_painted_over_is_drawn_anew(reviewed: tuple[Project, list[s
     mask = Image.new("L", (128, 128))
     ImageDraw.Draw(mask).rectangle((HALF[0], HALF[1], HALF[2] - 1, HALF[3] - 1), fill=255)
     mask.save(tmp_path / "mask.png")
-    told = sid(
+    output = sid(
         project, "inpaint", "apple", first, f"--mask={tmp_path / 'mask.png'}", "--prompt=woman,  blue ball",
-        "--rounds=2", "--denoising-strength=0.9",
+        "--rounds=2", "--denoising-strength=0.9", "--json",
     )  # fmt: skip
-    one = found(project, told.split("up for review: ")[1].strip())
+    [drawn] = json.loads(output)["candidates"]
+    one = found(project, drawn)
     assert (one.shot.prompt, one.shot.recipe, one.state) == ("woman, blue ball", "inpaint", "published")
     assert len(one.shot.passes) == 2
     with (
@@ -124,7 +133,7 @@ def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
     mask.save(tmp_path / "mask.png")
     order = ["inpaint", "apple", first, f"--mask={tmp_path / 'mask.png'}", "--prompt=smile"]
     ids = [
-        sid(project, *order, *more).split("up for review: ")[1].strip()
+        json.loads(sid(project, *order, *more, "--json"))["candidates"][0]
         for more in ([], ["--only-masked-padding=8"], ["--only-masked-padding=9"])
     ]
     whole, part, wider = (found(project, one) for one in ids)
@@ -154,7 +163,8 @@ def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
     [
         (Redraw(seed=1), "the candidate itself"),
         (Redraw(snapshot=3), r"its training has \[2, 4\]"),
-        (Redraw(strength=3), "0 to 2"),
+        (Redraw(strength=2.1), "strength 2.1: it goes from -2 to 2"),
+        (Redraw(strength=-2.1), "-2 to 2"),
         (Redraw(count=17), "1 to 16"),
         (Inpaint(Path("no.png"), "woman"), "no such file"),
         (Inpaint(Path("small.png"), "woman"), "make them the same size"),
@@ -189,7 +199,7 @@ def test_an_edited_caption_is_the_picks(reviewed: tuple[Project, list[str]]) -> 
         == f"{first}: woman, green apple\n"
     )
     catalog = Catalog(project.workspace.catalog_url)
-    verdicts.decide(catalog, project.name, [first], "accept", "t")
+    verdicts.decide(catalog, project.name, [first], Verdict.ACCEPT, "t")
     growth.grow(project, catalog)
     assert [entry.caption for entry in entries.of_project(project, catalog)][1:] == ["woman, green apple"]
     with pytest.raises(UserError, match="in the dataset already"):

@@ -10,11 +10,11 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from torch import nn
 
-from bootstrap.drawing import engine, prompts
+from bootstrap.drawing import engine
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.lora.targets import target_modules
-from bootstrap.models import conditioning
+from bootstrap.models import conditioning, small_cpu
 from bootstrap.models.loading import BaseModel
 from bootstrap.progress import silent
 from bootstrap.project.settings import TrainingSection
@@ -111,7 +111,7 @@ def unfed(base: BaseModel, targets: dict[str, nn.Module]) -> set[str]:
     hooks = [module.register_forward_pre_hook(look(name)) for name, module in targets.items()]
     shot = Shot(PROMPT, "", 7, 4, "DDIM", 3.0, 128, 128, "papertown", base.hash, ())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prompts, "predict", conditioning.predict)  # what is recorded has no hooks
+        patch.setattr(small_cpu, "predict", conditioning.predict)  # what is recorded has no hooks
         list(engine.draw(base, [shot], {}, 1))
     for hook in hooks:
         hook.remove()

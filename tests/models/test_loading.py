@@ -1,6 +1,9 @@
 """Base models: one's own SD1.5 checkpoint as a single file or a folder, loaded without any network."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,11 +55,11 @@ def test_a_single_file_takes_the_whole_way_to_candidates(
         text = text.replace(old, f"{key} = {value}")
     project.toml.write_text(text)
     catalog = Catalog(project.workspace.catalog_url)
-    number = generation.prepare(project, catalog)
-    generation.train(project, catalog, number)
-    generation.draw(project, catalog, number)
-    generation.curate(project, catalog, number)
-    summary = generation.publish(project, catalog, number)
+    begun = generation.prepare(project, catalog)
+    generation.train(begun)
+    generation.draw(begun)
+    generation.curate(begun)
+    summary = generation.publish(begun)
     assert summary.drawn == 2
     assert loading.hold(project.base_model).prediction_type == "epsilon"
 
@@ -101,3 +104,23 @@ def test_a_file_that_is_not_whole_is_told_in_one_line(tmp_path: Path) -> None:
 
 def test_the_embedded_model_is_held_once(papertown: loading.BaseModel) -> None:
     assert loading.hold(specs.find("papertown")).unet is loading.hold(papertown.spec).unet
+
+
+def test_a_users_offline_mode_stays_and_a_hub_model_that_is_not_here_is_refused(tmp_path: Path) -> None:
+    code = """
+import sys
+from bootstrap.errors import UserError
+from bootstrap.models import loading, specs
+loading.hold(specs.find("papertown"))
+try:
+    loading.hold(specs.find("someone/some-model"))
+except UserError as error:
+    print(error)
+"""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    [line] = ran.stdout.splitlines()
+    assert line.startswith("base model someone/some-model: it is not, or not all of it, in the cache")
+    assert "HF_HUB_OFFLINE" in line

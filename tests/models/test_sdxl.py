@@ -126,11 +126,11 @@ def test_a_single_file_takes_the_whole_way_to_candidates(
         lines[place] = f"{key} = {value}"
     project.toml.write_text("\n".join(lines))
     catalog = Catalog(project.workspace.catalog_url)
-    number = generation.prepare(project, catalog)
-    generation.train(project, catalog, number)
-    generation.draw(project, catalog, number)
-    (snapshot,) = project.generation_folder(number).glob("training-*/*.safetensors")
-    assert len(list(project.generation_folder(number).glob("candidates/*.png"))) == 2
+    begun = generation.prepare(project, catalog)
+    generation.train(begun)
+    generation.draw(begun)
+    (snapshot,) = begun.folder.glob("training-*/*.safetensors")
+    assert len(list(begun.folder.glob("candidates/*.png"))) == 2
     lora = formats.read(snapshot)
     base = loading.hold(project.base_model)
     assert set(lora.modules) == set(target_modules(base))

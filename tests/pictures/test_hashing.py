@@ -1,7 +1,6 @@
-"""Hashes are imagehash's, the mirror's come for nothing, and texture says what a hash is worth."""
+"""Hashes are imagehash's, of the picture and of its mirror, and texture says what a hash is worth."""
 
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 
 import imagehash
 import numpy as np
@@ -12,7 +11,7 @@ from making import scene
 from PIL import Image, ImageOps
 
 from bootstrap.curation.duplicates import DOUBTFUL
-from bootstrap.pictures import hashing, scaling
+from bootstrap.pictures import hashing
 
 
 @given(number=st.integers(0, 10**6), size=st.sampled_from([33, 64, 128, 200, 256]))
@@ -85,32 +84,3 @@ def test_the_small_copy_is_the_average_of_each_cell():
     assert small.shape == (32, 32, 3) and small.dtype == np.uint8
     means = np.asarray(scene(5), float).reshape(32, 4, 32, 4, 3).mean(axis=(1, 3))
     assert np.abs(small - means).max() <= 1.0  # Pillow rounds after each of its two passes
-
-
-SIDES = st.integers(33, 700)
-
-
-@given(width=SIDES, height=SIDES, seed=st.integers(0, 99), smooth=st.booleans())
-@settings(max_examples=40, deadline=None)
-def test_gray_pictures_are_scaled_as_pillow_scales_them(width, height, seed, smooth):
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
-    picture = Image.fromarray(pixels)
-    if smooth:  # and with places where all is black or white
-        picture = picture.resize((5, 5)).resize((width, height)).point(lambda value: 2 * value - 128)
-    several = [picture, ImageOps.flip(picture), ImageOps.mirror(picture)]
-    expected = [one.resize((32, 32), Image.Resampling.LANCZOS) for one in several]
-    assert np.array_equal(scaling.scaled(several, 32), np.stack(expected))
-
-
-@pytest.mark.parametrize("size", [(512, 512), (100, 900), (2000, 1100), (20, 90), (32, 32)])
-def test_so_are_those_of_any_shape(size):
-    picture = scene(2).convert("L").resize(size)
-    expected = picture.resize((32, 32), Image.Resampling.LANCZOS)
-    assert np.array_equal(scaling.scaled([picture], 32), np.asarray(expected)[None])
-
-
-def test_pictures_are_hashed_from_several_threads_at_once():
-    pictures = [scene(number) for number in range(12)]
-    with ThreadPoolExecutor(3) as threads:
-        by_three = list(threads.map(hashing.fingerprint, pictures))
-    assert [one.image_hash for one in by_three] == [one.image_hash for one in hashing.fingerprints(pictures)]

@@ -9,9 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from making import bring
 from typer.testing import CliRunner
 
 from bootstrap.catalog import Catalog, generations, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.catalog.tallies import Tally
 from bootstrap.cli.main import app
 from bootstrap.planning.expand import DrawnWith, expand
@@ -124,28 +126,28 @@ def judged(folder: Path) -> tuple[Any, Catalog, list[str]]:
         for number in range(20)
     ]
     ids = making.add_published(made, catalog, 1, len(drawn), drawn)
-    verdicts.decide(catalog, made.name, ids[1::2], "accept", "anna")
-    verdicts.decide(catalog, made.name, ids[0::2], "reject", "anna")
+    verdicts.decide(catalog, made.name, ids[1::2], Verdict.ACCEPT, "anna")
+    verdicts.decide(catalog, made.name, ids[0::2], Verdict.REJECT, "anna")
     return made.workspace.project(made.name), catalog, ids
 
 
 def test_a_generation_goes_by_what_was_known_when_it_began(tmp_path: Path) -> None:
     made, catalog, ids = judged(tmp_path)
-    generations.set_state(catalog, made.name, 1, "grown")
+    bring(made, catalog, 1, "grown")
     assert generations.begin(catalog, made.name) == 2
     known = generations.tallies_of(catalog, made.name, 2)
     assert known == (
         Tally("vary", (), (), 0.6, 4, picks=0, spent=10),
         Tally("vary", (), (), 0.8, 4, picks=10, spent=10),
     )
-    verdicts.decide(catalog, made.name, ids, "reject", "anna")
+    verdicts.decide(catalog, made.name, ids, Verdict.REJECT, "anna")
     assert generations.tallies_of(catalog, made.name, 2) == known
     assert [one.picks for one in generations.tallies_of(catalog, made.name, 3)] == [0, 0]
 
 
 def test_the_plan_says_who_gets_how_many_and_why_and_it_can_be_switched_off(tmp_path: Path) -> None:
     made, catalog, _ = judged(tmp_path)
-    generations.set_state(catalog, made.name, 1, "grown")
+    bring(made, catalog, 1, "grown")
     command = ["--workspace", str(made.workspace.folder), "plan", made.name]
     told = CliRunner().invoke(app, command).output
     assert "12 asked for; 10 of 20 earlier ones became picks (50%)" in told

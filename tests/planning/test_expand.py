@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.errors import UserError
 from bootstrap.planning.expand import DrawnWith, expand, with_advice
-from bootstrap.planning.inputs import Inputs
 from bootstrap.project import settings
-from bootstrap.recipes.recipe_settings import RECIPES as KINDS
+from bootstrap.recipes.needs import Inputs
+from bootstrap.recipes.registry import RECIPES as KINDS
 from bootstrap.shots import LoraUse, PictureUse, Shot
 
 CAPTION = "woman, red apple, teal wall, window"

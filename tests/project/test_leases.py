@@ -2,19 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-import sqlalchemy as sa
+import rows
 from making import make_project, open_catalog
 
 from bootstrap.catalog import Catalog, generations
-from bootstrap.catalog.tables import LeaseRow, now
+from bootstrap.catalog import leases as catalog_leases
+from bootstrap.catalog.leases import find
+from bootstrap.catalog.tables import now
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
 from bootstrap.project import leases
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.running import is_running
 from bootstrap.upkeep import doctor
@@ -34,23 +37,20 @@ def shared(postgres, tmp_path, monkeypatch) -> Iterator[tuple[Project, Catalog]]
 
 
 def lease_of_another_machine(catalog: Catalog, age: timedelta = timedelta(0)) -> None:
-    with catalog.write() as session:
-        session.add(
-            LeaseRow(
-                project_id=1, holder="h" * 32, machine="elsewhere", process=7, beats=3, beat_at=now() - age
-            )
-        )
+    rows.add(
+        catalog, "lease", project_id=1, holder="h" * 32, machine="elsewhere", process=7, beats=3,
+        beat_at=now() - age,
+    )  # fmt: skip
 
 
 @contextmanager
-def beating(catalog: Catalog, change: Callable[[LeaseRow], None]) -> Iterator[None]:
-    """Change the lease ten times a second, as another machine's run does."""
+def beating(catalog: Catalog) -> Iterator[None]:
+    """Beat for the lease ten times a second, as another machine's run does."""
     ended = threading.Event()
 
     def beat() -> None:
         while not ended.wait(0.1):
-            with catalog.write() as session:
-                change(session.scalars(sa.select(LeaseRow)).one())
+            catalog_leases.beat(catalog, "h" * 32)
 
     thread = threading.Thread(target=beat)
     thread.start()
@@ -61,19 +61,15 @@ def beating(catalog: Catalog, change: Callable[[LeaseRow], None]) -> Iterator[No
         thread.join()
 
 
-def one_more(row: LeaseRow) -> None:
-    row.beats += 1
-
-
 def test_a_run_holds_a_lease_whose_heart_beats(shared):
     project, catalog = shared
     with generation.exclusively(project):
-        first = leases.find(catalog, project.name)
+        first = find(catalog, project.name)
         assert first is not None and first.is_of_this_machine and is_running(project)
         time.sleep(0.5)
-        assert leases.find(catalog, project.name).beats > first.beats
+        assert find(catalog, project.name).beats > first.beats
         leases.check()
-    assert leases.find(catalog, project.name) is None and not is_running(project)
+    assert find(catalog, project.name) is None and not is_running(project)
 
 
 def test_a_living_run_of_another_machine_is_left_alone(shared):
@@ -81,9 +77,9 @@ def test_a_living_run_of_another_machine_is_left_alone(shared):
     lease_of_another_machine(catalog)
     assert is_running(project)
     refused = pytest.raises(UserError, match="running already, on elsewhere")
-    with beating(catalog, one_more), refused, generation.exclusively(project):
+    with beating(catalog), refused, generation.exclusively(project):
         pass
-    assert leases.find(catalog, project.name).machine == "elsewhere"
+    assert find(catalog, project.name).machine == "elsewhere"
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(hours=-1)])
@@ -91,12 +87,11 @@ def test_a_clock_that_jumps_an_hour_kills_nobody(shared, monkeypatch, jump):
     """What a machine's clock says has no part in it: a living run is left alone, and holding on works."""
     project, catalog = shared
     lease_of_another_machine(catalog)
-    monkeypatch.setattr(leases, "now", lambda: now() + jump)
+    monkeypatch.setattr(catalog_leases, "now", lambda: now() + jump)
     refused = pytest.raises(UserError, match="on elsewhere")
-    with beating(catalog, one_more), refused, generation.exclusively(project):
+    with beating(catalog), refused, generation.exclusively(project):
         pass
-    with catalog.write() as session:
-        session.execute(sa.delete(LeaseRow))
+    rows.remove(catalog, "lease")
     with generation.exclusively(project):
         time.sleep(0.3)
         leases.check()
@@ -106,23 +101,21 @@ def test_a_dead_run_of_another_machine_is_taken_over(shared):
     project, catalog = shared
     lease_of_another_machine(catalog)
     with generation.exclusively(project):
-        assert leases.find(catalog, project.name).is_of_this_machine
-    assert leases.find(catalog, project.name) is None
+        assert find(catalog, project.name).is_of_this_machine
+    assert find(catalog, project.name) is None
 
 
 def test_a_run_that_was_taken_over_stops(shared):
     """As after an hour of sleep, in which another machine has begun to work on the project."""
     project, catalog = shared
     with generation.exclusively(project):
-        report = generation.reporter(project, catalog, 1, lambda _: None)
-        with catalog.write() as session:
-            row = session.scalars(sa.select(LeaseRow)).one()
-            row.holder, row.machine = "h" * 32, "elsewhere"
+        report = generation.reporter(Generation(project, catalog, 1), lambda _: None)
+        rows.change(catalog, "lease", holder="h" * 32, machine="elsewhere")
         deadline = time.monotonic() + 20
         with pytest.raises(leases.LeaseLost):
             while time.monotonic() < deadline:
                 generations_step(report)
-    assert leases.find(catalog, project.name).machine == "elsewhere"
+    assert find(catalog, project.name).machine == "elsewhere"
     leases.check()  # what this process does next has nothing to do with it
 
 
@@ -139,4 +132,4 @@ def test_the_doctor_finds_a_stale_lease_and_removes_it(shared):
     (finding,) = [one for one in doctor.examine(project.workspace) if "elsewhere" in one.what]
     assert finding.repair is not None
     finding.repair()
-    assert leases.find(catalog, project.name) is None
+    assert find(catalog, project.name) is None

@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import rows
 from browser import populate
-from making import add_drawn, scene
-from sqlalchemy import update
+from making import add_drawn, bring, scene
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from bootstrap.catalog import candidates, generations, tables, verdicts
-from bootstrap.catalog.tables import CandidateRow
+from bootstrap.catalog.states import Verdict
 from bootstrap.curation import run
 from bootstrap.loop import generation
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from review_app import routes
 from review_app.deck import generation_to_review
@@ -61,8 +62,7 @@ def test_what_a_crashed_browser_held_is_free_after_a_while(made: Project, client
     (only,) = populate.add_generation(made, 1)
     assert dealt(ask(client, "crashed", want=1)) == [only]
     assert dealt(ask(client, "other", want=1)) == []
-    with catalog_of(made).write() as session:  # the time passes
-        session.execute(update(CandidateRow).values(held_until=tables.now()))
+    rows.change(catalog_of(made), "candidate", held_until=tables.now())  # the time passes
     assert dealt(ask(client, "other", want=1)) == [only]
 
 
@@ -87,14 +87,14 @@ def test_an_act_that_is_sent_again_counts_once(made: Project, client: TestClient
 
 def test_a_verdict_on_something_else_than_was_seen_is_refused(made: Project, client: TestClient) -> None:
     first, second = populate.add_generation(made, 2)
-    verdicts.decide(catalog_of(made), made.name, [first], "accept", "ann")
+    verdicts.decide(catalog_of(made), made.name, [first], Verdict.ACCEPT, "ann")
     answer = ask(client, acts=[act("late", "reject", first), act("good", "accept", second)])
     assert answer["refused"] == [
         {"act": "late", "candidate": first, "why": "accepted by ann meanwhile; that stands"}
     ]
     assert answer["done"] == ["late", "good"]  # neither is to be sent again
     assert set(populate.verdicts(made).values()) == {"accept"}
-    verdicts.decide(catalog_of(made), made.name, [second], "reject", "ann")
+    verdicts.decide(catalog_of(made), made.name, [second], Verdict.REJECT, "ann")
     assert ask(client, acts=[act("undo", "undo", second, "accept", of="good")])["refused"]
     assert populate.verdicts(made)[second] == "reject"
 
@@ -124,13 +124,8 @@ def test_what_was_put_off_comes_after_all_others(made: Project, client: TestClie
 
 def test_a_card_tells_what_lies_beside_the_picture(made: Project, client: TestClient) -> None:
     first, second, third = populate.add_generation(made, 3)
-    with catalog_of(made).write() as session:
-        session.execute(
-            update(CandidateRow)
-            .where(CandidateRow.shot_id == third)
-            .values(state="duplicate", duplicate_of=second)
-        )
-        session.execute(update(CandidateRow).values(closeness=0.625))
+    rows.change(catalog_of(made), "candidate", [third], state="duplicate", duplicate_of=second)
+    rows.change(catalog_of(made), "candidate", closeness=0.625)
     _, card = ask(client, want=3)["cards"]
     assert ["blue blazer", "eliminated"] in card["tags"]
     assert ["Closeness", "0.62"] in [score[:2] for score in card["scores"]]
@@ -145,8 +140,9 @@ def test_a_card_tells_what_lies_beside_the_picture(made: Project, client: TestCl
 
 def test_a_look_alike_is_shown_instead_or_as_well(made: Project, client: TestClient) -> None:
     one, again, third, _ = add_drawn(made, catalog_of(made), 1, [scene(1), scene(1), scene(1), scene(2)])
-    run.curate(made, catalog_of(made), 1)
-    generation.publish(made, catalog_of(made), 1)
+    run.curate(Generation(made, catalog_of(made), 1))
+    bring(made, catalog_of(made), 1, "curating")
+    generation.publish(Generation(made, catalog_of(made), 1))
 
     def say(do: str, hidden: str, shown: str) -> str:
         told = {"do": do, "hidden": hidden, "shown": shown}
@@ -160,7 +156,7 @@ def test_a_look_alike_is_shown_instead_or_as_well(made: Project, client: TestCli
     assert again in shown() and one not in shown()
     assert say("keep-apart", one, again) == ""  # not alike to the one, but to nobody else that is shown
     assert {one, again} <= shown() and third not in shown()
-    verdicts.decide(catalog_of(made), made.name, [again], "accept", "ann")
+    verdicts.decide(catalog_of(made), made.name, [again], Verdict.ACCEPT, "ann")
     assert "it has a verdict (accept)" in say("represent", third, again)
     assert client.post("/alike/badge", json={}, headers=OURS).status_code == 400
     assert client.post("/alike/badge", json={}, headers={"sec-fetch-site": "cross-site"}).status_code == 403
@@ -189,12 +185,9 @@ def test_only_our_own_page_is_answered(
 
 def test_the_grid_gets_what_a_filter_lets_through(made: Project, client: TestClient) -> None:
     ids = populate.add_generation(made, 6)
-    verdicts.decide(catalog_of(made), made.name, [ids[2]], "accept", "ann")
-    with catalog_of(made).write() as session:
-        for place, one in enumerate(ids[:5]):
-            session.execute(
-                update(CandidateRow).where(CandidateRow.shot_id == one).values(quality=place / 10)
-            )
+    verdicts.decide(catalog_of(made), made.name, [ids[2]], Verdict.ACCEPT, "ann")
+    for place, one in enumerate(ids[:5]):
+        rows.change(catalog_of(made), "candidate", [one], quality=place / 10)
 
     def shown(text: str) -> list[str]:
         answer = client.get("/cells/badge", params={"filter": text})
@@ -216,10 +209,10 @@ def test_the_latest_generation_with_something_undecided_is_reviewed(made: Projec
     catalog = catalog_of(made)
     assert generation_to_review(generations.statuses(catalog, made.name)) is None
     first = populate.add_generation(made, 2)
-    generations.set_state(catalog, made.name, 1, "grown")
+    bring(made, catalog, 1, "grown")
     (second,) = populate.add_generation(made, 1)
     assert generation_to_review(generations.statuses(catalog, made.name)) == 2
-    verdicts.decide(catalog, made.name, [second], "accept", "ann")
+    verdicts.decide(catalog, made.name, [second], Verdict.ACCEPT, "ann")
     assert generation_to_review(generations.statuses(catalog, made.name)) == 1
-    verdicts.decide(catalog, made.name, first, "accept", "ann")
+    verdicts.decide(catalog, made.name, first, Verdict.ACCEPT, "ann")
     assert generation_to_review(generations.statuses(catalog, made.name)) == 2

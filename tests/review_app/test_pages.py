@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from browser import populate
+from making import bring
 from streamlit.testing.v1 import AppTest
 
 from bootstrap.catalog import generations, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.project.projects import Project
 from review_app.components.markup import plain
 from review_app.server import SCRIPT
@@ -70,7 +72,7 @@ def test_wrong_settings_are_told_on_the_generations_page(made: Project) -> None:
 def test_a_failed_generation_says_why_and_can_be_tried_again(made: Project) -> None:
     catalog = catalog_of(made)
     generations.begin(catalog, made.name)
-    generations.set_state(catalog, made.name, 1, "failed", "the disk is full")
+    bring(made, catalog, 1, "failed", "the disk is full")
     ran = page("generations")
     assert "Generation 1 failed" in texts(ran)
     assert "the disk is full" in texts(ran)
@@ -80,7 +82,7 @@ def test_a_failed_generation_says_why_and_can_be_tried_again(made: Project) -> N
 def test_growing_needs_picks(made: Project) -> None:
     (only,) = populate.add_generation(made, 1)
     assert page("generations").button(key="grow").disabled
-    verdicts.decide(catalog_of(made), made.name, [only], "accept", "ann")
+    verdicts.decide(catalog_of(made), made.name, [only], Verdict.ACCEPT, "ann")
     assert not page("generations").button(key="grow").disabled
 
 
@@ -90,7 +92,7 @@ def test_grow_and_start(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         "review_app.starting.start", lambda project, token, patience: started.append(project.name)
     )
     (only,) = populate.add_generation(made, 1)
-    verdicts.decide(catalog_of(made), made.name, [only], "accept", "ann")
+    verdicts.decide(catalog_of(made), made.name, [only], Verdict.ACCEPT, "ann")
     page("generations").button(key="grow").click().run()
     assert started == ["badge"]
     assert generations.statuses(catalog_of(made), made.name)[0].state == "grown"
@@ -103,7 +105,7 @@ def test_a_growth_that_fails_starts_nothing(made: Project, monkeypatch: pytest.M
         "review_app.starting.start", lambda project, token, patience: started.append(project.name)
     )
     (only,) = populate.add_generation(made, 1)
-    verdicts.decide(catalog_of(made), made.name, [only], "accept", "ann")
+    verdicts.decide(catalog_of(made), made.name, [only], Verdict.ACCEPT, "ann")
     shutil.rmtree(made.folder / "generation-01" / "candidates")
     ran = page("generations").button(key="grow").click().run()
     assert started == []

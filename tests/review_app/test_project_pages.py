@@ -8,6 +8,7 @@ from browser import populate
 from streamlit.testing.v1 import AppTest
 
 from bootstrap.catalog import accept_rates, generations, picks, trainings, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.dataset import exporting, growth
 from bootstrap.errors import UserError
@@ -17,7 +18,7 @@ from bootstrap.pictures.drawn_tags import TagDrawing
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.project.running import exclusively
 from bootstrap.project.settings import Settings
-from bootstrap.recipes.recipe_settings import RECIPES
+from bootstrap.recipes.registry import RECIPES
 from review_app import tag_checks
 from review_app.components.markup import plain
 from review_app.workspace import catalog_of
@@ -73,8 +74,8 @@ def grown(made: Project, count: int = 3) -> list[str]:
     """A project whose first generation is reviewed and grown; the ids of its picks."""
     ids = populate.add_generation(made, count)
     catalog = catalog_of(made)
-    verdicts.decide(catalog, made.name, ids[:-1], "accept", "anna")
-    verdicts.decide(catalog, made.name, ids[-1:], "reject", "anna")
+    verdicts.decide(catalog, made.name, ids[:-1], Verdict.ACCEPT, "anna")
+    verdicts.decide(catalog, made.name, ids[-1:], Verdict.REJECT, "anna")
     growth.grow(made, catalog)
     return ids[:-1]
 

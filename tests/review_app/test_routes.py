@@ -4,15 +4,15 @@ import io
 from collections.abc import Iterator
 
 import pytest
+import rows
 from browser import populate
 from PIL import Image
-from sqlalchemy import update
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from bootstrap.catalog import sheets
-from bootstrap.catalog.tables import CandidateRow
 from bootstrap.drawing import sheet_file
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from review_app import routes
 from review_app.workspace import catalog_of
@@ -76,8 +76,7 @@ def test_a_path_in_the_catalog_does_not_lead_out_of_the_project(made: Project, c
     (one,) = populate.add_generation(made, 1)
     (made.workspace.folder / "secret.png").write_bytes(made.original.read_bytes())
     for path in ("../../secret.png", str(made.workspace.folder / "secret.png")):
-        with catalog_of(made).write() as session:
-            session.execute(update(CandidateRow).values(path=path))
+        rows.change(catalog_of(made), "candidate", path=path)
         assert client.get(routes.picture_url(made, one)).status_code == 404
         assert client.get(routes.thumbnail_url(made, one)).status_code == 404
 
@@ -90,7 +89,9 @@ def test_a_damaged_picture_is_a_missing_thumbnail(made: Project, client: TestCli
 
 def test_a_sheet_of_the_catalog_is_served_and_no_other_file(made: Project, client: TestClient) -> None:
     populate.add_generation(made, 1)
-    sheet = sheet_file.sheet_for(made, 1, {"strength": [0.5], "snapshot": [1]}, "")
+    sheet = sheet_file.sheet_for(
+        Generation(made, catalog_of(made), 1), {"strength": [0.5], "snapshot": [1]}, ""
+    )
     sheet_file.save(Image.new("RGB", (8, 8)), sheet, made)
     stray = made.folder / sheet.path.with_name("other.png")
     stray.write_bytes(made.original.read_bytes())

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from browser import populate
+from making import bring
 
 from bootstrap.catalog import generations
 from bootstrap.errors import UserError
@@ -192,7 +193,7 @@ def test_where_a_project_stands(made: Project, monkeypatch: pytest.MonkeyPatch) 
     catalog = catalog_of(made)
     assert where(made) is Phase.NEW
     generations.begin(catalog, made.name)
-    generations.set_state(catalog, made.name, 1, "training")
+    bring(made, catalog, 1, "training")
     assert where(made) is Phase.RUNNING  # it told something a moment ago
     monkeypatch.setattr("review_app.phases._SILENT_SECONDS", -1)
     assert where(made) is Phase.INTERRUPTED
@@ -200,7 +201,7 @@ def test_where_a_project_stands(made: Project, monkeypatch: pytest.MonkeyPatch) 
         assert where(made) is Phase.RUNNING
     run_instead(monkeypatch, SLEEP)  # a process that says nothing yet is no dead one
     starting.start(made, "token")
-    generations.set_state(catalog, made.name, 1, "training")
+    bring(made, catalog, 1, "training")
     assert where(made) is Phase.RUNNING
     starting.latest(made).process.kill()  # type: ignore[union-attr]
     wait_for(made, Phase.INTERRUPTED)
@@ -211,7 +212,7 @@ def test_where_a_project_stands(made: Project, monkeypatch: pytest.MonkeyPatch) 
         ("grown", Phase.GROWN),
     )
     for state, expected in states:
-        generations.set_state(catalog, made.name, 1, state)
+        bring(made, catalog, 1, state)
         assert where(made) is expected
 
 
@@ -220,7 +221,7 @@ def test_a_start_that_reached_the_catalog_is_over(made: Project, monkeypatch: py
     run_instead(monkeypatch, SLEEP)
     starting.start(made, "token")
     assert where(made) is Phase.STARTING
-    generations.set_state(catalog_of(made), made.name, 1, "training")
+    bring(made, catalog_of(made), 1, "training")
     assert where(made) is Phase.RUNNING
 
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from making import bring
 
 from bootstrap.catalog import candidates, generations, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.dataset import growth
 from bootstrap.files import TEMPORARY_PREFIX
 from bootstrap.loop.generation import exclusively
@@ -19,7 +21,7 @@ def made(tmp_path: Path) -> Project:
     project = making.make_project(tmp_path)
     catalog = making.open_catalog(project)
     ids = making.add_published(project, catalog, 1, 4)
-    verdicts.decide(catalog, project.name, ids[:1], "accept", "ann")
+    verdicts.decide(catalog, project.name, ids[:1], Verdict.ACCEPT, "ann")
     growth.grow(project, catalog)
     catalog.close()
     return project
@@ -90,7 +92,7 @@ def test_a_pick_that_is_lost_with_its_candidate_is_told(made: Project) -> None:
 def test_a_generation_whose_process_died_is_called_cancelled(made: Project) -> None:
     catalog = making.open_catalog(made)
     number = generations.begin(catalog, made.name)
-    generations.set_state(catalog, made.name, number, "drawing")
+    bring(made, catalog, number, "drawing")
     with exclusively(made):
         assert found(made) == []  # it may be running
     assert "generation 2 is said to be drawing" in found(made)[0]

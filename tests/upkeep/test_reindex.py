@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.catalog import candidates, generations, picks, trainings, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.dataset import growth
 from bootstrap.drawing import infotext
 from bootstrap.project.projects import Project
@@ -27,7 +28,7 @@ def two_generations(folder: Path) -> tuple[Project, list[str]]:
     catalog = making.open_catalog(made)
     ids = making.add_published(made, catalog, 1, 6)
     sign(made, 1, [making.shot(1000 + index) for index in range(6)])
-    verdicts.decide(catalog, made.name, ids[:2], "accept", "ann")
+    verdicts.decide(catalog, made.name, ids[:2], Verdict.ACCEPT, "ann")
     growth.grow(made, catalog)
     making.add_published(made, catalog, 2, 3)
     sign(made, 2, [making.shot(2000 + index) for index in range(3)])

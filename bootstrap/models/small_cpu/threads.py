@@ -12,7 +12,7 @@ def even_parts(rows: int) -> int:
 
 
 def threads(parts: int) -> ThreadPoolExecutor:
-    """Return so many threads, which divide the cores among them and take tiny numbers for zero (see denormals.py)."""
+    """Return this many threads, which share the cores evenly and take denormals for zero (see models.denormals)."""
     cores = torch.get_num_threads()
     ready = Barrier(parts + 1)
 

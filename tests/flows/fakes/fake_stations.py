@@ -15,10 +15,13 @@ from typing import Any
 
 from PIL import Image
 
-from bootstrap.catalog import generations, tables
+from bootstrap.catalog import candidate_states
+from bootstrap.catalog.candidate_states import NewCandidate
+from bootstrap.catalog.states import CandidateState
 from bootstrap.drawing.shards import DrawingPlan, Planned
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress
+from bootstrap.project.generation import Generation
 from bootstrap.shots import LoraUse, Shot
 
 
@@ -43,23 +46,22 @@ def _seconds(folder: Path) -> float:
     return float(order.read_text()) if order.exists() else 0.2
 
 
-def _train(project: Any, catalog: Any, number: int, class_pictures: Any, report: Any) -> None:
-    _fail("train", project.folder)
+def _train(generation: Generation, class_pictures: Any, report: Any) -> None:
+    folder = generation.project.folder
+    _fail("train", folder)
     steps = 20
     for step in range(1, steps + 1):
-        time.sleep(_seconds(project.folder) / steps)
+        time.sleep(_seconds(folder) / steps)
         report(Progress("train", step, steps, "steps", 100.0, f"loss {1 / step:.4f}"))
 
 
-def _plan(project: Any, catalog: Any, number: int, more: bool = False) -> DrawingPlan:
-    _fail("plan", project.folder)
-    with catalog.read() as session:
-        row = generations.generation_row(session, project.name, number)
-        have = {one.shot_id for one in session.query(tables.CandidateRow).filter_by(generation_id=row.id)}
+def _plan(generation: Generation, more: bool = False) -> DrawingPlan:
+    _fail("plan", generation.project.folder)
+    have = {one.id for one in generation.candidates(state=None)}
     count = len(have) + 4 if more else 4
     shots = [
         Shot(
-            "a, b", "", 100 * number + seed, 20, "DDIM", 3.0, 128, 128, "papertown", "0" * 64,
+            "a, b", "", 100 * generation.number + seed, 20, "DDIM", 3.0, 128, 128, "papertown", "0" * 64,
             (LoraUse("l", "t", 1, 0.6),), "vary",
         )
         for seed in range(count)
@@ -68,37 +70,32 @@ def _plan(project: Any, catalog: Any, number: int, more: bool = False) -> Drawin
     return DrawingPlan(missing, count)
 
 
-def _draw_planned(project: Any, catalog: Any, number: int, planned: list[Planned], report: Any) -> None:
-    _fail("draw", project.folder)
-    with catalog.write() as session:
-        row = generations.generation_row(session, project.name, number)
-        for one in planned:
-            path = f"generation-{number:02d}/candidates/{one.shot.id}.png"
-            drawn = tables.CandidateRow(
-                project_id=row.project_id, generation_id=row.id, shot_id=one.shot.id, turn=one.turn
-            )
-            drawn.shot, drawn.path, drawn.state = one.shot.to_dict(), path, "drawn"
-            session.add(drawn)
-            (project.folder / path).parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (128, 128), (one.turn, 0, 0)).save(project.folder / path)
+def _draw_planned(generation: Generation, planned: list[Planned], report: Any) -> None:
+    folder = generation.project.folder
+    _fail("draw", folder)
+    new = []
+    for one in planned:
+        path = generation.candidates_folder / f"{one.shot.id}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (128, 128), (one.turn, 0, 0)).save(path)
+        new.append(NewCandidate(one.shot.id, one.shot, path.relative_to(folder), one.turn))
+    candidate_states.add_drawn(generation.catalog, generation.project.name, generation.number, new)
     report(Progress("draw", len(planned), len(planned), "pictures", 50.0))
 
 
-def _draw(project: Any, catalog: Any, number: int, report: Any, more: bool) -> None:
-    _draw_planned(project, catalog, number, _plan(project, catalog, number, more).missing, report)
+def _draw(generation: Generation, report: Any, more: bool) -> None:
+    _draw_planned(generation, _plan(generation, more).missing, report)
 
 
-def _curate(project: Any, catalog: Any, number: int, report: Any) -> None:
-    _fail("curate", project.folder)
+def _curate(generation: Generation, report: Any) -> None:
+    _fail("curate", generation.project.folder)
 
 
-def _publish(project: Any, catalog: Any, number: int) -> Path:
-    _fail("publish", project.folder)
-    with catalog.write() as session:
-        row = generations.generation_row(session, project.name, number)
-        for candidate in session.query(tables.CandidateRow).filter_by(generation_id=row.id, state="drawn"):
-            candidate.state = "published"
-    sheet = project.generation_folder(number) / "contact-sheet.png"
+def _publish(generation: Generation) -> Path:
+    _fail("publish", generation.project.folder)
+    drawn = [one.id for one in generation.candidates(state=CandidateState.DRAWN)]
+    candidate_states.put_up(generation.catalog, generation.project.name, drawn)
+    sheet = generation.folder / "contact-sheet.png"
     sheet.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (800, 600), "teal").save(sheet)
     return sheet

@@ -1,6 +1,6 @@
 import torch
 
-from bootstrap.models.small_cpu import denormals
+from bootstrap.models import denormals
 
 
 def test_small_numbers_are_zero_within_and_themselves_after() -> None:

@@ -20,7 +20,7 @@ from bootstrap.errors import in_one_line
 from bootstrap.models.small_cpu import torchscript
 from bootstrap.models.small_cpu.threads import even_parts, threads
 from bootstrap.models.small_cpu.torchscript import Script
-from bootstrap.training.passes import Inputs, Pass, Results, compare, forget_gradients
+from bootstrap.models.training_pass import Inputs, Pass, Results, compare, forget_gradients
 
 _TOLERANCE = 1e-3  # of a gradient's length; the same operations give the same to the bit, as a rule
 
@@ -37,8 +37,8 @@ class _Recorded:
     compared: int = 0  # in how many steps
 
 
-class CpuPasses:
-    """Runs the pass of each step in parts, on threads of its own. Made by `cpu_passes`."""
+class RecordedPasses:
+    """Runs the pass of each step in parts, on threads of its own. Made by `passes`."""
 
     def __init__(
         self, plain: Pass, parameters: list[nn.Parameter], pool: ThreadPoolExecutor, parts: int
@@ -108,7 +108,7 @@ class CpuPasses:
 
 
 @contextmanager
-def cpu_passes(plain: Pass, parameters: list[nn.Parameter], batch_size: int) -> Iterator[CpuPasses]:
+def passes(plain: Pass, parameters: list[nn.Parameter], batch_size: int) -> Iterator[RecordedPasses]:
     """Give passes, with their threads for the length of a `with` block.
 
     Args:
@@ -118,7 +118,7 @@ def cpu_passes(plain: Pass, parameters: list[nn.Parameter], batch_size: int) -> 
     """
     parts = even_parts(batch_size)
     with threads(parts) as pool:
-        yield CpuPasses(plain, parameters, pool, parts)
+        yield RecordedPasses(plain, parameters, pool, parts)
 
 
 def _cut(inputs: Inputs, count: int) -> list[Inputs]:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from bootstrap.training.cpu_passes import CpuPasses, cpu_passes
-from bootstrap.training.passes import Inputs
+from bootstrap.models.small_cpu import RecordedPasses, passes
+from bootstrap.models.training_pass import Inputs
 
 
 class Model:
@@ -35,7 +35,7 @@ def steps(rows: int) -> list[Inputs]:
     return [{"noisy": torch.randn(rows, 2), "weight": torch.tensor(0.5 + step)} for step in range(5)]
 
 
-def results(model: Model, runner: CpuPasses | None, rows: int) -> list[tuple[float, list[float]]]:
+def results(model: Model, runner: RecordedPasses | None, rows: int) -> list[tuple[float, list[float]]]:
     found = []
     for inputs in steps(rows):
         if runner is None:
@@ -54,7 +54,7 @@ def results(model: Model, runner: CpuPasses | None, rows: int) -> list[tuple[flo
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 6])
 def test_the_parts_add_up_to_the_plain_pass(rows: int, caplog: pytest.LogCaptureFixture) -> None:
     model, plain = Model(), Model()
-    with cpu_passes(model.plain, model.parameters, rows) as runner:
+    with passes(model.plain, model.parameters, rows) as runner:
         found = results(model, runner, rows)
     for (loss, gradient), (plain_loss, plain_gradient) in zip(found, results(plain, None, rows), strict=True):
         assert loss == pytest.approx(plain_loss, rel=1e-5)
@@ -70,7 +70,7 @@ def test_what_cannot_be_recorded_is_said_once_and_done_plainly(
     wrong: dict[str, bool], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = Model(**wrong)
-    with caplog.at_level(logging.WARNING), cpu_passes(model.plain, model.parameters, 2) as runner:
+    with caplog.at_level(logging.WARNING), passes(model.plain, model.parameters, 2) as runner:
         found = results(model, runner, 2)
     assert runner.given_up
     assert len(found) == 5
@@ -94,7 +94,7 @@ def test_captions_that_rows_share_come_whole_and_others_in_parts() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with cpu_passes(plain, [parameter], 4) as runner:
+        with passes(plain, [parameter], 4) as runner:
             for inputs in (shared, own):
                 assert float(runner.run(inputs)) == 1.0
     finally:

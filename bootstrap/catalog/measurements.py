@@ -1,0 +1,294 @@
+"""What was measured on the candidates' pictures: fingerprints, small copies, quality, scores, features.
+
+The catalog keeps these as they are given; bootstrap.pictures and bootstrap.curation say what they mean.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from bootstrap.catalog.generations import generation_row
+from bootstrap.catalog.states import KEPT, CandidateState, Verdict
+from bootstrap.catalog.store import Catalog
+from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow, PickRow, ProjectRow, SmallCopyRow
+from bootstrap.shots import Shot
+
+AT_ONCE = 500  # values in a query: databases limit their number
+
+
+@dataclass(frozen=True)
+class StoredFingerprint:
+    """A picture's fingerprint, see bootstrap.pictures.hashing.Fingerprint, as the catalog keeps it."""
+
+    hash_kind: str  # the setting dedupe.hash that it was made with
+    image_hash: str  # 16 hex digits
+    image_hash_mirrored: str
+    texture: float
+    coarse: bytes  # 64 gray levels
+    small: bytes  # 32 x 32 x 3, RGB
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is noted of a picture before anyone looks at it."""
+
+    fingerprint: StoredFingerprint
+    quality: float  # 0 to 1
+    flaw: str  # "": none
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A candidate's picture."""
+
+    row: int  # the catalog's own number of the candidate
+    id: str  # 16 hex digits
+    path: Path  # relative to the project's folder
+    size: tuple[int, int]  # width and height in pixels
+
+
+class PrintColumns(NamedTuple):  # of ten thousand, a data class of each would cost as much as reading them
+    """What candidates are compared by first, without their small copies; see StoredFingerprint."""
+
+    row: int
+    image_hash: str
+    image_hash_mirrored: str
+    texture: float
+    coarse: bytes
+
+
+@dataclass(frozen=True)
+class SmallCopy:
+    """A candidate's pixels as later ones are compared with them."""
+
+    id: str
+    path: Path  # of the picture, relative to the project's folder
+    verdict: Verdict
+    pixels: bytes  # 32 x 32 x 3, RGB
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Which candidates of a project to compare, in the order in which they are planned."""
+
+    states: tuple[CandidateState, ...] = KEPT
+    decided: bool | None = None  # only those with a verdict, or only those without one
+    only: tuple[str, ...] | None = None  # of these ids
+    but: tuple[str, ...] = ()  # not of these ids
+    duplicates_last: bool = False
+
+
+ALL_KEPT = Compared()
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """The scores of a candidate that need a model; None: not measured, and what the catalog has stays."""
+
+    closeness: float | None = None  # -1 to 1, see bootstrap.curation.scoring
+    novelty: float | None = None  # 0 to 2
+    agreement: float | None = None  # 0 to 1
+    embedder: str = ""  # the vector's
+    vector: bytes | None = None  # float16
+
+
+def note(session: Session, row: CandidateRow, measured: Measured) -> None:
+    """Note what was measured on a candidate's picture, within a transaction of the caller's."""
+    note_fingerprint(session, row, measured.fingerprint)
+    row.quality, row.flaw = measured.quality, measured.flaw
+
+
+def note_fingerprint(session: Session, row: CandidateRow, fingerprint: StoredFingerprint) -> None:
+    """Note a candidate's fingerprint, within a transaction of the caller's; the row has its id."""
+    row.hash_kind = fingerprint.hash_kind
+    row.image_hash = fingerprint.image_hash
+    row.image_hash_mirrored = fingerprint.image_hash_mirrored
+    row.texture = fingerprint.texture
+    row.coarse = fingerprint.coarse
+    session.merge(SmallCopyRow(candidate_id=row.id, pixels=fingerprint.small))
+
+
+def drawn_files(catalog: Catalog, project: str, number: int) -> list[PictureFile]:
+    """Return the candidates of a generation that were drawn and not curated yet, as planned."""
+    with catalog.read() as session:
+        rows = session.scalars(
+            select(CandidateRow)
+            .where(
+                CandidateRow.generation_id == generation_row(session, project, number).id,
+                CandidateRow.state == CandidateState.DRAWN,
+            )
+            .order_by(*IN_TURN)
+        )
+        return [_file(row) for row in rows]
+
+
+def _file(row: CandidateRow) -> PictureFile:
+    return PictureFile(row.id, row.shot_id, Path(row.path), (row.shot["width"], row.shot["height"]))
+
+
+def measured(catalog: Catalog, rows: Sequence[int], hash_kind: str) -> dict[int, Measured]:
+    """Return what was measured on these candidates, by row, of those of which all is known with this kind of hash."""
+    query = select(CandidateRow, SmallCopyRow.pixels).join(
+        SmallCopyRow, SmallCopyRow.candidate_id == CandidateRow.id
+    )
+    found = {}
+    with catalog.read() as session:
+        for some in _parts(rows):
+            for row, pixels in session.execute(query.where(CandidateRow.id.in_(some))):
+                if row.hash_kind == hash_kind and row.quality is not None and row.texture is not None:
+                    stored = StoredFingerprint(
+                        hash_kind, str(row.image_hash), str(row.image_hash_mirrored), row.texture,
+                        row.coarse or b"", pixels,
+                    )  # fmt: skip
+                    found[row.id] = Measured(stored, row.quality, row.flaw or "")
+    return found
+
+
+def prints(catalog: Catalog, project: str, which: Compared, hash_kind: str) -> list[PrintColumns]:
+    """Return what candidates are compared by, of those that have a fingerprint of this kind of hash."""
+    query = (
+        _compared(project, which)
+        .with_only_columns(
+            CandidateRow.id, CandidateRow.image_hash, CandidateRow.image_hash_mirrored, CandidateRow.texture,
+            CandidateRow.coarse,
+        )
+        .where(CandidateRow.coarse.is_not(None), CandidateRow.hash_kind == hash_kind)
+    )  # fmt: skip
+    with catalog.read() as session:
+        return [PrintColumns(*columns) for columns in session.execute(query)]
+
+
+def without_print(catalog: Catalog, project: str, which: Compared, hash_kind: str) -> list[PictureFile]:
+    """Return the candidates to compare that have no fingerprint, or one of another kind of hash."""
+    missing = or_(CandidateRow.coarse.is_(None), CandidateRow.hash_kind != hash_kind)
+    with catalog.read() as session:
+        return [_file(row) for row in session.scalars(_compared(project, which).where(missing))]
+
+
+def first_compared(catalog: Catalog, project: str, which: Compared) -> PictureFile | None:
+    """Return the first one of the candidates to compare, None where there are none."""
+    with catalog.read() as session:
+        row = session.scalar(_compared(project, which).limit(1))
+    return _file(row) if row else None
+
+
+def _compared(project: str, which: Compared) -> Select[tuple[CandidateRow]]:
+    query = (
+        select(CandidateRow)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .where(ProjectRow.name == project, CandidateRow.state.in_(which.states))
+    )
+    if which.decided is not None:
+        is_undecided = CandidateRow.verdict == Verdict.UNDECIDED
+        query = query.where(~is_undecided if which.decided else is_undecided)
+    if which.only is not None:
+        query = query.where(CandidateRow.shot_id.in_(which.only))
+    if which.but:
+        query = query.where(CandidateRow.shot_id.not_in(which.but))
+    last = (CandidateRow.state == CandidateState.DUPLICATE,) if which.duplicates_last else ()
+    return query.order_by(*last, *IN_TURN)
+
+
+def set_fingerprints(catalog: Catalog, fingerprints: Mapping[int, StoredFingerprint]) -> None:
+    """Note fingerprints by row, in one transaction."""
+    with catalog.write() as session:
+        for row, fingerprint in fingerprints.items():
+            note_fingerprint(session, session.get_one(CandidateRow, row), fingerprint)
+
+
+def id_of(catalog: Catalog, row: int) -> str:
+    """Return the id of the candidate with this number."""
+    with catalog.read() as session:
+        return session.get_one(CandidateRow, row).shot_id
+
+
+def small_copy(catalog: Catalog, row: int) -> SmallCopy | None:
+    """Return a candidate's small copy, None where there is none."""
+    return small_copies(catalog, [row]).get(row)
+
+
+def small_copies(catalog: Catalog, rows: Iterable[int]) -> dict[int, SmallCopy]:
+    """Return the small copies of candidates by row, of those that have one."""
+    query = select(
+        CandidateRow.id, CandidateRow.shot_id, CandidateRow.path, CandidateRow.verdict, SmallCopyRow.pixels
+    ).join(SmallCopyRow, SmallCopyRow.candidate_id == CandidateRow.id)
+    found = {}
+    with catalog.read() as session:
+        for some in _parts(list(rows)):
+            for row, candidate_id, path, verdict, pixels in session.execute(
+                query.where(CandidateRow.id.in_(some))
+            ):
+                found[row] = SmallCopy(candidate_id, Path(path), verdict, pixels)
+    return found
+
+
+def unscored(
+    catalog: Catalog, project: str, number: int, *, needs_vectors: bool
+) -> list[tuple[PictureFile, Shot]]:
+    """Return the kept candidates of a generation that lack scores, as planned, each with its shot.
+
+    Args:
+        needs_vectors: whether closeness, or only agreement, is to be measured.
+    """
+    missing = CandidateRow.closeness if needs_vectors else CandidateRow.agreement
+    with catalog.read() as session:
+        rows = session.scalars(
+            select(CandidateRow)
+            .where(CandidateRow.generation_id == generation_row(session, project, number).id)
+            .where(missing.is_(None), CandidateRow.state.in_(KEPT))
+            .order_by(*IN_TURN)
+        )
+        return [(_file(row), Shot.from_dict(row.shot)) for row in rows]
+
+
+def set_scores(catalog: Catalog, scores: Mapping[int, ModelScores]) -> None:
+    """Note scores and vectors by row, in one transaction."""
+    with catalog.write() as session:
+        for number, given in scores.items():
+            row = session.get_one(CandidateRow, number)
+            if given.vector is not None:
+                row.closeness, row.novelty = given.closeness, given.novelty
+                session.merge(FeatureRow(candidate_id=number, embedder=given.embedder, vector=given.vector))
+            if given.agreement is not None:
+                row.agreement = given.agreement
+
+
+class Vector(NamedTuple):
+    """What a candidate looks like to an embedder."""
+
+    id: str
+    embedder: str  # vectors of different ones cannot be compared
+    vector: bytes  # float16
+
+
+def vectors_of(catalog: Catalog, project: str, ids: Collection[str]) -> list[Vector]:
+    """Return the vectors of those of these candidates that have one."""
+    query = (
+        select(CandidateRow.shot_id, FeatureRow.embedder, FeatureRow.vector)
+        .join(FeatureRow, FeatureRow.candidate_id == CandidateRow.id)
+        .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
+        .where(ProjectRow.name == project, CandidateRow.shot_id.in_(ids))
+    )
+    with catalog.read() as session:
+        return [Vector(*columns) for columns in session.execute(query)]
+
+
+def vectors_of_picks(catalog: Catalog, project: str) -> list[Vector]:
+    """Return the vectors of those picks of the dataset that have one."""
+    owner = select(ProjectRow.id).where(ProjectRow.name == project).scalar_subquery()
+    query = (
+        select(CandidateRow.shot_id, FeatureRow.embedder, FeatureRow.vector)
+        .join(FeatureRow, FeatureRow.candidate_id == CandidateRow.id)
+        # "+ 0" keeps SQLite from going through all candidates of the project, of which few are picks.
+        .where(CandidateRow.id.in_(select(PickRow.candidate_id)), CandidateRow.project_id + 0 == owner)
+    )
+    with catalog.read() as session:
+        return [Vector(*columns) for columns in session.execute(query)]
+
+
+def _parts(rows: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE))

@@ -1,0 +1,74 @@
+"""The texts that a shot's prompts are encoded as, followed through their schedules; known without a base model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bootstrap.prompting import parse
+from bootstrap.prompting.parse import Scheduled
+from bootstrap.shots import Shot
+
+_SECOND_ORDER = ("Heun", "DPM++ SDE", "DPM++ SDE Karras")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt that a picture is drawn with: its whole prompt, or a part of it."""
+
+    shot: int  # index in the batch
+    weight: float
+    schedule: list[Scheduled]
+
+    def at(self, step: int) -> str:
+        """The text at a step, numbered from 0; a text that ends with step n is still used at index n, as in A1111."""
+        return next((one.text for one in self.schedule if step <= one.end), self.schedule[-1].text)
+
+    @property
+    def texts(self) -> list[str]:
+        """Every text that it is at one step or another."""
+        return list(dict.fromkeys(one.text for one in self.schedule))
+
+
+def texts_of(shot: Shot) -> list[str]:
+    """Return every text that a shot's prompts are encoded as, at one step or another."""
+    rows = [*rows_of([shot]), *(negative_rows([shot]) if is_guided([shot]) else [])]
+    return list(dict.fromkeys(text for row in rows for text in row.texts))
+
+
+def is_guided(shots: Sequence[Shot]) -> bool:
+    """Whether a group of shots (of one cfg scale) is drawn with negative prompts too."""
+    return shots[0].cfg_scale > 1.0 or any(len(parse.parts(shot.prompt)) > 1 for shot in shots)
+
+
+def rows_of(shots: Sequence[Shot]) -> list[Row]:
+    """Return a row for each part of each shot's prompt."""
+    rows = []
+    for index, shot in enumerate(shots):
+        text, networks = parse.extra_networks(shot.prompt)
+        if any(one.is_lora for one in networks) and not any(use.in_prompt for use in shot.loras):
+            raise RuntimeError(f"the LoRAs that the prompt '{shot.prompt}' names were not looked up")
+        rows += [Row(index, part.weight, _schedule(part.text, shot)) for part in parse.parts(text)]
+    return rows
+
+
+def negative_rows(shots: Sequence[Shot]) -> list[Row]:
+    """Return a row for each shot's negative prompt."""
+    return [Row(index, 1.0, _schedule(shot.negative_prompt, shot)) for index, shot in enumerate(shots)]
+
+
+def _schedule(text: str, shot: Shot) -> list[Scheduled]:
+    first = shot.hires
+    before = predictions(first.sampler, first.steps) if first else 0
+    return parse.schedule(text, predictions(shot.sampler, shot.steps), before)
+
+
+def predictions(sampler: str, steps: int) -> int:
+    """Return how often the UNet is asked in that many steps: the schedules in a prompt count this, as in A1111.
+
+    Heun and DPM++ SDE ask twice a step, but for the last one.
+
+    Args:
+        sampler: one of bootstrap.project.settings.SAMPLERS.
+
+    Source: stable-diffusion-webui, modules/sd_samplers_kdiffusion.py, `second_order`.
+    """
+    return 2 * steps if sampler in _SECOND_ORDER else steps

@@ -1,0 +1,29 @@
+"""The recipe `element`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bootstrap.recipes.ideas import Idea, each_with
+from bootstrap.recipes.recipe import Recipe
+from bootstrap.recipes.setting_types import Count, PromptText, Snapshots, Strengths, Tag
+
+
+class ElementRecipe(Recipe):
+    """Take one or some tags of the original into other scenes."""
+
+    kind: Literal["element"] = "element"
+    tags: Annotated[list[Tag], Field(min_length=1)]  # of the caption
+    prompts: Annotated[list[PromptText], Field(min_length=1)]  # the scenes, one a shot, all of them in turn
+    count: Count = 16
+    strength: Strengths = [0.6, 0.7]
+    snapshot: Snapshots = [4]
+
+    @property
+    def tags_of_caption(self) -> list[str]:
+        """Those that are taken along."""
+        return self.tags
+
+    def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:
+        """Return the tags with each scene."""
+        return each_with(self.tags, self.prompts)

@@ -1,0 +1,43 @@
+"""The recipe `replace`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bootstrap import captions
+from bootstrap.recipes.ideas import Idea
+from bootstrap.recipes.recipe import Recipe
+from bootstrap.recipes.setting_types import Count, PromptText, Snapshots, Strengths, Tag
+
+
+class ReplaceRecipe(Recipe):
+    """Exchange one tag of the caption for others, all of them in turn."""
+
+    example = """\
+[[recipe]]
+kind = "replace"  # exchange a tag of the caption for another
+tag = "red apple"
+by = ["blue ball", "yellow flower"]
+count = 16
+strength = [0.6, 0.7]
+snapshot = 4
+"""
+
+    kind: Literal["replace"] = "replace"
+    tag: Tag
+    by: Annotated[list[PromptText], Field(min_length=1)]
+    count: Count = 16
+    strength: Strengths = [0.6, 0.7]
+    snapshot: Snapshots = [4]
+
+    @property
+    def tags_of_caption(self) -> list[str]:
+        """The one that is exchanged."""
+        return [self.tag]
+
+    def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:
+        """Return the caption with each of the others in the tag's place."""
+        return [
+            Idea(tuple(captions.replaced(tags, self.tag, new)), eliminated=(self.tag,), added=(new,))
+            for new in self.by
+        ]

@@ -1,0 +1,86 @@
+"""Plain HTTP to Prefect's API: the event of a finished review, and whether a server answers."""
+
+import http.server
+import json
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from flows import events, server
+from review_app import prefect_runs
+
+Asked = list[tuple[str, str, str | None, str]]  # method, path, Authorization, body
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
+    """What a server at PREFECT_API_URL is asked; it answers everything with `true`, but for paths with `broken`."""
+    requests: Asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
+            requests.append((self.command, self.path, self.headers["Authorization"], body))
+            self.send_response(500 if "broken" in self.path else 200)
+            self.end_headers()
+            self.wfile.write(b"true")
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    opened = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=opened.serve_forever, daemon=True).start()
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{opened.server_port}/api")
+    yield requests
+    opened.shutdown()
+    opened.server_close()
+
+
+def test_a_finished_review_is_an_event_of_prefect(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "user:secret")
+    events.review_finished("apple", 3)
+    [(method, path, authorization, body)] = asked
+    assert (method, path, authorization) == ("POST", "/api/events", "Basic dXNlcjpzZWNyZXQ=")
+    [event] = json.loads(body)
+    assert event["event"] == events.REVIEW_FINISHED
+    assert event["payload"] == {"project": "apple", "generation": 3}
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/api", "nonsense"])
+def test_a_server_that_does_not_answer_is_a_warning_only(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    with caplog.at_level(logging.WARNING):
+        events.review_finished("apple", 3)
+    [message] = caplog.messages
+    assert "'apple' is reviewed" in message
+    assert not server.answers(url)
+    assert prefect_runs.ask("health") is None
+
+
+def test_only_a_healthy_server_answers(asked: Asked) -> None:
+    url = prefect_runs.api_url()
+    assert server.answers(url)
+    assert not server.answers(f"{url}/broken")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("PREFECT_API_KEY", "key", "Bearer key"),
+        ("PREFECT_API_AUTH_STRING", "user:secret", "Basic dXNlcjpzZWNyZXQ="),
+    ],
+)
+def test_the_app_says_who_it_is(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert prefect_runs.ask("health") is True
+    assert prefect_runs.ask("broken") is None
+    assert [authorization for _, _, authorization, _ in asked] == [expected, expected]

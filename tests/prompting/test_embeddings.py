@@ -1,0 +1,46 @@
+"""Embeddings as they are read: any precision, the same numbers as torch has."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from bootstrap.errors import UserError
+from bootstrap.prompting import embeddings
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_every_precision_is_read_as_float32(tmp_path: Path, dtype: torch.dtype) -> None:
+    vectors = torch.randn((3, 8), generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
+    save_file({"emb_params": vectors}, tmp_path / "a.safetensors")
+    [read] = embeddings.hold(tmp_path / "a.safetensors").vectors
+    assert read.dtype == np.float32
+    assert np.array_equal(read, vectors.float().numpy())
+
+
+def test_one_vector_may_stand_without_brackets(tmp_path: Path) -> None:
+    save_file({"emb_params": torch.ones(8)}, tmp_path / "a.safetensors")
+    held = embeddings.hold(tmp_path / "a.safetensors")
+    assert held.count == 1 and held.fits([8]) and not held.fits([8, 8])
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (torch.full((1, 8), float("nan"), dtype=torch.bfloat16), "values that are no numbers"),
+        (torch.full((1, 8), 1e300, dtype=torch.float64), "values that are no numbers"),
+        (torch.ones(1, 8).to(torch.float8_e4m3fn), "of type F8_E4M3, which is not read"),
+        (torch.ones(76, 8), "76 vectors"),
+        (torch.ones(2, 2, 2), "no lists of vectors"),
+    ],
+    ids=["not a number", "too large", "float8", "too many", "three dimensions"],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path, vectors: torch.Tensor, message: str
+) -> None:
+    save_file({"emb_params": vectors}, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match=message) as refused:
+        embeddings.hold(tmp_path / "a.safetensors")
+    assert "\n" not in str(refused.value)
