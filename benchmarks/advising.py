@@ -28,7 +28,7 @@ from bootstrap.drawing.run import open_loras
 from bootstrap.drawing.sheet import common_shot, with_value
 from bootstrap.files import write_text
 from bootstrap.models import loading
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.papertown import world
 from bootstrap.papertown.tagger import PapertownTagger, as_tensor
 from bootstrap.progress import silent

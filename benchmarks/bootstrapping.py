@@ -41,7 +41,7 @@ from bootstrap.papertown.scenery import OUTDOORS
 from bootstrap.papertown.tagger import PapertownTagger, as_tensor
 from bootstrap.papertown.tags import parts_of_tags
 from bootstrap.papertown.things import ACCENTS, PROPS, WALL_ITEMS
-from bootstrap.project import editing, projects
+from bootstrap.project import editing, projects, running
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
 
@@ -209,7 +209,7 @@ def run_loop(
 
 
 def _run_generation(made: Project, catalog: Catalog, wanted: int) -> None:
-    with generation.exclusively(made):
+    with running.exclusively(made):
         begun = generation.prepare(made, catalog)
         if begun.number != wanted:
             raise RuntimeError(

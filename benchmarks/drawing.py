@@ -35,9 +35,9 @@ from bootstrap.files import write_text
 from bootstrap.loop import generation
 from bootstrap.lora import kohya
 from bootstrap.models import loading
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.planning.expand import lora_file_name
-from bootstrap.project import editing, projects
+from bootstrap.project import editing, projects, running
 from bootstrap.project.projects import Workspace
 from bootstrap.shots import LoraUse, Shot
 
@@ -103,7 +103,7 @@ def _prepared(folder: Path) -> tuple[BaseModel, list[Shot], dict[LoraUse, Path]]
         made = projects.create(workspace, "badge", picture, caption, "papertown", RECIPES)
     editing.set_values(made, TRAINING)
     made = workspace.project(made.name)
-    with generation.exclusively(made):
+    with running.exclusively(made):
         begun = generation.prepare(made, catalog)
         generation.train(begun)
     training = begun.training()
@@ -148,9 +148,9 @@ def _pipeline(base: BaseModel) -> StableDiffusionPipeline:
     """Return diffusers' pipeline with the very modules that ours draws with, not copies."""
     pipeline = StableDiffusionPipeline(
         vae=base.vae,
-        text_encoder=base.text_encoder,
-        tokenizer=base.tokenizer,
-        unet=base.unet,
+        text_encoder=base.text_encoders[0],
+        tokenizer=base.tokenizers[0],
+        unet=base.denoiser,
         scheduler=DPMSolverMultistepScheduler.from_config(base.scheduler_config, use_karras_sigmas=True),
         safety_checker=None,
         feature_extractor=None,

@@ -25,7 +25,7 @@ from bootstrap.dataset import growth
 from bootstrap.loop import generation
 from bootstrap.papertown import data, world
 from bootstrap.papertown.tagger import PapertownTagger
-from bootstrap.project import editing, projects
+from bootstrap.project import editing, projects, running
 from bootstrap.project.projects import Project, Workspace
 
 REVIEWER = "tagger"
@@ -149,7 +149,7 @@ def _train_second(made: Project) -> None:
     catalog = Catalog(made.workspace.catalog_url)
     if len(generations.statuses(catalog, made.name)) < 2:
         growth.grow(made, catalog)
-        with generation.exclusively(made):
+        with running.exclusively(made):
             generation.train(generation.prepare(made, catalog))
     catalog.close()
 
@@ -159,7 +159,7 @@ def _drawn(made: Project, number: int) -> tuple[Project, int]:
     catalog = Catalog(made.workspace.catalog_url)
     states = [status.state for status in generations.statuses(catalog, made.name)]
     if len(states) < number or states[number - 1] not in ("published", "grown"):
-        with generation.exclusively(made):
+        with running.exclusively(made):
             begun = generation.prepare(made, catalog)
             generation.train(begun)
             generation.draw(begun)

@@ -29,6 +29,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from bootstrap.project import running
 from bootstrap.project.generation import Generation
 
 ROOT = Path(__file__).parent.parent
@@ -227,7 +228,7 @@ def generate(project: Any) -> None:
     from bootstrap.catalog import Catalog
     from bootstrap.loop import generation
 
-    with closing(Catalog(project.workspace.catalog_url)) as catalog, generation.exclusively(project):
+    with closing(Catalog(project.workspace.catalog_url)) as catalog, running.exclusively(project):
         begun = generation.prepare(project, catalog)
         generation.train(begun)
         generation.draw(begun)

@@ -169,10 +169,10 @@ def _table(arguments: argparse.Namespace, pairs: list[dict[str, Run]], share: st
 
 def _settings(base: str, steps: int | None, resolution: int | None):
     """Return the training settings that all ways use."""
-    from bootstrap.models.specs import EMBEDDED_DEFAULTS
+    from bootstrap.models import specs
     from bootstrap.project.settings import TrainingSection
 
-    values = dict(EMBEDDED_DEFAULTS.get(base, {}).get("training", {}))
+    values = dict(specs.find(base).defaults.get("training", {}) if base in specs.embedded_names() else {})
     if steps:
         values |= {"max_train_steps": steps, "epochs": 1}
     if resolution:
@@ -270,10 +270,10 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
 
     settings = _settings(arguments.base, arguments.steps, arguments.resolution)
     base = loading.hold(_spec(arguments.base, arguments.models))
-    side = (settings.resolution or 512) // base.vae_factor
+    side = (settings.resolution or 512) // base.latent_factor
     batch = settings.train_batch_size
     device = base.device
-    latents = torch.randn(batch, base.unet.config["in_channels"], side, side, device=device)
+    latents = torch.randn(batch, base.geometry.latent_channels, side, side, device=device)
     with (
         injected(
             base,
@@ -322,7 +322,7 @@ def _make_sd15(folder: Path) -> None:
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-    from bootstrap.models.loading import CONFIGS
+    from bootstrap.models.families.stable_diffusion import CONFIGS
 
     configs = CONFIGS / "sd15"
     torch.manual_seed(0)

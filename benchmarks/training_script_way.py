@@ -26,8 +26,8 @@ from peft.utils import get_peft_model_state_dict
 from PIL import Image, ImageOps
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from bootstrap.lora.targets import text_encoder_targets, unet_targets
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.families.sd_model import text_modules, unet_modules
+from bootstrap.models.family import BaseModelSpec
 from bootstrap.project.settings import TrainingSection
 
 _PRECISIONS = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}  # Accelerate's names
@@ -97,10 +97,8 @@ def train(
 
     began = time.perf_counter()
     rank, alpha = settings.network_dim, settings.network_alpha
-    for model, targets in ((unet, unet_targets(unet)), (text_encoder, text_encoder_targets(text_encoder))):
-        config = LoraConfig(
-            r=rank, lora_alpha=alpha, init_lora_weights="gaussian", target_modules=list(targets.values())
-        )
+    for model, targets in ((unet, unet_modules(unet, False)), (text_encoder, text_modules(text_encoder))):
+        config = LoraConfig(r=rank, lora_alpha=alpha, init_lora_weights="gaussian", target_modules=targets)
         model.add_adapter(config)
         cast_training_params(model, dtype=torch.float32)
     groups = [

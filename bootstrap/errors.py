@@ -40,3 +40,12 @@ def of_the_machine(error: BaseException) -> str | None:
         reason = in_one_line(str(inner))[:200]
         return f"SID_CATALOG_URL: the database does not answer ({reason}); start it and run again, what is done is kept"
     return None
+
+
+def reason_of(error: Exception) -> str:
+    """Return what went wrong as one line for catalog, logs and reports; an error of ours is named with its class."""
+    reason = of_the_machine(error)
+    if reason is not None:
+        return reason
+    text = in_one_line(str(error))[:500]
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

@@ -9,9 +9,10 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.states import Cancelled
 
+from bootstrap.loop.generation import STOPPED
 from flows import drawing, leash, limits, one_generation, reports
 from flows.deadline import DeadlineReached
-from flows.one_generation import AT_DEADLINE, STOPPED, Stations
+from flows.one_generation import AT_DEADLINE, Stations
 from flows.stations import STATION
 
 train = task(**STATION)(one_generation.train)

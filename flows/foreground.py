@@ -11,6 +11,7 @@ from rich.console import Console
 from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
+from bootstrap.project import running
 from bootstrap.project.projects import Project, Workspace
 from flows import cluster, console, environment, one_generation, server
 from flows.signals import sigterm_as_ctrl_c
@@ -45,7 +46,7 @@ def check(project: Project) -> None:
         UserError: one line that names what is wrong.
     """
     project.settings_and_base  # noqa: B018  # a wrong setting is told before the catalog is touched
-    with closing(Catalog(project.workspace.catalog_url)) as catalog, generation.exclusively(project):
+    with closing(Catalog(project.workspace.catalog_url)) as catalog, running.exclusively(project):
         generation.prepare(project, catalog)
 
 

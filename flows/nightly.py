@@ -13,14 +13,15 @@ from prefect.states import Cancelled
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.states import GenerationState
 from bootstrap.dataset import growth
+from bootstrap.errors import reason_of
 from bootstrap.files import DISK_FLOOR
-from bootstrap.loop import generation
+from bootstrap.project import running
 from bootstrap.project.projects import Project, Workspace
 from flows import missed, reports
 from flows.bootstrap import bootstrap
 from flows.deadline import next_time
 from flows.enough import MIN_PICKS, enough
-from flows.one_generation import AT_DEADLINE, one_line
+from flows.one_generation import AT_DEADLINE
 
 MOST_ROUNDS = 4  # of drawing in one generation: what all of them did not bring, a fifth one hardly will
 
@@ -46,7 +47,7 @@ def plan(project: Project, catalog: Catalog, max_waiting: int = 0, min_picks: in
     finished; a reviewed one is grown, and the next one run; one that brought fewer than `min_picks` new picks is drawn
     from once more, up to MOST_ROUNDS times as much as the recipes ask for, and then grown with what there is.
     """
-    if generation.is_running(project):
+    if running.is_running(project):
         return Plan(False, False, "a generation is running already")
     statuses = generations.statuses(catalog, project.name)
     if not statuses:
@@ -163,6 +164,6 @@ def one_project(
         summary = state.result()
     except Exception as error:  # the other projects have done nothing wrong; NightFailed tells it at the end
         get_run_logger().exception("project '%s' failed", name)
-        return "failed", one_line(error)
+        return "failed", reason_of(error)
     published, number = summary["published"], summary["number"]
     return "done", f"{planned.reason}; generation {number}: {published} candidates to review"

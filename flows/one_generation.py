@@ -12,17 +12,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bootstrap.catalog import Catalog, Unavailable
-from bootstrap.catalog.states import GenerationState
-from bootstrap.errors import UserError, in_one_line, of_the_machine
+from bootstrap.errors import reason_of
 from bootstrap.loop import generation as loop
+from bootstrap.project import running
 from bootstrap.project.generation import Generation
-from bootstrap.project.leases import LeaseLost
 from bootstrap.project.projects import Project, Workspace
 from flows import console
 from flows.deadline import DeadlineReached, stopping
 
-STOPPED = "stopped; starting it again goes on from here"
-AT_DEADLINE = "stopped at the deadline; starting it again goes on from here"
+AT_DEADLINE = "stopped at the deadline; the next run resumes here"
 PAUSES = (2.0, 60.0)  # seconds before what may pass is tried again
 
 _log = logging.getLogger(__name__)
@@ -76,28 +74,19 @@ def run(
         DeadlineReached: it is `until`.
         KeyboardInterrupt: Ctrl-C; the generation is cancelled, and goes on with the next run.
     """
-    with opened(workspace, project) as (found, catalog), loop.exclusively(found):
+    with opened(workspace, project) as (found, catalog), running.exclusively(found):
         generation = loop.prepare(found, catalog)
         number = generation.number
         if stations.begins:
             stations.begins(project, number)
-        try:
-            with stations.held(project, until) if stations.held else nullcontext():
-                stations.train(workspace, project, number, until)
-                stations.draw(workspace, project, number, until, more)
-                stations.curate(workspace, project, number, until)
-                return stations.publish(workspace, project, number)
-        except DeadlineReached:
-            generation.set_state(GenerationState.CANCELLED, AT_DEADLINE)
-            raise
-        except LeaseLost:
-            raise  # the generation is in the other run's hands
-        except Exception as error:
-            generation.set_state(GenerationState.FAILED, one_line(error))
-            raise
-        except BaseException:  # Ctrl-C, or a signal as Prefect tells it
-            generation.set_state(GenerationState.CANCELLED, STOPPED)
-            raise
+        with (
+            loop.ending_recorded(generation, {DeadlineReached: AT_DEADLINE}),
+            stations.held(project, until) if stations.held else nullcontext(),
+        ):
+            stations.train(workspace, project, number, until)
+            stations.draw(workspace, project, number, until, more)
+            stations.curate(workspace, project, number, until)
+            return stations.publish(workspace, project, number)
 
 
 def train(workspace: str, project: str, number: int, until: float | None = None) -> None:
@@ -138,7 +127,7 @@ def _patient(station: Callable[..., Any]) -> Callable[..., Any]:
             except Exception as error:
                 if not can_pass(error):
                     raise
-                _log.warning("%s; it is tried again in %.0f s", one_line(error), pause)
+                _log.warning("%s; it is tried again in %.0f s", reason_of(error), pause)
                 time.sleep(pause)
         return station(*arguments)
 
@@ -170,12 +159,3 @@ def opened_generation(workspace: str, project: str, number: int) -> Iterator[Gen
     """Yield a generation with its catalog."""
     with opened(workspace, project) as (found, catalog):
         yield Generation(found, catalog, number)
-
-
-def one_line(error: Exception) -> str:
-    """Return what went wrong, as a line for the catalog and the reports."""
-    told = of_the_machine(error)
-    if told is not None:
-        return told
-    text = in_one_line(str(error))[:500]
-    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

@@ -6,7 +6,7 @@ from enum import Enum
 
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.catalog.states import GenerationState
-from bootstrap.loop import generation
+from bootstrap.project import running
 from bootstrap.project.projects import Project
 from review_app.starting import Start
 
@@ -47,7 +47,7 @@ def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start |
         return Phase.NEW, ""
     if latest.state.is_running:
         told_lately = latest.seconds_since_update < _SILENT_SECONDS
-        alive = told_lately or generation.is_running(project) or (start is not None and start.is_alive())
+        alive = told_lately or running.is_running(project) or (start is not None and start.is_alive())
         return (Phase.RUNNING if alive else Phase.INTERRUPTED), ""
     if latest.state is GenerationState.CANCELLED:
         return Phase.STOPPED, latest.message

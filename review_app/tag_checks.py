@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bootstrap import captions
 from bootstrap.files import sha256_of_text
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import BaseModelSpec
 from bootstrap.project.projects import Workspace
 from review_app import verbs
 

@@ -12,7 +12,7 @@ import bootstrap  # noqa: F401  (first of all: it says how torch's threads wait,
 
 if TYPE_CHECKING:
     from bootstrap.catalog import Catalog
-    from bootstrap.models.loading import BaseModel
+    from bootstrap.models.family import BaseModel
     from bootstrap.project.projects import Project
     from tests.postgres import Postgres
 
@@ -42,15 +42,16 @@ def small_xl(tmp_path_factory: pytest.TempPathFactory) -> "BaseModel":
     from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 
     from bootstrap.models import loading, specs
+    from bootstrap.models.families import stable_diffusion
     from tests.sd_checkpoint import small_sdxl
 
     folder = tmp_path_factory.mktemp("small-xl")
     with pytest.MonkeyPatch.context() as patch:
-        checkpoint, configs = small_sdxl(folder, loading.CONFIGS)
-        patch.setattr(loading, "CONFIGS", configs)
+        checkpoint, configs = small_sdxl(folder, stable_diffusion.CONFIGS)
+        patch.setattr(stable_diffusion, "CONFIGS", configs)
         single = loading.hold(specs.find(str(checkpoint)))
     StableDiffusionXLPipeline(
-        single.vae, single.text_encoder, single.text_encoder_2, single.tokenizer, single.tokenizer_2, single.unet,
+        single.vae, *single.text_encoders, *single.tokenizers, single.denoiser,
         EulerDiscreteScheduler.from_config(single.scheduler_config), add_watermarker=False,
     ).save_pretrained(folder / "xl")  # fmt: skip
     return loading.hold(specs.find(str(folder / "xl")))

@@ -21,6 +21,7 @@ from bootstrap.curation import run, scoring  # noqa: F401  (imported before the 
 from bootstrap.dataset import growth
 from bootstrap.loop import generation
 from bootstrap.models import loading
+from bootstrap.project import running
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.training import run as training  # noqa: F401
 
@@ -34,7 +35,7 @@ def do_what_is_missing(project: Project) -> None:
     if known and known[-1].state == "grown":
         return
     if not known or known[-1].state != "published":
-        with generation.exclusively(project):
+        with running.exclusively(project):
             begun = generation.prepare(project, catalog)
             generation.train(begun)
             generation.draw(begun)

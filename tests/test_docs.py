@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from bootstrap.cli import main
-from bootstrap.models.specs import EMBEDDED_DEFAULTS
+from bootstrap.models.specs import find
 from bootstrap.project import settings
 from bootstrap.project.settings import (
     CurationSection,
@@ -64,7 +64,7 @@ def test_every_setting_is_told_with_its_default(section: str) -> None:
 def test_paper_towns_own_defaults_are_told(section: str) -> None:
     table = rows(f"[{section}]")
     told = {name: cells[2] for name, cells in table.items() if cells[2]}
-    assert told == {name: shown(value) for name, value in EMBEDDED_DEFAULTS["papertown"][section].items()}
+    assert told == {name: shown(value) for name, value in find("papertown").defaults[section].items()}
 
 
 def test_every_recipe_is_told_with_its_defaults() -> None:

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler
 from PIL import Image
 
 from bootstrap.models import small_cpu
 from bootstrap.models.conditioning import Conditioning
+from bootstrap.models.family import BaseModel
 from bootstrap.models.latents import to_latents
-from bootstrap.models.loading import BaseModel
 from bootstrap.prompting import encode
 
 # Shares of the noise schedule. With little noise the picture itself tells everything and the prompt is not needed.
@@ -30,7 +29,7 @@ def evidence(
     batch_size: int = 16,
     clip_skip: int = 1,
 ) -> np.ndarray:
-    """Return by how much the UNet's error is lower with `prompts` than with `others`, (n,), mean square.
+    """Return by how much the denoiser's error is lower with `prompts` than with `others`, (n,), mean square.
 
     Single values say little, as nothing fixes where zero is; the difference between two pictures does: the picture
     that shows more of what only the first prompt names has the higher value.
@@ -56,18 +55,16 @@ def evidence(
 
 
 def _errors(base: BaseModel, latents: torch.Tensor, encoded: Conditioning) -> np.ndarray:
-    """The UNet's mean squared error for each latent with its encoded prompt, over _NOISE_LEVELS: (n,)."""
-    scheduler = DDPMScheduler.from_config(base.scheduler_config)
+    """The denoiser's mean squared error for each latent with its encoded prompt, over _NOISE_LEVELS: (n,)."""
+    process = base.family.noise(base)
     errors = torch.zeros(len(latents), device=latents.device)
     for level in _NOISE_LEVELS:
-        timestep = torch.tensor([round(level * scheduler.config["num_train_timesteps"])], device=base.device)
+        timestep = process.at(level).to(base.device)
         # The same noise for all pictures and prompts: only what they show may make a difference.
-        noise = torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(int(timestep)))
+        noise = torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(round(1000 * level)))
         noise = noise.to(latents).expand_as(latents).contiguous()
-        noisy = scheduler.add_noise(latents, noise, timestep)
-        wanted = noise
-        if base.prediction_type == "v_prediction":
-            wanted = scheduler.get_velocity(latents, noise, timestep)
-        predicted = small_cpu.predict(base, noisy, timestep[0], encoded)
+        noisy = process.add(latents, noise, timestep[None])
+        wanted = process.target(latents, noise, timestep[None])
+        predicted = small_cpu.predict(base, noisy, timestep, encoded)
         errors += (predicted - wanted).square().mean((1, 2, 3))
     return (errors / len(_NOISE_LEVELS)).cpu().numpy()

@@ -23,7 +23,7 @@ from bootstrap.adviser.evidence import evidence
 from bootstrap.catalog.advices import Measurement
 from bootstrap.drawing import engine
 from bootstrap.lora.kohya import LoraFile
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.pictures.features import embed
 from bootstrap.shots import LoraUse, Shot
 

@@ -2,19 +2,8 @@
 
 import re
 
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import BaseModelSpec
 
-# Scenes of Paper Town, in the words and the order of its captions.
-_PAPERTOWN = (
-    "man, short black hair, tan skin, green sweater, smile, outdoors, beach",
-    "woman, curly red hair, dark skin, yellow overalls, serious, purple wall, clock",
-    "robot, orange robot, holding blue balloon, white wall, bookshelf",
-    "no humans, green cup, outdoors, night sky, wooden desk",
-    "man, bald, dark skin, white hoodie, sad, holding yellow star, pink wall",
-    "woman, purple winter hat, tan skin, black sweater, wink, outdoors, mountains",
-    "no humans, pink flower, gray wall, wooden desk, laptop on desk",
-    "robot, brown robot, outdoors, autumn park",
-)
 _PLAIN = (
     "a red fox in a snowy forest",
     "an old lighthouse on a cliff by the sea",
@@ -29,7 +18,7 @@ _PLAIN = (
 
 def unrelated(base: BaseModelSpec, caption: str, count: int) -> list[str]:
     """Return `count` prompts that the base model can draw, those that share the fewest words with the caption."""
-    known = _PAPERTOWN if base.kind == "embedded" else _PLAIN
+    known = base.other_prompts or _PLAIN
     return sorted(known, key=lambda prompt: len(_words(prompt) & _words(caption)))[:count]
 
 

@@ -13,7 +13,7 @@ from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.lora import kohya
 from bootstrap.models import loading
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report

@@ -1,14 +1,11 @@
 """`sid lora`: look into LoRA files, convert and resize them."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from bootstrap.errors import UserError
 
 app = typer.Typer(help="Look into LoRA files, convert and resize them.", no_args_is_help=True)
 
@@ -26,20 +23,20 @@ def inspect(
     ] = None,
 ) -> None:
     """Show format, modules, ranks, alphas and what the file says of its training."""
-    from bootstrap.lora import formats
-    from bootstrap.lora.names import is_sdxl
+    from bootstrap.lora import formats, header
     from bootstrap.models import specs
 
     if base is not None:
         specs.find(base)
     found = formats.format_of(file)
     lora = formats.read(file)
-    parts = Counter(_part(name) for name in lora.modules)
+    family = header.family_of(file)
+    parts = Counter(family.part_title(name) for name in lora.modules)
     typer.echo(f"format: {found}")
     kind = formats.kind_of(file)
     if kind != "LoRA":
         typer.echo(f"kind: {kind}; ranks and alphas are those of the LoRA that adds the same")
-    typer.echo(f"made for: Stable Diffusion {'XL' if is_sdxl(lora.modules) else '1.x'}")
+    typer.echo(f"made for: {family.title}")
     typer.echo("modules: " + ", ".join(f"{count} of the {part}" for part, count in sorted(parts.items())))
     typer.echo("rank: " + _counted([module.rank for module in lora.modules.values()]))
     typer.echo("alpha: " + _counted([module.alpha for module in lora.modules.values()]))
@@ -47,12 +44,6 @@ def inspect(
         typer.echo(f"{key}: {value if len(value) <= 200 else value[:200] + '...'}")
     if base is not None:
         _tell_fit(lora.modules, base)
-
-
-def _part(name: str) -> str:
-    if name.startswith("lora_unet_"):
-        return "UNet"
-    return "second text encoder" if name.startswith("lora_te2_") else "text encoder"
 
 
 def _counted(values: list[int] | list[float]) -> str:
@@ -81,17 +72,9 @@ def convert(
     to: Annotated[str, typer.Option("--to", help="kohya or diffusers.")],
 ) -> None:
     """Write a LoRA in another format; it draws the same."""
-    from bootstrap.lora import formats, kohya
+    from bootstrap.lora import converting
 
-    if to not in ("kohya", "diffusers"):
-        raise UserError(f"--to {to}: unknown, use kohya or diffusers")
-    _check_target(file, out)
-    lora = formats.read(file)
-    if to == "kohya":
-        kohya.write(out, lora.modules, kohya.own_metadata(lora), kohya.dtype_of(lora))
-    else:
-        formats.write_diffusers(out, lora)
-    typer.echo(f"{len(lora.modules)} modules written to {out}")
+    typer.echo(f"{converting.convert(file, out, to)} modules written to {out}")
 
 
 @app.command()
@@ -101,21 +84,11 @@ def resize(
     rank: Annotated[int, typer.Option(help="The new network_dim, smaller than the old one.")],
 ) -> None:
     """Write a LoRA with fewer dimensions, as close to the old one as can be."""
-    from bootstrap.lora import formats, kohya
+    from bootstrap.lora import converting, formats, kohya
     from bootstrap.lora import resize as resizing
 
-    _check_target(file, out)
+    converting.check_target(file, out)
     lora = formats.read(file)
     resized = resizing.resize(lora, rank)
     kohya.write(out, resized.lora.modules, kohya.own_metadata(resized.lora), kohya.dtype_of(lora))
     typer.echo(f"{out}: rank {rank}, {100 * resized.kept:.2f} % of the deltas' squares kept")
-
-
-def _check_target(file: Path, out: Path) -> None:
-    if out.suffix != ".safetensors":
-        raise UserError(f"{out}: a LoRA file ends in .safetensors")
-    if out.exists() and out.samefile(file):
-        raise UserError(f"{out}: is the file that is read; write to another one")
-    folder = next(parent for parent in out.absolute().parents if parent.exists())
-    if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(f"{out}: cannot be written there")

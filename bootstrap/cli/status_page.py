@@ -8,7 +8,7 @@ from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.catalog.states import GenerationState
 from bootstrap.errors import UserError
-from bootstrap.loop import generation
+from bootstrap.project import running
 from bootstrap.project.projects import Project, Workspace
 
 _COLUMNS = ("state", "drawn", "duplicates", "to review", "undecided", "accepted", "rejected")
@@ -35,7 +35,7 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
         caption, base_model = project.settings.project.caption, project.base_model.name
     except UserError as error:
         problem = str(error)
-    running = generation.is_running(project)
+    is_running = running.is_running(project)
     statuses = generations.statuses(catalog, project.name)
     changes = picks.changes(catalog, project.name)
     page: dict[str, Any] = {
@@ -44,12 +44,13 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
         "caption": caption,
         "base_model": base_model,
         "problem": problem,
-        "running": running,
+        "running": is_running,
         "dataset_size": 1 + len(picks.picks(catalog, project.name)),
         "picks_to_add": len(changes.to_add),
         "picks_to_remove": len(changes.to_remove),
         "generations": [
-            {**dataclasses.asdict(one), "interrupted": one.state.is_begun and not running} for one in statuses
+            {**dataclasses.asdict(one), "interrupted": one.state.is_begun and not is_running}
+            for one in statuses
         ],
     }
     page["next"] = _next_step(page, statuses[-1] if statuses else None)

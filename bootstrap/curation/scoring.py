@@ -124,9 +124,9 @@ def _vectors_of_dataset(
 
 
 def _open_tagger(project: Project) -> Tagger | None:
-    """The tagger that the settings name, or Paper Town's own for its pictures, where that is installed."""
+    """The tagger that the settings name, or the one that comes with the base model, where that is installed."""
     asked = project.settings.curation.tagger
-    if asked is None and project.base_model.kind != "embedded":
+    if asked is None and project.base_model.tagger is None:
         return None
     from bootstrap.pictures.tagging import open_tagger  # imports torch
 

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from diffusers import SchedulerMixin
 from PIL import Image, ImageDraw, ImageFilter
 
 from bootstrap import images
 from bootstrap.drawing.prompts import Prompts
-from bootstrap.drawing.samplers import own_noise, sampler, set_steps
 from bootstrap.models import denormals
+from bootstrap.models import latents as codec
+from bootstrap.models.family import BaseModel
 from bootstrap.models.latents import to_latents, to_tensor
-from bootstrap.models.loading import BaseModel
 from bootstrap.shots import Mask, Shot
 
 Pictures = Mapping[str, Image.Image]
@@ -48,46 +47,24 @@ def draw_batch(
         pictures: those that the shots start from.
     """
     first = shots[0]
-    scheduler = sampler(first.sampler, base.scheduler_config)
-    timesteps = _timesteps(scheduler, first, base.device)
     generators = [torch.Generator().manual_seed(shot.seed) for shot in shots]
     noise = _noise(base, shots, generators)
+    steps, last = first.steps, None
+    if first.start is not None:
+        steps, last = whole_schedule(first.steps, first.start.denoising_strength), first.steps
+    sampling = base.family.sampling(base, first.sampler, steps, last, noise, generators)
     begun = [_begun(shot, pictures) for shot in shots] if first.start else []
-    if begun:
-        origin = to_latents(base, [one.picture for one in begun])
-        latents = scheduler.add_noise(origin, noise, timesteps[:1].expand(len(shots)))
-    else:
-        latents = noise * scheduler.init_noise_sigma
+    origin = to_latents(base, [each.picture for each in begun]) if begun else None
+    latents = sampling.begin(origin)
     anew = _anew(base, begun)
-    own = own_noise(scheduler, latents, generators)
-    for step, timestep in enumerate(timesteps):
-        predicted = asked.predicted(scheduler.scale_model_input(latents, timestep), timestep, step)
-        latents = scheduler.step(predicted, timestep, latents, return_dict=False, **own)[0]
-        if anew is not None:  # around the mask it is the picture, as noisy as it has to be at the next step
-            kept = origin
-            if step + 1 < len(timesteps):
-                kept = scheduler.add_noise(origin, noise, timesteps[step + 1].expand(len(shots)))
-            latents = torch.where(anew, latents, kept)
-    drawn = decode(base, latents)
+    for step, timestep in enumerate(sampling.timesteps):
+        predicted = asked.predicted(sampling.model_input(latents, timestep), timestep, step)
+        latents = sampling.step(predicted, timestep, latents)
+        if anew is not None and origin is not None:
+            # Around the mask it is the picture, as noisy as it has to be at the next step.
+            latents = torch.where(anew, latents, sampling.noised(origin, step + 1))
+    drawn = codec.to_pictures(base, latents)
     return [_pasted(one, picture) for one, picture in zip(begun, drawn, strict=True)] if begun else drawn
-
-
-def _timesteps(scheduler: SchedulerMixin, shot: Shot, device: torch.device) -> torch.Tensor:
-    """The timesteps of all steps that are done.
-
-    From a picture, so many steps are done as the shot says, the last ones of a longer schedule. Source:
-    stable-diffusion-webui, modules/sd_samplers_common.py, `setup_img2img_steps`, as it works for hires, and for all
-    of img2img with the option "do exactly the amount of steps the slider specifies".
-    """
-    if shot.start is None:
-        set_steps(scheduler, shot.steps, device)
-        return scheduler.timesteps
-    set_steps(scheduler, whole_schedule(shot.steps, shot.start.denoising_strength), device)
-    # Samplers of the second order predict twice a step, but for the last one.
-    skipped = len(scheduler.timesteps) - (scheduler.order * (shot.steps - 1) + 1)
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(skipped)
-    return scheduler.timesteps[skipped:]
 
 
 def whole_schedule(steps: int, denoising_strength: float) -> int:
@@ -96,11 +73,7 @@ def whole_schedule(steps: int, denoising_strength: float) -> int:
 
 
 def _noise(base: BaseModel, shots: Sequence[Shot], generators: list[torch.Generator]) -> torch.Tensor:
-    shape = (
-        base.unet.config["in_channels"],
-        shots[0].height // base.vae_factor,
-        shots[0].width // base.vae_factor,
-    )
+    shape = codec.shape(base, shots[0].width, shots[0].height)
     # Always from the CPU's generator: a seed means the same picture on every machine.
     return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(base.device)
 
@@ -162,7 +135,7 @@ def _anew(base: BaseModel, begun: Sequence[_Begun]) -> torch.Tensor | None:
     if not masks:
         return None
     whites = torch.stack([to_tensor(mask.convert("RGB"))[:1] for mask in masks])
-    return (F.max_pool2d(whites, base.vae_factor) > 0).to(base.device)
+    return (F.max_pool2d(whites, base.latent_factor) > 0).to(base.device)
 
 
 def _pasted(begun: _Begun, drawn: Image.Image) -> Image.Image:
@@ -175,13 +148,3 @@ def _pasted(begun: _Begun, drawn: Image.Image) -> Image.Image:
         laid.paste(drawn.resize((right - left, bottom - top), Image.Resampling.LANCZOS), (left, top))
         drawn = laid
     return Image.composite(drawn, begun.whole, begun.soft)
-
-
-@denormals.as_zero()
-@torch.inference_mode()
-def decode(base: BaseModel, latents: torch.Tensor) -> list[Image.Image]:
-    """Decode latents (batch, channels, height, width) with the VAE into RGB pictures."""
-    scaled = (latents / base.vae.config["scaling_factor"]).to(base.vae.dtype)
-    pixels = base.vae.decode(scaled, return_dict=False)[0].float()
-    bytes_ = ((pixels.clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()
-    return [Image.fromarray(one) for one in bytes_]

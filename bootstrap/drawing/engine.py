@@ -8,15 +8,13 @@ import torch
 from PIL import Image
 
 from bootstrap.drawing import prompts
-from bootstrap.drawing.denoising import Pictures, decode, draw_batch
+from bootstrap.drawing.denoising import Pictures, draw_batch
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.models.conditioning import Conditioning
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.shots import LoraUse, Shot
-
-__all__ = ["Drawing", "decode", "draw", "in_drawing_order"]
 
 _log = logging.getLogger(__name__)
 _STARTS_AT_ONCE = 64  # pictures that others start from and that are in memory at a time
@@ -115,12 +113,12 @@ def _drawn(
 ) -> Iterator[list[Drawing]]:
     """Draw shots of one group, with its LoRAs merged in."""
     size = shots[0].width, shots[0].height
-    for chunks, alike in _by_lengths(base, shots).items():
+    for lengths, alike in _by_lengths(base, shots).items():
         encoded: dict[prompts.Encoded, Conditioning] = {}
         done = 0
         while done < len(alike):
             batch = alike[done : done + fitting.get(size, batch_size)]
-            drawn = _try(base, batch, prompts.Prompts(base, batch, chunks, encoded), pictures)
+            drawn = _try(base, batch, prompts.Prompts(base, batch, lengths, encoded), pictures)
             if drawn is None:
                 fitting[size] = len(batch) // 2
                 _log.warning("%d pictures do not fit into memory at once: %d do", len(batch), fitting[size])
@@ -154,7 +152,7 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _by_lengths(base: BaseModel, shots: Sequence[Shot]) -> dict[prompts.Lengths, list[Shot]]:
-    """Shots whose prompts have the same numbers of chunks.
+    """Shots whose prompts have the same lengths.
 
     A shorter prompt beside a longer one would be filled up, which gives another picture.
     """

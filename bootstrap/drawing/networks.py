@@ -7,11 +7,9 @@ from bootstrap.lora import formats
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.models import loading, specs
-from bootstrap.models.loading import BaseModel
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import BaseModel, BaseModelSpec, Vocabulary
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.planning.named_networks import with_embeddings, with_loras
-from bootstrap.prompting.vocabulary import Vocabulary
 from bootstrap.shots import LoraUse, Shot
 
 
@@ -27,11 +25,18 @@ def with_networks(base: BaseModel, shelf: Shelf, shots: Sequence[Shot]) -> list[
         UserError: a LoRA is not there, or a file that is named cannot be read.
     """
     others = {shot.base_model_hash: shot.base_model for shot in shots if shot.base_model_hash != base.hash}
-    known = {base.hash: Vocabulary.of(base)}
-    for model_hash, name in others.items():
-        spec = specs.find(name)
-        known[model_hash] = Vocabulary.read(spec) or Vocabulary.of(loading.hold(spec))
+    known = {base.hash: _vocabulary(base.spec)}
+    known |= {model_hash: _vocabulary(specs.find(name)) for model_hash, name in others.items()}
     return with_embeddings(shelf, with_loras(shelf, shots), known)
+
+
+def _vocabulary(spec: BaseModelSpec) -> Vocabulary:
+    known = specs.vocabulary(spec)
+    if known is None:  # a hub model that was not fetched yet
+        loading.hold(spec)
+        known = specs.vocabulary(spec)
+    assert known is not None
+    return known
 
 
 def open_files(shelf: Shelf, shots: Sequence[Shot]) -> dict[LoraUse, LoraFile]:

@@ -5,47 +5,46 @@ from collections.abc import Sequence
 import torch
 
 from bootstrap.models import small_cpu
-from bootstrap.models.conditioning import Conditioning, joined, lengthened
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.conditioning import Conditioning, joined
+from bootstrap.models.family import BaseModel
 from bootstrap.planning.prompt_texts import Row, is_guided, negative_rows, rows_of
 from bootstrap.prompting import encode
-from bootstrap.prompting.chunks import chunks_of
 from bootstrap.prompting.embeddings import held
 from bootstrap.shots import Shot
 
 Lengths = tuple[int, tuple[int, ...]]
-"""Chunks of a shot's negative prompt (0: it is drawn without) and of each part of its prompt."""
+"""Lengths of a shot's negative prompt (0: it is drawn without) and of each part of its prompt, in the family's unit."""
 
 
 def lengths(base: BaseModel, shot: Shot) -> Lengths:
-    """Return how many chunks a shot's negative prompt and each part of its prompt have, over all steps.
+    """Return the lengths of a shot's negative prompt and of each part of its prompt, the longest over all steps.
 
-    As in AUTOMATIC1111 the texts of one schedule are filled up with empty chunks to the longest of them, and a negative
+    As in AUTOMATIC1111 the texts of one schedule are filled up to the longest of them, and a negative
     prompt is not filled up to the prompt beside it.
     """
     embeddings = [held(use) for use in shot.embeddings]
 
     def longest(row: Row) -> int:
-        return max(len(chunks_of(base.tokenizer, text, embeddings)) for text in row.texts)
+        return max(encode.length_of(base, text, embeddings) for text in row.texts)
 
     negative = longest(negative_rows([shot])[0]) if is_guided([shot]) else 0
     return negative, tuple(longest(row) for row in rows_of([shot]))
 
 
 Encoded = tuple[str, int]
-"""A text, and how many chunks it is filled up to."""
+"""A text, and the length that it is filled up to."""
 
 
 class Prompts:
     """The prompts of a batch of shots that share lengths, cfg scale, steps, clip skip and embeddings."""
 
     def __init__(
-        self, base: BaseModel, shots: Sequence[Shot], chunks: Lengths, encoded: dict[Encoded, Conditioning]
+        self, base: BaseModel, shots: Sequence[Shot], lengths: Lengths, encoded: dict[Encoded, Conditioning]
     ) -> None:
         """Divide the prompts; nothing is encoded yet.
 
         Args:
-            chunks: the lengths of each of these shots.
+            lengths: of each of these shots.
             encoded: texts that batches before have encoded, with the same LoRAs; new ones are added.
         """
         self._base, self._shots = base, shots
@@ -56,7 +55,7 @@ class Prompts:
         self._weights = torch.tensor([row.weight for row in self._rows], device=base.device)[
             :, None, None, None
         ]
-        self._negative_chunks, self._chunks = chunks
+        self._negative_length, self._lengths = lengths
         self._encoded = encoded
         self._joined: dict[tuple[str, ...], list[Conditioning]] = {}
 
@@ -64,7 +63,7 @@ class Prompts:
         """Return the guided prediction of each picture.
 
         Args:
-            latents: (batch, channels, height, width), as the sampler gives them to the UNet.
+            latents: (batch, channels, height, width), as the sampler gives them to the denoiser.
             step: numbered from 0.
         """
         rows = torch.cat([latents, latents[self._of_rows]]) if self._guided else latents[self._of_rows]
@@ -76,26 +75,19 @@ class Prompts:
         return self._combined(torch.cat(found))
 
     def _at(self, step: int) -> list[Conditioning]:
-        """The rows' conditioning at a step, negative prompts first; those of one length are asked for at once.
-
-        To Stable Diffusion XL an empty negative prompt is zeros, as it was trained with and as AUTOMATIC1111 has
-        it (stable-diffusion-webui, modules/sd_models_xl.py, `force_zero_negative_prompt`).
-        """
-        negative = [(row.at(step), self._negative_chunks) for row in self._negative]
-        parts = len(self._chunks)
-        positive = [(row.at(step), self._chunks[index % parts]) for index, row in enumerate(self._rows)]
+        """The rows' conditioning at a step, negative prompts first; those of one length are asked for at once."""
+        negative = [(row.at(step), self._negative_length) for row in self._negative]
+        parts = len(self._lengths)
+        positive = [(row.at(step), self._lengths[index % parts]) for index, row in enumerate(self._rows)]
         texts = tuple(text for text, _ in [*negative, *positive])
         if texts not in self._joined:
             self._encode([*negative, *positive])
-            rows = lengthened([self._encoded[one] for one in positive])
+            rows = self._base.family.padded([self._encoded[one] for one in positive])
             if not negative:
                 self._joined[texts] = [rows]
                 return [rows]
-            without = joined([self._encoded[one] for one in negative])
-            if without.pooled is not None:
-                empty = [row for row, (text, _) in enumerate(negative) if not text]
-                without.states[empty] = 0.0
-                without.pooled[empty] = 0.0
+            empty = [row for row, (text, _) in enumerate(negative) if not text]
+            without = self._base.family.unprompted(joined([self._encoded[one] for one in negative]), empty)
             same = without.states.shape[1] == rows.states.shape[1]
             self._joined[texts] = [joined([without, rows])] if same else [without, rows]
         return self._joined[texts]
@@ -103,18 +95,18 @@ class Prompts:
     def _encode(self, asked: Sequence[Encoded]) -> None:
         first = self._shots[0]
         missing = [one for one in dict.fromkeys(asked) if one not in self._encoded]
-        for chunks in dict.fromkeys(chunks for _, chunks in missing):
-            texts = [text for text, its in missing if its == chunks]
+        for length in dict.fromkeys(length for _, length in missing):
+            texts = [text for text, its in missing if its == length]
             encoded = encode.encode_prompts(
                 self._base,
                 texts,
-                chunks=chunks,
+                length=length,
                 clip_skip=first.clip_skip,
                 embeddings=[held(use) for use in first.embeddings],
             )
             for row, text in enumerate(texts):
                 pooled = None if encoded.pooled is None else encoded.pooled[row : row + 1]
-                self._encoded[text, chunks] = Conditioning(encoded.states[row : row + 1], pooled)
+                self._encoded[text, length] = Conditioning(encoded.states[row : row + 1], pooled)
 
     def _combined(self, predicted: torch.Tensor) -> torch.Tensor:
         """The guided prediction of each picture (batch, ...) from those of the rows.

@@ -15,7 +15,7 @@ from bootstrap.drawing.infotext import Infotext
 from bootstrap.errors import UserError
 from bootstrap.lora import kohya
 from bootstrap.models import loading, specs
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import SAMPLERS, BaseModelSpec
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import content_hash
 from bootstrap.project.projects import Workspace
@@ -73,11 +73,11 @@ def redraw(
         lambda one: dataclasses.replace(one, base_model=base.spec.name, base_model_hash=base.hash)
     )
     for one in shot.passes:
-        samplers.check(one)
-        if one.width % base.vae_factor or one.height % base.vae_factor:
+        samplers.check(one, base.family)
+        if one.width % base.latent_factor or one.height % base.latent_factor:
             raise UserError(
                 f"picture {path}: it was {one.width}x{one.height}, {base.spec.name} draws multiples of "
-                f"{base.vae_factor}"
+                f"{base.latent_factor}"
             )
     read = {file: networks.open_lora(file) for file in set(paths.values())}
     [[drawing]] = engine.draw(base, [shot], {use: read[file] for use, file in paths.items()}, 1, pictures)
@@ -100,7 +100,7 @@ def _shot_of(path: Path, told: Infotext) -> Shot:
         width, height = _size(told.fields["Size"])
         sampler = told.fields["Sampler"]
         kind = told.fields.get("Schedule type", "")
-        if f"{sampler} {kind}" in samplers.SAMPLERS:  # A1111 1.9 and later write them apart
+        if f"{sampler} {kind}" in SAMPLERS:  # A1111 1.9 and later write them apart
             sampler = f"{sampler} {kind}"
         shot = Shot(
             prompt=told.prompt, negative_prompt=told.negative_prompt, seed=int(told.fields["Seed"]) % 2**32,

@@ -23,7 +23,7 @@ from bootstrap.files import sha256_of_file
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.models import loading, specs
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.planning import inputs
 from bootstrap.planning.expand import DrawnWith, expand, longer, with_advice
 from bootstrap.planning.extra_networks import Shelf

@@ -1,123 +1,28 @@
-"""Samplers by the names that AUTOMATIC1111's users know, as diffusers schedulers."""
+"""What is known of a sampler by its name alone, whichever family of base models it is to draw with."""
 
 import difflib
-import inspect
-from collections.abc import Sequence
-from typing import Any
-
-import torch
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    DPMSolverSDEScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-    LCMScheduler,
-    SchedulerMixin,
-    UniPCMultistepScheduler,
-)
-from diffusers.schedulers.scheduling_dpmsolver_sde import BrownianTreeNoiseSampler
 
 from bootstrap.errors import UserError
+from bootstrap.models.family import Family
 from bootstrap.project.settings import LCM_STEPS, SAMPLERS
 from bootstrap.shots import Shot
 
-_KARRAS, _LINEAR = {"use_karras_sigmas": True}, {"use_karras_sigmas": False}
-_ODE, _SDE = {"algorithm_type": "dpmsolver++"}, {"algorithm_type": "sde-dpmsolver++"}
 
-# Names and settings as in diffusers' table "Schedulers" for A1111 and k-diffusion; "DPM++ SDE" is the class that
-# follows k-diffusion's own `sample_dpmpp_sde`, with its two predictions a step and its Brownian noise.
-_STEEPEST = 4.0  # times less noise after Heun's first step, at most
-_SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "Euler a": (EulerAncestralDiscreteScheduler, {}),
-    "Euler": (EulerDiscreteScheduler, _LINEAR),
-    "Heun": (HeunDiscreteScheduler, _LINEAR),
-    "DPM++ 2M": (DPMSolverMultistepScheduler, _LINEAR | _ODE),
-    "DPM++ 2M Karras": (DPMSolverMultistepScheduler, _KARRAS | _ODE),
-    "DPM++ 2M SDE": (DPMSolverMultistepScheduler, _LINEAR | _SDE),
-    "DPM++ 2M SDE Karras": (DPMSolverMultistepScheduler, _KARRAS | _SDE),
-    "DPM++ SDE": (DPMSolverSDEScheduler, _LINEAR),
-    "DPM++ SDE Karras": (DPMSolverSDEScheduler, _KARRAS),
-    "DDIM": (DDIMScheduler, {}),
-    "UniPC": (UniPCMultistepScheduler, _LINEAR),
-    "LCM": (LCMScheduler, {}),
-}
-
-
-def sampler(name: str, scheduler_config: dict[str, Any]) -> SchedulerMixin:
-    """Return a fresh scheduler for one batch.
-
-    Args:
-        name: one of bootstrap.project.settings.SAMPLERS.
-        scheduler_config: the base model's own: noise schedule, prediction type, timestep spacing.
-    """
-    kind, options = _SAMPLERS[name]
-    accepted = inspect.signature(kind.__init__).parameters
-    if scheduler_config.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in accepted:
-        options = options | {"trained_betas": _zero_snr_betas(scheduler_config)}
-    known = {key: value for key, value in scheduler_config.items() if key in accepted}
-    return kind.from_config(known, **options)
-
-
-def _zero_snr_betas(scheduler_config: dict[str, Any]) -> list[float]:
-    """The noise schedule with zero terminal SNR, for the schedulers that cannot make it themselves.
-
-    The last step's sigma stays finite, as in those that can.
-    """
-    kept: torch.Tensor = EulerDiscreteScheduler.from_config(scheduler_config).alphas_cumprod.double()
-    before = torch.cat([torch.ones(1, dtype=kept.dtype), kept[:-1]])
-    return (1 - kept / before).tolist()
-
-
-def check(shot: Shot) -> None:
+def check(shot: Shot, family: Family) -> None:
     """Refuse a shot that its sampler cannot draw.
 
     Raises:
-        UserError: the sampler is not known, or takes fewer steps.
+        UserError: the sampler is not known, or takes fewer steps, or the base model's family has none such.
     """
     if shot.sampler not in SAMPLERS:
         near = difflib.get_close_matches(shot.sampler, SAMPLERS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SAMPLERS)}"
         raise UserError(f"sampler '{shot.sampler}': it is not known ({hint})")
+    if shot.sampler not in family.samplers:
+        raise UserError(
+            f"sampler {shot.sampler}: {family.title} cannot be drawn with it, but with {', '.join(family.samplers)}"
+        )
     if shot.sampler == "LCM" and shot.steps > LCM_STEPS:
         raise UserError(
             f"sampler LCM: it takes {LCM_STEPS} steps at most, better 4 to 8 (steps is {shot.steps})"
         )
-
-
-def set_steps(scheduler: SchedulerMixin, steps: int, device: torch.device) -> None:
-    """Set a scheduler's timesteps, and keep Heun's first step within reason.
-
-    Of a model with zero terminal SNR the noise begins at 4096 standard deviations. Heun's correction of the step from
-    there enlarges what two predictions differ in by half of the ratio of the two noise levels, some hundred times. At
-    _STEEPEST times the next level the noise hides the picture just as well.
-    """
-    scheduler.set_timesteps(steps, device=device)
-    if isinstance(scheduler, HeunDiscreteScheduler) and len(scheduler.sigmas) > 2:
-        scheduler.sigmas[0] = min(scheduler.sigmas[0], _STEEPEST * scheduler.sigmas[1])
-
-
-def own_noise(
-    scheduler: SchedulerMixin, latents: torch.Tensor, generators: Sequence[torch.Generator]
-) -> dict[str, Any]:
-    """Have each picture's noise come from its own generator; return what the scheduler's steps need for that.
-
-    Call it after `set_timesteps`.
-
-    Args:
-        latents: (batch, channels, height, width), for shape and device.
-        generators: one for each picture, seeded with its seed.
-    """
-    if isinstance(scheduler, DPMSolverSDEScheduler):
-        sigmas = scheduler.sigmas[scheduler.sigmas > 0]
-        brownian = BrownianTreeNoiseSampler(
-            torch.zeros(latents.shape),  # on the CPU: a seed means the same picture on every machine
-            sigmas.min().item() * 0.9999,  # its ends are compared after they were rounded
-            sigmas.max().item() * 1.0001,
-            [one.initial_seed() for one in generators],
-        )
-        scheduler.noise_sampler = lambda start, end: brownian(start.cpu(), end.cpu()).to(latents.device)
-        return {}
-    takes_one = "generator" in inspect.signature(scheduler.step).parameters
-    return {"generator": list(generators)} if takes_one else {}

@@ -17,6 +17,7 @@ from bootstrap.drawing.networks import with_networks
 from bootstrap.drawing.run import drawn_with, open_loras
 from bootstrap.errors import UserError
 from bootstrap.models import loading
+from bootstrap.models.family import BaseModel
 from bootstrap.pictures import contact_sheet
 from bootstrap.pictures.contact_sheet import Cell
 from bootstrap.planning.expand import lora_file_name
@@ -111,7 +112,7 @@ def draw_sheet(
     grid = [[_at(common, (x, a), (y, b), (z, c)) for a in x.values] for c, b in below]
     _check_snapshots(training, [shot for row in grid for shot in row])
     for shot in {shot for row in grid for shot in row}:
-        samplers.check(shot)
+        samplers.check(shot, base.family)
     shelf = Shelf.of(project)
     grid = [with_networks(base, shelf, [_without_idle_lora(shot) for shot in row]) for row in grid]
     shots = list({shot.id: shot for row in grid for shot in row}.values())
@@ -129,9 +130,7 @@ def draw_sheet(
     return project.folder / sheet.path
 
 
-def common_shot(
-    generation: Generation, base: loading.BaseModel, training: Training, prompt: str | None
-) -> Shot:
+def common_shot(generation: Generation, base: BaseModel, training: Training, prompt: str | None) -> Shot:
     """Return the shot of a generation's last snapshot at strength 1.0 that all of a sheet's are made from."""
     shared, settings = drawn_with(generation, base, training), generation.settings
     epoch = training.snapshots[-1].epoch

@@ -17,7 +17,7 @@ from bootstrap.drawing import engine
 from bootstrap.errors import UserError
 from bootstrap.files import remove_partial_files, sha256_of_text, whole_file
 from bootstrap.models import loading
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import BaseModel, BaseModelSpec
 from bootstrap.pictures import drawn_tags, features
 from bootstrap.pictures.drawn_tags import TagDrawing
 from bootstrap.progress import Progress, Report, silent
@@ -56,7 +56,7 @@ def draw_tags(
     return [kept[tag] for tag in wanted]
 
 
-def _drawn(base: loading.BaseModel, tags: Sequence[str], folder: Path, report: Report) -> list[TagDrawing]:
+def _drawn(base: BaseModel, tags: Sequence[str], folder: Path, report: Report) -> list[TagDrawing]:
     pictures = _pictures(base, ["", *_MADE_UP, *tags], report)
     nothing = features.embed(base, pictures[""])
     same = {
@@ -75,7 +75,7 @@ def _drawn(base: loading.BaseModel, tags: Sequence[str], folder: Path, report: R
     return found
 
 
-def _pictures(base: loading.BaseModel, texts: Sequence[str], report: Report) -> dict[str, list[Image.Image]]:
+def _pictures(base: BaseModel, texts: Sequence[str], report: Report) -> dict[str, list[Image.Image]]:
     """Each text drawn with each seed."""
     drawing = DrawingSection.model_validate(base.spec.defaults.get("drawing", {}))
     side = base.spec.defaults.get("training", {}).get("resolution") or base.resolution

@@ -9,6 +9,7 @@ from bootstrap.catalog.states import CandidateState
 from bootstrap.dataset import class_pictures
 from bootstrap.errors import UserError
 from bootstrap.models import specs
+from bootstrap.models.family import Vocabulary
 from bootstrap.planning import inputs
 from bootstrap.planning.allotment import Odds, Slot, odds_of, pairs_of
 from bootstrap.planning.expand import DrawnWith, shots_of, slots_of, with_advice
@@ -17,7 +18,6 @@ from bootstrap.planning.named_networks import with_embeddings, with_loras
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import Settings
-from bootstrap.prompting.vocabulary import Vocabulary
 from bootstrap.recipes.ideas import Idea
 from bootstrap.recipes.needs import Inputs
 from bootstrap.recipes.recipe import Recipe
@@ -122,7 +122,7 @@ def of_next_run(project: Project, catalog: Catalog) -> Forecast:
 def _vocabularies(spec: specs.BaseModelSpec, model_hash: str, found: Inputs) -> dict[str, Vocabulary]:
     """What the base models read, by their hashes; one that is not on this machine is left out."""
     known = {model_hash: spec, **{its: specs.find(name) for name, its in found.base_models.items()}}
-    read = {its: Vocabulary.read(one) for its, one in known.items()}
+    read = {its: specs.vocabulary(one) for its, one in known.items()}
     return {its: one for its, one in read.items() if one}
 
 

@@ -5,15 +5,18 @@ calling them again. The Prefect flow in `flows/bootstrap.py` wraps each one in a
 """
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.catalog.states import GenerationState
 from bootstrap.dataset import class_pictures, entries
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, reason_of
 from bootstrap.files import remove_partial_files
 from bootstrap.models import specs
 from bootstrap.planning import inputs
@@ -22,18 +25,15 @@ from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project import leases
 from bootstrap.project.generation import Generation
+from bootstrap.project.leases import LeaseLost
 from bootstrap.project.projects import Project
-from bootstrap.project.running import exclusively, is_running
 from bootstrap.prompting import parse
 from bootstrap.recipes.needs import Inputs
 
 if TYPE_CHECKING:
     from bootstrap.drawing.shards import Shard
 
-__all__ = [
-    "Summary", "curate", "draw", "draw_shard", "exclusively", "is_running", "plan_drawing", "prepare", "publish",
-    "reporter", "train",
-]  # fmt: skip
+STOPPED = "stopped; the next run resumes here"
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,29 @@ def draw_shard(generation: Generation, shard: "Shard", report: Report = silent) 
         report(replace(progress, done=shard.before + progress.done, total=shard.total))
 
     run.draw_planned(generation, shard.planned, tell)
+
+
+@contextmanager
+def ending_recorded(
+    generation: Generation, stopped_by: Mapping[type[BaseException], str] = MappingProxyType({})
+) -> Iterator[None]:
+    """Record in the catalog how a run ends that does not reach `publish`: as failed, or as cancelled by Ctrl-C.
+
+    Args:
+        stopped_by: exceptions that cancel the generation instead of failing it, each with its message.
+    """
+    try:
+        yield
+    except LeaseLost:
+        raise  # the generation belongs to the other run now
+    except BaseException as error:
+        if type(error) in stopped_by:
+            generation.set_state(GenerationState.CANCELLED, stopped_by[type(error)])
+        elif isinstance(error, Exception):
+            generation.set_state(GenerationState.FAILED, reason_of(error))
+        else:  # Ctrl-C, or a signal as Prefect reports it
+            generation.set_state(GenerationState.CANCELLED, STOPPED)
+        raise
 
 
 def _enter(generation: Generation, state: GenerationState, report: Report) -> Report:

@@ -19,7 +19,8 @@ from bootstrap.files import whole_file
 from bootstrap.lora import kohya, lycoris
 from bootstrap.lora.header import format_of, tensor_names
 from bootstrap.lora.kohya import LoraFile, LoraModule
-from bootstrap.lora.names import Part, is_sdxl, kohya_name, module_path
+from bootstrap.models import registry
+from bootstrap.models.family import Family
 
 # What follows the module's path, for the down matrix and for the up matrix.
 _SUFFIXES = (
@@ -45,14 +46,15 @@ def read(path: Path) -> LoraFile:
     Raises:
         UserError: see format_of; or a part of a module is missing.
     """
-    found = format_of(path)
-    if found == "kohya":
+    dialect = format_of(path)
+    if dialect == "kohya":
         return _with_kohyas_names(kohya.read(path))
     with safe_open(path, framework="pt") as file:
         metadata = dict(file.metadata() or {})
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-    settings = _diffusers_settings(path, metadata) if found == "diffusers" else _peft_settings(path)
-    sdxl = is_sdxl(tensors)
+    family = registry.of_lora(tensors)
+    assert family is not None
+    settings = _diffusers_settings(path, metadata) if dialect == "diffusers" else _peft_settings(path, family)
     modules: dict[str, LoraModule] = {}
     used: set[str] = set()
     for key, down in tensors.items():
@@ -63,9 +65,9 @@ def read(path: Path) -> LoraFile:
             up = tensors.get(stem + up_suffix)
             if up is None:
                 raise UserError(f"LoRA {path}: '{stem}' has a down matrix but no up matrix")
-            part, inner = _part_and_path(stem)
+            inner, part = family.stem_path(stem)
             alpha = _alpha(settings.get(part, {}), inner, down.shape[0], tensors.get(f"{stem}.alpha"))
-            name = kohya_name(inner, part, sdxl)
+            name = family.kohya_name(inner, part)
             modules[name] = kohya.checked_module(path, name, down, up, alpha)
             used |= {key, stem + up_suffix, f"{stem}.alpha"}
             break
@@ -84,19 +86,21 @@ def write_diffusers(path: Path, lora: LoraFile) -> None:
     one, all of them get it right, with modules of different ranks too.
 
     Raises:
-        UserError: a module is none of Stable Diffusion 1.x or XL.
+        UserError: a module is of no family.
     """
     tensors: dict[str, torch.Tensor] = {}
+    family = registry.of_lora(lora.modules)
+    if family is None:
+        raise UserError(f"LoRA: '{next(iter(lora.modules))}' is no module of {registry.titles()}")
     for name, module in lora.modules.items():
         try:
-            inner, part = module_path(name)
+            inner, part = family.module_path(name)
         except ValueError as error:
             raise UserError(f"LoRA: {error}") from None
-        # The text encoders' names are those that older releases and other tools know as well.
-        stem = f"unet.{inner}.lora" if part == "unet" else f"{part}.{inner}.lora_linear_layer"
+        down, up = family.matrix_names(part)
         factor = module.alpha / module.rank
-        tensors[f"{stem}.down.weight"] = module.down.contiguous()
-        tensors[f"{stem}.up.weight"] = (module.up.float() * factor).to(module.up.dtype).contiguous()
+        tensors[f"{part}.{inner}{down}"] = module.down.contiguous()
+        tensors[f"{part}.{inner}{up}"] = (module.up.float() * factor).to(module.up.dtype).contiguous()
     with whole_file(path) as temporary:
         save_file(tensors, temporary, {"format": "pt"})
 
@@ -107,28 +111,14 @@ def _with_kohyas_names(lora: LoraFile) -> LoraFile:
     Other tools write such files with diffusers' block names for Stable Diffusion XL, with `lora_te1_` for 1.x,
     or without `text_model`. A module that has no such name keeps the one it has.
     """
-    sdxl, modules = is_sdxl(lora.modules), {}
+    family, modules = registry.of_lora(lora.modules), {}
+    assert family is not None
     for name, module in lora.modules.items():
         try:
-            modules[kohya_name(*module_path(name), sdxl)] = module
+            modules[family.kohya_name(*family.module_path(name))] = module
         except ValueError:
             modules[name] = module
     return LoraFile(modules, lora.metadata)
-
-
-def _part_and_path(stem: str) -> tuple[Part, str]:
-    """Split `unet.down_blocks...` or `base_model.model.down_blocks...` into part and module path."""
-    stem = stem.removeprefix("base_model.model.")
-    part: Part
-    for part in ("unet", "text_encoder", "text_encoder_2"):
-        if stem.startswith(f"{part}."):
-            inner = stem.removeprefix(f"{part}.")
-            return part, re.sub(r"\.processor\.(to_[a-z]+)$", _processor, inner)
-    return ("text_encoder" if stem.startswith(("text_model.", "encoder.")) else "unet"), stem
-
-
-def _processor(found: re.Match[str]) -> str:
-    return f".{found[1]}.0" if found[1] == "to_out" else f".{found[1]}"
 
 
 def _diffusers_settings(path: Path, metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -146,7 +136,7 @@ def _diffusers_settings(path: Path, metadata: dict[str, str]) -> dict[str, dict[
     return found
 
 
-def _peft_settings(path: Path) -> dict[str, dict[str, Any]]:
+def _peft_settings(path: Path, family: Family) -> dict[str, dict[str, Any]]:
     config = path.with_name("adapter_config.json")
     if not config.is_file():
         raise UserError(
@@ -156,7 +146,7 @@ def _peft_settings(path: Path) -> dict[str, dict[str, Any]]:
         settings = json.loads(config.read_text("utf-8"))
     except ValueError as error:
         raise UserError(f"LoRA {config}: no valid JSON ({error})") from None
-    return {"unet": settings, "text_encoder": settings}
+    return dict.fromkeys(family.parts, settings)
 
 
 def _alpha(

@@ -7,14 +7,13 @@ from typing import Literal
 from safetensors import SafetensorError, safe_open
 
 from bootstrap.errors import UserError
+from bootstrap.models import registry
+from bootstrap.models.family import Family
 
 Format = Literal["kohya", "diffusers", "peft"]
 
-# Blocks of models that are no UNet.
-_OTHER_MODELS = re.compile(
-    r"^(base_model\.model\.)?transformer\.|^lora_transformer_|double_blocks|single_blocks"
-    r"|joint_blocks|single_transformer_blocks|^lora_te3_"
-)
+# What only names of a LoRA's tensors have.
+_MATRIX = re.compile(r"\.(lora_down|lora_up|lora_A|lora_B|lora\.down|lora\.up)\.|^lora_")
 
 
 def format_of(path: Path) -> Format:
@@ -27,20 +26,33 @@ def format_of(path: Path) -> Format:
     names = tensor_names(path)
     if any(".dora_scale" in name or "magnitude_vector" in name for name in names):
         raise UserError(f"LoRA {path}: it is a DoRA file, which is not read")
-    if any(_OTHER_MODELS.search(name) for name in names):
+    family = registry.of_lora(names)
+    if family is None:
+        if any(_MATRIX.search(name) for name in names):
+            raise UserError(
+                f"LoRA {path}: it was made for another kind of model than {registry.titles()}, such as FLUX or Stable "
+                f"Diffusion 3 (it begins with '{names[0]}')"
+            )
         raise UserError(
-            f"LoRA {path}: it was made for another kind of model than Stable Diffusion 1.x and XL, such as FLUX or "
-            "Stable Diffusion 3"
+            f"LoRA {path}: no LoRA in kohya's, diffusers' or PEFT's format (it begins with '{names[0]}')"
         )
-    if all(name.startswith(("lora_unet_", "lora_te")) for name in names):
+    if all(name.startswith(family.kohya_prefixes) for name in names):
         return "kohya"
-    if any(name.startswith(("unet.", "text_encoder.", "text_encoder_2.")) for name in names):
+    if any(name.startswith(tuple(f"{part}." for part in family.parts)) for name in names):
         return "diffusers"
-    if any(".lora_A." in name for name in names):
-        return "peft"
-    raise UserError(
-        f"LoRA {path}: no LoRA in kohya's, diffusers' or PEFT's format (it begins with '{names[0]}')"
-    )
+    return "peft"
+
+
+def family_of(path: Path) -> Family:
+    """Return the family of base models that a LoRA file was made for.
+
+    Raises:
+        UserError: see format_of.
+    """
+    format_of(path)
+    family = registry.of_lora(tensor_names(path))
+    assert family is not None
+    return family
 
 
 def tensor_names(path: Path) -> list[str]:

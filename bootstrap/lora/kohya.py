@@ -19,7 +19,7 @@ from safetensors.torch import save, save_file
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.lora import lycoris
-from bootstrap.lora.names import is_sdxl
+from bootstrap.models import registry
 
 _PARTS = {"lora_down.weight", "lora_up.weight", "alpha", *lycoris.LOHA, *lycoris.LOKR, lycoris.MIDDLE}
 
@@ -111,8 +111,9 @@ def read(path: Path) -> LoraFile:
                 f"LoRA {path}: '{key}' is no part of a LoRA in kohya's format or of LyCORIS' LoCon, LoHa or LoKr"
             )
         parts.setdefault(name, {})[part] = tensors[key]
-    sdxl = is_sdxl(parts)
-    modules = {name: _module(path, name, own, sdxl) for name, own in parts.items()}
+    family = registry.of_lora(parts)
+    sizes = {name: family.kernel_size(name) if family else None for name in parts}
+    modules = {name: _module(path, name, own, sizes[name]) for name, own in parts.items()}
     if not modules:
         raise UserError(f"LoRA {path}: it has no modules")
     if any(lycoris.kind_of(set(own)) for own in parts.values()):
@@ -120,11 +121,11 @@ def read(path: Path) -> LoraFile:
     return LoraFile(modules, metadata)
 
 
-def _module(path: Path, name: str, parts: lycoris.Parts, sdxl: bool) -> LoraModule:
+def _module(path: Path, name: str, parts: lycoris.Parts, kernel_size: int | None) -> LoraModule:
     kind = lycoris.kind_of(set(parts))
     if kind is not None:
         try:
-            down, up, number = lycoris.as_lora(name, parts, sdxl)
+            down, up, number = lycoris.as_lora(parts, kernel_size)
         except KeyError as error:
             raise UserError(f"LoRA {path}: module '{name}' is a {kind}, but has no {error.args[0]}") from None
         except RuntimeError as error:
@@ -184,19 +185,15 @@ def dtype_of(lora: LoraFile) -> torch.dtype:
     return next(iter(lora.modules.values())).down.dtype
 
 
-def base_model_version(sdxl: bool) -> str:
-    """Return kohya's `ss_base_model_version` (sd-scripts, library/train_util.py, `get_sd_version_str`)."""
-    return "sdxl_base_v1-0" if sdxl else "sd_v1"
-
-
 def own_metadata(lora: LoraFile) -> dict[str, str]:
     """Return a file's metadata without the hashes, which are of the old file; never without rank and alpha."""
-    first = next(iter(lora.modules.values()))
+    first, family = next(iter(lora.modules.values())), registry.of_lora(lora.modules)
+    made_for = {} if family is None else family.lora_metadata
     needed = {
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(first.rank),
         "ss_network_alpha": str(first.alpha),
-        "ss_base_model_version": base_model_version(is_sdxl(lora.modules)),
+        **{key: value for key, value in made_for.items() if key.startswith("ss_")},
         "ss_v2": "False",
     }
     kept = {k: v for k, v in lora.metadata.items() if k.startswith(("ss_", "modelspec."))}

@@ -9,8 +9,6 @@ stable-diffusion-webui (extensions-builtin/Lora/network_hada.py, network_lokr.py
 
 import torch
 
-from bootstrap.lora.names import module_path
-
 Parts = dict[str, torch.Tensor]  # a module's tensors, by what follows its name
 # Up and down, kernels in a row, and what alpha is divided by; None: alpha does not count.
 Product = tuple[torch.Tensor, torch.Tensor, int | None]
@@ -18,8 +16,6 @@ Product = tuple[torch.Tensor, torch.Tensor, int | None]
 LOHA = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2")
 LOKR = ("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
 MIDDLE = "lora_mid.weight"
-
-_THREE_BY_THREE = ("conv1", "conv2", "conv", "conv_in", "conv_out")
 
 
 def kind_of(suffixes: set[str]) -> str | None:
@@ -30,13 +26,12 @@ def kind_of(suffixes: set[str]) -> str | None:
     return None
 
 
-def as_lora(name: str, parts: Parts, sdxl: bool) -> tuple[torch.Tensor, torch.Tensor, float]:
+def as_lora(parts: Parts, kernel_size: int | None) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Return down, up and alpha of the LoRA that adds the same to the module, float32.
 
     Args:
-        name: kohya's name of the module; it tells whether that is a convolution.
-        parts: its tensors, `alpha` among them where the file has one.
-        sdxl: whether the file is for Stable Diffusion XL.
+        parts: the module's tensors, `alpha` among them where the file has one. They have their kernels in a row.
+        kernel_size: the side of the kernel of the convolution that the module is; None: it is linear.
 
     Raises:
         KeyError: a tensor is missing.
@@ -53,9 +48,8 @@ def as_lora(name: str, parts: Parts, sdxl: bool) -> tuple[torch.Tensor, torch.Te
     if down.shape[0] > up.shape[0]:  # the sum itself is smaller than what it is made of
         up, down = torch.eye(up.shape[0]), up @ down
     rank = down.shape[0]
-    size = _kernel_size(name, sdxl)
-    if size is not None:
-        up, down = up[:, :, None, None], down.reshape(rank, -1, size, size)
+    if kernel_size is not None:
+        up, down = up[:, :, None, None], down.reshape(rank, -1, kernel_size, kernel_size)
     return down, up, scale * rank
 
 
@@ -103,18 +97,3 @@ def _pair(a: torch.Tensor, b: torch.Tensor, core: torch.Tensor | None) -> tuple[
     if core is None:
         return a, b.flatten(1)
     return a.T, torch.einsum("ijkl,jr->irkl", core, b).flatten(1)
-
-
-def _kernel_size(name: str, sdxl: bool) -> int | None:
-    """Of the convolution that a module is; None: it is linear. The tensors have their kernels in a row."""
-    try:
-        path, part = module_path(name)
-    except ValueError:
-        return None
-    last = path.rsplit(".", 1)[-1]
-    if part != "unet":
-        return None
-    if last in _THREE_BY_THREE:
-        return 3
-    # Stable Diffusion XL goes into its attention blocks by linear layers.
-    return 1 if last == "conv_shortcut" or (last in ("proj_in", "proj_out") and not sdxl) else None

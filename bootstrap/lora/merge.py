@@ -8,9 +8,9 @@ import torch
 
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile
-from bootstrap.lora.names import UNET_PREFIX, is_sdxl
-from bootstrap.lora.targets import target_modules
-from bootstrap.models.loading import BaseModel
+from bootstrap.lora.targets import target_modules, targets_of
+from bootstrap.models import registry
+from bootstrap.models.family import BaseModel
 
 
 class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `with merged(base, loras)`)
@@ -27,7 +27,7 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
 
         Args:
             base: the base model, without any LoRA.
-            loras: each with its strength, or with one for the UNet and one for the text encoders.
+            loras: each with its strength, or with one for the denoiser and one for the text encoders.
 
         Raises:
             UserError: a LoRA was made for another kind of model.
@@ -36,16 +36,17 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
         pairs = [(lora, given if isinstance(given, tuple) else (given, given)) for lora, given in loras]
         self._loras = [(lora, strengths) for lora, strengths in pairs if any(strengths)]
         self._targets = target_modules(base, convolutions=True)
+        self._of_denoiser = set(targets_of(base, convolutions=True)[0][1])
         self._pristine: dict[str, torch.Tensor] = {}
         for lora, _ in self._loras:
             self._check(lora)
 
     def _check(self, lora: LoraFile) -> None:
-        if is_sdxl(lora.modules) != self._base.is_sdxl:
-            made, here = ("1.x", "XL") if self._base.is_sdxl else ("XL", "1.x")
+        made_for, here = registry.of_lora(lora.modules), self._base.family
+        if made_for is not None and made_for is not here:
             raise UserError(
-                f"LoRA {lora.metadata.get('ss_output_name', '')}: it was made for Stable Diffusion {made}, the base "
-                f"model {self._base.spec.name} is Stable Diffusion {here}; take a base model of its kind"
+                f"LoRA {lora.metadata.get('ss_output_name', '')}: it was made for {made_for.title}, the base model "
+                f"{self._base.spec.name} is {here.title}; take a base model of its kind"
             )
         unknown = [name for name in lora.modules if name not in self._targets]
         total = len(lora.modules)
@@ -77,7 +78,7 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
             self._pristine[name] = weight.detach().clone()
             total = weight.float()
             for lora, strengths in self._loras:
-                strength = strengths[0 if name.startswith(UNET_PREFIX) else 1]
+                strength = strengths[0 if name in self._of_denoiser else 1]
                 if name in lora.modules:
                     total = total + strength * lora.modules[name].to(weight.device).delta()
             weight.copy_(total)

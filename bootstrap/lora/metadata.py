@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bootstrap import captions
-from bootstrap.lora.kohya import base_model_version
+from bootstrap.models.family import Family
 from bootstrap.project.settings import TrainingSection
 
 # Module, class and arguments of each optimizer, as kohya writes them; see bootstrap.training.optimizers.
@@ -21,10 +21,6 @@ OPTIMIZERS = {
 }
 
 
-# Whose names the modules have, as kohya writes it.
-_SDXL_IMPLEMENTATION = "https://github.com/Stability-AI/generative-models"
-
-
 @dataclass(frozen=True)
 class TrainingFacts:
     """What the metadata tell about a training besides its settings."""
@@ -33,8 +29,8 @@ class TrainingFacts:
     project: str
     base_model_title: str
     base_model_hash: str  # SHA-256
-    prediction_type: str  # epsilon or v_prediction
-    sdxl: bool  # else Stable Diffusion 1.x
+    prediction_type: str | None  # epsilon or v_prediction; None: neither
+    family: Family
     captions: list[str]  # of each picture
     repeats: list[int]  # of each picture
     sizes: list[
@@ -90,7 +86,7 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_network_dropout": None,
         "ss_network_args": json.dumps(_network_args(settings)),
         "ss_mixed_precision": settings.mixed_precision,
-        "ss_base_model_version": base_model_version(facts.sdxl),
+        "ss_base_model_version": facts.family.lora_metadata["ss_base_model_version"],
         "ss_v2": False,
         "ss_clip_skip": settings.clip_skip if settings.clip_skip > 1 else None,
         "ss_max_token_length": settings.max_token_length if settings.max_token_length > 75 else None,
@@ -153,13 +149,14 @@ def _tag_counts(texts: list[str]) -> dict[str, int]:
 
 def _modelspec(facts: TrainingFacts) -> dict[str, str]:
     width, height = facts.sizes[0]
+    predicts = {"epsilon": "epsilon", "v_prediction": "v"}.get(facts.prediction_type or "")
     return {
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": f"stable-diffusion-{'xl-v1-base' if facts.sdxl else 'v1'}/lora",
-        "modelspec.implementation": _SDXL_IMPLEMENTATION if facts.sdxl else "diffusers",
+        "modelspec.architecture": facts.family.lora_metadata["modelspec.architecture"],
+        "modelspec.implementation": facts.family.lora_metadata["modelspec.implementation"],
         "modelspec.title": facts.output_name,
         "modelspec.resolution": f"{width}x{height}",
         "modelspec.date": facts.started_at.replace(microsecond=0, tzinfo=None).isoformat(),
-        "modelspec.prediction_type": "v" if facts.prediction_type == "v_prediction" else "epsilon",
+        **({"modelspec.prediction_type": predicts} if predicts else {}),
         "modelspec.tags": facts.captions[0],
     }

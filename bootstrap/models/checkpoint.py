@@ -1,108 +1,108 @@
-"""What a checkpoint in one .safetensors file is, told by its header: names, shapes and metadata, no weights."""
+"""What the header of a .safetensors checkpoint says: names, shapes and metadata, no weights."""
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from bootstrap.errors import UserError
 
-Family = Literal["sd1", "sdxl"]
 PredictionType = Literal["epsilon", "v_prediction"]
 
-# How the names begin that only checkpoints of one kind have. Of those that can be used: the text encoders'.
-_SD1 = "cond_stage_model.transformer."
-_SDXL = "conditioner.embedders.1."
-_OTHERS = {
+# How the names begin that only checkpoints of one kind have. These kinds have no family here.
+_BEGINNINGS = {
     "conditioner.embedders.0.model.": "the refiner of Stable Diffusion XL",
     "cond_stage_model.model.": "Stable Diffusion 2.x",
     "edm_": "a model with EDM's noise schedule (Playground 2.5, CosXL)",
     "lora_": "a LoRA",
 }
 # Names that other kinds have somewhere, with `model.diffusion_model.` before them or without.
-_OTHERS_WITHIN = {
+_WITHIN = {
     "joint_blocks.0.": "Stable Diffusion 3",
     "double_stream_modulation_img.": "FLUX.2",
     "double_blocks.0.img_attn.": "FLUX.1",
     "lora_A.": "a LoRA",
 }
-_NOISY_LATENT = "model.diffusion_model.input_blocks.0.0.weight"  # the UNet's first convolution
+_NOISY_LATENT = "model.diffusion_model.input_blocks.0.0.weight"  # the first convolution of a UNet
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """What the header tells."""
+class Header:
+    """A checkpoint's header."""
 
-    family: Family
-    prediction_type: PredictionType
-    zero_snr: bool  # trained with a noise schedule whose last step is noise alone
+    shapes: dict[str, tuple[int, ...]]  # of its tensors, by name
+    metadata: dict[str, str]
+
+    def has(self, beginning: str) -> bool:
+        """Whether a tensor's name begins so."""
+        return any(name.startswith(beginning) for name in self.shapes)
+
+    @property
+    def prediction_type(self) -> PredictionType:
+        """What a model that removes noise predicts: noise, or v.
+
+        v stands in the file as a tensor named `v_pred`, which AUTOMATIC1111 and ComfyUI look for, or in its metadata as
+        `modelspec.prediction_type` "v" (modelspec 1.0.1).
+        """
+        told = self.metadata.get("modelspec.prediction_type")
+        return "v_prediction" if "v_pred" in self.shapes or told in ("v", "v_prediction") else "epsilon"
+
+    @property
+    def has_zero_snr(self) -> bool:
+        """Whether it was trained with a noise schedule whose last step is noise alone: a tensor named `ztsnr`."""
+        return "ztsnr" in self.shapes
 
 
-def read(path: Path) -> Checkpoint:
-    """Tell what a checkpoint is.
-
-    That it predicts v stands in the file as a tensor named `v_pred` (and `ztsnr` for zero terminal SNR), which
-    AUTOMATIC1111 and ComfyUI look for, or in its metadata as `modelspec.prediction_type` "v" (modelspec 1.0.1).
-
-    Raises:
-        UserError: it is no safetensors file, is cut off, or is no checkpoint of Stable Diffusion 1.x or XL.
-    """
-    header = _header(path)
-    metadata = header.pop("__metadata__", None) or {}
-    family = _family(path, header)
-    predicts_v = "v_pred" in header or metadata.get("modelspec.prediction_type") in ("v", "v_prediction")
-    return Checkpoint(family, "v_prediction" if predicts_v else "epsilon", "ztsnr" in header)
-
-
-def family_of_folder(name: str, index: dict[str, Any], unet: dict[str, Any]) -> Family:
-    """Tell what a model in diffusers' layout is.
-
-    Args:
-        name: of the base model, for the message.
-        index: what stands in its model_index.json.
-        unet: what stands in unet/config.json; what is not known yet may be missing.
+def read(path: Path) -> Header:
+    """Read a checkpoint's header only: a renamed pickle or a cut download is refused before any work starts.
 
     Raises:
-        UserError: it is neither Stable Diffusion 1.x nor XL.
+        UserError: it is no safetensors file, or is cut off.
     """
-    pipeline = index.get("_class_name")
-    if pipeline == "StableDiffusionPipeline" and unet.get("cross_attention_dim") == 1024:
-        raise UserError(_refusal(name, "Stable Diffusion 2.x"))
-    families: dict[Any, Family] = {"StableDiffusionPipeline": "sd1", "StableDiffusionXLPipeline": "sdxl"}
-    if pipeline is None:
-        raise UserError(f"base model {name}: its model_index.json names no pipeline; fetch the model again")
-    if pipeline not in families:
-        raise UserError(_refusal(name, f"a {pipeline}"))
-    return families[pipeline]
+    status = path.stat()
+    return _read(path, status.st_size, status.st_mtime_ns)
 
 
-def _refusal(name: str | Path, what: str) -> str:
-    return (
-        f"base model {name}: it is {what}; take a Stable Diffusion 1.x or Stable Diffusion XL base checkpoint"
-    )
+@lru_cache(maxsize=16)
+def _read(path: Path, size: int, modified: int) -> Header:
+    """Read a file; the size and time of its last change are there to see that it was replaced."""
+    raw = _raw(path)
+    metadata = raw.pop("__metadata__", None) or {}
+    return Header({name: tuple(entry.get("shape", ())) for name, entry in raw.items()}, metadata)
 
 
-def _family(path: Path, tensors: dict[str, Any]) -> Family:
-    for beginning, what in _OTHERS.items():
-        if any(name.startswith(beginning) for name in tensors):
-            raise UserError(_refusal(path, what))
-    for inner, what in _OTHERS_WITHIN.items():
-        if any(inner in name for name in tensors):
-            raise UserError(_refusal(path, what))
-    first = tensors.get(_NOISY_LATENT, {}).get("shape", [])
+def kind_without_family(header: Header) -> str | None:
+    """Name the kind of a checkpoint of which it is known that nothing here can use it; None: none of these."""
+    for beginning, kind in _BEGINNINGS.items():
+        if header.has(beginning):
+            return kind
+    for inner, kind in _WITHIN.items():
+        if any(inner in name for name in header.shapes):
+            return kind
+    first = header.shapes.get(_NOISY_LATENT, ())
     if len(first) == 4 and first[1] != 4:
-        raise UserError(_refusal(path, "a model for inpainting or editing"))
-    if any(name.startswith(_SDXL) for name in tensors):
-        return "sdxl"
-    if any(name.startswith(_SD1) for name in tensors):
-        return "sd1"
-    if any(name.startswith("model.diffusion_model.") for name in tensors):
-        raise UserError(_refusal(path, "a model without CLIP text encoders"))
-    raise UserError(_refusal(path, "of an unknown kind"))
+        return "a model for inpainting or editing"
+    return None
 
 
-def _header(path: Path) -> dict[str, Any]:
-    """Read the header only: a renamed pickle or a cut download is told before any work starts."""
+def read_json(path: Path | None) -> dict[str, Any]:
+    """Read a configuration file of a base model; {} where there is none.
+
+    Raises:
+        UserError: it is no valid JSON.
+    """
+    if path is None:
+        return {}
+    try:
+        return cast("dict[str, Any]", json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise UserError(f"base model: {path} is no valid JSON; fetch the model again") from None
+
+
+def _raw(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

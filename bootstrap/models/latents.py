@@ -1,4 +1,4 @@
-"""Pictures to latents and back: the one place where the VAE is called."""
+"""Pictures to latents and back: the one place where this is done, with the base model's family."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bootstrap.models.loading import BaseModel
+from bootstrap.errors import UserError
+from bootstrap.models import denormals
+from bootstrap.models.family import BaseModel
 
 
 def to_tensor(picture: Image.Image) -> torch.Tensor:
@@ -17,6 +19,37 @@ def to_tensor(picture: Image.Image) -> torch.Tensor:
 
 @torch.inference_mode()
 def to_latents(base: BaseModel, pictures: Sequence[Image.Image]) -> torch.Tensor:
-    """Encode pictures of one size with the VAE: float32 (n, channels, height / 8, width / 8), scaled for the UNet."""
-    pixels = torch.stack([to_tensor(picture) for picture in pictures]).to(base.vae.device, base.vae.dtype)
-    return base.vae.encode(pixels).latent_dist.mean.float() * base.vae.config["scaling_factor"]
+    """Encode pictures of one size: float32 (n, channels, height / factor, width / factor), as noise is added to."""
+    pixels = torch.stack([to_tensor(picture) for picture in pictures])
+    return base.family.encode_pixels(base, pixels.to(base.device))[0]
+
+
+@torch.no_grad()
+def distribution(base: BaseModel, picture: Image.Image) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation of a picture's latent, each (channels, height, width), float32."""
+    mean, deviation = base.family.encode_pixels(base, to_tensor(picture)[None].to(base.device))
+    # Contiguous: the strides decide the order of sums, and a resumed training must sum in the same order.
+    return mean[0].contiguous(), deviation[0].contiguous()
+
+
+@denormals.as_zero()
+@torch.inference_mode()
+def to_pictures(base: BaseModel, latents: torch.Tensor) -> list[Image.Image]:
+    """Decode latents (n, channels, height, width) into RGB pictures."""
+    pixels = base.family.decode_latents(base, latents)
+    bytes_ = ((pixels.clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()
+    return [Image.fromarray(picture) for picture in bytes_]
+
+
+def shape(base: BaseModel, width: int, height: int) -> tuple[int, int, int]:
+    """Return channels, height and width of the latent of a picture of this many pixels.
+
+    Raises:
+        UserError: a side is no multiple of the base model's latent factor.
+    """
+    factor = base.geometry.latent_factor
+    if width % factor or height % factor:
+        raise UserError(
+            f"picture of {width}x{height}: {base.spec.name} makes sides that are multiples of {factor} pixels"
+        )
+    return base.geometry.latent_channels, height // factor, width // factor

@@ -2,90 +2,105 @@
 
 import dataclasses
 import difflib
-import json
 import re
-from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, cast
 
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
-from bootstrap.models import checkpoint
+from bootstrap.models import checkpoint, registry
 from bootstrap.models.checkpoint import PredictionType
+from bootstrap.models.family import BaseModelSpec, Family, Files, Geometry, Settings, Vocabulary
 
-CONFIGS = Path(__file__).parent / "configs"  # of base models that are a single file
 EMBEDDED_FOLDER = Path(__file__).parent.parent / "papertown" / "models"
-
-# What works best for Paper Town, a far smaller model than Stable Diffusion: see docs/papertown.md.
-_PAPERTOWN_DEFAULTS: dict[str, dict[str, Any]] = {
-    "training": {
-        "repeats": 80,  # at batch size 4 the 120 steps of the method: a small model learns steadier so
-        "train_batch_size": 4,
-        "network_dim": 32,
-        "network_alpha": 32,
-        "unet_lr": 1.2e-3,  # higher ones keep accents at lower strengths, but exchange less: docs/bench.md
-        "text_encoder_lr": 2e-4,
-        "shuffle_caption": True,
-        "resolution": 128,
-    },
-    "drawing": {"sampler": "DDIM", "steps": 16, "cfg_scale": 3.0, "batch_size": 16},
-}
-EMBEDDED_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
-    "papertown": _PAPERTOWN_DEFAULTS,
-    "papertown-ink": _PAPERTOWN_DEFAULTS,
-}
+_OWN = "sid.json"  # in the folder of an embedded model: its defaults, its tagger, scenes that it knows
 
 
-@dataclass(frozen=True)
-class BaseModelSpec:
-    """A base model that was found: not loaded yet."""
+def family(spec: BaseModelSpec) -> Family | None:
+    """Return a base model's family; None: a hub model that is not on this machine.
 
-    name: str  # as it stands in project.toml
-    kind: Literal["embedded", "folder", "file", "hub"]
-    source: str  # a path, or the hub id
-    defaults: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, hash=False)
-    prediction_type: PredictionType | None = None  # where the settings say another than the model itself
+    Raises:
+        UserError: it is of none.
+    """
+    if spec.kind == "file":
+        path = Path(spec.source)
+        return registry.of_file(path, checkpoint.read(path))
+    index = _file(spec, "model_index.json")
+    if index is None:
+        return None
+    return registry.of_folder(spec.name, checkpoint.read_json(index), files(spec))
 
-    @property
-    def title(self) -> str:
-        """The short name that infotext calls `Model`."""
-        return Path(self.source).stem if self.kind == "file" else self.name.rstrip("/").rsplit("/", 1)[-1]
+
+def files(spec: BaseModelSpec) -> Files:
+    """Return what finds a base model's files; None stands for one of a hub model that is not on this machine."""
+    if spec.kind != "file":
+        return lambda name: _file(spec, name)
+    path = Path(spec.source)
+    return registry.of_file(path, checkpoint.read(path)).shipped
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """What sizes of pictures a base model is made for, as `bootstrap.models.loading.BaseModel` has it too."""
+def _file(spec: BaseModelSpec, name: str) -> Path | None:
+    if spec.kind != "hub":
+        return Path(spec.source) / name
+    from huggingface_hub import try_to_load_from_cache
 
-    resolution: int  # side of the square pictures that it was made for, in pixels
-    size_step: int  # width and height are multiples of this
-    is_sdxl: bool
+    path = try_to_load_from_cache(spec.source, name)
+    return Path(path) if isinstance(path, str) else None
 
 
 def geometry(spec: BaseModelSpec) -> Geometry | None:
     """Read a base model's geometry from its configuration; None: a hub model that is not on this machine."""
-    if spec.kind == "hub":
-        from huggingface_hub import try_to_load_from_cache
-
-        files = [try_to_load_from_cache(spec.source, f"{part}/config.json") for part in ("unet", "vae")]
-        if not all(isinstance(file, str) for file in files):
-            return None
-        unet, vae = (_json(Path(str(file))) for file in files)
-    else:
-        folder = Path(spec.source)
-        if spec.kind == "file":
-            folder = CONFIGS / ("sdxl" if checkpoint.read(folder).family == "sdxl" else "sd15")
-        unet, vae = (_json(folder / part / "config.json") for part in ("unet", "vae"))
+    its = family(spec)
+    if its is None:
+        return None
     try:
-        factor = 2 ** (len(vae["block_out_channels"]) - 1)
-        step = factor * 2 ** (len(unet["down_block_types"]) - 1)
-        is_sdxl = unet.get("addition_embed_type") == "text_time"
-        return Geometry(int(unet["sample_size"]) * factor, step, is_sdxl)
+        return its.geometry(files(spec))
     except (KeyError, TypeError):
+        if spec.kind == "hub":  # only a part of it is here
+            return None
         raise UserError(
             f"base model {spec.name}: its configuration tells no sizes; fetch the model again"
         ) from None
+
+
+def vocabulary(spec: BaseModelSpec) -> Vocabulary | None:
+    """Return what a base model's text encoders read, without loading them; None: it is not on this machine."""
+    its = family(spec)
+    return its.vocabulary(files(spec)) if its is not None else None
+
+
+def check(spec: BaseModelSpec, settings: Settings, where: str) -> None:
+    """Refuse settings that a base model's family cannot honour; of a hub model that is not here, nothing is known.
+
+    Args:
+        settings: complete, with all defaults.
+        where: they stand, for the message.
+
+    Raises:
+        UserError: one line that names the setting and the family.
+    """
+    its = family(spec)
+    if its is None:
+        return
+    for section, values in its.fixed.items():
+        for key, value in values.items():
+            if settings[section][key] != value:
+                raise UserError(
+                    f"{where}: '{section}.{key}' is {settings[section][key]!r}, and {its.title} knows only {value!r}; "
+                    "leave it out"
+                )
+    sizes = geometry(spec)
+    factor = sizes.latent_factor if sizes is not None else 1
+    for section, key in (("training", "resolution"), ("drawing", "width"), ("drawing", "height")):
+        side = settings[section][key]
+        if side is not None and side % factor:
+            raise UserError(f"{where}: '{section}.{key}' is {side}; {its.title} takes multiples of {factor}")
+    sampler = settings["drawing"]["sampler"]
+    if sampler not in its.samplers:
+        raise UserError(
+            f"{where}: 'drawing.sampler' is {sampler}; {its.title} can be drawn with {', '.join(its.samplers)}"
+        )
 
 
 def embedded_names() -> list[str]:
@@ -97,11 +112,14 @@ def find(name: str) -> BaseModelSpec:
     """Find a base model by the name of an embedded one, a diffusers folder, a .safetensors file or a hub id.
 
     Raises:
-        UserError: nothing is there, it is a pickled checkpoint (`.ckpt`, `.pt`, `.bin`), or a model of another
-            kind than Stable Diffusion 1.x and XL.
+        UserError: nothing is there, it is a pickled checkpoint (`.ckpt`, `.pt`, `.bin`), or a model of no family.
     """
     if name in embedded_names():
-        return BaseModelSpec(name, "embedded", str(EMBEDDED_FOLDER / name), EMBEDDED_DEFAULTS.get(name, {}))
+        own = checkpoint.read_json(EMBEDDED_FOLDER / name / _OWN)
+        return BaseModelSpec(
+            name, "embedded", str(EMBEDDED_FOLDER / name), own.get("defaults", {}),
+            other_prompts=tuple(own.get("other_prompts", ())), tagger=own.get("tagger"),
+        )  # fmt: skip
     if not name.strip():
         raise UserError(f"base model: its name is empty; the embedded ones are {', '.join(embedded_names())}")
     path = Path(name).expanduser()
@@ -115,17 +133,13 @@ def find(name: str) -> BaseModelSpec:
             raise UserError(
                 f"base model {name}: the folder has no model_index.json, it is no diffusers model"
             )
-        checkpoint.family_of_folder(
-            name, _json(path / "model_index.json"), _json(path / "unet" / "config.json")
-        )
-        return BaseModelSpec(name, "folder", str(path.resolve()))
+        return _with_defaults(BaseModelSpec(name, "folder", str(path.resolve())))
     if path.suffix.lower() == ".safetensors":
         if not path.is_file():
             raise UserError(f"base model {name}: there is no such file")
-        checkpoint.read(path)
-        return BaseModelSpec(name, "file", str(path.resolve()))
+        return _with_defaults(BaseModelSpec(name, "file", str(path.resolve())))
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "/")):
-        return BaseModelSpec(name, "hub", name)
+        return _with_defaults(BaseModelSpec(name, "hub", name))
     near = difflib.get_close_matches(name, embedded_names(), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"embedded ones: {', '.join(embedded_names())}"
     raise UserError(
@@ -134,33 +148,42 @@ def find(name: str) -> BaseModelSpec:
     )
 
 
+def _with_defaults(spec: BaseModelSpec) -> BaseModelSpec:
+    """The same with what works best for its family, which is found out by that."""
+    its = family(spec)
+    if its is None:
+        return spec
+    sections = {*its.defaults, *its.fixed}
+    merged = {name: {**its.defaults.get(name, {}), **its.fixed.get(name, {})} for name in sections}
+    return dataclasses.replace(spec, defaults=merged)
+
+
 def predicting(spec: BaseModelSpec, prediction_type: PredictionType | None) -> BaseModelSpec:
     """Return a base model that predicts what the setting says; None: what the model itself says.
 
     A setting that says what the model says anyway leaves it the same model, with the same hash.
+
+    Raises:
+        UserError: models of its family do not predict that.
     """
-    if prediction_type is None or prediction_type == _own_prediction_type(spec):
+    if prediction_type is None:
+        return spec
+    its = family(spec)
+    if its is not None and prediction_type not in its.prediction_types:
+        raise UserError(
+            f"project.prediction_type: {its.title} knows no '{prediction_type}'; leave the setting out"
+        )
+    if prediction_type == _own_prediction_type(spec, its):
         return spec
     return dataclasses.replace(spec, prediction_type=prediction_type)
 
 
-def _own_prediction_type(spec: BaseModelSpec) -> PredictionType | None:
+def _own_prediction_type(spec: BaseModelSpec, its: Family | None) -> PredictionType | None:
     """What the model itself says; None where that cannot be told without loading it."""
-    if spec.kind == "hub":
+    if spec.kind == "hub" or its is None:
         return None
-    if spec.kind == "file":
-        return checkpoint.read(Path(spec.source)).prediction_type
-    told = _json(Path(spec.source) / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon")
-    return cast("PredictionType", told)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return cast("dict[str, Any]", json.loads(path.read_text("utf-8")))
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        raise UserError(f"base model: {path} is no valid JSON; fetch the model again") from None
+    header = checkpoint.read(Path(spec.source)) if spec.kind == "file" else None
+    return its.prediction_type(files(spec), header)
 
 
 @lru_cache(maxsize=16)

@@ -3,8 +3,8 @@
     vectors = embed(base, [one, other])     # (2, d), of length 1
     alike = vectors[0] @ vectors[1]         # 1: the same picture; about 0: no more alike than any two
 
-No model of its own is needed: the activations of a diffusion UNet say what is where in a picture (Tang et al.,
-"Emergent Correspondence from Image Diffusion", 2023). The middle block's are taken, as coarse as 4 x 4, so that
+No model of its own is needed: the activations of a denoiser say what is where in a picture (Tang et al.,
+"Emergent Correspondence from Image Diffusion", 2023). Those of its middle are taken, as coarse as 4 x 4, so that
 pictures of the same things in about the same places are near each other, whatever their pixels.
 """
 
@@ -14,15 +14,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import DDPMScheduler
 from PIL import Image
 
-from bootstrap.models import conditioning
+from bootstrap.models.family import BaseModel
 from bootstrap.models.latents import to_latents
-from bootstrap.models.loading import BaseModel
 from bootstrap.prompting import encode
 
-# A tenth of the way into the noise: the UNet is at home there, and nearly all of the picture is still to be seen.
+# A tenth of the way into the noise: the denoiser is at home there, and nearly all of the picture is still to be seen.
 _NOISE_LEVEL = 0.1
 _GRID = 4  # cells along each side over which activations are averaged
 _SEED = 0
@@ -43,7 +41,7 @@ def embed(base: BaseModel, pictures: Sequence[Image.Image], batch_size: int = 16
         Float32 array (len(pictures), d), each row of length 1.
     """
     if not pictures:
-        return np.zeros((0, _GRID * _GRID * base.unet.config["block_out_channels"][-1]), np.float32)
+        return np.zeros((0, _GRID * _GRID * base.family.activation_count(base)), np.float32)
     # What the activations of blank pictures have in common is in those of all pictures, and says nothing of them.
     blanks = [Image.new("RGB", pictures[0].size, color) for color in itertools.product((0, 255), repeat=3)]
     everything = [*blanks, *pictures]
@@ -58,18 +56,13 @@ def embed(base: BaseModel, pictures: Sequence[Image.Image], batch_size: int = 16
 
 @torch.inference_mode()
 def _activations(base: BaseModel, pictures: Sequence[Image.Image]) -> torch.Tensor:
-    """The middle block's activations, averaged over the cells of a grid: (n, d), float32, on the CPU."""
+    """The denoiser's activations, averaged over the cells of a grid: (n, d), float32, on the CPU."""
     latents = to_latents(base, pictures)
-    scheduler = DDPMScheduler.from_config(base.scheduler_config)
-    timestep = torch.tensor(round(_NOISE_LEVEL * scheduler.config["num_train_timesteps"]))
+    process = base.family.noise(base)
+    timestep = process.at(_NOISE_LEVEL)
     # The same noise for all: it must not make two pictures differ.
     noise = torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(_SEED))
-    noisy = scheduler.add_noise(latents, noise.to(latents).expand_as(latents), timestep[None])
+    noisy = process.add(latents, noise.to(latents).expand_as(latents), timestep[None])
     nothing = encode.encode(base, [""] * len(latents))
-    seen: list[torch.Tensor] = []
-    hook = base.unet.mid_block.register_forward_hook(lambda module, given, result: seen.append(result))
-    try:
-        conditioning.predict(base, noisy, timestep.to(base.device), nothing)
-    finally:
-        hook.remove()
-    return F.adaptive_avg_pool2d(seen[0].float(), _GRID).flatten(1).cpu()
+    seen = base.family.activations(base, noisy, timestep.to(base.device), nothing)
+    return F.adaptive_avg_pool2d(seen.float(), _GRID).flatten(1).cpu()

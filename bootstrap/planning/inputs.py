@@ -9,8 +9,9 @@ from bootstrap.catalog import Catalog, generations, trainings
 from bootstrap.catalog.trainings import Snapshot, Training
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
-from bootstrap.lora import header, names
+from bootstrap.lora import header
 from bootstrap.models import specs
+from bootstrap.models.family import Family
 from bootstrap.project.projects import Project
 from bootstrap.recipes.needs import Box, Inputs, LoraKey, OtherLora, fitted_box
 from bootstrap.recipes.recipe import check_tag
@@ -83,8 +84,7 @@ def _file(project: Project, kind: str, other: OtherLora) -> LoraUse:
     if other.generation is not None or other.snapshot is not None:
         raise UserError(f"recipe '{kind}': {other.lora} is a file: leave out its generation and snapshot")
     path = project.folder / Path(other.lora).expanduser()
-    header.format_of(path)
-    _check_family(project, names.is_sdxl(header.tensor_names(path)), f"the LoRA {other.lora}")
+    _check_family(project, header.family_of(path), f"the LoRA {other.lora}")
     return LoraUse(path.stem, "", 0, 1.0, sha256=sha256_of_file(path), source=other.lora)
 
 
@@ -98,9 +98,7 @@ def _of_project(project: Project, catalog: Catalog, kind: str, other: OtherLora)
             )
         except ValueError as error:
             raise UserError(str(error)) from None
-    spec = specs.geometry(owner.base_model)
-    if spec is not None:
-        _check_family(project, spec.is_sdxl, f"the LoRA of project '{owner.name}'")
+    _check_family(project, specs.family(owner.base_model), f"the LoRA of project '{owner.name}'")
     training = _training(owner, catalog, kind, other.generation)
     snapshot = _snapshot(training, owner, kind, other.snapshot)
     if not (owner.folder / snapshot.path).is_file():
@@ -132,19 +130,17 @@ def _snapshot(training: Training, owner: Project, kind: str, asked: int | None) 
 
 def _base_model(project: Project, kind: str, name: str) -> str:
     spec = specs.find(name)
-    found = specs.geometry(spec)
-    if found is not None:
-        _check_family(project, found.is_sdxl, f"the base model {name} of recipe '{kind}'")
+    _check_family(project, specs.family(spec), f"the base model {name} of recipe '{kind}'")
     return specs.content_hash(spec)
 
 
-def _check_family(project: Project, is_sdxl: bool, what: str) -> None:
-    mine = specs.geometry(project.base_model)
-    if mine is not None and mine.is_sdxl != is_sdxl:
-        kinds = {True: "Stable Diffusion XL", False: "Stable Diffusion 1.x"}
+def _check_family(project: Project, family: Family | None, what: str) -> None:
+    """Refuse what is of another family than the project's base model; None: it is not known yet."""
+    mine = specs.family(project.base_model)
+    if mine is not None and family is not None and mine is not family:
         raise UserError(
-            f"{what} is of {kinds[is_sdxl]}, this project's base model {project.base_model.name} is "
-            f"{kinds[mine.is_sdxl]}; take one of its kind"
+            f"{what} is of {family.title}, this project's base model {project.base_model.name} is {mine.title}; "
+            "take one of its kind"
         )
 
 

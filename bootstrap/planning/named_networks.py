@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from bootstrap.errors import UserError
+from bootstrap.models.family import Vocabulary
+from bootstrap.models.prompt import Embedding
 from bootstrap.planning import prompt_texts
 from bootstrap.planning.extra_networks import Shelf
-from bootstrap.prompting import embeddings
-from bootstrap.prompting.chunks import chunks_of
-from bootstrap.prompting.embeddings import Embedding
-from bootstrap.prompting.vocabulary import Vocabulary
+from bootstrap.prompting import embeddings, parse
 from bootstrap.shots import EmbeddingUse, Shot
 
 
@@ -45,8 +44,7 @@ def with_embeddings(
     def named_in(text: str, model_hash: str) -> set[EmbeddingUse]:
         known = vocabularies[model_hash]
         fitting = [one for one in found if one.fits(known.widths)]
-        chunks = chunks_of(known.tokenizer, text, fitting) if fitting else []
-        return {embedding.use for chunk in chunks for _, embedding in chunk.embeddings}
+        return {each.use for each in known.embeddings_in(parse.attention(text), fitting)}
 
     def looked_up(shot: Shot) -> Shot:
         if shot.base_model_hash not in vocabularies:

@@ -62,7 +62,7 @@ def _schedule(text: str, shot: Shot) -> list[Scheduled]:
 
 
 def predictions(sampler: str, steps: int) -> int:
-    """Return how often the UNet is asked in that many steps: the schedules in a prompt count this, as in A1111.
+    """Return how often the denoiser is asked in that many steps: the schedules in a prompt count this, as in A1111.
 
     Heun and DPM++ SDE ask twice a step, but for the last one.
 

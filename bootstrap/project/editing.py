@@ -191,6 +191,7 @@ def _checked(project: Project, document: TOMLDocument) -> Edit:
     name = section.get("base_model", "papertown") if isinstance(section, dict) else "papertown"
     base = specs.find(str(name))
     parsed = settings.parse(with_defaults(base.defaults, raw), str(project.toml))
+    specs.check(base, parsed.model_dump(), str(project.toml))
     base = specs.predicting(base, parsed.project.prediction_type)
     return Edit(project.with_settings(parsed, base), text)
 

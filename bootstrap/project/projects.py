@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from bootstrap import captions, images
 from bootstrap.errors import UserError
 from bootstrap.files import write_text
 from bootstrap.models import specs
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import BaseModelSpec
 from bootstrap.project import settings, template
 from bootstrap.project.settings import Settings
 
@@ -138,10 +139,11 @@ def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:
         raise UserError(f"{path}: 'project.base_model' must be a text in quotes (it is {name!r})")
     base = specs.find(name)
     parsed = settings.parse(with_defaults(base.defaults, raw), str(path))
+    specs.check(base, parsed.model_dump(), str(path))
     return parsed, specs.predicting(base, parsed.project.prediction_type)
 
 
-def with_defaults(defaults: dict[str, dict[str, Any]], raw: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(defaults: Mapping[str, Mapping[str, Any]], raw: dict[str, Any]) -> dict[str, Any]:
     """Return a project.toml's values over the base model's own defaults."""
     merged = dict(raw)
     for section, values in defaults.items():

@@ -1,7 +1,7 @@
 """The settings of a project: what may stand in its `project.toml`, checked key by key.
 
 Names are kohya's and AUTOMATIC1111's wherever they have one. Defaults are the method's for Stable Diffusion
-checkpoints; a base model may bring its own (see `bootstrap.models.loading.BaseModelSpec.defaults`).
+checkpoints; a base model may bring its own (see `bootstrap.models.family.BaseModelSpec.defaults`).
 """
 
 import re
@@ -12,15 +12,12 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, model
 from bootstrap import captions
 from bootstrap.errors import UserError
 from bootstrap.models.checkpoint import PredictionType
+from bootstrap.models.family import SAMPLERS as SAMPLERS
+from bootstrap.models.family import Sampler
 from bootstrap.recipes.recipe import Recipe
 from bootstrap.recipes.registry import RECIPES, USUAL, AnyRecipe
 from bootstrap.recipes.setting_types import NUMBERS, TEXT, Section, nearest
 
-Sampler = Literal[
-    "Euler a", "Euler", "Heun", "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M SDE", "DPM++ 2M SDE Karras", "DPM++ SDE",
-    "DPM++ SDE Karras", "DDIM", "UniPC", "LCM",
-]  # fmt: skip
-SAMPLERS: tuple[str, ...] = get_args(Sampler)
 LCM_STEPS = 50  # into so many parts its distillation divides the noise schedule
 
 

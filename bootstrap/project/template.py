@@ -1,6 +1,7 @@
 """The text of a new project's `project.toml`, with a comment on every setting."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import tomlkit
@@ -105,7 +106,9 @@ def comments() -> dict[str, str]:
     return found
 
 
-def render(tags: list[str], base_model: str, defaults: dict[str, dict[str, Any]], recipes: str | None) -> str:
+def render(
+    tags: list[str], base_model: str, defaults: Mapping[str, Mapping[str, Any]], recipes: str | None
+) -> str:
     """Return the TOML text of a new project.
 
     Args:

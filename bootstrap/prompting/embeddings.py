@@ -5,8 +5,7 @@ for XL's two text encoders. Source: stable-diffusion-webui, modules/textual_inve
 `create_embedding_from_data`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,35 +16,11 @@ from safetensors import SafetensorError, deserialize
 
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
+from bootstrap.models import registry
+from bootstrap.models.prompt import Embedding
 from bootstrap.shots import EmbeddingUse
 
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
-LONGEST = 75  # vectors: more do not fit into a chunk
-
-
-@dataclass(frozen=True, eq=False)
-class Embedding:
-    """An embedding that was read."""
-
-    name: str  # by which prompts call it: the file's without ending
-    sha256: str  # of the file
-    vectors: tuple[NDArray[np.float32], ...]  # (vectors, width), float32; two for Stable Diffusion XL
-
-    @property
-    def count(self) -> int:
-        """How many vectors it has; it takes the place of as many tokens."""
-        return len(self.vectors[0])
-
-    @property
-    def use(self) -> EmbeddingUse:
-        """What a shot keeps of it."""
-        return EmbeddingUse(self.name, self.sha256)
-
-    def fits(self, widths: Sequence[int]) -> bool:
-        """Whether it was made for text encoders of these widths; AUTOMATIC1111 leaves out those that were not."""
-        return [vectors.shape[1] for vectors in self.vectors] == list(widths)
-
-
 _held: dict[EmbeddingUse, Embedding] = {}
 
 
@@ -88,24 +63,23 @@ def _read(path: Path, size: int, modified: int) -> Embedding:
         tensors = {name: _array(path, tensor) for name, tensor in deserialize(path.read_bytes())}
     except (SafetensorError, OSError) as error:
         raise UserError(f"embedding {path}: damaged, or no safetensors file ({error})") from None
-    if set(tensors) == {"clip_l", "clip_g"}:
-        parts = [tensors["clip_l"], tensors["clip_g"]]
-    elif len(tensors) == 1:
-        parts = list(tensors.values())
-    else:
-        names = ", ".join(sorted(tensors)[:3]) or "nothing"
-        raise UserError(
-            f"embedding {path}: no embedding of Stable Diffusion 1.x or XL, which has one tensor, or clip_l and "
-            f"clip_g (it has {names})"
-        )
-    parts = [part[None] if part.ndim == 1 else part for part in parts]
-    if any(part.ndim != 2 or len(part) != len(parts[0]) for part in parts):
-        raise UserError(f"embedding {path}: its tensors are no lists of vectors of the same length")
-    if not 1 <= len(parts[0]) <= LONGEST:
-        raise UserError(f"embedding {path}: it has {len(parts[0])} vectors; 1 to {LONGEST} can be used")
-    if not all(np.isfinite(part).all() for part in parts):
+    vectors = _vectors(path, tensors)
+    if not all(np.isfinite(part).all() for part in vectors):
         raise UserError(f"embedding {path}: it has values that are no numbers; fetch it again")
-    return Embedding(path.stem, sha256_of_file(path), tuple(parts))
+    return Embedding(path.stem, sha256_of_file(path), vectors)
+
+
+def _vectors(path: Path, tensors: dict[str, NDArray[np.float32]]) -> tuple[NDArray[np.float32], ...]:
+    """The vectors for each text encoder, of whichever family the embedding is."""
+    for family in registry.families():
+        try:
+            vectors = family.embedding_vectors(tensors)
+        except ValueError as error:
+            raise UserError(f"embedding {path}: {error}") from None
+        if vectors is not None:
+            return vectors
+    names = ", ".join(sorted(tensors)[:3]) or "nothing"
+    raise UserError(f"embedding {path}: no embedding of {registry.titles()} (it has {names})")
 
 
 def _array(path: Path, tensor: dict[str, Any]) -> NDArray[np.float32]:

@@ -18,6 +18,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bootstrap.models.prompt import CHUNK_END, Span
+
 ROUND, SQUARE = 1.1, 1 / 1.1  # what a bracket multiplies with
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _PLAIN = re.compile(r"(?:[^\\\[\]():|]|\\.)+")
@@ -28,18 +30,6 @@ _ATTENTION = re.compile(
     r"(?P<escaped>\\[()\[\]\\]?)|(?P<open>[(\[])|:\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+))\s*\)|(?P<close>[)\]])"
     r"|(?P<text>[^\\()\[\]:]+|:)"
 )
-
-
-@dataclass(frozen=True)
-class Span:
-    """A stretch of text and how much attention it gets."""
-
-    text: str
-    weight: float
-
-
-# Where a chunk ends. As in AUTOMATIC1111 a bracket around it changes its weight, and then it is a word like others.
-CHUNK_END = Span("BREAK", -1.0)
 
 
 @dataclass(frozen=True)

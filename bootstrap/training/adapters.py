@@ -21,9 +21,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from bootstrap.lora.kohya import LoraModule
-from bootstrap.lora.names import UNET_PREFIX
 from bootstrap.lora.targets import targets_of
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 
 Layer = nn.Linear | nn.Conv2d
 
@@ -124,19 +123,25 @@ class _WithLora(nn.Module):
 class Adapters:
     """The LoRA in training."""
 
-    stacks: list[Stack]  # UNet first
+    of_denoiser: list[Stack]
+    of_text_encoders: list[Stack]  # none when they are frozen
 
-    def unet_parameters(self) -> list[nn.Parameter]:
+    @property
+    def stacks(self) -> list[Stack]:
+        """All stacks, the denoiser's first."""
+        return self.of_denoiser + self.of_text_encoders
+
+    def denoiser_parameters(self) -> list[nn.Parameter]:
         """The parameters that unet_lr is for."""
-        return [one for stack in self.stacks if _of_unet(stack) for one in (stack.down, stack.up)]
+        return [parameter for stack in self.of_denoiser for parameter in (stack.down, stack.up)]
 
     def text_encoder_parameters(self) -> list[nn.Parameter]:
-        """The parameters that text_encoder_lr is for; none when it is frozen."""
-        return [one for stack in self.stacks if not _of_unet(stack) for one in (stack.down, stack.up)]
+        """The parameters that text_encoder_lr is for; none when they are frozen."""
+        return [parameter for stack in self.of_text_encoders for parameter in (stack.down, stack.up)]
 
     def parameters(self) -> list[nn.Parameter]:
-        """All of them, in a fixed order: UNet first."""
-        return self.unet_parameters() + self.text_encoder_parameters()
+        """All of them, in a fixed order: the denoiser's first."""
+        return self.denoiser_parameters() + self.text_encoder_parameters()
 
     def fold(self) -> None:
         """Make what the modules multiply with, from the parameters as they are now; needed before each pass."""
@@ -158,10 +163,6 @@ class Adapters:
         for stack in self.stacks:
             found |= stack.modules()
         return found
-
-
-def _of_unet(stack: Stack) -> bool:
-    return stack.names[0].startswith(UNET_PREFIX)
 
 
 @dataclass(frozen=True)
@@ -190,15 +191,16 @@ def injected(
         with_text_encoder: train the text encoder too, or both that there are.
         seed: of the start values.
         half_precision: whether the forward pass runs in float16 or bfloat16.
-        of_convolutions: conv_dim and conv_alpha: the UNet's residual blocks are trained too, and their convolutions
+        of_convolutions: conv_dim and conv_alpha: a UNet's residual blocks are trained too, and their convolutions
             larger than 1 by 1 have this size.
     """
     parts = targets_of(base, of_convolutions is not None)
     parts = parts if with_text_encoder else parts[:1]
     generator = torch.Generator().manual_seed(seed)
-    stacks: list[Stack] = []
+    stacks: list[list[Stack]] = []  # of each part
     replaced: list[tuple[nn.Module, str, Layer]] = []
     for model, targets in parts:
+        stacks.append([])
         by_shape: dict[tuple[int, ...], list[str]] = {}
         start: dict[str, torch.Tensor] = {}
         for name, path in targets.items():
@@ -213,12 +215,12 @@ def injected(
             out, into = modules[0].weight.flatten(1).shape
             fold = not half_precision and out * into < 3 * own.rank * (out + into)
             stack = Stack(names, modules, torch.stack([start[name] for name in names]), own.alpha, fold)
-            stacks.append(stack)
+            stacks[-1].append(stack)
             replaced += [(model, targets[name], module) for name, module in zip(names, modules, strict=True)]
             for index, (name, module) in enumerate(zip(names, modules, strict=True)):
                 model.set_submodule(targets[name], _WithLora(module, stack, index))
     try:
-        yield Adapters(stacks)
+        yield Adapters(stacks[0], [stack for of_encoder in stacks[1:] for stack in of_encoder])
     finally:
         for model, path, module in replaced:
             model.set_submodule(path, module)

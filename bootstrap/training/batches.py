@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from bootstrap import captions
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import TrainingSection
 from bootstrap.training.identity import Example
 from bootstrap.training.latents import LatentCache
@@ -19,7 +19,7 @@ class Batch:
 
     latents: torch.Tensor  # (batch, channels, height, width), float32
     noise: torch.Tensor  # same
-    timesteps: torch.Tensor  # (batch,), int64, 0 to num_train_timesteps - 1
+    timesteps: torch.Tensor  # (batch,), of the family's own kind
     captions: list[str]
 
 
@@ -38,7 +38,7 @@ class BatchMaker:
             UserError: a picture cannot be read.
         """
         self._settings = settings
-        self._num_timesteps = int(base.scheduler_config["num_train_timesteps"])
+        self._noise = base.family.noise(base)
         self._examples = examples
         self._tags = [captions.parse(one.caption) for one in examples]
         cache = LatentCache(base, cache_folder)
@@ -62,7 +62,7 @@ class BatchMaker:
             texts.append(caption_for_step(self._tags[index], self._settings, rng))
         stacked = torch.stack(chosen)
         noise = torch.randn(stacked.shape, generator=generator)
-        timesteps = torch.randint(0, self._num_timesteps, (len(chosen),), generator=generator)
+        timesteps = self._noise.timesteps(len(chosen), generator)
         if self._settings.noise_offset:
             noise += self._settings.noise_offset * torch.randn((*noise.shape[:2], 1, 1), generator=generator)
         return Batch(stacked, noise.to(stacked.device), timesteps.to(stacked.device), texts)

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -10,16 +9,13 @@ from bootstrap.catalog import Catalog
 from bootstrap.dataset import entries
 from bootstrap.dataset.class_pictures import ClassPicture
 from bootstrap.files import sha256_of_file
-from bootstrap.models.specs import Geometry
+from bootstrap.models.family import BaseModel, Geometry
 from bootstrap.project.projects import Project
 from bootstrap.training.identity import Example
 
-if TYPE_CHECKING:
-    from bootstrap.models.loading import BaseModel
-
 
 def examples_of(
-    project: Project, catalog: Catalog, base: "BaseModel | Geometry", class_pictures: list[ClassPicture]
+    project: Project, catalog: Catalog, base: BaseModel | Geometry, class_pictures: list[ClassPicture]
 ) -> list[Example]:
     """Return the dataset as training sees it, with repeats and size of each picture, and the regularization."""
     pictures = entries.of_project(project, catalog)
@@ -50,7 +46,7 @@ def examples_of(
     ]
 
 
-def training_size(project: Project, base: "BaseModel | Geometry") -> tuple[int, int]:
+def training_size(project: Project, base: BaseModel | Geometry) -> tuple[int, int]:
     """Return width and height in pixels that a project trains at."""
     with Image.open(project.original) as picture:
         return fitted_size(picture.size, _resolution(project, base), base.size_step)
@@ -69,7 +65,7 @@ def fitted_size(picture: tuple[int, int], resolution: int, step: int) -> tuple[i
     return (max(step, round(width * scale / step) * step), max(step, round(height * scale / step) * step))
 
 
-def _resolution(project: Project, base: "BaseModel | Geometry") -> int:
+def _resolution(project: Project, base: BaseModel | Geometry) -> int:
     return project.settings.training.resolution or base.resolution
 
 

@@ -10,16 +10,16 @@ from safetensors.torch import load_file, save_file
 
 from bootstrap import images
 from bootstrap.files import sha256_of_text, whole_file
-from bootstrap.models.latents import to_tensor
-from bootstrap.models.loading import BaseModel
+from bootstrap.models import latents
+from bootstrap.models.family import BaseModel
 from bootstrap.training.identity import Example
 
 
 @dataclass(frozen=True)
 class Latent:
-    """The VAE's posterior of one picture, scaled as the UNet wants it."""
+    """What a picture may be as latent: as noise is added to it."""
 
-    mean: torch.Tensor  # (channels, height / 8, width / 8), float32
+    mean: torch.Tensor  # (channels, height, width), float32
     deviation: torch.Tensor  # same shape
 
     def sample(self, generator: torch.Generator) -> torch.Tensor:
@@ -61,9 +61,8 @@ class LatentCache:
         return latent
 
 
-@torch.no_grad()
 def encode(base: BaseModel, path: Path, size: tuple[int, int], mirrored: bool = False) -> Latent:
-    """Encode a picture file with the VAE.
+    """Encode a picture file.
 
     Args:
         path: the picture.
@@ -76,9 +75,4 @@ def encode(base: BaseModel, path: Path, size: tuple[int, int], mirrored: bool = 
     picture = images.fit(images.open_picture(path), *size)
     if mirrored:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    pixels = to_tensor(picture)[None].to(base.vae.device, base.vae.dtype)
-    posterior = base.vae.encode(pixels).latent_dist
-    scale = base.vae.config["scaling_factor"]
-    # Contiguous: the strides decide the order of sums, and a resumed training must sum in the same order.
-    mean = (posterior.mean[0].float() * scale).contiguous()
-    return Latent(mean, (posterior.std[0].float() * scale).contiguous())
+    return Latent(*latents.distribution(base, picture))

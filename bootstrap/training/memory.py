@@ -1,5 +1,6 @@
 """How much memory a training will need: reckoned before it starts, from the shapes of what it computes."""
 
+import copy
 import dataclasses
 import os
 from typing import Any
@@ -9,20 +10,14 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from bootstrap.models import conditioning
-from bootstrap.models.loading import BaseModel
+from bootstrap.models import conditioning, latents
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import TrainingSection
-from bootstrap.prompting import encode
 from bootstrap.training.adapters import Size, injected
-
-_CHECKPOINTED = (
-    "ResnetBlock2D",
-    "BasicTransformerBlock",
-)  # whose inner results are made again, as diffusers has it
 
 
 def predicted_bytes(
-    base: BaseModel, settings: TrainingSection, size: tuple[int, int], chunks: int, half_precision: bool
+    base: BaseModel, settings: TrainingSection, size: tuple[int, int], length: int, half_precision: bool
 ) -> int:
     """Return the memory that a training takes at its peak, in bytes, the base model included.
 
@@ -31,7 +26,7 @@ def predicted_bytes(
 
     Args:
         size: width and height in pixels of the largest pictures.
-        chunks: of 75 tokens, in each caption.
+        length: of the captions, in the family's unit.
         half_precision: whether the forward pass runs in float16 or bfloat16.
     """
     shapes = _without_values(base)
@@ -51,19 +46,16 @@ def predicted_bytes(
         _FusedAttention(),
     ):
         adapters.fold()
-        tokens = torch.zeros(batch * chunks, 77, dtype=torch.long, device="meta")
+        tokens = base.family.tokens(base, [""] * batch, length).to("meta")
         with torch.set_grad_enabled(trains_text):
-            captions = encode.encode_tokens(shapes, tokens, chunks, settings.clip_skip)
-        latents = torch.zeros(
-            batch, base.unet.config["in_channels"], size[1] // base.vae_factor, size[0] // base.vae_factor,
-            device="meta",
-        )  # fmt: skip
-        conditioning.predict(shapes, latents, torch.zeros(batch, dtype=torch.long, device="meta"), captions)
+            captions = base.family.encode_tokens(shapes, tokens, length, settings.clip_skip)
+        noisy = torch.zeros(batch, *latents.shape(base, *size), device="meta")
+        timesteps = base.family.noise(base).timesteps(batch, torch.Generator()).to("meta")
+        conditioning.predict(shapes, noisy, timesteps, captions)
         # Of each parameter of the LoRA its value, its gradient and the optimizer's two averages.
         trained = 4 * sum(_bytes(parameter) for parameter in adapters.parameters())
         trained += sum(stack.copied_bytes for stack in adapters.stacks)
-    models = [base.unet, base.vae, *base.text_encoders]
-    frozen = sum(_bytes(one) for model in models for one in (*model.parameters(), *model.buffers()))
+    frozen = sum(_bytes(one) for model in base.modules for one in (*model.parameters(), *model.buffers()))
     return frozen + trained + kept.total()
 
 
@@ -80,7 +72,8 @@ class _Kept:
     """Adds up what a forward pass keeps; the same memory counts once, the model's own not at all."""
 
     def __init__(self, shapes: BaseModel) -> None:
-        self._models: list[nn.Module] = [shapes.unet, *shapes.text_encoders]
+        self._models: list[nn.Module] = [shapes.denoiser, *shapes.text_encoders]
+        self._checkpointed = shapes.family.checkpointed
         self._own = {
             one.untyped_storage()._cdata
             for model in self._models
@@ -93,7 +86,7 @@ class _Kept:
     def counted(self, checkpointing: bool) -> torch.autograd.graph.saved_tensors_hooks:
         """While this context lasts."""
         for module in self._models[0].modules() if checkpointing else ():
-            if type(module).__name__ in _CHECKPOINTED:
+            if type(module).__name__ in self._checkpointed:
                 module.register_forward_pre_hook(self._enter)
                 module.register_forward_hook(self._leave)
         return torch.autograd.graph.saved_tensors_hooks(self._add, lambda kept: kept)
@@ -142,14 +135,21 @@ class _Attention(torch.autograd.Function):
 
 def _without_values(base: BaseModel) -> BaseModel:
     """The same model with shapes only: it takes no memory."""
-    with torch.device("meta"):
-        unet = type(base.unet).from_config(base.unet.config)
-        encoders = [type(one)(one.config) for one in base.text_encoders]
-    for made, of in zip((unet, *encoders), (base.unet, *base.text_encoders), strict=True):
-        made.requires_grad_(False).eval().to(of.dtype)
     return dataclasses.replace(
-        base, unet=unet, text_encoder=encoders[0], text_encoder_2=encoders[1] if base.is_sdxl else None
+        base,
+        denoiser=_shapes(base.denoiser),
+        text_encoders=[_shapes(encoder) for encoder in base.text_encoders],
     )
+
+
+def _shapes(module: nn.Module) -> nn.Module:
+    """A copy whose parameters and buffers have no values."""
+    empty: dict[int, object] = {}
+    for parameter in module.parameters():
+        empty[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
+    for buffer in module.buffers():
+        empty[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return copy.deepcopy(module, empty)
 
 
 def _bytes(tensor: torch.Tensor) -> int:

@@ -12,7 +12,7 @@ from bootstrap.files import sha256_of_file
 from bootstrap.lora import kohya, metadata
 from bootstrap.lora.metadata import TrainingFacts
 from bootstrap.models import loading
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.progress import Report
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
@@ -82,7 +82,7 @@ def _facts(project: Project, base: BaseModel, examples: list[Example], name: str
         base_model_title=base.spec.title,
         base_model_hash=base.hash,
         prediction_type=base.prediction_type,
-        sdxl=base.is_sdxl,
+        family=base.family,
         captions=[one.caption for one in shown],
         repeats=[one.repeats for one in shown],
         sizes=[one.size for one in shown],

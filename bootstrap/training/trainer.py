@@ -6,25 +6,24 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import DDPMScheduler
 
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraModule
-from bootstrap.models import conditioning, denormals, small_cpu
+from bootstrap.models import conditioning, denormals, small_cpu, specs
 from bootstrap.models.conditioning import Conditioning
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.models.training_pass import Inputs
 from bootstrap.progress import Progress, Report
 from bootstrap.project.settings import TrainingSection
 from bootstrap.prompting import encode
-from bootstrap.prompting.chunks import plain_chunks
 from bootstrap.training import freed_memory, optimizers, state
 from bootstrap.training.adapters import Adapters, Size, injected
 from bootstrap.training.batches import Batch, BatchMaker
 from bootstrap.training.identity import Example
-from bootstrap.training.loss import min_snr_weights, weighted_mse
+from bootstrap.training.loss import weighted_mse
 from bootstrap.training.passes import CudaRecorder, Passes, Recorder
 from bootstrap.training.schedule import Schedule, learning_rate_factor
 from bootstrap.training.state import SavedStep
@@ -66,27 +65,28 @@ def train(
     """
     with _memory_errors_told(settings):
         trainer = _Trainer(base, examples, settings, cache_folder)
-        with (
-            _weights_in(base, trainer.precision),
-            injected(
-                base,
-                Size(settings.network_dim, settings.network_alpha),
-                settings.text_encoder_lr > 0,
-                settings.seed,
-                trainer.half_precision,
-                Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
-            ) as adapters,
-            _checkpointing(base, settings.gradient_checkpointing),
-            _freed_memory_kept(base),
-            _memory_errors_told(settings),  # here too: before the weights return, which need the room
-        ):
-            trainer.run(adapters, state_file, on_epoch, report)
+        with _weights_in(base, trainer.precision):
+            memory_note = trainer.memory_note()  # reckoned from the base model alone
+            with (
+                injected(
+                    base,
+                    Size(settings.network_dim, settings.network_alpha),
+                    settings.text_encoder_lr > 0,
+                    settings.seed,
+                    trainer.half_precision,
+                    Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
+                ) as adapters,
+                _checkpointing(base, settings.gradient_checkpointing),
+                _freed_memory_kept(base),
+                _memory_errors_told(settings),  # here too: before the weights return, which need the room
+            ):
+                trainer.run(adapters, state_file, on_epoch, report, memory_note)
 
 
 @contextlib.contextmanager
 def _weights_in(base: BaseModel, precision: torch.dtype) -> Iterator[None]:
     """Have the frozen weights in the type that is computed in; what they were waits in the CPU's memory."""
-    parts = (base.unet, *base.text_encoders)
+    parts = (base.denoiser, *base.text_encoders)
     changed = [one for part in parts for one in part.parameters() if one.dtype is not precision]
     kept = [(one, one.data.cpu()) for one in changed]
     try:
@@ -103,11 +103,12 @@ def _checkpointing(base: BaseModel, wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    base.unet.enable_gradient_checkpointing()
+    denoiser: Any = base.denoiser
+    denoiser.enable_gradient_checkpointing()
     try:
         yield
     finally:
-        base.unet.disable_gradient_checkpointing()
+        denoiser.disable_gradient_checkpointing()
 
 
 def _freed_memory_kept(base: BaseModel) -> contextlib.AbstractContextManager[None]:
@@ -145,8 +146,8 @@ class _Trainer:
     ) -> None:
         self._base, self._examples, self._settings = base, examples, settings
         self.precision = precision_of(settings, base.device)  # of the forward pass
-        self._noise = DDPMScheduler.from_config(base.scheduler_config)
-        self._chunks = _chunks(base, examples, settings.max_token_length)
+        self._noise = base.family.noise(base)
+        self._length = _length(base, examples, settings.max_token_length)
         self._maker = BatchMaker(base, examples, settings, cache_folder)
         self._schedule = Schedule(examples, settings)
         self._encoded: dict[str, Conditioning] = {}
@@ -159,16 +160,21 @@ class _Trainer:
         return self.precision is not torch.float32
 
     def run(
-        self, adapters: Adapters, state_file: Path, on_epoch: Callable[[EpochResult], None], report: Report
+        self,
+        adapters: Adapters,
+        state_file: Path,
+        on_epoch: Callable[[EpochResult], None],
+        report: Report,
+        memory_note: str,
     ) -> None:
         optimizer = optimizers.make(
-            self._settings, adapters.unet_parameters(), adapters.text_encoder_parameters()
+            self._settings, adapters.denoiser_parameters(), adapters.text_encoder_parameters()
         )
         scaler = torch.amp.GradScaler("cuda", enabled=self.precision is torch.float16)
         saved = state.load(state_file, adapters, optimizer, scaler)
         first_epoch, step = (saved.epoch + 1, saved.step) if saved else (1, 0)
         total = self._schedule.total_steps
-        report(Progress("train", step, total, "steps", note=self._schedule.describe() + self._memory_note()))
+        report(Progress("train", step, total, "steps", note=self._schedule.describe() + memory_note))
         started, first_step = time.monotonic(), step
         with self._passes(adapters, scaler) as passes:
             for epoch in range(first_epoch, self._settings.epochs + 1):
@@ -199,7 +205,7 @@ class _Trainer:
         else:
             yield Passes(plain, parameters, self._recorder)
 
-    def _memory_note(self) -> str:
+    def memory_note(self) -> str:
         """What the training will take, and what helps where there is less; nothing of a model that fits anywhere."""
         if self._base.is_small:
             return ""
@@ -207,7 +213,7 @@ class _Trainer:
 
         largest = max((one.size for one in self._examples), key=lambda size: size[0] * size[1])
         needed = memory.predicted_bytes(
-            self._base, self._settings, largest, self._chunks, self.half_precision
+            self._base, self._settings, largest, self._length, self.half_precision
         )
         there = memory.there_bytes(self._base.device)
         told = f"; about {needed / 2**30:.1f} GiB of memory"
@@ -249,24 +255,16 @@ class _Trainer:
             weight: what the loss of this batch counts.
         """
         device = self._base.device
-        noisy = self._noise.add_noise(batch.latents, batch.noise, batch.timesteps)
-        v_prediction = self._base.prediction_type == "v_prediction"
-        target = (
-            self._noise.get_velocity(batch.latents, batch.noise, batch.timesteps)
-            if v_prediction
-            else batch.noise
-        )
+        drawn = (batch.latents, batch.noise, batch.timesteps)
         inputs = {
-            "noisy": noisy,
-            "target": target.float(),
+            "noisy": self._noise.add(*drawn),
+            "target": self._noise.target(*drawn).float(),
             "timesteps": batch.timesteps,
             "weight": torch.tensor(weight, device=device),
         }
         gamma = self._settings.min_snr_gamma
         if gamma is not None:
-            inputs["weights"] = min_snr_weights(
-                self._noise.alphas_cumprod, batch.timesteps, gamma, v_prediction
-            )
+            inputs["weights"] = self._noise.min_snr_weights(batch.timesteps, gamma)
         return inputs | self._caption_inputs(batch.captions)
 
     def _caption_inputs(self, texts: list[str]) -> Inputs:
@@ -285,7 +283,7 @@ class _Trainer:
             for text in texts:
                 if text not in self._encoded:
                     self._encoded[text] = encode.encode(
-                        self._base, [text], self._chunks, self._settings.clip_skip
+                        self._base, [text], self._length, self._settings.clip_skip
                     )
         captions = conditioning.joined([self._encoded[text] for text in texts])
         inputs = {"states": captions.states}
@@ -293,7 +291,7 @@ class _Trainer:
 
     def _tokens_of(self, text: str) -> torch.Tensor:
         if text not in self._tokens:
-            self._tokens[text] = encode.tokens_of(self._base, [text], self._chunks)
+            self._tokens[text] = self._base.family.tokens(self._base, [text], self._length)
         return self._tokens[text]
 
     def _pass(self, adapters: Adapters, scaler: torch.amp.GradScaler, inputs: Inputs) -> torch.Tensor:
@@ -310,8 +308,9 @@ class _Trainer:
     def _conditioning(self, inputs: Inputs) -> Conditioning:
         if "tokens" not in inputs:
             return Conditioning(inputs["states"], inputs.get("pooled"))
-        clip_skip = self._settings.clip_skip
-        return encode.encode_tokens(self._base, inputs["tokens"], self._chunks, clip_skip, inputs.get("rows"))
+        family, clip_skip = self._base.family, self._settings.clip_skip
+        encoded = family.encode_tokens(self._base, inputs["tokens"], self._length, clip_skip)
+        return encoded.rows(inputs["rows"]) if "rows" in inputs else encoded
 
 
 def recorded_on_cpu(base: BaseModel, settings: TrainingSection) -> bool:
@@ -342,13 +341,14 @@ def precision_of(settings: TrainingSection, device: torch.device) -> torch.dtype
     return {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[wanted]
 
 
-def _chunks(base: BaseModel, examples: list[Example], max_token_length: int) -> int:
-    """How many chunks of tokens all captions are encoded in: as many as the longest one needs."""
+def _length(base: BaseModel, examples: list[Example], max_token_length: int) -> int:
+    """The length that all captions are encoded in: that of the longest one."""
+    vocabulary = specs.vocabulary(base.spec)
     for one in examples:
-        tokens = encode.token_count(base, one.caption)
+        tokens = vocabulary.count(one.caption) if vocabulary is not None else 0
         if tokens > max_token_length:
             raise UserError(
                 f"caption of {Path(one.path).name}: it has {tokens} tokens, training.max_token_length is "
                 f"{max_token_length}; shorten it or raise max_token_length (75, 150 or 225)"
             )
-    return max(len(plain_chunks(base.tokenizer, one.caption)) for one in examples)
+    return max(base.family.length(base, one.caption) for one in examples)

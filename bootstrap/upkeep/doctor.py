@@ -24,10 +24,10 @@ from bootstrap.catalog import Catalog, candidate_states, candidates, generations
 from bootstrap.catalog.states import CandidateState, GenerationState
 from bootstrap.errors import UserError
 from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX, copy_file
-from bootstrap.loop import generation
 from bootstrap.models import specs
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import BaseModelSpec
 from bootstrap.pictures.thumbnails import make_thumbnail
+from bootstrap.project import running
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.upkeep import reindex
@@ -144,7 +144,7 @@ def _project(project: Project, catalog: Catalog) -> Iterator[Finding]:
         _ = project.settings
     except UserError as error:
         yield Finding(f"project '{project.name}': {error}", "mend it; no generation can run before")
-    if generation.is_running(project):
+    if running.is_running(project):
         return  # everything below changes while it runs
     yield from _stale_lease(project, catalog)
     yield from _left_behind(project)

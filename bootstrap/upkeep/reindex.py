@@ -21,6 +21,7 @@ from bootstrap.drawing import infotext, sheet_file
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.loop import generation as loop
+from bootstrap.project import running
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
@@ -61,7 +62,7 @@ def reindex(project: Project, catalog: Catalog) -> Restored:
     Raises:
         UserError: a generation is running, or the original cannot be read.
     """
-    with loop.exclusively(project):
+    with running.exclusively(project):
         new = [
             number
             for number, _ in _generation_folders(project)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from bootstrap.adviser.evidence import evidence
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 
 
 @pytest.fixture(scope="module")

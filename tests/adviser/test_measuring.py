@@ -9,7 +9,7 @@ from bootstrap import captions
 from bootstrap.adviser.measuring import Task, measure
 from bootstrap.catalog.advices import Measurement
 from bootstrap.lora.kohya import LoraFile, LoraModule
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.shots import LoraUse, Shot
 from tests.lora.test_merge import random_lora
 

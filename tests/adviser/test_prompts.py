@@ -6,7 +6,7 @@ import pytest
 
 from bootstrap.adviser import prompts
 from bootstrap.models import specs
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.family import BaseModelSpec
 from bootstrap.papertown.palette import COLORS
 from bootstrap.papertown.scenery import OUTDOORS
 from bootstrap.papertown.things import DESK_ITEMS, PROPS, WALL_ITEMS

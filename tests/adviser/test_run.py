@@ -14,7 +14,7 @@ from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.candidates import candidates
 from bootstrap.cli import main
 from bootstrap.loop import generation
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.progress import Progress
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project

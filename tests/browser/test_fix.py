@@ -9,7 +9,7 @@ from making import shot as made_shot
 from bootstrap.catalog import candidates, trainings
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.lora import kohya
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project import editing
 from bootstrap.project.projects import Workspace
 from bootstrap.shots import LoraUse

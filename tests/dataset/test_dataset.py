@@ -14,7 +14,7 @@ from bootstrap.dataset import entries, exporting, growth
 from bootstrap.dataset.growth import Growth
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
-from bootstrap.loop import generation
+from bootstrap.project import running
 
 
 def accept(catalog, project, *ids):
@@ -119,7 +119,7 @@ def test_growth_refuses_while_a_generation_runs(project, catalog):
     with FileLock(project.lock_file), pytest.raises(UserError, match="running already"):
         growth.grow(project, catalog)
     assert not project.dataset_folder.exists()
-    assert not generation.is_running(project)
+    assert not running.is_running(project)
 
 
 def test_a_damaged_candidate_stops_growth_before_anything_changes(project, catalog):

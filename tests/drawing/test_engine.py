@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bootstrap.drawing import engine
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Shot
 from tests.lora.test_merge import random_lora
@@ -85,6 +85,8 @@ def test_size_and_prompts_beyond_75_tokens(papertown: BaseModel) -> None:
 def test_decoding_gives_rgb_pictures(papertown: BaseModel) -> None:
     import torch
 
-    (picture,) = engine.decode(papertown, torch.zeros(1, papertown.unet.config["in_channels"], 16, 16))
+    from bootstrap.models import latents
+
+    (picture,) = latents.to_pictures(papertown, torch.zeros(1, papertown.geometry.latent_channels, 16, 16))
     assert isinstance(picture, Image.Image)
     assert (picture.mode, picture.size) == ("RGB", (128, 128))

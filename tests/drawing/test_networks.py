@@ -20,13 +20,13 @@ from bootstrap.loop import generation
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
-from bootstrap.models.loading import BaseModel
+from bootstrap.models import specs
+from bootstrap.models.families import clip_chunks
+from bootstrap.models.family import BaseModel
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
-from bootstrap.prompting import embeddings, encode
-from bootstrap.prompting.chunks import chunks_of
-from bootstrap.prompting.vocabulary import Vocabulary
+from bootstrap.prompting import embeddings, encode, parse
 from bootstrap.shots import Shot
 from tests.drawing.small import small_trained_project
 from tests.lora.test_merge import random_lora
@@ -45,7 +45,7 @@ def shelf(tmp_path: Path, papertown: BaseModel) -> Shelf:
 
 def embedding(path: Path, base: BaseModel, vectors: int, seed: int = 0, **changes: torch.Tensor) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    width = base.text_encoder.config.hidden_size
+    width = base.text_encoders[0].config.hidden_size
     drawn = torch.randn((vectors, width), generator=torch.Generator().manual_seed(seed)) * 0.05
     save_file({"emb_params": drawn, **changes}, path)
 
@@ -65,7 +65,7 @@ def test_an_embedding_stands_where_its_name_does(papertown: BaseModel, shelf: Sh
     [shot] = networks.with_networks(papertown, shelf, [small("woman, (Easy-Negative:1.2), red apple")])
     assert [use.name for use in shot.embeddings] == ["easy-negative"]  # "red" is of another kind of model
     held = embeddings.held(shot.embeddings[0])
-    [chunk] = chunks_of(papertown.tokenizer, shot.prompt, [held])
+    [chunk] = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention(shot.prompt), [held])
     place, found = chunk.embeddings[0]
     assert found is held
     assert chunk.tokens[place : place + 2] == [0, 0]
@@ -76,8 +76,8 @@ def test_vectors_of_the_encoders_own_words_draw_what_the_words_draw(
     papertown: BaseModel, shelf: Shelf
 ) -> None:
     """An embedding that holds the vectors of `red apple` is `red apple` by another name."""
-    ids = papertown.tokenizer("red apple", add_special_tokens=False).input_ids
-    vectors = papertown.text_encoder.get_input_embeddings().weight[ids].detach().clone()
+    ids = papertown.tokenizers[0]("red apple", add_special_tokens=False).input_ids
+    vectors = papertown.text_encoders[0].get_input_embeddings().weight[ids].detach().clone()
     path = shelf.folders[0] / "embeddings" / "zzfruit.safetensors"
     save_file({"<zzfruit>": vectors}, path)
     pair = [small("woman, (zzfruit:1.3), window"), small("woman, (red apple:1.3), window")]
@@ -93,7 +93,7 @@ def test_an_embedding_is_never_torn_and_counts_its_vectors(papertown: BaseModel,
     path = tmp_path / "zzlong.safetensors"
     embedding(path, papertown, 40)
     long = embeddings.hold(path)
-    chunks = chunks_of(papertown.tokenizer, "zzlong zzlong zzlong", [long])
+    chunks = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention("zzlong zzlong zzlong"), [long])
     assert [[place for place, _ in chunk.embeddings] for chunk in chunks] == [[1], [1], [1]]
     with torch.no_grad():
         assert (
@@ -106,7 +106,7 @@ def test_an_embedding_that_moves_on_with_its_tag_is_still_one(papertown: BaseMod
     embedding(path, papertown, 5)
     five = embeddings.hold(path)
     text = "woman " * 64 + ", red zzfive apple apple apple apple apple"
-    first, second = chunks_of(papertown.tokenizer, text, [five])
+    first, second = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention(text), [five])
     assert (len(first.embeddings), len(second.embeddings)) == (0, 1)
     place = second.embeddings[0][0]
     assert second.tokens[place : place + 5] == [0] * 5
@@ -198,7 +198,7 @@ def test_any_prompt_is_looked_up_or_told_in_one_line(text: str) -> None:
 @settings(deadline=None, max_examples=40)
 def test_chunks_hold_every_embedding_whole(papertown: BaseModel, pair: list, words: list[str]) -> None:
     text = " ".join(words)
-    chunks = chunks_of(papertown.tokenizer, text, pair)
+    chunks = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention(text), pair)
     assert all(len(chunk.tokens) == len(chunk.weights) == 77 for chunk in chunks)
     places = [(chunk, place) for chunk in chunks for place, _ in chunk.embeddings]
     assert len(places) == text.count("zztwo")
@@ -289,14 +289,15 @@ def test_a_name_that_is_not_there_is_told_before_any_training(papertown: BaseMod
 
 
 def test_both_of_sdxls_text_encoders_see_their_vectors(small_xl: BaseModel, tmp_path: Path) -> None:
-    ids = small_xl.tokenizer("apple tree", add_special_tokens=False).input_ids
+    ids = small_xl.tokenizers[0]("apple tree", add_special_tokens=False).input_ids
     parts = {
         key: encoder.get_input_embeddings().weight[ids].detach().clone()
         for key, encoder in zip(("clip_l", "clip_g"), small_xl.text_encoders, strict=True)
     }
     save_file(parts, tmp_path / "zzxl.safetensors")
     held = embeddings.hold(tmp_path / "zzxl.safetensors")
-    assert held.fits(Vocabulary.of(small_xl).widths)
+    known = specs.vocabulary(small_xl.spec)
+    assert known is not None and held.fits(known.widths)
     with torch.no_grad():
         named = encode.encode_prompts(small_xl, ["a zzxl, hat"], embeddings=[held])
         words = encode.encode_prompts(small_xl, ["a apple tree, hat"])

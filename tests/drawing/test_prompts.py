@@ -11,7 +11,7 @@ from PIL import Image
 from bootstrap.drawing import engine
 from bootstrap.models import small_cpu
 from bootstrap.models.conditioning import Conditioning
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.prompting import encode
 from bootstrap.shots import Start
 

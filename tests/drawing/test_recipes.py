@@ -25,7 +25,7 @@ from bootstrap.errors import UserError, of_the_machine
 from bootstrap.files import TEMPORARY_PREFIX
 from bootstrap.loop import forecast, generation
 from bootstrap.models import loading
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.models.specs import EMBEDDED_FOLDER, embedded_names
 from bootstrap.planning import inputs
 from bootstrap.progress import Progress
@@ -56,7 +56,7 @@ def made(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPat
         tensors = load_file(weights)
         save_file({name: value * 1.01 for name, value in tensors.items()}, weights)
     (project.folder / "embeddings").mkdir()
-    width = papertown.text_encoder.config.hidden_size
+    width = papertown.text_encoders[0].config.hidden_size
     save_file(
         {"emb_params": torch.ones(2, width) * 0.1}, project.folder / "embeddings" / "zzgrey.safetensors"
     )

@@ -20,7 +20,7 @@ from bootstrap.drawing.redraw import Changes
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.lora import kohya
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.project.projects import Workspace
 from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
@@ -41,7 +41,7 @@ def workspace(papertown: BaseModel, tmp_path_factory: pytest.TempPathFactory) ->
     ink = random_lora(papertown, 9)
     kohya.write(folder / "loras" / "ink, wet.safetensors", ink.modules, ink.metadata)
     (folder / "embeddings").mkdir()
-    width = papertown.text_encoder.config.hidden_size
+    width = papertown.text_encoders[0].config.hidden_size
     save_file({"emb_params": torch.ones(2, width) * 0.1}, folder / "embeddings" / "zzbad.safetensors")
     return Workspace(folder)
 

@@ -12,7 +12,7 @@ from bootstrap.catalog import Catalog, candidate_states, trainings
 from bootstrap.catalog.candidates import candidates
 from bootstrap.loop import generation
 from bootstrap.lora import kohya
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from tests.drawing.small import small_trained_project

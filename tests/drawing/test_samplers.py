@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from bootstrap.drawing import samplers
 from bootstrap.errors import UserError
-from bootstrap.models.loading import BaseModel
+from bootstrap.models import diffusers_samplers
+from bootstrap.models.family import BaseModel
 from bootstrap.planning.prompt_texts import predictions
 from bootstrap.project.settings import SAMPLERS, parse
 from tests.drawing.test_engine import draw, shot
@@ -34,11 +34,11 @@ def test_a_picture_is_the_same_alone_and_in_a_batch(papertown: BaseModel, sample
 
 @pytest.mark.parametrize("sampler", NOISY)
 def test_what_draws_noise_draws_it_for_each_picture(sampler: str) -> None:
-    scheduler = samplers.sampler(sampler, PLAIN)
+    scheduler = diffusers_samplers.scheduler_of(sampler, PLAIN)
     scheduler.set_timesteps(4)
     generators = [torch.Generator().manual_seed(seed) for seed in (1, 2, 1)]
     latents = torch.zeros(3, 4, 8, 8)
-    noise = samplers.own_noise(scheduler, latents, generators)
+    noise = diffusers_samplers.own_noise(scheduler, latents, generators)
     for timestep in scheduler.timesteps[:2]:
         scheduler.scale_model_input(latents, timestep)
         latents = scheduler.step(torch.zeros_like(latents), timestep, latents, return_dict=False, **noise)[0]
@@ -49,8 +49,8 @@ def test_what_draws_noise_draws_it_for_each_picture(sampler: str) -> None:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("config", [{}, {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}])
 def test_the_base_models_noise_schedule_is_kept(sampler: str, config: dict) -> None:
-    scheduler = samplers.sampler(sampler, PLAIN | config)
-    expected = samplers.sampler("Euler", PLAIN | config).alphas_cumprod
+    scheduler = diffusers_samplers.scheduler_of(sampler, PLAIN | config)
+    expected = diffusers_samplers.scheduler_of("Euler", PLAIN | config).alphas_cumprod
     assert scheduler.config.prediction_type == config.get("prediction_type", "epsilon")
     assert torch.allclose(scheduler.alphas_cumprod[:-1], expected[:-1], rtol=1e-4)
     assert abs(scheduler.alphas_cumprod[-1] - expected[-1]) < 1e-6
@@ -60,7 +60,7 @@ def test_the_base_models_noise_schedule_is_kept(sampler: str, config: dict) -> N
 
 def test_karras_is_only_where_its_name_is() -> None:
     for name in SAMPLERS:
-        scheduler = samplers.sampler(name, PLAIN | {"use_karras_sigmas": True})
+        scheduler = diffusers_samplers.scheduler_of(name, PLAIN | {"use_karras_sigmas": True})
         assert scheduler.config.get("use_karras_sigmas", False) == name.endswith("Karras"), name
 
 
@@ -68,7 +68,7 @@ def test_schedules_in_prompts_count_what_the_unet_is_asked() -> None:
     assert predictions("Euler", 20) == 20
     assert predictions("Heun", 20) == predictions("DPM++ SDE Karras", 20) == 40
     for name in SAMPLERS:
-        assert predictions(name, 20) == 20 * samplers.sampler(name, PLAIN).order, name
+        assert predictions(name, 20) == 20 * diffusers_samplers.scheduler_of(name, PLAIN).order, name
 
 
 def test_lcm_with_too_many_steps_is_refused_before_any_work() -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from bootstrap.catalog import Catalog, sheets
 from bootstrap.drawing.sheet import Axis, draw_sheet, parse_axis
 from bootstrap.errors import UserError
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.progress import Progress, silent
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project

@@ -16,7 +16,7 @@ from bootstrap.drawing import engine
 from bootstrap.drawing.denoising import masked_region
 from bootstrap.errors import UserError
 from bootstrap.models import small_cpu
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import SAMPLERS
 from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 from tests.lora.test_merge import random_lora
@@ -232,25 +232,25 @@ def test_a_batch_that_memory_is_too_small_for_is_halved_and_nothing_is_lost(
 def test_when_not_even_one_picture_fits_it_is_told_in_one_line_and_the_weights_are_as_before(
     papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {name: value.clone() for name, value in papertown.unet.state_dict().items()}
+    before = {name: value.clone() for name, value in papertown.denoiser.state_dict().items()}
     counted_rows(monkeypatch, most=1)
     with pytest.raises(UserError, match="not even one picture of 128x128") as told:
         draw(papertown, [shot(papertown, seed) for seed in range(4)])
     assert isinstance(told.value.__cause__, torch.OutOfMemoryError)
-    assert all(torch.equal(value, before[name]) for name, value in papertown.unet.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in papertown.denoiser.state_dict().items())
 
 
 def test_each_prompt_of_a_group_is_encoded_once(
     papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[int] = []
-    forward: Callable[..., Any] = papertown.text_encoder.forward
+    forward: Callable[..., Any] = papertown.text_encoders[0].forward
 
     def wrapped(tokens: torch.Tensor, *rest: Any, **named: Any) -> Any:
         encoded.append(len(tokens))
         return forward(tokens, *rest, **named)
 
-    monkeypatch.setattr(papertown.text_encoder, "forward", wrapped)
+    monkeypatch.setattr(papertown.text_encoders[0], "forward", wrapped)
     prompts = ("woman", "man", "robot")
     draw(papertown, [shot(papertown, n, prompt=prompts[n % 3], steps=1) for n in range(9)], batch_size=2)
     assert sum(encoded) == 4  # and the empty negative prompt

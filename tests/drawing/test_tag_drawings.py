@@ -7,7 +7,7 @@ from PIL import Image
 
 from bootstrap.drawing import tag_drawings
 from bootstrap.errors import UserError
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.pictures import drawn_tags
 
 

@@ -12,7 +12,7 @@ from bootstrap.drawing.engine import Drawing
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.models import small_cpu
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.shots import LoraUse, Shot, Start
 from tests.lora.test_merge import random_lora
 
@@ -41,7 +41,7 @@ def drawing(base: BaseModel, shots: list[Shot]) -> Iterator[list[Drawing]]:
 
 def all_bytes(base: BaseModel) -> dict[str, bytes]:
     """Of every weight and buffer; zeros differ by their sign here."""
-    parts = {"unet": base.unet, "text encoder": base.text_encoder, "vae": base.vae}
+    parts = {"unet": base.denoiser, "text encoder": base.text_encoders[0], "vae": base.vae}
     return {
         f"{part} {name}": value.contiguous().view(torch.uint8).numpy().tobytes()
         for part, model in parts.items()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bootstrap.catalog import Catalog, generations
-from bootstrap.loop import generation
+from bootstrap.project import running
 from bootstrap.project.projects import Project
 from flows.server import free_port
 from review_app import schedules
@@ -32,10 +32,10 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(
     (project.folder / "fake-seconds").write_text("300")
     killed = sid("run", "demo")
     killed.wait_for("train: 1/20")
-    assert state(catalog, project) == "training" and generation.is_running(project)
+    assert state(catalog, project) == "training" and running.is_running(project)
     assert killed.end(signal.SIGKILL) == -signal.SIGKILL
     assert all_gone(30), "something outlived its parent"
-    assert not generation.is_running(project)
+    assert not running.is_running(project)
 
     (project.folder / "fake-seconds").unlink()
     (project.folder / "fake-fail").write_text("draw:OSError:28")  # the disk is full once, and then it is not

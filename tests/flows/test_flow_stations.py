@@ -14,8 +14,7 @@ from bootstrap.catalog import Catalog, generations, picks, verdicts
 from bootstrap.catalog.candidates import candidates
 from bootstrap.catalog.states import Verdict
 from bootstrap.errors import UserError
-from bootstrap.loop import generation
-from bootstrap.project import editing
+from bootstrap.project import editing, running
 from bootstrap.project.projects import Project
 from flows import bootstrap as flow_module
 from flows import drawing, limits, reports
@@ -104,12 +103,12 @@ def test_ctrl_c_cancels(project: Project, catalog: Catalog) -> None:
     order(project, "draw:KeyboardInterrupt:")
     assert run(project).is_cancelled()
     assert last(catalog, project).state == "cancelled"
-    assert not generation.is_running(project)
+    assert not running.is_running(project)
 
 
 def test_a_project_at_work_is_left_alone(project: Project, catalog: Catalog) -> None:
     run(project)
-    with generation.exclusively(project), pytest.raises(UserError, match="running already"):
+    with running.exclusively(project), pytest.raises(UserError, match="running already"):
         run(project)
     assert last(catalog, project).state == "published"
 
@@ -277,7 +276,7 @@ def test_plan_finishes_what_broke_off(project: Project, catalog: Catalog, state:
     run(project)
     bring(project, catalog, 1, state)
     assert plan(project, catalog) == nightly_module.Plan(False, True, "generation 1 broke off")
-    with generation.exclusively(project):
+    with running.exclusively(project):
         assert not plan(project, catalog).run
 
 

@@ -21,7 +21,7 @@ from bootstrap.errors import UserError
 from bootstrap.loop import mending
 from bootstrap.loop.mending import Inpaint, Redraw
 from bootstrap.lora import kohya
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project import editing
 from bootstrap.project.projects import Project
 from bootstrap.shots import LoraUse

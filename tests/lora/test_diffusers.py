@@ -15,7 +15,7 @@ from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.lora.targets import target_modules
 from bootstrap.models import conditioning, small_cpu
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.progress import silent
 from bootstrap.project.settings import TrainingSection
 from bootstrap.shots import LoraUse, Shot

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from bootstrap.errors import UserError
 from bootstrap.lora import formats, kohya
 from bootstrap.lora.kohya import LoraFile, LoraModule
-from bootstrap.lora.targets import text_encoder_targets, unet_targets
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.families.sd1 import SD1
+from bootstrap.models.family import BaseModel
 from tests.lora.test_merge import random_lora
 
 
@@ -21,8 +21,8 @@ from tests.lora.test_merge import random_lora
 def adapted(papertown: BaseModel) -> tuple[UNet2DConditionModel, dict[str, torch.Tensor]]:
     """A UNet with a random PEFT adapter of rank 4 and alpha 2, and each module's delta by kohya's name."""
     torch.manual_seed(0)
-    unet = UNet2DConditionModel.from_config(papertown.unet.config)
-    targets = unet_targets(unet)
+    unet = UNet2DConditionModel.from_config(papertown.denoiser.config)
+    targets = SD1.unet_targets(unet)
     unet.add_adapter(
         LoraConfig(r=4, lora_alpha=2, target_modules=list(targets.values()), init_lora_weights=False)
     )
@@ -106,8 +106,8 @@ def test_a_written_diffusers_file_is_right_for_readers_that_know_no_alpha(
     )
     pipeline.load_lora_weights(str(tmp_path / "d.safetensors"), adapter_name="d")
     for model, targets in (
-        (pipeline.unet, unet_targets(papertown.unet)),
-        (pipeline.text_encoder, text_encoder_targets(papertown.text_encoder)),
+        (pipeline.unet, SD1.unet_targets(papertown.denoiser)),
+        (pipeline.text_encoder, SD1.text_encoder_targets(papertown.text_encoders[0])),
     ):
         for name, path in targets.items():
             delta = model.get_submodule(path).get_delta_weight("d").detach()

@@ -16,8 +16,9 @@ from bootstrap.cli import main
 from bootstrap.errors import UserError
 from bootstrap.lora import formats, lycoris
 from bootstrap.lora.merge import merged
-from bootstrap.lora.targets import target_modules, text_encoder_targets, unet_targets
-from bootstrap.models.loading import BaseModel
+from bootstrap.lora.targets import target_modules
+from bootstrap.models.families.sd1 import SD1
+from bootstrap.models.family import BaseModel
 
 Parts = dict[str, torch.Tensor]
 LINEAR = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
@@ -169,8 +170,8 @@ def test_a_converted_loha_is_loaded_by_diffusers(
         papertown.spec.source, safety_checker=None, local_files_only=True, dtype=torch.float32
     )
     pipeline.load_lora_weights(str(tmp_path / "c.safetensors"), adapter_name="c")
-    targets = [(pipeline.unet, unet_targets(papertown.unet, convolutions=True))]
-    targets.append((pipeline.text_encoder, text_encoder_targets(papertown.text_encoder)))
+    targets = [(pipeline.unet, SD1.unet_targets(papertown.denoiser, convolutions=True))]
+    targets.append((pipeline.text_encoder, SD1.text_encoder_targets(papertown.text_encoders[0])))
     for model, paths in targets:
         for name, module_path in paths.items():
             delta = model.get_submodule(module_path).get_delta_weight("c").detach()

@@ -7,7 +7,7 @@ from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import target_modules
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 
 
 def random_lora(base: BaseModel, seed: int, mixed: bool = True) -> LoraFile:

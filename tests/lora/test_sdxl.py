@@ -18,8 +18,9 @@ from bootstrap.errors import UserError
 from bootstrap.lora import formats, kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
-from bootstrap.lora.targets import targets_of, unet_targets
-from bootstrap.models.loading import BaseModel
+from bootstrap.lora.targets import targets_of
+from bootstrap.models.families.sdxl import SDXL
+from bootstrap.models.family import BaseModel
 from bootstrap.progress import silent
 from bootstrap.project.settings import TrainingSection
 from bootstrap.shots import LoraUse, Shot
@@ -125,7 +126,8 @@ def test_kohya_files_with_diffusers_block_names_are_read_under_kohyas(
 ) -> None:
     lora = random_lora(small_xl, 5)
     own_names = {
-        name: f"lora_unet_{path.replace('.', '_')}" for name, path in unet_targets(small_xl.unet).items()
+        name: f"lora_unet_{path.replace('.', '_')}"
+        for name, path in SDXL.unet_targets(small_xl.denoiser).items()
     }
     renamed = {
         own_names.get(name, name.replace("_text_model", "")): module for name, module in lora.modules.items()
@@ -142,8 +144,8 @@ def test_what_diffusers_and_peft_save(small_xl: BaseModel, tmp_path: Path, with_
     from diffusers.training_utils import _collate_lora_metadata
 
     torch.manual_seed(0)
-    unet = UNet2DConditionModel.from_config(small_xl.unet.config)
-    targets = unet_targets(unet)
+    unet = UNet2DConditionModel.from_config(small_xl.denoiser.config)
+    targets = SDXL.unet_targets(unet)
     unet.add_adapter(
         LoraConfig(r=4, lora_alpha=2, target_modules=list(targets.values()), init_lora_weights=False)
     )

@@ -14,6 +14,7 @@ from diffusers import UNet2DConditionModel
 from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
 from bootstrap.models import loading, specs
+from bootstrap.models.families import stable_diffusion
 from bootstrap.project.projects import Workspace, create
 from tests.sd_checkpoint import small_sd15, unet_name, vae_name
 
@@ -28,10 +29,10 @@ snapshot = 1
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A small checkpoint; the shipped configurations are exchanged for ones of its size."""
-    path, configs = small_sd15(tmp_path, loading.CONFIGS / "sd15")
+    path, configs = small_sd15(tmp_path, stable_diffusion.CONFIGS / "sd15")
     (tmp_path / "shipped").mkdir()
     configs.rename(tmp_path / "shipped" / "sd15")
-    monkeypatch.setattr(loading, "CONFIGS", tmp_path / "shipped")
+    monkeypatch.setattr(stable_diffusion, "CONFIGS", tmp_path / "shipped")
     yield path
     loading.release()
 
@@ -69,11 +70,11 @@ def test_every_weight_is_the_checkpoints(checkpoint: Path) -> None:
 
     base = loading.hold(specs.find(str(checkpoint)))
     in_file = load_file(checkpoint)
-    for name, tensor in base.unet.state_dict().items():
+    for name, tensor in base.denoiser.state_dict().items():
         assert torch.equal(tensor, in_file[unet_name(name)].float()), name
     for name, tensor in base.vae.state_dict().items():
         assert torch.equal(tensor.flatten(), in_file[vae_name(name, 4)].float().flatten()), name
-    for name, tensor in base.text_encoder.state_dict().items():
+    for name, tensor in base.text_encoders[0].state_dict().items():
         stored = in_file[f"cond_stage_model.transformer.text_model.{name.removeprefix('text_model.')}"]
         assert torch.equal(tensor, stored.float()), name
 
@@ -81,7 +82,7 @@ def test_every_weight_is_the_checkpoints(checkpoint: Path) -> None:
 def test_the_shipped_configuration_is_that_of_sd15() -> None:
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config(
-            json.loads((loading.CONFIGS / "sd15" / "unet" / "config.json").read_text())
+            json.loads((stable_diffusion.CONFIGS / "sd15" / "unet" / "config.json").read_text())
         )
     assert round(sum(parameter.numel() for parameter in unet.parameters()) / 1e6, 1) == 859.5
 
@@ -89,7 +90,9 @@ def test_the_shipped_configuration_is_that_of_sd15() -> None:
 def test_the_shipped_tokenizer_is_clips() -> None:
     from transformers import CLIPTokenizer
 
-    tokenizer = CLIPTokenizer.from_pretrained(loading.CONFIGS / "sd15" / "tokenizer", local_files_only=True)
+    tokenizer = CLIPTokenizer.from_pretrained(
+        stable_diffusion.CONFIGS / "sd15" / "tokenizer", local_files_only=True
+    )
     assert tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
 
 
@@ -103,7 +106,7 @@ def test_a_file_that_is_not_whole_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_the_embedded_model_is_held_once(papertown: loading.BaseModel) -> None:
-    assert loading.hold(specs.find("papertown")).unet is loading.hold(papertown.spec).unet
+    assert loading.hold(specs.find("papertown")) is loading.hold(papertown.spec)
 
 
 def test_a_users_offline_mode_stays_and_a_hub_model_that_is_not_here_is_refused(tmp_path: Path) -> None:

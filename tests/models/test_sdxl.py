@@ -15,10 +15,11 @@ from bootstrap.catalog import Catalog
 from bootstrap.drawing import engine
 from bootstrap.loop import generation
 from bootstrap.lora import formats
-from bootstrap.lora.targets import target_modules, unet_targets
+from bootstrap.lora.targets import target_modules
 from bootstrap.models import conditioning, loading, specs
-from bootstrap.models.loading import BaseModel
-from bootstrap.models.specs import BaseModelSpec
+from bootstrap.models.families import stable_diffusion
+from bootstrap.models.families.sdxl import SDXL
+from bootstrap.models.family import BaseModel, BaseModelSpec
 from bootstrap.progress import silent
 from bootstrap.project.projects import Workspace, create
 from bootstrap.project.settings import SAMPLERS, TrainingSection
@@ -40,8 +41,8 @@ snapshot = 1
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small checkpoint as one file, which predicts v; the shipped configurations are of its size."""
-    path, configs = small_sdxl(tmp_path, loading.CONFIGS, "v_pred", "ztsnr")
-    monkeypatch.setattr(loading, "CONFIGS", configs)
+    path, configs = small_sdxl(tmp_path, stable_diffusion.CONFIGS, "v_pred", "ztsnr")
+    monkeypatch.setattr(stable_diffusion, "CONFIGS", configs)
     return path
 
 
@@ -62,7 +63,7 @@ def test_the_shipped_configurations_are_those_of_sdxl() -> None:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     def config(part: str) -> dict[str, object]:
-        return json.loads((loading.CONFIGS / "sdxl" / part / "config.json").read_text())
+        return json.loads((stable_diffusion.CONFIGS / "sdxl" / part / "config.json").read_text())
 
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config(config("unet"))
@@ -71,11 +72,11 @@ def test_the_shipped_configurations_are_those_of_sdxl() -> None:
         vae = AutoencoderKL.from_config(config("vae"))
     assert sum(parameter.numel() for parameter in unet.parameters()) == 2_567_463_684
     assert sum(parameter.numel() for parameter in second.parameters()) == 694_659_840
-    words = loading.CONFIGS / "sd15" / "tokenizer"
+    words = stable_diffusion.CONFIGS / "sd15" / "tokenizer"
     tokenizers = [CLIPTokenizer.from_pretrained(words, **own) for own in ({}, {"pad_token": "!"})]
     assert tokenizers[1].pad_token_id == 0
     spec = BaseModelSpec("xl", "file", "xl.safetensors")
-    base = BaseModel(spec, "", unet, vae, first, tokenizers[0], {}, second, tokenizers[1])
+    base = BaseModel(spec, "", SDXL, SDXL.geometry_of(config), unet, vae, [first, second], tokenizers, {})
     assert (base.resolution, base.size_step) == (1024, 32)
     prompts = encode.encode(base, ["a photo of a cat"])
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -87,15 +88,14 @@ def test_the_shipped_configurations_are_those_of_sdxl() -> None:
 def test_every_weight_is_the_checkpoints(checkpoint: Path) -> None:
     base = loading.hold(specs.find(str(checkpoint)))
     in_file = load_file(checkpoint)
-    for name, tensor in base.unet.state_dict().items():
+    for name, tensor in base.denoiser.state_dict().items():
         assert torch.equal(tensor, in_file[unet_name(name, sdxl=True)].float()), name
     for name, tensor in base.vae.state_dict().items():
         assert torch.equal(tensor.flatten(), in_file[vae_name(name, 4)].float().flatten()), name
-    for name, tensor in base.text_encoder.state_dict().items():
+    for name, tensor in base.text_encoders[0].state_dict().items():
         stored = in_file[f"conditioner.embedders.0.transformer.text_model.{name.removeprefix('text_model.')}"]
         assert torch.equal(tensor, stored.float()), name
-    assert base.text_encoder_2 is not None
-    for name, tensor in second_text_encoder(base.text_encoder_2).items():
+    for name, tensor in second_text_encoder(base.text_encoders[1]).items():
         assert torch.equal(tensor, in_file[name].float()), name
 
 
@@ -104,7 +104,7 @@ def test_what_the_checkpoint_says_of_its_prediction_holds_unless_the_setting_say
 ) -> None:
     spec = specs.find(str(checkpoint))
     own = loading.hold(spec)
-    assert own.is_sdxl
+    assert own.family is SDXL
     assert own.prediction_type == "v_prediction"
     assert own.scheduler_config["rescale_betas_zero_snr"] is True
     assert (own.resolution, own.size_step) == (64, 32)
@@ -216,9 +216,8 @@ def test_every_sampler_draws_with_v_prediction_and_zero_terminal_snr(
 def test_in_half_precision_with_the_vae_in_single_it_draws_the_same(small_xl: BaseModel) -> None:
     half = dataclasses.replace(
         small_xl,
-        unet=copy.deepcopy(small_xl.unet).half(),
-        text_encoder=copy.deepcopy(small_xl.text_encoder).half(),
-        text_encoder_2=copy.deepcopy(small_xl.text_encoder_2).half(),
+        denoiser=copy.deepcopy(small_xl.denoiser).half(),
+        text_encoders=[copy.deepcopy(encoder).half() for encoder in small_xl.text_encoders],
     )
     shot = Shot("woman", "", 7, 4, "Euler", 3.0, 64, 64, "xl", small_xl.hash, ())
     (exact,), (rounded,) = (next(engine.draw(base, [shot], {}, 1)) for base in (small_xl, half))
@@ -246,7 +245,7 @@ def test_it_is_trained_with_a_frozen_text_encoder_in_half_precision_and_with_les
     if settings.text_encoder_lr:
         assert set(results[0].modules) == set(target_modules(small_xl))
     else:
-        assert set(results[0].modules) == set(unet_targets(small_xl.unet))
+        assert set(results[0].modules) == set(SDXL.unet_targets(small_xl.denoiser))
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
@@ -298,7 +297,7 @@ def test_the_unet_is_told_the_size(small_xl: BaseModel) -> None:
     def record(_: object, __: object, given: dict[str, dict[str, torch.Tensor]]) -> None:
         told.update(given["added_cond_kwargs"])
 
-    hook = small_xl.unet.register_forward_pre_hook(record, with_kwargs=True)
+    hook = small_xl.denoiser.register_forward_pre_hook(record, with_kwargs=True)
     conditioning.predict(small_xl, torch.zeros(1, 4, 12, 8), torch.tensor([5]), prompts)
     hook.remove()
     assert told["time_ids"].tolist() == [[96, 64, 0, 0, 96, 64]]

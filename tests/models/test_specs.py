@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from bootstrap.errors import UserError
-from bootstrap.models import checkpoint, specs
+from bootstrap.models import checkpoint, registry, specs
 from bootstrap.models.specs import content_hash, find, predicting
 
 SD1 = "cond_stage_model.transformer.text_model.final_layer_norm.weight"
@@ -139,8 +139,9 @@ def test_the_hash_follows_the_weights_alone(tmp_path):
 def test_a_file_tells_what_it_is(tmp_path, names, metadata, family, prediction_type, zero_snr):
     path = tmp_path / "model.safetensors"
     path.write_bytes(safetensors(names=names, **metadata))
-    told = checkpoint.read(path)
-    assert (told.family, told.prediction_type, told.zero_snr) == (family, prediction_type, zero_snr)
+    header = checkpoint.read(path)
+    assert registry.of_file(path, header).name == family
+    assert (header.prediction_type, header.has_zero_snr) == (prediction_type, zero_snr)
 
 
 @pytest.mark.parametrize(

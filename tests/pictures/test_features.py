@@ -5,7 +5,7 @@ import pytest
 from making import scene
 from PIL import Image, ImageEnhance
 
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.pictures.features import embed
 
 
@@ -46,7 +46,7 @@ def test_no_pictures_give_no_rows_of_the_same_width(papertown: BaseModel, pictur
 
 
 def test_other_sizes_and_an_unchanged_model(papertown: BaseModel) -> None:
-    before = len(papertown.unet.mid_block._forward_hooks)
+    before = len(papertown.denoiser.mid_block._forward_hooks)
     oblong = scene(1).resize((160, 96))
     assert embed(papertown, [oblong]).shape == embed(papertown, [scene(1)]).shape
-    assert len(papertown.unet.mid_block._forward_hooks) == before
+    assert len(papertown.denoiser.mid_block._forward_hooks) == before

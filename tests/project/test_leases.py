@@ -16,7 +16,7 @@ from bootstrap.catalog.leases import find
 from bootstrap.catalog.tables import now
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
-from bootstrap.project import leases
+from bootstrap.project import leases, running
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.running import is_running
@@ -63,7 +63,7 @@ def beating(catalog: Catalog) -> Iterator[None]:
 
 def test_a_run_holds_a_lease_whose_heart_beats(shared):
     project, catalog = shared
-    with generation.exclusively(project):
+    with running.exclusively(project):
         first = find(catalog, project.name)
         assert first is not None and first.is_of_this_machine and is_running(project)
         time.sleep(0.5)
@@ -77,7 +77,7 @@ def test_a_living_run_of_another_machine_is_left_alone(shared):
     lease_of_another_machine(catalog)
     assert is_running(project)
     refused = pytest.raises(UserError, match="running already, on elsewhere")
-    with beating(catalog), refused, generation.exclusively(project):
+    with beating(catalog), refused, running.exclusively(project):
         pass
     assert find(catalog, project.name).machine == "elsewhere"
 
@@ -89,10 +89,10 @@ def test_a_clock_that_jumps_an_hour_kills_nobody(shared, monkeypatch, jump):
     lease_of_another_machine(catalog)
     monkeypatch.setattr(catalog_leases, "now", lambda: now() + jump)
     refused = pytest.raises(UserError, match="on elsewhere")
-    with beating(catalog), refused, generation.exclusively(project):
+    with beating(catalog), refused, running.exclusively(project):
         pass
     rows.remove(catalog, "lease")
-    with generation.exclusively(project):
+    with running.exclusively(project):
         time.sleep(0.3)
         leases.check()
 
@@ -100,7 +100,7 @@ def test_a_clock_that_jumps_an_hour_kills_nobody(shared, monkeypatch, jump):
 def test_a_dead_run_of_another_machine_is_taken_over(shared):
     project, catalog = shared
     lease_of_another_machine(catalog)
-    with generation.exclusively(project):
+    with running.exclusively(project):
         assert find(catalog, project.name).is_of_this_machine
     assert find(catalog, project.name) is None
 
@@ -108,7 +108,7 @@ def test_a_dead_run_of_another_machine_is_taken_over(shared):
 def test_a_run_that_was_taken_over_stops(shared):
     """As after an hour of sleep, in which another machine has begun to work on the project."""
     project, catalog = shared
-    with generation.exclusively(project):
+    with running.exclusively(project):
         report = generation.reporter(Generation(project, catalog, 1), lambda _: None)
         rows.change(catalog, "lease", holder="h" * 32, machine="elsewhere")
         deadline = time.monotonic() + 20

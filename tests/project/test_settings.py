@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bootstrap.errors import UserError
-from bootstrap.models.specs import EMBEDDED_DEFAULTS
+from bootstrap.models.specs import find
 from bootstrap.project import template
 from bootstrap.project.settings import DrawingSection, ProjectSection, TrainingSection, parse
 
@@ -253,9 +253,7 @@ def test_whatever_stands_there_is_taken_or_told_in_one_line(path, value):
         assert found.training.snapshots and found.recipe
 
 
-@pytest.mark.parametrize(
-    "defaults", [{}, EMBEDDED_DEFAULTS["papertown"]], ids=["Stable Diffusion", "papertown"]
-)
+@pytest.mark.parametrize("defaults", [{}, find("papertown").defaults], ids=["Stable Diffusion", "papertown"])
 @pytest.mark.parametrize(
     "tags", [["woman", "red apple"], ["woman"], ['a "quoted" tag', "back\\slash", "{x}"]]
 )

@@ -7,14 +7,14 @@ from bootstrap.lora.kohya import LoraFile
 from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import target_modules
 from bootstrap.models import conditioning
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.prompting import encode
 from bootstrap.training.adapters import Size, injected
 
 
 def predicted(base: BaseModel) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
-    latents = torch.randn(2, base.unet.config["in_channels"], 8, 8, generator=generator)
+    latents = torch.randn(2, base.geometry.latent_channels, 8, 8, generator=generator)
     prompts = encode.encode(base, ["woman, smile", "robot"])
     return conditioning.predict(base, latents, torch.tensor([100, 700]), prompts)
 
@@ -82,7 +82,7 @@ def test_both_ways_have_the_gradient_of_the_merged_weights(
 
 
 def test_the_base_model_has_its_own_modules_again(papertown: BaseModel) -> None:
-    before = [type(module) for module in papertown.unet.modules()]
+    before = [type(module) for module in papertown.denoiser.modules()]
     with pytest.raises(RuntimeError, match="stopped"), injected(papertown, Size(4, 4), True, seed=0):
         raise RuntimeError("stopped")
-    assert [type(module) for module in papertown.unet.modules()] == before
+    assert [type(module) for module in papertown.denoiser.modules()] == before

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import TrainingSection
 from bootstrap.training.batches import BatchMaker, caption_for_step
 from bootstrap.training.identity import Example
@@ -58,7 +58,7 @@ def test_a_step_makes_the_same_batch_each_time_and_another_one_than_the_next(
 ) -> None:
     maker = BatchMaker(papertown, [example], TrainingSection(flip_aug=True, noise_offset=0.1), tmp_path)
     one, again, following = maker.make([0, 0], 5), maker.make([0, 0], 5), maker.make([0, 0], 6)
-    assert one.latents.shape == one.noise.shape == (2, papertown.unet.config["in_channels"], 16, 16)
+    assert one.latents.shape == one.noise.shape == (2, papertown.geometry.latent_channels, 16, 16)
     assert torch.equal(one.noise, again.noise)
     assert torch.equal(one.latents, again.latents)
     assert torch.equal(one.timesteps, again.timesteps)

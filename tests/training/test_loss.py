@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bootstrap.training.loss import min_snr_weights, weighted_mse
+from bootstrap.models.noise import min_snr_weights
+from bootstrap.training.loss import weighted_mse
 
 STEPS = torch.arange(1000)
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bootstrap.models import loading, specs
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.families import stable_diffusion
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import TrainingSection
 from bootstrap.training import memory, trainer
 from bootstrap.training.identity import Example
@@ -19,7 +20,7 @@ def predicted(base: BaseModel, size: tuple[int, int] = (128, 128), **changes: ob
 
 
 def weights(base: BaseModel) -> int:
-    models = (base.unet, base.vae, *base.text_encoders)
+    models = base.modules
     return sum(one.numel() * one.element_size() for model in models for one in model.parameters())
 
 
@@ -35,8 +36,8 @@ def test_it_grows_with_what_is_computed_and_falls_with_checkpointing(papertown: 
 
 
 def test_it_is_reckoned_for_stable_diffusion_xl_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, configs = small_sdxl(tmp_path, loading.CONFIGS)
-    monkeypatch.setattr(loading, "CONFIGS", configs)
+    path, configs = small_sdxl(tmp_path, stable_diffusion.CONFIGS)
+    monkeypatch.setattr(stable_diffusion, "CONFIGS", configs)
     base = loading.hold(specs.find(str(path)))
     assert weights(base) < predicted(base, (64, 64)) < predicted(base, (64, 64), train_batch_size=4)
     loading.release()

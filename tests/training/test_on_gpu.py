@@ -13,7 +13,9 @@ from torch import nn
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraModule
 from bootstrap.models import loading, specs
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.families import stable_diffusion
+from bootstrap.models.families.sd1 import SD1
+from bootstrap.models.family import BaseModel
 from bootstrap.project.settings import TrainingSection
 from bootstrap.training import memory, passes, trainer
 from bootstrap.training.identity import Example
@@ -106,7 +108,7 @@ def test_recorded_steps_train_the_lora_of_plain_ones(
 ) -> None:  # fmt: skip
     shown = examples(originals, "badge", "crown")
     settings = small(mixed_precision=precision, text_encoder_lr=text_encoder_lr, min_snr_gamma=5)
-    before = {name: tensor.clone() for name, tensor in papertown.unet.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in papertown.denoiser.state_dict().items()}
     with caplog.at_level(logging.WARNING):
         recorded = run(papertown, shown, settings, tmp_path / "a")[-1]
     assert not caplog.messages
@@ -115,7 +117,7 @@ def test_recorded_steps_train_the_lora_of_plain_ones(
     again = plain(papertown, shown, settings, tmp_path / "c")[-1]
     assert_near(f"{precision}, text encoder {text_encoder_lr}: graph from plain", expected, recorded, again)
     assert recorded.loss == pytest.approx(expected.loss, rel=0.02)
-    after = papertown.unet.state_dict()
+    after = papertown.denoiser.state_dict()
     assert all(
         after[name].dtype is one.dtype and torch.equal(after[name], one) for name, one in before.items()
     )
@@ -217,7 +219,7 @@ def sd15(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-    configs = specs.CONFIGS / "sd15"
+    configs = stable_diffusion.CONFIGS / "sd15"
     torch.manual_seed(0)
     with torch.device("cuda"):
         unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(configs / "unet"))
@@ -228,8 +230,9 @@ def sd15(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
     unet.to(memory_format=torch.channels_last)
     vae.to(memory_format=torch.channels_last)
     return BaseModel(
-        specs.find("papertown"), "0" * 64, unet, vae, text,
-        CLIPTokenizer.from_pretrained(configs / "tokenizer"),
+        specs.find("papertown"), "0" * 64, SD1,
+        SD1.geometry_of(lambda part: {"unet": unet.config, "vae": vae.config}[part]), unet, vae, [text],
+        [CLIPTokenizer.from_pretrained(configs / "tokenizer")],
         dict(DDIMScheduler.from_config(DDIMScheduler.load_config(configs / "scheduler")).config),
     )  # fmt: skip
 
@@ -276,7 +279,7 @@ def test_the_memory_is_about_what_was_told(
 
 
 def weights(base: BaseModel) -> int:
-    models = (base.unet, base.vae, *base.text_encoders)
+    models = base.modules
     tensors = [one for model in models for one in (*model.parameters(), *model.buffers())]
     return sum(one.numel() * one.element_size() for one in tensors)
 

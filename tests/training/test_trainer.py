@@ -12,7 +12,7 @@ from recording import StandIn
 from torch import nn
 
 from bootstrap.errors import UserError
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.progress import Progress, silent
 from bootstrap.project.settings import TrainingSection
 from bootstrap.training import passes, trainer
@@ -101,12 +101,12 @@ def test_the_loss_goes_down(papertown: BaseModel, originals: Path, tmp_path: Pat
 
 
 def test_the_base_model_is_as_before(papertown: BaseModel, originals: Path, tmp_path: Path) -> None:
-    before = {name: tensor.clone() for name, tensor in papertown.unet.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in papertown.denoiser.state_dict().items()}
     run(papertown, examples(originals), small(epochs=1), tmp_path / "s")
-    after = papertown.unet.state_dict()
+    after = papertown.denoiser.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
-    assert not any(parameter.requires_grad for parameter in papertown.text_encoder.parameters())
+    assert not any(parameter.requires_grad for parameter in papertown.text_encoders[0].parameters())
 
 
 def test_a_text_encoder_rate_of_zero_leaves_it_out_of_the_lora(
@@ -120,7 +120,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_setting(
     papertown: BaseModel, originals: Path, tmp_path: Path
 ) -> None:
     settings = small(unet_lr=1.0, text_encoder_lr=1.0, epochs=40)
-    weight = papertown.unet.conv_out.weight
+    weight = papertown.denoiser.conv_out.weight
     kept = weight.detach().clone()
     try:
         weight.data.fill_(float("inf"))
@@ -237,7 +237,7 @@ def test_too_little_memory_names_the_settings_that_help(
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(papertown.unet, "forward", full)
+    monkeypatch.setattr(papertown.denoiser, "forward", full)
     with pytest.raises(UserError, match=r"lower train_batch_size \(it is 4\), or set gradient_checkpointing"):
         run(papertown, examples(originals), small(train_batch_size=4), tmp_path / "s")
 

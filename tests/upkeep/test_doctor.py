@@ -9,8 +9,8 @@ from bootstrap.catalog import candidates, generations, verdicts
 from bootstrap.catalog.states import Verdict
 from bootstrap.dataset import growth
 from bootstrap.files import TEMPORARY_PREFIX
-from bootstrap.loop.generation import exclusively
 from bootstrap.project.projects import Project
+from bootstrap.project.running import exclusively
 from bootstrap.upkeep import doctor
 from tests import making
 

@@ -17,7 +17,7 @@ from torch import nn
 from bootstrap.errors import in_one_line
 from bootstrap.models import conditioning
 from bootstrap.models.conditioning import Conditioning
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.models.small_cpu import torchscript
 from bootstrap.models.small_cpu.threads import even_parts, threads
 from bootstrap.models.small_cpu.torchscript import NotRecordedError, Script
@@ -48,7 +48,7 @@ def predict(
     parts = even_parts(len(latents))
     if parts == 1 or not base.is_small or base.device.type != "cpu":
         return conditioning.predict(base, latents, timestep, asked)
-    recorded = _of_models.setdefault(base.unet, _Recorded())
+    recorded = _of_models.setdefault(base.denoiser, _Recorded())
     if recorded.given_up:
         return conditioning.predict(base, latents, timestep, asked)
     given = [latents, asked.states] if asked.pooled is None else [latents, asked.states, asked.pooled]

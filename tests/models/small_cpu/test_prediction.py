@@ -15,7 +15,7 @@ from bootstrap.lora.merge import merged
 from bootstrap.lora.targets import target_modules
 from bootstrap.models import conditioning
 from bootstrap.models.conditioning import Conditioning
-from bootstrap.models.loading import BaseModel
+from bootstrap.models.family import BaseModel
 from bootstrap.models.small_cpu import prediction
 
 
@@ -37,12 +37,12 @@ def base(request: pytest.FixtureRequest) -> BaseModel:
 
 def asked(base: BaseModel, rows: int, chunks: int = 1) -> tuple[torch.Tensor, Conditioning]:
     """Latents and prompts of so many rows."""
-    side = base.unet.config["sample_size"]
-    latents = torch.randn(rows, base.unet.config["in_channels"], side, side)
-    states = 0.1 * torch.randn(rows, 77 * chunks, base.unet.config["cross_attention_dim"])
+    side = base.denoiser.config["sample_size"]
+    latents = torch.randn(rows, base.geometry.latent_channels, side, side)
+    states = 0.1 * torch.randn(rows, 77 * chunks, base.denoiser.config["cross_attention_dim"])
     pooled = None
-    if base.text_encoder_2 is not None:
-        pooled = torch.randn(rows, base.text_encoder_2.config.projection_dim)
+    if len(base.text_encoders) == 2:
+        pooled = torch.randn(rows, base.text_encoders[1].config.projection_dim)
     return latents, Conditioning(states, pooled)
 
 
@@ -58,7 +58,7 @@ def assert_predicts(base: BaseModel, rows: int, chunks: int = 1, **timestep: tor
 
 
 def recorded(base: BaseModel) -> int:
-    return len(prediction._of_models[base.unet].scripts)
+    return len(prediction._of_models[base.denoiser].scripts)
 
 
 def test_what_is_predicted_is_what_the_unet_predicts(
@@ -107,13 +107,15 @@ def test_only_so_many_shapes_are_kept(papertown: BaseModel, monkeypatch: pytest.
 def test_what_cannot_be_recorded_is_said_once_and_predicted_plainly(
     papertown: BaseModel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hook = papertown.unet.mid_block.register_forward_hook(lambda *given: given[2] * float(given[2].std() > 0))
+    hook = papertown.denoiser.mid_block.register_forward_hook(
+        lambda *given: given[2] * float(given[2].std() > 0)
+    )
     try:
         for rows in (2, 2, 2, 4, 4):
             assert_predicts(papertown, rows)
     finally:
         hook.remove()
-    assert prediction._of_models[papertown.unet].given_up
+    assert prediction._of_models[papertown.denoiser].given_up
     [said] = caplog.messages
     assert "reads a tensor's value" in said
 
@@ -121,7 +123,7 @@ def test_what_cannot_be_recorded_is_said_once_and_predicted_plainly(
 def test_what_is_recorded_goes_with_the_model(papertown: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: WeakKeyDictionary[nn.Module, prediction._Recorded] = WeakKeyDictionary()
     monkeypatch.setattr(prediction, "_of_models", kept)
-    own = replace(papertown, unet=copy.deepcopy(papertown.unet))
+    own = replace(papertown, denoiser=copy.deepcopy(papertown.denoiser))
     for _ in range(2):
         assert_predicts(own, 2)
     [recordings] = kept.values()

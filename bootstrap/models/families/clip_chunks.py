@@ -1,4 +1,4 @@
-"""A prompt's tokens in chunks of 75, each token with its weight, as AUTOMATIC1111 divides them.
+"""A prompt's tokens for CLIP, in chunks of 75, each token with its weight, as AUTOMATIC1111 divides them.
 
 Source of the rules: stable-diffusion-webui, modules/sd_hijack_clip.py, `tokenize_line`. One thing differs: an embedding
 that moves on to the next chunk with its tag stays one; there its vectors stay behind.
@@ -7,10 +7,10 @@ that moves on to the next chunk with its tag stays one; there its vectors stay b
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bootstrap.prompting import parse
-from bootstrap.prompting.embeddings import Embedding
+from bootstrap.models.prompt import CHUNK_END, Embedding, Prompt, Span
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
@@ -38,13 +38,23 @@ def plain_chunks(tokenizer: "CLIPTokenizer", text: str) -> list[Chunk]:
     return [_filled(tokenizer, piece, [1.0] * len(piece)) for piece in pieces]
 
 
-def chunks_of(tokenizer: "CLIPTokenizer", text: str, embeddings: Sequence[Embedding] = ()) -> list[Chunk]:
+def divided(tokenizer: "CLIPTokenizer", prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> list[Chunk]:
+    """Return the chunks of a prompt, whether it is a caption or has spans."""
+    if isinstance(prompt, str):
+        return plain_chunks(tokenizer, prompt)
+    return chunks_of(tokenizer, prompt, embeddings)
+
+
+def chunks_of(
+    tokenizer: "CLIPTokenizer", spans: Sequence[Span], embeddings: Sequence[Embedding] = ()
+) -> list[Chunk]:
     """Return the chunks of a text with brackets and BREAK; one empty chunk for an empty text.
 
     A tag is not torn where a chunk ends: it moves on whole, if the comma before it is near. Nor is an embedding,
     which takes as many tokens as it has vectors.
 
     Args:
+        spans: of the text, see bootstrap.prompting.parse.
         embeddings: those whose names may stand in the text.
     """
     [comma] = _ids(tokenizer, ",")
@@ -60,8 +70,8 @@ def chunks_of(tokenizer: "CLIPTokenizer", text: str, embeddings: Sequence[Embedd
         found.append(_filled(tokenizer, tokens, weights, placed))
         tokens, weights, placed, last_comma = [], [], [], -1
 
-    for span in parse.attention(text):
-        if span == parse.CHUNK_END:
+    for span in spans:
+        if span == CHUNK_END:
             end_chunk()
             continue
         ids = _ids(tokenizer, span.text)
@@ -138,3 +148,28 @@ def _filled(
         [1.0, *weights, *[1.0] * (missing + 1)],
         tuple(embeddings),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class ClipVocabulary:
+    """CLIP's tokenizer, and the width of each text encoder."""
+
+    tokenizer: "CLIPTokenizer"
+    widths: tuple[int, ...]
+
+    def count(self, text: str) -> int:
+        """See bootstrap.models.family.Vocabulary."""
+        return len(_ids(self.tokenizer, text))
+
+    def embeddings_in(self, prompt: Prompt, embeddings: Sequence[Embedding]) -> set[Embedding]:
+        """See bootstrap.models.family.Vocabulary."""
+        chunks = divided(self.tokenizer, prompt, embeddings) if embeddings else []
+        return {embedding for chunk in chunks for _, embedding in chunk.embeddings}
+
+
+@lru_cache(maxsize=4)
+def tokenizer_in(folder: Path) -> "CLIPTokenizer":
+    """Return the tokenizer that a folder holds, read once."""
+    from transformers import CLIPTokenizer  # a second that whoever counts no tokens need not wait
+
+    return CLIPTokenizer.from_pretrained(folder, local_files_only=True)

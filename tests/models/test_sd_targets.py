@@ -6,8 +6,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from bootstrap.lora.targets import text_encoder_targets, unet_targets
-from bootstrap.models import loading
+from bootstrap.models.families import stable_diffusion
+from bootstrap.models.families.sd1 import SD1
+from bootstrap.models.families.sdxl import SDXL
 
 
 def sd15_unet() -> UNet2DConditionModel:
@@ -37,11 +38,11 @@ def sdxl_text_encoder_2() -> CLIPTextModelWithProjection:
 
 
 def shipped(part: str) -> dict[str, object]:
-    return json.loads((loading.CONFIGS / "sdxl" / part / "config.json").read_text())
+    return json.loads((stable_diffusion.CONFIGS / "sdxl" / part / "config.json").read_text())
 
 
 def test_sd15_unet_has_kohyas_192_modules() -> None:
-    names = unet_targets(sd15_unet())
+    names = SD1.unet_targets(sd15_unet())
     assert len(names) == 192
     for expected in (
         "lora_unet_down_blocks_0_attentions_0_proj_in",
@@ -55,7 +56,7 @@ def test_sd15_unet_has_kohyas_192_modules() -> None:
 
 
 def test_sd15_text_encoder_has_kohyas_72_modules_with_text_model_in_the_name() -> None:
-    names = text_encoder_targets(sd15_text_encoder())
+    names = SD1.text_encoder_targets(sd15_text_encoder())
     assert len(names) == 72
     assert "lora_te_text_model_encoder_layers_0_self_attn_q_proj" in names
     assert "lora_te_text_model_encoder_layers_11_mlp_fc2" in names
@@ -63,13 +64,13 @@ def test_sd15_text_encoder_has_kohyas_72_modules_with_text_model_in_the_name() -
 
 def test_rank_64_of_sd15_is_as_large_as_kohyas() -> None:
     unet = sd15_unet()
-    modules = [unet.get_submodule(path) for path in unet_targets(unet).values()]
+    modules = [unet.get_submodule(path) for path in SD1.unet_targets(unet).values()]
     parameters = sum(64 * (module.weight.shape[0] + module.weight.shape[1]) for module in modules)
     assert round(parameters / 1e6, 2) == 27.13
 
 
 def test_sdxl_has_kohyas_722_modules_in_the_unet_under_the_names_of_the_first_release() -> None:
-    names = unet_targets(sdxl_unet())
+    names = SDXL.unet_targets(sdxl_unet())
     assert len(names) == 722
     for expected in (
         "lora_unet_input_blocks_4_1_proj_in",
@@ -88,15 +89,15 @@ def test_sdxl_has_kohyas_722_modules_in_the_unet_under_the_names_of_the_first_re
 
 
 def test_sdxl_has_kohyas_72_and_192_modules_in_the_text_encoders() -> None:
-    first = text_encoder_targets(sd15_text_encoder(), "text_encoder", sdxl=True)
-    second = text_encoder_targets(sdxl_text_encoder_2(), "text_encoder_2", sdxl=True)
+    first = SDXL.text_encoder_targets(sd15_text_encoder(), "text_encoder")
+    second = SDXL.text_encoder_targets(sdxl_text_encoder_2(), "text_encoder_2")
     assert (len(first), len(second)) == (72, 192)
     assert "lora_te1_text_model_encoder_layers_11_mlp_fc2" in first
     assert "lora_te2_text_model_encoder_layers_31_self_attn_out_proj" in second
 
 
 def test_a_locon_of_sd15_has_kohyas_278_modules_in_the_unet() -> None:
-    names = unet_targets(sd15_unet(), convolutions=True)
+    names = SD1.unet_targets(sd15_unet(), convolutions=True)
     assert len(names) == 278
     for expected in (
         "lora_unet_down_blocks_0_resnets_0_conv1",
@@ -110,7 +111,7 @@ def test_a_locon_of_sd15_has_kohyas_278_modules_in_the_unet() -> None:
 
 
 def test_a_locon_of_sdxl_has_the_names_of_the_first_release() -> None:
-    names = unet_targets(sdxl_unet(), convolutions=True)
+    names = SDXL.unet_targets(sdxl_unet(), convolutions=True)
     assert len(names) == 788
     for expected in (
         "lora_unet_input_blocks_1_0_in_layers_2",

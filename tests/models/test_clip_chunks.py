@@ -5,13 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
-from bootstrap.models.loading import CONFIGS
-from bootstrap.prompting.chunks import LENGTH, Chunk, chunks_of
+from bootstrap.models.families import clip_chunks
+from bootstrap.models.families.clip_chunks import LENGTH, Chunk
+from bootstrap.models.families.stable_diffusion import CONFIGS
+from bootstrap.prompting.parse import CHUNK_END, attention
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(CONFIGS / "sd15" / "tokenizer")
+
+
+def chunks_of(tokenizer: CLIPTokenizer, text: str) -> list[Chunk]:
+    return clip_chunks.chunks_of(tokenizer, attention(text))
 
 
 def words(tokenizer: CLIPTokenizer, chunk: Chunk) -> list[str]:
@@ -66,8 +72,6 @@ def test_break_ends_a_chunk(tokenizer: CLIPTokenizer) -> None:
 
 @given(text=st.text(alphabet="cat dog,():.1BREAK[]\\", max_size=400))
 def test_no_token_is_lost(tokenizer: CLIPTokenizer, text: str) -> None:
-    from bootstrap.prompting.parse import CHUNK_END, attention
-
     spans = [one for one in attention(text) if one != CHUNK_END]
     expected = [
         (token, span.weight)

@@ -1,4 +1,4 @@
-"""Kohya's module names and diffusers' module paths, one from the other.
+"""Stable Diffusion's modules: kohya's names and diffusers' paths, one from the other.
 
 A kohya name is a path with `.` written as `_`, behind a prefix; the words of a path have `_` in them too, so the
 way back needs to know the words. Of Stable Diffusion XL the UNet's blocks are named as in its first release
@@ -7,12 +7,9 @@ way back needs to know the words. Of Stable Diffusion XL the UNet's blocks are n
 
 import re
 from collections.abc import Iterable
-from typing import Literal
 
-Part = Literal["unet", "text_encoder", "text_encoder_2"]
-
-UNET_PREFIX = "lora_unet"
-_TEXT_PREFIXES: dict[str, Part] = {
+_PARTS = {
+    "lora_unet": "unet",
     "lora_te": "text_encoder",  # Stable Diffusion 1.x
     "lora_te1": "text_encoder",
     "lora_te2": "text_encoder_2",
@@ -35,33 +32,49 @@ _RESIDUAL = {
 }
 _WORD = re.compile("|".join([*sorted(_WORDS, key=len, reverse=True), r"\d+"]))
 
+PREFIXES = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_")
+# Blocks and encoders of models that are no Stable Diffusion 1.x or XL.
+_OTHERS = re.compile(
+    r"^(base_model\.model\.)?transformer\.|^lora_transformer_|double_blocks|single_blocks"
+    r"|joint_blocks|single_transformer_blocks|^lora_te3_"
+)
+# How names begin: kohya's, diffusers', and PEFT's, which are paths inside of a UNet or a text encoder.
+_BEGINNING = re.compile(
+    r"lora_unet_|lora_te[12]?_|unet\.|text_encoder(_2)?\."
+    r"|(base_model\.model\.)?(down_blocks|mid_block|up_blocks|conv_in|conv_out|time_embedding|text_model|encoder)\."
+)
 # Only XL has blocks of these names, a second text encoder, or several transformer blocks in a row.
-_SDXL = re.compile(
+_XL = re.compile(
     r"lora_te2_|text_encoder_2\.|lora_unet_(input_blocks|middle_block|output_blocks)_|transformer_blocks[._][1-9]"
 )
 _SD1 = re.compile(r"lora_te_|down_blocks[._]0[._]attentions")
 
 
-def is_sdxl(names: Iterable[str]) -> bool:
-    """Tell by a LoRA's names, kohya's or diffusers', whether it is of Stable Diffusion XL, and not of 1.x."""
+def are_of_xl(names: Iterable[str]) -> bool | None:
+    """Whether a LoRA with these names, kohya's or diffusers', is of Stable Diffusion XL, and not of 1.x.
+
+    None: it is of neither.
+    """
     every = list(names)
-    if any(_SDXL.search(name) for name in every):
+    if any(_OTHERS.search(name) for name in every) or not any(_BEGINNING.match(name) for name in every):
+        return None
+    if any(_XL.search(name) for name in every):
         return True
     # Some tools write `lora_te1_` for 1.x too, so it is no sign of XL beside a sign of 1.x.
     return any(name.startswith("lora_te1_") for name in every) and not any(map(_SD1.search, every))
 
 
-def kohya_name(path: str, part: Part, sdxl: bool = False) -> str:
-    """Return kohya's name of a module path such as `mid_block.attentions.0.proj_in`."""
-    if part == "unet":
-        return f"{UNET_PREFIX}_{(_first_release_path(path) if sdxl else path).replace('.', '_')}"
-    # transformers 5.6 and later have no `text_model` in their paths, but every tool expects it in the file.
+def text_name(path: str, prefix: str) -> str:
+    """Return kohya's name of a text encoder's module; the prefix is `lora_te` or the like.
+
+    The names have `text_model` in them, as every other tool expects, whether or not the installed transformers
+    release (5.6 and later have not) still has a module of that name.
+    """
     full = path if path.startswith("text_model.") else f"text_model.{path}"
-    prefix = "lora_te" if not sdxl else "lora_te1" if part == "text_encoder" else "lora_te2"
     return f"{prefix}_{full.replace('.', '_')}"
 
 
-def module_path(name: str) -> tuple[str, Part]:
+def module_path(name: str) -> tuple[str, str]:
     """Return the module path of kohya's name, in diffusers' names, and the part of the model that it is in.
 
     Raises:
@@ -69,9 +82,7 @@ def module_path(name: str) -> tuple[str, Part]:
     """
     begun = re.match(r"lora_(unet|te[12]?)_", name)
     if begun is None:
-        raise ValueError(
-            f"'{name}' begins neither with {UNET_PREFIX}_ nor with one of {', '.join(_TEXT_PREFIXES)}"
-        )
+        raise ValueError(f"'{name}' begins with none of {', '.join(_PARTS)}")
     rest, words = name[begun.end() :], []
     while rest:
         word = _WORD.match(rest)
@@ -79,15 +90,26 @@ def module_path(name: str) -> tuple[str, Part]:
             raise ValueError(f"'{name}' has '{rest}' in it, which is no part of a Stable Diffusion module")
         words.append(word[0])
         rest = rest[word.end() + 1 :]
-    prefix, path = begun[0].removesuffix("_"), ".".join(words)
-    if prefix != UNET_PREFIX:
-        return path, _TEXT_PREFIXES[prefix]
-    if path.startswith(("input_blocks.", "middle_block.", "output_blocks.")):
-        return _diffusers_path(name, path), "unet"
-    return path, "unet"
+    part, path = _PARTS[begun[0].removesuffix("_")], ".".join(words)
+    if part == "unet" and path.startswith(("input_blocks.", "middle_block.", "output_blocks.")):
+        return _diffusers_path(name, path), part
+    return path, part
 
 
-def _first_release_path(path: str) -> str:
+def stem_path(stem: str) -> tuple[str, str]:
+    """Return path and part of `unet.down_blocks...` or `base_model.model.down_blocks...`."""
+    stem = stem.removeprefix("base_model.model.")
+    for part in ("unet", "text_encoder", "text_encoder_2"):
+        if stem.startswith(f"{part}."):
+            return re.sub(r"\.processor\.(to_[a-z]+)$", _processor, stem.removeprefix(f"{part}.")), part
+    return stem, ("text_encoder" if stem.startswith(("text_model.", "encoder.")) else "unet")
+
+
+def _processor(found: re.Match[str]) -> str:
+    return f".{found[1]}.0" if found[1] == "to_out" else f".{found[1]}"
+
+
+def first_release_path(path: str) -> str:
     """`down_blocks.1.attentions.0.proj_in` to `input_blocks.4.1.proj_in`; the outermost layers keep their names.
 
     Source: sd-scripts, library/sdxl_original_unet.py. Of a layer, the residual block is 0, attention is 1, and the way
@@ -111,7 +133,7 @@ def _first_release_path(path: str) -> str:
 
 
 def _diffusers_path(name: str, path: str) -> str:
-    """The way back from `_first_release_path`."""
+    """The way back from `first_release_path`."""
     found = re.match(r"(?:(input|output)_blocks\.(\d+)|middle_block)\.([012])\.(.+)", path)
     if found is not None:
         side, number, place, rest = found[1], int(found[2] or 0), int(found[3]), found[4]
@@ -128,6 +150,6 @@ def _diffusers_path(name: str, path: str) -> str:
             back = ways.get(
                 rest, f"{'down' if side == 'input' else 'up'}_blocks.{block}.{kind}.{layer}.{own}"
             )
-        if _first_release_path(back) == path:
+        if first_release_path(back) == path:
             return back
     raise ValueError(f"'{name}' is no module of Stable Diffusion XL")

@@ -1,0 +1,23 @@
+"""The Python API: what a script needs to take a picture to a dataset, and to read LoRA files. See docs/python.md.
+
+    from bootstrap import api
+
+    workspace = api.open_workspace("sid-workspace")
+    project = api.new_project(workspace, "anna", "anna.png", "woman, red apple, teal wall")
+    api.run_generation(project)
+    for candidate in api.candidates(project):
+        print(candidate.id, candidate.caption, candidate.path)
+
+Nothing here loads torch before it is needed. For what the user can mend (a wrong setting, a missing file, an unknown
+name) all functions raise `bootstrap.errors.UserError`, whose message is one line.
+"""
+
+from bootstrap.api.datasets import candidates, decide, export, grow
+from bootstrap.api.loras import convert_lora, read_lora
+from bootstrap.api.projects import new_project, open_project, open_workspace
+from bootstrap.api.stations import run_generation, run_station
+
+__all__ = [
+    "candidates", "convert_lora", "decide", "export", "grow", "new_project", "open_project", "open_workspace",
+    "read_lora", "run_generation", "run_station",
+]  # fmt: skip

@@ -1,0 +1,166 @@
+"""Samplers of models with a discrete noise schedule (DDPM), by AUTOMATIC1111's names: diffusers' schedulers."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    DPMSolverSDEScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LCMScheduler,
+    SchedulerMixin,
+    UniPCMultistepScheduler,
+)
+from diffusers.schedulers.scheduling_dpmsolver_sde import BrownianTreeNoiseSampler
+
+_KARRAS, _LINEAR = {"use_karras_sigmas": True}, {"use_karras_sigmas": False}
+_ODE, _SDE = {"algorithm_type": "dpmsolver++"}, {"algorithm_type": "sde-dpmsolver++"}
+
+# Names and settings as in diffusers' table "Schedulers" for A1111 and k-diffusion; "DPM++ SDE" is the class that
+# follows k-diffusion's own `sample_dpmpp_sde`, with its two predictions a step and its Brownian noise.
+_STEEPEST = 4.0  # times less noise after Heun's first step, at most
+_SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "Euler a": (EulerAncestralDiscreteScheduler, {}),
+    "Euler": (EulerDiscreteScheduler, _LINEAR),
+    "Heun": (HeunDiscreteScheduler, _LINEAR),
+    "DPM++ 2M": (DPMSolverMultistepScheduler, _LINEAR | _ODE),
+    "DPM++ 2M Karras": (DPMSolverMultistepScheduler, _KARRAS | _ODE),
+    "DPM++ 2M SDE": (DPMSolverMultistepScheduler, _LINEAR | _SDE),
+    "DPM++ 2M SDE Karras": (DPMSolverMultistepScheduler, _KARRAS | _SDE),
+    "DPM++ SDE": (DPMSolverSDEScheduler, _LINEAR),
+    "DPM++ SDE Karras": (DPMSolverSDEScheduler, _KARRAS),
+    "DDIM": (DDIMScheduler, {}),
+    "UniPC": (UniPCMultistepScheduler, _LINEAR),
+    "LCM": (LCMScheduler, {}),
+}
+
+
+def scheduler_of(name: str, scheduler_config: dict[str, Any]) -> SchedulerMixin:
+    """Return a fresh scheduler for one batch.
+
+    Args:
+        name: one of bootstrap.models.family.SAMPLERS.
+        scheduler_config: the base model's own: noise schedule, prediction type, timestep spacing.
+    """
+    kind, options = _SAMPLERS[name]
+    accepted = inspect.signature(kind.__init__).parameters
+    if scheduler_config.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in accepted:
+        options = options | {"trained_betas": _zero_snr_betas(scheduler_config)}
+    known = {key: value for key, value in scheduler_config.items() if key in accepted}
+    return kind.from_config(known, **options)
+
+
+def _zero_snr_betas(scheduler_config: dict[str, Any]) -> list[float]:
+    """The noise schedule with zero terminal SNR, for the schedulers that cannot make it themselves.
+
+    The last step's sigma stays finite, as in those that can.
+    """
+    kept: torch.Tensor = EulerDiscreteScheduler.from_config(scheduler_config).alphas_cumprod.double()
+    before = torch.cat([torch.ones(1, dtype=kept.dtype), kept[:-1]])
+    return (1 - kept / before).tolist()
+
+
+def set_steps(scheduler: SchedulerMixin, steps: int, device: torch.device) -> None:
+    """Set a scheduler's timesteps, and keep Heun's first step within reason.
+
+    Of a model with zero terminal SNR the noise begins at 4096 standard deviations. Heun's correction of the step from
+    there enlarges what two predictions differ in by half of the ratio of the two noise levels, some hundred times. At
+    _STEEPEST times the next level the noise hides the picture just as well.
+    """
+    scheduler.set_timesteps(steps, device=device)
+    if isinstance(scheduler, HeunDiscreteScheduler) and len(scheduler.sigmas) > 2:
+        scheduler.sigmas[0] = min(scheduler.sigmas[0], _STEEPEST * scheduler.sigmas[1])
+
+
+def own_noise(
+    scheduler: SchedulerMixin, latents: torch.Tensor, generators: Sequence[torch.Generator]
+) -> dict[str, Any]:
+    """Have each picture's noise come from its own generator; return what the scheduler's steps need for that.
+
+    Call it after `set_timesteps`.
+
+    Args:
+        latents: (batch, channels, height, width), for shape and device.
+        generators: one for each picture, seeded with its seed.
+    """
+    if isinstance(scheduler, DPMSolverSDEScheduler):
+        sigmas = scheduler.sigmas[scheduler.sigmas > 0]
+        brownian = BrownianTreeNoiseSampler(
+            torch.zeros(latents.shape),  # on the CPU: a seed means the same picture on every machine
+            sigmas.min().item() * 0.9999,  # its ends are compared after they were rounded
+            sigmas.max().item() * 1.0001,
+            [one.initial_seed() for one in generators],
+        )
+        scheduler.noise_sampler = lambda start, end: brownian(start.cpu(), end.cpu()).to(latents.device)
+        return {}
+    takes_one = "generator" in inspect.signature(scheduler.step).parameters
+    return {"generator": list(generators)} if takes_one else {}
+
+
+class ScheduledSampling:
+    """The way of one batch with one of diffusers' schedulers; see bootstrap.models.family.Sampling."""
+
+    def __init__(
+        self,
+        scheduler: SchedulerMixin,
+        steps: int,
+        last: int | None,
+        noise: torch.Tensor,
+        generators: Sequence[torch.Generator],
+    ) -> None:
+        """Set the timesteps.
+
+        From a picture the last steps of a longer schedule are done. Source: stable-diffusion-webui,
+        modules/sd_samplers_common.py, `setup_img2img_steps`, as it works for hires, and for all of img2img with the
+        option "do exactly the amount of steps the slider specifies".
+
+        Args:
+            scheduler: a fresh one.
+            steps: of the whole schedule.
+            last: how many of them are done, from a picture; None: all, from noise.
+            noise: (rows, channels, height, width), which the batch begins with.
+            generators: of each row.
+        """
+        self._scheduler, self._noise, self._generators = scheduler, noise, generators
+        self._own: dict[str, Any] = {}
+        set_steps(scheduler, steps, noise.device)
+        self.timesteps: torch.Tensor = scheduler.timesteps
+        if last is not None:
+            # Samplers of the second order predict twice a step, but for the last one.
+            skipped = len(scheduler.timesteps) - (scheduler.order * (last - 1) + 1)
+            if hasattr(scheduler, "set_begin_index"):
+                scheduler.set_begin_index(skipped)
+            self.timesteps = scheduler.timesteps[skipped:]
+
+    def begin(self, origin: torch.Tensor | None) -> torch.Tensor:
+        """See Sampling."""
+        latents: torch.Tensor = (
+            self._noise * self._scheduler.init_noise_sigma if origin is None else self.noised(origin, 0)
+        )
+        self._own = own_noise(self._scheduler, latents, self._generators)
+        return latents
+
+    def model_input(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """See Sampling."""
+        scaled: torch.Tensor = self._scheduler.scale_model_input(latents, timestep)
+        return scaled
+
+    def step(self, predicted: torch.Tensor, timestep: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        """See Sampling."""
+        stepped: torch.Tensor = self._scheduler.step(
+            predicted, timestep, latents, return_dict=False, **self._own
+        )[0]
+        return stepped
+
+    def noised(self, origin: torch.Tensor, step: int) -> torch.Tensor:
+        """See Sampling."""
+        if step == len(self.timesteps):
+            return origin
+        timesteps = self.timesteps[step : step + 1].expand(len(origin))
+        noisy: torch.Tensor = self._scheduler.add_noise(origin, self._noise, timesteps)
+        return noisy

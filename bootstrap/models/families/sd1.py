@@ -1,0 +1,78 @@
+"""Stable Diffusion 1.x, and Paper Town's models, which have its architecture."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bootstrap.models import checkpoint
+from bootstrap.models.families import stable_diffusion
+from bootstrap.models.families.stable_diffusion import StableDiffusion
+from bootstrap.models.family import BaseModel, BaseModelSpec, Files
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+
+class StableDiffusion1(StableDiffusion):
+    """One CLIP text encoder."""
+
+    name = "sd1"
+    title = "Stable Diffusion 1.x"
+    pipeline = "StableDiffusionPipeline"
+    beginning = "cond_stage_model.transformer."
+    configs = "sd15"
+    parts: tuple[str, ...] = ("unet", "text_encoder")
+    prefixes: tuple[str, ...] = ("lora_unet", "lora_te")
+    is_xl = False
+    lora_metadata: Mapping[str, str] = {
+        # sd-scripts, library/train_util.py, `get_sd_version_str`
+        "ss_base_model_version": "sd_v1",
+        "modelspec.architecture": "stable-diffusion-v1/lora",
+        "modelspec.implementation": "diffusers",
+    }
+    _one_by_one = ("proj_in", "proj_out")
+
+    def recognizes_folder(self, index: Mapping[str, Any], files: Files) -> bool:
+        """Stable Diffusion 2.x has the same pipeline, and another text encoder."""
+        if not super().recognizes_folder(index, files):
+            return False
+        return checkpoint.read_json(files("unet/config.json")).get("cross_attention_dim") != 1024
+
+    def _read_file(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
+        from diffusers import StableDiffusionPipeline
+
+        return StableDiffusionPipeline.from_single_file(
+            spec.source, config=str(stable_diffusion.CONFIGS / self.configs), safety_checker=None,
+            requires_safety_checker=False, local_files_only=True, dtype=dtype, feature_extractor=None,
+        )  # fmt: skip
+
+    def _read_folder(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
+        from diffusers import DiffusionPipeline
+
+        return DiffusionPipeline.from_pretrained(
+            spec.source, local_files_only=spec.kind != "hub", dtype=dtype, use_safetensors=True,
+            safety_checker=None, requires_safety_checker=False,
+        )  # fmt: skip
+
+    def _states(
+        self, base: BaseModel, tokens: "torch.Tensor", weights: "torch.Tensor | None", clip_skip: int
+    ) -> "tuple[torch.Tensor, torch.Tensor | None]":
+        from bootstrap.models.families import clip
+
+        encoder: Any = base.text_encoders[0]
+        if clip_skip == 1:
+            return clip.weighted(encoder(tokens)[0], weights), None
+        hidden = encoder(tokens, output_hidden_states=True).hidden_states[-clip_skip]
+        # transformers 5.6 and later have no `text_model` around the layers.
+        inner = getattr(encoder, "text_model", encoder)
+        return clip.weighted(inner.final_layer_norm(hidden), weights), None
+
+    def _embedding_tensors(
+        self, tensors: "Mapping[str, NDArray[np.float32]]"
+    ) -> "tuple[NDArray[np.float32], ...] | None":
+        """One tensor of any name."""
+        return tuple(tensors.values()) if len(tensors) == 1 else None
+
+
+SD1 = StableDiffusion1()

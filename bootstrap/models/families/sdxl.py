@@ -1,0 +1,122 @@
+"""Stable Diffusion XL, and the families of checkpoints that descend from it: Pony, Illustrious, NoobAI."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bootstrap.models.families import kohya_names, stable_diffusion
+from bootstrap.models.families.stable_diffusion import StableDiffusion
+from bootstrap.models.family import BaseModel, BaseModelSpec
+from bootstrap.models.prompt import Conditioning
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+
+class StableDiffusionXL(StableDiffusion):
+    """Two CLIP text encoders, and a UNet that is told the picture's size."""
+
+    name = "sdxl"
+    title = "Stable Diffusion XL"
+    pipeline = "StableDiffusionXLPipeline"
+    beginning = "conditioner.embedders.1."
+    configs = "sdxl"
+    parts: tuple[str, ...] = ("unet", "text_encoder", "text_encoder_2")
+    prefixes: tuple[str, ...] = ("lora_unet", "lora_te1", "lora_te2")
+    is_xl = True
+    lora_metadata: Mapping[str, str] = {
+        # sd-scripts, library/train_util.py, `get_sd_version_str`
+        "ss_base_model_version": "sdxl_base_v1-0",
+        "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
+        "modelspec.implementation": "https://github.com/Stability-AI/generative-models",  # whose names it has
+    }
+
+    def _read_file(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
+        from diffusers import StableDiffusionXLPipeline
+        from transformers import CLIPTokenizer
+
+        # Both tokenizers have the words of SD1.5's; the second fills up with "!", which is token 0.
+        words = self.shipped("tokenizer/vocab.json").parent
+        tokenizers = [
+            CLIPTokenizer.from_pretrained(words, local_files_only=True, **own)
+            for own in ({}, {"pad_token": "!"})
+        ]
+        return StableDiffusionXLPipeline.from_single_file(
+            spec.source, config=str(stable_diffusion.CONFIGS / self.configs), tokenizer=tokenizers[0],
+            tokenizer_2=tokenizers[1], add_watermarker=False, local_files_only=True, dtype=dtype,
+            feature_extractor=None,
+        )  # fmt: skip
+
+    def _read_folder(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
+        from diffusers import DiffusionPipeline
+
+        return DiffusionPipeline.from_pretrained(
+            spec.source, local_files_only=spec.kind != "hub", dtype=dtype, use_safetensors=True,
+            add_watermarker=False,
+        )  # fmt: skip
+
+    def place(self, base: BaseModel, device: "torch.device") -> None:
+        """The VAE's activations do not fit into float16: the pictures would be black."""
+        super().place(base, device)
+        assert base.vae is not None
+        if base.vae.config["force_upcast"]:  # type: ignore[index]
+            base.vae.float()
+
+    def _states(
+        self, base: BaseModel, tokens: "torch.Tensor", weights: "torch.Tensor | None", clip_skip: int
+    ) -> "tuple[torch.Tensor, torch.Tensor | None]":
+        """Whatever clip_skip says, both encoders' layer before the last is taken."""
+        import torch
+
+        from bootstrap.models.families import clip
+
+        encoders: list[Any] = list(base.text_encoders)
+        ends = tokens == base.tokenizers[0].eos_token_id
+        # The second text encoder is used to another token behind the end token.
+        for_second = tokens.masked_fill(ends & (ends.cumsum(dim=1) > 1), base.tokenizers[1].pad_token_id)
+        first = encoders[0](tokens, output_hidden_states=True)
+        second = encoders[1](for_second, output_hidden_states=True)
+        both = [clip.weighted(each.hidden_states[-2], weights) for each in (first, second)]
+        return torch.cat(both, dim=-1), second.text_embeds
+
+    def unprompted(self, negative: Conditioning, empty: list[int]) -> Conditioning:
+        """An empty negative prompt is zeros, as the model was trained with.
+
+        Source: stable-diffusion-webui, modules/sd_models_xl.py, `force_zero_negative_prompt`.
+        """
+        assert negative.pooled is not None
+        negative.states[empty] = 0.0
+        negative.pooled[empty] = 0.0
+        return negative
+
+    def _embedding_tensors(
+        self, tensors: "Mapping[str, NDArray[np.float32]]"
+    ) -> "tuple[NDArray[np.float32], ...] | None":
+        both = {"clip_l", "clip_g"}
+        return (tensors["clip_l"], tensors["clip_g"]) if set(tensors) == both else None
+
+    def predict(
+        self,
+        base: BaseModel,
+        latents: "torch.Tensor",
+        timesteps: "torch.Tensor",
+        conditioning: Conditioning,
+    ) -> "torch.Tensor":
+        """The UNet is told the picture's size before it was cropped, where it was cropped, and its size now.
+
+        Source: Podell et al. 2023, arXiv 2307.01952, section 2.2. A picture here is always one that was not cropped.
+        """
+        from bootstrap.models.families import sd_model
+
+        height, width = (side * base.latent_factor for side in latents.shape[-2:])
+        sizes = sd_model.sizes(height, width, latents.device)
+        added = {"text_embeds": conditioning.pooled, "time_ids": sizes.expand(len(latents), -1)}
+        return sd_model.predict(base, latents, timesteps, conditioning, added)
+
+    def kohya_name(self, path: str, part: str) -> str:
+        """The UNet's blocks are named as in its first release."""
+        return super().kohya_name(kohya_names.first_release_path(path) if part == "unet" else path, part)
+
+
+SDXL = StableDiffusionXL()

@@ -1,0 +1,333 @@
+"""What Stable Diffusion 1.x and XL share: a UNet, CLIP, a VAE, a discrete noise schedule, and kohya's names.
+
+What needs torch is in sd_model.py and is imported when it is called.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bootstrap.models import checkpoint
+from bootstrap.models.checkpoint import Header, PredictionType
+from bootstrap.models.families import clip_chunks, kohya_names
+from bootstrap.models.family import (
+    SAMPLERS,
+    BaseModel,
+    BaseModelSpec,
+    Files,
+    Geometry,
+    NoiseProcess,
+    Sampling,
+    Vocabulary,
+)
+from bootstrap.models.prompt import Conditioning, Embedding, Prompt
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import nn
+
+CONFIGS = Path(__file__).parent.parent / "configs"  # of base models that are a single file
+_THREE_BY_THREE = ("conv1", "conv2", "conv", "conv_in", "conv_out")
+
+Config = Callable[[str], Mapping[str, Any]]
+"""Returns the configuration of a part: of unet, vae, text_encoder, ..."""
+
+
+class StableDiffusion:
+    """Both families; see bootstrap.models.family.Family for what each of these answers."""
+
+    name: str
+    title: str
+    pipeline: str  # diffusers' class
+    beginning: str  # how names begin that only its single files have: its text encoders'
+    configs: str  # folder in CONFIGS
+    parts: tuple[str, ...]
+    prefixes: tuple[str, ...]  # of kohya's names, by part
+    is_xl: bool  # of the names in a LoRA file
+    lora_metadata: Mapping[str, str]
+
+    defaults: Mapping[str, Mapping[str, Any]] = {}
+    fixed: Mapping[str, Mapping[str, Any]] = {}
+    samplers: tuple[str, ...] = SAMPLERS
+    prediction_types: tuple[PredictionType, ...] = ("epsilon", "v_prediction")
+    checkpointed: tuple[str, ...] = ("ResnetBlock2D", "BasicTransformerBlock")
+    kohya_prefixes: tuple[str, ...] = kohya_names.PREFIXES
+
+    # Recognising a checkpoint, and what is known of it without loading it.
+
+    def recognizes_folder(self, index: Mapping[str, Any], files: Files) -> bool:
+        return index.get("_class_name") == self.pipeline
+
+    def recognizes_file(self, header: Header) -> bool:
+        return checkpoint.kind_without_family(header) is None and header.has(self.beginning)
+
+    def shipped(self, name: str) -> Path:
+        # Both text encoders of both families have the words of Stable Diffusion 1.5's.
+        return CONFIGS / ("sd15" if name.startswith("tokenizer/") else self.configs) / name
+
+    def geometry(self, files: Files) -> Geometry:
+        return self.geometry_of(lambda part: checkpoint.read_json(files(f"{part}/config.json")))
+
+    def geometry_of(self, config: Config) -> Geometry:
+        unet, vae = config("unet"), config("vae")
+        factor = 2 ** (len(vae["block_out_channels"]) - 1)
+        step = factor * 2 ** (len(unet["down_block_types"]) - 1)
+        return Geometry(int(unet["sample_size"]) * factor, step, factor, int(unet.get("in_channels", 4)))
+
+    def prediction_type(self, files: Files, header: Header | None) -> PredictionType | None:
+        if header is not None:
+            return header.prediction_type
+        config = checkpoint.read_json(files("scheduler/scheduler_config.json"))
+        told: PredictionType = config.get("prediction_type", "epsilon")
+        return told
+
+    def vocabulary(self, files: Files) -> Vocabulary | None:
+        words = files("tokenizer/vocab.json")
+        configs = [files(f"{part}/config.json") for part in self.parts[1:]]
+        if words is None or None in configs:
+            return None
+        widths = tuple(int(checkpoint.read_json(config)["hidden_size"]) for config in configs)
+        return clip_chunks.ClipVocabulary(clip_chunks.tokenizer_in(words.parent), widths)
+
+    def load(self, spec: BaseModelSpec, content_hash: str, dtype: "torch.dtype") -> BaseModel:
+        from bootstrap.models.families import sd_model
+
+        pipeline = self._read_file(spec, dtype) if spec.kind == "file" else self._read_folder(spec, dtype)
+        return BaseModel(
+            spec,
+            content_hash,
+            self,
+            self.geometry_of(lambda part: getattr(pipeline, part).config),
+            pipeline.unet,
+            pipeline.vae,
+            [getattr(pipeline, part) for part in self.parts[1:]],
+            [getattr(pipeline, part.replace("text_encoder", "tokenizer")) for part in self.parts[1:]],
+            sd_model.scheduler_config(spec, pipeline),
+        )
+
+    def place(self, base: BaseModel, device: "torch.device") -> None:
+        from bootstrap.models.families import sd_model
+
+        sd_model.place(base, device)
+
+    def _read_file(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
+        raise NotImplementedError
+
+    def _read_folder(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
+        raise NotImplementedError
+
+    # Text.
+
+    def length(self, base: BaseModel, prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> int:
+        """In chunks of 75 tokens."""
+        return len(clip_chunks.divided(base.tokenizers[0], prompt, embeddings))
+
+    def encode(
+        self,
+        base: BaseModel,
+        prompts: Sequence[Prompt],
+        length: int | None,
+        clip_skip: int,
+        embeddings: Sequence[Embedding] = (),
+    ) -> Conditioning:
+        import torch
+
+        from bootstrap.models.families import clip
+
+        divided = [clip_chunks.divided(base.tokenizers[0], prompt, embeddings) for prompt in prompts]
+        count = max(length or 1, *(len(chunks) for chunks in divided))
+        filled = clip.filled(base.tokenizers[0], divided, count)
+        tokens = torch.tensor([chunk.tokens for chunk in filled], device=base.device)
+        weights = clip.weights_of(filled, base.device)
+        with clip.embeddings_in(base.text_encoders, filled):
+            return self._encoded(base, tokens, weights, count, clip_skip)
+
+    def tokens(self, base: BaseModel, captions: Sequence[str], length: int) -> "torch.Tensor":
+        """(captions * length, 77)."""
+        import torch
+
+        from bootstrap.models.families import clip
+
+        divided = [clip_chunks.plain_chunks(base.tokenizers[0], caption) for caption in captions]
+        filled = clip.filled(base.tokenizers[0], divided, length)
+        return torch.tensor([chunk.tokens for chunk in filled], device=base.device)
+
+    def encode_tokens(
+        self, base: BaseModel, tokens: "torch.Tensor", length: int, clip_skip: int
+    ) -> Conditioning:
+        return self._encoded(base, tokens, None, length, clip_skip)
+
+    def _encoded(
+        self,
+        base: BaseModel,
+        tokens: "torch.Tensor",
+        weights: "torch.Tensor | None",
+        length: int,
+        clip_skip: int,
+    ) -> Conditioning:
+        """Encode chunks (rows * length, 77): states (rows, 77 * length, width); pooled of each row's first chunk."""
+        states, pooled = self._states(base, tokens, weights, clip_skip)
+        states = states.reshape(len(tokens) // length, length * tokens.shape[-1], -1)
+        if pooled is not None:
+            pooled = pooled.reshape(len(states), length, -1)[:, 0]
+        return Conditioning(states, pooled)
+
+    def _states(
+        self, base: BaseModel, tokens: "torch.Tensor", weights: "torch.Tensor | None", clip_skip: int
+    ) -> "tuple[torch.Tensor, torch.Tensor | None]":
+        """Encode chunks (number, 77): states (number, 77, width), and pooled (number, width) where there is such."""
+        raise NotImplementedError
+
+    def padded(self, parts: Sequence[Conditioning]) -> Conditioning:
+        from bootstrap.models import conditioning
+
+        return conditioning.lengthened(parts)
+
+    def unprompted(self, negative: Conditioning, empty: list[int]) -> Conditioning:
+        return negative
+
+    def embedding_vectors(
+        self, tensors: "Mapping[str, NDArray[np.float32]]"
+    ) -> "tuple[NDArray[np.float32], ...] | None":
+        vectors = self._embedding_tensors(tensors)
+        if vectors is None:
+            return None
+        vectors = tuple(each[None] if each.ndim == 1 else each for each in vectors)
+        count = len(vectors[0])
+        if any(each.ndim != 2 or len(each) != count for each in vectors):
+            raise ValueError("its tensors are no lists of vectors of the same length")
+        if not 1 <= count <= clip_chunks.LENGTH:  # more do not fit into a chunk
+            raise ValueError(f"it has {count} vectors; 1 to {clip_chunks.LENGTH} can be used")
+        return vectors
+
+    def _embedding_tensors(
+        self, tensors: "Mapping[str, NDArray[np.float32]]"
+    ) -> "tuple[NDArray[np.float32], ...] | None":
+        raise NotImplementedError
+
+    # Latents.
+
+    def encode_pixels(self, base: BaseModel, pixels: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        from bootstrap.models.families import sd_model
+
+        return sd_model.encode_pixels(base, pixels)
+
+    def decode_latents(self, base: BaseModel, latents: "torch.Tensor") -> "torch.Tensor":
+        from bootstrap.models.families import sd_model
+
+        return sd_model.decode_latents(base, latents)
+
+    # Noise and the denoiser.
+
+    def noise(self, base: BaseModel) -> NoiseProcess:
+        from bootstrap.models.noise import DiscreteNoise
+
+        return DiscreteNoise(base.scheduler_config)
+
+    def sampling(
+        self,
+        base: BaseModel,
+        sampler: str,
+        steps: int,
+        last: int | None,
+        noise: "torch.Tensor",
+        generators: "Sequence[torch.Generator]",
+    ) -> Sampling:
+        from bootstrap.models import diffusers_samplers
+
+        scheduler = diffusers_samplers.scheduler_of(sampler, base.scheduler_config)
+        return diffusers_samplers.ScheduledSampling(scheduler, steps, last, noise, generators)
+
+    def predict(
+        self,
+        base: BaseModel,
+        latents: "torch.Tensor",
+        timesteps: "torch.Tensor",
+        conditioning: Conditioning,
+    ) -> "torch.Tensor":
+        from bootstrap.models.families import sd_model
+
+        return sd_model.predict(base, latents, timesteps, conditioning, None)
+
+    def activations(
+        self, base: BaseModel, latents: "torch.Tensor", timestep: "torch.Tensor", conditioning: Conditioning
+    ) -> "torch.Tensor":
+        from bootstrap.models.families import sd_model
+
+        return sd_model.activations(base, latents, timestep, conditioning)
+
+    def activation_count(self, base: BaseModel) -> int:
+        from bootstrap.models.families import sd_model
+
+        return sd_model.activation_count(base)
+
+    # LoRA files.
+
+    def owns_lora(self, names: Iterable[str]) -> bool:
+        return kohya_names.are_of_xl(names) == self.is_xl
+
+    def lora_targets(self, base: BaseModel, convolutions: bool) -> "list[tuple[nn.Module, dict[str, str]]]":
+        """The UNet's first, with all Linear and 1x1 Conv in its transformer blocks; then the text encoders'."""
+        targets: list[tuple[nn.Module, dict[str, str]]] = [
+            (base.denoiser, self.unet_targets(base.denoiser, convolutions))
+        ]
+        for encoder, part in zip(base.text_encoders, self.parts[1:], strict=True):
+            targets.append((encoder, self.text_encoder_targets(encoder, part)))
+        return targets
+
+    def unet_targets(self, unet: "nn.Module", convolutions: bool = False) -> dict[str, str]:
+        """Return {kohya's name: module path}: all Linear and 1x1 Conv in the transformer blocks.
+
+        For SD1.5 these are 192 modules, for SDXL 722 (sd-scripts, networks/lora.py, `UNET_TARGET_REPLACE_MODULE`).
+
+        Args:
+            convolutions: the residual blocks and the ways up and down too, as with kohya's conv_dim
+                (`UNET_TARGET_REPLACE_MODULE_CONV2D_3X3`): a LoCon. 278 modules for SD1.5, 788 for SDXL.
+        """
+        from bootstrap.models.families import sd_model
+
+        paths = sd_model.unet_modules(unet, convolutions)
+        return {self.kohya_name(path, "unet"): path for path in paths}
+
+    def text_encoder_targets(self, text_encoder: "nn.Module", part: str = "text_encoder") -> dict[str, str]:
+        """Return {kohya's name: module path}: the Linear of attention and MLP; 72 of CLIP-L, 192 of SDXL's second."""
+        from bootstrap.models.families import sd_model
+
+        return {self.kohya_name(path, part): path for path in sd_model.text_modules(text_encoder)}
+
+    def kohya_name(self, path: str, part: str) -> str:
+        """Return kohya's name of a module path such as `mid_block.attentions.0.proj_in`."""
+        prefix = self.prefixes[self.parts.index(part)]
+        return f"{prefix}_{path.replace('.', '_')}" if part == "unet" else kohya_names.text_name(path, prefix)
+
+    def module_path(self, name: str) -> tuple[str, str]:
+        return kohya_names.module_path(name)
+
+    def stem_path(self, stem: str) -> tuple[str, str]:
+        return kohya_names.stem_path(stem)
+
+    def matrix_names(self, part: str) -> tuple[str, str]:
+        # The text encoders' are those that older releases and other tools know as well.
+        kind = "lora" if part == "unet" else "lora_linear_layer"
+        return f".{kind}.down.weight", f".{kind}.up.weight"
+
+    def part_title(self, name: str) -> str:
+        if name.startswith("lora_unet_"):
+            return "UNet"
+        return "second text encoder" if name.startswith("lora_te2_") else "text encoder"
+
+    def kernel_size(self, name: str) -> int | None:
+        try:
+            path, part = kohya_names.module_path(name)
+        except ValueError:
+            return None
+        last = path.rsplit(".", 1)[-1]
+        if part != "unet":
+            return None
+        if last in _THREE_BY_THREE:
+            return 3
+        return 1 if last == "conv_shortcut" or last in self._one_by_one else None
+
+    _one_by_one: tuple[str, ...] = ()  # how attention blocks are gone into, where that is by convolutions

@@ -1,0 +1,62 @@
+"""The noise of models with a discrete schedule (DDPM): added in training, and what the denoiser is to predict."""
+
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler
+
+
+class DiscreteNoise:
+    """The noise process of a diffusers scheduler's settings; see bootstrap.models.family.NoiseProcess.
+
+    Timesteps are int64, from 0 (the picture) to num_train_timesteps - 1.
+    """
+
+    def __init__(self, scheduler_config: dict[str, Any]) -> None:
+        self._scheduler = DDPMScheduler.from_config(scheduler_config)
+        self._count = int(self._scheduler.config["num_train_timesteps"])
+        self._predicts_v = scheduler_config.get("prediction_type", "epsilon") == "v_prediction"
+
+    def timesteps(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """See NoiseProcess."""
+        return torch.randint(0, self._count, (count,), generator=generator)
+
+    def at(self, share: float) -> torch.Tensor:
+        """See NoiseProcess."""
+        return torch.tensor(round(share * self._count))
+
+    def add(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """See NoiseProcess."""
+        noisy: torch.Tensor = self._scheduler.add_noise(latents, noise, timesteps)
+        return noisy
+
+    def target(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """See NoiseProcess."""
+        if not self._predicts_v:
+            return noise
+        velocity: torch.Tensor = self._scheduler.get_velocity(latents, noise, timesteps)
+        return velocity
+
+    def min_snr_weights(self, timesteps: torch.Tensor, gamma: float) -> torch.Tensor:
+        """See NoiseProcess."""
+        return min_snr_weights(self._scheduler.alphas_cumprod, timesteps, gamma, self._predicts_v)
+
+
+def min_snr_weights(
+    alphas_cumprod: torch.Tensor, timesteps: torch.Tensor, gamma: float, v_prediction: bool
+) -> torch.Tensor:
+    """Return the weights of Min-SNR (Hang et al. 2023, arXiv 2303.09556), (batch,).
+
+    min(SNR, gamma) / SNR for noise prediction, and / (SNR + 1) for v-prediction, as sd-scripts has it
+    (library/custom_train_functions.py, `apply_snr_weight`).
+
+    Args:
+        alphas_cumprod: of the noise schedule, (num_train_timesteps,).
+        timesteps: (batch,).
+        gamma: 5 in the paper.
+    """
+    alpha = alphas_cumprod.to(timesteps.device)[timesteps].double()
+    snr = alpha / (1 - alpha).clamp(min=1e-12)
+    # At zero SNR the quotient's limit is 1: nothing is clipped there.
+    divisor = snr + 1 if v_prediction else snr.clamp(min=1e-12)
+    return (snr.clamp(min=1e-12, max=gamma) / divisor).float()
