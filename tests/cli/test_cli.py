@@ -460,7 +460,7 @@ def test_settings_are_changed_and_get_their_defaults_back(sid, folder):
         ("repeats=3", "write section.name=value"),
         ("recipe.count=3", "give its number, counted from 1: recipe[1]"),
         ("recipe[9].count=3", "has 2 recipes"),
-        ("training.resolution=100", "no multiple of 8"),
+        ("training.resolution=100", "not a multiple of 8"),
         ("nothing.repeats=3", "unknown key 'nothing'"),
         ("project.base_model=model.ckpt", "only .safetensors is read"),
     ],

@@ -105,7 +105,7 @@ def test_settings_that_do_not_fit_are_refused_with_the_reason(made: Project) -> 
     ran = page("settings")
     field(ran, "Resolution").set_value(100)
     ran = next(one for one in ran.button if one.key and "training" in one.key).click().run()
-    assert plain("no multiple of 8") in texts(ran)
+    assert plain("not a multiple of 8") in texts(ran)
     assert made.toml.read_text() == before
 
 
@@ -194,7 +194,7 @@ def test_a_caption_is_never_empty_and_never_changed_under_a_run(made: Project) -
     first, second = grown(made)
     catalog = catalog_of(made)
     before = picks.picks(catalog, made.name)
-    with pytest.raises(UserError, match="needs a tag"):
+    with pytest.raises(UserError, match="needs at least one tag"):
         growth.recaption(made, catalog, {first: "woman", second: " , "})
     with pytest.raises(UserError, match="has none with this id"):
         growth.recaption(made, catalog, {"f" * 16: "woman"})
