@@ -27,7 +27,8 @@ def check(project: Project) -> None:
     """Check the pictures of training.reg_data_dir, without loading a model.
 
     Raises:
-        UserError: the folder is missing or empty, or a picture cannot be read or has no caption.
+        UserError: the folder is missing or empty, a picture cannot be read or has no caption, or the settings are
+            invalid.
     """
     for class_picture in in_folder(project):
         images.open_picture(class_picture.path)

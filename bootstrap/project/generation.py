@@ -14,7 +14,7 @@ from bootstrap.project.settings import Settings
 
 @dataclass(frozen=True)
 class Generation:
-    """One turn of a project's loop; each property reads the catalog when it is accessed."""
+    """One turn of a project's loop; creating this object reads nothing."""
 
     project: Project
     catalog: Catalog
