@@ -171,10 +171,10 @@ def test_a_picture_is_drawn_again_from_its_infotext_alone(project: Project, tmp_
 @pytest.mark.parametrize(
     ("section", "line", "message"),
     [
-        ("training", "clip_skip = 2", r"'training\.clip_skip' is 2, and Tiny Flow knows only 1"),
+        ("training", "clip_skip = 2", r"'training\.clip_skip' is 2, but Tiny Flow supports only 1"),
         ("training", "min_snr_gamma = 5", r"'training\.min_snr_gamma' is 5"),
-        ("drawing", 'sampler = "DDIM"', r"'drawing\.sampler' is DDIM; Tiny Flow can be drawn with Euler"),
-        ("project", 'prediction_type = "epsilon"', "Tiny Flow knows no 'epsilon'"),
+        ("drawing", 'sampler = "DDIM"', r"'drawing\.sampler' is DDIM; Tiny Flow supports Euler"),
+        ("project", 'prediction_type = "epsilon"', "Tiny Flow does not support 'epsilon'"),
     ],
 )
 def test_what_it_cannot_honour_is_refused_by_name(

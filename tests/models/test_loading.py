@@ -125,5 +125,5 @@ except UserError as error:
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
     [line] = ran.stdout.splitlines()
-    assert line.startswith("base model someone/some-model: it is not, or not all of it, in the cache")
+    assert line.startswith("base model someone/some-model: it is missing from the cache, or incomplete there")
     assert "HF_HUB_OFFLINE" in line

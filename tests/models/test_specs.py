@@ -69,15 +69,15 @@ def test_pickles_are_refused_with_the_way_out(name):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no safetensors file"),
-        (b"PK\x03\x04" + b"\xff" * 50, "no safetensors file"),
+        (b"", "not a safetensors file"),
+        (b"PK\x03\x04" + b"\xff" * 50, "not a safetensors file"),
         (struct.pack("<Q", 10) + b"not json!!" + b"data", "header is damaged"),
         (struct.pack("<Q", 2) + b"[]", "header is damaged"),
         (safetensors(header={"weight": {"dtype": "U8"}}), "header is damaged"),
         (safetensors(header={"weight": {"data_offsets": ["a", "b"]}}), "header is damaged"),
         (safetensors(header={"weight": {"data_offsets": []}}), "header is damaged"),
         (safetensors(size=1000, data=bytes(900)), "cut off, 100 bytes are missing"),
-        (safetensors()[:20], "no safetensors file"),
+        (safetensors()[:20], "not a safetensors file"),
     ],
 )
 def test_a_damaged_file_is_told_before_any_work(tmp_path, content, message):
