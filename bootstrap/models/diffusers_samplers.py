@@ -60,7 +60,9 @@ def _zero_snr_betas(scheduler_config: dict[str, Any]) -> list[float]:
 
     The last step's sigma stays finite, as in schedulers with the option.
     """
-    alphas_cumprod: torch.Tensor = EulerDiscreteScheduler.from_config(scheduler_config).alphas_cumprod.double()
+    alphas_cumprod: torch.Tensor = EulerDiscreteScheduler.from_config(
+        scheduler_config
+    ).alphas_cumprod.double()
     previous = torch.cat([torch.ones(1, dtype=alphas_cumprod.dtype), alphas_cumprod[:-1]])
     return (1 - alphas_cumprod / previous).tolist()
 
@@ -92,7 +94,8 @@ def own_noise(
         sigmas = scheduler.sigmas[scheduler.sigmas > 0]
         brownian = BrownianTreeNoiseSampler(
             torch.zeros(latents.shape),  # on the CPU: a seed gives the same picture on every machine
-            sigmas.min().item() * 0.9999,  # a margin, because the library compares rounded values with the ends
+            sigmas.min().item()
+            * 0.9999,  # a margin, because the library compares rounded values with the ends
             sigmas.max().item() * 1.0001,
             [generator.initial_seed() for generator in generators],
         )

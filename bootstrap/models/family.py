@@ -10,8 +10,8 @@ How to add a family:
 3. Put configurations and tokenizers that a single-file checkpoint lacks into `models/configs/NAME/`.
 4. If `models/checkpoint.py` lists the kind among those without a family, remove its line.
 
-Training, drawing, the adviser, features, LoRA files, settings and plans then work with it unchanged. `fixed`, `samplers`
-and `prediction_types` declare its limits; a setting beyond them is refused by name.
+Training, drawing, the adviser, features, LoRA files, settings and plans then work with it unchanged. `fixed`,
+`samplers` and `prediction_types` declare its limits; a setting beyond them is refused by name.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -225,7 +225,7 @@ class Family(Protocol):
         """Return the text encoders' vocabulary; None: its files are not on this machine."""
 
     def load(self, spec: BaseModelSpec, content_hash: str, dtype: "torch.dtype") -> BaseModel:
-        """Load the weights on the CPU. Exceptions of the libraries may propagate; the caller makes a message of them."""
+        """Load the weights on the CPU. Exceptions of the libraries may propagate; the caller turns them into messages."""
 
     def place(self, base: BaseModel, device: "torch.device") -> None:
         """Move a loaded model to a device, in the dtypes and memory formats that are best there."""

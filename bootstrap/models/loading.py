@@ -13,7 +13,9 @@ from bootstrap.models.family import BaseModel, BaseModelSpec, Family
 from bootstrap.models.specs import content_hash
 
 _held: dict[BaseModelSpec, BaseModel] = {}
-_users_offline = huggingface_hub.constants.HF_HUB_OFFLINE  # the user's setting; _read overrides it for local models
+_users_offline = (
+    huggingface_hub.constants.HF_HUB_OFFLINE
+)  # the user's setting; _read overrides it for local models
 
 
 @denormals.as_zero()
@@ -62,8 +64,8 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
         reason = in_one_line(str(error))[:300]
         if spec.kind == "hub" and _users_offline:
             raise UserError(
-                f"base model {spec.name}: it is missing from the cache, or incomplete there, and HF_HUB_OFFLINE forbids "
-                f"downloading it: {reason}"
+                f"base model {spec.name}: it is missing from the cache, or incomplete there, and HF_HUB_OFFLINE "
+                f"forbids downloading it: {reason}"
             ) from error
         raise UserError(f"base model {spec.name}: it cannot be loaded: {reason}") from error
     if spec.kind == "hub":

@@ -43,7 +43,9 @@ def of_folder(name: str, index: Mapping[str, Any], files: Files) -> Family:
     """
     pipeline = index.get("_class_name")
     if pipeline is None:
-        raise UserError(f"base model {name}: its model_index.json names no pipeline; download the model again")
+        raise UserError(
+            f"base model {name}: its model_index.json names no pipeline; download the model again"
+        )
     for family in _families:
         if family.recognizes_folder(index, files):
             return family

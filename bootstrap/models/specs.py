@@ -14,7 +14,9 @@ from bootstrap.models.checkpoint import PredictionType
 from bootstrap.models.family import BaseModelSpec, Family, Files, Geometry, Settings, Vocabulary
 
 EMBEDDED_FOLDER = Path(__file__).parent.parent / "papertown" / "models"
-_OWN = "sid.json"  # in the folder of an embedded model: its defaults, its tagger, other prompts that it can draw
+_OWN = (
+    "sid.json"  # in the folder of an embedded model: its defaults, its tagger, other prompts that it can draw
+)
 
 
 def family(spec: BaseModelSpec) -> Family | None:
@@ -95,7 +97,9 @@ def check(spec: BaseModelSpec, settings: Settings, where: str) -> None:
     for section, key in (("training", "resolution"), ("drawing", "width"), ("drawing", "height")):
         side = settings[section][key]
         if side is not None and side % factor:
-            raise UserError(f"{where}: '{section}.{key}' is {side}; {model_family.title} takes multiples of {factor}")
+            raise UserError(
+                f"{where}: '{section}.{key}' is {side}; {model_family.title} takes multiples of {factor}"
+            )
     sampler = settings["drawing"]["sampler"]
     if sampler not in model_family.samplers:
         raise UserError(
@@ -154,7 +158,9 @@ def _with_defaults(spec: BaseModelSpec) -> BaseModelSpec:
     if model_family is None:
         return spec
     sections = {*model_family.defaults, *model_family.fixed}
-    merged = {name: {**model_family.defaults.get(name, {}), **model_family.fixed.get(name, {})} for name in sections}
+    merged = {
+        name: {**model_family.defaults.get(name, {}), **model_family.fixed.get(name, {})} for name in sections
+    }
     return dataclasses.replace(spec, defaults=merged)
 
 

@@ -14,8 +14,8 @@ Pass = Callable[[Inputs], torch.Tensor]
 Results = tuple[torch.Tensor, *tuple[torch.Tensor | None, ...]]
 """The loss, and the gradient of each parameter, None for one without."""
 
-# A gradient with a norm far below the others' consists mostly of rounding errors. So its error is compared with at least
-# a tenth of the root mean square of the norms.
+# A gradient with a norm far below the others' consists mostly of rounding errors. So its error is compared with at
+# least a tenth of the root mean square of the norms.
 _SHORT = 0.1
 
 

@@ -33,7 +33,7 @@ def test_one_vector_may_stand_without_brackets(tmp_path: Path) -> None:
         (torch.full((1, 8), 1e300, dtype=torch.float64), "NaN or infinite values"),
         (torch.ones(1, 8).to(torch.float8_e4m3fn), "of type F8_E4M3, which is not supported"),
         (torch.ones(76, 8), "76 vectors"),
-        (torch.ones(2, 2, 2), "no lists of vectors"),
+        (torch.ones(2, 2, 2), r"not all \(vectors, width\)"),
     ],
     ids=["not a number", "too large", "float8", "too many", "three dimensions"],
 )
