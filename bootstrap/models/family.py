@@ -225,7 +225,7 @@ class Family(Protocol):
         """Return the text encoders' vocabulary; None: its files are not on this machine."""
 
     def load(self, spec: BaseModelSpec, content_hash: str, dtype: "torch.dtype") -> BaseModel:
-        """Load the weights on the CPU. Exceptions of the libraries may propagate; the caller turns them into messages."""
+        """Load the weights on the CPU. Libraries' exceptions may propagate; the caller turns them into messages."""
 
     def place(self, base: BaseModel, device: "torch.device") -> None:
         """Move a loaded model to a device, in the dtypes and memory formats that are best there."""

@@ -2,8 +2,8 @@
 
 A small model's operations finish before a second core has woken up to help, and launching them from Python and autograd
 takes a third of the time. So a batch is split into equal parts, at most one per core, and each part's pass is replayed
-by a thread of its own (see torchscript.py). A recording is compared with the eager pass in the step that recorded it and
-in the next one. If they differ, or recording fails, training continues eagerly and reports that once.
+by a thread of its own (see torchscript.py). A recording is compared with the eager pass in the step that recorded it
+and in the next one. If they differ, or recording fails, training continues eagerly and reports that once.
 """
 
 import logging
