@@ -66,7 +66,7 @@ def read(path: Path) -> Header:
 
 @lru_cache(maxsize=16)
 def _read(path: Path, size: int, modified: int) -> Header:
-    """Read a file; size and modification time are part of the cache's key, so that a replaced file is read anew."""
+    """Read a file; size and modification time are part of the cache's key, so that a replaced file is read again."""
     raw = _raw(path)
     metadata = raw.pop("__metadata__", None) or {}
     return Header({name: tuple(entry.get("shape", ())) for name, entry in raw.items()}, metadata)

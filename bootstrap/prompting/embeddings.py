@@ -62,7 +62,7 @@ def held(use: EmbeddingUse) -> Embedding:
 
 @lru_cache(maxsize=4096)
 def _read(path: Path, size: int, modified: int) -> Embedding:
-    """Read a file; size and modification time are part of the cache's key, so that a replaced file is read anew."""
+    """Read a file; size and modification time are part of the cache's key, so that a replaced file is read again."""
     try:
         tensors = {name: _array(path, tensor) for name, tensor in deserialize(path.read_bytes())}
     except (SafetensorError, OSError) as error:
