@@ -181,7 +181,7 @@ def test_embedders_that_are_none_are_told_in_one_line(project, tmp_path):
     with pytest.raises(UserError, match=r"0 \.onnx files"):
         OnnxEmbedder(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="no usable ONNX model"):
+    with pytest.raises(UserError, match="not a usable ONNX model"):
         OnnxEmbedder(tmp_path)
     write_model(tmp_path, ("n", 8, 8, 3))
     with pytest.raises(UserError, match="expected"):

@@ -47,7 +47,7 @@ def test_the_schedule_tells_it_and_what_helps(
     papertown: BaseModel, originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(papertown.__dict__, "is_small", False)
-    monkeypatch.setattr(memory, "there_bytes", lambda _: 2**20)
+    monkeypatch.setattr(memory, "available_bytes", lambda _: 2**20)
     path = originals / "badge.png"
     notes: list[str] = []
     trainer.train(
@@ -60,7 +60,7 @@ def test_the_schedule_tells_it_and_what_helps(
         lambda progress: notes.append(progress.note),
     )
     assert (
-        "about 0.1 GiB of memory, but there are 0.0 GiB: should it fail, set gradient_checkpointing"
+        "about 0.1 GiB of memory, but only 0.0 GiB are available: if it fails, set gradient_checkpointing"
         in notes[0]
     )
     assert papertown.device.type != "meta" and not torch.is_inference_mode_enabled()
