@@ -107,8 +107,8 @@ class OnnxEmbedder:
 class TransformersEmbedder:
     """An image encoder in transformers' format: `config.json` and safetensors in a folder, read without a network.
 
-    The vectors are the image features of CLIP, SigLIP and the like, or the mean patch of encoders such as DINOv2 and
-    ViT. Folders of timm models need timm installed.
+    The vectors are the image features of CLIP, SigLIP and the like, or the mean over the patches of encoders such as
+    DINOv2 and ViT. Folders of timm models need timm installed.
     """
 
     def __init__(self, folder: Path) -> None:

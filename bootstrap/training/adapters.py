@@ -208,13 +208,17 @@ def injected(
             shape = weight.shape if _is_large(weight) else weight.shape[:2]  # 1 by 1 counts as linear
             by_shape.setdefault(tuple(shape), []).append(name)
             rank, width_in = _size(weight, size, of_convolutions).rank, weight.flatten(1).shape[1]
-            initial_down[name] = torch.empty(rank, width_in).uniform_(-(width_in**-0.5), width_in**-0.5, generator=generator)
+            initial_down[name] = torch.empty(rank, width_in).uniform_(
+                -(width_in**-0.5), width_in**-0.5, generator=generator
+            )
         for names in by_shape.values():
             modules = [_layer(model, targets[name]) for name in names]
             stack_size = _size(modules[0].weight, size, of_convolutions)
             width_out, width_in = modules[0].weight.flatten(1).shape
             fold = not half_precision and width_out * width_in < 3 * stack_size.rank * (width_out + width_in)
-            stack = Stack(names, modules, torch.stack([initial_down[name] for name in names]), stack_size.alpha, fold)
+            stack = Stack(
+                names, modules, torch.stack([initial_down[name] for name in names]), stack_size.alpha, fold
+            )
             stacks[-1].append(stack)
             replaced += [(model, targets[name], module) for name, module in zip(names, modules, strict=True)]
             for index, (name, module) in enumerate(zip(names, modules, strict=True)):

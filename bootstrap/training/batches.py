@@ -44,7 +44,9 @@ class BatchMaker:
         cache = LatentCache(base, cache_folder)
         self._latents = [cache.latent(example) for example in examples]
         self._mirrored = [
-            cache.latent(example, mirrored=True) if settings.flip_aug and not example.is_regularization else None
+            cache.latent(example, mirrored=True)
+            if settings.flip_aug and not example.is_regularization
+            else None
             for example in examples
         ]
 

@@ -29,7 +29,13 @@ def training_id(examples: list[Example], base_model_hash: str, settings: Trainin
     described = {
         "recipe": _RECIPE,
         "dataset": [
-            [example.picture_sha256, example.caption, example.repeats, example.size, example.is_regularization]
+            [
+                example.picture_sha256,
+                example.caption,
+                example.repeats,
+                example.size,
+                example.is_regularization,
+            ]
             for example in examples
         ],
         "base_model": base_model_hash,

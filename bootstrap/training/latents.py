@@ -44,9 +44,7 @@ class LatentCache:
             UserError: the picture cannot be read.
         """
         width, height = example.size
-        key = (
-            f"{example.picture_sha256} {self._base.hash} {self._base.dtype} {width}x{height} {mirrored}"
-        )
+        key = f"{example.picture_sha256} {self._base.hash} {self._base.dtype} {width}x{height} {mirrored}"
         path = self._folder / f"{sha256_of_text(key)[:32]}.safetensors"
         device = self._base.device
         if path.is_file():

@@ -55,7 +55,9 @@ def predicted_bytes(
         # Each parameter of the LoRA has a value, a gradient and the optimizer's two moments.
         trained = 4 * sum(_bytes(parameter) for parameter in adapters.parameters())
         trained += sum(stack.copied_bytes for stack in adapters.stacks)
-    frozen = sum(_bytes(tensor) for model in base.modules for tensor in (*model.parameters(), *model.buffers()))
+    frozen = sum(
+        _bytes(tensor) for model in base.modules for tensor in (*model.parameters(), *model.buffers())
+    )
     return frozen + trained + activations.total()
 
 

@@ -100,7 +100,9 @@ class Passes:
         """
         self._plain, self._parameters, self._recorder = plain, parameters, recorder
         self._graphs: dict[tuple[object, ...], _Graph] = {}
-        self._earlier: dict[tuple[object, ...], Inputs] = {}  # the latest inputs of shapes that have no graph yet
+        self._earlier: dict[
+            tuple[object, ...], Inputs
+        ] = {}  # the latest inputs of shapes that have no graph yet
 
     def run(self, inputs: Inputs) -> torch.Tensor:
         """Return the loss of a step, and set the parameters' gradients."""
@@ -109,7 +111,9 @@ class Passes:
                 return self._run_recorded(inputs, self._recorder)
             except RuntimeError as error:
                 reason = in_one_line(str(error))[:200]
-                _log.warning("training: no CUDA graph (%s); training continues without it, more slowly", reason)
+                _log.warning(
+                    "training: no CUDA graph (%s); training continues without it, more slowly", reason
+                )
                 self._recorder = None
                 self._graphs.clear()
                 self._earlier.clear()

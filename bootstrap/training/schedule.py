@@ -44,7 +44,9 @@ class Schedule:
     def seen(self, steps: int) -> list[int]:
         """Return how often each picture of the dataset is in a batch in the first `steps` steps."""
         counts = Counter(index for step in range(steps) for index in self.pictures(step))
-        return [counts[index] for index, example in enumerate(self._examples) if not example.is_regularization]
+        return [
+            counts[index] for index, example in enumerate(self._examples) if not example.is_regularization
+        ]
 
     def describe(self) -> str:
         """Return the whole schedule as one line of text."""

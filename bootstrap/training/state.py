@@ -81,7 +81,9 @@ def load(
                     if name.startswith(prefix)
                 }
                 moments |= {
-                    name.removeprefix(prefix): value for name, value in numbers.items() if name.startswith(prefix)
+                    name.removeprefix(prefix): value
+                    for name, value in numbers.items()
+                    if name.startswith(prefix)
                 }
                 if moments:
                     optimizer.state[parameter] = moments

@@ -78,7 +78,9 @@ def train(
                 ) as adapters,
                 _checkpointing(base, settings.gradient_checkpointing),
                 _keeping_freed_memory(base),
-                _memory_errors_explained(settings),  # here too: before the weights return, which need the room
+                _memory_errors_explained(
+                    settings
+                ),  # here too: before the weights return, which need the room
             ):
                 trainer.run(adapters, state_file, on_epoch, report, memory_note)
 
@@ -87,7 +89,9 @@ def train(
 def _weights_in(base: BaseModel, precision: torch.dtype) -> Iterator[None]:
     """Convert the frozen weights to the type of the forward pass; the CPU's memory holds the originals meanwhile."""
     parts = (base.denoiser, *base.text_encoders)
-    mismatched = [parameter for part in parts for parameter in part.parameters() if parameter.dtype is not precision]
+    mismatched = [
+        parameter for part in parts for parameter in part.parameters() if parameter.dtype is not precision
+    ]
     originals = [(parameter, parameter.data.cpu()) for parameter in mismatched]
     try:
         for parameter, _ in originals:
