@@ -172,7 +172,7 @@ def _review(made: Project, number: int, seed: int, tagger: PapertownTagger) -> R
     catalog = Catalog(made.workspace.catalog_url)
     found = candidates.candidates(catalog, made.name, generation=number)
     wanted = np.array([_likes(one) for one in bench.judge(made, seed, found, tagger)], bool)
-    rows, vectors = ranking.read(catalog, made.name)
+    rows, vectors = ranking.read_candidates(catalog, made.name)
     rows = [replace(row, verdict="undecided") if row.generation == number else row for row in rows]
     mine = [index for index, row in enumerate(rows) if row.generation == number]  # in the same order
     place = {index: position for position, index in enumerate(mine)}

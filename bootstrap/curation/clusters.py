@@ -8,7 +8,7 @@ from bootstrap.catalog.candidates import ORIGINAL, Candidate
 from bootstrap.catalog.measurements import Compared
 from bootstrap.catalog.states import KEPT, CandidateState
 from bootstrap.curation.duplicates import Limits
-from bootstrap.curation.known import Known, load
+from bootstrap.curation.known import KnownPictures, load_prints
 from bootstrap.errors import UserError
 from bootstrap.pictures.thumbnails import make_thumbnail
 from bootstrap.project.projects import Project
@@ -26,7 +26,7 @@ def clusters(catalog: Catalog, project: str, generation: int | None = None) -> l
     """Return the groups of two or more, largest first.
 
     Args:
-        generation: return only duplicates of this generation, with their groups; None: of all.
+        generation: list only duplicates of this generation; None: of all.
     """
     duplicates_of: dict[str, list[Candidate]] = {}
     for duplicate in candidates.candidates(
@@ -63,12 +63,12 @@ def represent(project: Project, catalog: Catalog, candidate_id: str) -> None:
     candidate_states.represent(catalog, project.name, chosen.id)
 
 
-def keep_apart(project: Project, catalog: Catalog, one: str, other: str, reviewer: str) -> list[str]:
+def keep_apart(project: Project, catalog: Catalog, first_id: str, second_id: str, reviewer: str) -> list[str]:
     """Record permanently that two pictures are no duplicates, and show a candidate that only the pair kept hidden.
 
     Args:
-        one: a candidate's full id.
-        other: another candidate's full id, or "original".
+        first_id: a candidate's full id.
+        second_id: another candidate's full id, or "original".
         reviewer: who decided it.
 
     Returns:
@@ -77,18 +77,18 @@ def keep_apart(project: Project, catalog: Catalog, one: str, other: str, reviewe
     Raises:
         UserError: both are the same candidate, or a picture cannot be read.
     """
-    if one == other:
-        raise UserError(f"candidate '{one}': a picture cannot be kept apart from itself")
-    kept_apart.add(catalog, project.name, one, other, reviewer)
+    if first_id == second_id:
+        raise UserError(f"candidate '{first_id}': a picture cannot be kept apart from itself")
+    kept_apart.add(catalog, project.name, first_id, second_id, reviewer)
     pair = [
         candidates.candidate(catalog, project.name, candidate_id)
-        for candidate_id in (one, other)
+        for candidate_id in (first_id, second_id)
         if candidate_id != ORIGINAL
     ]
     hidden = [
         candidate.id
         for candidate in pair
-        if candidate.state is CandidateState.DUPLICATE and candidate.duplicate_of in (one, other)
+        if candidate.state is CandidateState.DUPLICATE and candidate.duplicate_of in (first_id, second_id)
     ]
     compare_again(project, catalog, hidden)
     compared = {
@@ -123,8 +123,8 @@ def compare_again(project: Project, catalog: Catalog, only: Iterable[str] | None
     first = measurements.first_compared(catalog, project.name, compared)
     if first is None:
         return 0, 0
-    known = Known(project, catalog, first.size, limits, staying)
-    ids, prints = load(project, catalog, compared)
+    known = KnownPictures(project, catalog, first.size, limits, staying)
+    ids, prints = load_prints(project, catalog, compared)
     row_ids = ids.tolist()
     duplicate_of = known.add(row_ids, prints, {}, kept_apart.row_pairs(catalog, project.name))
     # Only a picture with a thumbnail is shown, so not one that cannot be read.

@@ -13,7 +13,7 @@ from bootstrap.catalog.candidates import ORIGINAL
 from bootstrap.catalog.measurements import PictureFile
 from bootstrap.curation.duplicates import Limits, Prints
 from bootstrap.curation.examining import Examined, Examiner
-from bootstrap.curation.known import Known
+from bootstrap.curation.known import KnownPictures
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project.generation import Generation
@@ -44,7 +44,7 @@ def mark_duplicates(generation: Generation, report: Report = silent) -> None:
     if not files:
         return
     sizes = Counter(file.size for file in files)
-    known = Known(project, catalog, sizes.most_common(1)[0][0], limits)
+    known = KnownPictures(project, catalog, sizes.most_common(1)[0][0], limits)
     examiner = Examiner(project)
     started, broken = time.monotonic(), 0
     for start in range(0, len(files), BATCH):

@@ -58,7 +58,7 @@ def noise_of(gray: NDArray[np.float64]) -> float:
     """Return the standard deviation of the noise in gray levels (h, w).
 
     The estimate filters with a difference of two Laplacians, which ignores gradients and straight edges (Immerkær,
-    "Fast Noise Variance Estimation", 1996). The median replaces Immerkær's mean, so that outlines do not count as noise.
+    "Fast Noise Variance Estimation", 1996). The median replaces his mean, so that outlines do not count as noise.
     """
     response = scipy.ndimage.convolve(gray, _NOISE_KERNEL)[1:-1, 1:-1]
     # For normal noise the response has 6 times the deviation; the median of its magnitude is 0.6745 of that.

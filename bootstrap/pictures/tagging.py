@@ -64,7 +64,7 @@ class OnnxTagger:
             raise UserError(f"tagger {path}: {outputs} outputs, but {table} names {len(self._names)} tags")
 
     def read(self, pictures: Sequence[Image.Image]) -> list[list[TagScore]]:
-        """Return each picture's tags from the threshold up, surest first; characters before general tags, no ratings."""
+        """Return each picture's tags from the threshold up, surest first: characters, then general tags."""
         return [self._read_one(picture) for picture in pictures]
 
     def _read_one(self, picture: Image.Image) -> list[TagScore]:

@@ -143,7 +143,7 @@ def test_pairs_on_both_sides_of_the_line_are_told_with_their_distances(project, 
     limit = project.settings.dedupe.pixel_difference
     differences = [pair.difference for pair in pairs]
     assert min(differences) <= limit < max(differences)
-    assert all(ids[6] not in (pair.one, pair.other) for pair in pairs)
+    assert all(ids[6] not in (pair.earlier, pair.later) for pair in pairs)
     sheet = project.folder / "pairs.png"
     explaining.draw_pairs(project, catalog, pairs, sheet)
     with Image.open(sheet) as picture:

@@ -13,7 +13,7 @@ from bootstrap.catalog import candidates, hands, verdicts
 from bootstrap.catalog.states import Verdict
 from bootstrap.cli.main import _load_verbs, app
 from bootstrap.curation import ranking
-from bootstrap.curation.ranking import RankedCandidate, arrange, learn
+from bootstrap.curation.ranking import RankedCandidate, arrange_queue, learn_likelihoods
 from bootstrap.errors import UserError
 from bootstrap.project.generation import Generation
 from review_app import deck_server
@@ -31,13 +31,15 @@ def test_without_verdicts_scores_tell():
         row(1, scores=(0.9, 0.8, None, None)),
         row(2, scores=(0.5,) * 4),
     ]
-    found = learn(rows, NO_LOOKS[:3])
+    found = learn_likelihoods(rows, NO_LOOKS[:3])
     assert not found.is_learned
     assert np.argsort(-found.likely).tolist() == [1, 2, 0]
 
 
 def test_candidates_without_any_score_are_all_alike():
-    assert len(set(learn([row(n, scores=(None,) * 4) for n in range(4)], NO_LOOKS[:4]).likely)) == 1
+    assert (
+        len(set(learn_likelihoods([row(n, scores=(None,) * 4) for n in range(4)], NO_LOOKS[:4]).likely)) == 1
+    )
 
 
 @pytest.mark.parametrize("by", ["recipe", "strength", "score", "looks"])
@@ -58,13 +60,13 @@ def test_verdicts_teach_whatever_they_go_by(by):
         )
         for number in range(200)
     ]
-    found = learn(rows, vectors)
+    found = learn_likelihoods(rows, vectors)
     assert found.is_learned
     assert found.likely[60:][good[60:]].min() > found.likely[60:][~good[60:]].max()
 
 
 def test_verdicts_of_one_kind_alone_teach_nothing():
-    assert not learn([row(n, "accept") for n in range(20)], NO_LOOKS[:20]).is_learned
+    assert not learn_likelihoods([row(n, "accept") for n in range(20)], NO_LOOKS[:20]).is_learned
 
 
 def test_look_alikes_do_not_come_in_a_run():
@@ -73,7 +75,7 @@ def test_look_alikes_do_not_come_in_a_run():
     for number in range(12):
         vectors[number, number % 4] = 1
         likely[number] = 0.9 - 0.1 * (number % 4)  # all of one kind are likelier than all of the next
-    order = arrange(likely, vectors, with_open=False)
+    order = arrange_queue(likely, vectors, with_open=False)
     assert sorted(order) == list(range(12))
     kinds = [number % 4 for number in order]
     assert kinds[0] == 0
@@ -82,12 +84,12 @@ def test_look_alikes_do_not_come_in_a_run():
 
 def test_without_looks_the_order_is_that_of_likelihood():
     likely = np.random.default_rng(1).random(50)
-    assert arrange(likely, NO_LOOKS[:50], False) == np.argsort(-likely).tolist()
+    assert arrange_queue(likely, NO_LOOKS[:50], False) == np.argsort(-likely).tolist()
 
 
 def test_some_places_go_to_what_the_verdicts_leave_open():
     likely = np.linspace(0, 1, 60)
-    order = arrange(likely, NO_LOOKS[:60], True)
+    order = arrange_queue(likely, NO_LOOKS[:60], True)
     assert [abs(likely[number] - 0.5) < 0.1 for number in order[7:24:8]] == [True] * 3
     assert order[:7] == list(range(59, 52, -1))
 
