@@ -1,4 +1,4 @@
-"""The caption of a step, and the batch that it is part of."""
+"""The caption of a step, and its batch."""
 
 import random
 from pathlib import Path
@@ -57,12 +57,12 @@ def test_a_step_makes_the_same_batch_each_time_and_another_one_than_the_next(
     papertown: BaseModel, example: Example, tmp_path: Path
 ) -> None:
     maker = BatchMaker(papertown, [example], TrainingSection(flip_aug=True, noise_offset=0.1), tmp_path)
-    one, again, following = maker.make([0, 0], 5), maker.make([0, 0], 5), maker.make([0, 0], 6)
-    assert one.latents.shape == one.noise.shape == (2, papertown.geometry.latent_channels, 16, 16)
-    assert torch.equal(one.noise, again.noise)
-    assert torch.equal(one.latents, again.latents)
-    assert torch.equal(one.timesteps, again.timesteps)
-    assert not torch.equal(one.noise, following.noise)
+    batch, repeated, next_batch = maker.make([0, 0], 5), maker.make([0, 0], 5), maker.make([0, 0], 6)
+    assert batch.latents.shape == batch.noise.shape == (2, papertown.geometry.latent_channels, 16, 16)
+    assert torch.equal(batch.noise, repeated.noise)
+    assert torch.equal(batch.latents, repeated.latents)
+    assert torch.equal(batch.timesteps, repeated.timesteps)
+    assert not torch.equal(batch.noise, next_batch.noise)
 
 
 def test_noise_offset_shifts_each_channel_as_a_whole(
