@@ -154,8 +154,8 @@ def _draw_series(
 ) -> _Series[Image.Image]:
     """Draw with a snapshot, or with the base model alone if `use` is None; draw equal shots only once."""
     shots = _series_of_shots(task, tags, use)
-    everything = [*shots.captioned, *shots.unrelated, *shots.complete, *shots.eliminated]
-    distinct = list({shot.id: shot for shot in everything}.values())
+    all_shots = [*shots.captioned, *shots.unrelated, *shots.complete, *shots.eliminated]
+    distinct = list({shot.id: shot for shot in all_shots}.values())
     files = {lora: file for shot in distinct for lora in shot.loras if file is not None}
     pictures = {
         drawing.shot.id: drawing.picture

@@ -44,10 +44,10 @@ def embed(base: BaseModel, pictures: Sequence[Image.Image], batch_size: int = 16
         return np.zeros((0, _GRID * _GRID * base.family.activation_count(base)), np.float32)
     # The mean activations of blank pictures are part of every picture's and carry no information, so subtract them.
     blanks = [Image.new("RGB", pictures[0].size, color) for color in itertools.product((0, 255), repeat=3)]
-    everything = [*blanks, *pictures]
+    blanks_and_pictures = [*blanks, *pictures]
     parts = [
-        _activations(base, everything[first : first + batch_size])
-        for first in range(0, len(everything), batch_size)
+        _activations(base, blanks_and_pictures[first : first + batch_size])
+        for first in range(0, len(blanks_and_pictures), batch_size)
     ]
     activations = torch.cat(parts)
     centred = activations[len(blanks) :] - activations[: len(blanks)].mean(0)

@@ -50,7 +50,7 @@ class BatchMaker:
             for example in examples
         ]
 
-    def make(self, pictures: list[int], step: int) -> Batch:
+    def make_batch(self, pictures: list[int], step: int) -> Batch:
         """Return the batch of these pictures for a step (numbered from 0)."""
         # No random state carries over between steps, so a resumed training computes the same steps.
         generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + step)
@@ -78,9 +78,9 @@ def caption_for_step(tags: list[str], settings: TrainingSection, rng: random.Ran
     """
     if settings.caption_dropout_rate and rng.random() < settings.caption_dropout_rate:
         return ""
-    kept, others = tags[: settings.keep_tokens], tags[settings.keep_tokens :]
+    leading_tags, other_tags = tags[: settings.keep_tokens], tags[settings.keep_tokens :]
     if settings.shuffle_caption:
-        others = captions.shuffle(others, 0, rng)
+        other_tags = captions.shuffle(other_tags, 0, rng)
     if settings.caption_tag_dropout_rate:
-        others = [tag for tag in others if rng.random() >= settings.caption_tag_dropout_rate]
-    return captions.join([*kept, *others])
+        other_tags = [tag for tag in other_tags if rng.random() >= settings.caption_tag_dropout_rate]
+    return captions.join([*leading_tags, *other_tags])

@@ -82,7 +82,7 @@ def train(
                     settings
                 ),  # here too: before the weights return, which need the room
             ):
-                trainer.run(adapters, state_file, on_epoch, report, memory_note)
+                trainer.train(adapters, state_file, on_epoch, report, memory_note)
 
 
 @contextlib.contextmanager
@@ -152,7 +152,7 @@ class _Trainer:
         self.precision = precision_of(settings, base.device)  # of the forward pass
         self._noise = base.family.noise(base)
         self._length = _length(base, examples, settings.max_token_length)
-        self._maker = BatchMaker(base, examples, settings, cache_folder)
+        self._batch_maker = BatchMaker(base, examples, settings, cache_folder)
         self._schedule = Schedule(examples, settings)
         self._encoded: dict[str, Conditioning] = {}
         self._tokens: dict[str, torch.Tensor] = {}
@@ -163,7 +163,7 @@ class _Trainer:
         """Whether the forward pass runs in float16 or bfloat16."""
         return self.precision is not torch.float32
 
-    def run(
+    def train(
         self,
         adapters: Adapters,
         state_file: Path,
@@ -237,7 +237,7 @@ class _Trainer:
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * factor
         pictures = self._schedule.pictures(step)
-        batch = self._maker.make(pictures, step)
+        batch = self._batch_maker.make_batch(pictures, step)
         weight = self._settings.prior_loss_weight if self._examples[pictures[0]].is_regularization else 1.0
         loss = passes.run(self._inputs(batch, weight))
         if not torch.isfinite(loss):

@@ -261,7 +261,7 @@ def test_the_target_of_training_is_what_the_model_predicts(
     )
     seen: list[tuple[Batch, torch.Tensor]] = []
     batches: list[Batch] = []
-    make = BatchMaker.make
+    make = BatchMaker.make_batch
 
     def keep_batch(self: BatchMaker, pictures: list[int], step: int) -> Batch:
         batches.append(make(self, pictures, step))
@@ -271,7 +271,7 @@ def test_the_target_of_training_is_what_the_model_predicts(
         seen.append((batches[-1], target))
         return predicted.square().mean()
 
-    monkeypatch.setattr(BatchMaker, "make", keep_batch)
+    monkeypatch.setattr(BatchMaker, "make_batch", keep_batch)
     monkeypatch.setattr(trainer, "weighted_mse", keep_target)
     settings = TrainingSection(repeats=2, epochs=1, network_dim=2)
     shown = [Example(str(originals / "badge.png"), "0", "woman", 2, (64, 64))]
