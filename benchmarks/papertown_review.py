@@ -178,7 +178,7 @@ def _review(made: Project, number: int, seed: int, tagger: PapertownTagger) -> R
     published = candidates.candidates(catalog, made.name, generation=number)
     judged = bench.judge_candidates(made, seed, published, tagger)
     wanted = np.array([_accepts(j) for j in judged], bool)
-    rows, vectors = ranking.read(catalog, made.name)
+    rows, vectors = ranking.read_candidates(catalog, made.name)
     rows = [replace(row, verdict=Verdict.UNDECIDED) if row.generation == number else row for row in rows]
     # The indices of this generation's rows, in the same order as `published`.
     indices = [index for index, row in enumerate(rows) if row.generation == number]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap.catalog.states import Verdict
-from bootstrap.curation.ranking import RankedCandidate, arrange, learn
+from bootstrap.curation.ranking import RankedCandidate, arrange_queue, learn_likelihoods
 
 RANKED_EVERY = 5  # verdicts
 
@@ -17,9 +17,9 @@ def go_through(
     """Decide on the rows that are keys of `wanted`, in the order of the queue; return their indices in this order."""
     rows, reviewed = list(rows), []
     while len(reviewed) < len(wanted):
-        learned = learn(rows, vectors)
+        learned = learn_likelihoods(rows, vectors)
         undecided = np.array([index for index in wanted if rows[index].verdict is Verdict.UNDECIDED])
-        queue = arrange(learned.likely[undecided], vectors[undecided], learned.is_learned)
+        queue = arrange_queue(learned.likely[undecided], vectors[undecided], learned.is_learned)
         for position in queue[:RANKED_EVERY]:
             index = int(undecided[position])
             verdict = Verdict.ACCEPT if wanted[index] else Verdict.REJECT

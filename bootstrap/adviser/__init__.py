@@ -1,1 +1,1 @@
-"""Which snapshot to draw with: each one measured, the two phase changes found."""
+"""Choose the snapshots to draw with: measure each snapshot, and find the two phase changes of a training."""

@@ -1,4 +1,4 @@
-"""The adviser: measures the snapshots of a training once, and says which ones to draw with."""
+"""The adviser: measure the snapshots of a training once, and advise which ones to draw with."""
 
 from pathlib import Path
 
@@ -21,14 +21,14 @@ from bootstrap.project.generation import Generation
 from bootstrap.shots import LoraUse, Shot
 
 _PROMPTS = 4
-_STEPS = 8  # enough to see what a picture shows; how clean it is does not matter here
+_STEPS = 8  # enough to recognize what a picture shows; its finish does not matter here
 
 
 def advise(generation: Generation, report: Report) -> tuple[Advice, Path]:
-    """Measure all snapshots of a generation, unless that has been done, and return the advice and its plot.
+    """Measure all snapshots of a generation, unless already done, and return the advice and the path of its plot.
 
     Raises:
-        UserError: the generation has not been trained.
+        UserError: the generation's training has not finished.
     """
     project, catalog, training = generation.project, generation.catalog, generation.training()
     if training is None or not training.finished:
@@ -36,8 +36,8 @@ def advise(generation: Generation, report: Report) -> tuple[Advice, Path]:
     path = (project.folder / training.snapshots[0].path).with_name("snapshots.png")
     advice = advices.of_training(catalog, project.name, training.training_id)
     if advice is None:
-        advice = _measured(generation, training, report)
-        path.unlink(missing_ok=True)  # of an earlier catalog
+        advice = _measure_snapshots(generation, training, report)
+        path.unlink(missing_ok=True)  # a plot from an earlier catalog
         advices.add(catalog, project.name, training.training_id, advice)
     if not path.is_file():
         picture = plot.draw_plot(f"{project.name}, generation {training.generation}: its snapshots", advice)
@@ -46,24 +46,24 @@ def advise(generation: Generation, report: Report) -> tuple[Advice, Path]:
     return advice, path
 
 
-def _measured(generation: Generation, training: Training, report: Report) -> Advice:
+def _measure_snapshots(generation: Generation, training: Training, report: Report) -> Advice:
     project = generation.project
     base = loading.hold(project.base_model)
     task = _task(generation, base, training)
-    name = drawn_with(generation, base, training).lora_name
+    lora_name = drawn_with(generation, base, training).lora_name
     snapshots = (
         (
-            LoraUse(lora_file_name(name, one.epoch), training.training_id, one.epoch, 1.0),
-            kohya.read(project.folder / one.path),
+            LoraUse(lora_file_name(lora_name, snapshot.epoch), training.training_id, snapshot.epoch, 1.0),
+            kohya.read(project.folder / snapshot.path),
         )
-        for one in training.snapshots
+        for snapshot in training.snapshots
     )
-    total = len(training.snapshots)
-    report(Progress("advise", 0, total, "snapshots"))
+    count = len(training.snapshots)
+    report(Progress("advise", 0, count, "snapshots"))
     measurements = []
     for measurement in measuring.measure(base, task, snapshots):
         measurements.append(measurement)
-        report(Progress("advise", len(measurements), total, "snapshots"))
+        report(Progress("advise", len(measurements), count, "snapshots"))
     return choosing.choose(measurements)
 
 
@@ -75,7 +75,7 @@ def _task(generation: Generation, base: BaseModel, training: Training) -> measur
         "", drawing.negative_prompt, 0, min(drawing.steps, _STEPS), drawing.sampler, drawing.cfg_scale,
         shared.width, shared.height, shared.base_model, shared.base_model_hash, (), settings.clip_skip,
     )  # fmt: skip
-    # What the negative prompt names; the prompts are the caption's tags, and scenes.
+    # Only the negative prompt can name networks: the other prompts are tags of the caption, or scenes.
     [common] = with_networks(base, Shelf.of(project), [common])
     original = images.fit(images.open_picture(project.original), shared.width, shared.height)
     unrelated = prompts.unrelated(project.base_model, settings.project.caption, _PROMPTS)

@@ -1,4 +1,4 @@
-"""The rule: from the measurements to the two phase changes and the snapshots to draw with."""
+"""The rule that derives the two phase changes, and the snapshots to draw with, from the measurements."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -10,9 +10,9 @@ from bootstrap.catalog.advices import Advice, Measurement
 
 Phase = Literal["early", "trained", "inflexible"]
 
-# A snapshot is trained when at most half as much again is missing of the original as with the closest one of its
-# training: what is small and learnt last, a badge, hardly shows in the closeness itself, but it is most of what is
-# still missing (docs/bench.md). It is inflexible when two thirds of the base model's flexibility are gone.
+# A snapshot is trained if its distance from the original is at most 1.5 times that of the closest snapshot of its
+# training: a small thing that is learned last, such as a badge, hardly changes the closeness, but is most of the
+# remaining distance (docs/bench.md). It is inflexible if two thirds of the base model's flexibility are gone.
 TRAINED = 1.5
 INFLEXIBLE = 1 / 3
 
@@ -20,37 +20,39 @@ INFLEXIBLE = 1 / 3
 def phases(measurements: Sequence[Measurement]) -> list[Phase]:
     """Return the phase of each snapshot.
 
-    A few drawings make a noisy measurement. Training brings a picture closer and takes flexibility away, so the
-    curves are fitted as what they are, one that only rises and one that only falls, before they are looked at.
+    Measurements from a few drawings are noisy. Training increases closeness and reduces flexibility, so the rule is
+    applied to isotonic fits: a curve that only rises, and one that only falls.
 
     Args:
-        measurements: of all snapshots of a training, by epoch.
+        measurements: of all snapshots of a training, ordered by epoch.
     """
-    closeness = isotonic_regression(np.array([one.closeness for one in measurements])).x
-    flexibility = isotonic_regression(np.array([one.flexibility for one in measurements]), increasing=False).x
-    found: list[Phase] = []
+    closeness = isotonic_regression(np.array([measurement.closeness for measurement in measurements])).x
+    flexibility = isotonic_regression(
+        np.array([measurement.flexibility for measurement in measurements]), increasing=False
+    ).x
+    result: list[Phase] = []
     for close, flexible in zip(closeness, flexibility, strict=True):
         if flexible <= INFLEXIBLE:
-            found.append("inflexible")
+            result.append("inflexible")
         else:
-            near = closeness[-1] > 0 and 1 - close <= TRAINED * (1 - closeness[-1])
-            found.append("trained" if near else "early")
-    return found
+            is_near = closeness[-1] > 0 and 1 - close <= TRAINED * (1 - closeness[-1])
+            result.append("trained" if is_near else "early")
+    return result
 
 
 def choose(measurements: Sequence[Measurement]) -> Advice:
-    """Return which snapshot to vary with, and which to replicate with.
+    """Return the snapshots to vary and to replicate with.
 
-    To vary with: the earliest trained one. To replicate with: the last trained one before they get inflexible. If
-    flexibility ends before the caption is learned, there is no trained one, and the last early one serves for both:
-    the closest of those that still do what a prompt says. If all are inflexible, that is the first.
+    Vary with the earliest trained snapshot, replicate with the last trained one before they become inflexible. If
+    flexibility ends before the caption is learned, no snapshot is trained, and the last early one serves for both: the
+    closest of those that still follow a prompt. If all are inflexible, the first serves for both.
 
     Args:
-        measurements: of all snapshots of a training, by epoch, one at least.
+        measurements: of all snapshots of a training, ordered by epoch; at least one.
     """
-    found = phases(measurements)
-    epochs = [one.epoch for one in measurements]
-    trained = [epoch for epoch, phase in zip(epochs, found, strict=True) if phase == "trained"]
-    early = [epoch for epoch, phase in zip(epochs, found, strict=True) if phase == "early"]
+    snapshot_phases = phases(measurements)
+    epochs = [measurement.epoch for measurement in measurements]
+    trained = [epoch for epoch, phase in zip(epochs, snapshot_phases, strict=True) if phase == "trained"]
+    early = [epoch for epoch, phase in zip(epochs, snapshot_phases, strict=True) if phase == "early"]
     usable = trained or early[-1:] or epochs[:1]
     return Advice(list(measurements), variation=usable[0], replication=usable[-1])

@@ -1,7 +1,7 @@
-"""Whether the base model sees in a picture what a prompt says: it removes noise better with a true prompt.
+"""Evidence that a picture shows what a prompt says: the base model denoises it better with a true prompt.
 
-This is the diffusion classifier (Li et al., "Your Diffusion Model is Secretly a Zero-Shot Classifier", 2023). It
-needs no other model, does not mind where in the picture a thing is, and knows the words that the base model knows.
+This is the diffusion classifier (Li et al., "Your Diffusion Model is Secretly a Zero-Shot Classifier", 2023). It needs
+no other model, works wherever in the picture a thing is, and knows the words that the base model knows.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from bootstrap.models.family import BaseModel
 from bootstrap.models.latents import to_latents
 from bootstrap.prompting import encode
 
-# Shares of the noise schedule. With little noise the picture itself tells everything and the prompt is not needed.
+# Fractions of the noise schedule. With little noise the picture alone suffices, and the prompt makes no difference.
 _NOISE_LEVELS = (0.5, 0.6, 0.7, 0.8)
 
 
@@ -29,42 +29,42 @@ def evidence(
     batch_size: int = 16,
     clip_skip: int = 1,
 ) -> np.ndarray:
-    """Return by how much the denoiser's error is lower with `prompts` than with `others`, (n,), mean square.
+    """Return by how much the denoiser's mean squared error is lower with `prompts` than with `others`, (n,).
 
-    Single values say little, as nothing fixes where zero is; the difference between two pictures does: the picture
-    that shows more of what only the first prompt names has the higher value.
+    A single value says little, as its zero is arbitrary; compare the values of two pictures: the picture that shows
+    more of what only `prompts` names has the higher value.
 
     Args:
         base: without any LoRA.
-        pictures: RGB, of one size.
-        prompts: one a picture.
-        others: one a picture.
-        batch_size: pictures at once.
+        pictures: n RGB pictures of one size.
+        prompts: one per picture.
+        others: one per picture.
+        batch_size: pictures evaluated at once.
         clip_skip: see bootstrap.prompting.encode.
     """
-    found = [np.zeros(0, np.float32)]
+    differences = [np.zeros(0, np.float32)]
     for first in range(0, len(pictures), batch_size):
-        part = slice(first, first + batch_size)
-        latents = to_latents(base, pictures[part])
-        without, with_prompt = (
-            _errors(base, latents, encode.encode(base, texts[part], clip_skip=clip_skip))
+        batch = slice(first, first + batch_size)
+        latents = to_latents(base, pictures[batch])
+        other_errors, prompt_errors = (
+            _errors(base, latents, encode.encode(base, texts[batch], clip_skip=clip_skip))
             for texts in (others, prompts)
         )
-        found.append(without - with_prompt)
-    return np.concatenate(found)
+        differences.append(other_errors - prompt_errors)
+    return np.concatenate(differences)
 
 
 def _errors(base: BaseModel, latents: torch.Tensor, encoded: Conditioning) -> np.ndarray:
-    """The denoiser's mean squared error for each latent with its encoded prompt, over _NOISE_LEVELS: (n,)."""
+    """Return the denoiser's mean squared error for each latent and its encoded prompt, over _NOISE_LEVELS: (n,)."""
     process = base.family.noise(base)
     errors = torch.zeros(len(latents), device=latents.device)
     for level in _NOISE_LEVELS:
         timestep = process.at(level).to(base.device)
-        # The same noise for all pictures and prompts: only what they show may make a difference.
+        # All pictures and prompts get the same noise, so that only their contents make a difference.
         noise = torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(round(1000 * level)))
         noise = noise.to(latents).expand_as(latents).contiguous()
         noisy = process.add(latents, noise, timestep[None])
-        wanted = process.target(latents, noise, timestep[None])
+        target = process.target(latents, noise, timestep[None])
         predicted = small_cpu.predict(base, noisy, timestep, encoded)
-        errors += (predicted - wanted).square().mean((1, 2, 3))
+        errors += (predicted - target).square().mean((1, 2, 3))
     return (errors / len(_NOISE_LEVELS)).cpu().numpy()

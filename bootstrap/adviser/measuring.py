@@ -1,14 +1,14 @@
-"""How close each snapshot comes to the original, and how flexible it has stayed.
+"""Measure how close each snapshot comes to the original, and how flexible it remains.
 
-All three measures are relative to the base model, so that they mean the same with every one:
+All three measures are relative to the base model, so that they mean the same for every base model:
 
-closeness    Likeness (see bootstrap.pictures.features) of the original and the caption drawn at strength 1.0; 0 is
-             what the base model alone comes to with the same seeds, 1 is the same picture.
-freedom      Likeness of an unrelated prompt drawn at strength 1.0 and drawn by the base model with the same seed;
-             0 is how alike the base model's pictures of different prompts are, 1 is the same picture.
-elimination  By how much a tag is less to be seen (see bootstrap.adviser.evidence) when the prompt leaves it out, at
-             strength 0.8; 0 is not at all, 1 is as much as with the base model alone. Those tags of the caption are
-             taken that the base model sees most clearly in the original; what it does not know, it cannot judge.
+closeness    Likeness (see bootstrap.pictures.features) of the original and of drawings of the caption at strength 1.0;
+             0: the base model's drawings with the same seeds, 1: the same picture.
+freedom      Likeness of drawings of unrelated prompts at strength 1.0 and the base model's with the same seeds;
+             0: the usual likeness of the base model's drawings of different prompts, 1: the same picture.
+elimination  Fall of the evidence for a tag (see bootstrap.adviser.evidence) when the prompt leaves it out, at strength
+             0.8; 0: none, 1: as much as with the base model alone. It is measured with the tags of the caption that
+             the base model sees most clearly in the original, as the base model cannot judge tags it does not know.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ from bootstrap.pictures.features import embed
 from bootstrap.shots import LoraUse, Shot
 
 _CAPTION_SEEDS = (1, 2, 3, 4)
-_UNRELATED_SEED = 11  # of the first prompt, and counting up
+_UNRELATED_SEED = 11  # of the first prompt; each further prompt adds 1
 _ELIMINATION_SEEDS = (1, 2)
 _MOST_TAGS = 3
 _FULL, _ELIMINATING = 1.0, 0.8  # strengths
@@ -38,124 +38,124 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Task:
-    """What is drawn to measure a snapshot."""
+    """The drawings that measure a snapshot."""
 
     original: Image.Image  # at the size of the shots
     tags: list[str]  # of the caption
-    unrelated: list[str]  # prompts, two at least
-    common: Shot  # what all shots share; without a LoRA
+    unrelated: list[str]  # at least two prompts
+    common: Shot  # the parameters that all shots share; without a LoRA
     batch_size: int
 
 
 @dataclass(frozen=True)
 class _Series(Generic[_T]):
-    """Something for each drawing: its shot, its picture."""
+    """One value per drawing, such as its shot or its picture."""
 
-    captioned: list[_T]  # one a seed
-    unrelated: list[_T]  # one a prompt
-    complete: list[_T]  # the caption, one a tag and seed
-    eliminated: list[_T]  # without the tag, one a tag and seed
+    captioned: list[_T]  # one per seed
+    unrelated: list[_T]  # one per prompt
+    complete: list[_T]  # the caption, one per tag and seed
+    eliminated: list[_T]  # the caption without the tag, one per tag and seed
 
 
 @dataclass(frozen=True)
 class _Reference:
-    """What the base model alone does."""
+    """The measures of the base model alone."""
 
     original: np.ndarray  # (d,)
     closeness: float
     unrelated: np.ndarray  # (prompts, d)
-    others: np.ndarray  # (prompts,): how alike a prompt's picture and those of the other prompts are
-    tags: list[str]  # those to eliminate
+    others: np.ndarray  # (prompts,): mean likeness of a prompt's picture and those of the other prompts
+    tags: list[str]  # the tags to eliminate
     elimination: float  # mean fall of evidence when a tag is left out; 0.0 without tags
 
 
 def measure(
     base: BaseModel, task: Task, snapshots: Iterable[tuple[LoraUse, LoraFile]]
 ) -> Iterator[Measurement]:
-    """Measure snapshots, one after the other.
+    """Measure snapshots, one after another.
 
     Args:
-        base: without any LoRA; both task and snapshots were made for it.
+        base: without any LoRA; task and snapshots must be made for it.
         task: what to draw.
-        snapshots: each with its file, read when its turn comes; the strength of the use does not count.
+        snapshots: each with its file, read when its turn comes; the strength of the use is ignored.
     """
     reference = _reference(base, task)
     for use, file in snapshots:
-        pictures = _draw(base, task, reference.tags, use, file)
+        pictures = _draw_series(base, task, reference.tags, use, file)
         vectors = embed(base, [*pictures.captioned, *pictures.unrelated], task.batch_size)
         captioned, unrelated = vectors[: len(_CAPTION_SEEDS)], vectors[len(_CAPTION_SEEDS) :]
-        close = _likeness(captioned, reference.original).mean()
-        free = _likeness(unrelated, reference.unrelated)
+        likeness = _likeness(captioned, reference.original).mean()
+        unrelated_likeness = _likeness(unrelated, reference.unrelated)
         elimination = None
         if reference.tags:
             fall = _fall_of_evidence(base, task, reference.tags, pictures).mean()
             elimination = min(1.0, max(0.0, float(fall) / reference.elimination))
         yield Measurement(
             use.snapshot,
-            float((close - reference.closeness) / (1 - reference.closeness)),
-            float(((free - reference.others) / (1 - reference.others)).mean()),
+            float((likeness - reference.closeness) / (1 - reference.closeness)),
+            float(((unrelated_likeness - reference.others) / (1 - reference.others)).mean()),
             elimination,
         )
 
 
 def _reference(base: BaseModel, task: Task) -> _Reference:
     tags = _clearest_tags(base, task)
-    pictures = _draw(base, task, tags, None, None)
+    pictures = _draw_series(base, task, tags, None, None)
     vectors = embed(base, [task.original, *pictures.captioned, *pictures.unrelated], task.batch_size)
     original, captioned = vectors[0], vectors[1 : 1 + len(_CAPTION_SEEDS)]
     unrelated = vectors[1 + len(_CAPTION_SEEDS) :]
-    alike = unrelated @ unrelated.T
+    likeness = unrelated @ unrelated.T
     count = len(unrelated)
     falls = _fall_of_evidence(base, task, tags, pictures).reshape(len(tags), -1)
-    # A tag that stays now and then although it is left out is one that the base model does not know.
-    known = [bool((of_tag > 0).all()) for of_tag in falls]
+    # If leaving a tag out does not always reduce its evidence, the base model does not know it.
+    is_known_tag = [bool((of_tag > 0).all()) for of_tag in falls]
     return _Reference(
         original=original,
         closeness=float(_likeness(captioned, original).mean()),
         unrelated=unrelated,
-        others=(alike.sum(axis=1) - alike.diagonal()) / (count - 1),
-        tags=[tag for tag, is_known in zip(tags, known, strict=True) if is_known],
-        elimination=float(falls[known].mean()) if any(known) else 0.0,
+        others=(likeness.sum(axis=1) - likeness.diagonal()) / (count - 1),
+        tags=[tag for tag, is_known in zip(tags, is_known_tag, strict=True) if is_known],
+        elimination=float(falls[is_known_tag].mean()) if any(is_known_tag) else 0.0,
     )
 
 
-def _likeness(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Cosines of vectors of length 1, row by row: (n,)."""
-    return (one * other).sum(axis=-1)
+def _likeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the cosines of vectors of length 1, row by row: (n,)."""
+    return (first * second).sum(axis=-1)
 
 
 def _clearest_tags(base: BaseModel, task: Task) -> list[str]:
-    """The tags that the base model sees most clearly in the original; never the first one, the subject."""
+    """Return the tags that the base model sees most clearly in the original, never the first tag, the subject."""
     tags = task.tags[1:]
     caption = captions.join(task.tags)
     without = [captions.join(captions.without(task.tags, [tag])) for tag in tags]
-    seen = evidence(
+    values = evidence(
         base, [task.original] * len(tags), [caption] * len(tags), without, task.batch_size,
         task.common.clip_skip,
     )  # fmt: skip
-    return [tags[index] for index in np.argsort(-seen, kind="stable")[:_MOST_TAGS]]
+    return [tags[index] for index in np.argsort(-values, kind="stable")[:_MOST_TAGS]]
 
 
 def _fall_of_evidence(
     base: BaseModel, task: Task, tags: list[str], pictures: _Series[Image.Image]
 ) -> np.ndarray:
-    """By how much less a tag is to be seen when it is left out: (tags * seeds,)."""
+    """Return by how much the evidence for each tag falls when the prompt leaves it out: (tags * seeds,)."""
     caption = captions.join(task.tags)
     without = [captions.join(captions.without(task.tags, [tag])) for tag in tags for _ in _ELIMINATION_SEEDS]
-    seen = evidence(
+    values = evidence(
         base, [*pictures.complete, *pictures.eliminated], [caption] * 2 * len(without), without * 2,
         task.batch_size, task.common.clip_skip,
     )  # fmt: skip
-    return seen[: len(without)] - seen[len(without) :]
+    return values[: len(without)] - values[len(without) :]
 
 
-def _draw(
+def _draw_series(
     base: BaseModel, task: Task, tags: list[str], use: LoraUse | None, file: LoraFile | None
 ) -> _Series[Image.Image]:
-    """Draw with a snapshot, or with the base model alone; the same shot only once."""
-    shots = _shots(task, tags, use)
-    everything = [*shots.captioned, *shots.unrelated, *shots.complete, *shots.eliminated]
-    distinct = list({shot.id: shot for shot in everything}.values())
+    """Draw with a snapshot, or with the base model alone if `use` is None; draw equal shots only once."""
+    shots = _series_of_shots(task, tags, use)
+    all_shots = [*shots.captioned, *shots.unrelated, *shots.complete, *shots.eliminated]
+    distinct = list({shot.id: shot for shot in all_shots}.values())
     files = {lora: file for shot in distinct for lora in shot.loras if file is not None}
     pictures = {
         drawing.shot.id: drawing.picture
@@ -170,7 +170,7 @@ def _draw(
     )
 
 
-def _shots(task: Task, tags: list[str], use: LoraUse | None) -> _Series[Shot]:
+def _series_of_shots(task: Task, tags: list[str], use: LoraUse | None) -> _Series[Shot]:
     def shot(prompt: str, seed: int, strength: float) -> Shot:
         loras = (replace(use, strength=strength),) if use else ()
         return replace(task.common, prompt=prompt, seed=seed, loras=loras)

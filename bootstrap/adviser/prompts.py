@@ -1,4 +1,4 @@
-"""Prompts that have nothing to do with a caption, to see whether a LoRA still leaves them alone."""
+"""Prompts unrelated to a caption, to measure whether a LoRA leaves them unchanged."""
 
 import re
 
@@ -17,7 +17,7 @@ _PLAIN = (
 
 
 def unrelated(base: BaseModelSpec, caption: str, count: int) -> list[str]:
-    """Return `count` prompts that the base model can draw, those that share the fewest words with the caption."""
+    """Return the `count` prompts that share the fewest words with the caption, from those that the model can draw."""
     known = base.other_prompts or _PLAIN
     return sorted(known, key=lambda prompt: len(_words(prompt) & _words(caption)))[:count]
 

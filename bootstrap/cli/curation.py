@@ -50,7 +50,9 @@ def dedupe(
         explaining.draw_pairs(chosen, catalog, pairs, path)
         for pair in pairs:
             mirrored = "  mirrored" if pair.is_mirrored else ""
-            typer.echo(f"{pair.one}  {pair.other}  {pair.distance:>2} bits  {pair.difference:.3f}{mirrored}")
+            typer.echo(
+                f"{pair.earlier}  {pair.later}  {pair.distance:>2} bits  {pair.difference:.3f}{mirrored}"
+            )
         typer.echo(f"sheet: {path}")
     elif not again:
         found = clusters.clusters(catalog, chosen.name)

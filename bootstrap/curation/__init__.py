@@ -1,1 +1,1 @@
-"""From candidates to what is worth a person's look, likely picks first: duplicates, scores, ranking, thumbnails."""
+"""From candidates to the review queue, likely picks first: duplicates, scores, ranking, publishing."""

@@ -1,7 +1,7 @@
-"""What is noted of each picture: its fingerprint, and what its pixels say of its quality.
+"""The measurements of each candidate's picture: its fingerprint and its quality.
 
-Done while pictures are drawn and in memory, so that curation need not decode them again; and in curation for those that
-came another way.
+They are made while drawing, with the picture in memory, so that curation need not decode it; curation makes those of
+imported candidates.
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ from bootstrap.project.projects import Project
 
 @dataclass(frozen=True)
 class Examined:
-    """What is known of a picture."""
+    """The measurements of a picture."""
 
     fingerprint: Fingerprint
     hash_kind: str  # the setting dedupe.hash
     quality: float  # 0 to 1, see quality.Measures
-    flaw: str  # "": none
+    flaw: str  # "" for none
 
     @classmethod
     def of_stored(cls, known: Measured) -> "Examined":
-        """Return what the catalog has of a picture."""
+        """Return the measurements that the catalog holds of a picture."""
         stored = known.fingerprint
         fingerprint = Fingerprint(
             hashing.from_hex(stored.image_hash),
@@ -42,12 +42,12 @@ class Examined:
 
     @property
     def stored(self) -> Measured:
-        """The same as the catalog keeps it."""
+        """Return the measurements in the catalog's form."""
         return Measured(to_stored(self.fingerprint, self.hash_kind), self.quality, self.flaw)
 
 
 class Examiner:
-    """Examines a project's candidates, with its original as the measure of quality."""
+    """Measures a project's candidates, with the quality relative to its original."""
 
     def __init__(self, project: Project) -> None:
         """Measure the original.
@@ -59,15 +59,15 @@ class Examiner:
         self._kind = project.settings.dedupe.hash
 
     def examine(self, pictures: Sequence[Image.Image]) -> list[Examined]:
-        """Examine RGB pictures, in their order."""
+        """Return the measurements of RGB pictures, in their order."""
         prints = hashing.fingerprints(pictures, self._kind)
         measured = [measure(picture) for picture in pictures]
         return [
-            Examined(fingerprint, self._kind, one.quality(self._original), one.flaw(self._original))
-            for fingerprint, one in zip(prints, measured, strict=True)
+            Examined(fingerprint, self._kind, measures.quality(self._original), measures.flaw(self._original))
+            for fingerprint, measures in zip(prints, measured, strict=True)
         ]
 
     def noted(self, catalog: Catalog, rows: Sequence[int]) -> dict[int, Examined]:
-        """Return what the catalog has of candidates, by its numbers; those with another kind of hash are left out."""
+        """Return the catalog's measurements by row id, except those with another kind of hash."""
         known = measurements.measured(catalog, rows, self._kind)
         return {row: Examined.of_stored(measured) for row, measured in known.items()}

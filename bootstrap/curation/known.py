@@ -1,4 +1,4 @@
-"""The pictures that new candidates are compared with, as the catalog has them: no picture is decoded again."""
+"""The pictures that new candidates are compared with, read from the catalog instead of decoded again."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -20,13 +20,13 @@ from bootstrap.pictures.hashing import SMALL_SIDE, Fingerprint
 from bootstrap.project.projects import Project
 
 _SMALLS_IN_MEMORY = 20_000  # 3 KiB each
-_BATCH = 64  # pictures between two commits
+_BATCH = 64  # pictures per commit
 
 _log = logging.getLogger(__name__)
 
 
-class Known:
-    """The original and a project's candidates of all generations that are no duplicates, in the order of drawing."""
+class KnownPictures:
+    """The original and all candidates of a project that are no duplicates, in the order of drawing."""
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class Known:
         """Read them from the catalog.
 
         Args:
-            size: width and height that the original is scaled and cropped to, as for training.
-            limits: when two pictures are the same.
-            which: these candidates only.
+            size: width and height in pixels that the original is scaled and cropped to, as for training.
+            limits: when two pictures are duplicates.
+            which: the candidates to read.
 
         Raises:
             UserError: the original cannot be read.
@@ -49,7 +49,7 @@ class Known:
         self._project, self._catalog, self._limits = project, catalog, limits
         original = images.fit(images.open_picture(project.original), *size)
         self._original = hashing.fingerprint(original, project.settings.dedupe.hash)
-        ids, prints = load(project, catalog, which)
+        ids, prints = load_prints(project, catalog, which)
         self._ids = np.concatenate([[0], ids])  # 0: the original
         self._prints = Prints.of([self._original]) + prints
         self._small = lru_cache(_SMALLS_IN_MEMORY)(self._read_small)
@@ -61,32 +61,32 @@ class Known:
         smalls: dict[int, NDArray[np.uint8]],
         apart: Collection[tuple[int, int]] = frozenset(),
     ) -> dict[int, str]:
-        """Compare new candidates, and remember those that show nothing again.
+        """Find the duplicates among new candidates, and add the rest to the known pictures.
 
         Args:
-            ids: their rows' ids, in order.
+            ids: row ids of the new candidates, in order.
             prints: their fingerprints.
-            smalls: small copies by row id, of those that the catalog does not have yet.
+            smalls: small copies by row id, for candidates without one in the catalog.
             apart: pairs of row ids (new, earlier; 0 is the original) that are no duplicates.
 
         Returns:
-            {row id: shot id of the candidate that it shows again, or ORIGINAL} of the duplicates.
+            {row id of a duplicate: shot id of the candidate that it duplicates, or ORIGINAL}.
         """
         first = len(self._ids)
-        every = np.concatenate([self._ids, np.asarray(ids, np.int64)])
-        together = self._prints + prints
-        place = {int(row_id): index for index, row_id in enumerate(every)} if apart else {}
-        found = look_alikes(
-            together,
+        all_ids = np.concatenate([self._ids, np.asarray(ids, np.int64)])
+        all_prints = self._prints + prints
+        index_of = {int(row_id): index for index, row_id in enumerate(all_ids)} if apart else {}
+        duplicate_of = look_alikes(
+            all_prints,
             first,
-            lambda i: smalls[int(every[i])] if int(every[i]) in smalls else self._small(int(every[i])),
+            lambda i: smalls[int(all_ids[i])] if int(all_ids[i]) in smalls else self._small(int(all_ids[i])),
             self._limits,
-            {(place[new], place[old]) for new, old in apart if new in place and old in place},
+            {(index_of[new], index_of[old]) for new, old in apart if new in index_of and old in index_of},
         )
-        stays = np.ones(len(every), bool)
-        stays[list(found)] = False
-        self._ids, self._prints = every[stays], together[stays]
-        return {int(every[new]): self._name(int(every[old])) for new, old in found.items()}
+        is_kept = np.ones(len(all_ids), bool)
+        is_kept[list(duplicate_of)] = False
+        self._ids, self._prints = all_ids[is_kept], all_prints[is_kept]
+        return {int(all_ids[new]): self._name(int(all_ids[old])) for new, old in duplicate_of.items()}
 
     def _name(self, row_id: int) -> str:
         if not row_id:
@@ -99,7 +99,7 @@ class Known:
         copy = measurements.small_copy(self._catalog, row_id)
         if copy is None:
             raise RuntimeError(f"candidate {row_id} has a fingerprint, but no small copy")
-        # What a person can no longer see must not hide what they could see; what they rejected is done with.
+        # A picture that nobody can see any more must not hide one that they could see; a reject needs no file.
         if copy.verdict is not Verdict.REJECT and not (self._project.folder / copy.path).is_file():
             _log.warning("candidate %s is gone (%s): nothing is a duplicate of it", copy.id, copy.path)
             return None
@@ -107,22 +107,23 @@ class Known:
 
 
 def to_small(pixels: bytes) -> NDArray[np.uint8]:
-    """Return a small copy as the catalog has it as an array, 32 x 32 x 3."""
+    """Return the catalog's small copy as an array, 32 x 32 x 3."""
     return np.frombuffer(pixels, np.uint8).reshape(SMALL_SIDE, SMALL_SIDE, 3)
 
 
 def to_stored(fingerprint: Fingerprint, kind: str) -> StoredFingerprint:
-    """Return a fingerprint, made with this kind of hash, as the catalog keeps it."""
+    """Return a fingerprint, made with this kind of hash, in the catalog's form."""
     return StoredFingerprint(
         kind, hashing.to_hex(fingerprint.image_hash), hashing.to_hex(fingerprint.image_hash_mirrored),
         fingerprint.texture, fingerprint.coarse.tobytes(), fingerprint.small.tobytes(),
     )  # fmt: skip
 
 
-def load(project: Project, catalog: Catalog, which: Compared) -> tuple[NDArray[np.int64], Prints]:
-    """Return row ids and fingerprints of those of the selected candidates that have one.
+def load_prints(project: Project, catalog: Catalog, which: Compared) -> tuple[NDArray[np.int64], Prints]:
+    """Return row ids and fingerprints of the selected candidates.
 
-    Those that have none, or one of another kind of hash than project.toml asks for, get theirs first.
+    Fingerprints that are missing, or have another kind of hash than project.toml sets, are computed and stored first.
+    Candidates with neither a file nor a small copy are left out.
     """
     kind = project.settings.dedupe.hash
     _complete(project, catalog, which, kind)
@@ -139,14 +140,14 @@ def load(project: Project, catalog: Catalog, which: Compared) -> tuple[NDArray[n
 
 
 def _from_hex(texts: Sequence[str]) -> NDArray[np.uint64]:
-    """As hashing.from_hex, of many."""
+    """Return many hashes at once, see hashing.from_hex: (n,)."""
     return np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64)
 
 
 def _complete(project: Project, catalog: Catalog, which: Compared, kind: str) -> None:
-    """Make the fingerprints that are missing or of another kind.
+    """Compute and store the fingerprints that are missing or of another kind.
 
-    Where a file is gone its small copy stands in; what has none is left out.
+    The small copy replaces a missing file; candidates with neither are left out.
     """
     files = measurements.without_print(catalog, project.name, which, kind)
     for start in range(0, len(files), _BATCH):
@@ -157,9 +158,11 @@ def _complete(project: Project, catalog: Catalog, which: Compared, kind: str) ->
             except UserError as error:
                 copy = measurements.small_copy(catalog, file.row)
                 if copy is None:
-                    _log.warning("candidate %s cannot be compared with new ones: %s", file.id, error)
+                    _log.warning("candidate %s cannot be compared with new candidates: %s", file.id, error)
                     continue
                 pictures[file.row] = Image.fromarray(to_small(copy.pixels))
         fingerprints = hashing.fingerprints(list(pictures.values()), kind)
-        made = {row: to_stored(one, kind) for row, one in zip(pictures, fingerprints, strict=True)}
-        measurements.set_fingerprints(catalog, made)
+        stored = {
+            row: to_stored(fingerprint, kind) for row, fingerprint in zip(pictures, fingerprints, strict=True)
+        }
+        measurements.set_fingerprints(catalog, stored)

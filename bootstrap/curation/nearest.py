@@ -1,4 +1,4 @@
-"""Which picture of the dataset a candidate looks like most."""
+"""Find the pick that each candidate resembles most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,34 +13,36 @@ from bootstrap.catalog.measurements import Vector
 
 @dataclass(frozen=True)
 class _Vectors:
-    """What some candidates look like to one embedder."""
+    """The vectors of candidates by one embedder."""
 
     ids: list[str]
     rows: NDArray[np.float32]  # (n, d), each of length 1
 
 
-def nearest_picks(catalog: Catalog, project: str, some: Sequence[Candidate]) -> dict[str, str]:
-    """Return {candidate's id: id of the pick that it looks like most}.
+def nearest_picks(catalog: Catalog, project: str, candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Return {id of a candidate: id of the pick that it resembles most}.
 
-    Candidates that are nearer to the original than to any pick are left out, and so are those that have no vector
-    (see bootstrap.curation.scoring).
+    Candidates nearer to the original than to any pick are left out, and so are those without a vector (see
+    bootstrap.curation.scoring).
     """
     picks = _by_embedder(measurements.vectors_of_picks(catalog, project))
     if not picks:
         return {}
-    closeness = {one.id: one.scores.closeness or 0.0 for one in some}
+    closeness = {candidate.id: candidate.scores.closeness or 0.0 for candidate in candidates}
     nearest = {}
-    asked = _by_embedder(measurements.vectors_of(catalog, project, list(closeness)))
-    for embedder, mine in asked.items():
+    candidate_vectors = _by_embedder(measurements.vectors_of(catalog, project, list(closeness)))
+    for embedder, vectors in candidate_vectors.items():
         if embedder not in picks:
             continue
-        others = picks[embedder]
-        cosines = mine.rows @ others.rows.T
-        itself = np.array(mine.ids)[:, None] == np.array(others.ids)[None, :]
-        cosines[itself] = -np.inf
-        for one, best, cosine in zip(mine.ids, cosines.argmax(axis=1), cosines.max(axis=1), strict=True):
-            if cosine > closeness[one]:
-                nearest[one] = others.ids[best]
+        pick_vectors = picks[embedder]
+        cosines = vectors.rows @ pick_vectors.rows.T
+        is_itself = np.array(vectors.ids)[:, None] == np.array(pick_vectors.ids)[None, :]
+        cosines[is_itself] = -np.inf
+        for candidate_id, best, cosine in zip(
+            vectors.ids, cosines.argmax(axis=1), cosines.max(axis=1), strict=True
+        ):
+            if cosine > closeness[candidate_id]:
+                nearest[candidate_id] = pick_vectors.ids[best]
     return nearest
 
 
@@ -50,7 +52,7 @@ def _by_embedder(vectors: Sequence[Vector]) -> dict[str, _Vectors]:
         pairs_of.setdefault(embedder, []).append((candidate_id, vector))
     return {
         embedder: _Vectors(
-            [one for one, _ in pairs],
+            [candidate_id for candidate_id, _ in pairs],
             np.stack([np.frombuffer(part, np.float16) for _, part in pairs]).astype(np.float32),
         )
         for embedder, pairs in pairs_of.items()

@@ -1,4 +1,4 @@
-"""The station publish: make what review shows (thumbnails, contact sheet), then put the candidates up."""
+"""The station `publish`: make thumbnails and the contact sheet, then put the candidates up for review."""
 
 from pathlib import Path
 
@@ -21,10 +21,10 @@ _COLUMNS = 10
 
 
 def publish(generation: Generation) -> Path:
-    """Put the curated candidates of a generation up for review, and return its contact sheet's path.
+    """Put the curated candidates of a generation up for review, and return the path of its contact sheet.
 
-    Thumbnails and sheet are there before a candidate is; a run that was killed is finished by another one. Candidates
-    with a flaw stay hidden, unless the settings say otherwise. The rest is ranked.
+    Thumbnails and sheet are written before a candidate appears; an interrupted run is completed by running it again.
+    Candidates with a flaw stay hidden, unless the settings say otherwise. The rest is ranked.
 
     Raises:
         UserError: the original cannot be read.
@@ -32,22 +32,28 @@ def publish(generation: Generation) -> Path:
     project, catalog = generation.project, generation.catalog
     hides = project.settings.curation.hide_flawed
     while True:
-        up = [
-            one
-            for one in generation.candidates(state=None)
-            if one.state in KEPT or (one.state is CandidateState.FLAWED and not hides)
+        reviewable = [
+            candidate
+            for candidate in generation.candidates(state=None)
+            if candidate.state in KEPT or (candidate.state is CandidateState.FLAWED and not hides)
         ]
-        curated = [one for one in up if one.state is CandidateState.CURATED]
-        flawed = {one.id for one in curated if hides and one.scores.flaw}
-        shown = [one for one in up if one.id not in flawed and make_thumbnail(project, one)]
-        seen = {one.id for one in shown} | flawed
-        lost = [one.id for one in curated if one.id not in seen]
-        if not lost:
+        curated = [candidate for candidate in reviewable if candidate.state is CandidateState.CURATED]
+        flawed = {candidate.id for candidate in curated if hides and candidate.scores.flaw}
+        shown = [
+            candidate
+            for candidate in reviewable
+            if candidate.id not in flawed and make_thumbnail(project, candidate)
+        ]
+        handled = {candidate.id for candidate in shown} | flawed
+        unreadable = [candidate.id for candidate in curated if candidate.id not in handled]
+        if not unreadable:
             break
-        # What was hidden as their duplicate is compared anew.
-        compare_again(project, catalog, candidate_states.call_broken(catalog, project.name, lost))
+        # Compare the duplicates of unreadable candidates again, to show one of them instead.
+        compare_again(project, catalog, candidate_states.call_broken(catalog, project.name, unreadable))
     sheet = _draw_sheet(generation, shown)
-    candidate_states.publish(catalog, project.name, generation.number, {one.id for one in shown}, flawed)
+    candidate_states.publish(
+        catalog, project.name, generation.number, {candidate.id for candidate in shown}, flawed
+    )
     ranking.rank(generation)
     return sheet
 
@@ -70,6 +76,6 @@ def _draw_sheet(generation: Generation, shown: list[Candidate]) -> Path:
 
 
 def _label(shot: Shot) -> tuple[str, ...]:
-    """Two short lines: what was asked for, and with how much LoRA."""
+    """Return two short lines: what the recipe changed, and the LoRA's strength and snapshot."""
     changed = [f"no {tag}" for tag in shot.eliminated] + [f"with {tag}" for tag in shot.added]
     return ", ".join(changed) or shot.recipe, f"{shot.strength:.2f} of snapshot {shot.snapshot}"

@@ -1,11 +1,11 @@
-"""The scores that need a model: how close to the original, how new to the dataset, how true to its prompt.
+"""The scores that need a model: closeness to the original, novelty for the dataset, agreement with the prompt.
 
-Closeness   Cosine of the candidate's vector and the original's (see bootstrap.pictures.embedding): 1 the same picture.
-Novelty     1 minus the greatest cosine with any picture of the dataset: 0 shows nothing new.
-Agreement   Share of the prompt's tags that a tagger sees in the candidate, and of those left out that it does not see.
+Closeness   Cosine of the candidate's vector and the original's (see bootstrap.pictures.embedding); 1: same picture.
+Novelty     1 minus the greatest cosine with any picture of the dataset; 0: nothing new.
+Agreement   Share of fulfilled wishes: tags of the prompt that a tagger sees, and left-out tags that it does not see.
 
-Vectors are kept in the catalog for the ranking, shortened by a fixed random projection, which keeps cosines about as
-they are (Johnson and Lindenstrauss, 1984); the scores come from the whole ones.
+The catalog stores vectors for the ranking, shortened by a fixed random projection, which roughly preserves cosines
+(Johnson and Lindenstrauss, 1984); the scores are computed from the full vectors.
 """
 
 import logging
@@ -29,13 +29,13 @@ from bootstrap.shots import Shot
 from bootstrap.tag_scores import Tagger
 
 KEPT_DIMENSIONS = 256
-_BATCH = 32  # candidates between two commits
+_BATCH = 32  # candidates per commit
 
 _log = logging.getLogger(__name__)
 
 
 def score(generation: Generation, report: Report = silent) -> None:
-    """Score the curated candidates of a generation that have no scores yet, by the embedder and tagger there are.
+    """Score the curated candidates of a generation that have no scores yet, with the available embedder and tagger.
 
     Raises:
         UserError: the original, a pick, the embedder or the tagger cannot be read.
@@ -52,24 +52,26 @@ def score(generation: Generation, report: Report = silent) -> None:
     for start in range(0, len(unscored), _BATCH):
         batch, pictures = _open(project, unscored[start : start + _BATCH], size)
         vectors = embedder.embed(pictures) if embedder and pictures else None
-        seen = tagger.read(pictures) if tagger else None
+        tags_seen = tagger.read(pictures) if tagger else None
         scores: dict[int, ModelScores] = {}
         for index, (file, shot) in enumerate(batch):
-            agreed = agreement(shot, [one.tag for one in seen[index]]) if seen is not None else None
+            agreement_score = (
+                agreement(shot, [tag.tag for tag in tags_seen[index]]) if tags_seen is not None else None
+            )
             if embedder is not None and vectors is not None and dataset is not None:
                 cosines = dataset @ vectors[index]
-                kept = shortened(vectors[index]).astype(np.float16).tobytes()
+                stored_vector = shortened(vectors[index]).astype(np.float16).tobytes()
                 scores[file.row] = ModelScores(
-                    float(cosines[0]), float(1 - cosines.max()), agreed, embedder.name, kept
+                    float(cosines[0]), float(1 - cosines.max()), agreement_score, embedder.name, stored_vector
                 )
             else:
-                scores[file.row] = ModelScores(agreement=agreed)
+                scores[file.row] = ModelScores(agreement=agreement_score)
         measurements.set_scores(catalog, scores)
         report(Progress("score", min(start + _BATCH, len(unscored)), len(unscored), "pictures", 0.0))
 
 
 def shortened(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a vector of length 1 with KEPT_DIMENSIONS numbers at most, of length 1 again."""
+    """Project a vector of length 1 to at most KEPT_DIMENSIONS numbers, again of length 1."""
     if len(vector) <= KEPT_DIMENSIONS:
         return vector
     short = vector @ _projection(len(vector))
@@ -77,25 +79,29 @@ def shortened(vector: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def agreement(shot: Shot, seen: Sequence[str]) -> float | None:
-    """Return the share of a shot's wishes that came true, None for a prompt without tags.
+    """Return the share of a shot's wishes that were fulfilled, 0 to 1; None for a prompt without tags.
 
-    Wishes are the prompt's tags, which a tagger should see, and those that the recipe left out, which it should not.
+    Wishes are the prompt's tags, which a tagger should see, and the tags that the recipe left out, which it should not.
     """
-    asked = [plain for tag in shot.tags if (plain := re.sub(r"[()\[\]\\]|:[\d.]+", "", tag).strip())]
-    if not asked:
+    prompted = [plain for tag in shot.tags if (plain := re.sub(r"[()\[\]\\]|:[\d.]+", "", tag).strip())]
+    if not prompted:
         return None
 
     def is_seen(tag: str) -> bool:
-        return any(captions.same_tag(tag, other) for other in seen)
+        return any(captions.same_tag(tag, seen_tag) for seen_tag in seen)
 
-    gone = [tag for tag in shot.eliminated if not any(captions.same_tag(tag, one) for one in asked)]
-    true = sum(map(is_seen, asked)) + sum(not is_seen(tag) for tag in gone)
-    return true / (len(asked) + len(gone))
+    left_out = [
+        tag
+        for tag in shot.eliminated
+        if not any(captions.same_tag(tag, prompted_tag) for prompted_tag in prompted)
+    ]
+    fulfilled = sum(map(is_seen, prompted)) + sum(not is_seen(tag) for tag in left_out)
+    return fulfilled / (len(prompted) + len(left_out))
 
 
 @cache
 def _projection(dimensions: int) -> NDArray[np.float32]:
-    """The same one every time, or vectors of one day would not fit those of another."""
+    """Return the projection, always the same, so that vectors of different runs can be compared."""
     rng = np.random.Generator(np.random.PCG64(0))
     return rng.standard_normal((dimensions, KEPT_DIMENSIONS), np.float32)
 
@@ -103,7 +109,7 @@ def _projection(dimensions: int) -> NDArray[np.float32]:
 def _open(
     project: Project, batch: Sequence[tuple[PictureFile, Shot]], size: tuple[int, int]
 ) -> tuple[list[tuple[PictureFile, Shot]], list[Image.Image]]:
-    """Those that can be read, scaled to one size, with their pictures."""
+    """Return the candidates that can be read, and their pictures scaled to one size."""
     readable, pictures = [], []
     for file, shot in batch:
         try:
@@ -118,21 +124,21 @@ def _open(
 def _vectors_of_dataset(
     project: Project, catalog: Catalog, embedder: Embedder, size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """(pictures, d); the original comes first."""
+    """Return the vectors of the dataset, (pictures, d), the original first."""
     files = [project.original, *(project.folder / pick.path for pick in picks.picks(catalog, project.name))]
     return embedder.embed([images.fit(images.open_picture(file), *size) for file in files])
 
 
 def _open_tagger(project: Project) -> Tagger | None:
-    """The tagger that the settings name, or the one that comes with the base model, where that is installed."""
-    asked = project.settings.curation.tagger
-    if asked is None and project.base_model.tagger is None:
+    """Return the tagger that the settings name, or else the base model's, if it has one and it is installed."""
+    path = project.settings.curation.tagger
+    if path is None and project.base_model.tagger is None:
         return None
     from bootstrap.pictures.tagging import open_tagger  # imports torch
 
     try:
-        return open_tagger(project.folder / asked if asked else None)
+        return open_tagger(project.folder / path if path else None)
     except UserError:
-        if asked:
+        if path:
             raise
         return None

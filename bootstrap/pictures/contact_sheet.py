@@ -1,4 +1,4 @@
-"""A contact sheet: many pictures in one, each with a label under it."""
+"""Contact sheets: many pictures in one, each with a label under it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class Cell:
 
 
 def compose(title: str, cells: Sequence[Cell], columns: int) -> Image.Image:
-    """Return the cells in rows of `columns`, left to right, under a title; RGB.
+    """Return an RGB picture of the cells in rows of `columns`, left to right, under a title.
 
-    Each cell is as large as the largest picture; a label that is too long for its cell is cut, the title is wrapped.
+    Each cell is as large as the largest picture. Labels too long for a cell are cut, a long title is wrapped.
     """
     width = max(cell.picture.width for cell in cells)
     height = max(cell.picture.height for cell in cells)
@@ -31,11 +31,11 @@ def compose(title: str, cells: Sequence[Cell], columns: int) -> Image.Image:
     step_x, step_y = width + _GAP, height + lines * _LINE + _GAP
     rows = -(-len(cells) // columns)
     large = ImageFont.load_default(15)
-    told = _wrapped(title, columns * step_x - _GAP, large)
-    top = _GAP + len(told) * _TITLE_LINE + 2
+    title_lines = _wrapped(title, columns * step_x - _GAP, large)
+    top = _GAP + len(title_lines) * _TITLE_LINE + 2
     sheet = Image.new("RGB", (columns * step_x + _GAP, top + rows * step_y + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    for line, text in enumerate(told):
+    for line, text in enumerate(title_lines):
         pen.text((_GAP, _GAP + line * _TITLE_LINE), text, _INK, large)
     small = ImageFont.load_default(11)
     for index, cell in enumerate(cells):
@@ -43,8 +43,8 @@ def compose(title: str, cells: Sequence[Cell], columns: int) -> Image.Image:
         y = top + index // columns * step_y
         sheet.paste(cell.picture, (x + (width - cell.picture.width) // 2, y))
         for line, text in enumerate(cell.label):
-            place = (x, y + height + line * _LINE)
-            pen.text(place, _cut(text, width, small), _FAINT if line else _INK, small)
+            position = (x, y + height + line * _LINE)
+            pen.text(position, _cut(text, width, small), _FAINT if line else _INK, small)
     return sheet
 
 

@@ -1,4 +1,4 @@
-"""What a folder knows of tags as a base model draws them, see bootstrap.drawing.tag_drawings. Loads no model."""
+"""The index of a folder of tag drawings (see bootstrap.drawing.tag_drawings). Loads no model."""
 
 import json
 from collections.abc import Iterable
@@ -12,31 +12,31 @@ _FILE = "tags.json"
 
 @dataclass(frozen=True)
 class TagDrawing:
-    """A tag as a base model draws it."""
+    """A base model's drawing of a tag."""
 
     tag: str
-    sameness: float  # mean cosine with what it draws without any text, -1 to 1
-    is_known: bool  # it is less than that of made-up words mostly is
+    sameness: float  # mean cosine with what the model draws without any text, -1 to 1
+    is_known: bool  # whether sameness is below what made-up words mostly have
     file: str  # a WebP in the folder
 
 
 def read(folder: Path, base_hash: str | None = None) -> dict[str, TagDrawing]:
-    """Return the drawings that lie in a folder, by tag.
+    """Return the drawings in a folder, by tag.
 
     Args:
-        base_hash: only if this base model drew them; None: whichever did.
+        base_hash: return only drawings of this base model; None: of any.
     """
     try:
-        told = json.loads((folder / _FILE).read_text("utf-8"))
-        if base_hash not in (None, told["base"]):
+        index = json.loads((folder / _FILE).read_text("utf-8"))
+        if base_hash not in (None, index["base"]):
             return {}
-        found = [TagDrawing(**one) for one in told["tags"]]
+        drawings = [TagDrawing(**entry) for entry in index["tags"]]
     except (OSError, ValueError, KeyError, TypeError):
-        return {}  # nothing was drawn yet, or another version did it
-    return {one.tag: one for one in found if (folder / one.file).is_file()}
+        return {}  # nothing has been drawn yet, or another version wrote the index
+    return {drawing.tag: drawing for drawing in drawings if (folder / drawing.file).is_file()}
 
 
 def write(folder: Path, base_hash: str, drawings: Iterable[TagDrawing]) -> None:
-    """Note which drawings lie in a folder."""
-    told = {"base": base_hash, "tags": [asdict(one) for one in drawings]}
-    write_text(folder / _FILE, json.dumps(told, ensure_ascii=False, indent=1))
+    """Write the index of a folder's drawings."""
+    index = {"base": base_hash, "tags": [asdict(drawing) for drawing in drawings]}
+    write_text(folder / _FILE, json.dumps(index, ensure_ascii=False, indent=1))

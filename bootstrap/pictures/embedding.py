@@ -1,4 +1,4 @@
-"""Embedders: vectors whose cosine says how alike two pictures are, from the base model or from a file of one's own."""
+"""Embedders: vectors whose cosine measures how alike two pictures are, from the base model or a file of the user's."""
 
 import json
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 
 BASE, NONE = "base", "none"
-# What CLIP was trained with, and most encoders since; preprocessor_config.json beside the model says otherwise.
+# CLIP's normalization, which most later encoders share; preprocessor_config.json beside the model overrides it.
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _BATCH = 16
 
 
 class Embedder(Protocol):
-    """Whatever makes vectors of pictures."""
+    """Anything that turns pictures into vectors."""
 
     name: str  # vectors of the same name can be compared; 80 characters at most
 
@@ -29,27 +29,27 @@ class Embedder(Protocol):
 
 
 def open_embedder(project: Project) -> Embedder | None:
-    """The embedder that `[curation] embedder` names; None where there shall be none.
+    """Return the embedder that `[curation] embedder` names; None for "none".
 
     Raises:
-        UserError: its folder has no usable model (ONNX, or transformers'), or the base model cannot be loaded.
+        UserError: its folder has no usable model (ONNX or transformers), or the base model cannot be loaded.
     """
-    asked = project.settings.curation.embedder
-    if asked == NONE:
+    name = project.settings.curation.embedder
+    if name == NONE:
         return None
-    if asked == BASE:
+    if name == BASE:
         return BaseModelEmbedder(project)
-    folder = project.folder / Path(asked).expanduser()
+    folder = project.folder / Path(name).expanduser()
     if (folder / "config.json").is_file() and not list(folder.glob("*.onnx")):
         return TransformersEmbedder(folder)
     return OnnxEmbedder(folder)
 
 
 class BaseModelEmbedder:
-    """The base model's own UNet features (see bootstrap.pictures.features): needs no further file."""
+    """The base model's own features (see bootstrap.pictures.features): needs no other file."""
 
     def __init__(self, project: Project) -> None:
-        from bootstrap.models import loading  # imports torch: seconds that other embedders need not wait
+        from bootstrap.models import loading  # imports torch, which takes seconds
 
         self._base = loading.hold(project.base_model)
         self.name = f"base {self._base.hash[:16]}"
@@ -64,33 +64,34 @@ class BaseModelEmbedder:
 class OnnxEmbedder:
     """An image encoder as an ONNX file: (n, 3, side, side) float32 in, vectors as its first output.
 
-    In its folder lies `model.onnx`, or one `.onnx` file of another name, and perhaps the `preprocessor_config.json` of
-    transformers with `image_mean` and `image_std`. Output of more than two axes is averaged over those in between.
+    Its folder holds `model.onnx` or a single `.onnx` file of another name, and optionally the
+    `preprocessor_config.json` of transformers with `image_mean` and `image_std`. Output with more than two axes is
+    averaged over the axes between the first and the last.
     """
 
     def __init__(self, folder: Path) -> None:
-        told = f"curation.embedder {folder}"
+        setting = f"curation.embedder {folder}"
         try:
             import onnxruntime  # type: ignore[import-untyped]
         except ImportError:
-            raise UserError(f"{told}: reading ONNX files needs `pip install onnxruntime`") from None
+            raise UserError(f"{setting}: reading ONNX files needs `pip install onnxruntime`") from None
         files = (
             [folder / "model.onnx"] if (folder / "model.onnx").is_file() else sorted(folder.glob("*.onnx"))
         )
         if len(files) != 1:
-            raise UserError(f"{told}: it has {len(files)} .onnx files; put one there, named model.onnx")
+            raise UserError(f"{setting}: it has {len(files)} .onnx files; name the one to use model.onnx")
         try:
             self._session = onnxruntime.InferenceSession(
                 str(files[0]), providers=onnxruntime.get_available_providers()
             )
-        except Exception as error:  # onnxruntime's exceptions have no common class of their own
-            raise UserError(f"{told}: {files[0].name} is no usable ONNX model ({error})") from None
+        except Exception as error:  # onnxruntime's exceptions have no common base class of their own
+            raise UserError(f"{setting}: {files[0].name} is not a usable ONNX model ({error})") from None
         self._input = self._session.get_inputs()[0]
         shape = self._input.shape
         if len(shape) != 4 or shape[1] != 3:
-            raise UserError(f"{told}: its input is {shape}, expected (n, 3, side, side)")
+            raise UserError(f"{setting}: its input is {shape}, expected (n, 3, side, side)")
         self._side = shape[2] if isinstance(shape[2], int) else 224
-        self._mean, self._std = _normalization(folder, told)
+        self._mean, self._std = _normalization(folder, setting)
         self.name = f"onnx {files[0].parent.name}/{files[0].name} {files[0].stat().st_size}"[-80:]
 
     def embed(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -106,14 +107,14 @@ class OnnxEmbedder:
 class TransformersEmbedder:
     """An image encoder in transformers' format: `config.json` and safetensors in a folder, read without a network.
 
-    CLIP, SigLIP and the like give their image features, encoders such as DINOv2 and ViT the mean of their patches. A
-    folder of timm's is read where timm is installed.
+    The vectors are the image features of CLIP, SigLIP and the like, or the mean over the patches of encoders such as
+    DINOv2 and ViT. Folders of timm models need timm installed.
     """
 
     def __init__(self, folder: Path) -> None:
-        told = f"curation.embedder {folder}"
+        setting = f"curation.embedder {folder}"
         from safetensors import SafetensorError
-        from transformers import AutoModel  # imports torch: seconds that other embedders need not wait
+        from transformers import AutoModel  # imports torch, which takes seconds
 
         try:
             model, loaded = AutoModel.from_pretrained(
@@ -121,21 +122,21 @@ class TransformersEmbedder:
                 output_loading_info=True,
             )  # fmt: skip
         except (ImportError, OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f"{told}: no model that transformers can read ({first})") from None
-        missing = [name for name in loaded["missing_keys"] if "pooler" not in name]  # we do without that one
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(f"{setting}: no model that transformers can read ({reason})") from None
+        missing = [name for name in loaded["missing_keys"] if "pooler" not in name]  # the pooler is not used
         if missing:
             raise UserError(
-                f"{told}: its file lacks {len(missing)} of the model's weights, such as {missing[0]}"
+                f"{setting}: its file lacks {len(missing)} of the model's weights, such as {missing[0]}"
             )
         self._model = model.eval()
         self._is_dual = hasattr(self._model, "get_image_features")
         if not self._is_dual and self._model.main_input_name != "pixel_values":
-            raise UserError(f"{told}: {type(self._model).__name__} does not read pictures")
+            raise UserError(f"{setting}: {type(self._model).__name__} does not read pictures")
         config = getattr(self._model.config, "vision_config", self._model.config)
         side = getattr(config, "image_size", 224)
         self._size = (side, side) if isinstance(side, int) else (int(side[1]), int(side[0]))
-        self._mean, self._std = _normalization(folder, told)
+        self._mean, self._std = _normalization(folder, setting)
         weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
         self.name = f"transformers {folder.name} {weights}"[-80:]
 
@@ -145,24 +146,24 @@ class TransformersEmbedder:
 
         rows = []
         for first in range(0, len(pictures), _BATCH):
-            some = pictures[first : first + _BATCH]
-            pixels = np.stack([_prepared(one, self._size, self._mean, self._std) for one in some])
+            batch = pictures[first : first + _BATCH]
+            pixels = np.stack([_prepared(picture, self._size, self._mean, self._std) for picture in batch])
             with torch.inference_mode():
                 rows.append(self._features(torch.from_numpy(pixels)).float().numpy())
         return _of_length_1(np.concatenate(rows))
 
     def _features(self, pixels: Any) -> Any:
         if not self._is_dual:
-            found = self._model(pixel_values=pixels).last_hidden_state
-            return found.flatten(2).mean(2) if found.ndim == 4 else found.mean(1)
-        found = self._model.get_image_features(pixel_values=pixels)
-        return getattr(found, "pooler_output", found)  # newer releases of transformers wrap it
+            states = self._model(pixel_values=pixels).last_hidden_state
+            return states.flatten(2).mean(2) if states.ndim == 4 else states.mean(1)
+        features = self._model.get_image_features(pixel_values=pixels)
+        return getattr(features, "pooler_output", features)  # newer releases of transformers wrap it
 
 
 def _prepared(
     picture: Image.Image, size: tuple[int, int], mean: NDArray[np.float32], std: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """A picture scaled and normalized: (3, height, width)."""
+    """Return a picture scaled and normalized, (3, height, width)."""
     scaled = np.asarray(picture.resize(size, Image.Resampling.BICUBIC), np.float32)
     normalized: NDArray[np.float32] = (scaled / np.float32(255) - mean) / std
     return normalized.transpose(2, 0, 1)
@@ -173,15 +174,15 @@ def _of_length_1(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(rows / lengths, np.float32)
 
 
-def _normalization(folder: Path, told: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _normalization(folder: Path, setting: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     path = folder / "preprocessor_config.json"
-    given = {}
+    config = {}
     if path.is_file():
         try:
-            given = json.loads(path.read_text("utf-8"))
+            config = json.loads(path.read_text("utf-8"))
         except ValueError as error:
-            raise UserError(f"{told}: {path.name} is no JSON ({error})") from None
+            raise UserError(f"{setting}: {path.name} is not valid JSON ({error})") from None
     return (
-        np.array(given.get("image_mean", _MEAN), np.float32),
-        np.array(given.get("image_std", _STD), np.float32),
+        np.array(config.get("image_mean", _MEAN), np.float32),
+        np.array(config.get("image_std", _STD), np.float32),
     )

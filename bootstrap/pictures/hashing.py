@@ -1,4 +1,4 @@
-"""What a picture is compared by: its hash, its mirror's hash, and two small blurred copies of its pixels."""
+"""Fingerprints for comparing pictures: a hash, the mirror image's hash, and two small blurred copies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ _GRAY_LEVELS = 1 / (2 * _DCT_SIDE * _DCT_SIDE)
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """All that one picture is compared by."""
+    """Everything that one picture is compared by."""
 
-    image_hash: int  # 64 bits, the first one highest, as imagehash writes them
+    image_hash: int  # 64 bits, the first highest, in imagehash's order
     image_hash_mirrored: int  # of the picture mirrored left to right
-    texture: float  # how far the hash is from being chance, in gray levels of 255; see `texture_of`
+    texture: float  # how far the hash is from being random, in gray levels (0 to 255); see `texture_of`
     small: NDArray[np.uint8]  # SMALL_SIDE x SMALL_SIDE x 3, RGB
 
     @property
@@ -33,10 +33,10 @@ class Fingerprint:
 
 
 def fingerprint(picture: Image.Image, kind: str = "phash") -> Fingerprint:
-    """Return what a picture is compared by.
+    """Return a picture's fingerprint.
 
     Args:
-        kind: imagehash's function that makes the hash: phash, dhash, whash or colorhash.
+        kind: the function of imagehash that computes the hash: phash, dhash, whash or colorhash.
     """
     return Fingerprint(
         image_hash=_hash(picture, kind),
@@ -47,7 +47,7 @@ def fingerprint(picture: Image.Image, kind: str = "phash") -> Fingerprint:
 
 
 def fingerprints(pictures: Sequence[Image.Image], kind: str = "phash") -> list[Fingerprint]:
-    """Return what pictures are compared by, in their order; see fingerprint."""
+    """Return the fingerprints of pictures, in their order; see fingerprint."""
     return [fingerprint(picture, kind) for picture in pictures]
 
 
@@ -56,11 +56,11 @@ def _hash(picture: Image.Image, kind: str) -> int:
 
 
 def texture_of(picture: Image.Image) -> float:
-    """Return how far a typical one of the 8 x 8 coefficients of a pHash lies from the median, in gray levels of 255.
+    """Return the median distance of a pHash's 8 x 8 coefficients from their median, in gray levels (0 to 255).
 
-    Each bit of the hash says whether a coefficient is above the median. In a flat picture, in one split into
-    two halves, or in a symmetric one, most or half of the coefficients lie on it: noise decides their bits,
-    and the hash says little. This is 0 for those.
+    Each bit of the hash says whether a coefficient is above the median. In a flat picture, one split into two halves,
+    or a symmetric one, half or more of the coefficients equal the median: noise decides their bits, and the hash says
+    little. The result is 0 for those.
 
     Source of the coefficients, which imagehash does not return: imagehash, `phash`.
     """
@@ -71,23 +71,23 @@ def texture_of(picture: Image.Image) -> float:
 
 
 def small_copy(picture: Image.Image) -> NDArray[np.uint8]:
-    """Return the picture averaged over a grid of SMALL_SIDE x SMALL_SIDE cells, RGB."""
+    """Return the picture averaged over a grid of SMALL_SIDE x SMALL_SIDE cells: (SMALL_SIDE, SMALL_SIDE, 3), RGB."""
     colored = picture if picture.mode == "RGB" else picture.convert("RGB")
     return np.asarray(colored.resize((SMALL_SIDE, SMALL_SIDE), Image.Resampling.BOX, reducing_gap=1.0))
 
 
 def coarse_copy(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a small copy averaged over COARSE_SIDE x COARSE_SIDE cells and over its colors: (64,), row by row."""
+    """Return a small copy averaged over COARSE_SIDE x COARSE_SIDE cells and over the channels: (64,), row by row."""
     cell = SMALL_SIDE // COARSE_SIDE
     cells = small.reshape(COARSE_SIDE, cell, COARSE_SIDE, cell, 3)
     return np.rint(cells.mean(axis=(1, 3, 4))).astype(np.uint8).ravel()
 
 
 def to_hex(image_hash: int) -> str:
-    """Return a hash as imagehash writes it: 16 hex digits."""
+    """Return a hash in imagehash's notation, 16 hex digits."""
     return f"{image_hash:016x}"
 
 
 def from_hex(text: str) -> int:
-    """Read back what to_hex gave."""
+    """Return the hash that `to_hex` wrote."""
     return int(text, 16)

@@ -1,4 +1,4 @@
-"""Whether a picture has come out well, by its pixels alone, with the original as the measure."""
+"""The technical quality of a picture, from its pixels alone, relative to the original."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ import scipy.ndimage
 from numpy.typing import NDArray
 from PIL import Image
 
-# What is told as a flaw is so far off that nobody would want the picture; these limits are by judgement.
-_BLANK = 4.0  # gray levels (of 255) that the pixels spread over
-_NOISY, _NOISIER = 20.0, 4.0  # gray levels, and times the original's
-_BURNT, _BURNT_MORE = 0.8, 0.4  # share of the pixels, and by how much more than in the original
+# A flaw is so severe that nobody would want the picture; these limits were set by judgement.
+_BLANK = 4.0  # standard deviation of the pixels in levels (0 to 255)
+_NOISY, _NOISIER = 20.0, 4.0  # gray levels, and multiple of the original's
+_BURNT, _BURNT_MORE = 0.8, 0.4  # share of the pixels, and excess over the original's share
 
 _NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What the pixels of a picture say."""
+    """Measures of a picture's pixels."""
 
     sharpness: float  # variance of the Laplacian of the gray levels (0 to 255); 0 is flat
     noise: float  # standard deviation in gray levels, see `noise_of`
@@ -25,14 +25,14 @@ class Measures:
     spread: float  # standard deviation of the channels over the picture, in levels
 
     def quality(self, original: "Measures") -> float:
-        """Return 1 for a picture as sharp, clean and well exposed as the original, towards 0 for worse ones."""
+        """Return 1.0 for a picture as sharp, clean and well exposed as the original, down to 0.0 for worse ones."""
         sharp = min(1.0, self.sharpness / original.sharpness) if original.sharpness else 1.0
         clean = min(1.0, (original.noise + 2) / (self.noise + 2))
         exposed = 1 - max(0.0, self.clipped - original.clipped)
         return float(np.sqrt(sharp) * clean * exposed)
 
     def flaw(self, original: "Measures") -> str:
-        """Return "blank", "noise", "burnt", or "" for a picture that is worth a look."""
+        """Return "blank", "noise" or "burnt", or "" for a picture without a flaw."""
         if self.spread < _BLANK <= original.spread:
             return "blank"
         if self.noise > max(_NOISY, _NOISIER * original.noise):
@@ -57,9 +57,9 @@ def measure(picture: Image.Image) -> Measures:
 def noise_of(gray: NDArray[np.float64]) -> float:
     """Return the standard deviation of the noise in gray levels (h, w).
 
-    From a difference of two Laplacians, which sees neither shades nor straight edges (Immerkær, "Fast Noise Variance
-    Estimation", 1996). The median takes the place of the mean there, so that outlines are not taken for noise.
+    The estimate filters with a difference of two Laplacians, which ignores gradients and straight edges (Immerkær,
+    "Fast Noise Variance Estimation", 1996). The median replaces his mean, so that outlines do not count as noise.
     """
     response = scipy.ndimage.convolve(gray, _NOISE_KERNEL)[1:-1, 1:-1]
-    # Of normal noise the response has 6 times its deviation; the median of its size is 0.6745 of that.
+    # For normal noise the response has 6 times the deviation; the median of its magnitude is 0.6745 of that.
     return float(np.median(np.abs(response))) / (6 * 0.6745)

@@ -1,4 +1,4 @@
-"""Reading a picture's tags: with Paper Town's tagger, or one from a file of the user's own.
+"""Read a picture's tags, with Paper Town's tagger or one from a file of the user's.
 
 tagger = open_tagger(None)                      # Paper Town's own
 tagger = open_tagger(Path("wd14/model.onnx"))   # with selected_tags.csv beside it
@@ -18,14 +18,15 @@ from bootstrap.errors import UserError
 from bootstrap.papertown.tagger import PapertownTagger
 from bootstrap.tag_scores import Tagger, TagScore
 
-ONNX_THRESHOLD = 0.35  # what WD14 taggers are commonly used with
+ONNX_THRESHOLD = 0.35  # the usual threshold of WD14 taggers
 GENERAL, CHARACTER = "0", "4"  # categories of selected_tags.csv; the others are ratings
 
 
 def open_tagger(path: Path | None) -> Tagger:
-    """The tagger in the ONNX file at `path`, or Paper Town's own for None.
+    """Return the tagger in the ONNX file at `path`, or Paper Town's own for None.
 
-    Raises UserError for a file that is missing, is not ONNX, or has no selected_tags.csv beside it.
+    Raises:
+        UserError: the file is missing, is not ONNX, or has no selected_tags.csv beside it.
     """
     return PapertownTagger.bundled() if path is None else OnnxTagger(path)
 
@@ -33,8 +34,8 @@ def open_tagger(path: Path | None) -> Tagger:
 class OnnxTagger:
     """A WD14-style tagger: `model.onnx` and `selected_tags.csv` in one folder.
 
-    The model takes (n, side, side, 3) float32, BGR, 0 to 255, and gives a probability for each row of the
-    table, whose columns `name` and `category` are used.
+    The model takes (n, side, side, 3) float32, BGR, 0 to 255, and returns a probability for each row of the
+    table, which has the columns `name` and `category`.
     """
 
     def __init__(self, path: Path, threshold: float = ONNX_THRESHOLD) -> None:
@@ -51,7 +52,7 @@ class OnnxTagger:
             self._session = onnxruntime.InferenceSession(
                 str(path), providers=onnxruntime.get_available_providers()
             )
-        except Exception as error:  # onnxruntime's exceptions have no common class of their own
+        except Exception as error:  # onnxruntime's exceptions have no common base class of their own
             raise UserError(f"tagger {path}: not a usable ONNX model ({error})") from error
         self._input = self._session.get_inputs()[0]
         self._threshold = threshold
@@ -63,23 +64,23 @@ class OnnxTagger:
             raise UserError(f"tagger {path}: {outputs} outputs, but {table} names {len(self._names)} tags")
 
     def read(self, pictures: Sequence[Image.Image]) -> list[list[TagScore]]:
-        """Tags above the threshold, surest first; characters before general tags, ratings left out."""
+        """Return each picture's tags from the threshold up, surest first: characters, then general tags."""
         return [self._read_one(picture) for picture in pictures]
 
     def _read_one(self, picture: Image.Image) -> list[TagScore]:
         pixels = _squared(picture, self._side)[None, :, :, ::-1].astype(np.float32)
         [scores] = self._session.run(None, {self._input.name: pixels})[0]
-        found = []
+        tags = []
         for category in (CHARACTER, GENERAL):
             rows = [
                 i
-                for i, own in enumerate(self._categories)
-                if own == category and scores[i] >= self._threshold
+                for i, row_category in enumerate(self._categories)
+                if row_category == category and scores[i] >= self._threshold
             ]
-            found += [
+            tags += [
                 TagScore(self._names[i], float(scores[i])) for i in sorted(rows, key=lambda i: -scores[i])
             ]
-        return found
+        return tags
 
 
 def _read_table(path: Path) -> tuple[list[str], list[str]]:
@@ -91,7 +92,7 @@ def _read_table(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _squared(picture: Image.Image, side: int) -> np.ndarray:
-    """The picture in the middle of a white square, (side, side, 3), uint8, as WD14 taggers were trained."""
+    """Return the picture centered on a white square, (side, side, 3), uint8, as WD14 taggers were trained."""
     longest = max(picture.size)
     square = Image.new("RGB", (longest, longest), "white")
     square.paste(picture, ((longest - picture.width) // 2, (longest - picture.height) // 2))

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_thumbnail(project: Project, candidate: Candidate) -> bool:
-    """Write a candidate's small WebP unless it is there; False if the picture cannot be read any more."""
+    """Write a candidate's thumbnail if it is missing; return False if the picture cannot be read any more."""
     path = project.folder / candidate.thumbnail
     if path.is_file():
         return True

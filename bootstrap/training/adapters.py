@@ -1,14 +1,14 @@
-"""The trainable LoRA inside a base model: put in, folded in anew each step, read out, taken out again.
+"""The trainable LoRA inside a base model: injected, folded into the weights each step, read out, removed.
 
-Modules of one shape share a stack of parameters, so that a step touches a few large tensors and not hundreds
-of small ones. A module adds its LoRA in the way that costs less:
+Modules of one shape share a stack of parameters, so that a step touches a few large tensors instead of hundreds
+of small ones. Each module applies its LoRA in the cheaper of two ways:
 
-- *folded*: `W + alpha/rank * up @ down` is made once a step for the whole stack, and the module multiplies with
-  that. The backward pass makes the gradient of all of W, which for small modules is less work than two thin
-  products for each position, and far fewer operations.
+- *folded*: `W + alpha/rank * up @ down` is computed once per step for the whole stack, and the module multiplies by
+  that. The backward pass computes the gradient of all of W, which for small modules is less work than two thin
+  products per position, and far fewer operations.
 - *beside*: the usual way, two thin products beside the frozen one.
 
-In half precision all are beside: a young LoRA's delta is less than the rounding of W.
+In half precision every LoRA is beside: early in training its delta is smaller than the rounding of W.
 """
 
 from collections.abc import Iterator
@@ -47,35 +47,35 @@ class Stack:
 
     @property
     def copied_bytes(self) -> int:
-        """Memory of the frozen weights that are kept a second time, to fold into."""
+        """Return the memory of the second copy of the frozen weights, to fold into, in bytes."""
         return 0 if self._frozen is None else self._frozen.numel() * self._frozen.element_size()
 
     def fold(self) -> None:
-        """Make what the modules multiply with, from the parameters as they are now."""
+        """Compute the weights that the modules multiply by, from the current parameters."""
         if self._frozen is not None:
             folded = torch.baddbmm(self._frozen, self.up, self.down, alpha=self.scale)
-            self._now = [(one,) for one in folded.unbind()]
+            self._now = [(weight,) for weight in folded.unbind()]
         else:
             down, up = self.down.to(self._dtype), (self.up * self.scale).to(self._dtype)
             self._now = list(zip(down.unbind(), up.unbind(), strict=True))
 
     def unfold(self) -> None:
-        """Let go of it, and with it of the pass that it was made in."""
+        """Release the folded weights, and with them the autograd graph of their pass."""
         self._now = []
 
     def apply(self, index: int, module: Layer, x: torch.Tensor) -> torch.Tensor:
-        """What the module with its LoRA makes of `x`."""
+        """Return the output of the module with its LoRA for `x`."""
         weights = self._now[index]
         if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
             return self._convolve(weights, module, x)
-        if isinstance(module, nn.Conv2d):  # 1 by 1: as plain products, which are faster than convolutions
+        if isinstance(module, nn.Conv2d):  # 1 by 1: plain products are faster than convolutions
             flat = x.flatten(2)
-            made = weights[0] @ flat
+            result = weights[0] @ flat
             if len(weights) == 2:
-                made = module.weight.flatten(1) @ flat + weights[1] @ made
+                result = module.weight.flatten(1) @ flat + weights[1] @ result
             if module.bias is not None:
-                made = made + module.bias[:, None]
-            return made.unflatten(2, x.shape[2:])
+                result = result + module.bias[:, None]
+            return result.unflatten(2, x.shape[2:])
         if len(weights) == 1:
             return F.linear(x, weights[0], module.bias)
         frozen = module(x)
@@ -85,14 +85,14 @@ class Stack:
     def _convolve(
         self, weights: tuple[torch.Tensor, ...], module: nn.Conv2d, x: torch.Tensor
     ) -> torch.Tensor:
-        into = weights[0].view(-1, *module.weight.shape[1:])  # the whole weight, or down
+        first_weight = weights[0].view(-1, *module.weight.shape[1:])  # the whole weight, or down
         if len(weights) == 1:
-            return F.conv2d(x, into, module.bias, module.stride, module.padding)
-        thin = F.conv2d(x, into, None, module.stride, module.padding)
+            return F.conv2d(x, first_weight, module.bias, module.stride, module.padding)
+        thin = F.conv2d(x, first_weight, None, module.stride, module.padding)
         return module(x) + F.conv2d(thin, weights[1][:, :, None, None])
 
     def modules(self) -> dict[str, LoraModule]:
-        """The LoRA as it is now, by kohya's names."""
+        """Return the current LoRA, by kohya's names."""
         return {
             name: LoraModule(
                 down.detach().reshape(-1, *shape[1:]),
@@ -104,7 +104,7 @@ class Stack:
 
 
 class _WithLora(nn.Module):
-    """Stands in a module's place while its LoRA is trained."""
+    """Replaces a module while its LoRA is trained."""
 
     def __init__(self, module: Layer, stack: Stack, index: int) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class _WithLora(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The frozen weight: models look at its type."""
+        """Return the frozen weight: models read its type."""
         return self.module.weight
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -128,46 +128,46 @@ class Adapters:
 
     @property
     def stacks(self) -> list[Stack]:
-        """All stacks, the denoiser's first."""
+        """Return all stacks, the denoiser's first."""
         return self.of_denoiser + self.of_text_encoders
 
     def denoiser_parameters(self) -> list[nn.Parameter]:
-        """The parameters that unet_lr is for."""
+        """Return the parameters that unet_lr applies to."""
         return [parameter for stack in self.of_denoiser for parameter in (stack.down, stack.up)]
 
     def text_encoder_parameters(self) -> list[nn.Parameter]:
-        """The parameters that text_encoder_lr is for; none when they are frozen."""
+        """Return the parameters that text_encoder_lr applies to; none when they are frozen."""
         return [parameter for stack in self.of_text_encoders for parameter in (stack.down, stack.up)]
 
     def parameters(self) -> list[nn.Parameter]:
-        """All of them, in a fixed order: the denoiser's first."""
+        """Return all parameters, in a fixed order: the denoiser's first."""
         return self.denoiser_parameters() + self.text_encoder_parameters()
 
     def fold(self) -> None:
-        """Make what the modules multiply with, from the parameters as they are now; needed before each pass."""
+        """Compute the weights that the modules multiply by, from the current parameters; call it before each pass."""
         for stack in self.stacks:
             stack.fold()
 
     def unfold(self) -> None:
-        """Let go of what fold made, after each pass.
+        """Release what `fold` computed; call it after each pass.
 
-        Kept until the next pass it would keep the end of this one's autograd graph, which belongs to the CUDA stream
-        that this one ran on; no CUDA graph can be recorded where another stream has a part in it.
+        If kept until the next pass, it would keep the end of this pass's autograd graph, which belongs to this pass's
+        CUDA stream; no CUDA graph can be recorded while another stream takes part.
         """
         for stack in self.stacks:
             stack.unfold()
 
     def modules(self) -> dict[str, LoraModule]:
-        """The LoRA as it is now, for a file, in the order of the base model's modules."""
-        found: dict[str, LoraModule] = {}
+        """Return the current LoRA, for a file, in the order of the base model's modules."""
+        modules: dict[str, LoraModule] = {}
         for stack in self.stacks:
-            found |= stack.modules()
-        return found
+            modules |= stack.modules()
+        return modules
 
 
 @dataclass(frozen=True)
 class Size:
-    """Rank and alpha of the LoRA of a module."""
+    """Rank and alpha of a module's LoRA."""
 
     rank: int
     alpha: float
@@ -184,15 +184,15 @@ def injected(
 ) -> Iterator[Adapters]:
     """Put a fresh LoRA into the base model for the length of a `with` block.
 
-    Down matrices start as kohya's do (Kaiming uniform, a = sqrt 5), up matrices as zeros.
+    Down matrices are initialized as kohya's (Kaiming uniform, a = sqrt 5), up matrices as zeros.
 
     Args:
         size: network_dim and network_alpha.
-        with_text_encoder: train the text encoder too, or both that there are.
-        seed: of the start values.
+        with_text_encoder: train the text encoders too.
+        seed: seed of the initial values.
         half_precision: whether the forward pass runs in float16 or bfloat16.
-        of_convolutions: conv_dim and conv_alpha: a UNet's residual blocks are trained too, and their convolutions
-            larger than 1 by 1 have this size.
+        of_convolutions: conv_dim and conv_alpha; if given, a UNet's residual blocks are trained too, and their
+            convolutions larger than 1 by 1 have this size.
     """
     parts = targets_of(base, of_convolutions is not None)
     parts = parts if with_text_encoder else parts[:1]
@@ -202,19 +202,23 @@ def injected(
     for model, targets in parts:
         stacks.append([])
         by_shape: dict[tuple[int, ...], list[str]] = {}
-        start: dict[str, torch.Tensor] = {}
+        initial_down: dict[str, torch.Tensor] = {}
         for name, path in targets.items():
             weight = _layer(model, path).weight
-            shape = weight.shape if _is_large(weight) else weight.shape[:2]  # 1 by 1 is as good as linear
+            shape = weight.shape if _is_large(weight) else weight.shape[:2]  # 1 by 1 counts as linear
             by_shape.setdefault(tuple(shape), []).append(name)
-            rank, into = _size(weight, size, of_convolutions).rank, weight.flatten(1).shape[1]
-            start[name] = torch.empty(rank, into).uniform_(-(into**-0.5), into**-0.5, generator=generator)
+            rank, width_in = _size(weight, size, of_convolutions).rank, weight.flatten(1).shape[1]
+            initial_down[name] = torch.empty(rank, width_in).uniform_(
+                -(width_in**-0.5), width_in**-0.5, generator=generator
+            )
         for names in by_shape.values():
             modules = [_layer(model, targets[name]) for name in names]
-            own = _size(modules[0].weight, size, of_convolutions)
-            out, into = modules[0].weight.flatten(1).shape
-            fold = not half_precision and out * into < 3 * own.rank * (out + into)
-            stack = Stack(names, modules, torch.stack([start[name] for name in names]), own.alpha, fold)
+            stack_size = _size(modules[0].weight, size, of_convolutions)
+            width_out, width_in = modules[0].weight.flatten(1).shape
+            fold = not half_precision and width_out * width_in < 3 * stack_size.rank * (width_out + width_in)
+            stack = Stack(
+                names, modules, torch.stack([initial_down[name] for name in names]), stack_size.alpha, fold
+            )
             stacks[-1].append(stack)
             replaced += [(model, targets[name], module) for name, module in zip(names, modules, strict=True)]
             for index, (name, module) in enumerate(zip(names, modules, strict=True)):

@@ -1,4 +1,4 @@
-"""What a step trains on: latents, noise, noise levels and captions, all from the seed and the step's number."""
+"""The inputs of a step: latents, noise, timesteps and captions, all from the seed and the step's number."""
 
 import random
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ class Batch:
     """The inputs of one step."""
 
     latents: torch.Tensor  # (batch, channels, height, width), float32
-    noise: torch.Tensor  # same
+    noise: torch.Tensor  # same shape and type
     timesteps: torch.Tensor  # (batch,), of the family's own kind
     captions: list[str]
 
 
 class BatchMaker:
-    """Makes the batch of any step; pictures are encoded once, when it is made."""
+    """Makes the batch of any step; encodes the pictures once, on construction."""
 
     def __init__(
         self, base: BaseModel, examples: list[Example], settings: TrainingSection, cache_folder: Path
     ) -> None:
-        """Encode all pictures, and their mirror images where flip_aug wants them.
+        """Encode all pictures, and with flip_aug their mirror images.
 
         Args:
-            cache_folder: where encoded pictures are kept from training to training.
+            cache_folder: the cache of encoded pictures, shared by all trainings of a project.
 
         Raises:
             UserError: a picture cannot be read.
@@ -40,45 +40,47 @@ class BatchMaker:
         self._settings = settings
         self._noise = base.family.noise(base)
         self._examples = examples
-        self._tags = [captions.parse(one.caption) for one in examples]
+        self._tags = [captions.parse(example.caption) for example in examples]
         cache = LatentCache(base, cache_folder)
-        self._latents = [cache.latent(one) for one in examples]
+        self._latents = [cache.latent(example) for example in examples]
         self._mirrored = [
-            cache.latent(one, mirrored=True) if settings.flip_aug and not one.is_regularization else None
-            for one in examples
+            cache.latent(example, mirrored=True)
+            if settings.flip_aug and not example.is_regularization
+            else None
+            for example in examples
         ]
 
-    def make(self, pictures: list[int], step: int) -> Batch:
-        """Return the batch of a step (numbered from 0) that shows these pictures."""
-        # Nothing random is carried from step to step, so a resumed training repeats each step.
+    def make_batch(self, pictures: list[int], step: int) -> Batch:
+        """Return the batch of these pictures for a step (numbered from 0)."""
+        # No random state carries over between steps, so a resumed training computes the same steps.
         generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + step)
         rng = random.Random(f"{self._settings.seed}/{step}")
-        chosen, texts = [], []
+        sampled, texts = [], []
         for index in pictures:
             mirrored = self._mirrored[index]
             flipped = mirrored is not None and rng.random() < 0.5
             latent = mirrored if mirrored is not None and flipped else self._latents[index]
-            chosen.append(latent.sample(generator))
+            sampled.append(latent.sample(generator))
             texts.append(caption_for_step(self._tags[index], self._settings, rng))
-        stacked = torch.stack(chosen)
+        stacked = torch.stack(sampled)
         noise = torch.randn(stacked.shape, generator=generator)
-        timesteps = self._noise.timesteps(len(chosen), generator)
+        timesteps = self._noise.timesteps(len(sampled), generator)
         if self._settings.noise_offset:
             noise += self._settings.noise_offset * torch.randn((*noise.shape[:2], 1, 1), generator=generator)
         return Batch(stacked, noise.to(stacked.device), timesteps.to(stacked.device), texts)
 
 
 def caption_for_step(tags: list[str], settings: TrainingSection, rng: random.Random) -> str:
-    """Return the caption that a step sees: dropped whole, or shuffled and thinned out.
+    """Return the caption of a step: dropped as a whole, or shuffled and with tags dropped.
 
-    In kohya's order (sd-scripts, library/train_util.py, `process_caption`): the whole caption may go; else
-    keep_tokens tags stay in front, the others are shuffled, and each of these may go.
+    The order is kohya's (sd-scripts, library/train_util.py, `process_caption`): first caption_dropout_rate may drop
+    the whole caption; otherwise the first keep_tokens tags stay, and the rest is shuffled and loses single tags.
     """
     if settings.caption_dropout_rate and rng.random() < settings.caption_dropout_rate:
         return ""
-    kept, others = tags[: settings.keep_tokens], tags[settings.keep_tokens :]
+    leading_tags, other_tags = tags[: settings.keep_tokens], tags[settings.keep_tokens :]
     if settings.shuffle_caption:
-        others = captions.shuffle(others, 0, rng)
+        other_tags = captions.shuffle(other_tags, 0, rng)
     if settings.caption_tag_dropout_rate:
-        others = [tag for tag in others if rng.random() >= settings.caption_tag_dropout_rate]
-    return captions.join([*kept, *others])
+        other_tags = [tag for tag in other_tags if rng.random() >= settings.caption_tag_dropout_rate]
+    return captions.join([*leading_tags, *other_tags])

@@ -1,4 +1,4 @@
-"""What a training trains on: each picture with its caption, repeats and size, known without loading a model."""
+"""The examples of a training: each picture with its caption, repeats and size, without loading a model."""
 
 import re
 from pathlib import Path
@@ -17,47 +17,47 @@ from bootstrap.training.identity import Example
 def examples_of(
     project: Project, catalog: Catalog, base: BaseModel | Geometry, class_pictures: list[ClassPicture]
 ) -> list[Example]:
-    """Return the dataset as training sees it, with repeats and size of each picture, and the regularization."""
+    """Return the dataset with repeats and size of each picture, then the regularization pictures."""
     pictures = entries.of_project(project, catalog)
-    of_project = training_size(project, base)
+    project_size = training_size(project, base)
 
     def size(path: Path) -> tuple[int, int]:
-        """A picture's own proportions; the original's training size where it has that already."""
+        """Return a size of the picture's own proportions, or the original's training size if it already has that."""
         with Image.open(path) as picture:
-            own = picture.size
-        if own == of_project:
-            return own
-        return fitted_size(own, _resolution(project, base), base.size_step)
+            picture_size = picture.size
+        if picture_size == project_size:
+            return picture_size
+        return fitted_size(picture_size, _resolution(project, base), base.size_step)
 
-    of_original, of_pick = entries.balance(len(pictures) - 1, project.settings.training.repeats)
-    shown = [
+    original_repeats, pick_repeats = entries.balance(len(pictures) - 1, project.settings.training.repeats)
+    dataset = [
         Example(
-            str(one.path),
-            one.picture_sha256,
-            one.caption,
-            of_original if one.is_original else of_pick,
-            size(one.path),
+            str(picture.path),
+            picture.picture_sha256,
+            picture.caption,
+            original_repeats if picture.is_original else pick_repeats,
+            size(picture.path),
         )
-        for one in pictures
+        for picture in pictures
     ]
-    return shown + [
-        Example(str(one.path), sha256_of_file(one.path), one.caption, 1, size(one.path), True)
-        for one in class_pictures
+    return dataset + [
+        Example(str(picture.path), sha256_of_file(picture.path), picture.caption, 1, size(picture.path), True)
+        for picture in class_pictures
     ]
 
 
 def training_size(project: Project, base: BaseModel | Geometry) -> tuple[int, int]:
-    """Return width and height in pixels that a project trains at."""
+    """Return the width and height in pixels at which a project trains."""
     with Image.open(project.original) as picture:
         return fitted_size(picture.size, _resolution(project, base), base.size_step)
 
 
 def fitted_size(picture: tuple[int, int], resolution: int, step: int) -> tuple[int, int]:
-    """Return width and height to train at: about resolution x resolution pixels, in the picture's proportions.
+    """Return the width and height to train at: about resolution x resolution pixels, in the picture's proportions.
 
     Args:
         picture: width and height of the original in pixels.
-        resolution: side of the square whose area is aimed at.
+        resolution: side of the square whose area the result approximates.
         step: both sides are multiples of it.
     """
     width, height = picture
@@ -70,5 +70,5 @@ def _resolution(project: Project, base: BaseModel | Geometry) -> int:
 
 
 def output_name(project: Project, number: int) -> str:
-    """Return kohya's output_name of a generation's LoRA; it works in `<lora:...>` and as a file name."""
+    """Return kohya's output_name of a generation's LoRA, valid in `<lora:...>` and as a file name."""
     return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', project.name)}-g{number:02d}"

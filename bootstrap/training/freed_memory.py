@@ -1,24 +1,24 @@
-"""Memory of the CPU that tensors have freed: kept for the next ones, not given back to the system each time."""
+"""CPU memory that tensors have freed: kept for later tensors instead of being returned to the system each time."""
 
 import ctypes
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Of mallopt, see malloc.h of the GNU C library.
+# Parameters of mallopt, see malloc.h of the GNU C library.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _NEVER = -1
-# What they are by themselves: the one from the beginning, the other once large memory has been freed.
+# Their defaults: _MMAP_MAX from the start, _TRIM_THRESHOLD once a large block has been freed.
 _MMAP_MAX, _TRIM_THRESHOLD = 65536, 64 * 2**20
 
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Keep what is freed for the length of a `with` block, then give back what is not used; GNU C library only.
+    """Keep freed memory for the length of a `with` block, then return what is unused; GNU C library only.
 
-    The library gets each tensor of more than 32 MB from the system and returns it at once when it is freed. The system
-    clears memory before it hands it out, page by page, when it is first written: a convolution of Stable Diffusion 1.5,
-    which brings its weights into another order each time it runs, took up to three times as long for it.
+    By default the library maps each tensor of more than 32 MB anew and unmaps it as soon as it is freed. The system
+    clears mapped memory page by page on first write. That made a convolution of Stable Diffusion 1.5, which reorders
+    its weights each time it runs, take up to three times as long.
     """
     if platform.libc_ver()[0] != "glibc":
         yield

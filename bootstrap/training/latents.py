@@ -1,4 +1,4 @@
-"""Pictures to latents: encoded once, kept as mean and deviation so that sampling stays free."""
+"""Pictures to latents: encoded once, cached as mean and deviation so that each step can sample anew."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from bootstrap.training.identity import Example
 
 @dataclass(frozen=True)
 class Latent:
-    """What a picture may be as latent: as noise is added to it."""
+    """The VAE's posterior of a picture, in the scale in which noise is added."""
 
     mean: torch.Tensor  # (channels, height, width), float32
     deviation: torch.Tensor  # same shape
@@ -29,7 +29,7 @@ class Latent:
 
 
 class LatentCache:
-    """Latents of pictures, kept in files named after what they follow from: picture, base model and size.
+    """A cache of latents, in files named by a hash of picture, base model, size and mirroring.
 
     A changed picture has another hash, so a stale file is never read.
     """
@@ -38,23 +38,21 @@ class LatentCache:
         self._base, self._folder = base, folder
 
     def latent(self, example: Example, mirrored: bool = False) -> Latent:
-        """Return the latent of a picture, or of its mirror image; encodes it only when it is new.
+        """Return the latent of a picture, or of its mirror image; encode it only if it is not in the cache.
 
         Raises:
             UserError: the picture cannot be read.
         """
         width, height = example.size
-        described = (
-            f"{example.picture_sha256} {self._base.hash} {self._base.dtype} {width}x{height} {mirrored}"
-        )
-        path = self._folder / f"{sha256_of_text(described)[:32]}.safetensors"
+        key = f"{example.picture_sha256} {self._base.hash} {self._base.dtype} {width}x{height} {mirrored}"
+        path = self._folder / f"{sha256_of_text(key)[:32]}.safetensors"
         device = self._base.device
         if path.is_file():
             try:
-                kept = load_file(path)
-                return Latent(kept["mean"].to(device), kept["deviation"].to(device))
+                cached = load_file(path)
+                return Latent(cached["mean"].to(device), cached["deviation"].to(device))
             except (SafetensorError, KeyError):
-                path.unlink()  # damaged from outside: whole_file leaves none behind
+                path.unlink()  # damaged by something else: whole_file leaves no partial file
         latent = encode(self._base, Path(example.path), example.size, mirrored)
         with whole_file(path) as temporary:
             save_file({"mean": latent.mean.cpu(), "deviation": latent.deviation.cpu()}, temporary)
@@ -67,7 +65,7 @@ def encode(base: BaseModel, path: Path, size: tuple[int, int], mirrored: bool = 
     Args:
         path: the picture.
         size: width and height in pixels that it is fitted to.
-        mirrored: of its mirror image (flip_aug).
+        mirrored: encode its mirror image (flip_aug).
 
     Raises:
         UserError: the picture cannot be read.

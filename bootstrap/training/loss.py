@@ -1,4 +1,4 @@
-"""The loss of a step: mean squared error, each row with its weight where min_snr_gamma is set."""
+"""The loss of a step: mean squared error, with a loss weight per row if min_snr_gamma is set."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ def weighted_mse(predicted: torch.Tensor, target: torch.Tensor, weights: torch.T
     Args:
         predicted: (batch, channels, height, width), float32.
         target: same.
-        weights: (batch,), what each picture counts; None: all the same.
+        weights: (batch,), the loss weight of each picture; None: all equal.
     """
     if weights is None:
         return F.mse_loss(predicted, target)

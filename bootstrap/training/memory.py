@@ -1,4 +1,4 @@
-"""How much memory a training will need: reckoned before it starts, from the shapes of what it computes."""
+"""The memory forecast of a training: computed before it starts, from the shapes of its tensors."""
 
 import copy
 import dataclasses
@@ -19,20 +19,20 @@ from bootstrap.training.adapters import Size, injected
 def predicted_bytes(
     base: BaseModel, settings: TrainingSection, size: tuple[int, int], length: int, half_precision: bool
 ) -> int:
-    """Return the memory that a training takes at its peak, in bytes, the base model included.
+    """Return the peak memory of a training in bytes, including the base model.
 
-    One step is gone through without values, and what its forward pass keeps for the backward pass is added up.
-    Python, the libraries and the driver are not in it.
+    The forward pass of one step runs on tensors without values, and everything it saves for the backward pass is added
+    up. Python, the libraries and the driver are not counted.
 
     Args:
         size: width and height in pixels of the largest pictures.
-        length: of the captions, in the family's unit.
+        length: length of the captions, in the family's unit.
         half_precision: whether the forward pass runs in float16 or bfloat16.
     """
     shapes = _without_values(base)
     batch = settings.train_batch_size
     trains_text = settings.text_encoder_lr > 0
-    kept = _Kept(shapes)
+    activations = _SavedActivations(shapes)
     with (
         injected(
             shapes,
@@ -42,7 +42,7 @@ def predicted_bytes(
             half_precision,
             Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
         ) as adapters,
-        kept.counted(settings.gradient_checkpointing),
+        activations.counted(settings.gradient_checkpointing),
         _FusedAttention(),
     ):
         adapters.fold()
@@ -52,15 +52,17 @@ def predicted_bytes(
         noisy = torch.zeros(batch, *latents.shape(base, *size), device="meta")
         timesteps = base.family.noise(base).timesteps(batch, torch.Generator()).to("meta")
         conditioning.predict(shapes, noisy, timesteps, captions)
-        # Of each parameter of the LoRA its value, its gradient and the optimizer's two averages.
+        # Each parameter of the LoRA has a value, a gradient and the optimizer's two moments.
         trained = 4 * sum(_bytes(parameter) for parameter in adapters.parameters())
         trained += sum(stack.copied_bytes for stack in adapters.stacks)
-    frozen = sum(_bytes(one) for model in base.modules for one in (*model.parameters(), *model.buffers()))
-    return frozen + trained + kept.total()
+    frozen = sum(
+        _bytes(tensor) for model in base.modules for tensor in (*model.parameters(), *model.buffers())
+    )
+    return frozen + trained + activations.total()
 
 
-def there_bytes(device: torch.device) -> int | None:
-    """Return the memory that a training may take, that of its base model included; None where that is not told."""
+def available_bytes(device: torch.device) -> int | None:
+    """Return the memory available to a training, including its base model's; None if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     if not hasattr(os, "sysconf"):
@@ -68,34 +70,34 @@ def there_bytes(device: torch.device) -> int | None:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-class _Kept:
-    """Adds up what a forward pass keeps; the same memory counts once, the model's own not at all."""
+class _SavedActivations:
+    """Adds up the tensors that a forward pass saves; shared memory counts once, the model's own not at all."""
 
     def __init__(self, shapes: BaseModel) -> None:
         self._models: list[nn.Module] = [shapes.denoiser, *shapes.text_encoders]
         self._checkpointed = shapes.family.checkpointed
         self._own = {
-            one.untyped_storage()._cdata
+            tensor.untyped_storage()._cdata
             for model in self._models
-            for one in (*model.parameters(), *model.buffers())
+            for tensor in (*model.parameters(), *model.buffers())
         }
-        self._seen: dict[int, torch.Tensor] = {}  # held, so that no other gets the same number
+        self._seen: dict[int, torch.Tensor] = {}  # held, so that no later storage gets the same address
         self._outside = self._largest_block = self._block = self._largest = 0
         self._in_block = False
 
     def counted(self, checkpointing: bool) -> torch.autograd.graph.saved_tensors_hooks:
-        """While this context lasts."""
+        """Return a context in which saved tensors are counted."""
         for module in self._models[0].modules() if checkpointing else ():
             if type(module).__name__ in self._checkpointed:
                 module.register_forward_pre_hook(self._enter)
                 module.register_forward_hook(self._leave)
-        return torch.autograd.graph.saved_tensors_hooks(self._add, lambda kept: kept)
+        return torch.autograd.graph.saved_tensors_hooks(self._add, lambda tensor: tensor)
 
-    def _enter(self, module: nn.Module, given: Any) -> None:
-        self._outside += sum(_bytes(one) for one in given if isinstance(one, torch.Tensor))
+    def _enter(self, module: nn.Module, inputs: Any) -> None:
+        self._outside += sum(_bytes(tensor) for tensor in inputs if isinstance(tensor, torch.Tensor))
         self._in_block, self._block = True, 0
 
-    def _leave(self, module: nn.Module, given: Any, made: Any) -> None:
+    def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         self._in_block = False
         self._largest_block = max(self._largest_block, self._block)
 
@@ -111,12 +113,12 @@ class _Kept:
         return tensor
 
     def total(self) -> int:
-        """Bytes kept; on the way back the two largest tensors' gradients are there beside them."""
+        """Return the bytes saved, plus two gradients of the largest tensor's size for the backward pass."""
         return self._outside + self._largest_block + 2 * self._largest
 
 
 class _FusedAttention(TorchFunctionMode):
-    """Attention as GPUs and CPUs have it: without keeping what each place makes of each other."""
+    """Attention as the fused kernels of GPUs and CPUs compute it: the matrix of weights is never stored."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.scaled_dot_product_attention:
@@ -128,13 +130,13 @@ class _FusedAttention(TorchFunctionMode):
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        made = query.new_empty(*query.shape[:-1], value.shape[-1])
-        ctx.save_for_backward(query, key, value, made)
-        return made
+        output = query.new_empty(*query.shape[:-1], value.shape[-1])
+        ctx.save_for_backward(query, key, value, output)
+        return output
 
 
 def _without_values(base: BaseModel) -> BaseModel:
-    """The same model with shapes only: it takes no memory."""
+    """Return the same model with shapes only, which takes no memory."""
     return dataclasses.replace(
         base,
         denoiser=_shapes(base.denoiser),
@@ -143,7 +145,7 @@ def _without_values(base: BaseModel) -> BaseModel:
 
 
 def _shapes(module: nn.Module) -> nn.Module:
-    """A copy whose parameters and buffers have no values."""
+    """Return a copy whose parameters and buffers have no values."""
     empty: dict[int, object] = {}
     for parameter in module.parameters():
         empty[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)

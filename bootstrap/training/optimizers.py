@@ -13,7 +13,7 @@ WEIGHT_DECAY = 0.01  # torch's and kohya's default for AdamW
 
 
 def check(settings: TrainingSection) -> None:
-    """Check that the optimizer can be had on this machine, without loading anything.
+    """Check that this machine has the optimizer, without importing it.
 
     Raises:
         UserError: its package is not installed, or it needs a GPU.
@@ -33,10 +33,10 @@ def check(settings: TrainingSection) -> None:
         )
 
 
-def make(
+def make_optimizer(
     settings: TrainingSection, unet: Sequence[nn.Parameter], text_encoder: Sequence[nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """Return the optimizer of a training; each group keeps its full rate as `full_lr`."""
+    """Return the optimizer of a training; each parameter group stores its full learning rate as `full_lr`."""
     groups = [
         {"params": list(parameters), "lr": lr, "full_lr": lr}
         for parameters, lr in ((unet, settings.unet_lr), (text_encoder, settings.text_encoder_lr))

@@ -1,10 +1,10 @@
-"""The forward and backward pass of a training step: plain, or on a GPU recorded once as a CUDA graph and replayed.
+"""The forward and backward pass of a training step: eager, or on a GPU recorded once as a CUDA graph and replayed.
 
-A step of Stable Diffusion 1.5 is 3,600 small operations; to launch them one by one takes a fast GPU longer than to
-compute them. A graph launches all at once, with the values of the next step copied to where those of the first one
-were. Whether it computes what the plain pass does is looked at before it is relied on; where it does not, or cannot be
-recorded, training goes on plainly, and says so once. A graph holds the memory of a whole pass, so no plain pass of its
-shape is done any more once it is there.
+A step of Stable Diffusion 1.5 consists of 3,600 small operations; a fast GPU takes longer to launch them one by one
+than to compute them. A graph launches them all at once, with each step's inputs copied to the memory of the recorded
+ones. Each graph is compared with the eager pass before it is used; if it differs, or cannot be recorded, training
+continues eagerly and logs one warning. A graph holds the memory of a whole pass, so eager passes of its shape end once
+it exists.
 """
 
 import logging
@@ -17,10 +17,10 @@ from torch import nn
 from bootstrap.errors import in_one_line
 from bootstrap.models.training_pass import Inputs, Pass, Results, compare, forget_gradients
 
-# Each graph keeps the memory of its gradients; of more sizes of pictures than this the others are done plainly.
+# Each graph keeps the memory of its gradients; input shapes beyond this many run eagerly.
 MOST_GRAPHS = 8
-# Of a gradient's length: half precision has 8 to 11 bits, and sums in another order where a graph has another kernel.
-# What a graph has kept from the pass that it was recorded in is as far off as the gradient is long.
+# Relative to a gradient's length: half precision has 8 to 11 bits, and a graph may use kernels that sum in another
+# order. A graph that wrongly reuses values of the pass it was recorded in is off by about the gradient's whole length.
 _TOLERANCE = 0.1
 
 _log = logging.getLogger(__name__)
@@ -31,39 +31,39 @@ class Recording:
     """A recorded pass."""
 
     replay: Callable[[], object]
-    loss: torch.Tensor  # where each replay puts it
+    loss: torch.Tensor  # each replay writes it here
 
 
 Recorder = Callable[[Callable[[], torch.Tensor]], Recording]
 
 
 class CudaRecorder:
-    """Records passes as CUDA graphs that share their memory: one is replayed at a time."""
+    """Records passes as CUDA graphs that share one memory pool, as only one replays at a time."""
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, run: Callable[[], torch.Tensor]) -> Recording:
-        """Record a pass that reads and writes the same memory each time.
+        """Record a pass that reads and writes the same memory each time, after three warm-up passes.
 
-        Source: PyTorch's notes on CUDA semantics, "CUDA Graphs": what is set up at first use is set up by a few
-        passes on a stream of their own.
+        Source: PyTorch's notes on CUDA semantics, "CUDA Graphs": warm-up on a side stream initializes whatever is
+        initialized on first use.
         """
-        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
+        current, warm_up = torch.cuda.current_stream(), torch.cuda.Stream()
+        warm_up.wait_stream(current)
+        with torch.cuda.stream(warm_up):
             for _ in range(3):
                 run()
-        here.wait_stream(aside)
+        current.wait_stream(warm_up)
         graph = torch.cuda.CUDAGraph()
-        # Other threads may use the GPU meanwhile: a candidate's picture is being decoded, for one.
+        # Other threads may use the GPU meanwhile, for instance to decode a candidate's picture.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             loss = run()
         return Recording(graph.replay, loss)
 
 
 class _Graph:
-    """A recorded pass of one shape, with its inputs and where it leaves the gradients."""
+    """A recorded pass of one shape, with the tensors of its inputs and gradients."""
 
     def __init__(
         self, plain: Pass, parameters: list[nn.Parameter], inputs: Inputs, recorder: Recorder
@@ -91,25 +91,29 @@ class Passes:
     """Runs the pass of each step in the fastest way that works."""
 
     def __init__(self, plain: Pass, parameters: list[nn.Parameter], recorder: Recorder | None) -> None:
-        """Begin without any graph.
+        """Start without any graph.
 
         Args:
-            plain: the pass itself.
-            parameters: those whose gradients it makes.
-            recorder: None: all passes are plain.
+            plain: the pass itself, run eagerly.
+            parameters: those whose gradients it computes.
+            recorder: None: all passes run eagerly.
         """
         self._plain, self._parameters, self._recorder = plain, parameters, recorder
         self._graphs: dict[tuple[object, ...], _Graph] = {}
-        self._earlier: dict[tuple[object, ...], Inputs] = {}  # of shapes that have no graph yet
+        self._earlier: dict[
+            tuple[object, ...], Inputs
+        ] = {}  # the latest inputs of shapes that have no graph yet
 
     def run(self, inputs: Inputs) -> torch.Tensor:
-        """Return the loss of a step, and leave the gradients with the parameters."""
+        """Return the loss of a step, and set the parameters' gradients."""
         if self._recorder is not None:
             try:
                 return self._run_recorded(inputs, self._recorder)
             except RuntimeError as error:
                 reason = in_one_line(str(error))[:200]
-                _log.warning("training: no CUDA graph (%s); it goes on without, and is slower", reason)
+                _log.warning(
+                    "training: no CUDA graph (%s); training continues without it, more slowly", reason
+                )
                 self._recorder = None
                 self._graphs.clear()
                 self._earlier.clear()
@@ -132,23 +136,23 @@ class Passes:
         self._earlier[shape] = inputs
         if earlier is None:
             return self._run_plain(inputs)
-        # Compared with the values it is recorded with, and with others.
+        # The graph is compared on the inputs it is recorded with, and on others.
         both = (earlier, inputs)
-        expected = [self._results(self._run_plain, one) for one in both]
-        if not all(_is_finite(one) for one in expected):
-            return expected[-1][0]  # as the first steps in fp16: nothing is known then
+        expected = [self._results(self._run_plain, trial) for trial in both]
+        if not all(_is_finite(results) for results in expected):
+            return expected[-1][0]  # as in the first steps in fp16: there is nothing to compare
         graph = _Graph(self._plain, self._parameters, inputs, recorder)
-        for one, its in zip(both, expected, strict=True):
-            found = self._results(graph.run, one)
-            compare(its, found, _TOLERANCE)
+        for trial, eager_results in zip(both, expected, strict=True):
+            replayed = self._results(graph.run, trial)
+            compare(eager_results, replayed, _TOLERANCE)
         self._graphs[shape] = graph
         del self._earlier[shape]
-        return found[0]
+        return replayed[0]
 
     def _results(self, run: Pass, inputs: Inputs) -> Results:
-        """The loss, and the gradients that are left with the parameters."""
+        """Run a pass, and return the loss and the parameters' gradients."""
         return (run(inputs), *(parameter.grad for parameter in self._parameters))
 
 
 def _is_finite(results: Results) -> bool:
-    return all(one is None or bool(torch.isfinite(one).all()) for one in results)
+    return all(tensor is None or bool(torch.isfinite(tensor).all()) for tensor in results)

@@ -1,4 +1,4 @@
-"""What a LoRA file of ours tells about its training, so that a lost catalog can be made again from the files."""
+"""The record of a training inside a LoRA file of `sid`, from which a lost catalog can be rebuilt."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ class Record:
     training_id: str
     settings: dict[str, Any]  # of [training]
     dataset: list[dict[str, Any]]  # {"picture": sha256, "caption": ..., "repeats": n} each
-    seen: list[int]  # how often each of them was in a batch
+    seen: list[int]  # how often each picture of the dataset was in a batch
     epoch: int
     steps: int  # finished, over all epochs
     loss: float  # mean over the epoch
@@ -30,10 +30,10 @@ def to_metadata(record: Record) -> dict[str, str]:
 
 
 def of_file(path: Path) -> Record | None:
-    """Return the record that a LoRA file carries; None where it is none of ours, or damaged."""
+    """Return the record in a LoRA file; None for files of other tools and damaged files."""
     try:
         with safe_open(path, "np") as file:
-            told = (file.metadata() or {}).get(KEY)
+            record = (file.metadata() or {}).get(KEY)
     except (SafetensorError, OSError):
         return None
-    return Record(**json.loads(told)) if told else None
+    return Record(**json.loads(record)) if record else None

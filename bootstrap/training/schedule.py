@@ -1,4 +1,4 @@
-"""Which pictures each step sees, and at which learning rate: known before the first step."""
+"""The pictures and the learning rate of each step, all known before the first step."""
 
 import math
 import random
@@ -12,14 +12,14 @@ from bootstrap.training.identity import Example
 class Schedule:
     """The steps of a training, numbered from 0; a snapshot may be kept at the end of each epoch, numbered from 1.
 
-    The dataset is gone through again and again: each time all repeats of all pictures in another order, in
-    batches of pictures of one size. Where there are regularization pictures, a batch of them follows each batch
-    of the dataset.
+    Training runs through the dataset in rounds. Each round has all repeats of all pictures in a new order, in
+    batches of pictures of one size. With regularization, a batch of regularization pictures follows each batch of
+    the dataset.
     """
 
     def __init__(self, examples: list[Example], settings: TrainingSection) -> None:
         self._examples, self._settings = examples, settings
-        self._reg = [index for index, one in enumerate(examples) if one.is_regularization]
+        self._reg = [index for index, example in enumerate(examples) if example.is_regularization]
         self._round = lru_cache(maxsize=2)(self._make_round)
         self.steps_per_round = len(self._round(0)) * (2 if self._reg else 1)
         self.total_steps = settings.max_train_steps or self.steps_per_round * settings.epochs
@@ -27,7 +27,7 @@ class Schedule:
     def epoch_end(self, epoch: int) -> int:
         """Return how many steps are done at the end of an epoch.
 
-        Without max_train_steps an epoch shows all repeats once; with it, epochs are equal parts of the steps.
+        Without max_train_steps an epoch is one round; with it, epochs are equal parts of the steps.
         """
         return round(self.total_steps * epoch / self._settings.epochs)
 
@@ -44,15 +44,17 @@ class Schedule:
     def seen(self, steps: int) -> list[int]:
         """Return how often each picture of the dataset is in a batch in the first `steps` steps."""
         counts = Counter(index for step in range(steps) for index in self.pictures(step))
-        return [counts[index] for index, one in enumerate(self._examples) if not one.is_regularization]
+        return [
+            counts[index] for index, example in enumerate(self._examples) if not example.is_regularization
+        ]
 
     def describe(self) -> str:
-        """Return one line that tells the whole schedule."""
-        dataset = [one for one in self._examples if not one.is_regularization]
-        sizes = sorted({one.size for one in self._examples})
-        shown = sum(one.repeats for one in dataset)
+        """Return the whole schedule as one line of text."""
+        dataset = [example for example in self._examples if not example.is_regularization]
+        sizes = sorted({example.size for example in self._examples})
+        repeats = sum(example.repeats for example in dataset)
         parts = [
-            f"{len(dataset)} picture{'s'[: len(dataset) > 1]}, {shown} repeats / batch size "
+            f"{len(dataset)} picture{'s'[: len(dataset) > 1]}, {repeats} repeats / batch size "
             f"{self._settings.train_batch_size}"
         ]
         if self._reg:
@@ -67,12 +69,12 @@ class Schedule:
         return "; ".join([*parts, steps])
 
     def _make_round(self, number: int) -> list[list[int]]:
-        """All repeats of all pictures once. The last batch of a size is filled up, so that all are of one shape."""
+        """Return the batches of a round. The last batch of each size is filled up, so that all have one shape."""
         order = [
             index
-            for index, one in enumerate(self._examples)
-            if not one.is_regularization
-            for _ in range(one.repeats)
+            for index, example in enumerate(self._examples)
+            if not example.is_regularization
+            for _ in range(example.repeats)
         ]
         random.Random(f"{self._settings.seed}/{number}").shuffle(order)
         by_size: dict[tuple[int, int], list[int]] = {}
@@ -88,16 +90,16 @@ class Schedule:
         return batches
 
     def _reg_batch(self, number: int) -> list[int]:
-        """The pictures in turn; a batch is of the size of its first one."""
+        """Return the next batch of regularization pictures, in turn; its first picture decides its size."""
         size = self._settings.train_batch_size
         first = self._reg[number * size % len(self._reg)]
-        alike = [index for index in self._reg if self._examples[index].size == self._examples[first].size]
-        start = alike.index(first)
-        return [alike[(start + i) % len(alike)] for i in range(size)]
+        same_size = [index for index in self._reg if self._examples[index].size == self._examples[first].size]
+        start = same_size.index(first)
+        return [same_size[(start + i) % len(same_size)] for i in range(size)]
 
 
 def learning_rate_factor(settings: TrainingSection, step: int, total_steps: int) -> float:
-    """Return what the learning rates are multiplied with at a step (numbered from 0), 0.0 to 1.0.
+    """Return the factor of the learning rates at a step (numbered from 0), 0.0 to 1.0.
 
     The formulas are those of transformers' `get_scheduler` for constant_with_warmup, cosine and linear.
     """

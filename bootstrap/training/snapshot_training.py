@@ -24,10 +24,10 @@ from bootstrap.training.record import Record
 
 
 def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], report: Report) -> None:
-    """Train the generation's LoRA, unless the same training has been done already.
+    """Train the generation's LoRA, unless the same training has already finished.
 
     Args:
-        class_pictures: the pictures of the regularization; none without it.
+        class_pictures: the regularization pictures; empty without regularization.
 
     Raises:
         UserError: a picture or the base model cannot be read, or the settings make the loss diverge.
@@ -37,44 +37,44 @@ def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], 
     base = loading.hold(project.base_model)
     examples = examples_of(project, catalog, base, class_pictures)
     training_id = identity.training_id(examples, base.hash, settings)
-    described = [
-        {"picture": one.picture_sha256, "caption": one.caption, "repeats": one.repeats}
-        for one in examples
-        if not one.is_regularization
+    described_dataset = [
+        {"picture": example.picture_sha256, "caption": example.caption, "repeats": example.repeats}
+        for example in examples
+        if not example.is_regularization
     ]
-    trainings.begin(catalog, project.name, number, training_id, settings.model_dump(), described)
+    trainings.begin(catalog, project.name, number, training_id, settings.model_dump(), described_dataset)
     if _is_complete(generation):
         return
     folder = generation.folder / f"training-{training_id[:8]}"
     facts = _facts(project, base, examples, output_name(project, number))
 
-    def keep(result: trainer.EpochResult) -> None:
+    def keep_snapshot(result: trainer.EpochResult) -> None:
         if result.epoch not in settings.snapshots:
             return
         path = folder / f"{facts.output_name}-{result.epoch:06d}.safetensors"
-        told = metadata.build(facts, settings, result.epoch, result.steps)
+        file_metadata = metadata.build(facts, settings, result.epoch, result.steps)
         is_last = result.epoch == settings.epochs
-        told |= record.to_metadata(
+        file_metadata |= record.to_metadata(
             Record(
-                training_id, settings.model_dump(), described, result.seen, result.epoch, result.steps,
+                training_id, settings.model_dump(), described_dataset, result.seen, result.epoch, result.steps,
                 result.loss, is_last,
             )
         )  # fmt: skip
-        kohya.write(path, result.modules, told, torch.float16)
+        kohya.write(path, result.modules, file_metadata, torch.float16)
         snapshot = Snapshot(
             training_id, result.epoch, path.relative_to(project.folder), sha256_of_file(path), result.loss
         )
         trainings.add_snapshot(catalog, project.name, snapshot, result.steps, result.seen)
 
     state_file = folder / "state.safetensors"
-    trainer.train(base, examples, settings, state_file, project.folder / "latents", keep, report)
+    trainer.train(base, examples, settings, state_file, project.folder / "latents", keep_snapshot, report)
     trainings.finish(catalog, project.name, training_id)
-    state_file.unlink(missing_ok=True)  # several times a snapshot's size, and of no use any more
+    state_file.unlink(missing_ok=True)  # several times a snapshot's size, and no longer needed
 
 
 def _facts(project: Project, base: BaseModel, examples: list[Example], name: str) -> TrainingFacts:
     settings: TrainingSection = project.settings.training
-    shown = [one for one in examples if not one.is_regularization]
+    dataset = [example for example in examples if not example.is_regularization]
     plan = schedule.Schedule(examples, settings)
     return TrainingFacts(
         output_name=name,
@@ -83,10 +83,10 @@ def _facts(project: Project, base: BaseModel, examples: list[Example], name: str
         base_model_hash=base.hash,
         prediction_type=base.prediction_type,
         family=base.family,
-        captions=[one.caption for one in shown],
-        repeats=[one.repeats for one in shown],
-        sizes=[one.size for one in shown],
-        reg_images=len(examples) - len(shown),
+        captions=[example.caption for example in dataset],
+        repeats=[example.repeats for example in dataset],
+        sizes=[example.size for example in dataset],
+        reg_images=len(examples) - len(dataset),
         steps_per_epoch=plan.epoch_end(1),
         total_steps=plan.total_steps,
         started_at=datetime.now(UTC),
@@ -94,10 +94,10 @@ def _facts(project: Project, base: BaseModel, examples: list[Example], name: str
 
 
 def _is_complete(generation: Generation) -> bool:
-    known = generation.training()
-    if known is None or not known.finished:
+    training = generation.training()
+    if training is None or not training.finished:
         return False
-    wanted = generation.settings.training.snapshots
-    return [one.epoch for one in known.snapshots] == wanted and all(
-        (generation.project.folder / one.path).is_file() for one in known.snapshots
+    wanted_epochs = generation.settings.training.snapshots
+    return [snapshot.epoch for snapshot in training.snapshots] == wanted_epochs and all(
+        (generation.project.folder / snapshot.path).is_file() for snapshot in training.snapshots
     )

@@ -15,7 +15,7 @@ from bootstrap.training.adapters import Adapters
 
 @dataclass(frozen=True)
 class SavedStep:
-    """How far a saved training had come."""
+    """The position of a saved training."""
 
     epoch: int  # finished
     step: int  # finished, over all epochs
@@ -28,9 +28,9 @@ def save(
     scaler: torch.amp.GradScaler,
     position: SavedStep,
 ) -> None:
-    """Save LoRA, what the optimizer keeps, the loss scale and the position, whole or not at all.
+    """Save the LoRA, the optimizer's state, the loss scale and the position, whole or not at all.
 
-    Nothing else is needed: all that is random in a step comes from the seed and the step's number.
+    Nothing else is needed: everything random in a step follows from the seed and the step's number.
     """
     tensors: dict[str, torch.Tensor] = {}
     numbers: dict[str, Any] = {}
@@ -41,12 +41,12 @@ def save(
                 tensors[f"{index}.{key}"] = value
             elif isinstance(value, int | float):
                 numbers[f"{index}.{key}"] = value
-    # Prodigy keeps its estimate of the distance in the groups.
+    # Prodigy stores its estimate of the distance in the parameter groups.
     groups = [
         {key: value for key, value in group.items() if isinstance(value, int | float)}
         for group in optimizer.param_groups
     ]
-    told = {
+    metadata = {
         "epoch": str(position.epoch),
         "step": str(position.step),
         "numbers": json.dumps(numbers),
@@ -54,42 +54,44 @@ def save(
         "scaler": json.dumps(scaler.state_dict()),
     }
     with whole_file(path) as temporary:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary, told)
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata)
 
 
 def load(
     path: Path, adapters: Adapters, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
 ) -> SavedStep | None:
-    """Put a saved state back; None when there is none.
+    """Restore a saved state and return its position; None if there is no file.
 
     Raises:
-        RuntimeError: the file is there but is not the state of such a training.
+        RuntimeError: the file is not the state of such a training.
     """
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file, torch.no_grad():
-            told = file.metadata()
+            metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-            numbers = json.loads(told["numbers"])
+            numbers = json.loads(metadata["numbers"])
             for index, parameter in enumerate(adapters.parameters()):
                 parameter.copy_(tensors.pop(f"{index}.parameter"))
-                own = f"{index}."
-                state = {
-                    name.removeprefix(own): value.to(parameter.device)
+                prefix = f"{index}."
+                moments = {
+                    name.removeprefix(prefix): value.to(parameter.device)
                     for name, value in tensors.items()
-                    if name.startswith(own)
+                    if name.startswith(prefix)
                 }
-                state |= {
-                    name.removeprefix(own): value for name, value in numbers.items() if name.startswith(own)
+                moments |= {
+                    name.removeprefix(prefix): value
+                    for name, value in numbers.items()
+                    if name.startswith(prefix)
                 }
-                if state:
-                    optimizer.state[parameter] = state
-            for group, saved in zip(optimizer.param_groups, json.loads(told["groups"]), strict=True):
+                if moments:
+                    optimizer.state[parameter] = moments
+            for group, saved in zip(optimizer.param_groups, json.loads(metadata["groups"]), strict=True):
                 group.update(saved)
-            scaler.load_state_dict(json.loads(told["scaler"]))
+            scaler.load_state_dict(json.loads(metadata["scaler"]))
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise RuntimeError(
-            f"training state {path}: it does not fit ({error}); delete it to train anew"
+            f"training state {path}: it does not fit this training ({error}); delete it to start over"
         ) from error
-    return SavedStep(int(told["epoch"]), int(told["step"]))
+    return SavedStep(int(metadata["epoch"]), int(metadata["step"]))

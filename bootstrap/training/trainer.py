@@ -31,7 +31,7 @@ from bootstrap.training.state import SavedStep
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What a finished epoch gives: the LoRA as it is then."""
+    """The result of a finished epoch: the LoRA at that point."""
 
     epoch: int
     steps: int  # finished over all epochs
@@ -50,23 +50,23 @@ def train(
     on_epoch: Callable[[EpochResult], None],
     report: Report,
 ) -> None:
-    """Train a LoRA and hand over each epoch's; continues from `state_file` when it is there.
+    """Train a LoRA and pass it to `on_epoch` after each epoch; resume from `state_file` if that exists.
 
     Args:
-        examples: the pictures of the dataset, then those of the regularization.
-        state_file: rewritten after each epoch, after `on_epoch` returned.
-        cache_folder: where encoded pictures are kept from training to training.
+        examples: the pictures of the dataset, then the regularization pictures.
+        state_file: rewritten after each epoch, once `on_epoch` has returned.
+        cache_folder: the cache of encoded pictures, shared by all trainings of a project.
         on_epoch: called after each epoch with its LoRA.
-        report: told the schedule before the first step, and after each step.
+        report: receives the schedule before the first step, and the progress after each step.
 
     Raises:
-        UserError: a picture cannot be read, a caption has too many tokens, the memory does not suffice, or
-            the loss is not finite any more.
+        UserError: a picture cannot be read, a caption has too many tokens, the GPU runs out of memory, or
+            the loss is no longer finite.
     """
-    with _memory_errors_told(settings):
+    with _memory_errors_explained(settings):
         trainer = _Trainer(base, examples, settings, cache_folder)
         with _weights_in(base, trainer.precision):
-            memory_note = trainer.memory_note()  # reckoned from the base model alone
+            memory_note = trainer.memory_note()  # computed from the base model alone
             with (
                 injected(
                     base,
@@ -77,24 +77,28 @@ def train(
                     Size(settings.conv_dim, settings.conv_alpha) if settings.conv_dim else None,
                 ) as adapters,
                 _checkpointing(base, settings.gradient_checkpointing),
-                _freed_memory_kept(base),
-                _memory_errors_told(settings),  # here too: before the weights return, which need the room
+                _keeping_freed_memory(base),
+                _memory_errors_explained(
+                    settings
+                ),  # here too: before the weights return, which need the room
             ):
-                trainer.run(adapters, state_file, on_epoch, report, memory_note)
+                trainer.train(adapters, state_file, on_epoch, report, memory_note)
 
 
 @contextlib.contextmanager
 def _weights_in(base: BaseModel, precision: torch.dtype) -> Iterator[None]:
-    """Have the frozen weights in the type that is computed in; what they were waits in the CPU's memory."""
+    """Convert the frozen weights to the type of the forward pass; the CPU's memory holds the originals meanwhile."""
     parts = (base.denoiser, *base.text_encoders)
-    changed = [one for part in parts for one in part.parameters() if one.dtype is not precision]
-    kept = [(one, one.data.cpu()) for one in changed]
+    mismatched = [
+        parameter for part in parts for parameter in part.parameters() if parameter.dtype is not precision
+    ]
+    originals = [(parameter, parameter.data.cpu()) for parameter in mismatched]
     try:
-        for parameter, _ in kept:
+        for parameter, _ in originals:
             parameter.data = parameter.data.to(precision)
         yield
     finally:
-        for parameter, weight in kept:
+        for parameter, weight in originals:
             parameter.data = weight.to(parameter.device)
 
 
@@ -111,25 +115,25 @@ def _checkpointing(base: BaseModel, wanted: bool) -> Iterator[None]:
         denoiser.disable_gradient_checkpointing()
 
 
-def _freed_memory_kept(base: BaseModel) -> contextlib.AbstractContextManager[None]:
-    """Keep it where that saves time: small models free nothing large."""
+def _keeping_freed_memory(base: BaseModel) -> contextlib.AbstractContextManager[None]:
+    """Keep freed memory where that saves time: small models free nothing large."""
     return (
         freed_memory.kept() if base.device.type == "cpu" and not base.is_small else contextlib.nullcontext()
     )
 
 
 @contextlib.contextmanager
-def _memory_errors_told(settings: TrainingSection) -> Iterator[None]:
+def _memory_errors_explained(settings: TrainingSection) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        # They hold what was computed; the weights need room to return.
+        # The frames hold the activations; the weights need that room to return.
         traceback.clear_frames(error.__traceback__)
-        raise UserError(f"training: the GPU's memory does not suffice; {_remedies(settings)}") from error
+        raise UserError(f"training: the GPU is out of memory; {_remedies(settings)}") from error
 
 
 def _remedies(settings: TrainingSection) -> str:
-    """What makes a training take less memory."""
+    """Return the settings that reduce the memory of a training, as text."""
     remedies = []
     if settings.train_batch_size > 1:
         remedies.append(f"lower train_batch_size (it is {settings.train_batch_size})")
@@ -148,7 +152,7 @@ class _Trainer:
         self.precision = precision_of(settings, base.device)  # of the forward pass
         self._noise = base.family.noise(base)
         self._length = _length(base, examples, settings.max_token_length)
-        self._maker = BatchMaker(base, examples, settings, cache_folder)
+        self._batch_maker = BatchMaker(base, examples, settings, cache_folder)
         self._schedule = Schedule(examples, settings)
         self._encoded: dict[str, Conditioning] = {}
         self._tokens: dict[str, torch.Tensor] = {}
@@ -159,7 +163,7 @@ class _Trainer:
         """Whether the forward pass runs in float16 or bfloat16."""
         return self.precision is not torch.float32
 
-    def run(
+    def train(
         self,
         adapters: Adapters,
         state_file: Path,
@@ -167,7 +171,7 @@ class _Trainer:
         report: Report,
         memory_note: str,
     ) -> None:
-        optimizer = optimizers.make(
+        optimizer = optimizers.make_optimizer(
             self._settings, adapters.denoiser_parameters(), adapters.text_encoder_parameters()
         )
         scaler = torch.amp.GradScaler("cuda", enabled=self.precision is torch.float16)
@@ -183,17 +187,17 @@ class _Trainer:
                     losses.append(self._step(passes, adapters, optimizer, scaler, step))
                     step += 1
                     rate = (step - first_step) / (time.monotonic() - started)
-                    told = f"epoch {epoch}, loss {losses[-1]:.4f}"
-                    report(Progress("train", step, total, "steps", rate, told))
-                mean = sum(losses) / len(losses)
-                on_epoch(EpochResult(epoch, step, mean, self._schedule.seen(step), adapters.modules()))
+                    note = f"epoch {epoch}, loss {losses[-1]:.4f}"
+                    report(Progress("train", step, total, "steps", rate, note))
+                mean_loss = sum(losses) / len(losses)
+                on_epoch(EpochResult(epoch, step, mean_loss, self._schedule.seen(step), adapters.modules()))
                 state.save(state_file, adapters, optimizer, scaler, SavedStep(epoch, step))
 
     @contextlib.contextmanager
     def _passes(
         self, adapters: Adapters, scaler: torch.amp.GradScaler
     ) -> Iterator[Passes | small_cpu.RecordedPasses]:
-        """What runs the pass of each step, in the fastest way that this machine has."""
+        """Yield what runs the pass of each step, in the fastest way that this machine supports."""
 
         def plain(inputs: Inputs) -> torch.Tensor:
             return self._pass(adapters, scaler, inputs)
@@ -206,20 +210,20 @@ class _Trainer:
             yield Passes(plain, parameters, self._recorder)
 
     def memory_note(self) -> str:
-        """What the training will take, and what helps where there is less; nothing of a model that fits anywhere."""
+        """Return the memory forecast, and what helps if it exceeds the memory; empty for models that fit anywhere."""
         if self._base.is_small:
             return ""
         from bootstrap.training import memory
 
-        largest = max((one.size for one in self._examples), key=lambda size: size[0] * size[1])
+        largest = max((example.size for example in self._examples), key=lambda size: size[0] * size[1])
         needed = memory.predicted_bytes(
             self._base, self._settings, largest, self._length, self.half_precision
         )
-        there = memory.there_bytes(self._base.device)
-        told = f"; about {needed / 2**30:.1f} GiB of memory"
-        if there is None or needed <= there:
-            return told
-        return f"{told}, but there are {there / 2**30:.1f} GiB: should it fail, {_remedies(self._settings)}"
+        available = memory.available_bytes(self._base.device)
+        note = f"; about {needed / 2**30:.1f} GiB of memory"
+        if available is None or needed <= available:
+            return note
+        return f"{note}, but only {available / 2**30:.1f} GiB are available: if it fails, {_remedies(self._settings)}"
 
     def _step(
         self,
@@ -233,14 +237,14 @@ class _Trainer:
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * factor
         pictures = self._schedule.pictures(step)
-        batch = self._maker.make(pictures, step)
+        batch = self._batch_maker.make_batch(pictures, step)
         weight = self._settings.prior_loss_weight if self._examples[pictures[0]].is_regularization else 1.0
         loss = passes.run(self._inputs(batch, weight))
         if not torch.isfinite(loss):
             raise UserError(
-                f"training: the loss is not a finite number any more at step {step + 1}; lower training.unet_lr "
+                f"training: the loss is no longer finite at step {step + 1}; lower training.unet_lr "
                 f'(it is {self._settings.unet_lr:g}) and text_encoder_lr, or set mixed_precision = "no"; '
-                "the snapshots of the epochs before are kept"
+                "the snapshots of earlier epochs are kept"
             )
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(adapters.parameters(), 1.0)
@@ -249,10 +253,10 @@ class _Trainer:
         return float(loss)
 
     def _inputs(self, batch: Batch, weight: float) -> Inputs:
-        """All that the pass of a step computes with, as tensors on the device.
+        """Return all inputs of a step's pass, as tensors on the device.
 
         Args:
-            weight: what the loss of this batch counts.
+            weight: the loss weight of this batch.
         """
         device = self._base.device
         drawn = (batch.latents, batch.noise, batch.timesteps)
@@ -268,10 +272,10 @@ class _Trainer:
         return inputs | self._caption_inputs(batch.captions)
 
     def _caption_inputs(self, texts: list[str]) -> Inputs:
-        """Tokens, where the text encoders are trained; else the encoded captions, each encoded only once."""
+        """Return tokens if the text encoders are trained, or else the captions' encodings, each computed only once."""
         if self._settings.text_encoder_lr > 0:
             distinct = list(dict.fromkeys(texts))
-            # Encoded twice, rather than recorded for each number of captions that there is.
+            # Encode duplicates too, so that the number of captions does not call for another recording.
             if self._recorder or (len(distinct) > 1 and recorded_on_cpu(self._base, self._settings)):
                 distinct = texts
             inputs = {"tokens": torch.cat([self._tokens_of(text) for text in distinct])}
@@ -295,7 +299,10 @@ class _Trainer:
         return self._tokens[text]
 
     def _pass(self, adapters: Adapters, scaler: torch.amp.GradScaler, inputs: Inputs) -> torch.Tensor:
-        """Forward and backward: return the loss, and add to the gradients. Must do the same for all of one shape."""
+        """Run forward and backward: return the loss, add to the gradients.
+
+        Recording requires the same operations for all inputs of one shape.
+        """
         adapters.fold()
         predicted = conditioning.predict(
             self._base, inputs["noisy"], inputs["timesteps"], self._conditioning(inputs)
@@ -314,24 +321,24 @@ class _Trainer:
 
 
 def recorded_on_cpu(base: BaseModel, settings: TrainingSection) -> bool:
-    """Whether passes are recorded, and replayed on a CPU."""
-    # Of a large model the operations take so long that nothing is gained.
+    """Return whether passes are recorded and replayed on a CPU."""
+    # The operations of a large model take so long that recording gains nothing.
     return base.device.type == "cpu" and base.is_small and not settings.gradient_checkpointing
 
 
 def recorder_for(device: torch.device, settings: TrainingSection) -> Recorder | None:
-    """What records the passes as CUDA graphs; None where there are none."""
-    # With gradient checkpointing the state of the random numbers is read in the pass, which no graph allows.
+    """Return the recorder of CUDA graphs; None where passes run eagerly."""
+    # Gradient checkpointing reads the random number generator's state in the pass, which no graph allows.
     if device.type != "cuda" or settings.gradient_checkpointing:
         return None
     return CudaRecorder()
 
 
 def precision_of(settings: TrainingSection, device: torch.device) -> torch.dtype:
-    """Return the type that the forward pass of a training computes in.
+    """Return the data type of a training's forward pass.
 
     Raises:
-        UserError: the device cannot.
+        UserError: the device does not support the type.
     """
     wanted, on_gpu = settings.mixed_precision, device.type == "cuda"
     if wanted == "auto":
@@ -342,13 +349,13 @@ def precision_of(settings: TrainingSection, device: torch.device) -> torch.dtype
 
 
 def _length(base: BaseModel, examples: list[Example], max_token_length: int) -> int:
-    """The length that all captions are encoded in: that of the longest one."""
+    """Return the length that all captions are encoded at: that of the longest, in the family's unit."""
     vocabulary = specs.vocabulary(base.spec)
-    for one in examples:
-        tokens = vocabulary.count(one.caption) if vocabulary is not None else 0
+    for example in examples:
+        tokens = vocabulary.count(example.caption) if vocabulary is not None else 0
         if tokens > max_token_length:
             raise UserError(
-                f"caption of {Path(one.path).name}: it has {tokens} tokens, training.max_token_length is "
+                f"caption of {Path(example.path).name}: it has {tokens} tokens, training.max_token_length is "
                 f"{max_token_length}; shorten it or raise max_token_length (75, 150 or 225)"
             )
-    return max(base.family.length(base, one.caption) for one in examples)
+    return max(base.family.length(base, example.caption) for example in examples)

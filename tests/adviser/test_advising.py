@@ -1,4 +1,4 @@
-"""The adviser in its place: after training, once, only where a recipe asks for it; and `sid advise`."""
+"""The adviser in the loop: after training, once, only if a recipe needs it; and `sid advise`."""
 
 import sys
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def never(*_: object) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def trained(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two snapshots; no recipe asks for the adviser yet."""
+    """Return a project with two snapshots; no recipe needs the adviser yet."""
     return small_trained_project(tmp_path_factory.mktemp("advise"), originals)
 
 
@@ -55,8 +55,8 @@ def catalog(trained: Project) -> Iterator[Catalog]:
 
 @pytest.fixture(scope="module")
 def asking(trained: Project, catalog: Catalog) -> Project:
-    """The same project, whose recipe now says "auto"."""
-    assert advice_on(trained, catalog) is None  # nobody asked: nothing was measured
+    """Return the same project, whose recipe now says "auto"."""
+    assert advice_on(trained, catalog) is None  # no recipe needs it: nothing was measured
     assert plots(trained) == []
     text = trained.toml.read_text().replace("[drawing]", "[drawing]\nwidth = 64\nheight = 64")
     trained.toml.write_text(text.replace("snapshot = 2", 'snapshot = "auto"'))
@@ -66,17 +66,20 @@ def asking(trained: Project, catalog: Catalog) -> Project:
 @pytest.fixture
 def advised(asking: Project, catalog: Catalog) -> Advice:
     generation.train(Generation(asking, catalog, 1))
-    found = advice_on(asking, catalog)
-    assert found is not None
-    return found
+    advice = advice_on(asking, catalog)
+    assert advice is not None
+    return advice
 
 
 def test_it_measures_all_snapshots_after_training_and_plots_them(
     asking: Project, catalog: Catalog, advised: Advice
 ) -> None:
-    assert [one.epoch for one in advised.measurements] == [1, 2]
+    assert [measurement.epoch for measurement in advised.measurements] == [1, 2]
     assert 1 <= advised.variation <= advised.replication <= 2
-    assert all(-1 < one.closeness < 1 and -1 < one.freedom <= 1.01 for one in advised.measurements)
+    assert all(
+        -1 < measurement.closeness < 1 and -1 < measurement.freedom <= 1.01
+        for measurement in advised.measurements
+    )
     (path,) = plots(asking)
     with Image.open(path) as plot:
         assert plot.size == (720, 400)
@@ -94,30 +97,30 @@ def test_it_measures_once_and_draws_a_lost_plot_again(
     assert advice_on(asking, catalog) == advised
 
 
-def test_broken_off_it_leaves_nothing_and_then_finds_the_same(
+def test_interrupted_it_leaves_nothing_and_then_measures_the_same(
     asking: Project, catalog: Catalog, advised: Advice
 ) -> None:
     forget(catalog)
-    told: list[Progress] = []
+    reports: list[Progress] = []
 
     def stop_after_one(progress: Progress) -> None:
-        told.append(progress)
+        reports.append(progress)
         if progress.stage == "advise" and progress.done == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         generation.train(Generation(asking, catalog, 1), stop_after_one)
-    assert [(one.done, one.total) for one in told if one.stage == "advise"] == [(0, 2), (1, 2)]
+    assert [(report.done, report.total) for report in reports if report.stage == "advise"] == [(0, 2), (1, 2)]
     assert advice_on(asking, catalog) is None
     with pytest.raises(RuntimeError, match="not measured"):
         generation.draw(Generation(asking, catalog, 1))
     generation.train(Generation(asking, catalog, 1))
     again = advice_on(asking, catalog)
     assert again is not None
-    for one, other in zip(again.measurements, advised.measurements, strict=True):
-        assert one.closeness == pytest.approx(other.closeness, abs=1e-4)
-        assert one.freedom == pytest.approx(other.freedom, abs=1e-4)
-        assert one.elimination == pytest.approx(other.elimination, abs=1e-3)
+    for repeated, first in zip(again.measurements, advised.measurements, strict=True):
+        assert repeated.closeness == pytest.approx(first.closeness, abs=1e-4)
+        assert repeated.freedom == pytest.approx(first.freedom, abs=1e-4)
+        assert repeated.elimination == pytest.approx(first.elimination, abs=1e-3)
     assert (again.variation, again.replication) == (advised.variation, advised.replication)
 
 
@@ -126,13 +129,13 @@ def test_auto_draws_the_shots_that_the_number_would_draw(
 ) -> None:
     generation.draw(Generation(asking, catalog, 1))
     drawn = candidates(catalog, asking.name, state=None)
-    assert {one.shot.snapshot for one in drawn} == {advised.variation}
+    assert {candidate.shot.snapshot for candidate in drawn} == {advised.variation}
     text = asking.toml.read_text()
     asking.toml.write_text(text.replace('snapshot = "auto"', f"snapshot = {advised.variation}"))
-    told: list[Progress] = []
-    generation.draw(Generation(asking.workspace.project(asking.name), catalog, 1), told.append)
+    reports: list[Progress] = []
+    generation.draw(Generation(asking.workspace.project(asking.name), catalog, 1), reports.append)
     asking.toml.write_text(text)
-    assert (told[0].done, told[0].total) == (len(drawn), len(drawn))  # all of them are there
+    assert (reports[0].done, reports[0].total) == (len(drawn), len(drawn))  # all of them exist already
 
 
 @pytest.fixture
@@ -141,18 +144,18 @@ def sid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         monkeypatch.setattr(sys, "argv", ["sid", "--workspace", str(project.workspace.folder), *arguments])
         with pytest.raises(SystemExit) as ended:
             main.main()
-        told = capsys.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
+        output = capsys.readouterr()
+        return int(ended.value.code or 0), output.out, output.err
 
     return run
 
 
-def test_the_verb_tells_what_was_measured(asking: Project, advised: Advice, sid) -> None:
+def test_the_verb_prints_the_measurements(asking: Project, advised: Advice, sid) -> None:
     code, out, _ = sid(asking, "advise", asking.name)
     assert code == 0
     lines = out.splitlines()
-    for one, line in zip(advised.measurements, lines[1:], strict=False):
-        assert line.split()[:2] == [str(one.epoch), f"{one.closeness:.2f}"]
+    for measurement, line in zip(advised.measurements, lines[1:], strict=False):
+        assert line.split()[:2] == [str(measurement.epoch), f"{measurement.closeness:.2f}"]
         assert line.split()[-1] in ("early", "trained", "inflexible")
     assert f"to vary: snapshot {advised.variation};" in out
     assert lines[-1] == f"plot: {plots(asking)[0]}"
@@ -165,7 +168,7 @@ def test_the_verb_tells_what_was_measured(asking: Project, advised: Advice, sid)
         (["nobody"], "project 'nobody': not in workspace"),
     ],
 )
-def test_the_verb_says_in_one_line_what_is_not_there(asking: Project, sid, arguments, problem) -> None:
+def test_the_verb_refuses_in_one_line_what_does_not_exist(asking: Project, sid, arguments, problem) -> None:
     code, out, err = sid(asking, "advise", *arguments)
     assert (code, out) == (2, "")
     assert problem in err and err.count("\n") == 1

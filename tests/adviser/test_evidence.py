@@ -1,4 +1,4 @@
-"""The base model sees what a picture shows: evidence is higher where the tag is true."""
+"""The base model recognizes what a picture shows: evidence is higher for a true caption."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The measures: what they are for a LoRA that does nothing, and that a strong one is told from it."""
+"""The measures of a LoRA without effect, and of stronger ones."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def scaled(lora: LoraFile, factor: float) -> LoraFile:
 
 @pytest.fixture(scope="module")
 def measured(papertown: BaseModel, originals: Path) -> list[Measurement]:
-    """Of a LoRA that does nothing, of a weak one, of one that destroys everything."""
+    """Return the measurements of a LoRA without effect, a weak one, and one that destroys everything."""
     common = Shot("", "", 0, 3, "DDIM", 3.0, 64, 64, "papertown", papertown.hash, ())
     task = Task(
         Image.open(originals / "badge.png").convert("RGB").resize((64, 64)),
@@ -48,7 +48,7 @@ def test_a_lora_that_does_nothing_is_the_base_model(measured: list[Measurement])
 
 
 def test_the_stronger_the_less_flexible(measured: list[Measurement]) -> None:
-    assert [one.epoch for one in measured] == [2, 4, 6]
-    nothing, weak, strong = (one.freedom for one in measured)
+    assert [measurement.epoch for measurement in measured] == [2, 4, 6]
+    nothing, weak, strong = (measurement.freedom for measurement in measured)
     assert nothing > weak > strong
     assert strong < 0.9

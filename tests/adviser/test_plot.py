@@ -1,4 +1,4 @@
-"""The plot shows both curves and points at the chosen snapshots, however many there are."""
+"""The plot shows both curves and marks the chosen snapshots, for any number of snapshots."""
 
 import numpy as np
 import pytest

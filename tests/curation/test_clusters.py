@@ -1,4 +1,4 @@
-"""Groups of look-alikes, and what a person says of them."""
+"""Groups of look-alikes, and a person's corrections to them."""
 
 import sys
 
@@ -16,7 +16,7 @@ from bootstrap.project.generation import Generation
 
 
 def with_a_spot(picture, by):
-    """One place is brighter."""
+    """Return the picture with one brighter place."""
     changed = picture.copy()
     box = (60, 60, 84, 84)
     changed.paste(brighter(picture.crop(box), by), box)
@@ -29,7 +29,7 @@ def brighter(picture, by):
 
 @pytest.fixture
 def grouped(project, catalog):
-    """Two groups and a picture of its own, up for review; ids of all seven in order of drawing."""
+    """Publish two groups, a duplicate of the original and a single picture; return their ids in order of drawing."""
     pictures = [
         scene(1),
         scene(2),
@@ -47,22 +47,25 @@ def grouped(project, catalog):
 
 
 def shown(project, catalog):
-    return [one.id for one in candidates.candidates(catalog, project.name)]
+    return [candidate.id for candidate in candidates.candidates(catalog, project.name)]
 
 
-def test_groups_are_told_largest_first(project, catalog, grouped):
-    found = clusters.clusters(catalog, project.name)
-    told = [(one.representative and one.representative.id, [each.id for each in one.others]) for one in found]
-    assert told == [(grouped[0], grouped[2:4]), (grouped[1], [grouped[4]]), (None, [grouped[5]])]
+def test_groups_are_listed_largest_first(project, catalog, grouped):
+    groups = clusters.clusters(catalog, project.name)
+    described = [
+        (cluster.representative and cluster.representative.id, [duplicate.id for duplicate in cluster.others])
+        for cluster in groups
+    ]
+    assert described == [(grouped[0], grouped[2:4]), (grouped[1], [grouped[4]]), (None, [grouped[5]])]
     assert clusters.clusters(catalog, project.name, generation=2) == []
 
 
-def test_another_one_can_stand_for_its_group(project, catalog, grouped):
+def test_a_duplicate_can_represent_its_group(project, catalog, grouped):
     clusters.represent(project, catalog, grouped[3])
     assert shown(project, catalog) == [grouped[1], grouped[3], grouped[6]]
     first = clusters.clusters(catalog, project.name)[0]
     assert first.representative.id == grouped[3]
-    assert [one.id for one in first.others] == [grouped[0], grouped[2]]
+    assert [duplicate.id for duplicate in first.others] == [grouped[0], grouped[2]]
     assert (project.folder / first.representative.thumbnail).is_file()
     add_drawn(project, catalog, 2, [scene(1)])
     duplicate_marking.mark_duplicates(Generation(project, catalog, 2))
@@ -71,7 +74,7 @@ def test_another_one_can_stand_for_its_group(project, catalog, grouped):
     )
 
 
-def test_who_stands_for_a_group_and_has_a_verdict_stays(project, catalog, grouped):
+def test_a_representative_with_a_verdict_stays(project, catalog, grouped):
     verdicts.decide(catalog, project.name, [grouped[0]], Verdict.ACCEPT, "tester")
     with pytest.raises(UserError, match=f"{grouped[0]}.*verdict.*sid undo"):
         clusters.represent(project, catalog, grouped[2])
@@ -94,20 +97,20 @@ def test_what_is_kept_apart_is_shown_and_stays_so(project, catalog, grouped):
     assert clusters.keep_apart(project, catalog, grouped[4], grouped[1], "tester") == []  # once is enough
 
 
-def test_what_shows_yet_another_one_again_stays_hidden(project, catalog, grouped):
+def test_a_duplicate_of_a_third_candidate_stays_hidden(project, catalog, grouped):
     assert clusters.keep_apart(project, catalog, grouped[2], grouped[0], "tester") == [grouped[2]]
-    # The mirrored one was hidden for the first; the third shows the same.
+    # The mirrored candidate was hidden behind the first; it duplicates the third too.
     assert clusters.keep_apart(project, catalog, grouped[3], grouped[0], "tester") == []
     assert candidates.candidate(catalog, project.name, grouped[3]).duplicate_of == grouped[2]
 
 
-def test_even_the_original_can_be_told_apart(project, catalog, grouped):
+def test_a_candidate_can_be_kept_apart_from_the_original(project, catalog, grouped):
     assert clusters.keep_apart(project, catalog, grouped[5], "original", "tester") == [grouped[5]]
     with pytest.raises(UserError, match="from itself"):
         clusters.keep_apart(project, catalog, grouped[5], grouped[5], "tester")
 
 
-def test_comparing_again_takes_the_settings_as_they_are(project, catalog, grouped):
+def test_comparing_again_uses_the_current_settings(project, catalog, grouped):
     text = project.toml.read_text("utf-8")
     line = next(line for line in text.splitlines() if line.startswith("pixel_difference"))
     project.toml.write_text(text.replace(line, "pixel_difference = 0.001"), "utf-8")
@@ -117,12 +120,12 @@ def test_comparing_again_takes_the_settings_as_they_are(project, catalog, groupe
     verdicts.decide(catalog, project.name, [grouped[4]], Verdict.REJECT, "tester")
     project.toml.write_text(text, "utf-8")
     again = type(project)(project.workspace, project.name)
-    # The one that was rejected stays, and so what shows it again is hidden now.
+    # The rejected candidate stays, so its duplicate is hidden now.
     assert clusters.compare_again(again, catalog) == (0, 1)
     assert candidates.candidate(catalog, project.name, grouped[1]).duplicate_of == grouped[4]
 
 
-def test_who_stands_for_a_group_does_so_after_comparing_again(project, catalog, grouped):
+def test_a_chosen_representative_stays_after_comparing_again(project, catalog, grouped):
     clusters.represent(project, catalog, grouped[3])
     assert clusters.compare_again(project, catalog) == (0, 0)
     assert grouped[3] in shown(project, catalog)
@@ -133,7 +136,7 @@ def test_a_project_without_candidates_has_nothing_to_compare(project, catalog):
     assert clusters.clusters(catalog, project.name) == []
 
 
-def test_pairs_on_both_sides_of_the_line_are_told_with_their_distances(project, catalog):
+def test_pairs_on_both_sides_of_the_line_are_listed_with_their_distances(project, catalog):
     base = scene(5)
     pictures = [base, *(with_a_spot(base, by) for by in (4, 15, 22, 30, 38)), scene(6)]
     ids = add_drawn(project, catalog, 1, pictures)
@@ -143,7 +146,7 @@ def test_pairs_on_both_sides_of_the_line_are_told_with_their_distances(project, 
     limit = project.settings.dedupe.pixel_difference
     differences = [pair.difference for pair in pairs]
     assert min(differences) <= limit < max(differences)
-    assert all(ids[6] not in (pair.one, pair.other) for pair in pairs)
+    assert all(ids[6] not in (pair.earlier, pair.later) for pair in pairs)
     sheet = project.folder / "pairs.png"
     explaining.draw_pairs(project, catalog, pairs, sheet)
     with Image.open(sheet) as picture:
@@ -159,17 +162,17 @@ def test_the_verbs(project, catalog, grouped, monkeypatch, capsys):
         )
         with pytest.raises(SystemExit) as ended:
             main.main()
-        told = capsys.readouterr()
-        return int(ended.value.code or 0), told.out + told.err
+        output = capsys.readouterr()
+        return int(ended.value.code or 0), output.out + output.err
 
-    code, told = sid("dedupe", project.name)
-    assert code == 0 and f"{grouped[1]}: {grouped[4]}" in told and "4 duplicates in 3 groups" in told
-    code, told = sid("dedupe", project.name, "--explain")
-    assert code == 0 and "bits" in told and (project.folder / "pairs.png").is_file()
-    code, told = sid("represent", project.name, grouped[2][:9])
-    assert code == 0 and grouped[2] in told
-    code, told = sid("keep-apart", project.name, grouped[4], grouped[1])
-    assert code == 0 and f"shown now: {grouped[4]}" in told
+    code, output = sid("dedupe", project.name)
+    assert code == 0 and f"{grouped[1]}: {grouped[4]}" in output and "4 duplicates in 3 groups" in output
+    code, output = sid("dedupe", project.name, "--explain")
+    assert code == 0 and "bits" in output and (project.folder / "pairs.png").is_file()
+    code, output = sid("represent", project.name, grouped[2][:9])
+    assert code == 0 and grouped[2] in output
+    code, output = sid("keep-apart", project.name, grouped[4], grouped[1])
+    assert code == 0 and f"shown now: {grouped[4]}" in output
     assert sid("dedupe", project.name, "--again")[0] == 0
-    code, told = sid("keep-apart", project.name, "nothing", grouped[1])
-    assert code == 2 and "nothing" in told
+    code, output = sid("keep-apart", project.name, "nothing", grouped[1])
+    assert code == 2 and "nothing" in output

@@ -1,4 +1,4 @@
-"""The station curate, on files and a catalog."""
+"""The station `curate`, on files and a catalog."""
 
 import logging
 
@@ -19,8 +19,8 @@ from bootstrap.project.generation import Generation
 
 
 def states(catalog, project):
-    found = candidates.candidates(catalog, project.name, state=None)
-    return [(one.state, one.duplicate_of) for one in found]
+    all_candidates = candidates.candidates(catalog, project.name, state=None)
+    return [(candidate.state, candidate.duplicate_of) for candidate in all_candidates]
 
 
 def test_candidates_are_hashed_and_duplicates_named(project, catalog):
@@ -63,21 +63,21 @@ def test_rejects_of_earlier_generations_do_not_come_back(project, catalog):
     ]  # fmt: skip
 
 
-def test_a_broken_candidate_is_told_and_left_out_never_fatal(project, catalog, caplog):
+def test_a_broken_candidate_is_reported_and_left_out_never_fatal(project, catalog, caplog):
     whole = (project.folder / "original.png").read_bytes()
     pictures = [scene(1), None, b"", b"no picture", whole[: len(whole) // 2], scene(2)]
     ids = add_drawn(project, catalog, 1, pictures)
-    told = []
+    reports = []
     with caplog.at_level(logging.WARNING):
-        duplicate_marking.mark_duplicates(Generation(project, catalog, 1), told.append)
+        duplicate_marking.mark_duplicates(Generation(project, catalog, 1), reports.append)
     expected = ["curated", "broken", "broken", "broken", "broken", "curated"]
     assert [state for state, _ in states(catalog, project)] == expected
     for broken in ids[1:5]:
         assert broken in caplog.text
-    assert told[-1].detail == "4 broken"
+    assert reports[-1].detail == "4 broken"
     bring(project, catalog, 1, "curating")
     generation.publish(Generation(project, catalog, 1))
-    shown = [one.id for one in candidates.candidates(catalog, project.name)]
+    shown = [candidate.id for candidate in candidates.candidates(catalog, project.name)]
     assert shown == [ids[0], ids[5]]
 
 
@@ -102,11 +102,11 @@ def test_a_run_killed_between_batches_ends_like_an_undisturbed_one(tmp_path, mon
         project = make_project(tmp_path / str(kill_after))
         catalog = open_catalog(project)
         add_drawn(project, catalog, 1, pictures)
-        told = []
+        done = []
 
-        def report(progress, told=told, kill_after=kill_after):
-            told.append(progress.done)
-            if len(told) == kill_after:
+        def report(progress, done=done, kill_after=kill_after):
+            done.append(progress.done)
+            if len(done) == kill_after:
                 raise Killed
 
         if kill_after:
@@ -153,8 +153,8 @@ def test_candidates_of_another_project_do_not_count(project, catalog, tmp_path):
 def test_a_reject_keeps_its_look_alikes_away_even_when_its_file_is_gone(project, catalog):
     ids = add_published(project, catalog, 1, 2)
     verdicts.decide(catalog, project.name, ids, Verdict.REJECT, "tester")
-    for one in ids:
-        (project.folder / f"generation-01/candidates/{one}.png").unlink()
+    for candidate_id in ids:
+        (project.folder / f"generation-01/candidates/{candidate_id}.png").unlink()
     add_drawn(project, catalog, 2, [ImageOps.mirror(scene(1001)), scene(1002)])
     duplicate_marking.mark_duplicates(Generation(project, catalog, 2))
     assert states(catalog, project)[2:] == [("duplicate", ids[0]), ("duplicate", ids[1])]
@@ -172,15 +172,15 @@ def test_with_another_kind_of_hash_earlier_candidates_are_hashed_anew(project, c
     add_drawn(project, catalog, 2, again)
     duplicate_marking.mark_duplicates(Generation(project, catalog, 2))
     assert states(catalog, project)[3:] == [("duplicate", ids[0]), ("duplicate", ids[1]), ("curated", None)]
-    found = rows.read(catalog, "candidate")
-    assert {row.hash_kind for row in found} == {kind}
+    stored = rows.read(catalog, "candidate")
+    assert {row.hash_kind for row in stored} == {kind}
     make = getattr(imagehash, kind)
-    assert int(str(found[0].image_hash), 16) == int(str(make(again[0])), 16)
+    assert int(str(stored[0].image_hash), 16) == int(str(make(again[0])), 16)
 
 
 def test_candidates_that_an_earlier_version_curated_are_compared_too(project, catalog):
     ids = add_published(project, catalog, 1, 2)
-    rows.remove(catalog, "small_copy")  # as it left them
+    rows.remove(catalog, "small_copy")  # that version stored none
     rows.change(catalog, "candidate", coarse=None)
     add_drawn(project, catalog, 2, [scene(1001), scene(60)])
     duplicate_marking.mark_duplicates(Generation(project, catalog, 2))
@@ -188,13 +188,13 @@ def test_candidates_that_an_earlier_version_curated_are_compared_too(project, ca
 
 
 def note_as_drawn(project, catalog):
-    """Do as the drawing station does while pictures are in memory."""
+    """Record measurements as the station `draw` does while pictures are in memory."""
     examiner = Examiner(project)
     drawn = candidates.candidates(catalog, project.name, state=CandidateState.DRAWN)
-    pictures = [Image.open(project.folder / one.path).convert("RGB") for one in drawn]
+    pictures = [Image.open(project.folder / candidate.path).convert("RGB") for candidate in drawn]
     new = [
-        NewCandidate(one.id, one.shot, one.path, measured=seen.stored)
-        for one, seen in zip(drawn, examiner.examine(pictures), strict=True)
+        NewCandidate(candidate.id, candidate.shot, candidate.path, measured=examined.stored)
+        for candidate, examined in zip(drawn, examiner.examine(pictures), strict=True)
     ]
     candidate_states.add_drawn(catalog, project.name, drawn[0].generation, new)
 
@@ -210,18 +210,18 @@ def test_what_was_noted_while_drawing_is_not_read_again(project, catalog, monkey
     )
     duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     assert set(opened) == {project.original}
-    found = candidates.candidates(catalog, project.name, state=None)
-    assert [one.state for one in found] == ["curated", "curated", "duplicate", "curated"]
-    assert [one.scores.flaw for one in found] == ["", "", "", "blank"]
+    all_candidates = candidates.candidates(catalog, project.name, state=None)
+    assert [candidate.state for candidate in all_candidates] == ["curated", "curated", "duplicate", "curated"]
+    assert [candidate.scores.flaw for candidate in all_candidates] == ["", "", "", "blank"]
 
 
 def test_a_file_that_was_cut_off_after_drawing_is_broken(project, catalog, caplog):
     ids = add_drawn(project, catalog, 1, [scene(number) for number in (1, 2, 3, 4)])
     note_as_drawn(project, catalog)
-    paths = [project.folder / f"generation-01/candidates/{one}.png" for one in ids]
+    paths = [project.folder / f"generation-01/candidates/{candidate_id}.png" for candidate_id in ids]
     paths[0].unlink()
     paths[1].write_bytes(paths[1].read_bytes()[:-300])
     paths[2].write_bytes(b"")
     duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     assert [state for state, _ in states(catalog, project)] == ["broken", "broken", "broken", "curated"]
-    assert all(one in caplog.text for one in ids[:3])
+    assert all(candidate_id in caplog.text for candidate_id in ids[:3])

@@ -1,4 +1,4 @@
-"""The same picture is found again; one that differs in a small visible way is not."""
+"""Copies of a picture are duplicates; pictures with a small visible difference are not."""
 
 import io
 
@@ -44,7 +44,7 @@ def noisy(picture, sigma, seed=0):
 
 
 def with_ball(picture, color, at=(70, 60), radius=8):
-    """With a ball of an eighth of the picture's width: a hundredth of its area."""
+    """Return the picture with a ball of an eighth of its width and a hundredth of its area."""
     changed = picture.copy()
     x, y = at
     ImageDraw.Draw(changed).ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
@@ -75,13 +75,13 @@ def test_the_same_picture_is_found_again(change):
 @pytest.mark.parametrize("box", [(3, 2, 126, 126), (3, 3, 125, 125), (0, 0, 125, 128)])
 def test_pixels_tell_the_same_picture_cropped_by_a_few_hundredths(box):
     pairs = [(scene(number), scene(number).crop(box).resize((128, 128))) for number in range(25)]
-    smalls = [(fingerprint(one).small, fingerprint(other).small) for one, other in pairs]
-    assert all(same_pixels(one, other, DEFAULTS.pixel_difference) for one, other in smalls)
-    assert all(same_pixels(other, one, DEFAULTS.pixel_difference) for one, other in smalls)
+    smalls = [(fingerprint(whole).small, fingerprint(cropped).small) for whole, cropped in pairs]
+    assert all(same_pixels(whole, cropped, DEFAULTS.pixel_difference) for whole, cropped in smalls)
+    assert all(same_pixels(cropped, whole, DEFAULTS.pixel_difference) for whole, cropped in smalls)
 
 
 def test_a_brighter_wall_is_another_wall():
-    """What is brighter in one place only is no other exposure."""
+    """A picture that is brighter in one place only is not just another exposure."""
     plain = scene(9)
     brighter = Image.eval(plain.crop((0, 0, 128, 40)), lambda value: min(255, value + 40))
     changed = plain.copy()
@@ -106,7 +106,7 @@ def test_a_small_thing_gone_or_of_another_color_makes_another_picture(number):
 
 
 def test_gray_hashes_alone_would_confuse_colors():
-    """A red ball and a green one of the same gray: that is what the pixels are for."""
+    """A red and a green ball of the same gray: only the pixels tell them apart."""
     plain = scene(4)
     red, green = with_ball(plain, (200, 0, 0)), with_ball(plain, (0, 102, 0))
     assert (fingerprint(red).image_hash ^ fingerprint(green).image_hash).bit_count() <= 2
@@ -116,7 +116,9 @@ def test_gray_hashes_alone_would_confuse_colors():
 def test_flat_pictures_collide_only_in_the_same_color():
     colors = ["red", "lime", "blue", "white", "black", "#800000"]
     flat = [Image.new("RGB", (128, 128), color) for color in colors]
-    assert len({fingerprint(one).image_hash for one in flat}) < len(flat)  # the hash cannot tell them apart
+    assert len({fingerprint(picture).image_hash for picture in flat}) < len(
+        flat
+    )  # the hash cannot tell them apart
     assert find(flat) == {}
     assert find([*flat, noisy(flat[1], 3)]) == {6: 1}
 
@@ -150,10 +152,12 @@ def test_a_symmetric_picture_is_found_though_its_hash_is_chance():
 def test_the_first_of_a_group_stays_and_chains_do_not_drag():
     steps = [Image.blend(scene(2), scene(12), 0.07 * step) for step in range(6)]
     assert pixel_difference(fingerprint(steps[0]).small, fingerprint(steps[5]).small) > 0.11
-    found = find(steps)
-    assert 1 in found and found[1] == 0
-    assert 5 not in found or found[5] != 0  # not the same as the first, though each step is small
-    assert not set(found.values()) & set(found)  # nothing is a duplicate of a duplicate
+    duplicate_of = find(steps)
+    assert 1 in duplicate_of and duplicate_of[1] == 0
+    assert (
+        5 not in duplicate_of or duplicate_of[5] != 0
+    )  # not the same as the first, though each step is small
+    assert not set(duplicate_of.values()) & set(duplicate_of)  # nothing is a duplicate of a duplicate
 
 
 def test_what_was_there_before_is_not_questioned():
@@ -174,25 +178,37 @@ def test_limits_are_obeyed():
 
 
 def plainly(prints, first_new, limits):
-    """What look_alikes promises, written down as simply as possible."""
-    found = {}
+    """Return what look_alikes must return, computed as simply as possible."""
+    duplicate_of = {}
     for new in range(first_new, len(prints)):
         for old in range(new):
-            one, other = prints[new], prints[old]
+            later, earlier = prints[new], prints[old]
             doubtful = (
-                min(one.texture, other.texture) < DOUBTFUL and max(one.texture, other.texture) < DOUBTFUL_TOO
+                min(later.texture, earlier.texture) < DOUBTFUL
+                and max(later.texture, earlier.texture) < DOUBTFUL_TOO
             )
-            for phash, small in ((one.image_hash, one.small), (one.image_hash_mirrored, one.small[:, ::-1])):
-                near = (phash ^ other.image_hash).bit_count() <= limits.distance or doubtful
-                if old not in found and near and same_pixels(small, other.small, limits.pixel_difference):
-                    found.setdefault(new, old)
-    return found
+            for phash, small in (
+                (later.image_hash, later.small),
+                (later.image_hash_mirrored, later.small[:, ::-1]),
+            ):
+                near = (phash ^ earlier.image_hash).bit_count() <= limits.distance or doubtful
+                if (
+                    old not in duplicate_of
+                    and near
+                    and same_pixels(small, earlier.small, limits.pixel_difference)
+                ):
+                    duplicate_of.setdefault(new, old)
+    return duplicate_of
 
 
 def any_change(picture, change):
-    """One of the many ways in which a candidate may resemble another."""
-    changes = [*SAME.values(), lambda one: with_ball(one, "red"), lambda one: Image.eval(one, lambda v: v // 12),
-               lambda one: Image.new("RGB", one.size, one.getpixel((3, 3)))]  # fmt: skip
+    """Change a picture in one of the many ways in which candidates may resemble each other."""
+    changes = [
+        *SAME.values(),
+        lambda image: with_ball(image, "red"),
+        lambda image: Image.eval(image, lambda value: value // 12),
+        lambda image: Image.new("RGB", image.size, image.getpixel((3, 3))),
+    ]
     return changes[change](picture)
 
 
@@ -205,16 +221,21 @@ def any_change(picture, change):
 )
 @settings(max_examples=20, deadline=None)
 def test_the_quick_way_finds_what_the_plain_way_finds(drawn, first_new, limits):
-    prints = [fingerprint(any_change(any_change(scene(number), one), two)) for number, one, two in drawn]
-    everything = Prints.of(prints)
-    found = look_alikes(everything, first_new, lambda i: prints[i].small, limits)
-    assert found == plainly(prints, first_new, limits)
+    prints = [
+        fingerprint(any_change(any_change(scene(number), first_change), second_change))
+        for number, first_change, second_change in drawn
+    ]
+    all_prints = Prints.of(prints)
+    duplicate_of = look_alikes(all_prints, first_new, lambda i: prints[i].small, limits)
+    assert duplicate_of == plainly(prints, first_new, limits)
 
 
 def test_pairs_that_are_kept_apart_are_no_duplicates():
     prints = [fingerprint(scene(number)) for number in (1, 1, 1)]
-    found = look_alikes(Prints.of(prints), 0, lambda i: prints[i].small, DEFAULTS, apart={(1, 0), (2, 0)})
-    assert found == {2: 1}
+    duplicate_of = look_alikes(
+        Prints.of(prints), 0, lambda i: prints[i].small, DEFAULTS, apart={(1, 0), (2, 0)}
+    )
+    assert duplicate_of == {2: 1}
 
 
 @given(st.integers(0, 2**64 - 1), st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
@@ -226,7 +247,9 @@ def test_hamming_counts_bits(one, others):
 @given(st.integers(0, 1000), st.integers(0, 1000))
 @settings(max_examples=30, deadline=None)
 def test_pixel_difference_is_a_distance(one, other):
-    a, b = fingerprint(scene(one)).small, fingerprint(scene(other)).small
-    assert pixel_difference(a, a) == 0
-    assert pixel_difference(a, b) == pixel_difference(b, a) <= 1
-    assert pixel_difference(a[:, ::-1], b[:, ::-1]) == pytest.approx(pixel_difference(a, b))
+    first_small, second_small = fingerprint(scene(one)).small, fingerprint(scene(other)).small
+    assert pixel_difference(first_small, first_small) == 0
+    assert pixel_difference(first_small, second_small) == pixel_difference(second_small, first_small) <= 1
+    assert pixel_difference(first_small[:, ::-1], second_small[:, ::-1]) == pytest.approx(
+        pixel_difference(first_small, second_small)
+    )

@@ -1,4 +1,4 @@
-"""Near hashes are found, each pair once, and none is missed."""
+"""All pairs of near hashes are found, each once."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -8,19 +8,19 @@ from bootstrap.curation.near import near
 
 
 def hashes(count, seed, alike=0.5):
-    """Random hashes, every second of which differs in up to 12 bits from an earlier one."""
+    """Return random hashes, every second of which differs from an earlier one in up to 12 bits."""
     rng = np.random.default_rng(seed)
-    made = rng.integers(0, 2**64, count, dtype=np.uint64)
+    values = rng.integers(0, 2**64, count, dtype=np.uint64)
     for new in range(1, count, 2):
-        turned = rng.choice(64, rng.integers(0, 13), replace=False).astype(np.uint64)
-        made[new] = made[rng.integers(0, new)] ^ np.bitwise_or.reduce(
-            np.uint64(1) << turned, initial=np.uint64(0)
+        flipped_bits = rng.choice(64, rng.integers(0, 13), replace=False).astype(np.uint64)
+        values[new] = values[rng.integers(0, new)] ^ np.bitwise_or.reduce(
+            np.uint64(1) << flipped_bits, initial=np.uint64(0)
         )
-    return made
+    return values
 
 
-def pairs(found):
-    rows, columns = found
+def pairs(near_pairs):
+    rows, columns = near_pairs
     listed = list(zip(rows.tolist(), columns.tolist(), strict=True))
     assert len(listed) == len(set(listed))  # each once
     return set(listed)
@@ -29,9 +29,9 @@ def pairs(found):
 def plainly(queries, known, radius):
     return {
         (row, column)
-        for row, one in enumerate(queries.tolist())
-        for column, other in enumerate(known.tolist())
-        if (one ^ other).bit_count() <= radius
+        for row, query in enumerate(queries.tolist())
+        for column, known_hash in enumerate(known.tolist())
+        if (query ^ known_hash).bit_count() <= radius
     }
 
 
@@ -45,7 +45,7 @@ def test_all_near_pairs_are_found(seed, radius, count):
 def test_more_hashes_than_are_compared_at_once_are_compared_in_parts():
     known = hashes(40_000, 1)
     queries = known[[0, 39_999, 16_384] * 40]
-    found = pairs(near(queries, known, 5))
-    assert found == {
+    near_pairs = pairs(near(queries, known, 5))
+    assert near_pairs == {
         (row + 3 * time, column) for row, column in plainly(queries[:3], known, 5) for time in range(40)
     }

@@ -1,4 +1,4 @@
-"""Which picture of the dataset stands beside a candidate."""
+"""The pick that is shown beside a candidate."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -39,7 +39,9 @@ def look(
 
 def pick(made: Project, catalog: Catalog, *ids: str) -> None:
     paths = candidates.paths(catalog, made.name, ids)
-    picks.apply(catalog, made.name, 1, [Pick(one, paths[one], "woman") for one in ids], [])
+    picks.apply(
+        catalog, made.name, 1, [Pick(candidate_id, paths[candidate_id], "woman") for candidate_id in ids], []
+    )
 
 
 def test_the_nearest_pick_is_found_where_it_is_nearer_than_the_original(
@@ -54,11 +56,11 @@ def test_the_nearest_pick_is_found_where_it_is_nearer_than_the_original(
     look(catalog, by_east, 1, 0.1, closeness=-0.2)
     look(catalog, near_original, 1, 1, closeness=0.9)  # 0.71 to either pick
     look(catalog, other_kind, 0, 1, embedder="another")
-    some = candidates.candidates(catalog, made.name)
-    assert nearest_picks(catalog, made.name, some) == {}  # the dataset has the original alone
+    all_candidates = candidates.candidates(catalog, made.name)
+    assert nearest_picks(catalog, made.name, all_candidates) == {}  # the dataset has the original alone
     pick(made, catalog, north, east)
-    assert nearest_picks(catalog, made.name, some) == {by_north: north, by_east: east}
-    assert nearest_picks(catalog, "another project", some) == {}
+    assert nearest_picks(catalog, made.name, all_candidates) == {by_north: north, by_east: east}
+    assert nearest_picks(catalog, "another project", all_candidates) == {}
     pick(made, catalog, by_north)  # a pick is not the nearest to itself
-    assert nearest_picks(catalog, made.name, some)[by_north] == north
-    assert unseen not in nearest_picks(catalog, made.name, some)
+    assert nearest_picks(catalog, made.name, all_candidates)[by_north] == north
+    assert unseen not in nearest_picks(catalog, made.name, all_candidates)

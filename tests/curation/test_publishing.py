@@ -1,4 +1,4 @@
-"""The station publish: thumbnails and sheet first, then the candidates are up."""
+"""The station `publish`: thumbnails and sheet are written first, then the candidates are up for review."""
 
 import pytest
 from making import add_drawn, bring, scene, shot
@@ -25,10 +25,12 @@ def test_curated_candidates_go_up_with_thumbnails_and_a_sheet(project, catalog):
 
     shown = candidates.candidates(catalog, project.name)
     assert len(shown) == 3
-    for one, size in zip(shown, [(128, 128), (128, 128), (192, 96)], strict=True):
-        with Image.open(project.folder / one.thumbnail) as thumbnail:
+    for candidate, size in zip(shown, [(128, 128), (128, 128), (192, 96)], strict=True):
+        with Image.open(project.folder / candidate.thumbnail) as thumbnail:
             assert thumbnail.format == "WEBP" and thumbnail.size == size
-    duplicate = next(one for one in candidates.candidates(catalog, project.name, state="duplicate"))
+    duplicate = next(
+        candidate for candidate in candidates.candidates(catalog, project.name, state="duplicate")
+    )
     assert not (project.folder / duplicate.thumbnail).exists()
 
     with Image.open(sheet) as picture:
@@ -70,19 +72,19 @@ def test_a_picture_lost_after_curation_is_not_put_up(project, catalog):
     lost, kept = curated(project, catalog, [scene(1), scene(2)])
     (project.folder / f"generation-01/candidates/{lost}.png").unlink()
     publishing.publish(Generation(project, catalog, 1))
-    assert [one.id for one in candidates.candidates(catalog, project.name)] == [kept]
+    assert [candidate.id for candidate in candidates.candidates(catalog, project.name)] == [kept]
     assert candidates.candidate(catalog, project.name, lost).state == "broken"
 
 
-def test_a_duplicate_is_shown_when_the_picture_that_stood_for_it_cannot_be(project, catalog, caplog):
+def test_a_duplicate_is_shown_when_its_representative_cannot_be(project, catalog, caplog):
     ids = add_drawn(project, catalog, 1, [scene(1), scene(1), scene(2), scene(1)])
     duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     path = project.folder / f"generation-01/candidates/{ids[0]}.png"
     whole = path.read_bytes()
     path.write_bytes(whole[:600] + bytes(100) + whole[700:])  # damaged in the middle
     publishing.publish(Generation(project, catalog, 1))
-    found = candidates.candidates(catalog, project.name, state=None)
-    assert [(one.state, one.duplicate_of) for one in found] == [
+    all_candidates = candidates.candidates(catalog, project.name, state=None)
+    assert [(candidate.state, candidate.duplicate_of) for candidate in all_candidates] == [
         ("broken", None),
         ("published", None),
         ("published", None),
@@ -108,7 +110,7 @@ def test_a_large_generation_has_a_light_sheet(project, catalog, monkeypatch):
     assert len(candidates.candidates(catalog, project.name)) == 12
 
 
-def test_labels_say_what_was_asked_for():
+def test_labels_say_what_the_recipe_changed():
     gone = shot(1, recipe="eliminate", eliminated=("red apple",))
     assert publishing._label(gone) == ("no red apple", "0.80 of snapshot 4")
     assert publishing._label(shot(2))[0] == "vary"

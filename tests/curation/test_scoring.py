@@ -1,4 +1,4 @@
-"""Scores that need a model, with small embedders in place of large ones."""
+"""Scores that need a model, here with small embedders."""
 
 import numpy as np
 import onnx
@@ -20,13 +20,14 @@ from bootstrap.tag_scores import TagScore
 
 
 class Colors:
-    """Embeds a picture as what its cells have more or less than gray: enough to tell scenes apart."""
+    """Embeds a picture as its cells' deviations from gray, which is enough to distinguish scenes."""
 
     name = "colors"
 
     def embed(self, pictures):
         rows = [
-            np.asarray(one.resize((4, 4), Image.Resampling.BOX), np.float32).ravel() - 127 for one in pictures
+            np.asarray(picture.resize((4, 4), Image.Resampling.BOX), np.float32).ravel() - 127
+            for picture in pictures
         ]
         return np.stack([row / np.linalg.norm(row) for row in rows])
 
@@ -43,27 +44,27 @@ def embedded(monkeypatch):
 
 
 def scored(project, catalog):
-    return [one.scores for one in candidates.candidates(catalog, project.name, state="curated")]
+    return [candidate.scores for candidate in candidates.candidates(catalog, project.name, state="curated")]
 
 
 def test_closeness_and_novelty_are_those_of_the_vectors(project, catalog, embedded):
     pictures = [scene(1), Image.blend(scene(0), scene(2), 0.3), scene(3)]
     add_drawn(project, catalog, 1, pictures)
     duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
-    told = []
-    scoring.score(Generation(project, catalog, 1), told.append)
+    reports = []
+    scoring.score(Generation(project, catalog, 1), reports.append)
     vectors = Colors().embed([scene(0), *pictures])
-    found = scored(project, catalog)
-    for one, expected in zip(found, vectors[1:] @ vectors[0], strict=True):
+    scores = scored(project, catalog)
+    for one, expected in zip(scores, vectors[1:] @ vectors[0], strict=True):
         assert one.closeness == pytest.approx(float(expected), abs=1e-5)
         assert one.novelty == pytest.approx(
             1 - float(expected), abs=1e-5
         )  # the dataset is the original alone
         assert 0 < one.quality <= 1 and one.agreement is None
-    assert found[1].closeness > max(found[0].closeness, found[2].closeness)
-    assert [(one.stage, one.done) for one in told] == [("score", 3)]
-    scoring.score(Generation(project, catalog, 1), told.append)
-    assert len(told) == 1  # what is scored is not scored again
+    assert scores[1].closeness > max(scores[0].closeness, scores[2].closeness)
+    assert [(one.stage, one.done) for one in reports] == [("score", 3)]
+    scoring.score(Generation(project, catalog, 1), reports.append)
+    assert len(reports) == 1  # no candidate is scored twice
     features = rows.read(catalog, "feature")
     assert [row.embedder for row in features] == ["colors"] * 3
     assert np.frombuffer(features[0].vector, np.float16) == pytest.approx(vectors[1], abs=1e-3)
@@ -74,7 +75,7 @@ def test_a_picture_that_is_gone_gets_no_scores_and_the_others_do(project, catalo
     duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     (project.folder / f"generation-01/candidates/{gone}.png").unlink()
     scoring.score(Generation(project, catalog, 1))
-    assert [one.closeness is None for one in scored(project, catalog)] == [True, False]
+    assert [scores.closeness is None for scores in scored(project, catalog)] == [True, False]
     assert gone in caplog.text
 
 
@@ -84,8 +85,8 @@ def test_a_tagger_tells_how_much_of_the_prompt_is_there(project, catalog, monkey
     add_drawn(project, catalog, 1, [scene(1)], [shot(1, "woman, (red apple:1.2), [window]")])
     duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     scoring.score(Generation(project, catalog, 1))
-    (one,) = scored(project, catalog)
-    assert one.agreement == pytest.approx(2 / 3) and one.closeness is None
+    (scores,) = scored(project, catalog)
+    assert scores.agreement == pytest.approx(2 / 3) and scores.closeness is None
     assert scoring.agreement(shot(1, ""), ["woman"]) is None
 
 
@@ -106,15 +107,15 @@ def test_flawed_candidates_are_put_up_only_when_asked_for(project, catalog):
     publishing.publish(Generation(project, catalog, 1))
     hidden = candidates.candidate(catalog, project.name, ids[1])
     assert (hidden.state, hidden.scores.flaw) == ("flawed", "blank")
-    assert {one.id for one in candidates.candidates(catalog, project.name)} == {ids[0], ids[2]}
+    assert {candidate.id for candidate in candidates.candidates(catalog, project.name)} == {ids[0], ids[2]}
     text = project.toml.read_text("utf-8")
     project.toml.write_text(text.replace("hide_flawed = true", "hide_flawed = false"), "utf-8")
     publishing.publish(Generation(type(project)(project.workspace, project.name), catalog, 1))
-    assert {one.id for one in candidates.candidates(catalog, project.name)} == set(ids)
+    assert {candidate.id for candidate in candidates.candidates(catalog, project.name)} == set(ids)
 
 
 def write_model(folder, shape=("n", 3, 8, 8)):
-    """An encoder that gives the mean of each channel."""
+    """Write an encoder that returns the mean of each channel."""
     folder.mkdir(exist_ok=True)
     graph = helper.make_graph(
         [helper.make_node("ReduceMean", ["pixels", "axes"], ["means"], keepdims=0)],
@@ -123,15 +124,17 @@ def write_model(folder, shape=("n", 3, 8, 8)):
         [helper.make_tensor_value_info("means", TensorProto.FLOAT, ("n", 3))],
         [helper.make_tensor("axes", TensorProto.INT64, (2,), [2, 3])],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.save(made, folder / "model.onnx")
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, folder / "model.onnx")
 
 
 def test_an_onnx_encoder_embeds(tmp_path):
     write_model(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}')
-    found = OnnxEmbedder(tmp_path).embed([Image.new("RGB", (20, 20), color) for color in ("red", "#666666")])
-    assert found == pytest.approx(np.array([[1, 0, 0], [3**-0.5] * 3]), abs=1e-6)
+    vectors = OnnxEmbedder(tmp_path).embed(
+        [Image.new("RGB", (20, 20), color) for color in ("red", "#666666")]
+    )
+    assert vectors == pytest.approx(np.array([[1, 0, 0], [3**-0.5] * 3]), abs=1e-6)
 
 
 TINY = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -154,11 +157,11 @@ def test_a_folder_of_transformers_embeds(project, tmp_path, make, width):
     editing.set_values(project, [f"curation.embedder={tmp_path / 'encoder'}"])
     embedder = open_embedder(type(project)(project.workspace, project.name))
     pictures = [scene(number) for number in range(20)]  # more than one batch
-    found = embedder.embed([*pictures, pictures[0].copy()])
-    assert found.shape == (21, width) and found.dtype == np.float32
-    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(21), abs=1e-5)
-    assert found[20] == pytest.approx(found[0], abs=1e-5)
-    assert np.abs(found[1] - found[0]).max() > 1e-3
+    vectors = embedder.embed([*pictures, pictures[0].copy()])
+    assert vectors.shape == (21, width) and vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(21), abs=1e-5)
+    assert vectors[20] == pytest.approx(vectors[0], abs=1e-5)
+    assert np.abs(vectors[1] - vectors[0]).max() > 1e-3
     assert "encoder" in embedder.name
 
 
@@ -177,11 +180,11 @@ def test_what_reads_no_pictures_is_no_embedder(tmp_path):
         TransformersEmbedder(tmp_path)
 
 
-def test_embedders_that_are_none_are_told_in_one_line(project, tmp_path):
+def test_unusable_embedders_are_refused_in_one_line(project, tmp_path):
     with pytest.raises(UserError, match=r"0 \.onnx files"):
         OnnxEmbedder(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="no usable ONNX model"):
+    with pytest.raises(UserError, match="not a usable ONNX model"):
         OnnxEmbedder(tmp_path)
     write_model(tmp_path, ("n", 8, 8, 3))
     with pytest.raises(UserError, match="expected"):
@@ -194,7 +197,7 @@ def test_embedders_that_are_none_are_told_in_one_line(project, tmp_path):
 def test_the_base_model_scores_by_default(project, catalog):
     add_drawn(project, catalog, 1, [scene(1), scene(0).resize((96, 96)).resize((128, 128))])
     duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
-    # The second shows the original again: it shall be scored all the same.
+    # The second is a duplicate of the original, but must be scored too.
     rows.change(catalog, "candidate", state="curated")
     scoring.score(Generation(project, catalog, 1))
     other, same = scored(project, catalog)

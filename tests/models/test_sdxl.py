@@ -265,7 +265,7 @@ def test_the_training_target_matches_the_prediction_type(
     )
     targets: list[tuple[Batch, torch.Tensor]] = []
     batches: list[Batch] = []
-    make = BatchMaker.make
+    make = BatchMaker.make_batch
 
     def keep_batch(self: BatchMaker, pictures: list[int], step: int) -> Batch:
         batches.append(make(self, pictures, step))
@@ -275,7 +275,7 @@ def test_the_training_target_matches_the_prediction_type(
         targets.append((batches[-1], target))
         return predicted.square().mean()
 
-    monkeypatch.setattr(BatchMaker, "make", keep_batch)
+    monkeypatch.setattr(BatchMaker, "make_batch", keep_batch)
     monkeypatch.setattr(trainer, "weighted_mse", keep_target)
     settings = TrainingSection(repeats=2, epochs=1, network_dim=2)
     examples = [Example(str(originals / "badge.png"), "0", "woman", 2, (64, 64))]

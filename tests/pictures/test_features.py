@@ -1,4 +1,4 @@
-"""Vectors of pictures: the same scene is nearer than another one, and a vector is of its picture alone."""
+"""Vectors of pictures: the same scene is nearer than any other, and a vector depends on its picture alone."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from bootstrap.pictures.features import embed
 
 
 def changed(picture: Image.Image) -> list[Image.Image]:
-    """The same scene: darker, cropped a little, compressed to bits."""
+    """Return the same scene darker, slightly cropped, and at very low resolution."""
     small = picture.resize((48, 48)).resize(picture.size)
     return [
         ImageEnhance.Brightness(picture).enhance(0.8),
@@ -21,15 +21,17 @@ def changed(picture: Image.Image) -> list[Image.Image]:
 
 @pytest.fixture(scope="module")
 def pictures(originals) -> list[Image.Image]:
-    found = [Image.open(path).convert("RGB").resize((128, 128)) for path in sorted(originals.glob("*.png"))]
-    return [*found, *(scene(number) for number in range(4))]
+    original_pictures = [
+        Image.open(path).convert("RGB").resize((128, 128)) for path in sorted(originals.glob("*.png"))
+    ]
+    return [*original_pictures, *(scene(number) for number in range(4))]
 
 
 def test_a_changed_picture_is_nearer_to_its_own_than_to_any_other(papertown: BaseModel, pictures) -> None:
-    known = embed(papertown, pictures)
+    vectors = embed(papertown, pictures)
     for index, picture in enumerate(pictures):
-        alike = embed(papertown, changed(picture)) @ known.T
-        assert (alike.argmax(axis=1) == index).all()
+        cosines = embed(papertown, changed(picture)) @ vectors.T
+        assert (cosines.argmax(axis=1) == index).all()
 
 
 def test_rows_are_of_length_one_and_in_order(papertown: BaseModel, pictures) -> None:

@@ -1,4 +1,4 @@
-"""Hashes are imagehash's, of the picture and of its mirror, and texture says what a hash is worth."""
+"""Hashes equal imagehash's, for the picture and its mirror image, and texture says how reliable a hash is."""
 
 import itertools
 
@@ -18,25 +18,27 @@ from bootstrap.pictures import hashing
 @settings(max_examples=60, deadline=None)
 def test_hashes_are_those_of_imagehash(number, size):
     picture = scene(number, size)
-    found = hashing.fingerprint(picture)
-    assert hashing.to_hex(found.image_hash) == str(imagehash.phash(picture))
-    assert hashing.to_hex(found.image_hash_mirrored) == str(imagehash.phash(ImageOps.mirror(picture)))
+    fingerprint = hashing.fingerprint(picture)
+    assert hashing.to_hex(fingerprint.image_hash) == str(imagehash.phash(picture))
+    assert hashing.to_hex(fingerprint.image_hash_mirrored) == str(imagehash.phash(ImageOps.mirror(picture)))
 
 
 @pytest.mark.parametrize("kind", ["dhash", "whash", "colorhash"])
 def test_the_other_hashes_are_those_of_imagehash_too(kind):
     pictures = [scene(number, 100) for number in range(6)]
     make = getattr(imagehash, kind)
-    for picture, found in zip(pictures, hashing.fingerprints(pictures, kind), strict=True):
-        assert found.image_hash == int(str(make(picture)), 16)
-        assert found.image_hash_mirrored == int(str(make(ImageOps.mirror(picture))), 16)
+    for picture, fingerprint in zip(pictures, hashing.fingerprints(pictures, kind), strict=True):
+        assert fingerprint.image_hash == int(str(make(picture)), 16)
+        assert fingerprint.image_hash_mirrored == int(str(make(ImageOps.mirror(picture))), 16)
 
 
 def test_many_pictures_are_hashed_as_one_by_one():
     pictures = [scene(number, size) for number, size in zip(range(20), itertools.cycle([128, 300, 128]))]
-    for one, other in zip(hashing.fingerprints(pictures), map(hashing.fingerprint, pictures), strict=True):
-        assert one.image_hash == other.image_hash
-        assert np.array_equal(one.small, other.small)
+    for batched, single in zip(
+        hashing.fingerprints(pictures), map(hashing.fingerprint, pictures), strict=True
+    ):
+        assert batched.image_hash == single.image_hash
+        assert np.array_equal(batched.small, single.small)
 
 
 def test_a_gray_picture_hashes_like_imagehash_too():
@@ -45,8 +47,8 @@ def test_a_gray_picture_hashes_like_imagehash_too():
 
 
 def test_the_mirror_is_another_hash():
-    found = hashing.fingerprint(scene(7))
-    assert (found.image_hash ^ found.image_hash_mirrored).bit_count() > 10
+    fingerprint = hashing.fingerprint(scene(7))
+    assert (fingerprint.image_hash ^ fingerprint.image_hash_mirrored).bit_count() > 10
 
 
 @given(st.integers(0, 2**64 - 1))

@@ -1,4 +1,4 @@
-"""What pixels say of quality: worse copies score less, and only hopeless pictures are flawed."""
+"""Quality from pixels: worse copies score lower, and only hopeless pictures are flawed."""
 
 import numpy as np
 import pytest
@@ -30,18 +30,22 @@ def test_outlines_and_shades_are_no_noise():
 @pytest.mark.parametrize("number", range(5))
 def test_worse_copies_have_less_quality(number):
     picture = scene(number)
-    mine = measure(picture)
-    assert mine.quality(mine) == 1
-    soft, softer = (measure(picture.filter(ImageFilter.GaussianBlur(radius))) for radius in (1, 3))
-    assert 1 > soft.quality(mine) > softer.quality(mine) > 0
-    assert 1 > measure(noisy(picture, 6)).quality(mine) > measure(noisy(picture, 20)).quality(mine) > 0
-    # From shades that can be burnt:
+    original = measure(picture)
+    assert original.quality(original) == 1
+    slightly_soft, very_soft = (
+        measure(picture.filter(ImageFilter.GaussianBlur(radius))) for radius in (1, 3)
+    )
+    assert 1 > slightly_soft.quality(original) > very_soft.quality(original) > 0
+    assert (
+        1 > measure(noisy(picture, 6)).quality(original) > measure(noisy(picture, 20)).quality(original) > 0
+    )
+    # With less contrast, so that brightening burns more of the picture:
     plain = ImageEnhance.Contrast(picture).enhance(0.6)
     assert measure(ImageEnhance.Brightness(plain).enhance(4)).quality(measure(plain)) < 0.6
 
 
 def test_other_good_pictures_are_mostly_no_worse_for_being_others():
-    """Some have fewer outlines than the original, which nothing tells from being softer."""
+    """Some have fewer outlines than the original, which cannot be distinguished from being softer."""
     assert np.median([measure(scene(number)).quality(ORIGINAL) for number in range(1, 30)]) > 0.9
 
 
@@ -56,8 +60,8 @@ def test_hopeless_pictures_are_flawed():
 def test_what_is_worth_a_look_is_not_flawed():
     for number in range(1, 30):
         picture = scene(number)
-        for seen in (picture, picture.filter(ImageFilter.GaussianBlur(2)), noisy(picture, 8)):
-            assert measure(seen).flaw(ORIGINAL) == ""
+        for version in (picture, picture.filter(ImageFilter.GaussianBlur(2)), noisy(picture, 8)):
+            assert measure(version).flaw(ORIGINAL) == ""
 
 
 def test_a_blank_original_makes_no_candidate_blank():

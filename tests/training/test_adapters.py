@@ -1,4 +1,4 @@
-"""The LoRA in training computes what the same LoRA does as a file that is merged into the base model."""
+"""The LoRA in training computes the same as its file merged into the base model."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def predicted(base: BaseModel) -> torch.Tensor:
     return conditioning.predict(base, latents, torch.tensor([100, 700]), prompts)
 
 
-# A small rank adds most modules beside, a large one folds them all.
+# With a small rank most modules have their LoRA beside, with a large rank all are folded.
 @pytest.mark.parametrize("rank", [2, 8, 64])
 @pytest.mark.parametrize(
     ("with_text_encoder", "conv"), [(False, None), (True, None), (True, Size(2, 1)), (False, Size(64, 64))]
@@ -34,11 +34,11 @@ def test_training_computes_what_the_merged_file_draws(
         adapters.fold()
         in_training = predicted(papertown)
         modules = {
-            name: type(one)(one.down.clone(), one.up.clone(), one.alpha)
-            for name, one in adapters.modules().items()
+            name: type(module)(module.down.clone(), module.up.clone(), module.alpha)
+            for name, module in adapters.modules().items()
         }
-    every = target_modules(papertown, conv is not None)
-    names = [name for name in every if with_text_encoder or name.startswith("lora_unet")]
+    targets = target_modules(papertown, conv is not None)
+    names = [name for name in targets if with_text_encoder or name.startswith("lora_unet")]
     assert sorted(modules) == sorted(names)
     with torch.no_grad():
         without = predicted(papertown)
@@ -53,7 +53,7 @@ def test_training_computes_what_the_merged_file_draws(
 def test_both_ways_have_the_gradient_of_the_merged_weights(
     papertown: BaseModel, rank: int, is_locon: bool
 ) -> None:
-    """Measured by finite differences along the gradient."""
+    """The gradient is measured by finite differences along it."""
     size = Size(rank, rank)
     with injected(papertown, size, True, 3, of_convolutions=size if is_locon else None) as adapters:
         for parameter in adapters.parameters():
@@ -68,7 +68,7 @@ def test_both_ways_have_the_gradient_of_the_merged_weights(
         loss().backward()
         gradients = [parameter.grad for parameter in adapters.parameters()]
         assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
-        size = sum(float(one.square().sum()) for one in gradients if one is not None) ** 0.5
+        size = sum(float(gradient.square().sum()) for gradient in gradients if gradient is not None) ** 0.5
         step = 1e-3
         with torch.no_grad():
             ends = []

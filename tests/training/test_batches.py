@@ -1,4 +1,4 @@
-"""The caption of a step, and the batch that it is part of."""
+"""The caption of a step, and its batch."""
 
 import random
 from pathlib import Path
@@ -57,19 +57,25 @@ def test_a_step_makes_the_same_batch_each_time_and_another_one_than_the_next(
     papertown: BaseModel, example: Example, tmp_path: Path
 ) -> None:
     maker = BatchMaker(papertown, [example], TrainingSection(flip_aug=True, noise_offset=0.1), tmp_path)
-    one, again, following = maker.make([0, 0], 5), maker.make([0, 0], 5), maker.make([0, 0], 6)
-    assert one.latents.shape == one.noise.shape == (2, papertown.geometry.latent_channels, 16, 16)
-    assert torch.equal(one.noise, again.noise)
-    assert torch.equal(one.latents, again.latents)
-    assert torch.equal(one.timesteps, again.timesteps)
-    assert not torch.equal(one.noise, following.noise)
+    batch, repeated, next_batch = (
+        maker.make_batch([0, 0], 5),
+        maker.make_batch([0, 0], 5),
+        maker.make_batch([0, 0], 6),
+    )
+    assert batch.latents.shape == batch.noise.shape == (2, papertown.geometry.latent_channels, 16, 16)
+    assert torch.equal(batch.noise, repeated.noise)
+    assert torch.equal(batch.latents, repeated.latents)
+    assert torch.equal(batch.timesteps, repeated.timesteps)
+    assert not torch.equal(batch.noise, next_batch.noise)
 
 
 def test_noise_offset_shifts_each_channel_as_a_whole(
     papertown: BaseModel, example: Example, tmp_path: Path
 ) -> None:
-    plain = BatchMaker(papertown, [example], TrainingSection(), tmp_path).make([0] * 8, 3)
-    shifted = BatchMaker(papertown, [example], TrainingSection(noise_offset=0.5), tmp_path).make([0] * 8, 3)
+    plain = BatchMaker(papertown, [example], TrainingSection(), tmp_path).make_batch([0] * 8, 3)
+    shifted = BatchMaker(papertown, [example], TrainingSection(noise_offset=0.5), tmp_path).make_batch(
+        [0] * 8, 3
+    )
     shift = shifted.noise - plain.noise
     assert torch.allclose(shift, shift.mean(dim=(2, 3), keepdim=True).expand_as(shift), atol=1e-5)
     assert 0.3 < shift.std() < 0.7
@@ -83,7 +89,7 @@ def test_flip_aug_shows_the_picture_and_its_mirror_image(
     mirrored = encode(papertown, Path(example.path), (128, 128), mirrored=True).mean
     nearer = []
     for step in range(24):
-        latent = maker.make([0], step).latents[0]
+        latent = maker.make_batch([0], step).latents[0]
         to_plain, to_mirrored = (latent - plain).abs().mean(), (latent - mirrored).abs().mean()
         assert min(to_plain, to_mirrored) < 0.75 * max(to_plain, to_mirrored)
         nearer.append(bool(to_mirrored < to_plain))

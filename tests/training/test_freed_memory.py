@@ -1,4 +1,4 @@
-"""What tensors have freed is there for the next ones."""
+"""Memory that tensors have freed is kept for later tensors."""
 
 import platform
 import resource
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no GN
 
 
 def _pages_fetched(number: int) -> int:
-    """How many pages of memory the system hands out for a new tensor of so many."""
+    """Return how many pages the system provides for a new tensor of `number` pages."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.empty(number, resource.getpagesize(), dtype=torch.uint8).fill_(1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before

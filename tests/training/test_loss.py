@@ -24,7 +24,7 @@ def test_noise_prediction(gamma: float) -> None:
     snr = alphas / (1 - alphas)
     assert torch.allclose(weights, torch.clamp(snr, max=gamma) / snr, rtol=1e-4)
     assert weights.max() <= 1.0 + 1e-6
-    assert weights[0] < 0.1  # almost no noise: counts little
+    assert weights[0] < 0.1  # almost no noise: small weight
 
 
 def test_v_prediction_with_zero_terminal_snr() -> None:
@@ -36,7 +36,7 @@ def test_v_prediction_with_zero_terminal_snr() -> None:
     assert torch.isfinite(min_snr_weights(alphas, STEPS, 5.0, v_prediction=False)).all()
 
 
-def test_weights_count_each_picture_as_they_say() -> None:
+def test_each_picture_has_its_loss_weight() -> None:
     predicted, target = torch.zeros(2, 1, 2, 2), torch.stack([torch.ones(1, 2, 2), 3 * torch.ones(1, 2, 2)])
     assert weighted_mse(predicted, target, None) == 5.0
     assert weighted_mse(predicted, target, torch.ones(2)) == 5.0

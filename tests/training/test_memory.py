@@ -1,4 +1,4 @@
-"""The memory that a training is told to need before it starts."""
+"""The memory forecast of a training, before it starts."""
 
 from pathlib import Path
 
@@ -21,21 +21,21 @@ def predicted(base: BaseModel, size: tuple[int, int] = (128, 128), **changes: ob
 
 def weights(base: BaseModel) -> int:
     models = base.modules
-    return sum(one.numel() * one.element_size() for model in models for one in model.parameters())
+    return sum(tensor.numel() * tensor.element_size() for model in models for tensor in model.parameters())
 
 
 def test_it_grows_with_what_is_computed_and_falls_with_checkpointing(papertown: BaseModel) -> None:
-    one, four = predicted(papertown), predicted(papertown, train_batch_size=4)
-    assert weights(papertown) < one < four
-    assert predicted(papertown, train_batch_size=4, gradient_checkpointing=True) < four
-    assert predicted(papertown, size=(256, 128)) > one
-    assert predicted(papertown, text_encoder_lr=0) < one
-    # What a batch keeps is in proportion to it.
-    eight = predicted(papertown, train_batch_size=8)
-    assert eight - four == pytest.approx(4 / 3 * (four - one), rel=0.1)
+    batch_of_1, batch_of_4 = predicted(papertown), predicted(papertown, train_batch_size=4)
+    assert weights(papertown) < batch_of_1 < batch_of_4
+    assert predicted(papertown, train_batch_size=4, gradient_checkpointing=True) < batch_of_4
+    assert predicted(papertown, size=(256, 128)) > batch_of_1
+    assert predicted(papertown, text_encoder_lr=0) < batch_of_1
+    # Activations are proportional to the batch size.
+    batch_of_8 = predicted(papertown, train_batch_size=8)
+    assert batch_of_8 - batch_of_4 == pytest.approx(4 / 3 * (batch_of_4 - batch_of_1), rel=0.1)
 
 
-def test_it_is_reckoned_for_stable_diffusion_xl_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_forecast_for_stable_diffusion_xl_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, configs = small_sdxl(tmp_path, stable_diffusion.CONFIGS)
     monkeypatch.setattr(stable_diffusion, "CONFIGS", configs)
     base = loading.hold(specs.find(str(path)))
@@ -43,11 +43,11 @@ def test_it_is_reckoned_for_stable_diffusion_xl_too(tmp_path: Path, monkeypatch:
     loading.release()
 
 
-def test_the_schedule_tells_it_and_what_helps(
+def test_the_schedule_reports_it_and_what_helps(
     papertown: BaseModel, originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(papertown.__dict__, "is_small", False)
-    monkeypatch.setattr(memory, "there_bytes", lambda _: 2**20)
+    monkeypatch.setattr(memory, "available_bytes", lambda _: 2**20)
     path = originals / "badge.png"
     notes: list[str] = []
     trainer.train(
@@ -60,7 +60,7 @@ def test_the_schedule_tells_it_and_what_helps(
         lambda progress: notes.append(progress.note),
     )
     assert (
-        "about 0.1 GiB of memory, but there are 0.0 GiB: should it fail, set gradient_checkpointing"
+        "about 0.1 GiB of memory, but only 0.0 GiB are available: if it fails, set gradient_checkpointing"
         in notes[0]
     )
     assert papertown.device.type != "meta" and not torch.is_inference_mode_enabled()

@@ -1,4 +1,4 @@
-"""Training on a GPU: recorded steps are what plain ones are, in each precision, and the memory is what was told."""
+"""Training on a GPU: recorded steps equal eager steps in each precision, and memory is about the forecast."""
 
 import logging
 from collections.abc import Callable
@@ -45,52 +45,54 @@ def small(**changes: object) -> TrainingSection:
     return TrainingSection.model_validate({**values, **changes})
 
 
-def difference(one: Modules, other: Modules) -> float:
-    """How far apart two LoRAs are, as a share of the first one's length: all that they add to the weights."""
-    assert one.keys() == other.keys()
-    apart = sum(float((one[name].delta() - other[name].delta()).square().sum()) for name in one)
-    length = sum(float(module.delta().square().sum()) for module in one.values())
-    return float((apart / length) ** 0.5)
+def difference(first: Modules, second: Modules) -> float:
+    """Return the distance of two LoRAs' weight deltas, relative to the length of the first."""
+    assert first.keys() == second.keys()
+    squared_distance = sum(
+        float((first[name].delta() - second[name].delta()).square().sum()) for name in first
+    )
+    length = sum(float(module.delta().square().sum()) for module in first.values())
+    return float((squared_distance / length) ** 0.5)
 
 
-def assert_near(what: str, expected: EpochResult, found: EpochResult, again: EpochResult) -> None:
-    """Assert that a LoRA is as near the expected one as another training of that is, about."""
-    apart, noise = (difference(expected.modules, one.modules) for one in (found, again))
-    print(f"{what}: {apart:.2e}, the same once more: {noise:.2e}")
-    assert apart <= max(0.05, 3 * noise)
+def assert_near(what: str, expected: EpochResult, measured: EpochResult, again: EpochResult) -> None:
+    """Assert that a LoRA is about as near the expected one as a repetition of the expected training is."""
+    distance, noise = (difference(expected.modules, result.modules) for result in (measured, again))
+    print(f"{what}: {distance:.2e}, the same once more: {noise:.2e}")
+    assert distance <= max(0.05, 3 * noise)
 
 
 @dataclass
 class Seen:
-    """What the passes of a training did."""
+    """The passes of the trainings in a test."""
 
     all: list[passes.Passes] = field(default_factory=list)
 
     @property
     def graphs(self) -> int:
-        """How many graphs there are at the end; 0 where one was given up."""
-        (one,) = self.all
-        return len(one._graphs) if one._recorder is not None else 0
+        """Return the number of graphs at the end; 0 if recording was abandoned."""
+        (runner,) = self.all
+        return len(runner._graphs) if runner._recorder is not None else 0
 
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
-    made = Seen()
+    watched_passes = Seen()
 
     class Watched(passes.Passes):
         def __init__(
             self, plain: passes.Pass, parameters: list[nn.Parameter], recorder: passes.Recorder | None
         ) -> None:
             super().__init__(plain, parameters, recorder)
-            made.all.append(self)
+            watched_passes.all.append(self)
 
     monkeypatch.setattr(trainer, "Passes", Watched)
-    return made
+    return watched_passes
 
 
 @pytest.fixture
 def plain(papertown: BaseModel, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[EpochResult]]:
-    """`run` without graphs."""
+    """Return `run` without graphs."""
 
     def without(*arguments: object) -> list[EpochResult]:
         with monkeypatch.context() as patch:
@@ -119,9 +121,10 @@ def test_recorded_steps_train_the_lora_of_plain_ones(
     assert recorded.loss == pytest.approx(expected.loss, rel=0.02)
     after = papertown.denoiser.state_dict()
     assert all(
-        after[name].dtype is one.dtype and torch.equal(after[name], one) for name, one in before.items()
+        after[name].dtype is tensor.dtype and torch.equal(after[name], tensor)
+        for name, tensor in before.items()
     )
-    assert all(one.is_cuda for one in after.values())
+    assert all(tensor.is_cuda for tensor in after.values())
 
 
 def test_two_sizes_and_regularization_have_a_graph_for_each_size(
@@ -148,9 +151,9 @@ def test_a_killed_training_ends_as_an_undisturbed_one(
     whole = run(papertown, shown, settings, tmp_path / "whole")
     again = run(papertown, shown, settings, tmp_path / "again")
     run(papertown, shown, settings, tmp_path / "state", whole[0].steps + 3)
-    rest = run(papertown, shown, settings, tmp_path / "state")
-    assert [one.epoch for one in rest] == [2, 3]
-    assert_near(f"{precision}: resumed from undisturbed", whole[-1], rest[-1], again[-1])
+    resumed = run(papertown, shown, settings, tmp_path / "state")
+    assert [result.epoch for result in resumed] == [2, 3]
+    assert_near(f"{precision}: resumed from undisturbed", whole[-1], resumed[-1], again[-1])
 
 
 @pytest.mark.parametrize("changes", [{"gradient_checkpointing": True}, {"conv_dim": 2, "conv_alpha": 1}])
@@ -160,7 +163,7 @@ def test_checkpointing_and_convolutions_train_on_a_gpu_too(
 ) -> None:  # fmt: skip
     results = run(papertown, examples(originals, "badge"), small(**changes), tmp_path / "s")
     assert not caplog.messages
-    assert all(bool(torch.isfinite(one.up).all()) for one in results[-1].modules.values())
+    assert all(bool(torch.isfinite(module.up).all()) for module in results[-1].modules.values())
     if "conv_dim" not in changes:
         usual = run(papertown, examples(originals, "badge"), small(), tmp_path / "t")
         assert difference(usual[-1].modules, results[-1].modules) <= 0.1
@@ -173,10 +176,10 @@ def test_it_trains_stable_diffusion_xl(
     results = run(small_xl, shown, small(epochs=1, train_batch_size=2), tmp_path / "s")
     assert not caplog.messages
     assert seen.graphs == 1
-    assert all(bool(torch.isfinite(one.up).all()) for one in results[-1].modules.values())
+    assert all(bool(torch.isfinite(module.up).all()) for module in results[-1].modules.values())
 
 
-def test_memory_that_does_not_suffice_names_the_settings(
+def test_out_of_memory_names_the_settings_that_help(
     papertown: BaseModel, originals: Path, tmp_path: Path
 ) -> None:
     torch.cuda.empty_cache()
@@ -191,7 +194,7 @@ def test_memory_that_does_not_suffice_names_the_settings(
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert not (tmp_path / "s").exists()
     assert papertown.dtype is torch.float16
-    # What was taken is free again, and the model is as it was.
+    # The memory is free again, and the model is unchanged.
     assert run(papertown, shown, small(epochs=1), tmp_path / "t")[-1].loss < 1
 
 
@@ -207,15 +210,15 @@ def test_a_gpu_trains_nearly_what_a_cpu_does(
         on_cpu = run(loading.hold(papertown.spec), shown, settings, tmp_path / "cpu" / "s")[-1]
     finally:
         loading.release()
-    found = difference(on_cpu.modules, on_gpu.modules)
-    print(f"GPU {found:.2e} from CPU; losses {on_gpu.loss:.5f} and {on_cpu.loss:.5f}")
+    distance = difference(on_cpu.modules, on_gpu.modules)
+    print(f"GPU {distance:.2e} from CPU; losses {on_gpu.loss:.5f} and {on_cpu.loss:.5f}")
     assert on_gpu.loss == pytest.approx(on_cpu.loss, rel=0.01)
-    assert found <= 0.25  # Adam's first steps go by the signs of gradients, however small these are
+    assert distance <= 0.25  # Adam's first steps go by the signs of gradients, however small these are
 
 
 @pytest.fixture(scope="module")
 def sd15(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
-    """A model of Stable Diffusion 1.5's size with random weights, made on the GPU; only a hash of it is made up."""
+    """Return a model of Stable Diffusion 1.5's size with random weights, made on the GPU, and a made-up hash."""
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -249,39 +252,40 @@ def sd15(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
     ],
     ids=lambda changes: ",".join(f"{key}={value}" for key, value in changes.items()),
 )
-def test_the_memory_is_about_what_was_told(
+def test_the_memory_is_about_the_forecast(
     sd15: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: Seen, changes: dict[str, object]
 ) -> None:
     Image.effect_noise((512, 512), 90).convert("RGB").save(tmp_path / "noise.png")
     shown = [Example(str(tmp_path / "noise.png"), "noise", "woman", 1, (512, 512))]
     settings = small(**{"network_dim": 16, "epochs": 1, "max_train_steps": 5, **changes})
-    told: list[int] = []
-    reckoned = memory.predicted_bytes
+    forecasts: list[int] = []
+    predict = memory.predicted_bytes
 
     def watched(*arguments: object) -> int:
-        told.append(reckoned(*arguments))  # type: ignore[arg-type]
-        return told[-1]
+        forecasts.append(predict(*arguments))  # type: ignore[arg-type]
+        return forecasts[-1]
 
     monkeypatch.setattr(memory, "predicted_bytes", watched)
-    run(sd15, shown, settings, tmp_path / "first", stop_at=0)  # the picture's latent is made, and kept
-    others = torch.cuda.memory_allocated() - weights(sd15)  # what other tests' models take
+    run(sd15, shown, settings, tmp_path / "first", stop_at=0)  # encodes the picture into the cache
+    allocated_by_others = torch.cuda.memory_allocated() - weights(sd15)  # by other tests' models
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     (result,) = run(sd15, shown, settings, tmp_path / "state")
-    allocated = torch.cuda.max_memory_allocated() - others
-    reserved = torch.cuda.max_memory_reserved() - others
+    allocated = torch.cuda.max_memory_allocated() - allocated_by_others
+    reserved = torch.cuda.max_memory_reserved() - allocated_by_others
     print(
-        f"{changes}: told {told[-1] / GIB:.2f} GiB, allocated {allocated / GIB:.2f}, reserved {reserved / GIB:.2f}, "
+        f"{changes}: forecast {forecasts[-1] / GIB:.2f} GiB, allocated {allocated / GIB:.2f}, "
+        f"reserved {reserved / GIB:.2f}, "
         f"{seen.all[-1]._recorder is not None and len(seen.all[-1]._graphs)} graphs, loss {result.loss:.3f}"
     )
-    assert 0.7 < allocated / told[-1] < 1.3
-    assert reserved / told[-1] < 1.6
+    assert 0.7 < allocated / forecasts[-1] < 1.3
+    assert reserved / forecasts[-1] < 1.6
 
 
 def weights(base: BaseModel) -> int:
     models = base.modules
-    tensors = [one for model in models for one in (*model.parameters(), *model.buffers())]
-    return sum(one.numel() * one.element_size() for one in tensors)
+    tensors = [tensor for model in models for tensor in (*model.parameters(), *model.buffers())]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def test_drawing_on_a_gpu_is_drawing_on_a_cpu(papertown: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,16 +299,16 @@ def test_drawing_on_a_gpu_is_drawing_on_a_cpu(papertown: BaseModel, monkeypatch:
     loading.release()
     on_cpu = loading.hold(papertown.spec)
     loading.release()
-    apart = {}
+    means = {}
     for sampler in SAMPLERS:
         shot = Shot(
             "woman, (smile:1.2)", "hat", 7, 8, sampler, 4.0, 128, 128, "papertown", papertown.hash, ()
         )
-        ((one,),) = engine.draw_batches(papertown, [shot], {}, 1)
-        ((other,),) = engine.draw_batches(on_cpu, [shot], {}, 1)
-        difference = np.asarray(one.picture, np.int16) - np.asarray(other.picture, np.int16)
-        apart[sampler] = float(np.abs(difference).mean())
+        ((from_gpu,),) = engine.draw_batches(papertown, [shot], {}, 1)
+        ((from_cpu,),) = engine.draw_batches(on_cpu, [shot], {}, 1)
+        difference = np.asarray(from_gpu.picture, np.int16) - np.asarray(from_cpu.picture, np.int16)
+        means[sampler] = float(np.abs(difference).mean())
     print(
-        f"mean difference of pixels, GPU and CPU: { {name: round(value, 2) for name, value in apart.items()} }"
+        f"mean difference of pixels, GPU and CPU: { {name: round(value, 2) for name, value in means.items()} }"
     )
-    assert max(apart.values()) < 6
+    assert max(means.values()) < 6

@@ -1,4 +1,4 @@
-"""Recorded passes: a stand-in for CUDA graphs shows when they are relied on, and when training goes on without."""
+"""Recorded passes: a stand-in for CUDA graphs shows when they are used, and when training continues without them."""
 
 import logging
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from bootstrap.training.passes import Inputs, Passes, Recording
 
 
 class Model:
-    """Two parameters, one of which has no gradient, and a count of plain passes."""
+    """Two parameters, one of them without a gradient, and a count of eager passes."""
 
     def __init__(self) -> None:
         self.parameters = [nn.Parameter(torch.tensor([1.0, -2.0])), nn.Parameter(torch.ones(1))]
@@ -27,20 +27,20 @@ class Model:
 
 
 def steps() -> list[Inputs]:
-    """Of two shapes in turn."""
+    """Return inputs of two shapes in turn."""
     return [{"x": torch.full((2 + 2 * (step % 2), 2), 1.0 + step)} for step in range(8)]
 
 
 def results(model: Model, runner: Passes) -> list[tuple[float, list[float]]]:
-    found = []
+    losses_and_gradients = []
     for inputs in steps():
         loss = float(runner.run(inputs))
         assert model.parameters[1].grad is None
         gradient = model.parameters[0].grad
         assert gradient is not None
-        found.append((loss, gradient.tolist()))
-        gradient.zero_()  # what a step does with it must not come back
-    return found
+        losses_and_gradients.append((loss, gradient.tolist()))
+        gradient.zero_()  # a step may change gradients, which must not affect the next replay
+    return losses_and_gradients
 
 
 def plain_results() -> list[tuple[float, list[float]]]:
@@ -53,7 +53,7 @@ def test_a_recording_for_each_shape_gives_what_plain_passes_give() -> None:
     recorder = StandIn(model.parameters)
     assert results(model, Passes(model.plain, model.parameters, recorder)) == plain_results()
     assert recorder.recorded == 2
-    # Of each shape plain once; twice for the checks, recorded, and replayed for the checks; replayed from then on.
+    # For each shape: one eager pass; two for the check, one to record and two replays for the check; then replays.
     assert model.passes == 2 * (1 + (2 + 1 + 2) + 2)
 
 
@@ -70,7 +70,7 @@ def refused(_: Callable[[], torch.Tensor]) -> Recording:
 
 
 def stale(once: Callable[[], torch.Tensor]) -> Recording:
-    """Computes the first step's result for ever: a value that was not among the inputs would do that."""
+    """Return the first step's loss for ever, as a graph does that depends on a value outside the inputs."""
     loss = once()
     return Recording(lambda: None, loss)
 
@@ -94,7 +94,7 @@ def test_a_pass_that_is_not_finite_is_checked_later() -> None:
     for _ in range(4):
         assert not torch.isfinite(runner.run({"x": torch.full((2, 2), float("inf"))}))
     assert runner.run({"x": torch.ones(2, 2)}) == 2.5
-    assert runner.run({"x": torch.full((2, 2), 2.0)}) == 10  # and here the plain pass takes over
+    assert runner.run({"x": torch.full((2, 2), 2.0)}) == 10  # from here on passes are eager
 
 
 @pytest.mark.parametrize(("noise", "relied_on"), [(1e-3, True), (1.0, False)])
@@ -113,15 +113,15 @@ def test_rounding_in_a_gradient_that_is_next_to_nothing_is_no_difference(
 
     def recorder(once: Callable[[], torch.Tensor]) -> Recording:
         nonlocal recording
-        made = StandIn([long, short])(once)
+        recording_of_stand_in = StandIn([long, short])(once)
 
         def replay() -> None:
             nonlocal recording
             recording = True
-            made.replay()
+            recording_of_stand_in.replay()
             recording = False
 
-        return Recording(replay, made.loss)
+        return Recording(replay, recording_of_stand_in.loss)
 
     runner = Passes(plain, [long, short], recorder)
     for step in range(4):

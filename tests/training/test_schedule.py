@@ -1,4 +1,4 @@
-"""Which picture each step sees, and at which rate."""
+"""The pictures and the learning rate of each step."""
 
 from collections import Counter
 from itertools import pairwise
@@ -36,16 +36,18 @@ def batches(schedule: Schedule) -> list[list[int]]:
 def test_each_picture_is_seen_as_often_as_its_repeats_say(
     repeats: list[int], batch_size: int, seed: int, epochs: int, sizes: int
 ) -> None:
-    shown = examples(*repeats, sizes=sizes)
+    dataset = examples(*repeats, sizes=sizes)
     settings = TrainingSection(train_batch_size=batch_size, seed=seed, epochs=epochs)
-    schedule = Schedule(shown, settings)
+    schedule = Schedule(dataset, settings)
     for epoch in range(epochs):
-        own = batches(schedule)[epoch * schedule.steps_per_round : (epoch + 1) * schedule.steps_per_round]
-        seen = Counter(index for batch in own for index in batch)
+        round_batches = batches(schedule)[
+            epoch * schedule.steps_per_round : (epoch + 1) * schedule.steps_per_round
+        ]
+        seen = Counter(index for batch in round_batches for index in batch)
         assert all(seen[index] >= count for index, count in enumerate(repeats))
         assert sum(seen.values()) - sum(repeats) < batch_size * sizes
     assert {len(batch) for batch in batches(schedule)} == {batch_size}
-    assert batches(schedule) == batches(Schedule(shown, settings))
+    assert batches(schedule) == batches(Schedule(dataset, settings))
     assert schedule.seen(schedule.total_steps) == [
         sum(batch.count(index) for batch in batches(schedule)) for index in range(len(repeats))
     ]
@@ -53,10 +55,10 @@ def test_each_picture_is_seen_as_often_as_its_repeats_say(
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=6), st.integers(1, 4))
 def test_a_batch_never_mixes_sizes(repeats: list[int], batch_size: int) -> None:
-    shown = examples(*repeats, sizes=2, regularization=3)
-    schedule = Schedule(shown, TrainingSection(train_batch_size=batch_size, epochs=2))
+    dataset = examples(*repeats, sizes=2, regularization=3)
+    schedule = Schedule(dataset, TrainingSection(train_batch_size=batch_size, epochs=2))
     for batch in batches(schedule):
-        assert len({shown[index].size for index in batch}) == 1
+        assert len({dataset[index].size for index in batch}) == 1
 
 
 def test_the_methods_120_steps() -> None:
@@ -77,18 +79,18 @@ def test_max_train_steps_is_what_is_trained_in_equal_epochs(epochs: int, steps: 
 
 
 def test_a_regularization_picture_follows_each_of_the_dataset() -> None:
-    shown = examples(4, 2, regularization=3)
-    schedule = Schedule(shown, TrainingSection(repeats=4, epochs=2))
-    kinds = [shown[batch[0]].is_regularization for batch in batches(schedule)]
+    dataset = examples(4, 2, regularization=3)
+    schedule = Schedule(dataset, TrainingSection(repeats=4, epochs=2))
+    kinds = [dataset[batch[0]].is_regularization for batch in batches(schedule)]
     assert kinds == [False, True] * 12
     turns = [batch[0] - 2 for batch in batches(schedule)[1::2]]
     assert turns == [0, 1, 2] * 4
     assert schedule.seen(schedule.total_steps) == [8, 4]
 
 
-def test_the_schedule_is_told_in_one_line() -> None:
-    told = Schedule(examples(4, 2, sizes=2, regularization=3), TrainingSection(epochs=2)).describe()
-    assert told == (
+def test_the_schedule_is_described_in_one_line() -> None:
+    description = Schedule(examples(4, 2, sizes=2, regularization=3), TrainingSection(epochs=2)).describe()
+    assert description == (
         "2 pictures, 6 repeats / batch size 1; as many steps on 3 regularization pictures; "
         "buckets 512x512, 640x448; 2 epochs of 12 steps = 24 steps"
     )

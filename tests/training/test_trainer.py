@@ -1,4 +1,4 @@
-"""The training loop on Paper Town: it learns, it resumes exactly, it leaves the base model as it was."""
+"""The training loop on Paper Town: it learns, resumes exactly and leaves the base model unchanged."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -43,19 +43,19 @@ def small(**changes: object) -> TrainingSection:
 
 
 class Stopped(Exception):  # noqa: N818  (no error)
-    """Ends a training from outside, as a kill would."""
+    """Raised to end a training from outside, like a kill."""
 
 
 def run(
     base: BaseModel, shown: list[Example], settings: TrainingSection, state: Path, stop_at: int = 10**9
 ) -> list[EpochResult]:
-    """Train; end without a word at step `stop_at`. All results are on the CPU."""
+    """Train, silently stop at step `stop_at`, and return the results on the CPU."""
     results: list[EpochResult] = []
 
     def keep(result: EpochResult) -> None:
         modules = {
-            name: type(one)(one.down.cpu().clone(), one.up.cpu().clone(), one.alpha)
-            for name, one in result.modules.items()
+            name: type(module)(module.down.cpu().clone(), module.up.cpu().clone(), module.alpha)
+            for name, module in result.modules.items()
         }
         results.append(EpochResult(result.epoch, result.steps, result.loss, result.seen, modules))
 
@@ -68,13 +68,13 @@ def run(
     return results
 
 
-def same(one: EpochResult, other: EpochResult) -> bool:
-    pairs = [(one.modules[name], other.modules[name]) for name in one.modules]
-    return (one.epoch, one.steps, one.loss, one.seen) == (
-        other.epoch,
-        other.steps,
-        other.loss,
-        other.seen,
+def same(first: EpochResult, second: EpochResult) -> bool:
+    pairs = [(first.modules[name], second.modules[name]) for name in first.modules]
+    return (first.epoch, first.steps, first.loss, first.seen) == (
+        second.epoch,
+        second.steps,
+        second.loss,
+        second.seen,
     ) and all(torch.equal(a.down, b.down) and torch.equal(a.up, b.up) for a, b in pairs)
 
 
@@ -85,12 +85,12 @@ def test_a_killed_training_ends_bit_for_bit_as_an_undisturbed_one(
     shown, settings = examples(originals), small(flip_aug=True)
     whole = run(papertown, shown, settings, tmp_path / "whole.safetensors")
     run(papertown, shown, settings, tmp_path / "state.safetensors", stop_at)
-    rest = run(papertown, shown, settings, tmp_path / "state.safetensors")
+    resumed = run(papertown, shown, settings, tmp_path / "state.safetensors")
     assert [result.epoch for result in whole] == [1, 2, 3]
     assert whole[-1].steps == 12
     assert whole[-1].seen == [9, 3]
-    assert all(same(one, whole[one.epoch - 1]) for one in rest)
-    assert rest[-1].epoch == 3
+    assert all(same(result, whole[result.epoch - 1]) for result in resumed)
+    assert resumed[-1].epoch == 3
 
 
 def test_the_loss_goes_down(papertown: BaseModel, originals: Path, tmp_path: Path) -> None:
@@ -183,10 +183,10 @@ def test_prodigy_resumes_bit_for_bit_too(papertown: BaseModel, originals: Path, 
     settings = small(optimizer="Prodigy", unet_lr=1.0, text_encoder_lr=1.0)
     whole = run(papertown, examples(originals), settings, tmp_path / "whole")
     run(papertown, examples(originals), settings, tmp_path / "state", 6)
-    rest = run(papertown, examples(originals), settings, tmp_path / "state")
-    assert [one.epoch for one in rest] == [2, 3]
-    assert all(same(one, whole[one.epoch - 1]) for one in rest)
-    assert whole[-1].modules.keys() == rest[-1].modules.keys()
+    resumed = run(papertown, examples(originals), settings, tmp_path / "state")
+    assert [result.epoch for result in resumed] == [2, 3]
+    assert all(same(result, whole[result.epoch - 1]) for result in resumed)
+    assert whole[-1].modules.keys() == resumed[-1].modules.keys()
 
 
 def with_regularization(originals: Path) -> list[Example]:
@@ -210,7 +210,7 @@ def test_max_train_steps_ends_a_training_within_the_repeats(
     papertown: BaseModel, originals: Path, tmp_path: Path
 ) -> None:
     results = run(papertown, examples(originals), small(epochs=2, max_train_steps=3), tmp_path / "s")
-    assert [(one.epoch, one.steps, sum(one.seen)) for one in results] == [(1, 2, 2), (2, 3, 3)]
+    assert [(result.epoch, result.steps, sum(result.seen)) for result in results] == [(1, 2, 2), (2, 3, 3)]
 
 
 def test_clip_skip_trains_on_an_earlier_layer(papertown: BaseModel, originals: Path, tmp_path: Path) -> None:
@@ -275,32 +275,32 @@ def test_training_with_recordings_gives_the_lora_of_training_without(
         epochs=1, repeats=5, text_encoder_lr=text_encoder_lr, train_batch_size=2, min_snr_gamma=5
     )
     (plain,) = run(papertown, examples(originals), settings, tmp_path / "a")
-    made: list[StandIn] = []
+    recorders: list[StandIn] = []
 
     class Watched(passes.Passes):
         def __init__(self, plain: passes.Pass, parameters: list[nn.Parameter], _: object) -> None:
-            made.append(StandIn(parameters))
-            super().__init__(plain, parameters, made[0])
+            recorders.append(StandIn(parameters))
+            super().__init__(plain, parameters, recorders[0])
 
     monkeypatch.setattr(trainer, "Passes", Watched)
     (recorded,) = run(papertown, examples(originals), settings, tmp_path / "b")
-    assert made[0].recorded >= 1
+    assert recorders[0].recorded >= 1
     assert_near(plain, recorded)
 
 
-def assert_near(one: EpochResult, other: EpochResult) -> None:
-    """Assert that two LoRAs are the same but for rounding, which AdamW makes much of where gradients are tiny."""
-    up, other_up = (
-        torch.cat([result.modules[name].up.flatten() for name in one.modules]) for result in (one, other)
+def assert_near(first: EpochResult, second: EpochResult) -> None:
+    """Assert that two LoRAs are equal up to rounding, which AdamW magnifies where gradients are tiny."""
+    first_up, second_up = (
+        torch.cat([result.modules[name].up.flatten() for name in first.modules]) for result in (first, second)
     )
-    assert (up - other_up).norm() < 0.003 * up.norm()
+    assert (first_up - second_up).norm() < 0.003 * first_up.norm()
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"train_batch_size": 4, "min_snr_gamma": 5, "noise_offset": 0.1, "flip_aug": True},
-        {"train_batch_size": 3, "shuffle_caption": False},  # rows that share a caption, and no even parts
+        {"train_batch_size": 3, "shuffle_caption": False},  # rows that share a caption, and uneven parts
         {"train_batch_size": 2, "text_encoder_lr": 0, "caption_dropout_rate": 0.3},
         {"train_batch_size": 2, "conv_dim": 2, "conv_alpha": 1, "clip_skip": 2},
         {"train_batch_size": 1, "max_token_length": 225},
@@ -316,10 +316,10 @@ def test_steps_in_parts_on_a_cpu_train_the_lora_of_plain_ones(
 ) -> None:
     shown, settings = examples(originals), small(epochs=1, **changes)
     if settings.max_token_length > 75:
-        shown = [replace(one, caption=", ".join([one.caption] * 4)) for one in shown]
+        shown = [replace(example, caption=", ".join([example.caption] * 4)) for example in shown]
     threads = torch.get_num_threads()
     (recorded,) = run(papertown, shown, settings, tmp_path / "recorded")
-    assert not caplog.records  # nothing was given up
+    assert not caplog.records  # no recording was abandoned
     assert torch.get_num_threads() == threads
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(torch.get_num_threads).result() == threads
