@@ -141,10 +141,10 @@ def test_an_inpainted_one_is_the_same_while_the_picture_that_it_started_from_is_
     again, shot, _ = redraw.redraw(workspace, path, Changes(), None)
     assert shot == second
     assert np.abs(pixels(again) - pixels(Image.open(path))).max() <= 2
-    with pytest.raises(UserError, match="does not tell from which"):
+    with pytest.raises(UserError, match="its infotext does not name it"):
         redraw.redraw(workspace, with_infotext_alone(path), Changes(), None)
     original.unlink()
-    with pytest.raises(UserError, match=r"drawn from original\.png, which is not in the workspace"):
+    with pytest.raises(UserError, match=r"drawn from original\.png, which is missing from the workspace"):
         redraw.redraw(workspace, path, Changes(), None)
 
 
@@ -186,7 +186,7 @@ def test_what_is_not_there_is_told_in_one_line(workspace: Workspace, drawn: Path
         (workspace, foreign, Changes(), "--base"),
         (workspace, foreign, Changes(strength=0.5), "without a LoRA"),
         (workspace, with_infotext_alone(drawn, **{"DPM++_2M_SDE_Karras": "Eulr"}), Changes(), "did you mean Euler"),
-        (workspace, with_infotext_alone(drawn, **{"Seed:": "Sad:"}), Changes(), "does not tell 'Seed'"),
+        (workspace, with_infotext_alone(drawn, **{"Seed:": "Sad:"}), Changes(), "does not have 'Seed'"),
         (workspace, with_infotext_alone(drawn, RNG="Hires sampler"), Changes(), "made with 'Hires sampler'"),
         (workspace, with_infotext_alone(drawn, RNG="Denoising strength"), Changes(), "from another picture"),
         (workspace, with_infotext_alone(drawn, RNG="Hires upscale"), Changes(), "enlarged with 'Latent'"),
