@@ -224,7 +224,7 @@ def drawn_with(
 
 
 def missing_shots(generation: Generation, shots: list[Shot]) -> list[Shot]:
-    """Return the shots that have no row or no file, in drawing order, so that a resumed run forms the same batches."""
+    """Return the shots without a row or a good file, in drawing order, so that a resumed run keeps the order."""
     project = generation.project
     paths = candidates.paths(generation.catalog, project.name)
     drawn = {candidate_id for candidate_id, path in paths.items() if (project.folder / path).is_file()}

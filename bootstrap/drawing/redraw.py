@@ -105,8 +105,9 @@ def _shot_of(path: Path, parameters: Infotext) -> Shot:
         if f"{sampler} {kind}" in SAMPLERS:  # A1111 1.9 and later write them separately
             sampler = f"{sampler} {kind}"
         shot = Shot(
-            prompt=parameters.prompt, negative_prompt=parameters.negative_prompt, seed=int(parameters.fields["Seed"]) % 2**32,
-            steps=int(parameters.fields["Steps"]), sampler=sampler, cfg_scale=float(parameters.fields["CFG scale"]),
+            prompt=parameters.prompt, negative_prompt=parameters.negative_prompt,
+            seed=int(parameters.fields["Seed"]) % 2**32, steps=int(parameters.fields["Steps"]), sampler=sampler,
+            cfg_scale=float(parameters.fields["CFG scale"]),
             width=width, height=height, base_model="", base_model_hash="", loras=(),
             clip_skip=int(parameters.fields.get("Clip skip", "1")),
         )  # fmt: skip

@@ -23,7 +23,7 @@ class Planned:
 class DrawingPlan:
     """What a generation's recipes ask for."""
 
-    missing: list[Planned]  # in drawing order, so that a resumed run forms the same batches
+    missing: list[Planned]  # in drawing order, so that a resumed run keeps the order
     total: int  # with the shots already drawn
 
     @property

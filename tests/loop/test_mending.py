@@ -163,7 +163,7 @@ def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
     [
         (Redraw(seed=1), "the candidate itself"),
         (Redraw(snapshot=3), r"its training has \[2, 4\]"),
-        (Redraw(strength=2.1), "strength 2.1: it goes from -2 to 2"),
+        (Redraw(strength=2.1), "strength 2.1: it must be from -2 to 2"),
         (Redraw(strength=-2.1), "-2 to 2"),
         (Redraw(count=17), "1 to 16"),
         (Inpaint(Path("no.png"), "woman"), "no such file"),
