@@ -33,7 +33,7 @@ from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH, LoraUse, Mask, Pictur
 MOST = 16  # pictures per call
 MOST_ROUNDS = 8
 MOST_PADDING = 256  # pixels
-_NO_TRAINING = "the training that the candidate was drawn with is not in the catalog; `sid reindex` restores it from files"
+_NO_TRAINING = "the training of the candidate's LoRA is not in the catalog; `sid reindex` looks for its files"
 _EPOCH = re.compile(r"-\d{6}$")  # at the end of a snapshot's name
 
 

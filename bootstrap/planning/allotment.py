@@ -61,7 +61,7 @@ def pairs_of(recipe: Recipe) -> list[tuple[float, int]]:
     return [(strength, snapshot) for snapshot in recipe.snapshot for strength in recipe.strength]
 
 
-def learned(
+def share_out(
     recipes: Sequence[Recipe], ideas: Sequence[Sequence[Idea]], tallies: Sequence[Tally], seed: int
 ) -> list[list[Slot | None]]:
     """Share out as many shots as the recipes ask for in all, by the verdicts on earlier shots.

@@ -62,7 +62,7 @@ def slots_of(settings: Settings, drawn_with: DrawnWith) -> list[list[Slot]]:
     slots: list[list[Slot | None]] = [[None] * recipe.count for recipe in recipes]
     if drawn_with.tallies:
         seed = _number(f"{settings.drawing.seed}/{drawn_with.generation}")
-        slots = allotment.learned(recipes, ideas, drawn_with.tallies, seed)
+        slots = allotment.share_out(recipes, ideas, drawn_with.tallies, seed)
     return [
         [
             slot
