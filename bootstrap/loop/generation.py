@@ -77,7 +77,7 @@ def prepare(project: Project, catalog: Catalog) -> Generation:
 
 
 def _check_prompts(project: Project, recipe_inputs: Inputs, numbers: list[int]) -> None:
-    """Check every LoRA and embedding that the prompts of these generations name."""
+    """Check every LoRA, embedding and wildcard file that the prompts of these generations name."""
     settings, shelf = project.settings, Shelf.of(project)
     if settings.asks_adviser:  # any snapshot will do here
         settings = with_advice(settings, Advice([Measurement(1, 1.0, 1.0, None)], 1, 1))
