@@ -1,4 +1,4 @@
-"""The Python API: what a script needs to take a picture to a dataset, and to read LoRA files. See docs/python.md.
+"""The Python API, for scripts that turn a picture into a dataset or read LoRA files. See docs/python.md.
 
     from bootstrap import api
 
@@ -8,8 +8,8 @@
     for candidate in api.candidates(project):
         print(candidate.id, candidate.caption, candidate.path)
 
-Nothing here loads torch before it is needed. For what the user can mend (a wrong setting, a missing file, an unknown
-name) all functions raise `bootstrap.errors.UserError`, whose message is one line.
+torch is loaded only when it is needed. For a mistake that the user can correct (a wrong setting, a missing file, an
+unknown name) all functions raise `bootstrap.errors.UserError`, whose message is one line.
 """
 
 from bootstrap.api.datasets import candidates, decide, export, grow

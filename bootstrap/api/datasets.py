@@ -21,18 +21,18 @@ def candidates(
     *,
     everything: bool = False,
 ) -> Iterator[Candidate]:
-    """Yield the candidates that are up for review, by generation, then likely picks first.
+    """Yield the candidates that are up for review, by generation, likely picks first.
 
-    Of each, `project.folder / candidate.path` is the PNG, `caption` what it is captioned with as a pick, `shot` all the
-    parameters it was drawn with, and `scores` what was measured.
+    `project.folder / candidate.path` is the PNG, `candidate.caption` its caption as a pick, `candidate.shot` all the
+    parameters it was drawn with, and `candidate.scores` its measured scores.
 
     Args:
-        generation: of this generation only, numbered from 1; None: of all.
-        verdict: only "undecided", "accept" or "reject"; None: whatever the verdict.
-        everything: duplicates and flawed candidates too.
+        generation: only candidates of this generation, numbered from 1; None: of all generations.
+        verdict: only candidates with this verdict: "undecided", "accept" or "reject"; None: with any.
+        everything: include duplicates and flawed candidates.
 
     Raises:
-        UserError: there is no such verdict.
+        UserError: the verdict is unknown.
     """
     state = None if everything else CandidateState.PUBLISHED
     wanted = None if verdict is None else _verdict(verdict)
@@ -43,41 +43,41 @@ def candidates(
 
 
 def decide(project: Project, candidate_ids: Sequence[str], verdict: str, reviewer: str = "script") -> None:
-    """Give candidates a verdict, all or none: committed when this returns.
+    """Give candidates a verdict, all of them or none; it is committed when this returns.
 
     Args:
-        candidate_ids: ids, or beginnings of ids that no other candidate of the project has.
+        candidate_ids: ids, or beginnings of ids that are unique in the project.
         verdict: "accept" or "reject".
         reviewer: who decides, up to 64 characters.
 
     Raises:
-        UserError: there is no such verdict, or a candidate is unknown or not up for review.
+        UserError: the verdict is unknown, or a candidate is unknown or not up for review.
     """
-    given = _verdict(verdict)
-    if given is Verdict.UNDECIDED:
+    decision = _verdict(verdict)
+    if decision is Verdict.UNDECIDED:
         raise UserError(
             "verdict 'undecided': a candidate without a verdict is undecided; use accept or reject"
         )
     with closing(Catalog(project.workspace.catalog_url)) as catalog:
         ids = [records.candidate(catalog, project.name, beginning).id for beginning in candidate_ids]
-        verdicts.decide(catalog, project.name, ids, given, reviewer[:64])
+        verdicts.decide(catalog, project.name, ids, decision, reviewer[:64])
 
 
 def grow(project: Project) -> Growth:
-    """Make the dataset the original plus all accepted candidates; the next generation trains on it.
+    """Set the dataset to the original plus all accepted candidates; the next generation trains on it.
 
     Returns:
-        How many pictures were added and removed, and how many there are, the original included.
+        The numbers of pictures added, removed, and in the dataset, the original included.
 
     Raises:
-        UserError: nothing has changed, or no generation is up for review; then the dataset stays as it is.
+        UserError: nothing has changed, or no generation is up for review; the dataset stays as it is.
     """
     with closing(Catalog(project.workspace.catalog_url)) as catalog:
         return growth.grow(project, catalog)
 
 
 def export(project: Project, to_format: str, folder: Path | str) -> int:
-    """Copy the dataset into a new or empty folder, whole or not at all, and return how many pictures it has.
+    """Copy the dataset into a new or empty folder, completely or not at all, and return its number of pictures.
 
     Args:
         to_format: "kohya" (`<repeats>_<project>/NAME.png` with `NAME.txt`) or "imagefolder" (`train/NAME.png` with

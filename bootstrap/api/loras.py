@@ -1,4 +1,4 @@
-"""LoRA files of every dialect: read and converted. torch is imported when one is read."""
+"""Read and convert LoRA files of every dialect. torch is imported when a file is read."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ def read_lora(path: Path | str) -> "LoraFile":
         Its `modules`, {kohya's name: a module with `down`, `up`, `alpha` and `rank`}, and its `metadata`.
 
     Raises:
-        UserError: it is missing, damaged, of a kind that is not read, or no LoRA.
+        UserError: the file is missing, damaged, of an unsupported kind, or not a LoRA.
     """
     from bootstrap.lora import formats
 
@@ -22,10 +22,10 @@ def read_lora(path: Path | str) -> "LoraFile":
 
 
 def convert_lora(path: Path | str, out: Path | str, to_format: str) -> int:
-    """Write a LoRA file in another format, in which it draws the same; return how many modules it has.
+    """Convert a LoRA file into another format without changing what it draws; return its number of modules.
 
     Args:
-        out: another .safetensors file than `path`.
+        out: a .safetensors file other than `path`.
         to_format: "kohya" or "diffusers".
 
     Raises:

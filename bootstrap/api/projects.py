@@ -1,4 +1,4 @@
-"""Opening a workspace and its projects, and making a new project."""
+"""Open a workspace and its projects, and make a new project."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from bootstrap.project.projects import Project, Workspace
 
 
 def open_workspace(folder: Path | str | None = None) -> Workspace:
-    """Return the workspace in a folder, which need not exist yet.
+    """Return the workspace in a folder, which does not have to exist yet.
 
     Args:
-        folder: None: $SID_WORKSPACE, else ./sid-workspace.
+        folder: the folder; None: $SID_WORKSPACE, or else ./sid-workspace.
     """
     return Workspace.locate(folder)
 
@@ -32,7 +32,7 @@ def new_project(
     base: str = "papertown",
     recipes: str | None = None,
 ) -> Project:
-    """Make a project from one picture and its caption: all of its folder, or nothing.
+    """Make a project from one picture and its caption; after an error nothing of it is left.
 
     Args:
         image: the original, in any format that Pillow reads.
@@ -41,6 +41,6 @@ def new_project(
         recipes: TOML text of `[[recipe]]` tables; None: `vary` and `eliminate`.
 
     Raises:
-        UserError: the name is taken or cannot be a folder's, the picture cannot be read, or a setting is wrong.
+        UserError: the name is taken or cannot be a folder name, the picture cannot be read, or a setting is wrong.
     """
     return projects.create(workspace, name, Path(image), caption, base, recipes)

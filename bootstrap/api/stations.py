@@ -1,4 +1,4 @@
-"""Running the stations of a generation: train, draw, curate, publish."""
+"""Run the stations of a generation: train, draw, curate, publish."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -23,10 +23,10 @@ def run_generation(project: Project, report: Report = silent) -> Summary:
         report: called with a `bootstrap.progress.Progress` while it trains, draws and curates.
 
     Returns:
-        How many candidates were drawn and published, how many are duplicates, and the contact sheet's path.
+        The numbers of candidates drawn, published and marked as duplicates, and the contact sheet's path.
 
     Raises:
-        UserError: a setting, file or model is wrong, or another process works on this project.
+        UserError: a setting, file or model is wrong, or another process is working on this project.
     """
     with _prepared(project) as generation, loop.ending_recorded(generation):
         loop.train(generation, report)
@@ -36,17 +36,17 @@ def run_generation(project: Project, report: Report = silent) -> Summary:
 
 
 def run_station(project: Project, station: Station, report: Report = silent) -> Summary | None:
-    """Run one station of the generation that is due; it does what is missing of its work, and returns.
+    """Run one station of the current generation, or the missing part of its work.
 
     Args:
         station: "train", "draw", "curate" or "publish"; each needs the one before it.
         report: as in run_generation.
 
     Returns:
-        What `publish` brought; None after the other stations.
+        The result of `publish`; None after the other stations.
 
     Raises:
-        UserError: as in run_generation; or there is no such station, or the one before it has not run.
+        UserError: as in run_generation, or the station is unknown, or the one before it has not run.
     """
     if station not in get_args(Station):
         raise UserError(f"station '{station}': unknown, use {', '.join(get_args(Station))}")
@@ -59,13 +59,13 @@ def run_station(project: Project, station: Station, report: Report = silent) -> 
 
 @contextmanager
 def _prepared(project: Project) -> Iterator[Generation]:
-    """Hold the project, and check everything before any work."""
+    """Lock the project, and check everything before any work."""
     with closing(Catalog(project.workspace.catalog_url)) as catalog, running.exclusively(project):
         yield loop.prepare(project, catalog)
 
 
 def _recorded(generation: Generation, station: Station) -> AbstractContextManager[None]:
-    """Record how the station ends; one that cannot begin leaves the generation's state as it is."""
+    """Record how the station ends; a station that cannot begin does not change the generation's state."""
     training = generation.training()
     if station != "train" and (training is None or not training.finished):
         raise UserError(

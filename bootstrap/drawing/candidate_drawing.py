@@ -1,4 +1,4 @@
-"""The drawing station: from a generation's snapshots and recipes to candidates, files and catalog rows."""
+"""The drawing station: draw candidates from a generation's snapshots and recipes, as files and catalog rows."""
 
 import itertools
 import time
@@ -37,25 +37,25 @@ from bootstrap.training.examples import output_name, training_size
 
 
 def draw_candidates(generation: Generation, report: Report, more: bool = False) -> None:
-    """Draw the candidates that the recipes ask for and that are not there yet; see plan for `more`.
+    """Draw the candidates that the recipes ask for and that do not exist yet; see plan_candidates for `more`.
 
     Raises:
         UserError: a file that a recipe needs is missing or does not fit, or memory is too small for one picture.
     """
-    planned = plan_candidates(generation, more)
-    report(Progress("draw", planned.done, planned.total, "pictures"))
+    plan = plan_candidates(generation, more)
+    report(Progress("draw", plan.done, plan.total, "pictures"))
 
-    def tell(progress: Progress) -> None:
-        report(replace(progress, done=planned.done + progress.done, total=planned.total))
+    def report_in_all(progress: Progress) -> None:
+        report(replace(progress, done=plan.done + progress.done, total=plan.total))
 
-    draw_planned(generation, planned.missing, tell)
+    draw_planned(generation, plan.missing, report_in_all)
 
 
 def plan_candidates(generation: Generation, more: bool = False) -> DrawingPlan:
-    """Return what is to be drawn with the generation's training, and is not there yet.
+    """Return the shots to draw with the generation's training, and how many the recipes ask for in all.
 
     Args:
-        more: where all that the recipes ask for is there, take as many shots of them again, with other seeds.
+        more: if every candidate that the recipes ask for exists, plan as many again with other seeds.
 
     Raises:
         UserError: a file that a recipe needs is missing or does not fit.
@@ -79,19 +79,19 @@ def plan_candidates(generation: Generation, more: bool = False) -> DrawingPlan:
 
 
 def draw_planned(generation: Generation, planned: Sequence[Planned], report: Report) -> None:
-    """Draw these shots, those that have been drawn meanwhile excepted.
+    """Draw these shots, except those that another run has drawn in the meantime.
 
-    The files of a batch are written, and its pictures hashed and measured, while the next one is drawn; a candidate's
-    row is written after its file, batch by batch. So a stopped run keeps all that was drawn, and a killed one loses two
-    batches at most.
+    While a batch is drawn, the files of the batch before are written and its pictures hashed and measured. A
+    candidate's row is written after its file, batch by batch. So a stopped run keeps every picture, and a killed run
+    loses at most two batches.
 
     Raises:
         UserError: a file that a shot needs is missing or does not fit, or memory is too small for one picture.
     """
     training = _training(generation)
-    left = {shot.id for shot in missing_shots(generation, [one.shot for one in planned])}
-    missing = [one for one in planned if one.shot.id in left]
-    files = lora_paths(generation, training, [one.shot for one in missing])
+    missing_ids = {shot.id for shot in missing_shots(generation, [entry.shot for entry in planned])}
+    missing = [entry for entry in planned if entry.shot.id in missing_ids]
+    files = lora_paths(generation, training, [entry.shot for entry in missing])
     draw_shots(generation, missing, files, report, len(planned))
 
 
@@ -106,10 +106,10 @@ def draw_shots(
 
     Args:
         missing: in drawing order.
-        files: of all LoRAs that they use.
-        wanted: how many there are when these are drawn, for the report.
+        files: the files of all LoRAs that they use.
+        wanted: total to report: these shots and those drawn already.
     """
-    turns = {one.shot.id: one.turn for one in missing}
+    turns = {entry.shot.id: entry.turn for entry in missing}
     hashes = {use.name: kohya.model_hash(path) for use, path in files.items()}
     project, folder = generation.project, generation.candidates_folder
     done = wanted - len(missing)
@@ -122,7 +122,7 @@ def draw_shots(
             text = infotext.write(drawing.shot, batch.model, hashes)
             infotext.save_png(drawing.picture, folder / f"{drawing.shot.id}.png", drawing.shot, text)
         examined = examiner.examine([drawing.picture for drawing in batch.drawings])
-        return [one.stored for one in examined]
+        return [examination.stored for examination in examined]
 
     drawn, started = 0, time.monotonic()
     with ThreadPoolExecutor(1, "write") as writer:
@@ -130,7 +130,7 @@ def draw_shots(
         before: _Batch | None = None
 
         def finish() -> None:
-            """Wait for the files of the batch before, then tell the catalog."""
+            """Wait for the files of the batch before, then add its rows to the catalog."""
             nonlocal written, before, drawn
             if written is None or before is None:
                 return
@@ -141,10 +141,10 @@ def draw_shots(
             report(Progress("draw", done + drawn, wanted, "pictures", rate))
 
         try:
-            for batch in _batches(project, [one.shot for one in missing], files):
+            for batch in _batches(project, [entry.shot for entry in missing], files):
                 finish()
                 before, written = batch, writer.submit(write, batch)
-        finally:  # stopped or not: what is drawn is kept
+        finally:  # keep what is drawn, even if the run is stopped
             finish()
 
 
@@ -157,11 +157,11 @@ def _training(generation: Generation) -> Training:
 
 @dataclass(frozen=True)
 class _Batch:
-    """What was drawn at once."""
+    """Pictures that were drawn together."""
 
     drawings: list[Drawing]
     model: str  # short name of the base model
-    seconds: float  # that each picture took
+    seconds: float  # per picture
 
 
 def _batches(project: Project, shots: list[Shot], files: dict[LoraUse, Path]) -> Iterator[_Batch]:
@@ -169,14 +169,16 @@ def _batches(project: Project, shots: list[Shot], files: dict[LoraUse, Path]) ->
     pictures = open_pictures(project, shots)
     while shots:
         name, model_hash = shots[0].base_model, shots[0].base_model_hash
-        mine = [shot for shot in shots if shot.base_model_hash == model_hash]
+        of_model = [shot for shot in shots if shot.base_model_hash == model_hash]
         shots = [shot for shot in shots if shot.base_model_hash != model_hash]
         base = _held(project, name, model_hash)
-        used = {use for shot in mine for one in shot.passes for use in one.loras}
-        read = {path: networks.open_lora(path) for path in {files[use] for use in used}}
-        loras = {use: read[files[use]] for use in used}
+        uses = {use for shot in of_model for drawn_pass in shot.passes for use in drawn_pass.loras}
+        opened = {path: networks.open_lora(path) for path in {files[use] for use in uses}}
+        loras = {use: opened[files[use]] for use in uses}
         started = time.monotonic()
-        for drawings in engine.draw_batches(base, mine, loras, project.settings.drawing.batch_size, pictures):
+        for drawings in engine.draw_batches(
+            base, of_model, loras, project.settings.drawing.batch_size, pictures
+        ):
             yield _Batch(drawings, base.spec.title, (time.monotonic() - started) / len(drawings))
             started = time.monotonic()
 
@@ -185,12 +187,12 @@ def _held(project: Project, name: str, model_hash: str) -> BaseModel:
     spec = project.base_model if name == project.base_model.name else specs.find(name)
     base = loading.hold(spec)
     if base.hash != model_hash:
-        raise UserError(f"base model {name}: its files have changed meanwhile; run it again")
+        raise UserError(f"base model {name}: its files have changed during the run; start the run again")
     return base
 
 
 def advised(generation: Generation, training: Training) -> Settings:
-    """Return the settings with the snapshots that the adviser has chosen, where a recipe leaves it to it."""
+    """Return the settings, with the adviser's choice for each `snapshot = "auto"`."""
     settings = generation.settings
     if not settings.asks_adviser:
         return settings
@@ -201,7 +203,7 @@ def advised(generation: Generation, training: Training) -> Settings:
 
 
 def drawn_with(
-    generation: Generation, base: BaseModel, training: Training, found: Inputs = NONE
+    generation: Generation, base: BaseModel, training: Training, recipe_inputs: Inputs = NONE
 ) -> DrawnWith:
     """Return what all shots of a generation share besides the settings."""
     project = generation.project
@@ -216,17 +218,17 @@ def drawn_with(
         width=drawing.width or width,
         height=drawing.height or height,
         size_step=base.size_step,
-        inputs=found,
+        inputs=recipe_inputs,
         wildcards=Shelf.of(project).wildcards,
     )
 
 
 def missing_shots(generation: Generation, shots: list[Shot]) -> list[Shot]:
-    """The shots without a row or a good file; in drawing order, so that a resumed run goes on as begun."""
+    """Return the shots without a row or a good file, in drawing order, so that a resumed run keeps the order."""
     project = generation.project
     paths = candidates.paths(generation.catalog, project.name)
-    there = {candidate_id for candidate_id, path in paths.items() if (project.folder / path).is_file()}
-    return [shot for shot in engine.in_drawing_order(shots) if shot.id not in there]
+    drawn = {candidate_id for candidate_id, path in paths.items() if (project.folder / path).is_file()}
+    return [shot for shot in engine.in_drawing_order(shots) if shot.id not in drawn]
 
 
 def open_loras(generation: Generation, training: Training, shots: list[Shot]) -> dict[LoraUse, LoraFile]:
@@ -237,13 +239,13 @@ def open_loras(generation: Generation, training: Training, shots: list[Shot]) ->
 
 
 def lora_paths(generation: Generation, training: Training, shots: list[Shot]) -> dict[LoraUse, Path]:
-    """Find the files of all LoRAs that the shots, and those that they start from, use.
+    """Return the file of every LoRA used in any pass of the shots.
 
     Raises:
-        UserError: another project's LoRA, or a file, is gone or has changed.
+        UserError: another project's LoRA or a LoRA file is gone, or the file has changed.
     """
     shelf = Shelf.of(generation.project)
-    uses = {use for shot in shots for one in shot.passes for use in one.loras}
+    uses = {use for shot in shots for drawn_pass in shot.passes for use in drawn_pass.loras}
     return {use: _file_of(generation, training, shelf, use) for use in uses}
 
 
@@ -256,20 +258,20 @@ def _file_of(generation: Generation, training: Training, shelf: Shelf, use: Lora
     if use.sha256:
         path = project.folder / Path(use.source).expanduser()
         if not path.is_file() or sha256_of_file(path) != use.sha256:
-            raise UserError(f"LoRA {path}: it is gone, or another file than it was")
+            raise UserError(f"LoRA {path}: the file is gone or has changed; start the run again")
         return path
     owner = project.workspace.project(use.source)
-    found = trainings.snapshot_path(generation.catalog, owner.name, use.training_id, use.snapshot)
-    if found is None or not (owner.folder / found).is_file():
-        raise UserError(f"LoRA {use.name} of project '{owner.name}': it is gone")
-    return owner.folder / found
+    path_in_project = trainings.snapshot_path(generation.catalog, owner.name, use.training_id, use.snapshot)
+    if path_in_project is None or not (owner.folder / path_in_project).is_file():
+        raise UserError(f"LoRA {use.name} of project '{owner.name}': the file is gone")
+    return owner.folder / path_in_project
 
 
 def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]:
-    """Open the pictures that shots start from and their masks, by SHA-256.
+    """Open the pictures and masks that shots start from, by SHA-256.
 
     Raises:
-        UserError: one is gone or has changed.
+        UserError: a picture is gone or has changed.
     """
     uses = {use for shot in shots for use in shot.pictures}
     return {use.sha256: _opened(project, use) for use in uses}
@@ -278,12 +280,12 @@ def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]
 def _opened(project: Project, use: PictureUse) -> Image.Image:
     path = project.folder / Path(use.path).expanduser()
     if path.is_file() and sha256_of_file(path) != use.sha256:
-        raise UserError(f"picture {path}: it is another picture than it was")
+        raise UserError(f"picture {path}: the file has changed; start the run again")
     return images.open_picture(path)
 
 
 def _path(training: Training, epoch: int) -> Path:
-    return next(one.path for one in training.snapshots if one.epoch == epoch)
+    return next(snapshot.path for snapshot in training.snapshots if snapshot.epoch == epoch)
 
 
 def _add_candidates(
@@ -294,6 +296,6 @@ def _add_candidates(
         NewCandidate(
             shot.id, shot, folder / f"{shot.id}.png", turns[shot.id], batch.seconds, of_picture
         )
-        for shot, of_picture in zip((one.shot for one in batch.drawings), measured, strict=True)
+        for shot, of_picture in zip((drawing.shot for drawing in batch.drawings), measured, strict=True)
     ]  # fmt: skip
     candidate_states.add_drawn(generation.catalog, generation.project.name, generation.number, new)

@@ -1,6 +1,6 @@
-"""Regularization: draws the pictures of the subject's class with the base model.
+"""Regularization pictures: the subject's class, drawn with the base model.
 
-A picture is kept under the hash of its shot and never drawn twice.
+A picture is stored under the id of its shot and never drawn twice.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from bootstrap.training.examples import training_size
 
 
 def pictures(project: Project, report: Report) -> list[ClassPicture]:
-    """Return the pictures of a project's regularization, none if it wants none; draws those that are missing.
+    """Return a project's regularization pictures, if it uses any, and draw the missing ones.
 
     Raises:
         UserError: see bootstrap.dataset.class_pictures.check.

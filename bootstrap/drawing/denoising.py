@@ -1,4 +1,4 @@
-"""One batch of shots: from noise, or from pictures, to pictures."""
+"""Draw one batch of shots, from noise or from pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ from bootstrap.models.latents import to_latents, to_tensor
 from bootstrap.shots import Mask, Shot
 
 Pictures = Mapping[str, Image.Image]
-"""RGB pictures that shots start from, and their masks: files by their SHA-256, pictures of shots by the shot's id."""
+"""RGB pictures that shots start from, and their masks. The key of a file is its SHA-256, that of a drawn picture the id
+of its shot."""
 
 
 _Region = tuple[int, int, int, int]  # left, top, right, bottom in pixels
@@ -27,24 +28,24 @@ class _Begun:
     """What one picture starts from."""
 
     picture: Image.Image  # RGB, of the shot's size: all of it, or the region enlarged
-    mask: Image.Image | None = None  # L, 255 where it is drawn anew
-    whole: Image.Image | None = None  # with a mask: the picture that what is drawn is put into ...
-    soft: Image.Image | None = None  # ... by this mask, L, blurred
-    region: _Region | None = None  # that alone is drawn
+    mask: Image.Image | None = None  # L, 255 where the picture is redrawn
+    whole: Image.Image | None = None  # with a mask: the result is pasted into this picture ...
+    soft: Image.Image | None = None  # ... through this mask, L, blurred
+    region: _Region | None = None  # only this part is drawn; None: the whole picture
 
 
 @denormals.as_zero()
 @torch.inference_mode()
 def draw_batch(
-    base: BaseModel, shots: Sequence[Shot], asked: Prompts, pictures: Pictures
+    base: BaseModel, shots: Sequence[Shot], prompts: Prompts, pictures: Pictures
 ) -> list[Image.Image]:
-    """Draw shots that share everything but seed, prompts, and the pictures that they start from.
+    """Draw shots that differ only in seed, prompts and the pictures that they start from.
 
     Args:
-        base: with the shots' LoRAs merged in.
-        shots: whose prompts have the same lengths.
-        asked: their prompts.
-        pictures: those that the shots start from.
+        base: the base model with the shots' LoRAs merged in.
+        shots: shots whose prompts have the same lengths.
+        prompts: their prompts.
+        pictures: the pictures that the shots start from.
     """
     first = shots[0]
     generators = [torch.Generator().manual_seed(shot.seed) for shot in shots]
@@ -54,28 +55,28 @@ def draw_batch(
         steps, last = whole_schedule(first.steps, first.start.denoising_strength), first.steps
     sampling = base.family.sampling(base, first.sampler, steps, last, noise, generators)
     begun = [_begun(shot, pictures) for shot in shots] if first.start else []
-    origin = to_latents(base, [each.picture for each in begun]) if begun else None
+    origin = to_latents(base, [begin.picture for begin in begun]) if begun else None
     latents = sampling.begin(origin)
-    anew = _anew(base, begun)
+    redrawn = _redrawn_latents(base, begun)
     for step, timestep in enumerate(sampling.timesteps):
-        predicted = asked.predicted(sampling.model_input(latents, timestep), timestep, step)
+        predicted = prompts.predicted(sampling.model_input(latents, timestep), timestep, step)
         latents = sampling.step(predicted, timestep, latents)
-        if anew is not None and origin is not None:
-            # Around the mask it is the picture, as noisy as it has to be at the next step.
-            latents = torch.where(anew, latents, sampling.noised(origin, step + 1))
+        if redrawn is not None and origin is not None:
+            # Outside the mask the latents are the picture's, with the noise of the next step.
+            latents = torch.where(redrawn, latents, sampling.noised(origin, step + 1))
     drawn = codec.to_pictures(base, latents)
-    return [_pasted(one, picture) for one, picture in zip(begun, drawn, strict=True)] if begun else drawn
+    return [_pasted(begin, picture) for begin, picture in zip(begun, drawn, strict=True)] if begun else drawn
 
 
 def whole_schedule(steps: int, denoising_strength: float) -> int:
-    """Return how many steps a schedule has whose last `steps` begin at a noise of `denoising_strength`."""
+    """Return the length of a schedule whose last `steps` steps start at the noise of `denoising_strength`."""
     return max(steps, int(steps / min(denoising_strength, 0.999)))
 
 
 def _noise(base: BaseModel, shots: Sequence[Shot], generators: list[torch.Generator]) -> torch.Tensor:
     shape = codec.shape(base, shots[0].width, shots[0].height)
-    # Always from the CPU's generator: a seed means the same picture on every machine.
-    return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(base.device)
+    # Always from the CPU's generator, so that a seed gives the same picture on every machine.
+    return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(base.device)
 
 
 def _begun(shot: Shot, pictures: Pictures) -> _Begun:
@@ -90,14 +91,14 @@ def _begun(shot: Shot, pictures: Pictures) -> _Begun:
     if start.mask.padding is None:
         return _Begun(picture, mask, picture, soft)
     region = masked_region(soft, start.mask.padding)
-    enlarged = [one.crop(region).resize(one.size, Image.Resampling.LANCZOS) for one in (picture, mask)]
+    enlarged = [image.crop(region).resize(image.size, Image.Resampling.LANCZOS) for image in (picture, mask)]
     return _Begun(enlarged[0], _black_and_white(enlarged[1]), picture, soft, region)
 
 
 def masked_region(mask: Image.Image, padding: int) -> _Region:
-    """Return what of a picture is drawn alone: all that a mask touches and so many pixels around it.
+    """Return the region of a picture that is drawn alone: the mask and `padding` pixels around it.
 
-    It has the picture's proportions, as nearly as whole pixels have them, and lies within it.
+    The region lies within the picture and has its proportions, to the nearest pixel.
 
     Source: stable-diffusion-webui, modules/masking.py, `get_crop_region` and `expand_crop_region`.
     """
@@ -113,7 +114,7 @@ def masked_region(mask: Image.Image, padding: int) -> _Region:
 
 
 def _mask(mask: Mask, shot: Shot, pictures: Pictures) -> Image.Image:
-    """The mask at the shot's size: nothing but 0 and 255."""
+    """Return the mask at the shot's size; its values are 0 and 255."""
     if mask.picture is not None:
         return _black_and_white(
             images.fit(pictures[mask.picture.sha256], shot.width, shot.height).convert("L")
@@ -129,9 +130,13 @@ def _black_and_white(mask: Image.Image) -> Image.Image:
     return mask.point(lambda value: 255 if value >= 128 else 0)
 
 
-def _anew(base: BaseModel, begun: Sequence[_Begun]) -> torch.Tensor | None:
-    """Which latents are drawn anew (batch, 1, height, width): all that a mask touches; None: every one is."""
-    masks = [one.mask for one in begun if one.mask is not None]
+def _redrawn_latents(base: BaseModel, begun: Sequence[_Begun]) -> torch.Tensor | None:
+    """Return the latents to redraw, which are all that a mask touches; None: all of them.
+
+    Returns:
+        bool (batch, 1, height, width).
+    """
+    masks = [begin.mask for begin in begun if begin.mask is not None]
     if not masks:
         return None
     whites = torch.stack([to_tensor(mask.convert("RGB"))[:1] for mask in masks])
@@ -139,12 +144,12 @@ def _anew(base: BaseModel, begun: Sequence[_Begun]) -> torch.Tensor | None:
 
 
 def _pasted(begun: _Begun, drawn: Image.Image) -> Image.Image:
-    """What was drawn, inside of the mask alone; around it the pixels stay what they were."""
+    """Return the picture with the drawn pixels inside the mask and the original ones outside."""
     if begun.whole is None or begun.soft is None:
         return drawn
     if begun.region is not None:
         left, top, right, bottom = begun.region
-        laid = begun.whole.copy()
-        laid.paste(drawn.resize((right - left, bottom - top), Image.Resampling.LANCZOS), (left, top))
-        drawn = laid
+        pasted = begun.whole.copy()
+        pasted.paste(drawn.resize((right - left, bottom - top), Image.Resampling.LANCZOS), (left, top))
+        drawn = pasted
     return Image.composite(drawn, begun.whole, begun.soft)

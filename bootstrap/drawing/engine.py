@@ -1,4 +1,4 @@
-"""The drawing engine: shots in groups that share one merge, fill a batch, and encode each prompt once."""
+"""The drawing engine: draw shots in groups that share one LoRA merge, in full batches, each prompt encoded once."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from bootstrap.models.family import BaseModel
 from bootstrap.shots import LoraUse, Shot
 
 _log = logging.getLogger(__name__)
-_STARTS_AT_ONCE = 64  # pictures that others start from and that are in memory at a time
+_STARTS_AT_ONCE = 64  # first-pass pictures held in memory at a time
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Drawing:
 
 
 def _group(shot: Shot) -> tuple[object, ...]:
-    """What shots share that are drawn side by side; one base model's groups follow each other."""
+    """Return what the shots of one batch have in common."""
     start = shot.start
     begun = start and (start.denoising_strength, start.shot is None, start.mask is None)
     return (
@@ -39,7 +39,7 @@ def _group(shot: Shot) -> tuple[object, ...]:
 
 
 def _groups(shots: Sequence[Shot]) -> list[list[Shot]]:
-    """The groups, those of one base model one after the other, each in the order of its first shot."""
+    """Return the groups, base model by base model, each in the order of its first shot."""
     by_model: dict[str, dict[tuple[object, ...], list[Shot]]] = {}
     for shot in shots:
         by_model.setdefault(shot.base_model_hash, {}).setdefault(_group(shot), []).append(shot)
@@ -47,7 +47,7 @@ def _groups(shots: Sequence[Shot]) -> list[list[Shot]]:
 
 
 def in_drawing_order(shots: Sequence[Shot]) -> list[Shot]:
-    """Return the shots with those of a base model, and of a group, side by side, in the order of their first shot."""
+    """Return the shots sorted by base model and group, both in the order of their first shot."""
     return [shot for group in _groups(shots) for shot in group]
 
 
@@ -61,15 +61,15 @@ def draw_batches(
     """Draw shots, a batch at a time.
 
     A picture depends on its shot alone: its noise comes from its own seed, whatever batch it is in. A batch that
-    does not fit into memory is halved, and its shots are drawn with the next ones.
+    does not fit into memory is halved, and the rest of its shots go into the next one.
 
     Args:
-        base: the base model that all shots name; without any LoRA. Its weights are as before when the
-            iterator has ended or is closed.
-        shots: in any order; they are drawn in that of in_drawing_order.
-        loras: the file of each LoRA that a shot, or one that it starts from, uses.
-        batch_size: pictures at once.
-        pictures: the files that shots start from and their masks, by their SHA-256.
+        base: the base model of all shots, without any LoRA. Its weights are restored when the iterator ends or is
+            closed.
+        shots: in any order; they are drawn in the order of in_drawing_order.
+        loras: the file of each LoRA that any pass of a shot uses.
+        batch_size: pictures per batch, at most.
+        pictures: the files that shots start from and their masks, by SHA-256.
 
     Yields:
         The drawings of each batch.
@@ -77,7 +77,9 @@ def draw_batches(
     Raises:
         UserError: a LoRA does not fit the base model, or not even one picture fits into memory.
     """
-    fitting: dict[tuple[int, int], int] = {}  # batch size by size of picture, where batch_size was too much
+    fitting: dict[
+        tuple[int, int], int
+    ] = {}  # batch size by picture size, where batch_size did not fit into memory
     for group in _groups(shots):
         from_shots = group[0].start is not None and group[0].start.shot is not None
         at_once = _STARTS_AT_ONCE if from_shots else len(group)
@@ -95,7 +97,7 @@ def _first_passes(
     batch_size: int,
     pictures: Pictures | None,
 ) -> dict[str, Image.Image]:
-    """The pictures of the shots that these start from, by id; each is drawn once."""
+    """Return the pictures of the shots that these start from, by id; each is drawn once."""
     first = {shot.start.shot.id: shot.start.shot for shot in shots if shot.start and shot.start.shot}
     return {
         drawing.shot.id: drawing.picture
@@ -121,18 +123,22 @@ def _drawn(
             drawn = _try(base, batch, prompts.Prompts(base, batch, lengths, encoded), pictures)
             if drawn is None:
                 fitting[size] = len(batch) // 2
-                _log.warning("%d pictures do not fit into memory at once: %d do", len(batch), fitting[size])
+                _log.warning(
+                    "a batch of %d pictures does not fit into memory; continuing with batches of %d",
+                    len(batch),
+                    fitting[size],
+                )
                 continue
             yield drawn
             done += len(batch)
 
 
 def _try(
-    base: BaseModel, batch: Sequence[Shot], asked: prompts.Prompts, pictures: Pictures
+    base: BaseModel, batch: Sequence[Shot], batch_prompts: prompts.Prompts, pictures: Pictures
 ) -> list[Drawing] | None:
-    """Draw a batch; None: memory ran out. What it held is free again when this has returned."""
+    """Draw a batch. Return None if memory ran out; the batch's memory is free again then."""
     try:
-        drawn = draw_batch(base, batch, asked, pictures)
+        drawn = draw_batch(base, batch, batch_prompts, pictures)
         return [Drawing(shot, picture) for shot, picture in zip(batch, drawn, strict=True)]
     except RuntimeError as error:
         if not _is_out_of_memory(error):
@@ -140,7 +146,7 @@ def _try(
         if len(batch) == 1:
             raise UserError(
                 f"drawing: not even one picture of {batch[0].width}x{batch[0].height} fits into memory; set a "
-                "smaller width and height, or give it more memory"
+                "smaller width and height, or use a machine with more memory"
             ) from error
     if base.device.type == "cuda":
         torch.cuda.empty_cache()
@@ -152,11 +158,11 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _by_lengths(base: BaseModel, shots: Sequence[Shot]) -> dict[prompts.Lengths, list[Shot]]:
-    """Shots whose prompts have the same lengths.
+    """Group shots by the lengths of their prompts.
 
-    A shorter prompt beside a longer one would be filled up, which gives another picture.
+    A shorter prompt beside a longer one would be padded, which changes the picture.
     """
-    alike: dict[prompts.Lengths, list[Shot]] = {}
+    groups: dict[prompts.Lengths, list[Shot]] = {}
     for shot in shots:
-        alike.setdefault(prompts.lengths(base, shot), []).append(shot)
-    return alike
+        groups.setdefault(prompts.lengths(base, shot), []).append(shot)
+    return groups

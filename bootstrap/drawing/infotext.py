@@ -1,7 +1,7 @@
-"""AUTOMATIC1111's infotext: the parameters of a picture as text in its PNG, written and read.
+"""Read and write AUTOMATIC1111's infotext: the parameters of a picture as text in its PNG.
 
 Format: stable-diffusion-webui, modules/processing.py `create_infotext` and modules/infotext_utils.py
-`parse_generation_parameters`. Beside it stands our own JSON, from which a shot is read back whole.
+`parse_generation_parameters`. Beside it we write our own JSON, from which a shot is restored completely.
 """
 
 import json
@@ -22,13 +22,13 @@ UPSCALER = "Lanczos"  # how the first pass of hires is enlarged
 _FIELD = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
 
-_LONGEST = 20_000  # characters of parameters; the time to find them grows with the square
-_EXIF, _USER_COMMENT = 0x8769, 0x9286  # where JPEG and WebP have it; A1111 writes b"UNICODE\0" and UTF-16BE
+_LONGEST = 20_000  # characters of a line of parameters; the time to parse it grows with the square
+_EXIF, _USER_COMMENT = 0x8769, 0x9286  # its place in JPEG and WebP; A1111 writes b"UNICODE\0" and UTF-16BE
 
 
 @dataclass(frozen=True)
 class Infotext:
-    """An infotext that was read."""
+    """A parsed infotext."""
 
     prompt: str
     negative_prompt: str
@@ -40,10 +40,10 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
 
     Args:
         model: short name of the base model.
-        lora_hashes: {LoRA's name: its sshs_model_hash}; the first 12 digits are written.
+        lora_hashes: {LoRA's name: its sshs_model_hash}; the first 12 hex digits are written.
     """
-    unsaid = [lora for lora in shot.loras if not lora.in_prompt]
-    prompt = shot.prompt + "".join(f" <lora:{lora.name}:{lora.strength:g}>" for lora in unsaid)
+    not_in_prompt = [lora for lora in shot.loras if not lora.in_prompt]
+    prompt = shot.prompt + "".join(f" <lora:{lora.name}:{lora.strength:g}>" for lora in not_in_prompt)
     fields = {
         "Steps": str(shot.steps),
         "Sampler": shot.sampler,
@@ -58,7 +58,7 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
         fields["Clip skip"] = str(shot.clip_skip)
     fields |= _start_fields(shot)
     loras = {without_marks(lora.name): lora_hashes[lora.name] for lora in shot.loras}
-    embeddings = {without_marks(one.name): one.sha256 for one in shot.embeddings}
+    embeddings = {without_marks(use.name): use.sha256 for use in shot.embeddings}
     for key, hashes in (("Lora hashes", loras), ("TI hashes", embeddings)):
         if hashes:
             fields[key] = ", ".join(f"{name}: {hash_[:12]}" for name, hash_ in hashes.items())
@@ -71,7 +71,7 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
 
 
 def _start_fields(shot: Shot) -> dict[str, str]:
-    """What A1111 tells of img2img, inpainting and hires; Size and Steps are the first pass's where there is one."""
+    """Return A1111's fields of img2img, inpainting and hires; with hires, Size and Steps are the first pass's."""
     if shot.start is None:
         return {}
     fields = {"Denoising strength": f"{shot.start.denoising_strength:g}"}
@@ -97,7 +97,7 @@ def _start_fields(shot: Shot) -> dict[str, str]:
 
 
 def without_marks(name: str) -> str:
-    """A file's name as it can stand in a list of hashes: A1111 leaves these two signs out as well."""
+    """Return a file's name as it is written in a list of hashes: without ":" and ",", as in A1111."""
     return name.replace(":", "").replace(",", "")
 
 
@@ -107,22 +107,22 @@ def _quoted(value: str) -> str:
 
 
 def read(text: str) -> Infotext:
-    """Read an infotext as A1111's parser does; a text without parameters is all prompt.
+    """Parse an infotext as A1111 does; a text without parameters is all prompt.
 
-    As there, white space around lines goes, and a line of the prompt that begins with "Negative prompt:" ends it.
+    As in A1111, white space around lines is removed, and a line that begins with "Negative prompt:" ends the prompt.
     """
     lines = [line.strip() for line in text.strip().split("\n")]
-    found = _FIELD.findall(lines[-1]) if len(lines[-1]) <= _LONGEST else []
-    if len(found) >= 3:
+    pairs = _FIELD.findall(lines[-1]) if len(lines[-1]) <= _LONGEST else []
+    if len(pairs) >= 3:
         lines.pop()
-    fields = {key: _unquoted(value) for key, value in found} if len(found) >= 3 else {}
+    fields = {key: _unquoted(value) for key, value in pairs} if len(pairs) >= 3 else {}
     prompt: list[str] = []
     negative: list[str] = []
-    into = prompt
+    current = prompt
     for line in lines:
         if line.startswith("Negative prompt:"):
-            into, line = negative, line.removeprefix("Negative prompt:").strip()
-        into.append(line)
+            current, line = negative, line.removeprefix("Negative prompt:").strip()
+        current.append(line)
     return Infotext("\n".join(prompt).strip(), "\n".join(negative).strip(), fields)
 
 
@@ -147,10 +147,10 @@ def save_png(picture: Image.Image, path: Path, shot: Shot, infotext: str) -> Non
 
 
 def shot_of(path: Path) -> Shot | None:
-    """Return the shot that a PNG of ours carries, None when it carries none.
+    """Return the shot stored in a PNG, None if there is none.
 
     Raises:
-        UserError: it is no picture, or its shot is damaged or of another release.
+        UserError: the file is no picture, or its shot is damaged or was written by another release.
     """
     text = _open(path).info.get(SHOT_KEY)
     if text is None:
@@ -165,10 +165,10 @@ def shot_of(path: Path) -> Shot | None:
 
 
 def text_of(path: Path) -> str | None:
-    """Return the infotext that a picture carries, of ours or of another tool; None when it carries none.
+    """Return the infotext of a picture, written by sid or another tool; None if there is none.
 
     Raises:
-        UserError: it is no picture.
+        UserError: the file is no picture.
     """
     picture = _open(path)
     text = picture.info.get(PARAMETERS_KEY)
@@ -183,13 +183,13 @@ def text_of(path: Path) -> str | None:
 
 
 def _open(path: Path) -> Image.Image:
-    """The picture with what is said beside it; its pixels are not decoded."""
+    """Open a picture with its texts; only a PNG's pixels are decoded."""
     if not path.is_file():
         raise UserError(f"picture {path}: there is no such file")
     try:
         with Image.open(path) as picture:
             if picture.format == "PNG":
-                picture.load()  # texts may stand behind the pixels
+                picture.load()  # texts may follow the pixels
             return picture
     except (UnidentifiedImageError, Image.DecompressionBombError):
         raise UserError(f"picture {path}: not a picture in a known format (use PNG, JPEG or WebP)") from None

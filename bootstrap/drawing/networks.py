@@ -1,4 +1,4 @@
-"""The LoRA files and embeddings that prompts name, read, and checked against a base model before any work."""
+"""Read the LoRA files and embeddings that prompts name, and check them against a base model before any work."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,29 +14,29 @@ from bootstrap.shots import LoraUse, Shot
 
 
 def with_networks(base: BaseModel, shelf: Shelf, shots: Sequence[Shot]) -> list[Shot]:
-    """Return the shots with the LoRA files and the embeddings that their prompts name, which are part of their ids.
+    """Return the shots with the LoRA files and embeddings that their prompts name, which are part of their ids.
 
-    Snapshots and files that a shot has beside its prompt stay, and come first.
+    LoRAs that a shot has besides its prompt stay, and come first.
 
     Args:
-        base: the base model of most of the shots; those of others are found by their names.
+        base: the base model of most of the shots; other base models are found by name.
 
     Raises:
-        UserError: a LoRA is not there, or a file that is named cannot be read.
+        UserError: a LoRA is missing, or a named file cannot be read.
     """
     others = {shot.base_model_hash: shot.base_model for shot in shots if shot.base_model_hash != base.hash}
-    known = {base.hash: _vocabulary(base.spec)}
-    known |= {model_hash: _vocabulary(specs.find(name)) for model_hash, name in others.items()}
-    return with_embeddings(shelf, with_loras(shelf, shots), known)
+    vocabularies = {base.hash: _vocabulary(base.spec)}
+    vocabularies |= {model_hash: _vocabulary(specs.find(name)) for model_hash, name in others.items()}
+    return with_embeddings(shelf, with_loras(shelf, shots), vocabularies)
 
 
 def _vocabulary(spec: BaseModelSpec) -> Vocabulary:
-    known = specs.vocabulary(spec)
-    if known is None:  # a hub model that was not fetched yet
+    vocabulary = specs.vocabulary(spec)
+    if vocabulary is None:  # a hub model that is not downloaded yet
         loading.hold(spec)
-        known = specs.vocabulary(spec)
-    assert known is not None
-    return known
+        vocabulary = specs.vocabulary(spec)
+    assert vocabulary is not None
+    return vocabulary
 
 
 def open_files(shelf: Shelf, shots: Sequence[Shot]) -> dict[LoraUse, LoraFile]:
@@ -46,23 +46,23 @@ def open_files(shelf: Shelf, shots: Sequence[Shot]) -> dict[LoraUse, LoraFile]:
 
 
 def open_lora(path: Path) -> LoraFile:
-    """Read a LoRA file of any format; one that does not say its name is called by its file's in messages.
+    """Read a LoRA file of any format; without `ss_output_name` its name in messages is the file's.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     file = formats.read(path)
     return LoraFile(file.modules, {"ss_output_name": path.stem, **file.metadata})
 
 
 def check(spec: BaseModelSpec, shelf: Shelf, prompts_and_negatives: Sequence[tuple[str, str]]) -> None:
-    """Look up and read all that the prompts name, and see that it fits the base model.
+    """Read every LoRA and embedding that the prompts name, and make sure that it fits the base model.
 
     Raises:
         UserError: one line that names what is wrong.
     """
     for prompt, _ in prompts_and_negatives:
-        shelf.lora_uses(prompt)  # a wrong name is told without waiting for the base model
+        shelf.lora_uses(prompt)  # report a wrong name before the base model is loaded
     shelf.check_embeddings("\n".join(text for pair in prompts_and_negatives for text in pair))
     base = loading.hold(spec)
     shots = [

@@ -1,4 +1,4 @@
-"""The prompts of a batch: encoded, followed through their schedules, and put together where AND says so."""
+"""The prompts of a batch: encode them, follow their schedules, and combine the parts of an AND."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ from bootstrap.prompting.embeddings import held
 from bootstrap.shots import Shot
 
 Lengths = tuple[int, tuple[int, ...]]
-"""Lengths of a shot's negative prompt (0: it is drawn without) and of each part of its prompt, in the family's unit."""
+"""Lengths of a shot's negative prompt (0: drawn without one) and of each part of its prompt, in the family's unit."""
 
 
 def lengths(base: BaseModel, shot: Shot) -> Lengths:
     """Return the lengths of a shot's negative prompt and of each part of its prompt, the longest over all steps.
 
-    As in AUTOMATIC1111 the texts of one schedule are filled up to the longest of them, and a negative
-    prompt is not filled up to the prompt beside it.
+    As in AUTOMATIC1111, the texts of one schedule are padded to the longest of them, and a negative prompt is not
+    padded to the length of the prompt.
     """
     embeddings = [held(use) for use in shot.embeddings]
 
@@ -32,20 +32,20 @@ def lengths(base: BaseModel, shot: Shot) -> Lengths:
 
 
 Encoded = tuple[str, int]
-"""A text, and the length that it is filled up to."""
+"""A text, and the length that it is padded to."""
 
 
 class Prompts:
-    """The prompts of a batch of shots that share lengths, cfg scale, steps, clip skip and embeddings."""
+    """The prompts of a batch of shots with the same lengths, guidance scale, steps, clip skip and embeddings."""
 
     def __init__(
         self, base: BaseModel, shots: Sequence[Shot], lengths: Lengths, encoded: dict[Encoded, Conditioning]
     ) -> None:
-        """Divide the prompts; nothing is encoded yet.
+        """Split the prompts into parts; nothing is encoded yet.
 
         Args:
-            lengths: of each of these shots.
-            encoded: texts that batches before have encoded, with the same LoRAs; new ones are added.
+            lengths: those of every shot.
+            encoded: texts that earlier batches have encoded with the same LoRAs; new texts are added.
         """
         self._base, self._shots = base, shots
         self._guided = is_guided(shots)
@@ -63,40 +63,41 @@ class Prompts:
         """Return the guided prediction of each picture.
 
         Args:
-            latents: (batch, channels, height, width), as the sampler gives them to the denoiser.
+            latents: (batch, channels, height, width), as the sampler passes them to the denoiser.
             step: numbered from 0.
         """
         rows = torch.cat([latents, latents[self._of_rows]]) if self._guided else latents[self._of_rows]
-        asked = self._at(step)
-        parts = rows.split([len(one.states) for one in asked])
-        found = [
-            small_cpu.predict(self._base, part, timestep, one) for part, one in zip(parts, asked, strict=True)
+        conditionings = self._at(step)
+        parts = rows.split([len(conditioning.states) for conditioning in conditionings])
+        predictions = [
+            small_cpu.predict(self._base, part, timestep, conditioning)
+            for part, conditioning in zip(parts, conditionings, strict=True)
         ]
-        return self._combined(torch.cat(found))
+        return self._combined(torch.cat(predictions))
 
     def _at(self, step: int) -> list[Conditioning]:
-        """The rows' conditioning at a step, negative prompts first; those of one length are asked for at once."""
+        """Return the conditioning of the rows at a step, negative prompts first, joined if the lengths are equal."""
         negative = [(row.at(step), self._negative_length) for row in self._negative]
         parts = len(self._lengths)
         positive = [(row.at(step), self._lengths[index % parts]) for index, row in enumerate(self._rows)]
         texts = tuple(text for text, _ in [*negative, *positive])
         if texts not in self._joined:
             self._encode([*negative, *positive])
-            rows = self._base.family.padded([self._encoded[one] for one in positive])
+            rows = self._base.family.padded([self._encoded[key] for key in positive])
             if not negative:
                 self._joined[texts] = [rows]
                 return [rows]
             empty = [row for row, (text, _) in enumerate(negative) if not text]
-            without = self._base.family.unprompted(joined([self._encoded[one] for one in negative]), empty)
+            without = self._base.family.unprompted(joined([self._encoded[key] for key in negative]), empty)
             same = without.states.shape[1] == rows.states.shape[1]
             self._joined[texts] = [joined([without, rows])] if same else [without, rows]
         return self._joined[texts]
 
-    def _encode(self, asked: Sequence[Encoded]) -> None:
+    def _encode(self, wanted: Sequence[Encoded]) -> None:
         first = self._shots[0]
-        missing = [one for one in dict.fromkeys(asked) if one not in self._encoded]
+        missing = [key for key in dict.fromkeys(wanted) if key not in self._encoded]
         for length in dict.fromkeys(length for _, length in missing):
-            texts = [text for text, its in missing if its == length]
+            texts = [text for text, text_length in missing if text_length == length]
             encoded = encode.encode_prompts(
                 self._base,
                 texts,
@@ -109,9 +110,9 @@ class Prompts:
                 self._encoded[text, length] = Conditioning(encoded.states[row : row + 1], pooled)
 
     def _combined(self, predicted: torch.Tensor) -> torch.Tensor:
-        """The guided prediction of each picture (batch, ...) from those of the rows.
+        """Return the guided prediction of each picture (batch, ...) from the predictions of the rows.
 
-        Composition is that of Liu et al. 2022 (arXiv 2206.01714): each part moves away from the negative prompt
+        Parts are combined as in Liu et al. 2022 (arXiv 2206.01714): each part moves away from the negative prompt
         with its own weight.
         """
         if not self._guided:

@@ -1,4 +1,4 @@
-"""The sample prompts, drawn with each snapshot of a training: one row a snapshot, on one sheet."""
+"""Draw the sample prompts with each snapshot of a training, as one sheet with a row per snapshot."""
 
 from bootstrap.drawing import engine, sheet
 from bootstrap.drawing.candidate_drawing import open_loras
@@ -15,27 +15,27 @@ from bootstrap.project.generation import Generation
 def draw_samples(generation: Generation, report: Report) -> None:
     """Draw training.sample_prompts with each snapshot at strength 1.0, all with one seed.
 
-    Writes samples.png into the training's folder, unless these samples are there already.
+    Writes samples.png into the training's folder, unless these samples exist already.
     """
     project, training = generation.project, generation.training()
     if training is None or not training.finished:
         raise RuntimeError(f"{generation} has no finished training")
     base, settings = loading.hold(project.base_model), project.settings
     shots = [
-        sheet.with_value(sheet.common_shot(generation, base, training, prompt), "snapshot", kept.epoch)
-        for kept in training.snapshots
+        sheet.with_value(sheet.common_shot(generation, base, training, prompt), "snapshot", snapshot.epoch)
+        for snapshot in training.snapshots
         for prompt in settings.training.sample_prompts
     ]
     shots = with_networks(base, Shelf.of(project), shots)
     folder = (project.folder / training.snapshots[0].path).parent
-    path, made_of = folder / "samples.png", folder / "samples.txt"
+    path, ids_path = folder / "samples.png", folder / "samples.txt"
     ids = "\n".join(shot.id for shot in shots) + "\n"
-    if path.is_file() and made_of.is_file() and made_of.read_text() == ids:
+    if path.is_file() and ids_path.is_file() and ids_path.read_text() == ids:
         return
     pictures = {}
     loras = open_loras(generation, training, shots)
     for batch in engine.draw_batches(base, shots, loras, settings.drawing.batch_size):
-        pictures.update({one.shot.id: one.picture for one in batch})
+        pictures.update({drawing.shot.id: drawing.picture for drawing in batch})
         report(Progress("samples", len(pictures), len(shots), "pictures"))
     cells = [Cell(pictures[shot.id], (f"snapshot {shot.snapshot}", shot.prompt)) for shot in shots]
     title = f"{project.name}, generation {generation.number}: samples"
@@ -43,5 +43,5 @@ def draw_samples(generation: Generation, report: Report) -> None:
         contact_sheet.compose(title, cells, len(settings.training.sample_prompts)).save(
             temporary, format="PNG"
         )
-    with whole_file(made_of) as temporary:
+    with whole_file(ids_path) as temporary:
         temporary.write_text(ids)

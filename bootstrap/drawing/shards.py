@@ -1,4 +1,4 @@
-"""Shards: parts of a generation's drawing, each done by one worker, retried for itself when the worker is lost."""
+"""Shards: parts of a generation's drawing. One worker draws a shard; a lost worker's shard alone is retried."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,16 +6,16 @@ from typing import Any
 
 from bootstrap.shots import Shot
 
-# In a shard at most: what a lost worker has to do again is small, and so is what a shard costs besides.
+# At most, per shard: few enough that a lost worker's shard is cheap to redraw, enough that its overhead is small.
 BATCHES_PER_SHARD = 8
-_PER_WORKER = 3  # shards at least, so that all have something to do until the end
+_PER_WORKER = 3  # shards at least, so that every worker has work until the end
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A shot that is to be drawn."""
+    """A shot to draw."""
 
-    turn: int  # among all of its generation
+    turn: int  # its place among all shots of its generation
     shot: Shot
 
 
@@ -23,12 +23,12 @@ class Planned:
 class DrawingPlan:
     """What a generation's recipes ask for."""
 
-    missing: list[Planned]  # in drawing order, so that a resumed run goes on as begun
-    total: int  # with those that are there
+    missing: list[Planned]  # in drawing order, so that a resumed run keeps the order
+    total: int  # with the shots already drawn
 
     @property
     def done(self) -> int:
-        """How many are there."""
+        """How many shots are already drawn."""
         return self.total - len(self.missing)
 
 
@@ -36,29 +36,29 @@ class DrawingPlan:
 class Shard:
     """Some shots of a generation."""
 
-    number: int  # from 1, for people
+    number: int  # from 1, for messages
     planned: list[Planned]
-    before: int  # pictures that are there, or in the shards before
+    before: int  # pictures drawn already, and those of the shards before
     total: int  # pictures of the generation
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain lists, texts and numbers, as they go to another process."""
-        planned = [{"turn": one.turn, "shot": one.shot.to_dict()} for one in self.planned]
+        """Return plain lists, texts and numbers, to be sent to another process."""
+        planned = [{"turn": entry.turn, "shot": entry.shot.to_dict()} for entry in self.planned]
         return {**asdict(self), "planned": planned}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Shard":
-        """Read back what to_dict gave."""
-        planned = [Planned(one["turn"], Shot.from_dict(one["shot"])) for one in data["planned"]]
+        """Return the shard from the result of to_dict."""
+        planned = [Planned(entry["turn"], Shot.from_dict(entry["shot"])) for entry in data["planned"]]
         return cls(**{**data, "planned": planned})
 
 
 def split(plan: DrawingPlan, batch_size: int, workers: int) -> list[Shard]:
-    """Divide what is missing into shards of whole batches, in drawing order.
+    """Divide the missing shots into shards of whole batches, in drawing order.
 
     Args:
-        batch_size: pictures that are drawn at once.
-        workers: how many draw at the same time.
+        batch_size: pictures per batch.
+        workers: number of workers that draw at the same time.
     """
     count = len(plan.missing)
     fair = -(-count // (workers * _PER_WORKER)) if workers > 1 else count

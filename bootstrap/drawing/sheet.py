@@ -1,4 +1,4 @@
-"""Sheets of one prompt drawn over two parameters, such as strength by snapshot: `sid sheet`."""
+"""Sheets: one prompt drawn over two or three parameters, such as strength by snapshot (`sid sheet`)."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -36,26 +36,26 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True)
 class Axis:
-    """One parameter and the values that it takes along a side of the sheet."""
+    """One parameter and its values along one side of the sheet."""
 
     name: str  # a key of _READERS
     values: tuple[Any, ...]
 
 
 def parse_axis(text: str) -> Axis:
-    """Read `strength=0.4,0.6,0.8`.
+    """Parse an axis such as `strength=0.4,0.6,0.8`.
 
     Raises:
-        UserError: it is not of that form, or names no parameter of a shot.
+        UserError: the text is not of that form, or does not name a parameter of a shot.
     """
-    name, equals, listed = text.partition("=")
+    name, equals, value_list = text.partition("=")
     name = name.strip()
     if not equals or name not in _READERS:
         raise UserError(f"axis '{text}': write parameter=value,value,... with one of {', '.join(_READERS)}")
     try:
-        values = tuple(_READERS[name](value.strip()) for value in listed.split(","))
+        values = tuple(_READERS[name](value.strip()) for value in value_list.split(","))
     except ValueError:
-        raise UserError(f"axis '{text}': '{listed}' is no list of values for {name}") from None
+        raise UserError(f"axis '{text}': '{value_list}' is not a list of values for {name}") from None
     _check_values(name, values)
     return Axis(name, values)
 
@@ -71,9 +71,9 @@ def _check_values(name: str, values: tuple[Any, ...]) -> None:
     }
     for value in values:
         if name == "sampler" and value not in SAMPLERS:
-            raise UserError(f"axis sampler: '{value}' is not known; there are {', '.join(SAMPLERS)}")
+            raise UserError(f"axis sampler: '{value}' is unknown; use {', '.join(SAMPLERS)}")
         if name in limits and not limits[name][0] <= value <= limits[name][1]:
-            raise UserError(f"axis {name}: {value} is not within {limits[name][0]} to {limits[name][1]}")
+            raise UserError(f"axis {name}: {value} is not from {limits[name][0]} to {limits[name][1]}")
 
 
 def draw_sheet(
@@ -84,32 +84,35 @@ def draw_sheet(
     report: Report,
     z: Axis | None = None,
 ) -> Path:
-    """Draw every pair of values with the same seed, the original beside them, as PNG; note the sheet in the catalog.
+    """Draw every pair of values with the same seed, beside the original, as a PNG that is listed in the catalog.
 
     Strength 0 shows the base model without the LoRA.
 
     Args:
-        prompt: instead of the project's caption.
-        z: a third parameter; for each of its values all of x and y, one below the other.
+        prompt: a prompt to draw; None: the project's caption.
+        z: a third parameter: the grid of x and y is drawn for each of its values, one below the other.
 
     Returns:
-        The PNG, in the generation's folder `sheets`; asked for again, a sheet replaces itself.
+        The PNG in the generation's folder `sheets`; the same sheet drawn again replaces it.
 
     Raises:
         UserError: the generation has not been trained, or has no such snapshot.
     """
     axes = [x, y, z] if z else [x, y]
     names = [axis.name for axis in axes]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise UserError(f"axes: two of them name {twice[0]}; choose different parameters")
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise UserError(f"axes: {repeated[0]} is named twice; choose different parameters")
     project, training = generation.project, generation.training()
     if training is None or not training.finished:
         raise UserError(f"{generation}: its training has not finished, see `sid status`")
     base = loading.hold(project.base_model)
     common = common_shot(generation, base, training, prompt)
-    below = list(product(z.values if z else (None,), y.values))  # a row of pictures each
-    grid = [[_at(common, (x, a), (y, b), (z, c)) for a in x.values] for c, b in below]
+    row_values = list(product(z.values if z else (None,), y.values))
+    grid = [
+        [_at(common, (x, x_value), (y, y_value), (z, z_value)) for x_value in x.values]
+        for z_value, y_value in row_values
+    ]
     _check_snapshots(training, [shot for row in grid for shot in row])
     for shot in {shot for row in grid for shot in row}:
         samplers.check(shot, base.family)
@@ -131,7 +134,7 @@ def draw_sheet(
 
 
 def common_shot(generation: Generation, base: BaseModel, training: Training, prompt: str | None) -> Shot:
-    """Return the shot of a generation's last snapshot at strength 1.0 that all of a sheet's are made from."""
+    """Return the shot that all shots of a sheet are made from: the last snapshot at strength 1.0."""
     shared, settings = drawn_with(generation, base, training), generation.settings
     epoch = training.snapshots[-1].epoch
     lora = LoraUse(lora_file_name(shared.lora_name, epoch), training.training_id, epoch, 1.0)
@@ -145,14 +148,14 @@ def common_shot(generation: Generation, base: BaseModel, training: Training, pro
 
 
 def _at(shot: Shot, *values: tuple[Axis | None, Any]) -> Shot:
-    """The shot with a value for each axis that there is."""
+    """Return the shot with the value of each axis, if given."""
     for axis, value in values:
         shot = with_value(shot, axis.name, value) if axis else shot
     return shot
 
 
 def with_value(shot: Shot, name: str, value: Any) -> Shot:
-    """Return the shot with another strength or snapshot of its first LoRA, or another parameter of its own."""
+    """Return the shot with another strength or snapshot of its first LoRA, or with another parameter."""
     lora, *others = shot.loras
     if name == "strength":
         return dataclasses.replace(shot, loras=(dataclasses.replace(lora, strength=value), *others))
@@ -164,15 +167,17 @@ def with_value(shot: Shot, name: str, value: Any) -> Shot:
 
 
 def _without_idle_lora(shot: Shot) -> Shot:
-    """At strength 0 all snapshots draw the same picture: it is drawn once."""
+    """Return the shot without a LoRA of strength 0: there all snapshots draw the same picture, which is drawn once."""
     return shot if shot.strength else dataclasses.replace(shot, loras=shot.loras[1:])
 
 
 def _check_snapshots(training: Training, shots: Sequence[Shot]) -> None:
-    known = [one.epoch for one in training.snapshots]
+    epochs = [snapshot.epoch for snapshot in training.snapshots]
     for shot in shots:
-        if shot.snapshot not in known:
-            raise UserError(f"axis snapshot: there is no snapshot {shot.snapshot}; this training has {known}")
+        if shot.snapshot not in epochs:
+            raise UserError(
+                f"axis snapshot: there is no snapshot {shot.snapshot}; this training has {epochs}"
+            )
 
 
 def _cells(
@@ -186,15 +191,15 @@ def _cells(
     cells: list[Cell] = []
     for index, row in enumerate(grid):
         page, line = divmod(index, len(y.values))
-        of_page = (f"{z.name} {z.values[page]}",) if z else ()
+        page_label = (f"{z.name} {z.values[page]}",) if z else ()
         first = original if index == 0 else Image.new("RGB", original.size, "white")
-        cells.append(Cell(first, (*(of_page if line == 0 else ()), "original" if index == 0 else "")))
+        cells.append(Cell(first, (*(page_label if line == 0 else ()), "original" if index == 0 else "")))
         for shot, across in zip(row, x.values, strict=True):
-            idle = all(use.in_prompt for use in shot.loras)  # there is none but those of the prompt
-            told = (
+            idle = all(use.in_prompt for use in shot.loras)  # none besides those of the prompt
+            label = (
                 ("base model,", "without LoRA")
                 if idle
                 else (f"{x.name} {across}", f"{y.name} {y.values[line]}")
             )
-            cells.append(Cell(pictures[shot.id], (*told, *of_page)))
+            cells.append(Cell(pictures[shot.id], (*label, *page_label)))
     return cells

@@ -1,4 +1,4 @@
-"""The PNG of a sheet: its place, and what it tells of itself, so that a lost catalog can be made again."""
+"""The PNG of a sheet: its path, and its axes and prompt as PNG text, so that a lost catalog can be rebuilt."""
 
 import json
 from pathlib import Path
@@ -11,12 +11,12 @@ from bootstrap.files import sha256_of_text, whole_file
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 
-FOLDER = "sheets"  # in the generation's
-_KEY = "sid sheet"  # of the PNG's text
+FOLDER = "sheets"  # in the generation's folder
+_KEY = "sid sheet"  # key of the PNG text
 
 
 def sheet_for(generation: Generation, axes: dict[str, list[Any]], prompt: str) -> Sheet:
-    """Return the sheet with its place in the project: the same one for the same axes and prompt.
+    """Return the sheet with its path in the project, which follows from its axes and prompt.
 
     Args:
         axes, prompt: see Sheet.
@@ -27,19 +27,19 @@ def sheet_for(generation: Generation, axes: dict[str, list[Any]], prompt: str) -
 
 
 def save(picture: Image.Image, sheet: Sheet, project: Project) -> None:
-    """Write a sheet, over what was there."""
-    told = PngImagePlugin.PngInfo()
-    told.add_itxt(_KEY, json.dumps({"axes": list(sheet.axes.items()), "prompt": sheet.prompt}))
+    """Write a sheet, replacing an existing one."""
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt(_KEY, json.dumps({"axes": list(sheet.axes.items()), "prompt": sheet.prompt}))
     with whole_file(project.folder / sheet.path) as temporary:
-        picture.save(temporary, format="PNG", pnginfo=told)
+        picture.save(temporary, format="PNG", pnginfo=chunks)
 
 
 def read(generation: Generation, path: Path) -> Sheet | None:
-    """Return what a sheet's file shows, None where it is no sheet of ours, or damaged."""
+    """Return the sheet that a file shows; None: it was not written by sid, or is damaged."""
     try:
         with Image.open(path) as picture:
-            told = json.loads(picture.info[_KEY])
+            contents = json.loads(picture.info[_KEY])
         inside = path.relative_to(generation.project.folder)
-        return Sheet(generation.number, inside, dict(told["axes"]), told["prompt"])
+        return Sheet(generation.number, inside, dict(contents["axes"]), contents["prompt"])
     except (KeyError, TypeError, ValueError, OSError):
         return None

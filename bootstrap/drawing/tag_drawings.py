@@ -1,9 +1,9 @@
-"""What a base model makes of each tag alone, and which tags it does not seem to know.
+"""Draw each tag alone, to find the tags that a base model does not seem to know.
 
-A base model draws something for any text. For a word that it has never met that is about what it draws for no text at
-all, from the same noise. So each tag is drawn alone, with a few seeds, and compared with the drawings for an empty
-prompt: where they are at least as alike as those for made-up words mostly are, the tag is flagged. It is a hint, and
-the drawings are there to be looked at: a small thing, such as an earring, changes little, too.
+A base model draws something for any text. For an unknown word it draws about the same as for an empty prompt, from the
+same noise. So each tag is drawn alone, with a few seeds, and compared with the drawings for an empty prompt: a tag
+whose drawings are at least as similar to them as those of the median made-up word is flagged. The flag is a hint, to
+be checked against the drawings: a small thing, such as an earring, changes little, too.
 """
 
 from collections.abc import Sequence
@@ -24,59 +24,59 @@ from bootstrap.progress import Progress, Report, silent
 from bootstrap.project.settings import DrawingSection
 from bootstrap.shots import Shot
 
-MOST = 60  # tags at once
-_MADE_UP = ("qwfp zxkv", "vbnm jkhl", "zzyx plort")  # in no caption
+MOST = 60  # tags per call
+_MADE_UP = ("qwfp zxkv", "vbnm jkhl", "zzyx plort")  # words that no caption has
 _SEEDS = (1, 2, 3)
 _MOST_STEPS = 16
-_SHOWN_SIDE = 256  # pixels of the longer side of what is kept
+_SHOWN_SIDE = 256  # longer side of the stored drawings, in pixels
 
 
 def draw_tags(
     spec: BaseModelSpec, tags: Sequence[str], folder: Path, report: Report = silent
 ) -> list[TagDrawing]:
-    """Draw each tag alone and keep the first drawing in a folder; what is there already is not drawn again.
+    """Draw each tag alone and store its first drawing in a folder; a stored tag is not drawn again.
 
     Args:
-        folder: of this base model; made when it is missing.
+        folder: the folder of this base model; created if missing.
 
     Raises:
-        UserError: there is no tag, or there are too many, or the base model cannot be loaded.
+        UserError: there is no tag or more than MOST, or the base model cannot be loaded.
     """
     wanted = list(dict.fromkeys(tags))
     if not 1 <= len(wanted) <= MOST:
         raise UserError(f"caption: {len(wanted)} tags; 1 to {MOST} can be drawn at once")
     base = loading.hold(spec)
-    kept = drawn_tags.read(folder, base.hash)
-    missing = [tag for tag in wanted if tag not in kept]
+    stored = drawn_tags.read(folder, base.hash)
+    missing = [tag for tag in wanted if tag not in stored]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial_files(folder)
-        kept |= {one.tag: one for one in _drawn(base, missing, folder, report)}
-        drawn_tags.write(folder, base.hash, kept.values())
-    return [kept[tag] for tag in wanted]
+        stored |= {drawing.tag: drawing for drawing in _drawn(base, missing, folder, report)}
+        drawn_tags.write(folder, base.hash, stored.values())
+    return [stored[tag] for tag in wanted]
 
 
 def _drawn(base: BaseModel, tags: Sequence[str], folder: Path, report: Report) -> list[TagDrawing]:
     pictures = _pictures(base, ["", *_MADE_UP, *tags], report)
-    nothing = features.embed(base, pictures[""])
-    same = {
-        text: float(np.mean(np.sum(features.embed(base, drawn) * nothing, axis=1)))
+    empty_prompt = features.embed(base, pictures[""])
+    sameness = {
+        text: float(np.mean(np.sum(features.embed(base, drawn) * empty_prompt, axis=1)))
         for text, drawn in pictures.items()
     }
-    limit = float(np.median([same[word] for word in _MADE_UP]))
-    found = []
+    limit = float(np.median([sameness[word] for word in _MADE_UP]))
+    drawings = []
     for tag in tags:
         file = f"{sha256_of_text(tag)[:16]}.webp"
         small = pictures[tag][0].copy()
         small.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS)
         with whole_file(folder / file) as temporary:
             small.save(temporary, "WEBP", quality=85)
-        found.append(TagDrawing(tag, same[tag], same[tag] < limit, file))
-    return found
+        drawings.append(TagDrawing(tag, sameness[tag], sameness[tag] < limit, file))
+    return drawings
 
 
 def _pictures(base: BaseModel, texts: Sequence[str], report: Report) -> dict[str, list[Image.Image]]:
-    """Each text drawn with each seed."""
+    """Draw each text with each seed."""
     drawing = DrawingSection.model_validate(base.spec.defaults.get("drawing", {}))
     side = base.spec.defaults.get("training", {}).get("resolution") or base.resolution
     shots = {
@@ -87,8 +87,8 @@ def _pictures(base: BaseModel, texts: Sequence[str], report: Report) -> dict[str
         for text in texts
         for seed in _SEEDS
     }  # fmt: skip
-    found: dict[str, Image.Image] = {}
+    pictures: dict[str, Image.Image] = {}
     for batch in engine.draw_batches(base, list(shots.values()), {}, drawing.batch_size):
-        found.update({one.shot.id: one.picture for one in batch})
-        report(Progress("tags", len(found), len(shots), "pictures"))
-    return {text: [found[shots[text, seed].id] for seed in _SEEDS] for text in texts}
+        pictures.update({drawing.shot.id: drawing.picture for drawing in batch})
+        report(Progress("tags", len(pictures), len(shots), "pictures"))
+    return {text: [pictures[shots[text, seed].id] for seed in _SEEDS] for text in texts}

@@ -1,1 +1,1 @@
-"""The loop: one generation, station by station; mending candidates; the forecast."""
+"""The loop: one generation, station by station; mending candidates; the forecast of a run."""

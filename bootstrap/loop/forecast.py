@@ -1,4 +1,4 @@
-"""What the next `sid run` would draw, without loading a model: `sid plan`."""
+"""Forecast what the next `sid run` draws, without loading a model (`sid plan`)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -30,51 +30,50 @@ _CHANNELS = 3  # bytes of a pixel
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the things that a recipe's shots are shared out among, and why it gets as many as it does."""
+    """The share that a strength and snapshot, or an idea, gets of a recipe's shots, and the verdicts behind it."""
 
     label: str
     shots: int
-    odds: Odds  # what became of earlier shots
+    odds: Odds  # of earlier shots
 
 
 @dataclass(frozen=True)
 class RecipeForecast:
-    """What one recipe asks for."""
+    """What one recipe draws."""
 
     kind: str
-    count: int  # that project.toml asks for
-    arms: list[
-        Arm
-    ]  # the recipe as a whole, its strengths and snapshots, its tags; none: nothing was learned yet
-    shots: int  # that no recipe before it asks for
-    there: int  # of those, already drawn
+    count: int  # in project.toml
+    # The whole recipe, then its strengths and snapshots, then its ideas; empty: there are no verdicts to learn from.
+    arms: list[Arm]
+    shots: int  # without those that a recipe before it asks for
+    there: int  # of these, already drawn
     strengths: list[float]
-    snapshots: list[int] | None  # None: the adviser chooses them after training
+    snapshots: list[int] | None  # None: the adviser chooses one after training
     sizes: list[tuple[int, int]]  # width and height in pixels
-    example: str  # a prompt
+    example: str  # its first prompt
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the next run draws, how long it takes and how much disk it needs."""
+    """What the next run draws, and estimates of its time and disk space."""
 
     generation: int
     recipes: list[RecipeForecast]
     missing: int  # shots to draw
-    seconds: float | None  # that drawing them takes; None: nothing was measured yet
-    measured: int  # candidates that the time follows from
+    seconds: float | None  # to draw the missing shots; None: no earlier candidate to estimate from
+    measured: int  # candidates that the time is estimated from
     disk: int  # bytes of the missing pictures
-    disk_measured: bool  # else the most that they can have
+    disk_measured: bool  # whether `disk` is an estimate from earlier pictures; else it is an upper limit
 
     @property
     def shots(self) -> int:
-        """All shots of all recipes."""
-        return sum(one.shots for one in self.recipes)
+        """The number of shots of all recipes."""
+        return sum(recipe.shots for recipe in self.recipes)
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A candidate that is there."""
+    """A candidate whose picture exists."""
 
     shot: Shot
     bytes: int
@@ -82,52 +81,55 @@ class _Drawn:
 
 
 def of_next_run(project: Project, catalog: Catalog) -> Forecast:
-    """Expand the recipes of the generation that runs next, and estimate from what was drawn before.
+    """Expand the recipes of the generation that runs next, and estimate time and disk from earlier candidates.
 
     Raises:
-        UserError: a setting is wrong or a file is missing; or the sizes of a hub model are not known here yet.
+        UserError: a setting is wrong or a file is missing, or a hub model is not downloaded yet, so sizes are unknown.
     """
     settings, spec = project.settings_and_base
-    found = inputs.gather(project, catalog)
+    recipe_inputs = inputs.gather(project, catalog)
     number = generations.next_number(catalog, project.name)
-    shared = _drawn_with(Generation(project, catalog, number), spec, found)
+    shared = _drawn_with(Generation(project, catalog, number), spec, recipe_inputs)
     if settings.curation.adaptive:
         shared = replace(shared, tallies=generations.tallies_of(catalog, project.name, number))
     advice = advices.of_training(catalog, project.name, shared.training_id) if settings.asks_adviser else None
     chosen = with_advice(settings, advice) if advice else _with_some_snapshot(settings)
     drawn = _drawn(project, catalog)
     shelf = Shelf.of(project)
-    vocabularies = _vocabularies(spec, shared.base_model_hash, found) if shelf.embeddings else {}
+    vocabularies = _vocabularies(spec, shared.base_model_hash, recipe_inputs) if shelf.embeddings else {}
     seen: set[str] = set()
     missing: list[Shot] = []
     recipes = []
     slots = slots_of(chosen, shared)
-    for asked, recipe, own in zip(settings.recipe, chosen.recipe, slots, strict=True):
-        expanded = with_loras(shelf, list(shots_of(recipe, own, chosen, shared)))
-        asked_for = with_embeddings(shelf, expanded, vocabularies)
-        shots = list({one.id: one for one in asked_for if one.id not in seen}.values())
-        seen |= {one.id for one in shots}
-        left = [one for one in shots if one.id not in drawn]
-        missing += left
-        unknown = asked.snapshot == "auto" and advice is None
-        arms = _arms(recipe, own, chosen, shared) if shared.tallies else []
-        recipes.append(_recipe_forecast(recipe, arms, shots, len(shots) - len(left), unknown))
+    for as_written, recipe, recipe_slots in zip(settings.recipe, chosen.recipe, slots, strict=True):
+        expanded = with_loras(shelf, list(shots_of(recipe, recipe_slots, chosen, shared)))
+        completed = with_embeddings(shelf, expanded, vocabularies)
+        shots = list({shot.id: shot for shot in completed if shot.id not in seen}.values())
+        seen |= {shot.id for shot in shots}
+        undrawn = [shot for shot in shots if shot.id not in drawn]
+        missing += undrawn
+        unknown = as_written.snapshot == "auto" and advice is None
+        arms = _arms(recipe, recipe_slots, chosen, shared) if shared.tallies else []
+        recipes.append(_recipe_forecast(recipe, arms, shots, len(shots) - len(undrawn), unknown))
     times = [
-        (one.seconds, _work(one.shot), one.shot.base_model_hash) for one in drawn.values() if one.seconds
+        (candidate.seconds, _work(candidate.shot), candidate.shot.base_model_hash)
+        for candidate in drawn.values()
+        if candidate.seconds
     ]
     disk, disk_measured = _disk(missing, list(drawn.values()))
     return Forecast(number, recipes, len(missing), _seconds(missing, times), len(times), disk, disk_measured)
 
 
-def _vocabularies(spec: specs.BaseModelSpec, model_hash: str, found: Inputs) -> dict[str, Vocabulary]:
-    """What the base models read, by their hashes; one that is not on this machine is left out."""
-    known = {model_hash: spec, **{its: specs.find(name) for name, its in found.base_models.items()}}
-    read = {its: specs.vocabulary(one) for its, one in known.items()}
-    return {its: one for its, one in read.items() if one}
+def _vocabularies(spec: specs.BaseModelSpec, model_hash: str, recipe_inputs: Inputs) -> dict[str, Vocabulary]:
+    """Return the vocabularies of the base models, by hash, without models that are not on this machine."""
+    by_hash = {model_hash: spec}
+    by_hash |= {other_hash: specs.find(name) for name, other_hash in recipe_inputs.base_models.items()}
+    vocabularies = {each_hash: specs.vocabulary(each_spec) for each_hash, each_spec in by_hash.items()}
+    return {each_hash: vocabulary for each_hash, vocabulary in vocabularies.items() if vocabulary}
 
 
 def _arms(recipe: Recipe, slots: Sequence[Slot], settings: Settings, shared: DrawnWith) -> list[Arm]:
-    """What a recipe's shots are shared out among, each with its earlier verdicts."""
+    """Return what a recipe's shots are shared out among, each with its earlier verdicts."""
     ideas = recipe.ideas(settings.project.tags, (shared.width, shared.height), shared.size_step)
     arms = [Arm("all", len(slots), odds_of(recipe, ideas, shared.tallies))]
     pairs = pairs_of(recipe)
@@ -148,8 +150,8 @@ def _arms(recipe: Recipe, slots: Sequence[Slot], settings: Settings, shared: Dra
 
 def _label(idea: Idea) -> str:
     size = [f"{idea.size[0]}x{idea.size[1]}"] if idea.size else []
-    told = [f"without {tag}" for tag in idea.eliminated] + [f"with {tag}" for tag in idea.added]
-    return ", ".join(told + size) or "the whole caption"
+    changes = [f"without {tag}" for tag in idea.eliminated] + [f"with {tag}" for tag in idea.added]
+    return ", ".join(changes + size) or "the whole caption"
 
 
 def _recipe_forecast(
@@ -168,24 +170,25 @@ def _recipe_forecast(
     )
 
 
-def _drawn_with(planned: Generation, spec: specs.BaseModelSpec, found: Inputs) -> DrawnWith:
+def _drawn_with(planned: Generation, spec: specs.BaseModelSpec, recipe_inputs: Inputs) -> DrawnWith:
     project = planned.project
     geometry = specs.geometry(spec)
     if geometry is None:
         raise UserError(
-            f"base model {spec.name}: it is not on this machine yet, so sizes are unknown; `sid run` fetches it"
+            f"base model {spec.name}: it is not on this machine yet, so sizes are unknown; `sid run` downloads it"
         )
     width, height = training_size(project, geometry)
     drawing = project.settings.drawing
     training_id, trained_in = _training(planned, spec, geometry)
     return DrawnWith(
         spec.name, specs.content_hash(spec), training_id, output_name(project, trained_in), planned.number,
-        drawing.width or width, drawing.height or height, geometry.size_step, found, Shelf.of(project).wildcards,
+        drawing.width or width, drawing.height or height, geometry.size_step, recipe_inputs,
+        Shelf.of(project).wildcards,
     )  # fmt: skip
 
 
 def _training(planned: Generation, spec: specs.BaseModelSpec, geometry: specs.Geometry) -> tuple[str, int]:
-    """The id of the training that the generation draws with, and the generation that trained it."""
+    """Return the id of the training that the generation draws with, and the generation that trained it."""
     project, catalog, number = planned.project, planned.catalog, planned.number
     settings = project.settings.training
     begun = number <= (generations.latest(catalog, project.name) or 0)
@@ -202,7 +205,7 @@ def _training(planned: Generation, spec: specs.BaseModelSpec, geometry: specs.Ge
 
 
 def _with_some_snapshot(settings: Settings) -> Settings:
-    """The settings with the last snapshot for "auto": as many shots, whichever the adviser will choose."""
+    """Return the settings with the last snapshot for "auto"; the adviser's choice gives as many shots."""
     last = settings.training.snapshots[-1:]
     recipes = [
         recipe.model_copy(update={"snapshot": last}) if recipe.snapshot == "auto" else recipe
@@ -212,7 +215,7 @@ def _with_some_snapshot(settings: Settings) -> Settings:
 
 
 def _drawn(project: Project, catalog: Catalog) -> dict[str, _Drawn]:
-    """The project's candidates that are there, by id."""
+    """Return the project's candidates whose pictures exist, by id."""
     drawn = {}
     for candidate in candidates.candidates(catalog, project.name, state=None):
         path = project.folder / candidate.path
@@ -222,42 +225,47 @@ def _drawn(project: Project, catalog: Catalog) -> dict[str, _Drawn]:
 
 
 def _work(shot: Shot) -> float:
-    """What drawing a shot costs, in pixels times steps, twice with a negative prompt, over all its passes."""
-    return sum(one.width * one.height * one.steps * (2 if one.cfg_scale > 1 else 1) for one in shot.passes)
+    """Return the cost of a shot: pixels times steps, twice that with guidance, summed over its passes."""
+    return sum(
+        each.width * each.height * each.steps * (2 if each.cfg_scale > 1 else 1) for each in shot.passes
+    )
 
 
 def _seconds(missing: Sequence[Shot], times: Sequence[tuple[float, float, str]]) -> float | None:
-    """The time that shots take at the speed of earlier ones with the same base model; None: there are none."""
+    """Estimate the seconds that shots take from earlier ones of the same base model; None: there are none."""
     total = 0.0
     for model in {shot.base_model_hash for shot in missing}:
-        mine = [(seconds, work) for seconds, work, drawn_by in times if drawn_by == model]
-        if not mine:
+        of_model = [(seconds, work) for seconds, work, drawn_by in times if drawn_by == model]
+        if not of_model:
             return None
-        speed = sum(work for _, work in mine) / sum(seconds for seconds, _ in mine)
+        speed = sum(work for _, work in of_model) / sum(seconds for seconds, _ in of_model)
         total += sum(_work(shot) for shot in missing if shot.base_model_hash == model) / speed
     return total
 
 
 def _disk(missing: Iterable[Shot], drawn: Sequence[_Drawn]) -> tuple[int, bool]:
-    """Bytes of the missing pictures: by the mean of those that are there, else uncompressed."""
+    """Return the bytes of the missing pictures, at the mean of the existing ones (True), else uncompressed (False)."""
     pixels = sum(shot.width * shot.height for shot in missing)
     if not drawn:
         return pixels * _CHANNELS, False
-    return round(pixels * mean(one.bytes / (one.shot.width * one.shot.height) for one in drawn)), True
+    bytes_per_pixel = mean(
+        candidate.bytes / (candidate.shot.width * candidate.shot.height) for candidate in drawn
+    )
+    return round(pixels * bytes_per_pixel), True
 
 
 def render(name: str, forecast: Forecast) -> str:
     """Return a forecast as text for a terminal."""
     lines = [f"{name}, generation {forecast.generation}"]
-    for one in forecast.recipes:
-        snapshots = "auto" if one.snapshots is None else ", ".join(map(str, one.snapshots))
-        sizes = ", ".join(f"{width}x{height}" for width, height in one.sizes)
+    for recipe in forecast.recipes:
+        snapshots = "auto" if recipe.snapshots is None else ", ".join(map(str, recipe.snapshots))
+        sizes = ", ".join(f"{width}x{height}" for width, height in recipe.sizes)
         lines += [
-            f"  {one.kind:<9}  {one.shots:>5} shots, {one.there} of them there; "
-            f"strength {', '.join(f'{strength:g}' for strength in one.strengths)}; snapshot {snapshots}; {sizes}",
-            f"             such as: {one.example}",
+            f"  {recipe.kind:<9}  {recipe.shots:>5} shots, {recipe.there} of them there; "
+            f"strength {', '.join(f'{strength:g}' for strength in recipe.strengths)}; snapshot {snapshots}; {sizes}",
+            f"             such as: {recipe.example}",
         ]
-        lines += _reasons(one)
+        lines += _reasons(recipe)
     lines.append(f"in all: {forecast.shots} shots, {forecast.missing} to draw")
     if forecast.missing:
         lines.append(f"time: {_time(forecast)}")
@@ -268,16 +276,16 @@ def render(name: str, forecast: Forecast) -> str:
     return "\n".join(lines)
 
 
-def _reasons(one: RecipeForecast) -> list[str]:
-    """Why it gets more or fewer shots than it asks for, and what they are."""
-    if not one.arms:
+def _reasons(recipe: RecipeForecast) -> list[str]:
+    """Return lines that say why a recipe gets more or fewer shots than it asks for, and how they are shared out."""
+    if not recipe.arms:
         return []
-    whole, *parts = one.arms
-    lines = [f"             {one.count} asked for; {_became(whole.odds)}"]
-    return lines + [f"               {arm.label}: {arm.shots} shots; {_became(arm.odds)}" for arm in parts]
+    whole, *parts = recipe.arms
+    lines = [f"             {recipe.count} asked for; {_pick_rate(whole.odds)}"]
+    return lines + [f"               {arm.label}: {arm.shots} shots; {_pick_rate(arm.odds)}" for arm in parts]
 
 
-def _became(odds: Odds) -> str:
+def _pick_rate(odds: Odds) -> str:
     if not odds.spent:
         return "not tried yet"
     return f"{odds.picks} of {odds.spent} earlier ones became picks ({odds.picks / odds.spent:.0%})"
@@ -287,8 +295,8 @@ def _time(forecast: Forecast) -> str:
     if forecast.seconds is None:
         return "unknown, nothing was drawn with this base model yet"
     minutes, seconds = divmod(round(forecast.seconds), 60)
-    told = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-    return f"about {told}, by the {forecast.measured} candidates drawn before; training not counted"
+    duration = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return f"about {duration}, by the {forecast.measured} candidates drawn before; training not counted"
 
 
 def _size(count: float) -> str:

@@ -1,7 +1,7 @@
 """One generation, station by station: prepare, train, draw, curate, publish.
 
-Each station is a plain function that does what is still missing and returns; a killed run is finished by
-calling them again. The Prefect flow in `flows/bootstrap.py` wraps each one in a task.
+Each station is a plain function that does the missing work and returns; call the stations again to resume a killed
+run. The Prefect flow in `flows/bootstrap.py` wraps each one in a task.
 """
 
 import os
@@ -38,13 +38,13 @@ STOPPED = "stopped; the next run resumes here"
 
 @dataclass(frozen=True)
 class Summary:
-    """What a finished generation brought."""
+    """The result of a finished generation."""
 
     project: str
     number: int
     drawn: int
     duplicates: int
-    published: int  # waiting for, or done with, review
+    published: int  # up for review or reviewed
     sheet: Path  # contact sheet, PNG
 
 
@@ -52,18 +52,18 @@ def prepare(project: Project, catalog: Catalog) -> Generation:
     """Check every setting, file and model before any work, and return the generation to run.
 
     Raises:
-        UserError: one line that names what is wrong; then the catalog is unchanged.
+        UserError: one line that names what is wrong; the catalog is unchanged.
     """
     settings, base = project.settings_and_base
     specs.content_hash(base)
     if not os.access(project.folder, os.W_OK):
         raise UserError(f"project folder {project.folder}: it cannot be written")
     entries.check(project, catalog, settings)
-    found = inputs.gather(project, catalog)
+    recipe_inputs = inputs.gather(project, catalog)
     class_pictures.check(project)
     latest = generations.latest(catalog, project.name) or 0
-    # It goes on, or a new one begins.
-    _check_prompts(project, found, [number for number in (latest, latest + 1) if number])
+    # Either the latest generation resumes, or a new one begins.
+    _check_prompts(project, recipe_inputs, [number for number in (latest, latest + 1) if number])
     if settings.training.optimizer != "AdamW":
         from bootstrap.training import optimizers
 
@@ -76,51 +76,54 @@ def prepare(project: Project, catalog: Catalog) -> Generation:
     return Generation(project, catalog, generations.begin(catalog, project.name))
 
 
-def _check_prompts(project: Project, found: Inputs, numbers: list[int]) -> None:
-    """Look up all that the prompts of generations of these numbers name."""
+def _check_prompts(project: Project, recipe_inputs: Inputs, numbers: list[int]) -> None:
+    """Check every LoRA, embedding and wildcard file that the prompts of these generations name."""
     settings, shelf = project.settings, Shelf.of(project)
-    if settings.asks_adviser:  # which snapshot it is does not matter here
+    if settings.asks_adviser:  # any snapshot will do here
         settings = with_advice(settings, Advice([Measurement(1, 1.0, 1.0, None)], 1, 1))
     shots = []
-    width, height = found.original_size if any(found.original_size) else (64, 64)  # nothing is drawn
+    # Nothing is drawn, so any size will do.
+    width, height = recipe_inputs.original_size if any(recipe_inputs.original_size) else (64, 64)
     for number in numbers:
-        shared = DrawnWith("", "", "", "", number, width, height, inputs=found, wildcards=shelf.wildcards)
+        shared = DrawnWith(
+            "", "", "", "", number, width, height, inputs=recipe_inputs, wildcards=shelf.wildcards
+        )
         shots += expand(settings, shared)
-    pairs = [(one.prompt, one.negative_prompt) for shot in shots for one in shot.passes]
+    pairs = [(each.prompt, each.negative_prompt) for shot in shots for each in shot.passes]
     for prompt in (*settings.training.sample_prompts, settings.training.class_tokens or ""):
         negative = parse.without_comments(settings.drawing.negative_prompt)
         pairs.append((parse.without_comments(prompt), negative))
     if shelf.inside("embeddings") or any("<" in prompt for prompt, _ in pairs):
-        from bootstrap.drawing import networks  # imports torch: seconds that other checks need not wait
+        from bootstrap.drawing import networks  # imports torch, which takes seconds: only if needed
 
         networks.check(project.base_model, shelf, list(dict.fromkeys(pairs)))
 
 
 def train(generation: Generation, report: Report = silent) -> None:
-    """Train the generation's LoRA on the dataset as it is now; resumes a killed training.
+    """Train the generation's LoRA on the present dataset, or resume an interrupted training.
 
-    Draws the sample prompts with each snapshot, where the settings have any. Measures the snapshots, where a recipe
-    leaves the choice to the adviser.
+    Then draw the sample prompts, if any, with each snapshot, and measure the snapshots, if a recipe has
+    `snapshot = "auto"`.
     """
-    from bootstrap.drawing import (
-        class_pictures as drawn,  # imports torch: seconds that other verbs need not wait
-    )
+    # Imports torch, which takes seconds that other verbs do not have to wait.
+    from bootstrap.drawing import class_pictures as drawn_class_pictures
     from bootstrap.training import snapshot_training
 
-    tell = _enter(generation, GenerationState.TRAINING, report)
-    snapshot_training.train_snapshots(generation, drawn.pictures(generation.project, tell), tell)
+    report = _enter(generation, GenerationState.TRAINING, report)
+    regularization = drawn_class_pictures.pictures(generation.project, report)
+    snapshot_training.train_snapshots(generation, regularization, report)
     if generation.settings.training.sample_prompts:
         from bootstrap.drawing import samples
 
-        samples.draw_samples(generation, tell)
+        samples.draw_samples(generation, report)
     if generation.settings.asks_adviser:
-        from bootstrap.adviser import advising as adviser
+        from bootstrap.adviser import advising
 
-        adviser.advise(generation, tell)
+        advising.advise(generation, report)
 
 
 def draw(generation: Generation, report: Report = silent, more: bool = False) -> None:
-    """Draw the candidates that the recipes ask for and that are not there yet; with `more`, then as many again."""
+    """Draw the missing candidates of the recipes; with `more`, if none is missing, as many again."""
     from bootstrap.drawing import candidate_drawing
 
     candidate_drawing.draw_candidates(generation, _enter(generation, GenerationState.DRAWING, report), more)
@@ -129,7 +132,7 @@ def draw(generation: Generation, report: Report = silent, more: bool = False) ->
 def plan_drawing(
     generation: Generation, workers: int = 1, report: Report = silent, more: bool = False
 ) -> "list[Shard]":
-    """Begin drawing in parts: return the shards that `draw_shard` is to be called with, here or elsewhere."""
+    """Begin drawing in parts: return the shards for `draw_shard`, which may run on this or another machine."""
     from bootstrap.drawing import candidate_drawing, shards
 
     _enter(generation, GenerationState.DRAWING, report)
@@ -139,28 +142,28 @@ def plan_drawing(
 
 
 def draw_shard(generation: Generation, shard: "Shard", report: Report = silent) -> None:
-    """Draw what a shard still lacks; reports how far the generation has come once the shards before are done."""
+    """Draw the missing shots of a shard; the progress reported assumes that the shards before it are done."""
     from bootstrap.drawing import candidate_drawing
 
-    def tell(progress: Progress) -> None:
+    def report_in_all(progress: Progress) -> None:
         report(replace(progress, done=shard.before + progress.done, total=shard.total))
 
-    candidate_drawing.draw_planned(generation, shard.planned, tell)
+    candidate_drawing.draw_planned(generation, shard.planned, report_in_all)
 
 
 @contextmanager
 def ending_recorded(
     generation: Generation, stopped_by: Mapping[type[BaseException], str] = MappingProxyType({})
 ) -> Iterator[None]:
-    """Record in the catalog how a run ends that does not reach `publish`: as failed, or as cancelled by Ctrl-C.
+    """Record in the catalog that a run failed or was cancelled (Ctrl-C), if it ends with an exception.
 
     Args:
-        stopped_by: exceptions that cancel the generation instead of failing it, each with its message.
+        stopped_by: exceptions that cancel the generation instead of failing it, with the message of each.
     """
     try:
         yield
     except LeaseLost:
-        raise  # the generation belongs to the other run now
+        raise  # the generation belongs to another run now
     except BaseException as error:
         if type(error) in stopped_by:
             generation.set_state(GenerationState.CANCELLED, stopped_by[type(error)])
@@ -172,31 +175,31 @@ def ending_recorded(
 
 
 def _enter(generation: Generation, state: GenerationState, report: Report) -> Report:
-    """Begin a station, unless the project was taken over; return the report for its work."""
+    """Begin a station, unless another run has taken over the project; return the report for its work."""
     leases.check()
     generation.set_state(state)
     return reporter(generation, report)
 
 
 def reporter(generation: Generation, report: Report) -> Report:
-    """Return a report that tells the catalog as well, and stops a run whose project was taken over."""
+    """Return a report that also writes to the catalog, and stops a run whose project another run has taken over."""
     to_catalog = generations.reporter(generation.catalog, generation.project.name, generation.number)
 
-    def tell(progress: Progress) -> None:
+    def report_everywhere(progress: Progress) -> None:
         leases.check()
         report(progress)
         to_catalog(progress)
 
-    return tell
+    return report_everywhere
 
 
 def curate(generation: Generation, report: Report = silent) -> None:
-    """Hash the new candidates, mark those that show again what is there already, and score the others."""
+    """Hash the new candidates, mark those that duplicate an earlier one, and score the others."""
     look_through(generation, _enter(generation, GenerationState.CURATING, report))
 
 
 def look_through(generation: Generation, report: Report = silent) -> None:
-    """Do the work of `curate` and leave the generation's state as it is."""
+    """Do the work of `curate` without changing the generation's state."""
     from bootstrap.curation import duplicate_marking, scoring
 
     duplicate_marking.mark_duplicates(generation, report)
@@ -204,7 +207,7 @@ def look_through(generation: Generation, report: Report = silent) -> None:
 
 
 def publish(generation: Generation) -> Summary:
-    """Show the curated candidates to the reviewer, likely picks first, and draw their contact sheet."""
+    """Put the curated candidates up for review, likely picks first, and make their contact sheet."""
     from bootstrap.curation import publishing
 
     sheet = publishing.publish(generation)

@@ -1,7 +1,7 @@
-"""A candidate mended: drawn again with another strength, seed or snapshot, or a part of it painted anew.
+"""Mend a candidate: draw it again with another strength, seed or snapshot, or inpaint a part of it.
 
-What comes of it are candidates of the same generation, up for review at once: a person asked for them, so they are
-shown even if they look like others.
+The results are candidates of the same generation and up for review at once. A person asked for them, so they are shown
+even if they duplicate others.
 """
 
 import dataclasses
@@ -30,46 +30,44 @@ from bootstrap.project.running import exclusively
 from bootstrap.prompting import parse
 from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH, LoraUse, Mask, PictureUse, Shot, Start
 
-MOST = 16  # pictures at once
+MOST = 16  # pictures per call
 MOST_ROUNDS = 8
 MOST_PADDING = 256  # pixels
-_NO_TRAINING = (
-    "the training that the candidate was drawn with is not in the catalog; `sid reindex` looks for it"
-)
+_NO_TRAINING = "the training of the candidate's LoRA is not in the catalog; `sid reindex` looks for its files"
 _EPOCH = re.compile(r"-\d{6}$")  # at the end of a snapshot's name
 
 
 @dataclass(frozen=True)
 class Redraw:
-    """Draw it with something else; None: as it was."""
+    """Draw the candidate with other parameters; None: as before."""
 
     strength: float | None = None  # of the first LoRA, LEAST_STRENGTH to MOST_STRENGTH
     snapshot: int | None = None  # epoch of the first LoRA
-    seed: int | None = None  # of the first picture; the next ones count on from it
+    seed: int | None = None  # of the first picture; each further one adds 1
     count: int = 1
 
 
 @dataclass(frozen=True)
 class Inpaint:
-    """Draw a part of it anew."""
+    """Redraw a part of the candidate."""
 
-    mask: Path  # a picture of the candidate's size: what is white is drawn anew
-    prompt: str  # of the whole picture, and the result's caption; with only_masked_padding of what is masked alone
+    mask: Path  # a picture of the candidate's size, white where it is redrawn
+    prompt: str  # of the whole picture, and the result's caption; with only_masked_padding of the masked part alone
     denoising_strength: float = 0.75  # 0.05 to 1
-    rounds: int = 1  # each one starts from the one before
+    rounds: int = 1  # each starts from the picture of the round before
     seed: int | None = None
     count: int = 1
     mask_blur: int = 4  # pixels
-    # So many pixels around what is masked are drawn with it, enlarged; None: the whole picture is drawn.
+    # The mask and this many pixels around it are drawn alone, enlarged; None: the whole picture is drawn.
     only_masked_padding: int | None = None
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What came of it."""
+    """The mended candidates."""
 
     ids: list[str]  # of all candidates that were asked for, up for review
-    new: int  # so many of them were not there before
+    new: int  # this many of them did not exist before
 
 
 def draw_again(
@@ -79,10 +77,10 @@ def draw_again(
     wanted: Redraw | Inpaint,
     report: Report = silent,
 ) -> Drawn:
-    """Draw a candidate again, and put what comes of it up for review in the candidate's generation.
+    """Draw a candidate again, and put the results up for review in the candidate's generation.
 
     Raises:
-        UserError: one line that names what does not fit; then nothing is drawn.
+        UserError: one line that names what does not fit; nothing is drawn.
     """
     with exclusively(project):
         candidate = candidates.candidate(catalog, project.name, candidate_id)
@@ -91,8 +89,8 @@ def draw_again(
         missing = missing_shots(generation, shots)
         if missing:
             files = _files(generation, missing)
-            there = len(generation.candidates(state=None))
-            planned = [Planned(there + index, shot) for index, shot in enumerate(missing)]
+            existing = len(generation.candidates(state=None))
+            planned = [Planned(existing + index, shot) for index, shot in enumerate(missing)]
             draw_shots(generation, planned, files, report, len(shots))
         look_through(generation)
         ids = [shot.id for shot in shots]
@@ -107,34 +105,36 @@ def _shots(generation: Generation, candidate: Candidate, wanted: Redraw | Inpain
     if not state.is_up_for_review:
         raise UserError(f"generation {candidate.generation}: it is not up for review yet ({state})")
     if not 1 <= wanted.count <= MOST:
-        raise UserError(f"count {wanted.count}: draw 1 to {MOST} pictures at once")
+        raise UserError(f"count {wanted.count}: draw 1 to {MOST} pictures at a time")
     if isinstance(wanted, Inpaint):
         return _inpainted(project, candidate, wanted)
     shot = _with_lora(project, catalog, candidate.shot, wanted)
     first = wanted.seed if wanted.seed is not None else shot.seed + (shot.id == candidate.id)
     shots = [shot.reseeded(first + number) for number in range(wanted.count)]
-    if any(one.id == candidate.id for one in shots):
+    if any(new_shot.id == candidate.id for new_shot in shots):
         raise UserError(
-            f"candidate '{candidate.id}': that is the candidate itself; take another strength, snapshot or seed"
+            f"candidate '{candidate.id}': that is the candidate itself; choose another strength, snapshot or seed"
         )
     return shots
 
 
 def _with_lora(project: Project, catalog: Catalog, shot: Shot, wanted: Redraw) -> Shot:
-    """The shot, and those that it starts from, with another strength or snapshot of the first LoRA."""
+    """Return the shot with another strength or snapshot of the first LoRA in all its passes."""
     if wanted.strength is None and wanted.snapshot is None:
         return shot
     if not shot.loras or shot.loras[0].sha256 or shot.loras[0].source:
         raise UserError("strength, snapshot: the candidate was not drawn with a snapshot of this project")
     if wanted.strength is not None and not LEAST_STRENGTH <= wanted.strength <= MOST_STRENGTH:
-        raise UserError(f"strength {wanted.strength:g}: it goes from {LEAST_STRENGTH:g} to {MOST_STRENGTH:g}")
+        raise UserError(
+            f"strength {wanted.strength:g}: it must be from {LEAST_STRENGTH:g} to {MOST_STRENGTH:g}"
+        )
     training_id = shot.loras[0].training_id
     training = trainings.find(catalog, project.name, training_id)
     if training is None:
         raise UserError(_NO_TRAINING)
-    there = [one.epoch for one in training.snapshots]
-    if wanted.snapshot is not None and wanted.snapshot not in there:
-        raise UserError(f"snapshot {wanted.snapshot}: its training has {there}; take one of these")
+    epochs = [snapshot.epoch for snapshot in training.snapshots]
+    if wanted.snapshot is not None and wanted.snapshot not in epochs:
+        raise UserError(f"snapshot {wanted.snapshot}: its training has {epochs}; choose one of these")
 
     def changed(use: LoraUse) -> LoraUse:
         epoch = use.snapshot if wanted.snapshot is None else wanted.snapshot
@@ -144,22 +144,22 @@ def _with_lora(project: Project, catalog: Catalog, shot: Shot, wanted: Redraw) -
         return dataclasses.replace(use, name=name, snapshot=epoch, strength=strength, te_strength=te_strength)
 
     return shot.in_all_passes(
-        lambda one: dataclasses.replace(one, loras=(changed(one.loras[0]), *one.loras[1:]))
+        lambda each: dataclasses.replace(each, loras=(changed(each.loras[0]), *each.loras[1:]))
     )
 
 
 def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[Shot]:
     if not 0.05 <= wanted.denoising_strength <= 1:
-        raise UserError(f"denoising strength {wanted.denoising_strength:g}: it goes from 0.05 to 1")
+        raise UserError(f"denoising strength {wanted.denoising_strength:g}: it must be from 0.05 to 1")
     if not 1 <= wanted.rounds <= MOST_ROUNDS:
-        raise UserError(f"rounds {wanted.rounds}: 1 to {MOST_ROUNDS}")
+        raise UserError(f"rounds {wanted.rounds}: it must be from 1 to {MOST_ROUNDS}")
     padding = wanted.only_masked_padding
     if padding is not None and not 0 <= padding <= MOST_PADDING:
-        raise UserError(f"only masked padding {padding}: it goes from 0 to {MOST_PADDING} pixels")
+        raise UserError(f"only masked padding {padding}: it must be from 0 to {MOST_PADDING} pixels")
     prompt = captions.join(captions.parse(parse.without_comments(wanted.prompt)))
     if not prompt:
         raise UserError("prompt: it is empty; say what the picture shows")
-    drawn_on = PictureUse(candidate.path.as_posix(), sha256_of_file(_existing(project, candidate)))
+    original = PictureUse(candidate.path.as_posix(), sha256_of_file(_existing(project, candidate)))
     mask = Mask(wanted.mask_blur, picture=_mask(project, candidate, wanted.mask), padding=padding)
     base = dataclasses.replace(
         candidate.shot, prompt=prompt, embeddings=(), recipe="inpaint", eliminated=(), added=()
@@ -168,14 +168,14 @@ def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[
     shots = []
     for number in range(wanted.count):
         shot: Shot | None = None
-        for turn in range(wanted.rounds):
-            start = Start(wanted.denoising_strength, picture=None if shot else drawn_on, shot=shot, mask=mask)
-            seed = (first + number * wanted.rounds + turn) % 2**32
+        for round_number in range(wanted.rounds):
+            start = Start(wanted.denoising_strength, picture=None if shot else original, shot=shot, mask=mask)
+            seed = (first + number * wanted.rounds + round_number) % 2**32
             shot = dataclasses.replace(base, seed=seed, start=start)
         assert shot is not None
         shots.append(shot)
-    held = loading.hold(project.base_model)
-    return networks.with_networks(held, Shelf.of(project), shots)
+    base_model = loading.hold(project.base_model)
+    return networks.with_networks(base_model, Shelf.of(project), shots)
 
 
 def _existing(project: Project, candidate: Candidate) -> Path:
@@ -194,7 +194,7 @@ def _mask(project: Project, candidate: Candidate, path: Path) -> PictureUse:
             "same size"
         )
     if not any(picture.convert("L").histogram()[128:]):
-        raise UserError(f"mask {path}: it has no white; what is white is drawn anew")
+        raise UserError(f"mask {path}: it has no white; only white parts are redrawn")
     absolute = path.resolve()
     inside = absolute.is_relative_to(project.folder.resolve())
     name = absolute.relative_to(project.folder.resolve()).as_posix() if inside else str(absolute)
@@ -202,34 +202,36 @@ def _mask(project: Project, candidate: Candidate, path: Path) -> PictureUse:
 
 
 def _files(generation: Generation, shots: list[Shot]) -> dict[LoraUse, Path]:
-    """The files of all LoRAs that the shots use."""
+    """Return the files of all LoRAs that the shots use."""
     project = generation.project
-    uses = {use for shot in shots for one in shot.passes for use in one.loras}
-    own = {use.training_id for use in uses if not use.sha256 and not use.source}
-    found = [trainings.find(generation.catalog, project.name, one) for one in own]
-    training = found[0] if found else generation.training()
+    uses = {use for shot in shots for each in shot.passes for use in each.loras}
+    training_ids = {use.training_id for use in uses if not use.sha256 and not use.source}
+    used = [trainings.find(generation.catalog, project.name, training_id) for training_id in training_ids]
+    training = used[0] if used else generation.training()
     if training is None:
         raise UserError(_NO_TRAINING)
     files = lora_paths(generation, training, shots)
-    gone = [path for path in files.values() if not path.is_file()]
-    if gone:
-        raise UserError(f"LoRA {gone[0]}: it is gone; `sid run {project.name}` trains it again")
+    missing = [path for path in files.values() if not path.is_file()]
+    if missing:
+        raise UserError(f"LoRA {missing[0]}: the file is gone; `sid run {project.name}` trains it again")
     return files
 
 
 def _put_up(project: Project, catalog: Catalog, ids: list[str]) -> None:
-    """Show them before all others, look-alikes and flawed ones too."""
-    drawn = [candidates.candidate(catalog, project.name, one) for one in ids]
-    shown = {
-        one.id for one in drawn if one.state is not CandidateState.BROKEN and make_thumbnail(project, one)
+    """Put the candidates up for review before all others, even duplicates and flawed ones."""
+    drawn = [candidates.candidate(catalog, project.name, candidate_id) for candidate_id in ids]
+    reviewable = {
+        candidate.id
+        for candidate in drawn
+        if candidate.state is not CandidateState.BROKEN and make_thumbnail(project, candidate)
     }
-    candidate_states.put_up(catalog, project.name, shown)
+    candidate_states.put_up(catalog, project.name, reviewable)
 
 
 def _keep_caption(project: Project, catalog: Catalog, candidate: Candidate, ids: list[str]) -> None:
-    """Caption what came of it as the candidate is: the prompt told of a part, and is no caption of the whole."""
+    """Give the results the candidate's caption: their prompt describes a part, not the whole picture."""
     in_dataset = {pick.candidate_id for pick in picks.picks(catalog, project.name)}
-    for one in ids:
-        is_edited = candidates.candidate(catalog, project.name, one).edited_caption is not None
-        if one not in in_dataset and not is_edited:
-            candidates.set_caption(catalog, project.name, one, candidate.caption)
+    for candidate_id in ids:
+        is_edited = candidates.candidate(catalog, project.name, candidate_id).edited_caption is not None
+        if candidate_id not in in_dataset and not is_edited:
+            candidates.set_caption(catalog, project.name, candidate_id, candidate.caption)

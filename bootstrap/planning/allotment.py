@@ -1,8 +1,8 @@
-"""What the next generation spends its shots on: more of what became picks before, and of all that was asked for some.
+"""Share out the next generation's shots: more for what became picks before, and some for everything asked for.
 
-Thompson sampling: the chance of a recipe, of a pair of strength and snapshot, of a tag, to give a pick is unknown;
-its verdicts leave it a Beta distribution. For each shot one value is drawn from each of these, and the highest wins.
-So what has often been picked is drawn more, and what was seldom tried still gets its turns.
+This is Thompson sampling. The chance that a recipe, a pair of strength and snapshot, or a tag yields a pick is unknown;
+its verdicts so far give a Beta distribution. For each shot one value is sampled from each distribution, and the highest
+wins. So what was often picked is drawn more, and what was seldom tried still gets its turn.
 See W. R. Thompson, "On the likelihood that one unknown probability exceeds another", 1933.
 """
 
@@ -15,41 +15,41 @@ from bootstrap.catalog.tallies import Tally
 from bootstrap.recipes.ideas import Idea
 from bootstrap.recipes.recipe import Recipe
 
-FLOOR = 0.25  # of a recipe's count is drawn as it says, whatever became of it before
-MOST = 2.0  # times a recipe's count is the most that it gets: a dataset of replicas only teaches nothing
+FLOOR = 0.25  # share of a recipe's count that is drawn in turn, whatever was picked before
+MOST = 2.0  # a recipe gets at most this many times its count: a dataset of replicas alone teaches nothing
 
 
 @dataclass(frozen=True)
 class Slot:
-    """What a shot of a recipe draws."""
+    """The idea, strength and snapshot of one shot of a recipe."""
 
-    idea: int  # its number among the recipe's ideas
+    idea: int  # index among the recipe's ideas
     strength: float
     snapshot: int
 
 
 @dataclass(frozen=True)
 class Odds:
-    """How often something became a pick."""
+    """How many of the shots spent on something became picks."""
 
     picks: int = 0
     spent: int = 0
 
     def sample(self, random: Random) -> float:
-        """Return a chance of a pick that these figures leave possible, 0 to 1."""
+        """Sample the chance of a pick, 0 to 1, from the Beta distribution that these counts give."""
         return random.betavariate(1 + self.picks, 1 + self.spent - self.picks)
 
 
 def in_turn(recipe: Recipe, ideas: Sequence[Idea], index: int, seed: int) -> Slot:
-    """Return the slot number `index` of a recipe that takes its ideas, strengths and snapshots in turn.
+    """Return slot number `index` of a recipe that takes its ideas, strengths and snapshots in turn.
 
     Args:
-        seed: of the shot.
+        seed: the seed of the shot.
     """
     pairs = pairs_of(recipe)
-    # Ideas and pairs both go round; the shift makes every idea meet every pair before one comes again.
+    # Ideas and pairs both cycle; the shift makes every idea meet every pair before a combination repeats.
     pair = index + index // math.lcm(len(ideas), len(pairs))
-    if recipe.by_quota:  # its ideas have several rhythms, and chance falls into none
+    if recipe.by_quota:  # the ideas repeat in several cycles: a random pair falls into step with none of them
         pair = seed
     return Slot(index % len(ideas), *pairs[pair % len(pairs)])
 
@@ -61,38 +61,39 @@ def pairs_of(recipe: Recipe) -> list[tuple[float, int]]:
     return [(strength, snapshot) for snapshot in recipe.snapshot for strength in recipe.strength]
 
 
-def learned(
+def share_out(
     recipes: Sequence[Recipe], ideas: Sequence[Sequence[Idea]], tallies: Sequence[Tally], seed: int
 ) -> list[list[Slot | None]]:
-    """Share out as many shots as the recipes ask for in all.
+    """Share out as many shots as the recipes ask for in all, by the verdicts on earlier shots.
 
     Args:
-        recipes: with numbers for snapshots.
-        ideas: of each recipe.
-        tallies: what became of earlier shots.
-        seed: the same one gives the same answer.
+        recipes: recipes with numbers for snapshots.
+        ideas: the ideas of each recipe.
+        tallies: the verdicts on earlier shots.
+        seed: the same seed gives the same slots.
 
     Returns:
-        The slots of each recipe; None is for one that it takes in turn, and those come first.
+        The slots of each recipe. The first ones are None: the recipe fills them in turn, see in_turn.
     """
     random = Random(seed)
     slots: list[list[Slot | None]] = [[None] * math.ceil(FLOOR * recipe.count) for recipe in recipes]
-    odds = [odds_of(recipe, own, tallies) for recipe, own in zip(recipes, ideas, strict=True)]
+    odds = [odds_of(recipe, of_recipe, tallies) for recipe, of_recipe in zip(recipes, ideas, strict=True)]
     by_pair = [
-        [odds_of(recipe, own, tallies, pair=pair) for pair in pairs_of(recipe)]
-        for recipe, own in zip(recipes, ideas, strict=True)
+        [odds_of(recipe, of_recipe, tallies, pair=pair) for pair in pairs_of(recipe)]
+        for recipe, of_recipe in zip(recipes, ideas, strict=True)
     ]
     by_idea = [
-        [odds_of(recipe, [idea], tallies) for idea in own] for recipe, own in zip(recipes, ideas, strict=True)
+        [odds_of(recipe, [idea], tallies) for idea in of_recipe]
+        for recipe, of_recipe in zip(recipes, ideas, strict=True)
     ]
     while sum(map(len, slots)) < sum(recipe.count for recipe in recipes):
         open_ = [number for number, recipe in enumerate(recipes) if len(slots[number]) < MOST * recipe.count]
         chosen = open_[_best([odds[number] for number in open_], random)]
-        recipe, own = recipes[chosen], slots[chosen]
+        recipe, recipe_slots = recipes[chosen], slots[chosen]
         strength, snapshot = pairs_of(recipe)[_best(by_pair[chosen], random)]
-        # Quotas are what a person wants of a dataset, whatever is picked most.
-        idea = len(own) % len(ideas[chosen]) if recipe.by_quota else _best(by_idea[chosen], random)
-        own.append(Slot(idea, strength, snapshot))
+        # Quotas say what a person wants in the dataset, whatever is picked most.
+        idea = len(recipe_slots) % len(ideas[chosen]) if recipe.by_quota else _best(by_idea[chosen], random)
+        recipe_slots.append(Slot(idea, strength, snapshot))
     return slots
 
 
@@ -102,22 +103,25 @@ def odds_of(
     tallies: Sequence[Tally],
     pair: tuple[float, int] | None = None,
 ) -> Odds:
-    """Return what became of earlier shots of these ideas of a recipe, with this strength and snapshot where given.
+    """Return how many earlier shots of these ideas of a recipe became picks.
 
-    Only shots that the recipe could have asked for count: another one of its kind may be weaker or stronger.
+    Only shots that the recipe could have asked for count, as another recipe of its kind may be weaker or stronger.
+
+    Args:
+        pair: count only shots of this strength and snapshot; None: of any that the recipe asks for.
     """
     wanted = {(idea.eliminated, idea.added) for idea in ideas}
     pairs = [pair] if pair else None if recipe.has_other_strengths else pairs_of(recipe)
-    mine = [
+    matching = [
         tally
         for tally in tallies
         if tally.recipe == recipe.kind
         and (tally.eliminated, tally.added) in wanted
         and (pairs is None or (tally.strength, tally.snapshot) in pairs)
     ]
-    return Odds(sum(tally.picks for tally in mine), sum(tally.spent for tally in mine))
+    return Odds(sum(tally.picks for tally in matching), sum(tally.spent for tally in matching))
 
 
 def _best(odds: Sequence[Odds], random: Random) -> int:
-    values = [one.sample(random) for one in odds]
+    values = [candidate.sample(random) for candidate in odds]
     return values.index(max(values))

@@ -1,4 +1,4 @@
-"""Recipes to shots: which prompts, strengths, snapshots and seeds; the same settings give the same shots."""
+"""Expand recipes into shots: prompts, strengths, snapshots and seeds. The same settings give the same shots."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -26,23 +26,23 @@ class DrawnWith:
     base_model: str
     base_model_hash: str
     training_id: str
-    lora_name: str  # kohya's output_name; the snapshot's epoch is added to it
+    lora_name: str  # kohya's output_name; the snapshot's epoch is appended
     generation: int
     width: int  # pixels
     height: int
-    size_step: int = 8  # sides that follow from proportions are multiples of this, in pixels
+    size_step: int = 8  # sides computed from an aspect ratio are multiples of this, in pixels
     inputs: Inputs = NONE
-    wildcards: tuple[Path, ...] = ()  # folders of wildcard files, those that go first before others
-    tallies: tuple[Tally, ...] = ()  # what became of earlier shots; none: the recipes are drawn as they say
+    wildcards: tuple[Path, ...] = ()  # folders of wildcard files, in order of precedence
+    tallies: tuple[Tally, ...] = ()  # verdicts on earlier shots; empty: each recipe gets its count, in turn
 
 
 def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
-    """Return the shots of all recipes, in order, no picture twice, the choices in their prompts made.
+    """Return the shots of all recipes, in order and without repeats, with the choices in their prompts made.
 
-    A recipe's ideas (the tags to leave out, to add, to exchange), strengths and snapshots are taken in turn
-    until `count` is reached; a shot's seed depends on the project's seed, the generation, the recipe, and its
-    number in it, so that a longer recipe only adds shots. Where there are tallies of earlier shots, they decide how
-    most of the shots are shared out; see `bootstrap.planning.allotment`.
+    A recipe's ideas (tags to leave out, add or replace), strengths and snapshots are taken in turn until `count` is
+    reached. A shot's seed depends on the project's seed, the generation, the recipe, and its index in the recipe, so
+    that a larger `count` only adds shots. Tallies of earlier shots, if any, decide how most of the shots are shared
+    out; see `bootstrap.planning.allotment`.
 
     Raises:
         UserError: the box of an inpainting lies in a part of the original that is cropped away, or a wildcard file is
@@ -56,27 +56,30 @@ def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
 
 
 def slots_of(settings: Settings, drawn_with: DrawnWith) -> list[list[Slot]]:
-    """Return what the shots of each recipe draw, before it is written out."""
+    """Return the idea, strength and snapshot of each shot, recipe by recipe."""
     recipes, size = settings.recipe, (drawn_with.width, drawn_with.height)
     ideas = [recipe.ideas(settings.project.tags, size, drawn_with.size_step) for recipe in recipes]
     slots: list[list[Slot | None]] = [[None] * recipe.count for recipe in recipes]
     if drawn_with.tallies:
         seed = _number(f"{settings.drawing.seed}/{drawn_with.generation}")
-        slots = allotment.learned(recipes, ideas, drawn_with.tallies, seed)
+        slots = allotment.share_out(recipes, ideas, drawn_with.tallies, seed)
     return [
         [
             slot
             or allotment.in_turn(
-                recipe, own, index, _seed(settings.drawing.seed, drawn_with.generation, recipe, index)
+                recipe,
+                recipe_ideas,
+                index,
+                _seed(settings.drawing.seed, drawn_with.generation, recipe, index),
             )
-            for index, slot in enumerate(of_recipe)
+            for index, slot in enumerate(recipe_slots)
         ]
-        for recipe, own, of_recipe in zip(recipes, ideas, slots, strict=True)
+        for recipe, recipe_ideas, recipe_slots in zip(recipes, ideas, slots, strict=True)
     ]
 
 
 def longer(settings: Settings, times: int) -> Settings:
-    """Return the settings with so many times as many shots of each recipe; those that there were stay among them."""
+    """Return the settings with the `count` of each recipe multiplied; the former shots are among the new ones."""
     if times == 1:
         return settings
     recipes = [recipe.model_copy(update={"count": recipe.count * times}) for recipe in settings.recipe]
@@ -84,11 +87,11 @@ def longer(settings: Settings, times: int) -> Settings:
 
 
 def with_advice(settings: Settings, advice: Advice) -> Settings:
-    """Return the settings with a number for each `snapshot = "auto"`, as if it had been written there.
+    """Return the settings with a number for each `snapshot = "auto"`, as if it were written in project.toml.
 
-    Each kind of recipe says which one (`advised`): `vary` and `reference` get the snapshot to vary with, `replicate`
-    that to replicate with. The others shall change something and keep the rest: they get the middle one of those from
-    there to the one to replicate with (of two middle ones the earlier).
+    Each kind of recipe says which snapshot (`advised`): `vary` and `reference` get the one for variation, `replicate`
+    the one for replication. The other kinds change something and keep the rest: they get the middle one of the
+    snapshots from variation to replication (the earlier of two middle ones).
     """
     recipes = [
         recipe.model_copy(update={"snapshot": [getattr(advice, recipe.advised)]})
@@ -100,14 +103,14 @@ def with_advice(settings: Settings, advice: Advice) -> Settings:
 
 
 def lora_file_name(name: str, epoch: int) -> str:
-    """Return a snapshot's file name without ending: kohya's `name-000004`."""
+    """Return a snapshot's file name without suffix, as kohya names it: `name-000004`."""
     return f"{name}-{epoch:06d}"
 
 
 def shots_of(
     recipe: Recipe, slots: Sequence[Slot], settings: Settings, drawn_with: DrawnWith
 ) -> Iterator[Shot]:
-    """Yield the shots of one recipe, whether or not another recipe asks for the same ones."""
+    """Yield the shots of one recipe, even if another recipe asks for the same ones."""
     size = drawn_with.width, drawn_with.height
     ideas = recipe.ideas(settings.project.tags, size, drawn_with.size_step)
     choices = Choices(drawn_with.wildcards)
@@ -137,13 +140,13 @@ def shots_of(
             added=idea.added,
         )
         completed = recipe.completed(shot, drawn_with.inputs, settings.drawing.negative_prompt)
-        yield completed.in_all_passes(lambda one: choices.of_shot(one, names))
+        yield completed.in_all_passes(lambda each: choices.of_shot(each, names))
 
 
 def _prompt(idea: Idea) -> str:
-    """The caption's tags mean what they say; what a recipe puts in is written as in a prompt, brackets and all."""
-    put_in = {tag for added in idea.added for tag in captions.parse(added)}
-    return captions.join(tag if tag in put_in else captions.as_prompt([tag]) for tag in idea.tags)
+    """Return the prompt: the caption's tags are escaped, a recipe's own texts keep their prompt syntax."""
+    as_written = {tag for added in idea.added for tag in captions.parse(added)}
+    return captions.join(tag if tag in as_written else captions.as_prompt([tag]) for tag in idea.tags)
 
 
 def _negative_prompt(recipe: Recipe, settings: Settings, idea: Idea) -> str:
@@ -157,5 +160,5 @@ def _seed(project_seed: int, generation: int, recipe: Recipe, index: int) -> int
 
 
 def _number(text: str) -> int:
-    """A number of 32 bits that looks like chance, always the same for a text."""
+    """Return a pseudo-random 32-bit number, always the same for a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

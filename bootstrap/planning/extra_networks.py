@@ -1,4 +1,4 @@
-"""The files that prompts name: LoRAs, embeddings and wildcards, in folders of the project and of its workspace."""
+"""The files that prompts name: LoRAs, embeddings and wildcards, in folders of the project and of the workspace."""
 
 import difflib
 import re
@@ -19,9 +19,11 @@ _PICKLES = (".pt", ".bin", ".pth", ".ckpt")
 
 @dataclass(frozen=True)
 class Shelf:
-    """The folders `loras`, `embeddings` and `wildcards`, with what is below them when one first asks."""
+    """The folders `loras`, `embeddings` and `wildcards`; their files are listed once, on first use."""
 
-    folders: tuple[Path, ...]  # that these are in, the project's first: its files go before the workspace's
+    folders: tuple[
+        Path, ...
+    ]  # their parents, the project's first: its files take precedence over the workspace's
 
     @classmethod
     def of(cls, project: Project) -> "Shelf":
@@ -29,17 +31,17 @@ class Shelf:
         return cls((project.folder, project.workspace.folder))
 
     def inside(self, kind: str) -> list[Path]:
-        """Return those of the folders of that name that are there."""
+        """Return the existing folders of that name."""
         return [folder / kind for folder in self.folders if (folder / kind).is_dir()]
 
     def _files(self, kind: str, endings: Sequence[str]) -> dict[str, Path]:
-        """The files of a kind by their names without ending; the project's go first, upper folders before lower."""
-        found: dict[str, Path] = {}
+        """Return the files of a kind by name without suffix; the project's and those of upper folders come first."""
+        files: dict[str, Path] = {}
         for folder in self.inside(kind):
-            for path in sorted(folder.rglob("*"), key=lambda one: (len(one.parts), one)):
+            for path in sorted(folder.rglob("*"), key=lambda path: (len(path.parts), path)):
                 if path.suffix.lower() in endings and path.is_file():
-                    found.setdefault(path.stem, path)
-        return found
+                    files.setdefault(path.stem, path)
+        return files
 
     @cached_property
     def loras(self) -> dict[str, Path]:
@@ -48,7 +50,7 @@ class Shelf:
 
     @cached_property
     def embeddings(self) -> dict[str, Path]:
-        """The embeddings by name; those that are pickles are not among them."""
+        """The embeddings by name, without those that are pickles."""
         return self._files("embeddings", (".safetensors",))
 
     @property
@@ -57,10 +59,10 @@ class Shelf:
         return tuple(self.inside("wildcards"))
 
     def lora(self, name: str) -> Path:
-        """Return the LoRA file of a name: the file's own, or else the one that it was trained under (`ss_output_name`).
+        """Return the LoRA file of a name: its file name, or else the name that it was trained under (`ss_output_name`).
 
         Raises:
-            UserError: there is none; or only a pickle.
+            UserError: there is no such file, or only a pickle.
         """
         known = self.loras
         if name in known:
@@ -72,8 +74,8 @@ class Shelf:
         pickle = self._files("loras", _PICKLES).get(name)
         if pickle is not None:
             raise UserError(
-                f"LoRA {pickle}: only .safetensors files are read, pickled ones can run code when opened; "
-                "fetch it in that format"
+                f"LoRA {pickle}: only .safetensors files are read, as pickles can run code when opened; "
+                "get it in that format"
             )
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = (
@@ -87,20 +89,20 @@ class Shelf:
         """Return the LoRA files that a prompt names, in its order.
 
         Raises:
-            UserError: a file is not there, a strength is no number, or it names a hypernetwork.
+            UserError: a file is missing, a strength is not a number, or the prompt names a hypernetwork.
         """
         uses = []
         for network in parse.extra_networks(prompt)[1]:
             name = in_one_line(network.name)
             if network.kind == "hypernet":
                 raise UserError(
-                    f"prompt '{in_one_line(prompt)}': hypernetworks are not read, take <hypernet:{name}> out"
+                    f"prompt '{in_one_line(prompt)}': hypernetworks are not supported; take <hypernet:{name}> out"
                 )
             if not network.is_lora:
-                continue  # as in A1111, a kind that is not known goes out of the text and does nothing
+                continue  # as in A1111, an unknown kind is removed from the text and does nothing
             if "dyn" in network.named or len(network.arguments) > 3:
                 raise UserError(
-                    f"prompt '{in_one_line(prompt)}': <lora:{name}> with dyn= is not understood, take it out"
+                    f"prompt '{in_one_line(prompt)}': <lora:{name}> with dyn= is not supported; take it out"
                 )
             path = self.lora(name)
             try:
@@ -113,22 +115,22 @@ class Shelf:
         return tuple(uses)
 
     def check_embeddings(self, text: str) -> None:
-        """Refuse a text that names an embedding that is there as a pickle only.
+        """Refuse a text that names an embedding that exists only as a pickle.
 
         Raises:
-            UserError: says so, and what to do.
+            UserError: the text names such an embedding.
         """
         for name, path in self._files("embeddings", _PICKLES).items():
             named = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE)
             if named and name not in self.embeddings:
                 raise UserError(
-                    f"embedding {path}: the prompt names it, but only .safetensors files are read, pickled ones can "
-                    "run code when opened; convert it, or fetch it in that format"
+                    f"embedding {path}: the prompt names it, but only .safetensors files are read, as pickles can "
+                    "run code when opened; convert it, or get it in that format"
                 )
 
 
 def content_hash(path: Path) -> str:
-    """Return the SHA-256 of a file, read again only when the file has changed."""
+    """Return the SHA-256 of a file, cached until its size or modification time changes."""
     status = path.stat()
     return _content_hash(path, status.st_size, status.st_mtime_ns)
 

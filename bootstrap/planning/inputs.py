@@ -1,4 +1,4 @@
-"""What recipes need besides the project's own LoRA: found and checked before any model is loaded."""
+"""Find and check what recipes need besides the project's own LoRA, before any model is loaded."""
 
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from bootstrap.shots import LoraUse, PictureUse
 
 
 def gather(project: Project, catalog: Catalog) -> Inputs:
-    """Find what the recipes of a project need.
+    """Return the files, LoRAs and base models that the recipes of a project need.
 
     Raises:
-        UserError: one line that names what is missing or does not fit: a mask, a box outside of the original, a LoRA
-            or base model, a tag that another project's caption does not have.
+        UserError: one line that names what is missing or does not fit: a mask, a box outside the original, a LoRA or
+            base model, or a tag that another project's caption lacks.
     """
     original, size = None, (0, 0)
     masks: dict[str, PictureUse] = {}
@@ -58,7 +58,7 @@ def _check_box(project: Project, kind: str, box: Box, size: tuple[int, int]) -> 
             f"{size[0]}x{size[1]}; make it smaller"
         )
     drawing = project.settings.drawing
-    # Without both it is drawn in the original's proportions, and next to nothing is cropped.
+    # Unless both are set, the picture has the original's proportions, and almost nothing is cropped.
     if drawing.width and drawing.height:
         fitted_box(kind, box, size, (drawing.width, drawing.height))
 
@@ -76,7 +76,7 @@ def _mask(project: Project, kind: str, name: str, size: tuple[int, int]) -> Pict
             "make them the same size"
         )
     if not any(picture.convert("L").histogram()[128:]):
-        raise UserError(f"recipe '{kind}': the mask {name} has no white; what is white is drawn anew")
+        raise UserError(f"recipe '{kind}': the mask {name} has no white; only white parts are redrawn")
     return PictureUse(name, sha256_of_file(path))
 
 
@@ -108,24 +108,24 @@ def _of_project(project: Project, catalog: Catalog, kind: str, other: OtherLora)
     return LoraUse(snapshot.path.stem, snapshot.training_id, snapshot.epoch, 1.0, source=owner.name)
 
 
-def _training(owner: Project, catalog: Catalog, kind: str, asked: int | None) -> Training:
-    """The finished training of a generation, or the latest one."""
+def _training(owner: Project, catalog: Catalog, kind: str, generation: int | None) -> Training:
+    """Return the finished training of a generation; None: the latest finished one."""
     latest = generations.latest(catalog, owner.name) or 0
-    for number in [asked] if asked else range(latest, 0, -1):
+    for number in [generation] if generation else range(latest, 0, -1):
         training = trainings.of_generation(catalog, owner.name, number) if number <= latest else None
         if training is not None and training.finished:
             return training
-    which = f"generation {asked}" if asked else "generation"
+    which = f"generation {generation}" if generation else "generation"
     raise UserError(
         f"recipe '{kind}': project '{owner.name}' has no trained {which} yet; train it first (`sid run {owner.name}`)"
     )
 
 
-def _snapshot(training: Training, owner: Project, kind: str, asked: int | None) -> Snapshot:
-    epochs = [one.epoch for one in training.snapshots]
-    if asked is not None and asked not in epochs:
-        raise UserError(f"recipe '{kind}': project '{owner.name}' has snapshots {epochs}, and no {asked}")
-    return training.snapshots[epochs.index(asked) if asked else -1]
+def _snapshot(training: Training, owner: Project, kind: str, epoch: int | None) -> Snapshot:
+    epochs = [snapshot.epoch for snapshot in training.snapshots]
+    if epoch is not None and epoch not in epochs:
+        raise UserError(f"recipe '{kind}': project '{owner.name}' has snapshots {epochs}, and no {epoch}")
+    return training.snapshots[epochs.index(epoch) if epoch else -1]
 
 
 def _base_model(project: Project, kind: str, name: str) -> str:
@@ -135,17 +135,17 @@ def _base_model(project: Project, kind: str, name: str) -> str:
 
 
 def _check_family(project: Project, family: Family | None, what: str) -> None:
-    """Refuse what is of another family than the project's base model; None: it is not known yet."""
-    mine = specs.family(project.base_model)
-    if mine is not None and family is not None and mine is not family:
+    """Refuse a LoRA or base model of another family than the project's base model; None: not known yet."""
+    own = specs.family(project.base_model)
+    if own is not None and family is not None and own is not family:
         raise UserError(
-            f"{what} is of {family.title}, this project's base model {project.base_model.name} is {mine.title}; "
-            "take one of its kind"
+            f"{what} is of {family.title}, this project's base model {project.base_model.name} is {own.title}; "
+            "use one of the same family"
         )
 
 
 def _check_names(loras: dict[LoraKey, LoraUse]) -> None:
-    """Infotext knows a LoRA by its file's name alone."""
+    """Refuse two LoRA files of one name: infotext identifies a LoRA by its file name alone."""
     named: dict[str, LoraUse] = {}
     for use in loras.values():
         first = named.setdefault(use.name, use)

@@ -1,4 +1,4 @@
-"""The LoRA files and embeddings that prompts name, looked up for shots; no base model is loaded for it."""
+"""Look up the LoRA files and embeddings that the prompts of shots name, without loading a base model."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from bootstrap.shots import EmbeddingUse, Shot
 
 
 def with_loras(shelf: Shelf, shots: Sequence[Shot]) -> list[Shot]:
-    """Return the shots with the LoRA files that their prompts name, and without embeddings; needs no base model.
+    """Return the shots with the LoRA files that their prompts name, and without embeddings.
 
     Raises:
-        UserError: a LoRA is not there.
+        UserError: a LoRA is missing.
     """
 
     def looked_up(shot: Shot) -> Shot:
@@ -33,18 +33,18 @@ def with_embeddings(
     """Return the shots with the embeddings that their prompts name.
 
     Args:
-        vocabularies: of base models, by their hashes; shots of others stay as they are.
+        vocabularies: vocabularies of base models, by hash; shots of other base models stay as they are.
 
     Raises:
         UserError: an embedding that is named is a pickle or cannot be read.
     """
-    found = _held(shelf, shots)
+    readable = _readable(shelf, shots)
 
     @cache  # many shots share their negative prompt
     def named_in(text: str, model_hash: str) -> set[EmbeddingUse]:
-        known = vocabularies[model_hash]
-        fitting = [one for one in found if one.fits(known.widths)]
-        return {each.use for each in known.embeddings_in(parse.attention(text), fitting)}
+        vocabulary = vocabularies[model_hash]
+        fitting = [embedding for embedding in readable if embedding.fits(vocabulary.widths)]
+        return {embedding.use for embedding in vocabulary.embeddings_in(parse.attention(text), fitting)}
 
     def looked_up(shot: Shot) -> Shot:
         if shot.base_model_hash not in vocabularies:
@@ -52,19 +52,19 @@ def with_embeddings(
         named = set().union(*(named_in(text, shot.base_model_hash) for text in prompt_texts.texts_of(shot)))
         return dataclasses.replace(shot, embeddings=tuple(sorted(named, key=lambda use: use.name)))
 
-    return [shot.in_all_passes(looked_up) for shot in shots] if found else list(shots)
+    return [shot.in_all_passes(looked_up) for shot in shots] if readable else list(shots)
 
 
-def _held(shelf: Shelf, shots: Sequence[Shot]) -> list[Embedding]:
-    """The embeddings of the shelf that can be read; a broken one matters if it is named."""
-    passes = {one for shot in shots for one in shot.passes}
-    texts = "\n".join({text for one in passes for text in (one.prompt, one.negative_prompt)})
+def _readable(shelf: Shelf, shots: Sequence[Shot]) -> list[Embedding]:
+    """Return the embeddings of the shelf that can be read; a broken one is an error only if a prompt names it."""
+    passes = {drawn_pass for shot in shots for drawn_pass in shot.passes}
+    texts = "\n".join({text for each in passes for text in (each.prompt, each.negative_prompt)})
     shelf.check_embeddings(texts)
-    found = []
+    readable = []
     for name, path in shelf.embeddings.items():
         try:
-            found.append(embeddings.hold(path))
+            readable.append(embeddings.hold(path))
         except UserError:
             if name.casefold() in texts.casefold():
                 raise
-    return found
+    return readable

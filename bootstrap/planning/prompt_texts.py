@@ -1,4 +1,4 @@
-"""The texts that a shot's prompts are encoded as, followed through their schedules; known without a base model."""
+"""The texts that a shot's prompts are encoded as, over all steps of their schedules; needs no base model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,30 +12,30 @@ _SECOND_ORDER = ("Heun", "DPM++ SDE", "DPM++ SDE Karras")
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt that a picture is drawn with: its whole prompt, or a part of it."""
+    """One prompt that a picture is drawn with: its whole prompt, or one part of an AND."""
 
     shot: int  # index in the batch
     weight: float
     schedule: list[Scheduled]
 
     def at(self, step: int) -> str:
-        """The text at a step, numbered from 0; a text that ends with step n is still used at index n, as in A1111."""
-        return next((one.text for one in self.schedule if step <= one.end), self.schedule[-1].text)
+        """Return the text at a step, numbered from 0; as in A1111, a text up to step n is used at index n too."""
+        return next((entry.text for entry in self.schedule if step <= entry.end), self.schedule[-1].text)
 
     @property
     def texts(self) -> list[str]:
-        """Every text that it is at one step or another."""
-        return list(dict.fromkeys(one.text for one in self.schedule))
+        """All texts of the schedule, each once."""
+        return list(dict.fromkeys(entry.text for entry in self.schedule))
 
 
 def texts_of(shot: Shot) -> list[str]:
-    """Return every text that a shot's prompts are encoded as, at one step or another."""
+    """Return all texts that a shot's prompts are encoded as, over all steps."""
     rows = [*rows_of([shot]), *(negative_rows([shot]) if is_guided([shot]) else [])]
     return list(dict.fromkeys(text for row in rows for text in row.texts))
 
 
 def is_guided(shots: Sequence[Shot]) -> bool:
-    """Whether a group of shots (of one cfg scale) is drawn with negative prompts too."""
+    """Return whether shots (of one guidance scale) are drawn with their negative prompts too."""
     return shots[0].cfg_scale > 1.0 or any(len(parse.parts(shot.prompt)) > 1 for shot in shots)
 
 
@@ -44,7 +44,7 @@ def rows_of(shots: Sequence[Shot]) -> list[Row]:
     rows = []
     for index, shot in enumerate(shots):
         text, networks = parse.extra_networks(shot.prompt)
-        if any(one.is_lora for one in networks) and not any(use.in_prompt for use in shot.loras):
+        if any(network.is_lora for network in networks) and not any(use.in_prompt for use in shot.loras):
             raise RuntimeError(f"the LoRAs that the prompt '{shot.prompt}' names were not looked up")
         rows += [Row(index, part.weight, _schedule(part.text, shot)) for part in parse.parts(text)]
     return rows
@@ -62,9 +62,9 @@ def _schedule(text: str, shot: Shot) -> list[Scheduled]:
 
 
 def predictions(sampler: str, steps: int) -> int:
-    """Return how often the denoiser is asked in that many steps: the schedules in a prompt count this, as in A1111.
+    """Return how often the denoiser is called in this many steps, which a prompt's schedules count, as in A1111.
 
-    Heun and DPM++ SDE ask twice a step, but for the last one.
+    Heun and DPM++ SDE call it twice a step, except in the last one.
 
     Args:
         sampler: one of bootstrap.project.settings.SAMPLERS.

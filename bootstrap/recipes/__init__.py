@@ -1,1 +1,1 @@
-"""The kinds of recipes: a file for each, listed in the registry; and what their settings are made of."""
+"""The kinds of recipes, a file each, listed in the registry; and the types of their settings."""

@@ -11,11 +11,11 @@ from bootstrap.recipes.setting_types import Count, PromptText, Snapshots, Streng
 
 
 class AddRecipe(Recipe):
-    """Put tags into the prompt that the caption does not have. One a shot, all of them in turn."""
+    """Add tags that the caption lacks, one per shot in turn."""
 
     example = """\
 [[recipe]]
-kind = "add"  # put in what the original does not have
+kind = "add"  # add what the original lacks
 tags = ["sunglasses", "smile"]
 count = 16
 strength = 0.6
@@ -29,9 +29,9 @@ snapshot = [3, 4]
     snapshot: Snapshots = [3, 4]
 
     def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:
-        """Return the caption with each tag behind the subject.
+        """Return the caption with each tag right behind the subject.
 
-        What stands early in a prompt counts for more; at the end of a long caption a tag often has no effect.
+        Early tags of a prompt have more effect; at the end of a long caption a tag often has none.
         """
         return [_behind_subject(tags, tag) for tag in self.tags]
 

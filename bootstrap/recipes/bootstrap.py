@@ -14,16 +14,16 @@ from bootstrap.recipes.setting_types import Count, PromptText, Section, Snapshot
 
 
 class Aspect(Section):
-    """One thing that shall differ between the pictures of a dataset, such as the pose."""
+    """One thing that varies between the pictures of a dataset, such as the pose."""
 
     name: Tag
-    tags: Annotated[list[PromptText], Field(min_length=1)]  # one a shot, all of them in turn
-    instead_of: list[Tag] = []  # tags of the caption that make way
-    quota: int = Field(1, ge=0, le=1000)  # shots of each round that change this alone
+    tags: Annotated[list[PromptText], Field(min_length=1)]  # one per shot, in turn
+    instead_of: list[Tag] = []  # tags of the caption that they replace
+    quota: int = Field(1, ge=0, le=1000)  # shots of each round that change this aspect alone
 
 
 class BootstrapRecipe(Recipe):
-    """Draw the subject in many poses, framings and places, by quotas: what a dataset needs."""
+    """Draw the subject in many poses, framings and places, by quotas: a mix for a dataset."""
 
     by_quota = True
 
@@ -43,15 +43,15 @@ class BootstrapRecipe(Recipe):
 
     @property
     def tags_of_caption(self) -> list[str]:
-        """Those that make way."""
+        """The tags that are replaced."""
         return [tag for aspect in self.aspects for tag in aspect.instead_of]
 
     def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:
-        """Return an idea for each shot: an idea that the quotas ask for several times comes several times."""
+        """Return an idea for each shot, so the quotas may repeat an idea."""
         return list(itertools.islice(self._rounds(tags), self.count))
 
     def _rounds(self, tags: list[str]) -> Iterator[Idea]:
-        """Round after round: of each aspect its quota, then those that change all aspects, then the whole caption."""
+        """Yield round after round: the quota of each aspect, then all aspects changed, then the whole caption."""
         turns = [itertools.cycle(aspect.tags) for aspect in self.aspects]
         for mixed in itertools.count(step=self.mixed or 1):
             for aspect, turn in zip(self.aspects, turns, strict=True):
@@ -64,17 +64,17 @@ class BootstrapRecipe(Recipe):
 
 
 def _mixed(aspects: list[Aspect], number: int) -> list[tuple[Aspect, str]]:
-    """One tag of each aspect; when all have come round together, the aspects are shifted against each other."""
-    together = math.lcm(*(len(aspect.tags) for aspect in aspects))
+    """Return one tag of each aspect; after each full cycle the aspects are shifted, for new combinations."""
+    cycle = math.lcm(*(len(aspect.tags) for aspect in aspects))
     return [
-        (aspect, aspect.tags[(number + place * (number // together)) % len(aspect.tags)])
+        (aspect, aspect.tags[(number + place * (number // cycle)) % len(aspect.tags)])
         for place, aspect in enumerate(aspects)
     ]
 
 
 def _changed(tags: list[str], changes: list[tuple[Aspect, str]]) -> Idea:
-    gone = [tag for aspect, _ in changes for tag in aspect.instead_of]
-    left = captions.without(tags, gone)
+    replaced = [tag for aspect, _ in changes for tag in aspect.instead_of]
+    left = captions.without(tags, replaced)
     added = [tag for _, tag in changes]
     return Idea(
         tuple(captions.with_added(left, captions.parse(captions.join(added)))),

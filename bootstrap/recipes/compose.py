@@ -18,15 +18,15 @@ class ComposeRecipe(Recipe):
 
     kind: Literal["compose"] = "compose"
     loras: Annotated[list[OtherLora], Field(min_length=1)]
-    tags: list[Tag] = []  # of this project's caption; empty: all
-    prompts: list[PromptText] = []  # what they do or where they are, all of them in turn
+    tags: list[Tag] = []  # tags of this project's caption; empty: all
+    prompts: list[PromptText] = []  # what they do or where they are, one per shot, in turn
     count: Count = 16
     strength: Strengths = [0.7]  # of this project's LoRA
     snapshot: Snapshots = [4]
 
     @property
     def tags_of_caption(self) -> list[str]:
-        """Those that are taken from this project."""
+        """The tags of this project that are drawn."""
         return self.tags
 
     def needs(self) -> Needs:
@@ -36,19 +36,19 @@ class ComposeRecipe(Recipe):
     def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:
         """Return this project's tags, then those of each other LoRA, with each prompt.
 
-        Another project's tags are names, a file's are written as in a prompt.
+        Another project's tags are names, to be escaped; a file's tags may use prompt syntax.
         """
         others = [
             tag if other.is_file else captions.as_prompt([tag]) for other in self.loras for tag in other.tags
         ]
-        mine = self.tags or tags
+        own = self.tags or tags
         return [
-            Idea(tuple(captions.with_added(mine, captions.parse(captions.join(added)))), added=tuple(added))
+            Idea(tuple(captions.with_added(own, captions.parse(captions.join(added)))), added=tuple(added))
             for added in ([*others, prompt] if prompt else others for prompt in self.prompts or [""])
         ]
 
     def completed(self, shot: Shot, inputs: Inputs, negative_prompt: str) -> Shot:
-        """Return the shot with the other LoRAs behind the project's own."""
+        """Return the shot with the other LoRAs after the project's own."""
         others = (
             dataclasses.replace(inputs.loras[other.key], strength=other.strength) for other in self.loras
         )

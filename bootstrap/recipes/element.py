@@ -10,18 +10,18 @@ from bootstrap.recipes.setting_types import Count, PromptText, Snapshots, Streng
 
 
 class ElementRecipe(Recipe):
-    """Take one or some tags of the original into other scenes."""
+    """Take one or more tags of the original into other scenes."""
 
     kind: Literal["element"] = "element"
     tags: Annotated[list[Tag], Field(min_length=1)]  # of the caption
-    prompts: Annotated[list[PromptText], Field(min_length=1)]  # the scenes, one a shot, all of them in turn
+    prompts: Annotated[list[PromptText], Field(min_length=1)]  # the scenes, one per shot, in turn
     count: Count = 16
     strength: Strengths = [0.6, 0.7]
     snapshot: Snapshots = [4]
 
     @property
     def tags_of_caption(self) -> list[str]:
-        """Those that are taken along."""
+        """The tags that are taken into the scenes."""
         return self.tags
 
     def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:

@@ -9,11 +9,11 @@ from bootstrap.recipes.setting_types import Count, Snapshots, Strengths, Tag
 
 
 class EliminateRecipe(Recipe):
-    """Leave tags out of the prompt; what they name goes. One tag a shot, all of them in turn."""
+    """Leave tags out of the prompt, one per shot in turn, so that the things they name disappear."""
 
     example = """\
 [[recipe]]
-kind = "eliminate"  # leave a tag out, and what it names goes
+kind = "eliminate"  # leave a tag out, and the thing it names disappears
 # tags = ["red apple"]  # without this line: every tag but the first, in turn
 count = 24
 strength = 0.8
@@ -29,15 +29,15 @@ snapshot = 4
 
     @property
     def tags_of_caption(self) -> list[str]:
-        """Those that are left out."""
+        """The tags that are left out."""
         return self.tags
 
     def check_caption(self, caption_tags: list[str]) -> None:
-        """Make sure too that something can be left out."""
+        """Make sure, besides, that there is a tag to leave out."""
         super().check_caption(caption_tags)
         if not self.tags and len(caption_tags) < 2:
             raise ValueError(
-                "recipe 'eliminate' needs a caption of two tags or more: there is nothing to leave out"
+                "recipe 'eliminate' needs a caption of at least two tags: there is nothing to leave out"
             )
 
     def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:
@@ -47,5 +47,5 @@ snapshot = 4
         ]
 
     def negatives_of(self, idea: Idea) -> list[str]:
-        """Return the tag that is left out, where the recipe says so."""
+        """Return the tag that is left out, if `as_negative` is set."""
         return [captions.as_prompt([tag]) for tag in idea.eliminated] if self.as_negative else []

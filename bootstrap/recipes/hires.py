@@ -12,7 +12,7 @@ from bootstrap.shots import Shot, Start
 
 
 class HiresRecipe(Recipe):
-    """Draw the whole caption, enlarge the picture, and draw it anew at that size: AUTOMATIC1111's Hires. fix."""
+    """Draw the whole caption, enlarge the picture, and redraw it at that size: AUTOMATIC1111's Hires. fix."""
 
     kind: Literal["hires"] = "hires"
     hires_upscale: float = Field(2.0, gt=1.0, le=8.0)
@@ -28,7 +28,7 @@ class HiresRecipe(Recipe):
         return [(self.hires_steps or steps, self.denoising_strength)]
 
     def completed(self, shot: Shot, inputs: Inputs, negative_prompt: str) -> Shot:
-        """Return the second pass over the shot: enlarged, sides multiples of 8 pixels, and drawn anew."""
+        """Return the second pass over the shot: enlarged to multiples of 8 pixels, and redrawn."""
         width, height = enlarged((shot.width, shot.height), self.hires_upscale)
         return dataclasses.replace(
             shot,

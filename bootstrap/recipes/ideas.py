@@ -1,4 +1,4 @@
-"""What a recipe asks for, without seeds, strengths and snapshots: prompts, and sizes where they differ."""
+"""Ideas: what a recipe asks for apart from seeds, strengths and snapshots, which is prompts and sizes."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ class Idea:
 
     tags: tuple[str, ...]
     eliminated: tuple[str, ...] = ()
-    added: tuple[str, ...] = ()  # written as in a prompt, brackets and all
-    size: tuple[int, int] | None = None  # width and height in pixels, where they are not those of all shots
+    added: tuple[str, ...] = ()  # in prompt syntax
+    size: tuple[int, int] | None = None  # width and height in pixels; None: the size of all shots
 
 
 def each_with(tags: list[str], prompts: list[str]) -> list[Idea]:

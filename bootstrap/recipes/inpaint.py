@@ -23,9 +23,9 @@ from bootstrap.shots import Mask, Shot, Start
 
 
 class InpaintRound(Section):
-    """One round of inpainting; what it leaves out, the recipe says."""
+    """One round of inpainting; a setting that it leaves out is the recipe's."""
 
-    prompt: PromptText  # the whole picture's, as in AUTOMATIC1111
+    prompt: PromptText  # describes the whole picture, as in AUTOMATIC1111
     negative_prompt: str | None = None
     strength: float | None = Field(None, ge=0.0, le=2.0)  # of the LoRA
     denoising_strength: DenoisingStrength | None = None
@@ -41,20 +41,20 @@ class InpaintRound(Section):
 
 
 class InpaintRecipe(Recipe):
-    """Draw a part of the original anew, in one round or several, each on the picture of the one before."""
+    """Redraw a part of the original, in one or several rounds, each on the picture of the round before."""
 
     has_other_strengths = True
 
     kind: Literal["inpaint"] = "inpaint"
     rounds: Annotated[list[InpaintRound], Field(min_length=1)]
-    # A picture in the project's folder as large as the original, white where it is drawn.
+    # A picture in the project's folder, as large as the original, white where it is redrawn.
     mask: Tag | None = None
     box: Box | None = None
     mask_blur: int = Field(4, ge=0, le=64)  # pixels of the drawn picture
     only_masked_padding: int | None = Field(None, ge=0, le=256)  # None: the whole picture is drawn
     denoising_strength: DenoisingStrength = 0.75
     count: Count = 8
-    strength: Strengths = [0.8]  # where a round says no other
+    strength: Strengths = [0.8]  # of the rounds without their own
     snapshot: Snapshots = [4]
 
     @model_validator(mode="after")
@@ -62,8 +62,8 @@ class InpaintRecipe(Recipe):
         if self.mask is not None and self.box is not None:
             raise ValueError("it has both mask and box: leave one out")
         if self.mask is None and self.box is None:
-            for number, turn in enumerate(self.rounds, 1):
-                if turn.mask is None and turn.box is None:
+            for number, round_ in enumerate(self.rounds, 1):
+                if round_.mask is None and round_.box is None:
                     raise ValueError(
                         f"round {number} has no mask: set box = [x, y, width, height] in pixels of the original, or "
                         'mask = "mask.png"'
@@ -72,7 +72,7 @@ class InpaintRecipe(Recipe):
 
     def started_passes(self, steps: int) -> list[tuple[int, float]]:
         """Return all rounds."""
-        return [(steps, turn.denoising_strength or self.denoising_strength) for turn in self.rounds]
+        return [(steps, round_.denoising_strength or self.denoising_strength) for round_ in self.rounds]
 
     def needs(self) -> Needs:
         """Return the original and the masks of the rounds."""
@@ -80,55 +80,53 @@ class InpaintRecipe(Recipe):
 
     def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:
         """Return what the picture shows after the last round."""
-        shown = captions.parse(self.rounds[-1].prompt)
-        return [
-            Idea(tuple(shown), tuple(captions.without(tags, shown)), tuple(captions.without(shown, tags)))
-        ]
+        last = captions.parse(self.rounds[-1].prompt)
+        return [Idea(tuple(last), tuple(captions.without(tags, last)), tuple(captions.without(last, tags)))]
 
     def completed(self, shot: Shot, inputs: Inputs, negative_prompt: str) -> Shot:
-        """Return the last round's shot, which starts from that of the round before, and the first from the original.
+        """Return the last round's shot; each round starts from the round before, the first from the original.
 
         Args:
-            shot: has what all rounds share, and the strength of those that say no other.
-            inputs: with the original and the masks.
-            negative_prompt: the project's, which each round adds to.
+            shot: what all rounds share, with the strength of the rounds without their own.
+            inputs: the original and the masks.
+            negative_prompt: the project's negative prompt; each round adds to it.
 
         Raises:
             UserError: a box lies where the original is cropped away.
         """
         before: Shot | None = None
-        for number, turn in enumerate(self.rounds):
-            strength = shot.strength if turn.strength is None else turn.strength
-            own = self.negative_prompt if turn.negative_prompt is None else turn.negative_prompt
+        for number, round_ in enumerate(self.rounds):
+            strength = shot.strength if round_.strength is None else round_.strength
+            own = self.negative_prompt if round_.negative_prompt is None else round_.negative_prompt
             negatives = [
                 tag for text in (negative_prompt, own) for tag in captions.parse(parse.without_comments(text))
             ]
             before = dataclasses.replace(
                 shot,
-                prompt=captions.join(captions.parse(turn.prompt)),
+                prompt=captions.join(captions.parse(round_.prompt)),
                 negative_prompt=captions.join(negatives),
                 seed=(shot.seed + number) % 2**32,
                 loras=(dataclasses.replace(shot.loras[0], strength=strength),),
                 start=Start(
-                    denoising_strength=turn.denoising_strength or self.denoising_strength,
+                    denoising_strength=round_.denoising_strength or self.denoising_strength,
                     picture=None if before else inputs.original,
                     shot=before,
-                    mask=self._mask_of(turn, shot, inputs),
+                    mask=self._mask_of(round_, shot, inputs),
                 ),
             )
         assert before is not None
         return before
 
-    def _area_of(self, turn: InpaintRound) -> str | Box:
-        """The file or the box of a round: its own, else the recipe's."""
-        for area in (turn.mask, turn.box, self.mask, self.box):
+    def _area_of(self, round_: InpaintRound) -> str | Box:
+        """Return the mask file or the box of a round, or else the recipe's."""
+        for area in (round_.mask, round_.box, self.mask, self.box):
             if area is not None:
                 return area
         raise ValueError("a round without a mask")
 
-    def _mask_of(self, turn: InpaintRound, shot: Shot, inputs: Inputs) -> Mask:
-        area = self._area_of(turn)
-        blur = self.mask_blur if turn.mask_blur is None else turn.mask_blur
+    def _mask_of(self, round_: InpaintRound, shot: Shot, inputs: Inputs) -> Mask:
+        area = self._area_of(round_)
+        blur = self.mask_blur if round_.mask_blur is None else round_.mask_blur
         if isinstance(area, str):
             return Mask(blur, picture=inputs.masks[area], padding=self.only_masked_padding)
         box = fitted_box(self.kind, area, inputs.original_size, (shot.width, shot.height))

@@ -1,4 +1,4 @@
-"""What recipes need besides the project's own LoRA: named by the recipes, and as it was found for them."""
+"""What recipes need besides the project's own LoRA: `Needs` names it, `Inputs` has what was found."""
 
 import math
 from dataclasses import dataclass, field
@@ -22,24 +22,24 @@ class OtherLora(Section):
 
     lora: Tag  # a project's name, or the path of a .safetensors file
     strength: float = Field(0.7, ge=0.0, le=2.0)
-    tags: list[Tag] = []  # what is taken from it: tags of that project's caption, or the file's words
-    generation: int | None = Field(None, ge=1)  # of that project; None: the latest that is trained
+    tags: list[Tag] = []  # what it contributes: tags of that project's caption, or the file's trigger words
+    generation: int | None = Field(None, ge=1)  # of that project; None: the latest trained one
     snapshot: int | None = Field(None, ge=1)  # of that project; None: the last
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a file, and no project."""
+        """Whether it is a file rather than a project."""
         return _is_file(self.lora)
 
     @property
     def key(self) -> LoraKey:
-        """What it is known by among the inputs."""
+        """Its key in Inputs.loras."""
         return self.lora, self.generation, self.snapshot
 
     @field_validator("tags")
     @classmethod
-    def _words_of_a_file(cls, tags: list[str], others: ValidationInfo) -> list[str]:
-        return list(map(without_comments, tags)) if _is_file(others.data.get("lora", "")) else tags
+    def _words_of_a_file(cls, tags: list[str], info: ValidationInfo) -> list[str]:
+        return list(map(without_comments, tags)) if _is_file(info.data.get("lora", "")) else tags
 
 
 def _is_file(lora: str) -> bool:
@@ -48,9 +48,9 @@ def _is_file(lora: str) -> bool:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a recipe needs, by the names that project.toml gives it; `bootstrap.planning.inputs` finds it."""
+    """What a recipe needs, as named in project.toml; `bootstrap.planning.inputs` finds it."""
 
-    original: bool = False  # as a picture to start from
+    original: bool = False  # the original, as a picture to start from
     areas: tuple[str | Box, ...] = ()  # masks, each a file or a box of the original
     loras: tuple[OtherLora, ...] = ()
     base_models: tuple[str, ...] = ()
@@ -58,12 +58,12 @@ class Needs:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Files, LoRAs and base models by the names that project.toml gives them."""
+    """Files, LoRAs and base models, by their names in project.toml."""
 
-    original: PictureUse | None = None  # where a recipe starts from it
+    original: PictureUse | None = None  # if a recipe starts from it
     original_size: tuple[int, int] = (0, 0)
     masks: dict[str, PictureUse] = field(default_factory=dict)
-    loras: dict[LoraKey, LoraUse] = field(default_factory=dict)  # as of strength 1.0
+    loras: dict[LoraKey, LoraUse] = field(default_factory=dict)  # at strength 1.0
     base_models: dict[str, str] = field(default_factory=dict)  # their hashes
 
 
@@ -73,19 +73,19 @@ NONE = Inputs()
 def fitted_box(
     kind: str, box: Box, original_size: tuple[int, int], size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of a box in pixels of a picture of `size` that the original is fitted to.
+    """Convert a box of the original into left, top, right and bottom in pixels of a drawn picture.
 
     Args:
-        kind: the recipe's, for the message.
+        kind: the recipe's kind, for the message.
         box: x, y, width and height in pixels of the original.
         original_size: width and height of the original in pixels.
-        size: width and height of the picture in pixels.
+        size: width and height in pixels of the picture that the original is fitted to.
 
     Raises:
-        UserError: all of the box is cropped away.
+        UserError: the whole box is cropped away.
     """
     x, y, width, height = box
-    # As bootstrap.images.fit does it: the original covers the picture, and what sticks out is cropped on both sides.
+    # As in bootstrap.images.fit: the original covers the picture, and the excess is cropped on both sides.
     scale = max(size[0] / original_size[0], size[1] / original_size[1])
     left, top = (original_size[0] * scale - size[0]) / 2, (original_size[1] * scale - size[1]) / 2
     fitted = (

@@ -1,4 +1,4 @@
-"""What all kinds of recipes have: the common settings, and what a kind may answer otherwise than most."""
+"""The base of all kinds of recipes: the common settings, and the methods that a kind may override."""
 
 from inspect import get_annotations
 from typing import Any, ClassVar, Literal
@@ -17,15 +17,15 @@ class Recipe(Section):
 
     model_config = ConfigDict(
         defer_build=True
-    )  # until the first recipe is read: the order below is made before
+    )  # until the first recipe is read, so that the order below is set before
 
-    # Which of the snapshots that the adviser chose `snapshot = "auto"` stands for.
+    # Which of the adviser's snapshots `snapshot = "auto"` stands for.
     advised: ClassVar[Literal["variation", "middle", "replication"]] = "middle"
-    # The ideas follow quotas: they stay in their order, whatever was picked most.
+    # Whether the ideas follow quotas: then they keep their order, whatever was picked most.
     by_quota: ClassVar[bool] = False
-    # A shot's LoRA may have another strength than the recipe's.
+    # Whether a shot's LoRA may have another strength than the recipe's.
     has_other_strengths: ClassVar[bool] = False
-    # What stands in a new project's project.toml, with comments; "": nothing.
+    # The text that a new project's project.toml has for this kind; "": none.
     example: ClassVar[str] = ""
 
     kind: str
@@ -36,9 +36,9 @@ class Recipe(Section):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Put the settings into the order in which a kind names them, those that it does not name last.
+        """Put the settings into the order in which a kind declares them, inherited ones last.
 
-        The app's form and messages follow this order, and so does the JSON that the shots' seeds come from.
+        The app's form and messages follow this order, and so does the JSON that the shots' seeds are derived from.
         """
         own = get_annotations(cls)
         for name in [*own, *(name for name in cls.model_fields if name not in own)]:
@@ -46,26 +46,26 @@ class Recipe(Section):
 
     @classmethod
     def purpose(cls) -> str:
-        """Return what the kind is for, in a sentence without its full stop."""
+        """Return what the kind is for, as a sentence without its full stop."""
         return str(cls.__doc__).strip().rstrip(".")
 
     @property
     def tags_of_caption(self) -> list[str]:
-        """The tags that it takes from the caption, which has to have them."""
+        """The tags that the recipe names and the caption must have."""
         return []
 
     def check_caption(self, caption_tags: list[str]) -> None:
-        """Make sure that a project's caption has the tags that the recipe takes from it.
+        """Make sure that a project's caption has the tags that the recipe names.
 
         Raises:
-            ValueError: it has not.
+            ValueError: the caption lacks one of them.
         """
         for tag in self.tags_of_caption:
             refusal = f"recipe '{self.kind}' names the tag '{tag}', which the caption does not have"
             check_tag(tag, caption_tags, refusal)
 
     def started_passes(self, steps: int) -> list[tuple[int, float]]:
-        """Return steps and denoising strength of each pass that starts from a picture.
+        """Return the steps and denoising strength of each pass that starts from a picture.
 
         Args:
             steps: drawing.steps.
@@ -73,30 +73,30 @@ class Recipe(Section):
         return []
 
     def needs(self) -> Needs:
-        """Return what it needs besides the project's own LoRA."""
+        """Return what the recipe needs besides the project's own LoRA."""
         return Needs()
 
     def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:
         """Return the ideas, in the order in which they are taken in turn.
 
         Args:
-            tags: the caption's.
-            size: width and height in pixels of all shots that ask for no other.
-            size_step: sides that follow from proportions are multiples of this, in pixels.
+            tags: the caption's tags.
+            size: default width and height of the shots, in pixels.
+            size_step: sides computed from an aspect ratio are multiples of this, in pixels.
         """
         return [Idea(tuple(tags))]
 
     def negatives_of(self, idea: Idea) -> list[str]:
-        """Return what an idea adds to the negative prompt, written as in a prompt."""
+        """Return what an idea adds to the negative prompt, in prompt syntax."""
         return []
 
     def completed(self, shot: Shot, inputs: Inputs, negative_prompt: str) -> Shot:
-        """Return the shot of an idea with what only this kind asks for: another base model, more LoRAs, a start.
+        """Return the shot of an idea with what only this kind has: another base model, more LoRAs, a start.
 
         Args:
-            shot: with what all kinds ask for.
-            inputs: what `needs` named.
-            negative_prompt: the project's.
+            shot: the shot with the settings that all kinds have.
+            inputs: what `needs` names.
+            negative_prompt: the project's negative prompt.
         """
         return shot
 
@@ -105,7 +105,7 @@ def check_tag(tag: str, caption_tags: list[str], refusal: str) -> None:
     """Make sure that a caption has a tag.
 
     Raises:
-        ValueError: it has not: the refusal, and the tag that is nearest.
+        ValueError: the caption lacks the tag; the message is the refusal and the most similar tag.
     """
     if not any(captions.same_tag(tag, known) for known in caption_tags):
         raise ValueError(f"{refusal}{nearest(tag, caption_tags)}")

@@ -13,15 +13,15 @@ class ReferenceRecipe(Recipe):
     advised = "variation"
 
     kind: Literal["reference"] = "reference"
-    tags: list[Tag] = []  # of the caption; empty: the first, the subject
-    prompts: list[PromptText] = []  # what the base model draws with them, one a shot, all of them in turn
+    tags: list[Tag] = []  # tags of the caption; empty: the first, the subject
+    prompts: list[PromptText] = []  # what the base model draws with them, one per shot, in turn
     count: Count = 16
     strength: Strengths = [0.4, 0.5]
     snapshot: Snapshots = [2, 3]
 
     @property
     def tags_of_caption(self) -> list[str]:
-        """Those that the LoRA lends."""
+        """The tags that the LoRA lends."""
         return self.tags
 
     def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:

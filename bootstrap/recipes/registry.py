@@ -1,4 +1,4 @@
-"""The kinds of recipes, in the order in which docs and app list them. A new one is a file here and a line below."""
+"""The kinds of recipes, in the order of docs and app. A new kind is a new file here and a line below."""
 
 from typing import TYPE_CHECKING, Annotated, Union
 
@@ -35,9 +35,9 @@ _KINDS: tuple[type[Recipe], ...] = (
     BootstrapRecipe,
 )
 RECIPES: dict[str, type[Recipe]] = {model.model_fields["kind"].default: model for model in _KINDS}
-USUAL: tuple[Recipe, ...] = (VaryRecipe(), EliminateRecipe())  # of a project that names none
+USUAL: tuple[Recipe, ...] = (VaryRecipe(), EliminateRecipe())  # recipes of a project that names none
 
 if TYPE_CHECKING:
     AnyRecipe = Recipe
-else:  # what stands in a `[[recipe]]` table: the kind that it names
+else:  # a `[[recipe]]` table is of the kind that it names
     AnyRecipe = Annotated[Union[_KINDS], Field(discriminator="kind")]  # noqa: UP007  (a tuple)

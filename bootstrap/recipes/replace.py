@@ -11,11 +11,11 @@ from bootstrap.recipes.setting_types import Count, PromptText, Snapshots, Streng
 
 
 class ReplaceRecipe(Recipe):
-    """Exchange one tag of the caption for others, all of them in turn."""
+    """Replace one tag of the caption with others, one per shot in turn."""
 
     example = """\
 [[recipe]]
-kind = "replace"  # exchange a tag of the caption for another
+kind = "replace"  # replace a tag of the caption with another
 tag = "red apple"
 by = ["blue ball", "yellow flower"]
 count = 16
@@ -32,11 +32,11 @@ snapshot = 4
 
     @property
     def tags_of_caption(self) -> list[str]:
-        """The one that is exchanged."""
+        """The tag that is replaced."""
         return [self.tag]
 
     def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:
-        """Return the caption with each of the others in the tag's place."""
+        """Return the caption with each replacement in the tag's place."""
         return [
             Idea(tuple(captions.replaced(tags, self.tag, new)), eliminated=(self.tag,), added=(new,))
             for new in self.by

@@ -7,7 +7,7 @@ from bootstrap.recipes.setting_types import Count, Snapshots, Strengths
 
 
 class ReplicateRecipe(Recipe):
-    """Draw the whole caption at full strength with a late snapshot: as near to the original as the LoRA comes."""
+    """Draw the whole caption at full strength with a late snapshot: as close to the original as the LoRA gets."""
 
     advised = "replication"
 

@@ -21,7 +21,7 @@ def _aspect_ratio(text: str) -> str:
     sides = re.fullmatch(r"([1-9]\d{0,3}):([1-9]\d{0,3})", text.replace(" ", ""))
     if sides is None or not 0.1 <= int(sides[1]) / int(sides[2]) <= 10:
         raise ValueError(
-            f"'{text}' is no aspect ratio: write width:height, such as \"2:3\", within 1:10 to 10:1"
+            f"'{text}' is no aspect ratio: write width:height, such as \"2:3\", from 1:10 to 10:1"
         )
     return text
 
@@ -48,11 +48,11 @@ class ResizeRecipe(Recipe):
     def ideas(self, tags: list[str], size: tuple[int, int], size_step: int) -> list[Idea]:
         """Return the caption at each size."""
         proportioned = [_proportioned(ratio, size, size_step) for ratio in self.aspect_ratios]
-        return [Idea(tuple(tags), size=own) for own in [*proportioned, *self.sizes]]
+        return [Idea(tuple(tags), size=new_size) for new_size in [*proportioned, *self.sizes]]
 
 
 def _proportioned(aspect_ratio: str, size: tuple[int, int], step: int) -> tuple[int, int]:
-    """The size of these proportions that has about as many pixels, sides multiples of `step`."""
+    """Return the size of an aspect ratio with about as many pixels, its sides multiples of `step`."""
     across, down = (int(part) for part in aspect_ratio.split(":"))
     width = math.sqrt(size[0] * size[1] * across / down)
     return max(step, round(width / step) * step), max(step, round(width * down / across / step) * step)

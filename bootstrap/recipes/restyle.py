@@ -15,7 +15,7 @@ class RestyleRecipe(Recipe):
 
     kind: Literal["restyle"] = "restyle"
     base_model: Tag  # as in [project]
-    # Added to the caption, such as the style's trigger words, all of them in turn.
+    # Added to the caption, one per shot, in turn; such as the style's trigger words.
     prompts: list[PromptText] = []
     count: Count = 16
     strength: Strengths = [0.7, 0.8]

@@ -1,4 +1,4 @@
-"""What settings are made of: sections, spans of strengths and snapshots, tags, and the nearest known word."""
+"""The types of settings: sections, ranges of strengths and snapshots, tags; and the most similar known word."""
 
 import difflib
 import math
@@ -22,7 +22,7 @@ _MOST_IN_RANGE = 1000
 
 
 def _span(default_step: float) -> Callable[[Any], Any]:
-    """Return a reader of a number, a list of numbers or `{ from, to, step }` as a list of numbers."""
+    """Return a function that reads a number, a list of numbers or `{ from, to, step }` as a list of numbers."""
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -34,7 +34,7 @@ def _span(default_step: float) -> Callable[[Any], Any]:
         if step <= 0 or high < low:
             raise ValueError("a range needs from <= to and step > 0")
         if (high - low) / step > _MOST_IN_RANGE:
-            raise ValueError(f"a range has {_MOST_IN_RANGE} values at most: take a larger step")
+            raise ValueError(f"a range has {_MOST_IN_RANGE} values at most: use a larger step")
         count = int((high - low) / step + 1e-6) + 1
         return [round(low + step * i, 6) for i in range(count)]
 
@@ -49,7 +49,7 @@ Strengths = Annotated[
     list[Annotated[float, Field(ge=0.0, le=2.0)]], BeforeValidator(_span(0.1)), Field(min_length=1)
 ]
 _Epochs = Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_span(1)), Field(min_length=1)]
-# A text can only be meant as "auto", and anything else only as epochs: a mistake is told of what was meant.
+# A text can only mean "auto", anything else only epochs, so the message of a mistake is about what was meant.
 TEXT, NUMBERS = "<text>", "<numbers>"
 Snapshots = Annotated[
     Annotated[Literal["auto"], pydantic.Tag(TEXT)] | Annotated[_Epochs, pydantic.Tag(NUMBERS)],
@@ -61,29 +61,28 @@ DenoisingStrength = Annotated[float, Field(ge=0.05, le=1.0)]
 
 
 def without_comments(text: str) -> str:
-    """Return what goes into a prompt, without its comments.
+    """Return a text for a prompt without its comments.
 
     Raises:
-        ValueError: nothing but a comment stands there.
+        ValueError: the text is nothing but a comment.
     """
-    written = parse.without_comments(text).strip()
-    if not written:
+    uncommented = parse.without_comments(text).strip()
+    if not uncommented:
         raise ValueError(f"'{text}' is nothing but a comment: write something before the #, or take it out")
-    return written
+    return uncommented
 
 
-# What goes into a prompt as it is written, brackets and all; a comment in it is none of it. A tag of the caption is a
-# name instead, in which # is a sign like others.
+# A text in prompt syntax, without its comments. A tag of the caption is a name instead, in which # has no meaning.
 PromptText = Annotated[Tag, AfterValidator(without_comments)]
 
 
 class Section(BaseModel):
-    """A table of project.toml: unknown keys are refused."""
+    """A table of project.toml; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """Return ` (did you mean '...'?)` with the known word that is most like it, or nothing."""
+    """Return ` (did you mean '...'?)` with the most similar known word, or ""."""
     match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f" (did you mean '{match[0]}'?)" if match else ""

@@ -1,4 +1,4 @@
-"""The Python API: its page's examples run as they stand, and mistakes are refused by name."""
+"""The Python API: the examples of its page run as they are, and mistakes are refused by name."""
 
 import re
 import subprocess
@@ -71,7 +71,7 @@ def test_mistakes_are_refused_by_name(badge: Project, call, message: str) -> Non
         call(badge)
 
 
-def test_it_loads_no_torch() -> None:
+def test_the_api_loads_no_torch() -> None:
     code = "import sys; from bootstrap import api; print('torch' in sys.modules, 'diffusers' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False", "False"]

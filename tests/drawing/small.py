@@ -17,12 +17,12 @@ CHANGES = {"repeats": 2, "train_batch_size": 1, "epochs": 2, "network_dim": 4, "
 
 
 def small_trained_project(folder: Path, originals: Path) -> Project:
-    """Make and train it; nothing is drawn yet."""
+    """Make a small project and train it; nothing is drawn yet."""
     project = create(Workspace(folder), "badge", originals / "badge.png", "woman, red apple", recipes=RECIPES)
     lines = project.toml.read_text().splitlines()
     for key, value in CHANGES.items():
-        (place,) = [number for number, line in enumerate(lines) if line.startswith(f"{key} = ")]
-        lines[place] = f"{key} = {value}"
+        (line_number,) = [number for number, line in enumerate(lines) if line.startswith(f"{key} = ")]
+        lines[line_number] = f"{key} = {value}"
     project.toml.write_text("\n".join(lines))
     catalog = Catalog(project.workspace.catalog_url)
     generation.train(generation.prepare(project, catalog))

@@ -1,4 +1,4 @@
-"""The drawing station: what is missing is drawn, what is there stays."""
+"""The drawing station: missing pictures are drawn, existing ones stay."""
 
 from pathlib import Path
 
@@ -31,25 +31,28 @@ def drawn(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPa
 def test_a_lost_and_a_broken_picture_come_back(drawn: Project) -> None:
     catalog = Catalog(drawn.workspace.catalog_url)
     before = candidates(catalog, drawn.name, state=None)
-    lost, broken, kept = (drawn.folder / one.path for one in before[:3])
-    pictures = [path.read_bytes() for path in (lost, broken, kept)]
-    time_of_kept = kept.stat().st_mtime_ns
+    lost, broken, intact = (drawn.folder / candidate.path for candidate in before[:3])
+    pictures = [path.read_bytes() for path in (lost, broken, intact)]
+    time_of_intact = intact.stat().st_mtime_ns
     lost.unlink()
     broken.write_bytes(pictures[1][:100])
     candidate_states.call_broken(catalog, drawn.name, [before[1].id])
     generation.draw(Generation(drawn, catalog, 1))
-    assert [path.read_bytes() for path in (lost, broken, kept)] == pictures
-    assert kept.stat().st_mtime_ns == time_of_kept
+    assert [path.read_bytes() for path in (lost, broken, intact)] == pictures
+    assert intact.stat().st_mtime_ns == time_of_intact
     after = candidates(catalog, drawn.name, state=None)
-    assert [one.id for one in after] == [one.id for one in before]
-    assert [one.state for one in after[:2]] == [before[0].state, "drawn"]  # the broken one is curated anew
+    assert [candidate.id for candidate in after] == [candidate.id for candidate in before]
+    assert [candidate.state for candidate in after[:2]] == [
+        before[0].state,
+        "drawn",
+    ]  # the broken one is curated again
 
 
 def test_pictures_are_hashed_while_they_are_drawn(drawn: Project) -> None:
     catalog = Catalog(drawn.workspace.catalog_url)
-    found = rows.read(catalog, "candidate")
-    assert found
-    for row in found:
+    candidate_rows = rows.read(catalog, "candidate")
+    assert candidate_rows
+    for row in candidate_rows:
         picture = Image.open(drawn.folder / row.path)
         assert row.image_hash == str(imagehash.phash(picture))
         assert row.quality is not None and row.texture is not None

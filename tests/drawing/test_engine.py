@@ -21,23 +21,25 @@ def shot(base: BaseModel, seed: int, prompt: str = "woman, red apple", **changes
 
 
 def draw(base: BaseModel, shots: list[Shot], batch_size: int = 16) -> dict[str, np.ndarray]:
-    loras = {use: random_lora(base, 1) for one in shots for use in one.loras}
+    loras = {use: random_lora(base, 1) for each in shots for use in each.loras}
     batches = list(engine.draw_batches(base, shots, loras, batch_size))
     assert all(len(batch) <= batch_size for batch in batches)
-    return {d.shot.id: np.asarray(d.picture, dtype=np.int16) for batch in batches for d in batch}
+    return {
+        drawing.shot.id: np.asarray(drawing.picture, dtype=np.int16) for batch in batches for drawing in batch
+    }
 
 
-def test_alone_and_in_a_batch_of_sixteen_it_is_the_same_picture(papertown: BaseModel) -> None:
+def test_a_picture_is_the_same_alone_and_in_a_batch_of_sixteen(papertown: BaseModel) -> None:
     prompts = ("woman, red apple", "man, blue ball, outdoors, beach")
     shots = [shot(papertown, seed, prompts[seed % 2]) for seed in range(16)]
     together = draw(papertown, shots)
-    for one in (shots[0], shots[9]):
-        (alone,) = draw(papertown, [one], batch_size=1).values()
-        assert np.abs(alone - together[one.id]).max() <= 2
+    for chosen in (shots[0], shots[9]):
+        (alone,) = draw(papertown, [chosen], batch_size=1).values()
+        assert np.abs(alone - together[chosen.id]).max() <= 2
     assert len({picture.tobytes() for picture in together.values()}) == 16
 
 
-def test_beside_a_prompt_of_more_chunks_it_is_the_same_picture(papertown: BaseModel) -> None:
+def test_a_picture_is_the_same_beside_a_prompt_of_more_chunks(papertown: BaseModel) -> None:
     short, long = shot(papertown, 1), shot(papertown, 2, ", ".join(f"red apple {n}" for n in range(60)))
     together = draw(papertown, [short, long, dataclasses.replace(short, seed=3, negative_prompt=long.prompt)])
     (alone,) = draw(papertown, [short]).values()
@@ -47,19 +49,19 @@ def test_beside_a_prompt_of_more_chunks_it_is_the_same_picture(papertown: BaseMo
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_draws_the_same_picture_twice(papertown: BaseModel, sampler: str) -> None:
-    one = shot(papertown, 3, sampler=sampler, steps=6)
-    first = draw(papertown, [one])[one.id]
-    second = draw(papertown, [shot(papertown, 4, sampler=sampler, steps=6), one])[one.id]
+    repeated = shot(papertown, 3, sampler=sampler, steps=6)
+    first = draw(papertown, [repeated])[repeated.id]
+    second = draw(papertown, [shot(papertown, 4, sampler=sampler, steps=6), repeated])[repeated.id]
     assert np.abs(first - second).max() <= 2
-    assert first.std() > 5  # a picture, no blank
+    assert first.std() > 5  # not a blank picture
 
 
 def test_shots_of_a_group_are_drawn_together(papertown: BaseModel) -> None:
     strong = (dataclasses.replace(LORA, strength=1.0),)
     mixed = [shot(papertown, n, loras=strong if n % 2 else (LORA,)) for n in range(6)]
     order = engine.in_drawing_order(mixed)
-    assert [one.seed for one in order] == [0, 2, 4, 1, 3, 5]
-    assert set(draw(papertown, mixed)) == {one.id for one in mixed}
+    assert [each.seed for each in order] == [0, 2, 4, 1, 3, 5]
+    assert set(draw(papertown, mixed)) == {each.id for each in mixed}
 
 
 def test_strength_negative_prompt_and_cfg_scale_change_the_picture(papertown: BaseModel) -> None:
@@ -70,8 +72,8 @@ def test_strength_negative_prompt_and_cfg_scale_change_the_picture(papertown: Ba
         shot(papertown, 1, cfg_scale=1.0),
     ]
     pictures = draw(papertown, [plain, *changed])
-    for one in changed:
-        assert np.abs(pictures[one.id] - pictures[plain.id]).mean() > 0.5
+    for each in changed:
+        assert np.abs(pictures[each.id] - pictures[plain.id]).mean() > 0.5
 
 
 def test_size_and_prompts_beyond_75_tokens(papertown: BaseModel) -> None:

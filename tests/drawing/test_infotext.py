@@ -1,4 +1,4 @@
-"""Infotext: AUTOMATIC1111 reads ours, we read theirs, and a PNG carries its shot."""
+"""Infotext: AUTOMATIC1111 can read ours, we read theirs, and a PNG carries its shot."""
 
 import time
 from pathlib import Path
@@ -35,7 +35,7 @@ def shot(prompt: str = "woman, red apple", negative_prompt: str = "", **changes:
     return Shot(**{**values, **changes})
 
 
-def test_one_of_a1111s_is_read() -> None:
+def test_an_infotext_of_a1111_is_read() -> None:
     read = infotext.read(OF_A1111)
     assert read.prompt == "shuimobysim, <lora:shuimobysimV3:0.8>, a girl,\nbest quality"
     assert read.negative_prompt == "(worst quality:2), easynegative"
@@ -52,15 +52,15 @@ def test_ours_is_golden() -> None:
     )
 
 
-def as_kept(text: str) -> str:
-    """What A1111's format keeps of a prompt: white space around its lines goes."""
+def as_preserved(text: str) -> str:
+    """Return what A1111's format preserves of a prompt: it drops white space around lines."""
     return "\n".join(line.strip() for line in text.strip().split("\n"))
 
 
 prompts = (
     st.lists(line | st.sampled_from(["a: b", '"c", d', "Steps: 1", "x\\", "{a|b}", "é “ü” 🍎"]), max_size=4)
     .map("\n".join)
-    .filter(lambda text: not any(one.strip().startswith("Negative prompt:") for one in text.split("\n")))
+    .filter(lambda text: not any(line.strip().startswith("Negative prompt:") for line in text.split("\n")))
 )
 
 
@@ -71,8 +71,8 @@ def test_what_is_written_is_read_back(
 ) -> None:
     written = infotext.write(shot(prompt, negative, seed=seed, sampler=sampler, clip_skip=2), model, HASHES)
     read = infotext.read(written)
-    assert read.prompt == as_kept(f"{prompt} <lora:demo-g01-000004:0.8> <lora:other:1>")
-    assert read.negative_prompt == as_kept(negative)
+    assert read.prompt == as_preserved(f"{prompt} <lora:demo-g01-000004:0.8> <lora:other:1>")
+    assert read.negative_prompt == as_preserved(negative)
     assert read.fields == {
         "Steps": "16", "Sampler": sampler, "CFG scale": "6.5", "Seed": str(seed), "Size": "128x192",
         "Model hash": "ababababab", "Model": model, "RNG": "CPU", "Clip skip": "2",
@@ -111,6 +111,6 @@ def test_a_png_carries_its_shot(tmp_path: Path, prompt: str) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_png_of_somebody_else_has_no_shot(tmp_path: Path) -> None:
+def test_a_png_of_another_tool_has_no_shot(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     assert infotext.shot_of(tmp_path / "a.png") is None

@@ -1,4 +1,4 @@
-"""LoRA files and embeddings in prompts: they draw what they say, are part of the shot, and a wrong one is told."""
+"""LoRA files and embeddings in prompts: they draw what they say, are part of the shot, and wrong ones are reported."""
 
 import dataclasses
 from pathlib import Path
@@ -55,12 +55,14 @@ def small(prompt: str, **changes: object) -> Shot:
 
 
 def drawn(base: BaseModel, shelf: Shelf, *shots: Shot) -> list[np.ndarray]:
-    found = networks.with_networks(base, shelf, shots)
-    files = networks.open_files(shelf, found)
+    completed = networks.with_networks(base, shelf, shots)
+    files = networks.open_files(shelf, completed)
     pictures = {
-        one.shot.id: one.picture for batch in engine.draw_batches(base, found, files, 8) for one in batch
+        drawing.shot.id: drawing.picture
+        for batch in engine.draw_batches(base, completed, files, 8)
+        for drawing in batch
     }
-    return [np.asarray(pictures[shot.id], dtype=np.int16) for shot in found]
+    return [np.asarray(pictures[shot.id], dtype=np.int16) for shot in completed]
 
 
 def test_an_embedding_stands_where_its_name_does(papertown: BaseModel, shelf: Shelf) -> None:
@@ -68,8 +70,8 @@ def test_an_embedding_stands_where_its_name_does(papertown: BaseModel, shelf: Sh
     assert [use.name for use in shot.embeddings] == ["easy-negative"]  # "red" is of another kind of model
     held = embeddings.held(shot.embeddings[0])
     [chunk] = clip_chunks.chunks_of(papertown.tokenizers[0], parse.attention(shot.prompt), [held])
-    place, found = chunk.embeddings[0]
-    assert found is held
+    place, placed = chunk.embeddings[0]
+    assert placed is held
     assert chunk.tokens[place : place + 2] == [0, 0]
     assert chunk.weights[place : place + 3] == [pytest.approx(1.2)] * 2 + [1.0]
 
@@ -83,12 +85,12 @@ def test_vectors_of_the_encoders_own_words_draw_what_the_words_draw(
     path = shelf.folders[0] / "embeddings" / "zzfruit.safetensors"
     save_file({"<zzfruit>": vectors}, path)
     pair = [small("woman, (zzfruit:1.3), window"), small("woman, (red apple:1.3), window")]
-    one, other = drawn(papertown, shelf, *pair)
-    assert np.abs(one - other).max() <= 2
+    by_embedding, by_words = drawn(papertown, shelf, *pair)
+    assert np.abs(by_embedding - by_words).max() <= 2
     negative = [small("woman", negative_prompt=name) for name in ("zzfruit", "red apple", "")]
-    one, other, without = drawn(papertown, shelf, *negative)
-    assert np.abs(one - other).max() <= 2
-    assert np.abs(one - without).max() > 2
+    by_embedding, by_words, without = drawn(papertown, shelf, *negative)
+    assert np.abs(by_embedding - by_words).max() <= 2
+    assert np.abs(by_embedding - without).max() > 2
 
 
 def test_an_embedding_is_never_torn_and_counts_its_vectors(papertown: BaseModel, tmp_path: Path) -> None:
@@ -126,13 +128,13 @@ def test_a_lora_in_the_prompt_is_merged_with_its_strengths(papertown: BaseModel,
             strength = 0.9 if name.startswith("lora_unet") else 0.5
             expected = weights[name] + strength * lora.modules[name].delta()
             assert torch.allclose(weight, expected, atol=1e-6), name
-    one, other, without, off = drawn(
+    by_file_name, without, at_zero, by_trained_name = drawn(
         papertown, shelf, small("woman <lora:ink:0.9>"), small("woman", loras=()), small("woman <lora:ink:0>"),
         small("woman <lora:random-5:0.9>"),  # by the name that it was trained under
     )  # fmt: skip
-    assert np.abs(one - other).max() > 3
-    assert np.abs(other - without).max() <= 2
-    assert np.abs(one - off).max() <= 2
+    assert np.abs(by_file_name - without).max() > 3
+    assert np.abs(without - at_zero).max() <= 2
+    assert np.abs(by_file_name - by_trained_name).max() <= 2
 
 
 def networks_weights(base: BaseModel) -> dict[str, torch.Tensor]:
@@ -164,17 +166,19 @@ def test_a_replaced_file_is_another_picture_and_old_shots_keep_their_ids(
     plain = small("woman, red apple")
     [same] = networks.with_networks(papertown, shelf, [plain])
     assert same == plain
-    asked = [small("woman, easy-negative"), small("woman <lora:ink:0.5>")]
-    before = [shot.id for shot in networks.with_networks(papertown, shelf, asked)]
+    shots = [small("woman, easy-negative"), small("woman <lora:ink:0.5>")]
+    before = [shot.id for shot in networks.with_networks(papertown, shelf, shots)]
     embedding(shelf.folders[0] / "embeddings" / "easy-negative.safetensors", papertown, 2, seed=1)
-    other = random_lora(papertown, 6)
-    kohya.write(shelf.folders[0] / "loras" / "ink.safetensors", other.modules, {})  # the project's goes first
-    found = networks.with_networks(papertown, Shelf(shelf.folders), asked)
-    assert not {shot.id for shot in found} & {*before, *(shot.id for shot in asked)}
-    for shot in found:
+    replacement = random_lora(papertown, 6)
+    kohya.write(
+        shelf.folders[0] / "loras" / "ink.safetensors", replacement.modules, {}
+    )  # the project's takes precedence
+    after = networks.with_networks(papertown, Shelf(shelf.folders), shots)
+    assert not {shot.id for shot in after} & {*before, *(shot.id for shot in shots)}
+    for shot in after:
         assert Shot.from_dict(shot.to_dict()) == shot
-    te = dataclasses.replace(found[1].loras[0], te_strength=0.0)
-    assert dataclasses.replace(found[1], loras=(te,)).id != found[1].id
+    te = dataclasses.replace(after[1].loras[0], te_strength=0.0)
+    assert dataclasses.replace(after[1], loras=(te,)).id != after[1].id
 
 
 @given(
@@ -182,7 +186,7 @@ def test_a_replaced_file_is_another_picture_and_old_shots_keep_their_ids(
     | st.from_regex(r"<lora(:[^>]{0,6}){0,4}>")
 )
 @settings(deadline=None)
-def test_any_prompt_is_looked_up_or_told_in_one_line(text: str) -> None:
+def test_any_prompt_is_looked_up_or_refused_in_one_line(text: str) -> None:
     try:
         uses = Shelf((Path("/nowhere"),)).lora_uses(text)
     except UserError as error:
@@ -218,8 +222,8 @@ def pair(papertown: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> list
     return [embeddings.hold(path)]
 
 
-def test_ids_of_shots_without_them_are_as_they_were() -> None:
-    """Golden: a change here would have every candidate drawn again."""
+def test_ids_of_shots_without_loras_and_embeddings_stay() -> None:
+    """Golden: a change here would make every candidate be drawn again."""
     assert made_shot(1).id == "6cc38baac350871d"
     data = made_shot(1).to_dict()
     del data["embeddings"]
@@ -228,14 +232,14 @@ def test_ids_of_shots_without_them_are_as_they_were() -> None:
     assert Shot.from_dict(data).id == made_shot(1).id
 
 
-def test_infotext_tells_both_hashes(papertown: BaseModel, shelf: Shelf) -> None:
+def test_infotext_has_both_hashes(papertown: BaseModel, shelf: Shelf) -> None:
     shot = small("woman <lora:ink:0.5>", negative_prompt="easy-negative")
-    [found] = networks.with_networks(papertown, shelf, [shot])
+    [completed] = networks.with_networks(papertown, shelf, [shot])
     hashes = {"ink": kohya.model_hash(shelf.lora("ink"))}
-    read = infotext.read(infotext.write(found, "papertown", hashes))
+    read = infotext.read(infotext.write(completed, "papertown", hashes))
     assert read.prompt == "woman <lora:ink:0.5>"
     assert read.fields["Lora hashes"] == f"ink: {hashes['ink'][:12]}"
-    assert read.fields["TI hashes"] == f"easy-negative: {found.embeddings[0].sha256[:12]}"
+    assert read.fields["TI hashes"] == f"easy-negative: {completed.embeddings[0].sha256[:12]}"
 
 
 @pytest.mark.parametrize(
@@ -254,7 +258,7 @@ def test_infotext_tells_both_hashes(papertown: BaseModel, shelf: Shelf) -> None:
         ("woman <lora:wide>", r"LoRA wide: module"),
     ],
 )
-def test_what_cannot_be_used_is_told_in_one_line(
+def test_what_cannot_be_used_is_refused_in_one_line(
     papertown: BaseModel, shelf: Shelf, prompt: str, problem: str
 ) -> None:
     for kind in ("embeddings", "loras"):
@@ -267,12 +271,12 @@ def test_what_cannot_be_used_is_told_in_one_line(
     bad = LoraFile({name: kohya.LoraModule(torch.zeros(4, 7), torch.zeros(9, 4), 4.0)}, {})
     kohya.write(shelf.folders[0] / "loras" / "wide.safetensors", bad.modules, {})
     networks.check(papertown.spec, shelf, [("woman, red apple", "")])  # what is not named does not matter
-    with pytest.raises(UserError, match=problem) as told:
+    with pytest.raises(UserError, match=problem) as raised:
         networks.check(papertown.spec, shelf, [(prompt, "")])
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
-def test_a_name_that_is_not_there_is_told_before_any_training(papertown: BaseModel, tmp_path: Path) -> None:
+def test_a_missing_name_is_refused_before_any_training(papertown: BaseModel, tmp_path: Path) -> None:
     project = make_project(tmp_path)
     catalog = open_catalog(project)
     text = project.toml.read_text()
@@ -298,8 +302,8 @@ def test_both_of_sdxls_text_encoders_see_their_vectors(small_xl: BaseModel, tmp_
     }
     save_file(parts, tmp_path / "zzxl.safetensors")
     held = embeddings.hold(tmp_path / "zzxl.safetensors")
-    known = specs.vocabulary(small_xl.spec)
-    assert known is not None and held.fits(known.widths)
+    vocabulary = specs.vocabulary(small_xl.spec)
+    assert vocabulary is not None and held.fits(vocabulary.widths)
     with torch.no_grad():
         named = encode.encode_prompts(small_xl, ["a zzxl, hat"], embeddings=[held])
         words = encode.encode_prompts(small_xl, ["a apple tree, hat"])
@@ -326,8 +330,11 @@ def test_a_generation_draws_with_all_of_it_and_again_only_when_a_file_changes(
 
     def draw() -> dict[str, Path]:
         generation.draw(Generation(project, catalog, 1))
-        found = candidates(catalog, project.name, state=None)
-        return {one.id: project.folder / one.path for one in found if one.shot.recipe == "add"}
+        return {
+            candidate.id: project.folder / candidate.path
+            for candidate in candidates(catalog, project.name, state=None)
+            if candidate.shot.recipe == "add"
+        }
 
     first = draw()
     assert len(first) == 3
@@ -335,13 +342,13 @@ def test_a_generation_draws_with_all_of_it_and_again_only_when_a_file_changes(
         shot = infotext.shot_of(path)
         assert shot.added[0].split(", ")[0] in ("beach", "autumn park")
         assert [use.name for use in shot.loras] == ["badge-g01-000002", "ink"]
-        told = infotext.read(infotext.text_of(path))
-        assert told.prompt == f"{shot.prompt} <lora:badge-g01-000002:0.6>"
+        parameters = infotext.read(infotext.text_of(path))
+        assert parameters.prompt == f"{shot.prompt} <lora:badge-g01-000002:0.6>"
         assert (
-            told.fields["Lora hashes"].split(", ")[1]
+            parameters.fields["Lora hashes"].split(", ")[1]
             == f"ink: {kohya.model_hash(tmp_path / 'loras' / 'ink.safetensors')[:12]}"
         )
-        assert told.fields["TI hashes"].startswith("zzbad: ")
+        assert parameters.fields["TI hashes"].startswith("zzbad: ")
     assert draw() == first
     embedding(tmp_path / "embeddings" / "zzbad.safetensors", papertown, 2, seed=3)
     assert len(draw()) == 6  # the old ones stay

@@ -23,12 +23,12 @@ def drawn(base: BaseModel, prompt: str, **changes: object) -> np.ndarray:
     return np.asarray(drawing.picture, dtype=np.int16)
 
 
-def apart(one: np.ndarray, other: np.ndarray) -> int:
-    return int(np.abs(one - other).max())
+def apart(first: np.ndarray, second: np.ndarray) -> int:
+    return int(np.abs(first - second).max())
 
 
 @pytest.mark.parametrize(
-    ("one", "same"),
+    ("prompt", "same"),
     [
         ("woman, red apple", "(woman, red apple:1.0)"),
         ("woman, (red apple)", "woman, (red apple:1.1)"),
@@ -38,12 +38,12 @@ def apart(one: np.ndarray, other: np.ndarray) -> int:
         (r"saber \(fate\)", r"(saber \(fate\):1)"),
     ],
 )
-def test_what_means_the_same_draws_the_same(papertown: BaseModel, one: str, same: str) -> None:
-    assert apart(drawn(papertown, one), drawn(papertown, same)) <= 2
+def test_what_means_the_same_draws_the_same(papertown: BaseModel, prompt: str, same: str) -> None:
+    assert apart(drawn(papertown, prompt), drawn(papertown, same)) <= 2
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("prompt", "different"),
     [
         ("woman, red apple", "woman, (red apple:1.8)"),
         ("woman, red apple", "woman, [[[[red apple]]]]"),
@@ -55,8 +55,10 @@ def test_what_means_the_same_draws_the_same(papertown: BaseModel, one: str, same
         ("woman AND robot :-0.5", "woman AND robot"),
     ],
 )
-def test_what_means_something_else_draws_something_else(papertown: BaseModel, one: str, other: str) -> None:
-    assert apart(drawn(papertown, one), drawn(papertown, other)) > 3
+def test_what_means_something_else_draws_something_else(
+    papertown: BaseModel, prompt: str, different: str
+) -> None:
+    assert apart(drawn(papertown, prompt), drawn(papertown, different)) > 3
 
 
 def test_shots_with_all_of_it_draw_the_same_alone_and_together(papertown: BaseModel) -> None:
@@ -66,12 +68,14 @@ def test_shots_with_all_of_it_draw_the_same_alone_and_together(papertown: BaseMo
         for seed, prompt in enumerate(prompts)
     ]
     together = {
-        one.shot.id: one.picture for batch in engine.draw_batches(papertown, shots, {}, 8) for one in batch
+        drawing.shot.id: drawing.picture
+        for batch in engine.draw_batches(papertown, shots, {}, 8)
+        for drawing in batch
     }
     assert len(together) == 4
-    for one in shots:
-        [[alone]] = engine.draw_batches(papertown, [one], {}, 1)
-        assert apart(_pixels(alone.picture), _pixels(together[one.id])) <= 2
+    for each in shots:
+        [[alone]] = engine.draw_batches(papertown, [each], {}, 1)
+        assert apart(_pixels(alone.picture), _pixels(together[each.id])) <= 2
 
 
 LONG = ", ".join(["woman, red apple, window"] * 20)  # two chunks
@@ -80,14 +84,14 @@ LONG = ", ".join(["woman, red apple, window"] * 20)  # two chunks
 def test_a_negative_prompt_is_not_filled_up_to_the_prompt_beside_it(
     papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[int, ...]] = []
+    shapes: list[tuple[int, ...]] = []
     predict = small_cpu.predict
 
     def counted(
-        base: BaseModel, latents: torch.Tensor, timestep: torch.Tensor, one: Conditioning
+        base: BaseModel, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning
     ) -> torch.Tensor:
-        asked.append(tuple(one.states.shape[:2]))
-        return predict(base, latents, timestep, one)
+        shapes.append(tuple(conditioning.states.shape[:2]))
+        return predict(base, latents, timestep, conditioning)
 
     monkeypatch.setattr(small_cpu, "predict", counted)
     drawn(papertown, LONG, negative_prompt="blue", steps=1)
@@ -95,7 +99,7 @@ def test_a_negative_prompt_is_not_filled_up_to_the_prompt_beside_it(
     drawn(papertown, f"{LONG} AND robot", steps=1)
     drawn(papertown, f"[woman:{LONG}:0.5]", negative_prompt="blue", steps=2)
     one_and_two = [(1, 77), (1, 154)]
-    assert asked == [*one_and_two, (2, 77), (1, 77), (2, 154), *one_and_two, *one_and_two]
+    assert shapes == [*one_and_two, (2, 77), (1, 77), (2, 154), *one_and_two, *one_and_two]
 
 
 def test_in_the_second_pass_of_hires_a_share_of_the_steps_counts_from_one(papertown: BaseModel) -> None:
@@ -117,16 +121,16 @@ def _pixels(picture: Image.Image) -> np.ndarray:
 
 
 def test_a_composition_is_guided_at_cfg_scale_1_too(papertown: BaseModel) -> None:
-    one = drawn(papertown, "woman AND robot", cfg_scale=1.0)
-    assert apart(one, drawn(papertown, "woman", cfg_scale=1.0)) > 3
+    composed = drawn(papertown, "woman AND robot", cfg_scale=1.0)
+    assert apart(composed, drawn(papertown, "woman", cfg_scale=1.0)) > 3
 
 
-def test_a_lora_that_nobody_looked_up_is_no_picture(papertown: BaseModel) -> None:
+def test_a_lora_that_was_not_looked_up_is_refused(papertown: BaseModel) -> None:
     with pytest.raises(RuntimeError, match="not looked up"):
         drawn(papertown, "woman <lora:anna:0.8>")
 
 
-def test_emphasis_keeps_the_mean_of_a_chunk_and_leaves_others_alone(papertown: BaseModel) -> None:
+def test_emphasis_keeps_the_mean_of_a_chunk_and_does_not_change_others(papertown: BaseModel) -> None:
     with torch.no_grad():
         plain = encode.encode_prompts(papertown, ["woman, red apple", "robot"]).states
         strong = encode.encode_prompts(papertown, ["woman, (red apple:1.5)", "robot"]).states
@@ -137,7 +141,7 @@ def test_emphasis_keeps_the_mean_of_a_chunk_and_leaves_others_alone(papertown: B
     assert torch.allclose(plain[0].mean(), strong[0].mean(), rtol=1e-3)
 
 
-def test_a_caption_has_no_signs(papertown: BaseModel) -> None:
+def test_a_caption_has_no_prompt_syntax(papertown: BaseModel) -> None:
     with torch.no_grad():
         caption = encode.encode(papertown, ["woman (red:1.5)"]).states
         prompt = encode.encode_prompts(papertown, ["woman (red:1.5)"]).states

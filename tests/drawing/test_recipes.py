@@ -1,4 +1,4 @@
-"""Every kind of recipe, drawn for real: a project of its own LoRA, another project, another base model, a file."""
+"""Every kind of recipe, really drawn: with the project's LoRA, another project's, a file, and another base model."""
 
 import errno
 import os
@@ -71,7 +71,7 @@ def made(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPat
 
 
 def other_model(project: Project) -> str:
-    """The base model to restyle with: the embedded one, or else a copy of the first one that was changed a little."""
+    """Return the base model to restyle with: the embedded one, or else a slightly changed copy of the first."""
     return INK if INK in embedded_names() else str(project.workspace.folder / "other-model")
 
 
@@ -82,7 +82,7 @@ def change(project: Project, section: str, key: str, value: object) -> None:
 
 
 def with_recipes(project: Project, *recipes: dict[str, Any]) -> Project:
-    """The project, its settings read anew."""
+    """Return the project with these recipes, its settings read again."""
     document = tomlkit.parse(project.toml.read_text())
     document["recipe"] = tomlkit.item([{"count": 2, "snapshot": 2, **recipe} for recipe in recipes])
     project.toml.write_text(tomlkit.dumps(document))
@@ -128,8 +128,8 @@ def drawn(made: Project) -> tuple[Project, dict[str, list[Candidate]]]:
     catalog = Catalog(project.workspace.catalog_url)
     generation.draw(generation.prepare(project, catalog))
     by_kind: dict[str, list[Candidate]] = {}
-    for one in candidates(catalog, project.name, state=None):
-        by_kind.setdefault(one.shot.recipe, []).append(one)
+    for candidate in candidates(catalog, project.name, state=None):
+        by_kind.setdefault(candidate.shot.recipe, []).append(candidate)
     return project, by_kind
 
 
@@ -140,21 +140,21 @@ def pixels(project: Project, candidate: Candidate) -> np.ndarray:
 
 def test_every_kind_is_drawn(drawn: tuple[Project, dict[str, list[Candidate]]]) -> None:
     project, by_kind = drawn
-    assert {kind: len(found) for kind, found in by_kind.items()} == dict.fromkeys(RECIPES, 2)
-    for found in by_kind.values():
-        for one in found:
-            picture = pixels(project, one)
-            assert picture.shape == (one.shot.height, one.shot.width, 3)
+    assert {kind: len(of_kind) for kind, of_kind in by_kind.items()} == dict.fromkeys(RECIPES, 2)
+    for of_kind in by_kind.values():
+        for candidate in of_kind:
+            picture = pixels(project, candidate)
+            assert picture.shape == (candidate.shot.height, candidate.shot.width, 3)
             assert picture.std() > 5
-            assert infotext.shot_of(project.folder / one.path) == one.shot
+            assert infotext.shot_of(project.folder / candidate.path) == candidate.shot
 
 
 def test_restyle_is_drawn_by_the_other_base_model(drawn: tuple[Project, dict[str, list[Candidate]]]) -> None:
     project, by_kind = drawn
-    hashes = {one.shot.base_model_hash for found in by_kind.values() for one in found}
+    hashes = {candidate.shot.base_model_hash for of_kind in by_kind.values() for candidate in of_kind}
     assert len(hashes) == 2
-    assert {one.shot.base_model for one in by_kind["restyle"]} == {other_model(project)}
-    assert all(one.shot.embeddings for kind in ("vary", "restyle") for one in by_kind[kind])
+    assert {candidate.shot.base_model for candidate in by_kind["restyle"]} == {other_model(project)}
+    assert all(candidate.shot.embeddings for kind in ("vary", "restyle") for candidate in by_kind[kind])
 
 
 def test_inpainting_leaves_the_original_outside_of_its_masks(
@@ -164,20 +164,20 @@ def test_inpainting_leaves_the_original_outside_of_its_masks(
     original = np.asarray(Image.open(project.original).convert("RGB"), dtype=np.int16)
     may_change = np.asarray(Image.open(project.folder / "mask.png")).copy() > 0
     may_change[BOX[1] : BOX[1] + BOX[3], BOX[0] : BOX[0] + BOX[2]] = True
-    for one in by_kind["inpaint"]:
-        changed = np.abs(pixels(project, one) - original).max(axis=2) > 0
+    for candidate in by_kind["inpaint"]:
+        changed = np.abs(pixels(project, candidate) - original).max(axis=2) > 0
         assert not changed[~may_change].any()
         assert changed[may_change].mean() > 0.5
 
 
-def test_infotext_tells_of_hires_and_of_every_lora_as_automatic1111_does(
+def test_infotext_has_hires_and_every_lora_as_in_automatic1111(
     drawn: tuple[Project, dict[str, list[Candidate]]],
 ) -> None:
     project, by_kind = drawn
     with Image.open(project.folder / by_kind["hires"][0].path) as picture:
         fields = infotext.read(picture.info["parameters"]).fields
-    told = {key: fields[key] for key in fields if key.startswith(("Hires", "Denoising", "Size", "Steps"))}
-    assert told == {
+    of_hires = {key: fields[key] for key in fields if key.startswith(("Hires", "Denoising", "Size", "Steps"))}
+    assert of_hires == {
         "Steps": "2", "Size": "128x128", "Denoising strength": "0.2", "Hires upscale": "1.25", "Hires steps": "2",
         "Hires upscaler": "Lanczos",
     }  # fmt: skip
@@ -197,22 +197,22 @@ def test_a_lost_picture_of_any_kind_comes_back_the_same(
 ) -> None:
     project, by_kind = drawn
     lost = [by_kind[kind][0] for kind in ("hires", "inpaint", "compose", "restyle", "resize")]
-    before = [pixels(project, one) for one in lost]
-    for one in lost:
-        (project.folder / one.path).unlink()
+    before = [pixels(project, candidate) for candidate in lost]
+    for candidate in lost:
+        (project.folder / candidate.path).unlink()
     generation.draw(Generation(project, Catalog(project.workspace.catalog_url), 1))
-    for one, picture in zip(lost, before, strict=True):
-        assert np.abs(pixels(project, one) - picture).max() <= 2
+    for candidate, picture in zip(lost, before, strict=True):
+        assert np.abs(pixels(project, candidate) - picture).max() <= 2
 
 
-def test_the_plan_tells_what_is_there_and_estimates_the_rest_from_it(
+def test_the_plan_counts_what_exists_and_estimates_the_rest_from_it(
     drawn: tuple[Project, dict[str, list[Candidate]]],
 ) -> None:
     project, _ = drawn
     catalog = Catalog(project.workspace.catalog_url)
     everything = forecast.of_next_run(project, catalog)
-    assert [one.kind for one in everything.recipes] == list(RECIPES)
-    assert {(one.shots, one.there) for one in everything.recipes} == {(2, 2)}
+    assert [recipe.kind for recipe in everything.recipes] == list(RECIPES)
+    assert {(recipe.shots, recipe.there) for recipe in everything.recipes} == {(2, 2)}
     assert (everything.generation, everything.missing, everything.disk) == (1, 0, 0)
     longer = with_recipes(project, *({**recipe, "count": 5} for recipe in every_kind(project)))
     try:
@@ -220,14 +220,14 @@ def test_the_plan_tells_what_is_there_and_estimates_the_rest_from_it(
         assert (more.shots, more.missing) == (5 * len(RECIPES), 3 * len(RECIPES))
         assert more.seconds is not None and more.seconds > 0 and more.measured == 2 * len(RECIPES)
         assert more.disk_measured and more.disk > 10_000
-        told = (
+        output = (
             CliRunner()
             .invoke(app, ["--workspace", str(project.workspace.folder), "plan", project.name])
             .output
         )
-        assert f"in all: {5 * len(RECIPES)} shots, {3 * len(RECIPES)} to draw" in told
-        assert "such as: woman, hat, red apple" in told
-        assert f"by the {2 * len(RECIPES)} candidates drawn before" in told
+        assert f"in all: {5 * len(RECIPES)} shots, {3 * len(RECIPES)} to draw" in output
+        assert "such as: woman, hat, red apple" in output
+        assert f"by the {2 * len(RECIPES)} candidates drawn before" in output
     finally:
         with_recipes(project, *every_kind(project))
 
@@ -243,10 +243,10 @@ def test_a_plan_before_the_first_training_says_what_it_cannot_know(
     auto = with_recipes(
         fresh, {"kind": "vary", "snapshot": "auto", "count": 3}, {"kind": "replicate", "count": 2}
     )
-    told = forecast.render("fresh", forecast.of_next_run(auto, Catalog(made.workspace.catalog_url)))
-    assert "snapshot auto" in told
-    assert "time: unknown" in told
-    assert f"disk: {5 * 128 * 128 * 3 / 1000:.3g} kB (at most: uncompressed)" in told
+    text = forecast.render("fresh", forecast.of_next_run(auto, Catalog(made.workspace.catalog_url)))
+    assert "snapshot auto" in text
+    assert "time: unknown" in text
+    assert f"disk: {5 * 128 * 128 * 3 / 1000:.3g} kB (at most: uncompressed)" in text
 
 
 def test_what_a_run_draws_is_what_the_plan_said(
@@ -254,7 +254,7 @@ def test_what_a_run_draws_is_what_the_plan_said(
 ) -> None:
     project, by_kind = drawn
     catalog = Catalog(project.workspace.catalog_url)
-    ids = {one.id for found in by_kind.values() for one in found}
+    ids = {candidate.id for of_kind in by_kind.values() for candidate in of_kind}
     assert set(forecast._drawn(project, catalog)) == ids
 
 
@@ -282,7 +282,7 @@ _BAD: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("recipe", "message"), _BAD, ids=[message for _, message in _BAD])
-def test_what_is_missing_or_does_not_fit_is_told_before_anything_starts(
+def test_what_is_missing_or_does_not_fit_is_refused_before_anything_starts(
     made: Project, recipe: dict[str, Any], message: str
 ) -> None:
     Image.new("L", (256, 256), 255).save(made.folder / "large.png")
@@ -292,9 +292,9 @@ def test_what_is_missing_or_does_not_fit_is_told_before_anything_starts(
     before = made.toml.read_text()
     try:
         wrong = with_recipes(made, recipe)
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as raised:
             generation.prepare(wrong, Catalog(made.workspace.catalog_url))
-        assert message in str(told.value) and "\n" not in str(told.value)
+        assert message in str(raised.value) and "\n" not in str(raised.value)
     finally:
         made.toml.write_text(before)
 
@@ -317,13 +317,13 @@ def test_what_was_drawn_before_ctrl_c_is_kept(
         return really(*args)
 
     monkeypatch.setattr("bootstrap.drawing.engine.draw_batch", interrupted)
-    told: list[Progress] = []
+    reports: list[Progress] = []
     with pytest.raises(KeyboardInterrupt):
-        generation.draw(Generation(project, catalog, 1), told.append)
+        generation.draw(Generation(project, catalog, 1), reports.append)
     after = candidates(catalog, project.name, state=None)
     assert len(after) == before + 4  # two batches of two
-    assert all((project.folder / one.path).is_file() for one in after)
-    assert told[-1].done == 4
+    assert all((project.folder / candidate.path).is_file() for candidate in after)
+    assert reports[-1].done == 4
 
 
 def test_a_picture_that_cannot_be_written_stops_the_run_and_has_no_row(
@@ -347,10 +347,10 @@ def test_a_picture_that_cannot_be_written_stops_the_run_and_has_no_row(
         generation.draw(Generation(project, catalog, 1))
     after = candidates(catalog, project.name, state=None)
     assert len(after) == before + 2
-    assert all((project.folder / one.path).is_file() for one in after)
+    assert all((project.folder / candidate.path).is_file() for candidate in after)
 
 
-def test_more_draws_as_many_again_once_all_is_there(made: Project, drawn: Any) -> None:
+def test_more_draws_as_many_again_once_all_are_drawn(made: Project, drawn: Any) -> None:
     del drawn
     project = with_recipes(made, {"kind": "vary", "count": 2, "strength": 0.31})
     catalog = Catalog(project.workspace.catalog_url)
@@ -370,11 +370,11 @@ def test_a_stopped_drawing_keeps_what_is_drawn_and_the_next_one_draws_the_rest(
         made, {"kind": "vary", "count": 5, "strength": 0.2 if cause == "deadline" else 0.25}
     )
     catalog = Catalog(project.workspace.catalog_url)
-    before = {one.id for one in candidates(catalog, project.name, state=None)}
+    before = {candidate.id for candidate in candidates(catalog, project.name, state=None)}
     now = 0.0
     monkeypatch.setattr(deadline, "time", SimpleNamespace(time=lambda: now))
 
-    def told(progress: Progress) -> None:
+    def stop_after_two(progress: Progress) -> None:
         nonlocal now
         if progress.done >= 2:
             now = 10.0
@@ -382,13 +382,13 @@ def test_a_stopped_drawing_keeps_what_is_drawn_and_the_next_one_draws_the_rest(
                 os.kill(os.getpid(), signal.SIGTERM)
 
     error = deadline.DeadlineReached if cause == "deadline" else KeyboardInterrupt
-    report = deadline.stopping(told, 9.0) if cause == "deadline" else told
+    report = deadline.stopping(stop_after_two, 9.0) if cause == "deadline" else stop_after_two
     with pytest.raises(error), signals.sigterm_as_ctrl_c():
         generation.draw(Generation(project, catalog, 1), report)
     kept = [
-        project.folder / one.path
-        for one in candidates(catalog, project.name, state=None)
-        if one.id not in before
+        project.folder / candidate.path
+        for candidate in candidates(catalog, project.name, state=None)
+        if candidate.id not in before
     ]
     assert 2 <= len(kept) < 5
     times = {path: path.stat().st_mtime_ns for path in kept}
@@ -398,24 +398,24 @@ def test_a_stopped_drawing_keeps_what_is_drawn_and_the_next_one_draws_the_rest(
     assert not list(project.folder.rglob(f"{TEMPORARY_PREFIX}*"))
 
 
-def test_a_read_only_folder_is_told_in_a_line_and_nothing_is_there(
+def test_a_read_only_folder_is_reported_in_a_line_and_nothing_is_written(
     made: Project, drawn: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To root no folder is read-only but by its file system: so that is what says so here."""
+    """Simulated by the file system's error: for root, only the file system can make a folder read-only."""
     del drawn
     project = with_recipes(made, {"kind": "vary", "count": 2, "strength": 0.27})
     catalog = Catalog(project.workspace.catalog_url)
-    there = {path for path in project.folder.rglob("*") if path.is_file()}
+    before = {path for path in project.folder.rglob("*") if path.is_file()}
 
     def refuse(*_: object, dir: Path, **__: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))
 
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
-    with pytest.raises(OSError, match="Read-only") as told:
+    with pytest.raises(OSError, match="Read-only") as raised:
         generation.draw(Generation(project, catalog, 1))
-    line = of_the_machine(told.value)
+    line = of_the_machine(raised.value)
     assert line is not None and "candidates: it may not be read or written (Read-only file system)" in line
-    assert {path for path in project.folder.rglob("*") if path.is_file()} == there
+    assert {path for path in project.folder.rglob("*") if path.is_file()} == before
 
 
 def test_gathering_twice_finds_the_same(made: Project) -> None:

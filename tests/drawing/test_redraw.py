@@ -1,4 +1,4 @@
-"""`sid show` and `sid redraw`: from a picture's own file to what it was drawn with, and to the same picture."""
+"""`sid show` and `sid redraw`: from a picture's own file to its parameters, and to the same picture."""
 
 import dataclasses
 import io
@@ -50,11 +50,11 @@ def workspace(papertown: BaseModel, tmp_path_factory: pytest.TempPathFactory) ->
 def drawn(workspace: Workspace, papertown: BaseModel) -> Path:
     """A picture with a snapshot, a LoRA from its prompt, an embedding, and noise on the way."""
     shelf = Shelf((workspace.folder,))
-    asked = made_shot(
+    shot = made_shot(
         11, "woman, (red apple:1.2)\nwindow, “Ü” <lora:ink, wet:0.4:0.3>", negative_prompt="zzbad, a: b",
         sampler="DPM++ 2M SDE Karras", steps=4, width=64, height=96, loras=(OWN,), base_model_hash=papertown.hash,
     )  # fmt: skip
-    [shot] = networks.with_networks(papertown, shelf, [asked])
+    [shot] = networks.with_networks(papertown, shelf, [shot])
     snapshot = next(workspace.folder.rglob("anna-g01-000002.safetensors"))
     files = {OWN: kohya.read(snapshot), **networks.open_files(shelf, [shot])}
     [[drawing]] = engine.draw_batches(papertown, [shot], files, 1)
@@ -81,24 +81,26 @@ def with_infotext_alone(path: Path, **changes: str) -> Path:
     return alone
 
 
-def test_it_is_the_same_from_its_shot_and_from_its_infotext_alone(workspace: Workspace, drawn: Path) -> None:
+def test_a_picture_is_the_same_from_its_shot_and_from_its_infotext_alone(
+    workspace: Workspace, drawn: Path
+) -> None:
     again, shot, text = redraw.redraw(workspace, drawn, Changes(), None)
     assert shot == infotext.shot_of(drawn)
     assert text == infotext.text_of(drawn)
     assert np.abs(pixels(again) - pixels(Image.open(drawn))).max() <= 2
     alone = with_infotext_alone(drawn)
     assert infotext.shot_of(alone) is None
-    other, told, _ = redraw.redraw(workspace, alone, Changes(), None)
-    assert np.abs(pixels(other) - pixels(again)).max() <= 2
-    assert [use.strengths for use in told.loras] == [(0.3, 0.4), (0.8, 0.8)]
+    from_infotext, its_shot, _ = redraw.redraw(workspace, alone, Changes(), None)
+    assert np.abs(pixels(from_infotext) - pixels(again)).max() <= 2
+    assert [use.strengths for use in its_shot.loras] == [(0.3, 0.4), (0.8, 0.8)]
     newer = with_infotext_alone(drawn, **{"DPM++_2M_SDE_Karras": "DPM++ 2M SDE, Schedule type: Karras"})
     assert np.abs(pixels(redraw.redraw(workspace, newer, Changes(), None)[0]) - pixels(again)).max() <= 2
 
 
-def kept(workspace: Workspace, base: BaseModel, shot: Shot, pictures: dict[str, Image.Image]) -> Path:
-    """A picture of a shot with the LoRA OWN, in a file."""
+def saved(workspace: Workspace, base: BaseModel, shot: Shot, pictures: dict[str, Image.Image]) -> Path:
+    """Draw a shot with the LoRA OWN, and save it as a file."""
     snapshot = next(workspace.folder.rglob("anna-g01-000002.safetensors"))
-    loras = {use: kohya.read(snapshot) for one in shot.passes for use in one.loras}
+    loras = {use: kohya.read(snapshot) for each in shot.passes for use in each.loras}
     [[drawing]] = engine.draw_batches(base, [shot], loras, 1, pictures)
     text = infotext.write(shot, "papertown", {OWN.name: kohya.model_hash(snapshot)})
     infotext.save_png(drawing.picture, workspace.folder / f"{shot.id}.png", shot, text)
@@ -110,23 +112,26 @@ def test_hires_is_the_same_from_its_shot_and_from_its_infotext_alone(
 ) -> None:
     values = {"loras": (OWN,), "base_model_hash": papertown.hash, "steps": 4, "height": 96}
     first = made_shot(3, "[woman:robot:1.5], red apple", width=64, **values)
-    for width, height, cfg_scale in ((96, 144, 1.5), (96, 136, first.cfg_scale)):  # in proportion or not
+    for width, height, cfg_scale in (
+        (96, 144, 1.5),
+        (96, 136, first.cfg_scale),
+    ):  # in the first pass's proportions or not
         second = dataclasses.replace(
             first, width=width, height=height, steps=5, cfg_scale=cfg_scale, start=Start(0.6, shot=first)
         )
-        path = kept(workspace, papertown, second, {})
+        path = saved(workspace, papertown, second, {})
         before = pixels(Image.open(path))
         again, shot, _ = redraw.redraw(workspace, path, Changes(), None)
         assert shot == second
         assert np.abs(pixels(again) - before).max() <= 2
         alone, _, _ = redraw.redraw(workspace, with_infotext_alone(path), Changes(), None)
         assert np.abs(pixels(alone) - before).max() <= 2
-    other, shot, _ = redraw.redraw(workspace, path, Changes(strength=0.1, seed=9), None)
-    assert [(one.strength, one.seed) for one in shot.passes] == [(0.1, 9), (0.1, 9)]
-    assert np.abs(pixels(other) - before).max() > 3
+    changed, shot, _ = redraw.redraw(workspace, path, Changes(strength=0.1, seed=9), None)
+    assert [(each.strength, each.seed) for each in shot.passes] == [(0.1, 9), (0.1, 9)]
+    assert np.abs(pixels(changed) - before).max() > 3
 
 
-def test_an_inpainted_one_is_the_same_while_the_picture_that_it_started_from_is_there(
+def test_an_inpainted_picture_is_the_same_while_the_picture_that_it_started_from_exists(
     workspace: Workspace, papertown: BaseModel
 ) -> None:
     original = workspace.folder / "projects" / "anna" / "original.png"
@@ -137,21 +142,21 @@ def test_an_inpainted_one_is_the_same_while_the_picture_that_it_started_from_is_
     mask = Mask(2, box=(8, 8, 40, 40))
     first = made_shot(3, "red apple", start=Start(0.8, picture=use, mask=mask), **values)
     second = dataclasses.replace(first, seed=4, start=Start(0.7, shot=first, mask=mask))
-    path = kept(workspace, papertown, second, {use.sha256: Image.open(original)})
+    path = saved(workspace, papertown, second, {use.sha256: Image.open(original)})
     again, shot, _ = redraw.redraw(workspace, path, Changes(), None)
     assert shot == second
     assert np.abs(pixels(again) - pixels(Image.open(path))).max() <= 2
-    with pytest.raises(UserError, match="does not tell from which"):
+    with pytest.raises(UserError, match="its infotext does not name it"):
         redraw.redraw(workspace, with_infotext_alone(path), Changes(), None)
     original.unlink()
-    with pytest.raises(UserError, match=r"drawn from original\.png, which is not in the workspace"):
+    with pytest.raises(UserError, match=r"drawn from original\.png, which is missing from the workspace"):
         redraw.redraw(workspace, path, Changes(), None)
 
 
 def test_strength_seed_and_snapshot_change_it(workspace: Workspace, drawn: Path) -> None:
     before = pixels(Image.open(drawn))
-    found = [Changes(strength=0.2), Changes(seed=12), Changes(snapshot=4)]
-    results = [redraw.redraw(workspace, drawn, changes, None) for changes in found]
+    variants = [Changes(strength=0.2), Changes(seed=12), Changes(snapshot=4)]
+    results = [redraw.redraw(workspace, drawn, changes, None) for changes in variants]
     assert [
         (shot.strength, shot.seed, shot.snapshot, shot.loras[0].name) for _, shot, _ in results
     ] == [
@@ -160,7 +165,7 @@ def test_strength_seed_and_snapshot_change_it(workspace: Workspace, drawn: Path)
     assert all(np.abs(pixels(picture) - before).max() > 3 for picture, _, _ in results)
 
 
-def test_what_is_not_there_is_told_in_one_line(workspace: Workspace, drawn: Path, tmp_path: Path) -> None:
+def test_what_is_missing_is_reported_in_one_line(workspace: Workspace, drawn: Path, tmp_path: Path) -> None:
     empty = Workspace(tmp_path)
     plain, text, damaged = tmp_path / "plain.png", tmp_path / "text.png", tmp_path / "damaged.png"
     Image.new("RGB", (64, 64)).save(plain)
@@ -168,12 +173,12 @@ def test_what_is_not_there_is_told_in_one_line(workspace: Workspace, drawn: Path
     chunks = PngImagePlugin.PngInfo()
     chunks.add_text("sid", '{"prompt": 1}')
     Image.new("RGB", (64, 64)).save(damaged, pnginfo=chunks)
-    other = infotext.shot_of(drawn)
+    shot = infotext.shot_of(drawn)
     foreign = tmp_path / "foreign.png"
     infotext.save_png(
         Image.new("RGB", (64, 64)),
         foreign,
-        dataclasses.replace(other, base_model_hash="0" * 64, loras=(), embeddings=()),
+        dataclasses.replace(shot, base_model_hash="0" * 64, loras=(), embeddings=()),
         "",
     )
     for where, path, changes, problem in [
@@ -186,17 +191,17 @@ def test_what_is_not_there_is_told_in_one_line(workspace: Workspace, drawn: Path
         (workspace, foreign, Changes(), "--base"),
         (workspace, foreign, Changes(strength=0.5), "without a LoRA"),
         (workspace, with_infotext_alone(drawn, **{"DPM++_2M_SDE_Karras": "Eulr"}), Changes(), "did you mean Euler"),
-        (workspace, with_infotext_alone(drawn, **{"Seed:": "Sad:"}), Changes(), "does not tell 'Seed'"),
+        (workspace, with_infotext_alone(drawn, **{"Seed:": "Sad:"}), Changes(), "does not have 'Seed'"),
         (workspace, with_infotext_alone(drawn, RNG="Hires sampler"), Changes(), "made with 'Hires sampler'"),
         (workspace, with_infotext_alone(drawn, RNG="Denoising strength"), Changes(), "from another picture"),
         (workspace, with_infotext_alone(drawn, RNG="Hires upscale"), Changes(), "enlarged with 'Latent'"),
     ]:  # fmt: skip
-        with pytest.raises(UserError, match=problem) as told:
+        with pytest.raises(UserError, match=problem) as raised:
             redraw.redraw(where, path, changes, None)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(raised.value)
 
 
-def test_show_tells_what_a_picture_was_drawn_with(drawn: Path, workspace: Workspace) -> None:
+def test_show_prints_what_a_picture_was_drawn_with(drawn: Path, workspace: Workspace) -> None:
     run = CliRunner().invoke(main.app, ["--workspace", str(workspace.folder), "show", str(drawn)])
     assert run.exit_code == 0, run.output
     assert f"shot: {infotext.shot_of(drawn).id}\nprompt: woman, (red apple:1.2)\nwindow" in run.output
@@ -211,9 +216,9 @@ def test_infotext_in_a_jpeg_is_read(tmp_path: Path) -> None:
     picture = Image.new("RGB", (64, 64))
     exif = picture.getexif()
     exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + text.encode("utf-16-be")
-    kept = io.BytesIO()
-    picture.save(kept, "JPEG", exif=exif)
-    (tmp_path / "a.jpg").write_bytes(kept.getvalue())
+    jpeg = io.BytesIO()
+    picture.save(jpeg, "JPEG", exif=exif)
+    (tmp_path / "a.jpg").write_bytes(jpeg.getvalue())
     assert infotext.text_of(tmp_path / "a.jpg") == text
 
 
@@ -221,14 +226,14 @@ def test_the_verb_writes_a_picture_that_can_be_drawn_again(
     drawn: Path, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    asked = ["--workspace", str(workspace.folder), "redraw", str(drawn)]
-    run = CliRunner().invoke(main.app, [*asked, "--strength", "0.3"])
+    command = ["--workspace", str(workspace.folder), "redraw", str(drawn)]
+    run = CliRunner().invoke(main.app, [*command, "--strength", "0.3"])
     assert run.exit_code == 0, run.output
     [path] = tmp_path.iterdir()
     shot = infotext.shot_of(path)
     assert (path.name, shot.strength) == (f"redrawn-{shot.id}.png", 0.3)
     assert "<lora:anna-g01-000002:0.3>" in infotext.text_of(path)
     for output, problem in ((str(drawn), "the picture itself"), ("a.jpg", "written as PNG")):
-        refused = CliRunner().invoke(main.app, [*asked, "--output", output])
+        refused = CliRunner().invoke(main.app, [*command, "--output", output])
         assert isinstance(refused.exception, UserError)
         assert problem in str(refused.exception)

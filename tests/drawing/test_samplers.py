@@ -29,11 +29,11 @@ def test_a_picture_is_the_same_alone_and_in_a_batch(papertown: BaseModel, sample
     together = draw(papertown, shots)
     (alone,) = draw(papertown, [shots[1]]).values()
     assert np.abs(alone - together[shots[1].id]).max() <= 2
-    assert alone.std() > 1  # a picture, no blank; at this size it may be little but a wall
+    assert alone.std() > 1  # not a blank picture; at this size it may be little more than a wall
 
 
 @pytest.mark.parametrize("sampler", NOISY)
-def test_what_draws_noise_draws_it_for_each_picture(sampler: str) -> None:
+def test_a_sampler_with_its_own_noise_draws_it_for_each_picture(sampler: str) -> None:
     scheduler = diffusers_samplers.scheduler_of(sampler, PLAIN)
     scheduler.set_timesteps(4)
     generators = [torch.Generator().manual_seed(seed) for seed in (1, 2, 1)]
@@ -55,16 +55,16 @@ def test_the_base_models_noise_schedule_is_kept(sampler: str, config: dict) -> N
     assert torch.allclose(scheduler.alphas_cumprod[:-1], expected[:-1], rtol=1e-4)
     assert abs(scheduler.alphas_cumprod[-1] - expected[-1]) < 1e-6
     scheduler.set_timesteps(8)
-    assert all(one >= other for one, other in pairwise(scheduler.timesteps.tolist()))
+    assert all(earlier >= later for earlier, later in pairwise(scheduler.timesteps.tolist()))
 
 
-def test_karras_is_only_where_its_name_is() -> None:
+def test_only_samplers_named_karras_use_its_sigmas() -> None:
     for name in SAMPLERS:
         scheduler = diffusers_samplers.scheduler_of(name, PLAIN | {"use_karras_sigmas": True})
         assert scheduler.config.get("use_karras_sigmas", False) == name.endswith("Karras"), name
 
 
-def test_schedules_in_prompts_count_what_the_unet_is_asked() -> None:
+def test_schedules_in_prompts_count_calls_of_the_unet() -> None:
     assert predictions("Euler", 20) == 20
     assert predictions("Heun", 20) == predictions("DPM++ SDE Karras", 20) == 40
     for name in SAMPLERS:

@@ -1,4 +1,4 @@
-"""Sheets over two parameters: what is asked is drawn, what makes no sense is refused before drawing."""
+"""Sheets over two parameters: what is asked for is drawn, what makes no sense is refused before drawing."""
 
 from pathlib import Path
 
@@ -24,22 +24,22 @@ def trained(papertown: BaseModel, originals: Path, tmp_path_factory: pytest.Temp
 
 
 def test_each_pair_is_drawn_and_strength_zero_only_once(trained: Project) -> None:
-    told: list[Progress] = []
+    reports: list[Progress] = []
     catalog = Catalog(trained.workspace.catalog_url)
     x, y = parse_axis("strength=0,0.6,1"), parse_axis("snapshot=1,2")
-    path = draw_sheet(Generation(trained, catalog, 1), x, y, None, told.append)
-    assert (told[-1].done, told[-1].total) == (5, 5)  # 2 x 2, and one without the LoRA
+    path = draw_sheet(Generation(trained, catalog, 1), x, y, None, reports.append)
+    assert (reports[-1].done, reports[-1].total) == (5, 5)  # 2 x 2, and one without the LoRA
     with Image.open(path) as sheet:
         assert sheet.width > 4 * 128
         assert sheet.height > 2 * 128
 
 
 def test_a_third_parameter_goes_below_and_others_than_strength_do(trained: Project) -> None:
-    told: list[Progress] = []
+    reports: list[Progress] = []
     catalog = Catalog(trained.workspace.catalog_url)
     x, y, z = (parse_axis(text) for text in ("sampler=LCM,DPM++ SDE Karras", "steps=1,2", "clip_skip=1,2"))
-    path = draw_sheet(Generation(trained, catalog, 1), x, y, None, told.append, z)
-    assert (told[-1].done, told[-1].total) == (8, 8)
+    path = draw_sheet(Generation(trained, catalog, 1), x, y, None, reports.append, z)
+    assert (reports[-1].done, reports[-1].total) == (8, 8)
     with Image.open(path) as sheet:
         assert sheet.width > 3 * 128
         assert sheet.height > 4 * 128
@@ -51,10 +51,10 @@ def test_sheets_are_in_the_catalog_and_replace_themselves(trained: Project) -> N
     first = draw_sheet(Generation(trained, catalog, 1), x, y, "badge", silent)
     other = draw_sheet(Generation(trained, catalog, 1), x, y, "a badge", silent)
     assert draw_sheet(Generation(trained, catalog, 1), x, y, "badge", silent) == first != other
-    found = sheets.of_project(catalog, trained.name)[:2]
-    assert [trained.folder / one.path for one in found] == [first, other]
-    assert found[0].axes == {"steps": [1, 2], "snapshot": [2, 1]}
-    assert found[0].title == "steps by snapshot: badge"
+    newest = sheets.of_project(catalog, trained.name)[:2]
+    assert [trained.folder / sheet.path for sheet in newest] == [first, other]
+    assert newest[0].axes == {"steps": [1, 2], "snapshot": [2, 1]}
+    assert newest[0].title == "steps by snapshot: badge"
 
 
 def test_a_lost_catalog_gets_its_sheets_back(trained: Project) -> None:
@@ -63,8 +63,8 @@ def test_a_lost_catalog_gets_its_sheets_back(trained: Project) -> None:
     known = sheets.of_project(catalog, trained.name)
     rows.remove(catalog, "sheet")
     assert reindex.reindex(trained, catalog) == Restored(sheets=len(known))
-    back = sheets.of_project(catalog, trained.name)
-    assert sorted(back, key=lambda one: one.path) == sorted(known, key=lambda one: one.path)
+    restored = sheets.of_project(catalog, trained.name)
+    assert sorted(restored, key=lambda sheet: sheet.path) == sorted(known, key=lambda sheet: sheet.path)
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def test_a_lost_catalog_gets_its_sheets_back(trained: Project) -> None:
         "clip_skip=13",
     ],
 )
-def test_a_wrong_axis_is_told_in_one_line(text: str) -> None:
-    with pytest.raises(UserError, match="axis") as told:
+def test_a_wrong_axis_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(UserError, match="axis") as raised:
         parse_axis(text)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_values_are_of_the_parameters_kind() -> None:

@@ -1,4 +1,4 @@
-"""Shots that start from pictures: img2img, hires, inpainting in rounds; and batches that memory is too small for."""
+"""Shots that start from pictures: img2img, hires, inpainting in rounds; and batches that do not fit into memory."""
 
 import dataclasses
 from collections.abc import Callable
@@ -54,9 +54,11 @@ def hires(base: BaseModel, seed: int, strength: float = 0.4) -> Shot:
 
 
 def draw(base: BaseModel, shots: list[Shot], batch_size: int = 16) -> dict[str, np.ndarray]:
-    loras = {use: random_lora(base, 1) for one in shots for each in one.passes for use in each.loras}
+    loras = {use: random_lora(base, 1) for shot in shots for each in shot.passes for use in each.loras}
     batches = list(engine.draw_batches(base, shots, loras, batch_size, PICTURES))
-    return {d.shot.id: np.asarray(d.picture, dtype=np.int16) for batch in batches for d in batch}
+    return {
+        drawing.shot.id: np.asarray(drawing.picture, dtype=np.int16) for batch in batches for drawing in batch
+    }
 
 
 @settings(deadline=None)
@@ -83,23 +85,23 @@ def test_the_region_of_a_mask_holds_it_and_has_the_pictures_proportions(
 
 def test_only_masked_draws_the_region_enlarged_and_leaves_the_rest(papertown: BaseModel) -> None:
     small = (32, 40, 60, 70)
-    found = draw(
+    drawn = draw(
         papertown,
         [started(papertown, 0.9, mask=Mask(0, box=small, padding=padding)) for padding in (None, 4, 8)],
     )
-    assert len(found) == 3
+    assert len(drawn) == 3
     original = np.asarray(images.fit(PICTURES[ORIGINAL.sha256], 128, 128), dtype=np.int16)
     inside = np.zeros((128, 128), dtype=bool)
     inside[small[1] : small[3], small[0] : small[2]] = True
-    for picture in found.values():
+    for picture in drawn.values():
         assert (picture[~inside] == original[~inside]).all()
         assert np.abs(picture[inside] - original[inside]).mean() > 3
-    first, second, third = found.values()
+    first, second, third = drawn.values()
     assert np.abs(first - second).max() > 3 and np.abs(second - third).max() > 3
 
 
-def distance(one: np.ndarray, other: np.ndarray | Image.Image) -> float:
-    return float(np.abs(one - np.asarray(other, dtype=np.int16)).mean())
+def distance(drawn: np.ndarray, reference: np.ndarray | Image.Image) -> float:
+    return float(np.abs(drawn - np.asarray(reference, dtype=np.int16)).mean())
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -123,8 +125,8 @@ def test_as_many_steps_are_done_as_the_shot_says(
 @pytest.mark.parametrize("mask", [Mask(0, box=BOX), Mask(0, picture=MASK)], ids=["box", "picture"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_around_the_mask_every_pixel_stays(papertown: BaseModel, mask: Mask, sampler: str) -> None:
-    one = started(papertown, 0.9, mask=mask, sampler=sampler)
-    drawn = draw(papertown, [one])[one.id]
+    inpainted = started(papertown, 0.9, mask=mask, sampler=sampler)
+    drawn = draw(papertown, [inpainted])[inpainted.id]
     changed = np.abs(drawn - np.asarray(PICTURES[ORIGINAL.sha256], dtype=np.int16)).max(axis=2) > 0
     left, top, right, bottom = BOX
     inside = np.zeros_like(changed)
@@ -134,8 +136,8 @@ def test_around_the_mask_every_pixel_stays(papertown: BaseModel, mask: Mask, sam
 
 
 def test_mask_blur_softens_the_edge_and_nothing_far_from_it(papertown: BaseModel) -> None:
-    one = started(papertown, 0.9, mask=Mask(4, box=BOX))
-    drawn = draw(papertown, [one])[one.id]
+    inpainted = started(papertown, 0.9, mask=Mask(4, box=BOX))
+    drawn = draw(papertown, [inpainted])[inpainted.id]
     changed = np.abs(drawn - np.asarray(PICTURES[ORIGINAL.sha256], dtype=np.int16)).max(axis=2) > 0
     left, top, right, bottom = BOX
     assert changed[top:bottom, left - 3 : left].any()
@@ -143,7 +145,7 @@ def test_mask_blur_softens_the_edge_and_nothing_far_from_it(papertown: BaseModel
     assert not changed.any()
 
 
-def test_the_next_round_goes_on_with_the_picture_of_the_round_before(papertown: BaseModel) -> None:
+def test_a_round_starts_from_the_picture_of_the_round_before(papertown: BaseModel) -> None:
     first = started(papertown, 0.9, mask=Mask(0, box=BOX))
     weaker = (dataclasses.replace(LORA, strength=0.3),)
     below = Mask(0, box=(8, 104, 120, 120))
@@ -156,18 +158,18 @@ def test_the_next_round_goes_on_with_the_picture_of_the_round_before(papertown: 
 
 
 def test_hires_draws_the_small_picture_larger(papertown: BaseModel) -> None:
-    one = hires(papertown, 3)
-    drawn = draw(papertown, [one, *one.passes[:1]])
-    assert drawn[one.id].shape == (144, 144, 3)
-    small = Image.fromarray(drawn[one.passes[0].id].astype(np.uint8))
+    shot = hires(papertown, 3)
+    drawn = draw(papertown, [shot, *shot.passes[:1]])
+    assert drawn[shot.id].shape == (144, 144, 3)
+    small = Image.fromarray(drawn[shot.passes[0].id].astype(np.uint8))
     stranger = hires(papertown, 4)
-    other = draw(papertown, [stranger])[stranger.id]
+    unrelated = draw(papertown, [stranger])[stranger.id]
     upscaled = images.fit(small, 144, 144)
-    assert distance(drawn[one.id], upscaled) < distance(other, upscaled)
+    assert distance(drawn[shot.id], upscaled) < distance(unrelated, upscaled)
 
 
 @pytest.mark.parametrize("kind", ["hires", "inpaint"])
-def test_alone_and_in_a_batch_of_sixteen_it_is_the_same_picture(papertown: BaseModel, kind: str) -> None:
+def test_a_picture_is_the_same_alone_and_in_a_batch_of_sixteen(papertown: BaseModel, kind: str) -> None:
     def made(seed: int) -> Shot:
         if kind == "hires":
             return hires(papertown, seed)
@@ -175,20 +177,20 @@ def test_alone_and_in_a_batch_of_sixteen_it_is_the_same_picture(papertown: BaseM
 
     shots = [made(seed) for seed in range(16)]
     together = draw(papertown, shots)
-    for one in (shots[0], shots[9]):
-        (alone,) = draw(papertown, [one], batch_size=1).values()
-        assert np.abs(alone - together[one.id]).max() <= 2
+    for chosen in (shots[0], shots[9]):
+        (alone,) = draw(papertown, [chosen], batch_size=1).values()
+        assert np.abs(alone - together[chosen.id]).max() <= 2
 
 
-def test_the_id_is_of_what_it_starts_from(papertown: BaseModel) -> None:
-    one = started(papertown, 0.7, mask=Mask(4, box=BOX))
-    start = one.start
+def test_the_id_depends_on_what_a_shot_starts_from(papertown: BaseModel) -> None:
+    inpainted = started(papertown, 0.7, mask=Mask(4, box=BOX))
+    start = inpainted.start
     assert start is not None
-    assert Shot.from_dict(one.to_dict()) == one
-    second = shot(papertown, start=Start(0.4, shot=one))
+    assert Shot.from_dict(inpainted.to_dict()) == inpainted
+    second = shot(papertown, start=Start(0.4, shot=inpainted))
     assert Shot.from_dict(second.to_dict()) == second
     moved = dataclasses.replace(start, picture=PictureUse("elsewhere.png", ORIGINAL.sha256))
-    assert dataclasses.replace(one, start=moved).id == one.id
+    assert dataclasses.replace(inpainted, start=moved).id == inpainted.id
     for changes in (
         {"denoising_strength": 0.6},
         {"picture": PictureUse(ORIGINAL.path, "b" * 64)},
@@ -197,13 +199,13 @@ def test_the_id_is_of_what_it_starts_from(papertown: BaseModel) -> None:
         {"mask": Mask(4, box=(0, 0, 8, 8))},
         {"mask": Mask(4, picture=MASK)},
     ):
-        other = dataclasses.replace(one, start=dataclasses.replace(start, **changes))
-        assert other.id != one.id
-        assert shot(papertown, start=Start(0.4, shot=other)).id != second.id
+        changed = dataclasses.replace(inpainted, start=dataclasses.replace(start, **changes))
+        assert changed.id != inpainted.id
+        assert shot(papertown, start=Start(0.4, shot=changed)).id != second.id
 
 
 def counted_rows(monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> list[int]:
-    """The rows of each prediction from now on; more than `most` do not fit into memory."""
+    """Return a list that records the rows of each prediction; more than `most` rows do not fit into memory."""
     calls: list[int] = []
     predict = small_cpu.predict
 
@@ -217,7 +219,7 @@ def counted_rows(monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> li
     return calls
 
 
-def test_a_batch_that_memory_is_too_small_for_is_halved_and_nothing_is_lost(
+def test_a_batch_that_does_not_fit_into_memory_is_halved_and_nothing_is_lost(
     papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shots = [shot(papertown, seed, steps=1) for seed in range(11)]
@@ -229,14 +231,14 @@ def test_a_batch_that_memory_is_too_small_for_is_halved_and_nothing_is_lost(
     assert all(np.abs(drawn[key] - wanted[key]).max() <= 2 for key in wanted)
 
 
-def test_when_not_even_one_picture_fits_it_is_told_in_one_line_and_the_weights_are_as_before(
+def test_when_not_even_one_picture_fits_it_is_reported_in_one_line_and_the_weights_are_as_before(
     papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: value.clone() for name, value in papertown.denoiser.state_dict().items()}
     counted_rows(monkeypatch, most=1)
-    with pytest.raises(UserError, match="not even one picture of 128x128") as told:
+    with pytest.raises(UserError, match="not even one picture of 128x128") as raised:
         draw(papertown, [shot(papertown, seed) for seed in range(4)])
-    assert isinstance(told.value.__cause__, torch.OutOfMemoryError)
+    assert isinstance(raised.value.__cause__, torch.OutOfMemoryError)
     assert all(torch.equal(value, before[name]) for name, value in papertown.denoiser.state_dict().items())
 
 

@@ -1,4 +1,4 @@
-"""Tags that the base model knows, told from those that it does not by what it draws."""
+"""Tags that the base model knows, and those that it does not know, recognized by their drawings."""
 
 from pathlib import Path
 
@@ -12,15 +12,15 @@ from bootstrap.pictures import drawn_tags
 
 
 def test_a_tag_that_the_base_model_does_not_know_is_flagged(papertown: BaseModel, tmp_path: Path) -> None:
-    told = []
+    reports = []
     robot, pelican = tag_drawings.draw_tags(
-        papertown.spec, ["robot", "pelican", "robot"], tmp_path, told.append
+        papertown.spec, ["robot", "pelican", "robot"], tmp_path, reports.append
     )
     assert (robot.tag, robot.is_known, pelican.tag, pelican.is_known) == ("robot", True, "pelican", False)
     assert robot.sameness < pelican.sameness <= 1
-    assert told[-1].done == told[-1].total
-    for one in (robot, pelican):
-        with Image.open(tmp_path / one.file) as picture:
+    assert reports[-1].done == reports[-1].total
+    for drawing in (robot, pelican):
+        with Image.open(tmp_path / drawing.file) as picture:
             assert (picture.format, picture.size) == ("WEBP", (128, 128))
     assert drawn_tags.read(tmp_path) == {"robot": robot, "pelican": pelican}
     assert drawn_tags.read(tmp_path, "another model") == {}

@@ -1,4 +1,4 @@
-"""After drawing, however it ended, all weights are bit for bit what they were."""
+"""After drawing, however it ends, all weights are bit for bit as before."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -35,12 +35,12 @@ def mixed_shots(base: BaseModel) -> list[Shot]:
 
 def drawing(base: BaseModel, shots: list[Shot]) -> Iterator[list[Drawing]]:
     files = {"one": random_lora(base, 1), "other": random_lora(base, 2)}
-    loras = {use: files[use.name] for shot in shots for one in shot.passes for use in one.loras}
+    loras = {use: files[use.name] for shot in shots for each in shot.passes for use in each.loras}
     return engine.draw_batches(base, shots, loras, batch_size=1)
 
 
 def all_bytes(base: BaseModel) -> dict[str, bytes]:
-    """Of every weight and buffer; zeros differ by their sign here."""
+    """Return the bytes of every weight and buffer, in which zeros of either sign differ."""
     parts = {"unet": base.denoiser, "text encoder": base.text_encoders[0], "vae": base.vae}
     return {
         f"{part} {name}": value.contiguous().view(torch.uint8).numpy().tobytes()
@@ -50,7 +50,7 @@ def all_bytes(base: BaseModel) -> dict[str, bytes]:
 
 
 def changed(base: BaseModel, before: dict[str, bytes]) -> list[str]:
-    """The names of the weights that are not what they were."""
+    """Return the names of the weights that have changed."""
     now = all_bytes(base)
     return [name for name in now.keys() | before.keys() if now.get(name) != before.get(name)]
 
@@ -61,7 +61,7 @@ def test_after_several_loras_and_strengths(papertown: BaseModel) -> None:
     for _ in drawing(papertown, shots):
         seen.add(hash(tuple(all_bytes(papertown).values())))
     assert changed(papertown, before) == []
-    assert len(seen) > 4  # they were others meanwhile
+    assert len(seen) > 4  # the weights did change in between
 
 
 @pytest.mark.parametrize("failing_call", [1, 2, 5, 12])
@@ -92,7 +92,7 @@ def test_after_a_lora_that_does_not_fit(papertown: BaseModel) -> None:
     before = all_bytes(papertown)
     shots = mixed_shots(papertown)
     small = {"lora_unet_conv_in": LoraModule(torch.ones(1, 1), torch.ones(1, 1), 1.0)}
-    loras = {use: random_lora(papertown, 1) for shot in shots for one in shot.passes for use in one.loras}
+    loras = {use: random_lora(papertown, 1) for shot in shots for each in shot.passes for use in each.loras}
     loras[OTHER] = LoraFile(small, {"ss_output_name": "small"})
     with pytest.raises(UserError, match="small"):
         list(engine.draw_batches(papertown, shots, loras, batch_size=1))
@@ -112,7 +112,7 @@ def test_after_the_generator_was_closed_early(papertown: BaseModel, batches: int
 def fail_at(
     monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, failing_call: int, error: BaseException
 ) -> None:
-    """Let this call of a method fail, those before it do what they do."""
+    """Make this call of a method fail; calls before it work."""
     calls = 0
     method: Callable[..., Any] = getattr(owner, name)
 

@@ -21,47 +21,49 @@ def test_two_generations_with_scripted_verdicts(tmp_path: Path, originals: Path)
     caption_tags = project.settings.project.tags
 
     # Generation 1: files, rows and pictures belong together.
-    told = sid(workspace, "run", "badge")
-    assert "sid review" in told
+    output = sid(workspace, "run", "badge")
+    assert "sid review" in output
     first = candidates(workspace, "badge")
     everything = candidates(workspace, "badge", "--all")
     assert len(everything) == 10
     assert 0 < len(first) <= 10
     files = {path.stem for path in (project.folder / "generation-01" / "candidates").iterdir()}
-    assert files == {one["id"] for one in everything}
-    for one in first:
-        shot = infotext.shot_of(Path(one["path"]))
+    assert files == {candidate["id"] for candidate in everything}
+    for candidate in first:
+        shot = infotext.shot_of(Path(candidate["path"]))
         assert shot is not None
-        assert shot.id == one["id"]
-        with Image.open(one["path"]) as picture:
+        assert shot.id == candidate["id"]
+        with Image.open(candidate["path"]) as picture:
             assert picture.size == (128, 128)
-            read = infotext.read(picture.info["parameters"])
-        assert read.fields["Seed"] == str(shot.seed)
-        assert f"<lora:badge-g01-{shot.snapshot:06d}:{shot.strength:g}>" in read.prompt
+            parameters = infotext.read(picture.info["parameters"])
+        assert parameters.fields["Seed"] == str(shot.seed)
+        assert f"<lora:badge-g01-{shot.snapshot:06d}:{shot.strength:g}>" in parameters.prompt
 
     # The snapshots are LoRA files in kohya's format that say what they were trained on.
     catalog = Catalog(project.workspace.catalog_url)
     training = trainings.of_generation(catalog, "badge", 1)
     assert training is not None
     assert training.finished
-    assert [one.epoch for one in training.snapshots] == [1, 2, 3, 4]
+    assert [snapshot.epoch for snapshot in training.snapshots] == [1, 2, 3, 4]
     for snapshot in training.snapshots:
         path = project.folder / snapshot.path
         assert sha256_of_file(path) == snapshot.sha256
-        told_by_file = kohya.read(path).metadata
-        assert told_by_file["ss_epoch"] == str(snapshot.epoch)
-        assert json.loads(told_by_file["ss_tag_frequency"])["6_badge"]["id badge"] == 1
+        metadata = kohya.read(path).metadata
+        assert metadata["ss_epoch"] == str(snapshot.epoch)
+        assert json.loads(metadata["ss_tag_frequency"])["6_badge"]["id badge"] == 1
     assert not (project.folder / training.snapshots[0].path).with_name("state.safetensors").exists()
 
     # Review: one eliminated, one added accepted; one rejected; one verdict taken back.
-    without_apple = next(one for one in first if "holding red apple" in one["shot"]["eliminated"])
-    with_glasses = next(one for one in first if one["shot"]["added"])
-    others = [one["id"] for one in first if one not in (without_apple, with_glasses)]
+    without_apple = next(
+        candidate for candidate in first if "holding red apple" in candidate["shot"]["eliminated"]
+    )
+    with_glasses = next(candidate for candidate in first if candidate["shot"]["added"])
+    others = [candidate["id"] for candidate in first if candidate not in (without_apple, with_glasses)]
     sid(workspace, "accept", "badge", without_apple["id"], with_glasses["id"], others[0])
     sid(workspace, "reject", "badge", others[1])
     sid(workspace, "undo", "badge", others[0])
 
-    # Growth: the picks with their prompts' tags.
+    # Growth: the picks, captioned with the tags of their prompts.
     sid(workspace, "grow", "badge")
     picks = {path.stem: path.read_text().strip() for path in project.dataset_folder.glob("*.txt")}
     assert set(picks) == {without_apple["id"], with_glasses["id"]}
@@ -87,25 +89,25 @@ def test_two_generations_with_scripted_verdicts(tmp_path: Path, originals: Path)
     assert sum(folder.get("holding red apple", 0) for folder in tags.values()) == 2
 
     statuses = generations.statuses(catalog, "badge")
-    assert [(one.number, one.state) for one in statuses] == [(1, "grown"), (2, "published")]
+    assert [(status.number, status.state) for status in statuses] == [(1, "grown"), (2, "published")]
     assert statuses[1].published > 0
-    assert not {one["id"] for one in candidates(workspace, "badge", "--generation", "2")} & files
+    assert not files & {candidate["id"] for candidate in candidates(workspace, "badge", "--generation", "2")}
 
-    # The dataset leaves the house in the formats that trainers read.
+    # The dataset is exported in a format that other trainers read.
     sid(workspace, "export", "badge", "--format", "kohya", str(tmp_path / "kohya"))
     exported = list((tmp_path / "kohya").rglob("*.txt"))
     assert len(exported) == 3
     assert all(path.with_suffix(".png").is_file() for path in exported)
 
 
-def test_a_second_run_draws_nothing_anew(tmp_path: Path, originals: Path) -> None:
+def test_a_second_run_draws_nothing_again(tmp_path: Path, originals: Path) -> None:
     workspace = tmp_path / "workspace"
     project = small_project(workspace, originals)
     sid(workspace, "run", "badge")
     before = {
         path: path.stat().st_mtime_ns for path in project.folder.rglob("*.png") if path.name != "sheet.png"
     }
-    ids = [one["id"] for one in candidates(workspace, "badge")]
+    ids = [candidate["id"] for candidate in candidates(workspace, "badge")]
     sid(workspace, "run", "badge")
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert [one["id"] for one in candidates(workspace, "badge")] == ids
+    assert [candidate["id"] for candidate in candidates(workspace, "badge")] == ids

@@ -1,4 +1,4 @@
-"""A candidate drawn again, or a part of it painted anew, with the real engine: what comes of it is up for review."""
+"""A candidate drawn again or inpainted, with the real engine: the results are up for review."""
 
 import dataclasses
 import json
@@ -48,8 +48,8 @@ def reviewed(papertown: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> 
         path = made.generation_folder(1) / f"training-{TRAINING[:8]}" / f"apple-g01-{epoch:06d}.safetensors"
         lora = random_lora(papertown, epoch)
         kohya.write(path, lora.modules, lora.metadata)
-        told = Snapshot(TRAINING, epoch, path.relative_to(made.folder), "s" * 64, 0.1)
-        trainings.add_snapshot(catalog, made.name, told, 10, [])
+        snapshot = Snapshot(TRAINING, epoch, path.relative_to(made.folder), "s" * 64, 0.1)
+        trainings.add_snapshot(catalog, made.name, snapshot, 10, [])
     catalog.close()
     return made, ids
 
@@ -62,11 +62,11 @@ def sid(project: Project, *arguments: str) -> str:
     return ran.output
 
 
-def found(project: Project, candidate_id: str) -> candidates.Candidate:
+def candidate_of(project: Project, candidate_id: str) -> candidates.Candidate:
     catalog = Catalog(project.workspace.catalog_url)
-    one = candidates.candidate(catalog, project.name, candidate_id)
+    candidate = candidates.candidate(catalog, project.name, candidate_id)
     catalog.close()
-    return one
+    return candidate
 
 
 def test_drawn_again_with_another_strength_and_snapshot(reviewed: tuple[Project, list[str]]) -> None:
@@ -76,12 +76,13 @@ def test_drawn_again_with_another_strength_and_snapshot(reviewed: tuple[Project,
     ids = output["candidates"]
     assert output["new"] == 2
     assert sid(project, *order) == f"there already, up for review: {' '.join(ids)}\n"
-    drawn = [found(project, one) for one in ids]
-    assert [one.shot.seed for one in drawn] == [1, 2]
-    for one in drawn:
-        assert (one.state, one.verdict, one.generation) == ("published", "undecided", 1)
-        assert (one.shot.loras[0].name, one.shot.snapshot, one.shot.strength) == ("apple-g01-000004", 4, 0.4)
-        assert (project.folder / one.thumbnail).is_file()
+    drawn = [candidate_of(project, candidate_id) for candidate_id in ids]
+    assert [candidate.shot.seed for candidate in drawn] == [1, 2]
+    for candidate in drawn:
+        assert (candidate.state, candidate.verdict, candidate.generation) == ("published", "undecided", 1)
+        shot = candidate.shot
+        assert (shot.loras[0].name, shot.snapshot, shot.strength) == ("apple-g01-000004", 4, 0.4)
+        assert (project.folder / candidate.thumbnail).is_file()
     assert [line.split()[0] for line in sid(project, "candidates", "apple", "--ranked").splitlines()][
         :2
     ] == ids
@@ -91,18 +92,18 @@ def test_a_strength_below_zero_draws_away_from_the_lora(reviewed: tuple[Project,
     project, (first, _) = reviewed
     output = json.loads(sid(project, "again", "apple", first, "--strength=-2", "--json"))
     [drawn] = output["candidates"]
-    assert found(project, drawn).shot.strength == -2
+    assert candidate_of(project, drawn).shot.strength == -2
 
 
-def test_without_anything_else_it_is_drawn_with_the_next_seeds(reviewed: tuple[Project, list[str]]) -> None:
+def test_without_changes_it_is_drawn_with_the_next_seeds(reviewed: tuple[Project, list[str]]) -> None:
     project, (_, second) = reviewed
     catalog = Catalog(project.workspace.catalog_url)
     drawn = mending.draw_again(project, catalog, second, Redraw(count=2))
-    assert [found(project, one).shot.seed for one in drawn.ids] == [8, 9]
+    assert [candidate_of(project, candidate_id).shot.seed for candidate_id in drawn.ids] == [8, 9]
     catalog.close()
 
 
-def test_only_what_is_painted_over_is_drawn_anew(reviewed: tuple[Project, list[str]], tmp_path: Path) -> None:
+def test_only_what_is_painted_over_is_redrawn(reviewed: tuple[Project, list[str]], tmp_path: Path) -> None:
     project, (first, _) = reviewed
     mask = Image.new("L", (128, 128))
     ImageDraw.Draw(mask).rectangle((HALF[0], HALF[1], HALF[2] - 1, HALF[3] - 1), fill=255)
@@ -112,12 +113,16 @@ def test_only_what_is_painted_over_is_drawn_anew(reviewed: tuple[Project, list[s
         "--rounds=2", "--denoising-strength=0.9", "--json",
     )  # fmt: skip
     [drawn] = json.loads(output)["candidates"]
-    one = found(project, drawn)
-    assert (one.shot.prompt, one.shot.recipe, one.state) == ("woman, blue ball", "inpaint", "published")
-    assert len(one.shot.passes) == 2
+    inpainted = candidate_of(project, drawn)
+    assert (inpainted.shot.prompt, inpainted.shot.recipe, inpainted.state) == (
+        "woman, blue ball",
+        "inpaint",
+        "published",
+    )
+    assert len(inpainted.shot.passes) == 2
     with (
-        Image.open(project.folder / one.path) as after,
-        Image.open(project.folder / found(project, first).path) as before,
+        Image.open(project.folder / inpainted.path) as after,
+        Image.open(project.folder / candidate_of(project, first).path) as before,
     ):
         moved = np.abs(np.asarray(after, np.int16) - np.asarray(before.convert("RGB"), np.int16)).mean(axis=2)
     assert moved[:, 76:].max() == 0  # beyond the blur of the edge
@@ -136,26 +141,26 @@ def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
         json.loads(sid(project, *order, *more, "--json"))["candidates"][0]
         for more in ([], ["--only-masked-padding=8"], ["--only-masked-padding=9"])
     ]
-    whole, part, wider = (found(project, one) for one in ids)
+    whole, part, wider = (candidate_of(project, candidate_id) for candidate_id in ids)
     assert part.shot.start is not None and part.shot.start.mask is not None
     assert part.shot.start.mask.padding == 8 and part.shot.prompt == "smile"
     assert whole.caption == "smile"
-    assert part.caption == wider.caption == found(project, first).caption
+    assert part.caption == wider.caption == candidate_of(project, first).caption
     pictures = []
-    for one in (found(project, first), whole, part, wider):
-        with Image.open(project.folder / one.path) as opened:
+    for candidate in (candidate_of(project, first), whole, part, wider):
+        with Image.open(project.folder / candidate.path) as opened:
             pictures.append(np.asarray(opened.convert("RGB"), np.int16))
     before, *after = pictures
-    moved = [np.abs(one - before).mean(axis=2) for one in after]
-    for one in moved:
-        assert one[40:72, 40:72].mean() > 3
-        one[28:84, 28:84] = 0
-        assert one.max() == 0  # beyond the blur of the edge
+    moved = [np.abs(picture - before).mean(axis=2) for picture in after]
+    for difference in moved:
+        assert difference[40:72, 40:72].mean() > 3
+        difference[28:84, 28:84] = 0
+        assert difference.max() == 0  # beyond the blur of the edge
     assert np.abs(after[0] - after[1]).max() > 3 and np.abs(after[1] - after[2]).max() > 3
 
     sid(project, "caption", "apple", part.id, "woman, grin")
     assert "there already" in sid(project, *order, "--only-masked-padding=8")
-    assert found(project, part.id).caption == "woman, grin"  # what somebody wrote stays
+    assert candidate_of(project, part.id).caption == "woman, grin"  # an edited caption stays
 
 
 @pytest.mark.parametrize(
@@ -163,7 +168,7 @@ def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
     [
         (Redraw(seed=1), "the candidate itself"),
         (Redraw(snapshot=3), r"its training has \[2, 4\]"),
-        (Redraw(strength=2.1), "strength 2.1: it goes from -2 to 2"),
+        (Redraw(strength=2.1), "strength 2.1: it must be from -2 to 2"),
         (Redraw(strength=-2.1), "-2 to 2"),
         (Redraw(count=17), "1 to 16"),
         (Inpaint(Path("no.png"), "woman"), "no such file"),
@@ -175,7 +180,7 @@ def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
         (Inpaint(Path("white.png"), "woman", only_masked_padding=257), "0 to 256"),
     ],
 )
-def test_what_does_not_fit_is_told_and_nothing_is_drawn(
+def test_what_does_not_fit_is_refused_and_nothing_is_drawn(
     reviewed: tuple[Project, list[str]], tmp_path: Path, wanted: Redraw | Inpaint, problem: str
 ) -> None:
     project, (first, _) = reviewed
@@ -204,5 +209,5 @@ def test_an_edited_caption_is_the_picks(reviewed: tuple[Project, list[str]]) -> 
     assert [entry.caption for entry in entries.of_project(project, catalog)][1:] == ["woman, green apple"]
     with pytest.raises(UserError, match="in the dataset already"):
         candidates.set_caption(catalog, project.name, first, "woman")
-    assert captions.parse(found(project, first).caption) == ["woman", "green apple"]
+    assert captions.parse(candidate_of(project, first).caption) == ["woman", "green apple"]
     catalog.close()

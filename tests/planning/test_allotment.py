@@ -1,4 +1,4 @@
-"""What the next generation spends its shots on: earlier verdicts decide, within what the recipes ask for."""
+"""How the next generation's shots are shared out: by earlier verdicts, within what the recipes ask for."""
 
 import re
 from collections import Counter
@@ -45,7 +45,7 @@ def test_the_strength_that_gave_picks_is_drawn_more_and_the_other_one_still_a_li
     by_strength = Counter(shot.strength for shot in drawn)
     assert by_strength.total() == 40
     assert by_strength[0.8] >= 32
-    assert by_strength[0.6] >= 5  # half of the quarter that is drawn as the recipe says
+    assert by_strength[0.6] >= 5  # half of the quarter that is drawn in turn
 
 
 def test_two_recipes_of_a_kind_have_each_their_own_history() -> None:
@@ -78,7 +78,7 @@ def test_a_recipe_that_gives_picks_takes_from_another_but_not_all() -> None:
     assert drawn["eliminate"] > 60
 
 
-def test_quotas_stay_what_they_are() -> None:
+def test_quotas_are_kept() -> None:
     aspects = [
         {"name": "pose", "tags": ["standing", "sitting"]},
         {"name": "place", "tags": ["beach"], "quota": 2},
@@ -95,7 +95,7 @@ def test_quotas_stay_what_they_are() -> None:
     st.lists(
         st.tuples(st.sampled_from([0.6, 0.7, 0.8, 1.0]), st.integers(0, 20), st.integers(0, 20)),
         max_size=6,
-        unique_by=lambda one: one[0],
+        unique_by=lambda entry: entry[0],
     ),
     st.integers(1, 50),
     st.integers(1, 50),
@@ -131,7 +131,7 @@ def judged(folder: Path) -> tuple[Any, Catalog, list[str]]:
     return made.workspace.project(made.name), catalog, ids
 
 
-def test_a_generation_goes_by_what_was_known_when_it_began(tmp_path: Path) -> None:
+def test_a_generation_uses_the_verdicts_known_when_it_began(tmp_path: Path) -> None:
     made, catalog, ids = judged(tmp_path)
     bring(made, catalog, 1, "grown")
     assert generations.begin(catalog, made.name) == 2
@@ -142,17 +142,17 @@ def test_a_generation_goes_by_what_was_known_when_it_began(tmp_path: Path) -> No
     )
     verdicts.decide(catalog, made.name, ids, Verdict.REJECT, "anna")
     assert generations.tallies_of(catalog, made.name, 2) == known
-    assert [one.picks for one in generations.tallies_of(catalog, made.name, 3)] == [0, 0]
+    assert [tally.picks for tally in generations.tallies_of(catalog, made.name, 3)] == [0, 0]
 
 
 def test_the_plan_says_who_gets_how_many_and_why_and_it_can_be_switched_off(tmp_path: Path) -> None:
     made, catalog, _ = judged(tmp_path)
     bring(made, catalog, 1, "grown")
     command = ["--workspace", str(made.workspace.folder), "plan", made.name]
-    told = CliRunner().invoke(app, command).output
-    assert "12 asked for; 10 of 20 earlier ones became picks (50%)" in told
-    weak = re.search(r"strength 0.6, snapshot 4: (\d+) shots; 0 of 10 earlier ones became picks", told)
-    strong = re.search(r"strength 0.8, snapshot 4: (\d+) shots; 10 of 10 earlier ones became picks", told)
+    output = CliRunner().invoke(app, command).output
+    assert "12 asked for; 10 of 20 earlier ones became picks (50%)" in output
+    weak = re.search(r"strength 0.6, snapshot 4: (\d+) shots; 0 of 10 earlier ones became picks", output)
+    strong = re.search(r"strength 0.8, snapshot 4: (\d+) shots; 10 of 10 earlier ones became picks", output)
     assert weak and strong
     assert int(strong[1]) >= 8
     assert int(weak[1]) + int(strong[1]) == 12

@@ -61,7 +61,7 @@ def test_eliminate_may_put_the_tag_into_the_negative_prompt() -> None:
     assert shot.negative_prompt == "text, blurry, red apple"
 
 
-def test_add_puts_a_tag_in_and_replace_exchanges_one() -> None:
+def test_add_adds_a_tag_and_replace_replaces_one() -> None:
     added, replaced = shots(
         {"kind": "add", "count": 1, "tags": ["sunglasses"]},
         {"kind": "replace", "count": 1, "tag": "red apple", "by": ["blue ball"]},
@@ -96,7 +96,7 @@ def test_the_next_generation_draws_other_pictures() -> None:
     assert not {s.seed for s in shots(recipe)} & {s.seed for s in shots(recipe, drawn_with=later)}
 
 
-def test_the_id_is_of_what_decides_the_pixels() -> None:
+def test_the_id_depends_on_what_decides_the_pixels() -> None:
     (shot,) = shots({"kind": "vary", "count": 1})
     data = shot.to_dict()
     assert Shot.from_dict(data) == shot
@@ -122,7 +122,7 @@ RECIPES: list[dict[str, Any]] = [
 
 
 def with_snapshots(*snapshots: object) -> settings.Settings:
-    recipes = [{**recipe, "snapshot": one} for recipe, one in zip(RECIPES, snapshots, strict=True)]
+    recipes = [{**recipe, "snapshot": snapshot} for recipe, snapshot in zip(RECIPES, snapshots, strict=True)]
     return settings.parse({"project": {"caption": CAPTION}, "recipe": recipes}, "project.toml")
 
 
@@ -227,16 +227,16 @@ def test_every_kind_is_tested_here() -> None:
 def test_the_same_shots_every_time_and_a_longer_recipe_only_adds_some(
     recipe: dict[str, Any], few: int, more: int, strengths: list[float]
 ) -> None:
-    asked = {**recipe, "strength": strengths, "snapshot": [2, 4]}
-    short, long = (every({**asked, "count": count}) for count in (few, few + more))
-    assert every({**asked, "count": few}) == short
+    changed = {**recipe, "strength": strengths, "snapshot": [2, 4]}
+    short, long = (every({**changed, "count": count}) for count in (few, few + more))
+    assert every({**changed, "count": few}) == short
     assert long[:few] == short
     assert len(long) == few + more == len({shot.id for shot in long})
     assert all(Shot.from_dict(shot.to_dict()) == shot for shot in long)
     assert {shot.recipe for shot in long} == {recipe["kind"]}
 
 
-def test_recipes_of_before_keep_the_ids_of_their_shots() -> None:
+def test_recipes_of_earlier_releases_keep_the_ids_of_their_shots() -> None:
     drawn = shots(
         {"kind": "vary", "count": 2},
         {"kind": "eliminate", "count": 2, "as_negative": True},
@@ -257,9 +257,9 @@ COMMENTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 
 
 def commented(recipe: Any, before: str, behind: str) -> Any:
-    """The recipe with comments in all texts that it puts into a prompt."""
+    """Return the recipe with comments in all texts that it puts into a prompt."""
     if isinstance(recipe, list):
-        return [commented(one, before, behind) for one in recipe]
+        return [commented(part, before, behind) for part in recipe]
     names = {
         "kind",
         "tag",
@@ -282,7 +282,9 @@ def commented(recipe: Any, before: str, behind: str) -> Any:
         if isinstance(value, str):
             return f"#{before}\n {value} #{behind}\n#{before}"
         if isinstance(value, list):
-            return [written(one) if isinstance(one, str) else commented(one, before, behind) for one in value]
+            return [
+                written(part) if isinstance(part, str) else commented(part, before, behind) for part in value
+            ]
         return value
 
     return {key: value if key in names else written(value) for key, value in recipe.items()}
@@ -329,7 +331,7 @@ def test_reference_and_element_take_a_few_tags_along() -> None:
     assert {shot.added for shot in drawn} == {("on a plate, kitchen",), ("in a tree",)}
 
 
-def test_resize_keeps_about_as_many_pixels_where_proportions_are_asked_for() -> None:
+def test_resize_to_an_aspect_ratio_keeps_about_as_many_pixels() -> None:
     sizes = list(dict.fromkeys((shot.width, shot.height) for shot in of_kind("resize")))
     assert sizes == [(112, 160), (176, 96), (64, 256)]
 
@@ -362,7 +364,7 @@ def test_hires_is_a_second_pass_over_the_shot() -> None:
     assert (first.prompt, first.seed, first.loras) == (shot.prompt, shot.seed, shot.loras)
 
 
-def test_inpaint_goes_on_from_the_original_round_by_round() -> None:
+def test_inpaint_starts_from_the_original_and_continues_round_by_round() -> None:
     shot = of_kind("inpaint", negative_prompt="text")[0]
     first, last = shot.passes
     assert last == shot and first.start is not None and last.start is not None
@@ -385,7 +387,7 @@ def test_inpaint_goes_on_from_the_original_round_by_round() -> None:
     assert first.seed != last.seed
 
 
-def test_a_box_that_the_size_crops_away_is_told() -> None:
+def test_a_box_that_the_size_crops_away_is_refused() -> None:
     wide = DrawnWith("papertown", "b" * 64, "t" * 64, "demo-g01", 1, 256, 64, 16, INPUTS)
     with pytest.raises(UserError, match="cropped away to draw at 256x64"):
         shots({**EVERY_KIND[11], "box": [0, 0, 40, 40]}, drawn_with=wide)
@@ -404,7 +406,7 @@ def test_bootstrap_keeps_its_quotas_in_every_round() -> None:
 
 @given(st.integers(1, 4), st.integers(1, 4))
 @hypothesis_settings(deadline=None, max_examples=16)
-def test_mixed_shots_meet_every_combination_before_one_comes_again(poses: int, places: int) -> None:
+def test_mixed_shots_meet_every_combination_before_one_repeats(poses: int, places: int) -> None:
     aspects = [
         {"name": "pose", "tags": [f"pose {n}" for n in range(poses)], "quota": 0},
         {"name": "place", "tags": [f"place {n}" for n in range(places)], "quota": 0},

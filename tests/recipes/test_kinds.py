@@ -1,4 +1,4 @@
-"""The kinds of recipes: the seeds and ids of their shots are what they always were."""
+"""The kinds of recipes: the seeds and ids of their shots stay as they were."""
 
 import hashlib
 import json
@@ -14,8 +14,8 @@ from bootstrap.recipes.recipe import Recipe
 from bootstrap.recipes.registry import RECIPES, AnyRecipe
 from tests.planning.test_expand import CAPTION, EVERY_KIND, WITH_INPUTS
 
-# Recorded when all kinds stood in one file. Seeds follow from a recipe's JSON, so another order of its keys, or another
-# value, would give the shots of every project other seeds.
+# Recorded when all kinds were in one file. Seeds are derived from a recipe's JSON, so another order of its keys, or
+# another value, would change the seeds of every project's shots.
 RECORDED = json.loads((Path(__file__).parent / "recorded.json").read_text("utf-8"))
 
 
@@ -40,7 +40,7 @@ def test_the_ids_of_the_shots_stay(recipe: dict[str, Any]) -> None:
     assert hashlib.sha256(ids.encode()).hexdigest()[:16] == RECORDED["shots"][recipe["kind"]]
 
 
-def test_every_kind_says_what_it_is_for_and_its_settings_stand_in_the_usual_order() -> None:
+def test_every_kind_says_what_it_is_for_and_has_its_settings_in_the_usual_order() -> None:
     for kind, model in RECIPES.items():
         names = list(model.model_fields)
         assert names[0] == "kind" and names[-1] == "negative_prompt"
