@@ -36,7 +36,7 @@ def page(name: str, *, of_project: bool = True) -> AppTest:
         from review_app.workspace import workspace
 
         show = importlib.import_module(f"review_app.pages.{name}").show
-        with markup.told():
+        with markup.show_errors():
             show(workspace().project("badge")) if of_project else show()
 
     kwargs = {"name": name, "of_project": of_project}
