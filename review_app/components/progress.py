@@ -28,8 +28,8 @@ def stations(state: GenerationState) -> Markup:
         GenerationState.PUBLISHED: "Review",
     }  # fmt: skip
     steps = [
-        element("li", word, **({"class_": "sid-here", "aria_current": "step"} if station is state else {}))
-        for station, word in words.items()
+        element("li", word, **({"class_": "sid-here", "aria_current": "step"} if stage is state else {}))
+        for stage, word in words.items()
     ]
     return element("ol", *steps, class_="sid-stations")
 
