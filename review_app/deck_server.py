@@ -50,7 +50,9 @@ class Request(_Sent):
     holding: list[_Id] = Field([], max_length=200)
     first: list[_Id] = Field([], max_length=200)
     want: int = Field(0, ge=0, le=100)
-    past: str | None = None  # send acts that can be undone, done before the act of this id; "": the latest ones
+    past: str | None = (
+        None  # send acts that can be undone, done before the act of this id; "": the latest ones
+    )
     leaving: bool = False
 
 
@@ -74,7 +76,13 @@ def answer(project: Project, catalog: Catalog, request: Request, reviewer: str) 
     if any(act.do in (Verdict.ACCEPT, Verdict.REJECT) for act in new_acts):
         ranking.rank_soon(Generation(project, catalog, request.generation), staying=IN_HAND)
     hand = hands.deal(
-        catalog, project.name, request.generation, request.browser, request.want, request.holding, request.first
+        catalog,
+        project.name,
+        request.generation,
+        request.browser,
+        request.want,
+        request.holding,
+        request.first,
     )
     counts = candidates.counts(catalog, project.name, request.generation)
     reply |= {

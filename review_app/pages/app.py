@@ -88,7 +88,7 @@ def _show_reviewer() -> None:
     """If there is a login, show who is logged in, with a link to log out."""
     if reviewers.HEADER in st.context.headers:
         with st.sidebar:
-            name = markup.element("span", f"Logged in as {reviewers.of(st.context.headers)}")
+            name = markup.element("span", f"Logged in as {reviewers.reviewer_of(st.context.headers)}")
             markup.show(
                 markup.element("p", name, markup.element("a", "Log out", href="/logout"), class_="sid-who")
             )

@@ -86,7 +86,9 @@ def _captions(project: Project, dataset_picks: list[picks.Pick]) -> None:
     typed = {pick.candidate_id: str(row["caption"] or "") for pick, row in zip(visible, rows, strict=True)}
     chosen = [pick.candidate_id for pick, row in zip(visible, rows, strict=True) if row["chosen"]]
     changed = {
-        pick.candidate_id: typed[pick.candidate_id] for pick in visible if typed[pick.candidate_id] != pick.caption
+        pick.candidate_id: typed[pick.candidate_id]
+        for pick in visible
+        if typed[pick.candidate_id] != pick.caption
     }
     with st.container(horizontal=True, vertical_alignment="center"):
         label = f"Save {_captions_in_words(len(changed))}" if changed else "Save"
@@ -148,7 +150,13 @@ def _batch(project: Project, typed: Mapping[str, str], chosen: list[str]) -> Non
             which = chosen or list(typed)
             label = f"Apply to the {len(which)} chosen" if chosen else f"Apply to all {len(which)} shown"
             if st.button(label, key="apply batch", icon=":material/done_all:"):
-                _save(project, {candidate_id: captions.join(edit.of(captions.parse(typed[candidate_id]))) for candidate_id in which})
+                _save(
+                    project,
+                    {
+                        candidate_id: captions.join(edit.of(captions.parse(typed[candidate_id])))
+                        for candidate_id in which
+                    },
+                )
 
 
 def _worth_a_look(project: Project) -> None:
@@ -161,15 +169,16 @@ def _worth_a_look(project: Project) -> None:
         st.subheader("Worth a look", anchor=False)
         for pair in report.alike:
             rarer, usual = sorted(pair, key=lambda tag: (tag in own, report.uses[tag]))
-            message = f"*{markup.plain(rarer)}* ({report.uses[rarer]}) and *{markup.plain(usual)}* ({report.uses[usual]})"
+            first, second = (f"*{markup.plain(tag)}* ({report.uses[tag]})" for tag in (rarer, usual))
             _remedy(
-                project, f"{message} may mean the same.", f"Replace {rarer} with {usual}",
+                project, f"{first} and {second} may mean the same.", f"Replace {rarer} with {usual}",
                 TagEdit(rename=((rarer, usual),)),
             )  # fmt: skip
         for tag in report.required:
             ids = [candidate_id for candidate_id, missing in report.lacking.items() if tag in missing]
             if ids:
-                message = f"{_captions_in_words(len(ids))} without *{markup.plain(tag)}*, which every caption should have."
+                lacking = f"{_captions_in_words(len(ids))} without *{markup.plain(tag)}*"
+                message = f"{lacking}, which every caption should have."
                 _remedy(project, message, f"Add {tag}", TagEdit(add=(tag,)), ids)
 
 

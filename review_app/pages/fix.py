@@ -66,7 +66,9 @@ def _again(project: Project, candidate: Candidate) -> None:
     with left:
         usual = (0.0, 1.5)  # widened if the candidate was drawn with a strength outside it
         least, most = min(usual[0], candidate.shot.strength), max(usual[1], candidate.shot.strength)
-        strength = st.slider("Strength", least, most, candidate.shot.strength, 0.05, key=f"strength {candidate.id}")
+        strength = st.slider(
+            "Strength", least, most, candidate.shot.strength, 0.05, key=f"strength {candidate.id}"
+        )
         count = st.number_input(
             "How many", 1, MOST, 2, key=f"again {candidate.id}", help="Each picture has its own seed."
         )
@@ -75,7 +77,12 @@ def _again(project: Project, candidate: Candidate) -> None:
         if snapshot in epochs:
             snapshot = st.select_slider("Snapshot", epochs, snapshot, key=f"snapshot {candidate.id}")
         seed = st.number_input(
-            "Seed", 0, 2**32 - 1, None, key=f"seed {candidate.id}", placeholder=f"unchanged: {candidate.shot.seed}"
+            "Seed",
+            0,
+            2**32 - 1,
+            None,
+            key=f"seed {candidate.id}",
+            placeholder=f"unchanged: {candidate.shot.seed}",
         )
     if st.button("Draw", key="draw again", type="primary", icon=":material/brush:"):
         options = {
@@ -101,7 +108,9 @@ def _inpaint(project: Project, candidate: Candidate) -> None:
         )  # fmt: skip
         padding = None
         if only_masked:
-            usual = min(candidate.shot.width, candidate.shot.height) // 16  # AUTOMATIC1111's 32 for 512 pixels
+            usual = (
+                min(candidate.shot.width, candidate.shot.height) // 16
+            )  # AUTOMATIC1111's 32 for 512 pixels
             padding = st.number_input(
                 "Only masked padding", 0, MOST_PADDING, min(usual, MOST_PADDING), key=f"padding {candidate.id}",
                 help="This many pixels around the painted part are drawn with it, so that it blends in.",
@@ -113,7 +122,12 @@ def _inpaint(project: Project, candidate: Candidate) -> None:
             help="How much the painted part may change. At 1 nothing of the old picture stays.",
         )  # fmt: skip
         rounds = st.number_input(
-            "Rounds", 1, 8, 1, key=f"rounds {candidate.id}", help="Each round starts from the result of the one before."
+            "Rounds",
+            1,
+            8,
+            1,
+            key=f"rounds {candidate.id}",
+            help="Each round starts from the result of the one before.",
         )
         count = st.number_input("How many", 1, MOST, 2, key=f"inpaint {candidate.id}")
     if st.button("Draw", key="draw inpainted", type="primary", icon=":material/format_paint:"):
@@ -125,7 +139,9 @@ def _inpaint(project: Project, candidate: Candidate) -> None:
                 "mask": mask, "prompt": prompt, "denoising-strength": f"{denoising:g}", "rounds": rounds,
                 "only-masked-padding": padding, "count": count,
             }  # fmt: skip
-            fixing.order(project, f"{count} inpainted from {candidate.id[:6]}", "inpaint", candidate.id, options)
+            fixing.order(
+                project, f"{count} inpainted from {candidate.id[:6]}", "inpaint", candidate.id, options
+            )
             _end()
 
 
@@ -151,7 +167,9 @@ def _progress(project: Project, first_key: str) -> None:
                 st.caption(f":material/hourglass_empty: Drawing {markup.plain(order.what)} …")
                 continue
             if order.problem:
-                st.error(f"{markup.plain(order.what)}: {markup.plain(order.problem)}", icon=":material/error:")
+                st.error(
+                    f"{markup.plain(order.what)}: {markup.plain(order.problem)}", icon=":material/error:"
+                )
             else:
                 st.caption(f":material/check: {markup.plain(order.what)}: ready, in the deck now.")
             if st.button("Dismiss", key=f"forget fix {number}", type="tertiary"):

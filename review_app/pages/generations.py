@@ -86,7 +86,9 @@ def _running(project: Project, statuses: Sequence[GenerationStatus], _: str) -> 
 def _interrupted(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
     latest = statuses[-1]
     st.subheader(f"Generation {latest.number} was interrupted", anchor=False)
-    st.write(f"It stopped at this step: {station(latest.state)}. Nothing is lost; it resumes where it stopped.")
+    st.write(
+        f"It stopped at this step: {station(latest.state)}. Nothing is lost; it resumes where it stopped."
+    )
     _start_button(project, "Continue", ":material/play_arrow:")
     _log(project)
 
@@ -99,7 +101,10 @@ def _stopped(project: Project, statuses: Sequence[GenerationStatus], why: str) -
 
 
 def _failed(project: Project, statuses: Sequence[GenerationStatus], why: str) -> None:
-    st.subheader(f"Generation {statuses[-1].number} failed" if statuses else "The generation did not start", anchor=False)
+    st.subheader(
+        f"Generation {statuses[-1].number} failed" if statuses else "The generation did not start",
+        anchor=False,
+    )
     st.error(markup.plain(why), icon=":material/error:")
     _start_button(project, "Try again", ":material/refresh:")
     _log(project)
@@ -163,8 +168,8 @@ def _start_button(project: Project, label: str, icon: str) -> None:
 def _cancel_button(project: Project) -> None:
     is_cancelled = st.session_state.get(f"{_CANCELLED} {project.name}", False)
     st.button(
-        "Stopping" if is_cancelled else "Cancel", key="cancel", icon=":material/stop:", on_click=_cancel, args=(project,),
-        disabled=is_cancelled,
+        "Stopping" if is_cancelled else "Cancel", key="cancel", icon=":material/stop:", on_click=_cancel,
+        args=(project,), disabled=is_cancelled,
         help="The run stops between two steps. Finished work is kept, and the generation can be resumed.",
     )  # fmt: skip
 
@@ -245,7 +250,9 @@ def _accept_rates(project: Project) -> None:
     st.subheader("What was accepted", anchor=False)
     accepted, decided = sum(rate.accepted for rate in rates), sum(rate.decided for rate in rates)
     st.caption(f"{accepted} of {decided} decided pictures, {100 * accepted / decided:.0f} %")
-    color = "generation" if len({rate.generation for rate in rates}) > 1 else None  # a single one needs no legend
+    color = (
+        "generation" if len({rate.generation for rate in rates}) > 1 else None
+    )  # a single one needs no legend
     left, right = st.columns(2, gap="large")
     for column, by in ((left, "recipe"), (right, "strength")):
         rows = [

@@ -50,7 +50,9 @@ def _filter(available: Choices) -> Filter:
                 filter_mode=None,
             )
         orders = {
-            name: label for name, label in cells.SORTS.items() if name not in SCORES or name in available.scores
+            name: label
+            for name, label in cells.SORTS.items()
+            if name not in SCORES or name in available.scores
         }
         criteria["sort"] = st.selectbox(
             "Order", list(orders), index=list(orders).index("drawn"), format_func=orders.__getitem__,

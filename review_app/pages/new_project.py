@@ -115,9 +115,7 @@ def _tokens(caption: str, base: str) -> None:
     tag_word = "tag" if len(tags) == 1 else "tags"
     st.caption(f"{len(tags)} {tag_word}, {total} of {_MAX_TOKENS} tokens, including commas")
     if total > _MAX_TOKENS:
-        raise UserError(
-            f"caption: {total} tokens are more than {_MAX_TOKENS}; remove or shorten tags"
-        )
+        raise UserError(f"caption: {total} tokens are more than {_MAX_TOKENS}; remove or shorten tags")
 
 
 @markup.show_errors()

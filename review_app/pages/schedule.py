@@ -84,7 +84,9 @@ def _next_words(nights: Nights) -> str:
 def _schedule_row(schedule: Schedule) -> None:
     words, buttons = st.columns([3, 2], vertical_alignment="center")
     limits = [f"until {schedule.deadline}"] if schedule.deadline else []
-    limits += [f"with up to {schedule.max_waiting} candidates still undecided"] if schedule.max_waiting else []
+    limits += (
+        [f"with up to {schedule.max_waiting} candidates still undecided"] if schedule.max_waiting else []
+    )
     limits += [f"needs {schedule.min_picks} picks"] if schedule.min_picks > 1 else []
     source = _SOURCES.get(schedule.slug, "set in Prefect")
     details = ", ".join([schedule.timezone, *limits, *([source] if source else [])])

@@ -89,7 +89,9 @@ def _snapshots(training: Training, advice: Advice | None) -> tuple[list[str], li
         for row, snapshot in zip(rows, training.snapshots, strict=True):
             measurement = measured.get(snapshot.epoch)
             numbers = (
-                [f"{measurement.closeness:.2f}", f"{measurement.flexibility:.2f}"] if measurement else ["", ""]
+                [f"{measurement.closeness:.2f}", f"{measurement.flexibility:.2f}"]
+                if measurement
+                else ["", ""]
             )
             row[2:2] = [*numbers, _good_for(snapshot.epoch, advice)]
     return names, rows

@@ -1,4 +1,4 @@
-"""Starting a generation: through Prefect where it answers, as a process where not; and where a project stands."""
+"""Starting a generation: through Prefect if it answers, or else as a process; and the phase of a project."""
 
 import http.server
 import json
@@ -34,7 +34,7 @@ def no_starts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def run_instead(monkeypatch: pytest.MonkeyPatch, program: str) -> list[list[str]]:
-    """Let the process be another program; return the commands that were asked for."""
+    """Start this program instead of the process; return the list of commands that the app starts."""
     asked: list[list[str]] = []
     real = starting.subprocess.Popen
 
@@ -83,7 +83,7 @@ def test_a_run_that_tidies_up_is_waited_for(made: Project, monkeypatch: pytest.M
     assert len(asked) == 2
 
 
-def test_a_run_that_dies_tells_why(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_dies_reports_why(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     run_instead(monkeypatch, "print('sid: base model: not there'); raise SystemExit(2)")
     starting.start(made, "token")
     wait_for(made, Phase.FAILED)
@@ -151,7 +151,7 @@ def test_a_deployment_that_is_not_served_yet_is_waited_for(
     wait_until(lambda: started.flow_run == "1234")
 
 
-def test_what_prefect_raises_is_told(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_prefect_raises_is_reported(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(project: Project, token: str) -> str:
         raise ValueError("no such work pool")
 
@@ -164,7 +164,7 @@ def test_what_prefect_raises_is_told(made: Project, monkeypatch: pytest.MonkeyPa
 
 
 class prefect_api:  # noqa: N801
-    """A web server that says it is healthy and tells one flow run's state."""
+    """A web server that says it is healthy and reports one flow run's state."""
 
     def __init__(self, state: dict[str, str]) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -194,12 +194,12 @@ def test_where_a_project_stands(made: Project, monkeypatch: pytest.MonkeyPatch) 
     assert where(made) is Phase.NEW
     generations.begin(catalog, made.name)
     bring(made, catalog, 1, "training")
-    assert where(made) is Phase.RUNNING  # it told something a moment ago
+    assert where(made) is Phase.RUNNING  # it reported progress a moment ago
     monkeypatch.setattr("review_app.phases._SILENT_SECONDS", -1)
     assert where(made) is Phase.INTERRUPTED
     with exclusively(made):
         assert where(made) is Phase.RUNNING
-    run_instead(monkeypatch, SLEEP)  # a process that says nothing yet is no dead one
+    run_instead(monkeypatch, SLEEP)  # a silent process is not a dead one
     starting.start(made, "token")
     bring(made, catalog, 1, "training")
     assert where(made) is Phase.RUNNING
