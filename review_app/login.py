@@ -29,7 +29,7 @@ from review_app.reviewers import HEADER
 COOKIE = "sid_login"
 _DAYS = 30
 _SECONDS_A_TRY = 1.0  # the delay after a wrong password slows down guessing
-# Paths that work without a login: our login page, Streamlit's redirects to the OIDC provider and back, the health check.
+# Paths without a login: our login page, Streamlit's redirects to the OIDC provider and back, the health check.
 _OPEN = ("/login", "/auth/login", "/oauth2callback", "/_stcore/health")
 _PAGE = Template((Path(__file__).parent / "components" / "login.html").read_text("utf-8"))
 _HEADERS = {

@@ -181,7 +181,7 @@ def _is_optional(field: FieldInfo) -> bool:
 
 
 def _limits(field: FieldInfo) -> tuple[float | None, float | None]:
-    """Return the least and the greatest value that the model accepts; for an exclusive limit, the model still checks."""
+    """Return the least and the greatest value that the model accepts; it checks exclusive limits itself."""
     parts = [*field.metadata]
     for inner in (field.annotation, *get_args(field.annotation)):
         if get_origin(inner) is Annotated:
