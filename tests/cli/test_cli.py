@@ -89,7 +89,7 @@ WRONG = {
     "an unknown base model": ({"base": "papertwon"}, "did you mean 'papertown'?"),
     "a .ckpt": ({"base": "model.ckpt"}, "only .safetensors is read"),
     "a missing .safetensors": ({"base": "nope.safetensors"}, "nope.safetensors: there is no such file"),
-    "a pickle named .safetensors": ({"base": "pickle.safetensors"}, "no safetensors file"),
+    "a pickle named .safetensors": ({"base": "pickle.safetensors"}, "not a safetensors file"),
     "a folder that is no model": ({"base": "."}, "no model_index.json"),
     "a name that leaves the workspace": ({"name": "../apple"}, "project name '../apple'"),
     "a name with a folder": ({"name": "a/b"}, "project name 'a/b'"),
@@ -478,7 +478,7 @@ def test_a_wrong_setting_is_refused_and_nothing_is_changed(sid, folder, assignme
     [
         (["tag", "nope.png"], "picture nope.png: there is no such file"),
         (["tag", "good.png", "--tagger", "nope.onnx"], "nope.onnx is missing"),
-        (["papertown", "make", "--stage", "nothing"], "--stage nothing: unknown; there are data, vae"),
+        (["papertown", "make", "--stage", "nothing"], "--stage nothing: unknown; the stages are data, vae"),
         (
             ["papertown", "make", "--stage", "judge", "--dir", "making"],
             "tagger.safetensors is missing: run the stage `tagger`",
