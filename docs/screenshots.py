@@ -59,7 +59,7 @@ def _upload(page: Page) -> None:
     page.get_by_text("pixels, as it will be used").wait_for()
     page.get_by_label("Caption", exact=True).fill((ORIGINALS / "crown.txt").read_text().strip())
     page.locator("h1").first.click()  # leave the field, so that the app receives the text
-    page.get_by_text("tokens, commas counted").wait_for()
+    page.get_by_text("tokens, including commas").wait_for()
 
 
 def _picture_on_the_deck(page: Page) -> None:
@@ -209,7 +209,7 @@ def set_schedule(browser: Any, url: str) -> None:
     context = browser.new_context(timezone_id="Europe/Berlin")
     page = context.new_page()
     page.goto(url + "/schedule")
-    page.get_by_text("There has been no night yet").wait_for(timeout=120_000)
+    page.get_by_text("No nightly run yet").wait_for(timeout=120_000)
     if page.get_by_text("No schedule yet").count():
         page.get_by_role("button", name="Save the schedule").click()
         page.get_by_text("Next run:").wait_for(timeout=60_000)

@@ -1,7 +1,7 @@
 """Streamlit's own scripts, styles and fonts, served from memory.
 
-A first page asks for sixty of them. Streamlit reads each from the disk in threads, in small parts, whenever it is
-asked for; that was a third of what a first page cost the server. They never change while the server runs.
+A first page requests sixty of them. Streamlit reads each from the disk in threads, in small parts, at every request;
+that took a third of the server's time for a first page. The files never change while the server runs.
 """
 
 import gzip
@@ -14,11 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
 _PREFIX = "/static/"
-_FOR_EVER = b"public, immutable, max-age=31536000"  # the names have a hash of the content in them
+_FOR_EVER = b"public, immutable, max-age=31536000"  # the names contain a hash of the content
 _PACKED = ("text/css", "text/javascript", "application/javascript")
 _LEAST_PACKED = 1000  # bytes: below, packing gains nothing
-# Streamlit asks for these one after the other, as the parts of the page arrive: the project's menu, our own HTML, the
-# deck. Named in the head of the page, they are there by then. One that a later Streamlit does not have is left out.
+# Streamlit requests these one after another, as the parts of the page arrive: the project menu, our own HTML, the
+# deck. A Link header on the page makes the browser preload them. Names that a later Streamlit lacks are left out.
 _SOON = (
     "MenuButton", "Autocomplete", "useLoadMoreSentinel", "useCollator", "Html", "purify.es", "BidiComponent",
     "serialization", "recordbatch", "_arrayReduce",
@@ -28,21 +28,21 @@ _LOOPBACK = ("127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class _Asset:
-    """A file as it goes out."""
+    """A file with its content type."""
 
     kind: str
     body: bytes
 
     @cached_property
     def packed(self) -> bytes | None:
-        """The body as gzip has it; None: it would not become smaller."""
+        """The gzipped body; None: gzip would not make it smaller."""
         if self.kind not in _PACKED or len(self.body) < _LEAST_PACKED:
             return None
         return gzip.compress(self.body, 6)
 
 
 class Assets:
-    """Answers for `/static/...` what is there, and leaves all else to the app that it wraps."""
+    """Answers requests for existing files under `/static/`, and passes all others to the app that it wraps."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an ASGI app."""
@@ -73,7 +73,7 @@ class Assets:
         await send({"type": "http.response.body", "body": body})
 
     def _announcing(self, send: Send) -> Send:
-        """Return a `send` that names, in the head of a page, what its scripts will ask for later."""
+        """Return a `send` that adds to a page a Link header with what its scripts will request later."""
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -85,7 +85,7 @@ class Assets:
         return sending
 
     def _find(self, name: str) -> _Asset | None:
-        """Return the file of this name, read when it is asked for first; None: there is none."""
+        """Return the file of this name, which is read at the first request; None: there is none."""
         if name not in self._kept:
             path = (self._folder / name).resolve()
             if not path.is_relative_to(self._folder) or not path.is_file():
@@ -95,9 +95,9 @@ class Assets:
 
 
 def _links(folder: Path) -> str:
-    """Return a Link header for what a first page needs beside what Streamlit's own HTML names."""
-    scripts = [one.name for name in _SOON for one in sorted(folder.glob(f"js/{name}.*.js"))]
-    fonts = [one.name for one in folder.glob("media/MaterialSymbols-Rounded.*.woff2")]
+    """Return a Link header for what a first page needs in addition to what Streamlit's own HTML names."""
+    scripts = [path.name for name in _SOON for path in sorted(folder.glob(f"js/{name}.*.js"))]
+    fonts = [path.name for path in folder.glob("media/MaterialSymbols-Rounded.*.woff2")]
     links = [f"<{_PREFIX}js/{name}>; rel=modulepreload" for name in scripts]
     links += [f"<{_PREFIX}media/{name}>; rel=preload; as=font; crossorigin" for name in fonts]
     return ", ".join(links)
@@ -109,7 +109,7 @@ def _read(path: Path) -> _Asset:
 
 
 def _is_far(scope: Scope) -> bool:
-    """Whether it goes to another machine that can unpack it; on this one unpacking would take longer than it saves."""
+    """Return whether another machine asks that accepts gzip; on this one unpacking takes longer than it saves."""
     client = (scope.get("client") or ("", 0))[0]
     accepts = dict(scope["headers"]).get(b"accept-encoding", b"")
     return client not in _LOOPBACK and b"gzip" in accepts

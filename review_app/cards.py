@@ -1,4 +1,4 @@
-"""A candidate as the browser shows it: plain texts and numbers, which are put in as text there. No Streamlit."""
+"""A candidate as JSON for the deck: texts and numbers, which the browser inserts as text. No Streamlit."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,61 +18,62 @@ SCORES = {
     "agreement": "Prompt match",
 }
 MEANINGS = {
-    "quality": "How free of noise, blur and burnt colours it is: 0 to 1",
+    "quality": "How free it is of noise, blur and burnt colours: 0 to 1",
     "closeness": "How much it looks like the original: 1 is the same picture",
-    "novelty": "How much it differs from all pictures of the dataset: 0 shows nothing new",
+    "novelty": "How much it differs from every picture of the dataset: 0 is nothing new",
     "agreement": "Share of the prompt's tags that the tagger sees in it: 0 to 1",
 }
-_MOST_ALIKE = 12  # look-alikes that are shown of one candidate
+_MOST_ALIKE = 12  # look-alikes shown for one candidate
 
 
-def cards(project: Project, catalog: Catalog, some: Sequence[Candidate]) -> list[dict[str, Any]]:
-    """Return what the browser has to know of these candidates."""
-    if not some:
+def cards(project: Project, catalog: Catalog, shown: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """Return what the browser needs to show these candidates."""
+    if not shown:
         return []
     caption = caption_of(project)
-    nearest = nearest_picks(catalog, project.name, some)
-    alike = candidates.hidden_behind(catalog, project.name, [one.id for one in some])
+    nearest = nearest_picks(catalog, project.name, shown)
+    alike = candidates.hidden_behind(catalog, project.name, [candidate.id for candidate in shown])
     return [
         {
-            "id": one.id,
-            "src": picture_url(project, one.id),
-            "width": one.shot.width,
-            "height": one.shot.height,
-            "verdict": one.verdict,
-            "reviewer": one.reviewer,
-            "reason": one.reason,
-            "prompt": one.shot.prompt,
-            "label": short_label(one.shot),
-            "strength": f"{one.shot.strength:g}",
-            "caption": one.edited_caption or "",
-            "tags": marked_tags(one.shot, caption),
-            "facts": [*shot_facts(one.shot), ("Id", one.id)],
-            "scores": _scores(one),
-            "nearest": picture_url(project, nearest[one.id]) if one.id in nearest else "",
+            "id": candidate.id,
+            "src": picture_url(project, candidate.id),
+            "width": candidate.shot.width,
+            "height": candidate.shot.height,
+            "verdict": candidate.verdict,
+            "reviewer": candidate.reviewer,
+            "reason": candidate.reason,
+            "prompt": candidate.shot.prompt,
+            "label": short_label(candidate.shot),
+            "strength": f"{candidate.shot.strength:g}",
+            "caption": candidate.edited_caption or "",
+            "tags": marked_tags(candidate.shot, caption),
+            "facts": [*shot_facts(candidate.shot), ("Id", candidate.id)],
+            "scores": _scores(candidate),
+            "nearest": picture_url(project, nearest[candidate.id]) if candidate.id in nearest else "",
             "alike": [
-                {"id": other, "small": thumbnail_url(project, other), "src": picture_url(project, other)}
-                for other in alike.get(one.id, [])[:_MOST_ALIKE]
+                {"id": hidden, "small": thumbnail_url(project, hidden), "src": picture_url(project, hidden)}
+                for hidden in alike.get(candidate.id, [])[:_MOST_ALIKE]
             ],
-            "alike_count": len(alike.get(one.id, [])),
+            "alike_count": len(alike.get(candidate.id, [])),
         }
-        for one in some
+        for candidate in shown
     ]
 
 
 def caption_of(project: Project) -> list[str]:
-    """Return the original's tags; none when project.toml cannot be read, for verdicts need no settings."""
+    """Return the original's tags; none if project.toml cannot be read, because verdicts need no settings."""
     try:
         return project.settings.project.tags
     except UserError:
         return []
 
 
-def _scores(one: Candidate) -> list[tuple[str, str, str]]:
-    """The scores that were measured: name, value, and what it means."""
-    told = [
+def _scores(candidate: Candidate) -> list[tuple[str, str, str]]:
+    """Return the measured scores: name, value and meaning."""
+    scores = [
         (SCORES[name], f"{value:.2f}", MEANINGS[name])
         for name in SCORES
-        if (value := getattr(one.scores, name)) is not None
+        if (value := getattr(candidate.scores, name)) is not None
     ]
-    return [*told, ("Flaw", one.scores.flaw, "Why it would not be put up")] if one.scores.flaw else told
+    flaw = candidate.scores.flaw
+    return [*scores, ("Flaw", flaw, "Why curation would not show it for review")] if flaw else scores

@@ -1,4 +1,4 @@
-"""What the grid shows: all candidates that a filter lets through, each in a few letters. No Streamlit."""
+"""What the grid shows: the candidates that match a filter, each in a few characters. No Streamlit."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ SORTS = {
 
 
 class Filter(BaseModel):
-    """Which candidates to show, and in which order; None or an empty list lets all through."""
+    """Which candidates to show, and in which order; None or an empty list matches all."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,7 +35,7 @@ class Filter(BaseModel):
     recipes: list[str] = []
     strengths: list[float] = []
     snapshots: list[int] = []
-    tags: list[str] = []  # all of them are in the prompt
+    tags: list[str] = []  # the prompt has all of them
     reasons: list[str] = []
     score: Literal["quality", "closeness", "novelty", "agreement"] | None = None
     least: float | None = None  # of that score
@@ -44,7 +44,7 @@ class Filter(BaseModel):
 
 @dataclass(frozen=True)
 class Drawn:
-    """What never changes of a candidate."""
+    """What never changes about a candidate: how it was drawn."""
 
     recipe: str
     strength: float
@@ -54,23 +54,23 @@ class Drawn:
     prompt: str
 
 
-# Reading ten thousand shots takes a second, and they never change: what the grid needs of them is kept.
-_MOST_KEPT = 4  # projects
-_kept: "OrderedDict[Path, dict[int, Drawn]]" = OrderedDict()
+# A cache, because reading ten thousand shots takes a second, and they never change.
+_MOST_CACHED = 4  # projects
+_cache: "OrderedDict[Path, dict[int, Drawn]]" = OrderedDict()
 _lock = threading.Lock()
 
 
 def drawn(project: Project, catalog: Catalog) -> dict[int, Drawn]:
     """Return how each published candidate of a project was drawn, by its row's id."""
     with _lock:
-        known = _kept.pop(project.folder, {})
+        known = _cache.pop(project.folder, {})
         rows = published.rows_of(catalog, project.name)
         shots = published.shots_of(catalog, sorted(rows - known.keys()))
         known |= {row: _drawn(shot) for row, shot in shots.items()}
-        _kept[project.folder] = {row: known[row] for row in rows}
-        while len(_kept) > _MOST_KEPT:
-            _kept.popitem(last=False)
-        return _kept[project.folder]
+        _cache[project.folder] = {row: known[row] for row in rows}
+        while len(_cache) > _MOST_CACHED:
+            _cache.popitem(last=False)
+        return _cache[project.folder]
 
 
 def _drawn(shot: Shot) -> Drawn:
@@ -78,22 +78,22 @@ def _drawn(shot: Shot) -> Drawn:
     return Drawn(shot.recipe, round(shot.strength, 4), shot.snapshot, tags, short_label(shot), shot.prompt)
 
 
-def cells(project: Project, catalog: Catalog, asked: Filter) -> dict[str, Any]:
-    """Return the candidates that a filter lets through, in its order, and how many there are of each verdict.
+def cells(project: Project, catalog: Catalog, criteria: Filter) -> dict[str, Any]:
+    """Return the candidates that match a filter, in its order, and how many have each verdict.
 
     Returns:
-        `cells`: [id, verdict, label, strength, prompt] each.
-        `counts`: by verdict, whatever the filter says of verdicts.
+        `cells`: [id, verdict, label, strength, prompt] of each.
+        `counts`: candidates by verdict, without the filter's own verdict.
     """
     known = drawn(project, catalog)
     rows = [
         row
         for row in published.listed(catalog, project.name)
-        if row.row in known and _passes(row, known[row.row], asked)
+        if row.row in known and _passes(row, known[row.row], criteria)
     ]
     counts = {verdict: sum(row.verdict is verdict for row in rows) for verdict in Verdict}
-    shown = [row for row in rows if asked.verdict in (None, row.verdict)]
-    shown.sort(key=_order(asked.sort))
+    shown = [row for row in rows if criteria.verdict in (None, row.verdict)]
+    shown.sort(key=_order(criteria.sort))
     return {
         "counts": {"all": len(rows), **counts},
         "cells": [
@@ -104,19 +104,19 @@ def cells(project: Project, catalog: Catalog, asked: Filter) -> dict[str, Any]:
     }
 
 
-def _passes(row: Listed, how: Drawn, asked: Filter) -> bool:
-    if asked.generation is not None and row.generation != asked.generation:
+def _passes(row: Listed, how: Drawn, criteria: Filter) -> bool:
+    if criteria.generation is not None and row.generation != criteria.generation:
         return False
-    if asked.score is not None and asked.least is not None:
-        value = getattr(row, asked.score)
-        if value is None or value < asked.least:
+    if criteria.score is not None and criteria.least is not None:
+        value = getattr(row, criteria.score)
+        if value is None or value < criteria.least:
             return False
     return (
-        (not asked.recipes or how.recipe in asked.recipes)
-        and (not asked.strengths or how.strength in asked.strengths)
-        and (not asked.snapshots or how.snapshot in asked.snapshots)
-        and (not asked.reasons or row.reason in asked.reasons)
-        and all(tag.casefold() in how.tags for tag in asked.tags)
+        (not criteria.recipes or how.recipe in criteria.recipes)
+        and (not criteria.strengths or how.strength in criteria.strengths)
+        and (not criteria.snapshots or how.snapshot in criteria.snapshots)
+        and (not criteria.reasons or row.reason in criteria.reasons)
+        and all(tag.casefold() in how.tags for tag in criteria.tags)
     )
 
 
@@ -125,42 +125,42 @@ def _order(sort: str) -> Callable[[Listed], Any]:
         return lambda row: (row.generation, row.row)
     if sort == "queue":
         return lambda row: (row.generation, row.rank, row.row)
-    # The best first, those that were not measured last.
+    # The best first, unmeasured ones last.
     return lambda row: (-(value if (value := getattr(row, sort)) is not None else float("-inf")), row.row)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What there is to filter by."""
+    """The values that candidates can be filtered by."""
 
     generations: list[int]
     recipes: list[str]
     strengths: list[float]
     snapshots: list[int]
-    tags: list[str]  # the frequent ones first
+    tags: list[str]  # the most frequent first
     reasons: list[str]
-    scores: list[str]  # that were measured
+    scores: list[str]  # names of the measured ones
 
 
 def choices(project: Project, catalog: Catalog) -> Choices:
     """Return what the published candidates of a project can be filtered by."""
     how = drawn(project, catalog).values()
-    often: dict[str, int] = {}
-    for one in how:
-        for tag in one.tags:
-            often[tag] = often.get(tag, 0) + 1
-    there = published.occurring(catalog, project.name)
+    counts: dict[str, int] = {}
+    for candidate in how:
+        for tag in candidate.tags:
+            counts[tag] = counts.get(tag, 0) + 1
+    occurring = published.occurring(catalog, project.name)
     return Choices(
-        there.generations,
-        sorted({one.recipe for one in how}),
-        sorted({one.strength for one in how}),
-        sorted({one.snapshot for one in how}),
-        sorted(often, key=lambda tag: (-often[tag], tag)),
-        there.reasons,
-        there.scores,
+        occurring.generations,
+        sorted({candidate.recipe for candidate in how}),
+        sorted({candidate.strength for candidate in how}),
+        sorted({candidate.snapshot for candidate in how}),
+        sorted(counts, key=lambda tag: (-counts[tag], tag)),
+        occurring.reasons,
+        occurring.scores,
     )
 
 
-def as_query(asked: Filter) -> str:
-    """Return a filter as the browser sends it."""
-    return json.dumps(asked.model_dump(exclude_defaults=True))
+def as_query(criteria: Filter) -> str:
+    """Return a filter as JSON for the grid's URL."""
+    return json.dumps(criteria.model_dump(exclude_defaults=True))

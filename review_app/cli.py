@@ -27,22 +27,24 @@ def review(
     context: typer.Context,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; any but this machine's own needs a login.")
+        str, typer.Option(help="Address to listen on; any address but this machine's own needs a login.")
     ] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
-    """Open the review app: accept and reject candidates, make projects, start generations."""
+    """Open the review app: accept and reject candidates, create projects, start generations."""
     workspace = workspace_of(context)
     login = login_for(workspace, host)
     address = "127.0.0.1" if host == "localhost" else host
     check_port(address, port)
-    # Streamlit's scripts take no arguments from here; they find the workspace as any verb does.
+    # Streamlit's scripts take no arguments; they find the workspace as every verb does.
     os.environ["SID_WORKSPACE"] = str(workspace.folder)
     url = f"http://{'localhost' if host in _THIS_MACHINE else _in_url(host)}:{port}"
     typer.echo(f"review app: {url}  (Ctrl-C stops it)")
     if host not in _THIS_MACHINE:
-        typer.echo("it is not encrypted: outside of a network that you trust, put a proxy with TLS before it")
-    from review_app import server  # imports Streamlit: a second that other verbs need not wait
+        typer.echo(
+            "the connection is not encrypted: outside a trusted network, put a TLS proxy in front of the app"
+        )
+    from review_app import server  # imports Streamlit, which takes a second that other verbs save
 
     server.serve(address, port, login, browse=None if no_browser else url)
 
@@ -50,7 +52,10 @@ def review(
 def set_password(
     context: typer.Context,
     password: Annotated[
-        str, typer.Option("--password", prompt="New password", help="Asked for when left out.", **_HIDDEN)
+        str,
+        typer.Option(
+            "--password", prompt="New password", help="If left out, the command prompts for it.", **_HIDDEN
+        ),
     ],
 ) -> None:
     """Set the password that the review app asks for; `sid review --host` needs one."""
@@ -59,22 +64,22 @@ def set_password(
     workspace = workspace_of(context)
     login_settings.set_password(workspace, password)
     typer.echo(f"password set: {workspace.folder / login_settings.FILE}")
-    typer.echo("a running app asks for it after its next start")
+    typer.echo("a running app uses it after its next start")
 
 
 def login_for(workspace: "Workspace", host: str) -> "Login | None":
-    """Return what lets people in at this address; None: it is this machine's own, and no login is set up.
+    """Return the login that this address needs; None: it is this machine's own, and no login is set up.
 
     Raises:
-        UserError: everyone in the network could come in; or the login is set up wrongly.
+        UserError: without a login everyone on the network could use the app; or the login's settings are invalid.
     """
     from review_app import login_settings
 
     login = login_settings.read(workspace)
     if login is None and host not in _THIS_MACHINE:
         raise UserError(
-            f"--host {host}: everyone in the network could come in; set a password first (`sid password`), or leave "
-            "--host out and reach the app through an ssh tunnel"
+            f"--host {host}: everyone on the network could use the app; set a password first (`sid password`), or "
+            "leave --host out and reach the app through an ssh tunnel"
         )
     if login is not None and login.emails:
         _check_oidc(workspace)
@@ -105,11 +110,11 @@ def check_port(address: str, port: int) -> None:
     """Check that the port is free.
 
     Raises:
-        UserError: another program listens there, or this user may not.
+        UserError: another program listens on it, or this user may not.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        if os.name != "nt":  # as the server does: a port that was just left counts as free
+        if os.name != "nt":  # as the server does: a port that was just closed counts as free
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
@@ -117,5 +122,5 @@ def check_port(address: str, port: int) -> None:
         except OSError as error:
             reason = error.strerror or str(error)
             raise UserError(
-                f"--port {port}: not free on {address} ({reason}); choose another one with --port"
+                f"--port {port}: not free on {address} ({reason}); choose another with --port"
             ) from None

@@ -1,4 +1,8 @@
-"""The deck's end on the server: takes in what a reviewer did, and hands the next candidates out. No Streamlit."""
+"""The server's part of the deck: carries out a reviewer's acts and hands out the next candidates. No Streamlit.
+
+`review_app.routes` calls it for the requests of the deck and the grid (components/deck/outbox.js); the component
+itself is `review_app.components.deck_component`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,8 +20,8 @@ from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from review_app.cards import cards
 
-IN_HAND = 24  # candidates that a browser has before it
-_PAST = 20  # acts that it can undo without asking for more
+IN_HAND = 24  # candidates that a browser holds, as in deck.js
+_PAST = 20  # earlier acts in one answer, for undo
 
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=36)]
@@ -28,7 +32,7 @@ class _Sent(BaseModel):
 
 
 class SentAct(_Sent):
-    """An act as a browser tells it, see bootstrap.catalog.acts.Act."""
+    """An act as a browser sends it, see bootstrap.catalog.acts.Act."""
 
     id: _Name
     do: Literal[Verdict.ACCEPT, Verdict.REJECT, "later", "undo"]
@@ -38,84 +42,93 @@ class SentAct(_Sent):
 
 
 class Request(_Sent):
-    """What a browser asks for."""
+    """A request of a browser: its new acts, and what it wants."""
 
     browser: _Name
     acts: list[SentAct] = []
-    generation: int | None = Field(None, ge=1)  # None: it only tells its acts
+    generation: int | None = Field(None, ge=1)  # None: it only sends acts
     holding: list[_Id] = Field([], max_length=200)
     first: list[_Id] = Field([], max_length=200)
     want: int = Field(0, ge=0, le=100)
-    past: str | None = None  # acts that can be undone, before this one; "": the last ones
+    past: str | None = (
+        None  # send acts that can be undone, done before the act of this id; "": the latest ones
+    )
     leaving: bool = False
 
 
-def answer(project: Project, catalog: Catalog, asked: Request, reviewer: str) -> dict[str, Any]:
-    """Carry out the acts, hand candidates out, and return what the browser has to know.
+def answer(project: Project, catalog: Catalog, request: Request, reviewer: str) -> dict[str, Any]:
+    """Carry out the acts, hand out candidates, and return the answer to the browser.
 
-    All that is in `done` is committed when this returns; the acts in `refused` were not carried out, and never will
-    be.
+    All acts in `done` are settled, and what they changed is committed, when this returns; those also in `refused` were
+    not carried out, and never will be.
     """
-    given = [Act(one.id, one.do, dict(one.seen), one.reason, one.of) for one in asked.acts]
-    refused = acts.apply(catalog, project.name, given, reviewer) if given else []
-    told: dict[str, Any] = {
-        "done": [one.id for one in given],
-        "refused": [asdict(one) for one in refused],
+    new_acts = [Act(act.id, act.do, dict(act.seen), act.reason, act.of) for act in request.acts]
+    refusals = acts.apply(catalog, project.name, new_acts, reviewer) if new_acts else []
+    reply: dict[str, Any] = {
+        "done": [act.id for act in new_acts],
+        "refused": [asdict(refusal) for refusal in refusals],
     }
-    if asked.leaving:
-        hands.release(catalog, project.name, asked.browser)
-        return told
-    if asked.generation is None:
-        return told
-    if any(one.do in (Verdict.ACCEPT, Verdict.REJECT) for one in given):
-        ranking.rank_soon(Generation(project, catalog, asked.generation), staying=IN_HAND)
+    if request.leaving:
+        hands.release(catalog, project.name, request.browser)
+        return reply
+    if request.generation is None:
+        return reply
+    if any(act.do in (Verdict.ACCEPT, Verdict.REJECT) for act in new_acts):
+        ranking.rank_soon(Generation(project, catalog, request.generation), staying=IN_HAND)
     hand = hands.deal(
-        catalog, project.name, asked.generation, asked.browser, asked.want, asked.holding, asked.first
+        catalog,
+        project.name,
+        request.generation,
+        request.browser,
+        request.want,
+        request.holding,
+        request.first,
     )
-    counts = candidates.counts(catalog, project.name, asked.generation)
-    told |= {
+    counts = candidates.counts(catalog, project.name, request.generation)
+    reply |= {
         "cards": cards(project, catalog, hand.new),
         "kept": hand.kept,
         "elsewhere": hand.elsewhere,
         "counts": {"total": counts.total, "accepted": counts.accepted, "rejected": counts.rejected},
     }
-    if asked.past is not None:
-        earlier = hands.past(catalog, project.name, asked.generation, reviewer, _PAST, asked.past)
-        shown = cards(project, catalog, [one.candidate for one in earlier])
-        told["past"] = [
-            {"id": one.act, "do": one.verdict, "given": one.given, "before": one.before, "card": card}
-            for one, card in zip(earlier, shown, strict=True)
+    if request.past is not None:
+        earlier = hands.past(catalog, project.name, request.generation, reviewer, _PAST, request.past)
+        their_cards = cards(project, catalog, [step.candidate for step in earlier])
+        reply["past"] = [
+            {"id": step.act, "do": step.verdict, "given": step.given, "before": step.before, "card": card}
+            for step, card in zip(earlier, their_cards, strict=True)
         ]
-        told["past_ends"] = len(earlier) < _PAST
-    return told
+        reply["past_ends"] = len(earlier) < _PAST
+    return reply
 
 
 class AlikeRequest(_Sent):
-    """What a reviewer says of a look-alike that is hidden behind a candidate."""
+    """A reviewer's decision on a look-alike that is hidden behind a candidate."""
 
     shown: _Id
     hidden: _Id
     do: Literal["represent", "keep-apart"]
 
 
-def settle_alike(project: Project, catalog: Catalog, asked: AlikeRequest, reviewer: str) -> dict[str, Any]:
-    """Show the look-alike in place of the candidate, or beside it; `problem` says why not, empty when it is done.
+def settle_alike(project: Project, catalog: Catalog, request: AlikeRequest, reviewer: str) -> dict[str, Any]:
+    """Show the look-alike in place of the candidate, or beside it, as `sid represent` and `sid keep-apart` do.
 
-    As `sid represent` and `sid keep-apart`.
+    Returns:
+        `problem`: why it was not done; empty if it was.
     """
     try:
-        if asked.do == "represent":
-            clusters.represent(project, catalog, asked.hidden)
-        elif not clusters.keep_apart(project, catalog, asked.hidden, asked.shown, reviewer):
-            return {"problem": "It looks like yet another picture, and stays hidden behind that one."}
+        if request.do == "represent":
+            clusters.represent(project, catalog, request.hidden)
+        elif not clusters.keep_apart(project, catalog, request.hidden, request.shown, reviewer):
+            return {"problem": "It also looks like another picture, and stays hidden behind that one."}
     except UserError as error:
         return {"problem": str(error)}
     return {"problem": ""}
 
 
 def generation_to_review(statuses: Sequence[GenerationStatus]) -> int | None:
-    """Return the latest generation with something undecided, else the latest with candidates, else None."""
-    shown = [one for one in statuses if one.published]
-    waiting = [one for one in shown if one.undecided]
-    latest = (waiting or shown)[-1:]
+    """Return the latest generation with undecided candidates, else the latest with candidates, else None."""
+    published = [status for status in statuses if status.published]
+    waiting = [status for status in published if status.undecided]
+    latest = (waiting or published)[-1:]
     return latest[0].number if latest else None

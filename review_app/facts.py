@@ -1,4 +1,4 @@
-"""What a reviewer wants to know of a candidate: its tags and how it was drawn."""
+"""What a reviewer wants to know about a candidate: its tags and how it was drawn."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ KEPT, ADDED, ELIMINATED = "kept", "added", "eliminated"
 
 
 def marked_tags(shot: Shot, caption: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the prompt's tags, each with KEPT or ADDED, and the ELIMINATED ones in the places they had.
+    """Return the prompt's tags, each with KEPT or ADDED, and the ELIMINATED ones where they stood in the caption.
 
     Args:
         caption: the original's tags, which say where an eliminated tag stood.
     """
     marked = [(tag, ADDED if _among(tag, shot.added) else KEPT) for tag in shot.tags]
-    for tag in sorted(shot.eliminated, key=lambda one: _place(one, caption)):
+    for tag in sorted(shot.eliminated, key=lambda eliminated: _place(eliminated, caption)):
         before = caption[: _place(tag, caption)]
         places = [index for index, (known, _) in enumerate(marked) if _among(known, before)]
         marked.insert(places[-1] + 1 if places else 0, (tag, ELIMINATED))
@@ -23,21 +23,21 @@ def marked_tags(shot: Shot, caption: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _among(tag: str, tags: Sequence[str]) -> bool:
-    return any(captions.same_tag(tag, one) for one in tags)
+    return any(captions.same_tag(tag, candidate) for candidate in tags)
 
 
 def _place(tag: str, caption: Sequence[str]) -> int:
-    return next((index for index, one in enumerate(caption) if captions.same_tag(tag, one)), len(caption))
+    return next((index for index, known in enumerate(caption) if captions.same_tag(tag, known)), len(caption))
 
 
 def short_label(shot: Shot) -> str:
-    """Return what was asked for in a few words: `no smile`, `with hat`, or the recipe."""
+    """Return what the shot changes in a few words: `no smile`, `with hat`, or else the recipe."""
     changed = [f"no {tag}" for tag in shot.eliminated] + [f"with {tag}" for tag in shot.added]
     return ", ".join(changed) or shot.recipe
 
 
 def shot_facts(shot: Shot) -> list[tuple[str, str]]:
-    """Return how a picture was drawn, as pairs of name and value in AUTOMATIC1111's words."""
+    """Return how a picture was drawn, as pairs of name and value, with AUTOMATIC1111's names."""
     facts = [
         ("Recipe", shot.recipe),
         ("Strength", f"{shot.strength:g}"),

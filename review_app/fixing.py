@@ -1,6 +1,6 @@
-"""Drawing candidates again: each in a process of its own, one after the other, for a page must not wait for it.
+"""Orders to draw a candidate again: each runs in its own process, one after another, so that no page waits.
 
-The process is the verb `sid again` or `sid inpaint`, which holds the project while it draws.
+The process is the verb `sid again` or `sid inpaint`, which holds the project's lease while it draws.
 """
 
 import json
@@ -13,19 +13,19 @@ from pathlib import Path
 from bootstrap.project.projects import Project
 from review_app import verbs
 
-_MOST_TOLD = 6  # of a project, ended ones first forgotten
+_MOST_LISTED = 6  # orders of a project; the oldest ended ones are dropped first
 
 
 @dataclass
 class Fix:
-    """One order to draw again, and what came of it."""
+    """One order to draw again, and its result."""
 
-    what: str  # for a person
+    what: str  # description for a person
     order: list[str]  # the verb and its arguments
     ended: bool = False
     problem: str = ""
-    drawn: list[str] = field(default_factory=list)  # candidates that are up for review now
-    was_shown: bool = False  # the deck has been told of them
+    drawn: list[str] = field(default_factory=list)  # ids of the new candidates, which are published
+    was_shown: bool = False  # the deck has received them
 
 
 _worker = ThreadPoolExecutor(1, "fix")  # one model in memory at a time
@@ -34,38 +34,40 @@ _lock = threading.Lock()
 
 
 def fixes(project: Project) -> list[Fix]:
-    """Return this server's orders for a project, the oldest first."""
+    """Return the orders that this server has for a project, the oldest first."""
     return list(_fixes.get(project.folder, []))
 
 
 def forget(project: Project, fix: Fix) -> None:
-    """Tell no more of an order that has ended."""
+    """Remove an ended order from the list."""
     with _lock:
-        _fixes[project.folder] = [one for one in _fixes.get(project.folder, []) if one is not fix]
+        _fixes[project.folder] = [listed for listed in _fixes.get(project.folder, []) if listed is not fix]
 
 
 def order(project: Project, what: str, verb: str, candidate_id: str, options: Mapping[str, object]) -> Fix:
-    """Order a candidate to be drawn again; returns at once.
+    """Order a candidate to be drawn again, and return at once.
 
     Args:
-        what: what is done, for a person.
-        verb: again or inpaint.
-        options: of the verb, by name; None leaves one out.
+        project: whose candidate.
+        what: description of the order for a person.
+        verb: `again` or `inpaint`.
+        candidate_id: the candidate to draw again.
+        options: the verb's options by name; those that are None are left out.
     """
-    given = [f"--{name}={value}" for name, value in options.items() if value is not None]
-    fix = Fix(what, [verb, "--json", *given, "--", project.name, candidate_id])
+    arguments = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    fix = Fix(what, [verb, "--json", *arguments, "--", project.name, candidate_id])
     with _lock:
-        told = _fixes.setdefault(project.folder, [])
-        told.append(fix)
-        for old in [one for one in told if one.ended][: max(0, len(told) - _MOST_TOLD)]:
-            told.remove(old)
+        listed = _fixes.setdefault(project.folder, [])
+        listed.append(fix)
+        for old in [fix for fix in listed if fix.ended][: max(0, len(listed) - _MOST_LISTED)]:
+            listed.remove(old)
     future = _worker.submit(_run, project, fix)
     future.add_done_callback(lambda done: _end(fix, done))
     return fix
 
 
 def _run(project: Project, fix: Fix) -> None:
-    output, fix.problem = verbs.run(project.workspace, fix.order)
+    output, fix.problem = verbs.run_verb(project.workspace, fix.order)
     if not fix.problem:
         fix.drawn = json.loads(output)["candidates"]
 

@@ -1,46 +1,46 @@
-"""The pages, by name, for links from one to another; and the project that they show."""
+"""Links from page to page by name, and the project that the pages show."""
 
 from typing import Any
 
 import streamlit as st
 
 _KEY = "sid pages"
-_WISH = "sid page asked for"  # (the page where it was asked, the page that was asked for)
+_REQUEST = "sid page asked for"  # (the page that requested it, the requested page)
 _HERE = "sid page shown"
 PROJECT = "project"  # in the address and in the session
 
 
 def remember(pages: dict[str, Any], shown: str) -> None:
-    """Keep the pages of this run, and which of them is shown; what was asked for elsewhere is settled then."""
+    """Store the pages of this script run and which one is shown; drop a request that another page made."""
     st.session_state[_KEY], st.session_state[_HERE] = pages, shown
-    wish = st.session_state.get(_WISH)
-    if wish is not None and wish[0] != shown:
-        del st.session_state[_WISH]
+    request = st.session_state.get(_REQUEST)
+    if request is not None and request[0] != shown:
+        del st.session_state[_REQUEST]
 
 
 def button(name: str, label: str, icon: str, *, primary: bool = True) -> None:
-    """Put a button that shows the page of this name, such as `review`."""
+    """Show a button that leads to the page of this name, such as `review`."""
     page, here = st.session_state.get(_KEY, {}).get(name), st.session_state.get(_HERE)
     if page is None:
         return
     if st.button(label, key=f"go to {name}", icon=icon, type="primary" if primary else "secondary"):
         ask_for(name)
-    # Asked for once more with each rerun until it is shown: the rerun that a page makes by itself each second
-    # can come between a click and the other page, and then the click is lost.
-    if st.session_state.get(_WISH) == (here, name):
+    # Each rerun repeats the request until the page is shown: a page that reruns itself every second may do so
+    # between the click and the switch, and then the click would be lost.
+    if st.session_state.get(_REQUEST) == (here, name):
         st.switch_page(page)
 
 
 def ask_for(name: str) -> None:
-    """Show the page of this name with the next run; for callbacks, which cannot change the page themselves."""
-    st.session_state[_WISH] = (st.session_state.get(_HERE), name)
+    """Request the page of this name for the next script run; for callbacks, which cannot switch pages themselves."""
+    st.session_state[_REQUEST] = (st.session_state.get(_HERE), name)
 
 
 def follow() -> None:
-    """Go to the page that a callback has asked for, if one has."""
-    here, name = st.session_state.get(_HERE), (st.session_state.get(_WISH) or (None, None))[1]
+    """Switch to the page that a callback has requested, if any."""
+    here, name = st.session_state.get(_HERE), (st.session_state.get(_REQUEST) or (None, None))[1]
     page = st.session_state.get(_KEY, {}).get(name)
-    if page is not None and st.session_state[_WISH] == (here, name):
+    if page is not None and st.session_state[_REQUEST] == (here, name):
         st.switch_page(page)
 
 
@@ -52,7 +52,7 @@ def go(name: str) -> None:
 
 
 def choose_project(name: str) -> None:
-    """Show this project from now on; it stands in the address, so it survives a reload and can be a bookmark."""
+    """Show this project from now on; its name is in the address, so it survives a reload and can be bookmarked."""
     st.session_state[PROJECT] = name
     if st.query_params.get(PROJECT) != name:
         st.query_params[PROJECT] = name

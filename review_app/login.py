@@ -1,7 +1,7 @@
-"""The login: nothing of the app, page, picture or socket, is given to whoever has not logged in.
+"""The login: without it, no page, picture or socket of the app is served.
 
-A middleware around all of it, so that no page and no route can forget to ask. Who comes by password gets a signed
-cookie; who comes by OIDC has Streamlit's own (that of `st.login`).
+It is a middleware around the whole app, so that no page and no route can forget the check. A person who logs in with
+the password gets a signed cookie; one who logs in through OIDC has Streamlit's cookie (that of `st.login`).
 """
 
 import asyncio
@@ -28,8 +28,8 @@ from review_app.reviewers import HEADER
 
 COOKIE = "sid_login"
 _DAYS = 30
-_SECONDS_A_TRY = 1.0  # whoever guesses, guesses slowly
-# What is needed before one is in: our page, Streamlit's way to the OIDC provider and back, a sign of life.
+_SECONDS_A_TRY = 1.0  # the delay after a wrong password slows down guessing
+# Paths without a login: our login page, Streamlit's redirects to the OIDC provider and back, the health check.
 _OPEN = ("/login", "/auth/login", "/oauth2callback", "/_stcore/health")
 _PAGE = Template((Path(__file__).parent / "components" / "login.html").read_text("utf-8"))
 _HEADERS = {
@@ -40,7 +40,7 @@ _HEADERS = {
 
 
 class LoginRequired:
-    """Lets in who has logged in, and says who it is; shows the login page to all others."""
+    """Lets logged-in people through, with their name in a header; sends everybody else to the login page."""
 
     def __init__(self, app: ASGIApp, login: Login) -> None:
         """Wrap an ASGI app."""
@@ -63,7 +63,7 @@ class LoginRequired:
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        await receive()  # the opening; closed before it is accepted, it becomes a plain 403
+        await receive()  # the connect event; closing before accepting gives a plain 403
         await send({"type": "websocket.close", "code": 1008})
         return
     answer: Response = PlainTextResponse(
@@ -86,33 +86,33 @@ def _cookies(scope: Scope) -> dict[str, str]:
 
 
 def _who(login: Login, cookies: dict[str, str]) -> str | None:
-    """Who a request comes from; None: somebody who has not logged in."""
+    """Return who sent a request; None: somebody who has not logged in."""
     if login.password_hash is not None and COOKIE in cookies:
-        # One that is old or forged is no reason to turn away who is signed in otherwise.
+        # An expired or forged cookie does not lock out a person who is logged in through OIDC.
         with suppress(BadSignature):
             return str(_signer(login).loads(cookies[COOKIE], max_age=_DAYS * 24 * 3600))
     return _signed_in(login, cookies) if login.emails else None
 
 
 def _signed_in(login: Login, cookies: dict[str, str]) -> str | None:
-    """The address of the account that is signed in, if it is one that may come in."""
+    """Return the email of the logged-in account, if `emails` allows it."""
     email = _account(cookies)
     allowed = any(fnmatch(email, pattern.casefold()) for pattern in login.emails)
     return email if email and allowed else None
 
 
 def _account(cookies: dict[str, str]) -> str:
-    """The address in Streamlit's cookie; empty: nobody is signed in, or the provider does not vouch for the address."""
+    """Return the email in Streamlit's cookie; empty: nobody is logged in, or the provider has not verified it."""
     from streamlit.auth_util import get_cookie_with_chunks
     from streamlit.web.server.server_util import get_cookie_secret
     from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
     from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-    def one(name: str) -> bytes | None:
+    def cookie(name: str) -> bytes | None:
         value = cookies.get(name)
         return decode_signed_value(get_cookie_secret(), name, value.encode("latin-1")) if value else None
 
-    raw = get_cookie_with_chunks(one, USER_COOKIE_NAME)
+    raw = get_cookie_with_chunks(cookie, USER_COOKIE_NAME)
     user: dict[str, Any] = json.loads(raw) if raw else {}
     if user.get("is_logged_in") is not True or user.get("email_verified", True) is False:
         return ""
@@ -128,27 +128,27 @@ def _signer(login: Login) -> URLSafeTimedSerializer:
 
 def routes(login: Login) -> list[Route]:
     """Return the routes of the login page and of logging out."""
-    guarding = asyncio.Lock()  # one try at a time: checking a password takes memory and time, on purpose
+    guarding = asyncio.Lock()  # one attempt at a time: argon2 takes memory and time on purpose
 
     async def ask(request: Request) -> Response:
         stranger = _account(dict(request.cookies)) if login.emails else ""
         if stranger and _signed_in(login, dict(request.cookies)) is None:
-            return _page(request, login, f"{stranger} may not come in here; ask whoever runs this app.")
+            return _page(request, login, f"{stranger} has no access here; ask the person who runs this app.")
         return _page(request, login)
 
     async def enter(request: Request) -> Response:
         form = await request.form(max_files=0, max_fields=5)
         name, password = str(form.get("name", "")).strip()[:64], str(form.get("password", ""))[:1024]
         if login.password_hash is None:
-            return _page(request, login, "There is no password here.")
+            return _page(request, login, "This app has no password login.")
         if not name:
-            return _page(request, login, "Your name is missing; verdicts bear it.")
+            return _page(request, login, "Your name is missing; verdicts are recorded under it.")
         async with guarding:
             right = await asyncio.to_thread(_is_right, login.password_hash, password)
             if not right:
                 await asyncio.sleep(_SECONDS_A_TRY)
         if not right:
-            return _page(request, login, "This is not the password.", name)
+            return _page(request, login, "Wrong password.", name)
         answer = RedirectResponse(_way_back(str(form.get("next", ""))), status_code=303)
         answer.set_cookie(
             COOKIE, str(_signer(login).dumps(name)), max_age=_DAYS * 24 * 3600, httponly=True, samesite="lax",
@@ -176,7 +176,7 @@ def _is_right(password_hash: str, password: str) -> bool:
 
 
 def _way_back(wanted: str) -> str:
-    """A path of ours; anything else could lead to another site."""
+    """Return a path of this app; anything else, which could lead to another site, becomes `/`."""
     return wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else "/"
 
 

@@ -1,4 +1,4 @@
-"""Who may come in: `review.toml` in the workspace, with the hash of a password or the addresses that may sign in."""
+"""Who may use the app: `review.toml` in the workspace, with a password's hash or the emails that may log in."""
 
 import secrets
 import tomllib
@@ -13,15 +13,15 @@ from bootstrap.project.projects import Workspace
 
 FILE = "review.toml"
 LEAST_LENGTH = 8
-_HEAD = "# Who may come into the review app. `sid password` writes the hash; docs/review-app.md tells of emails.\n"
+_HEAD = "# Who may use the review app. `sid password` writes the hash; docs/review-app.md describes emails.\n"
 
 
 class Login(BaseModel):
-    """`[login]`: what lets a person in; either of them does."""
+    """`[login]`: a password, emails or both; either lets a person in."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cookie_secret: str = Field(min_length=32)  # signs who is logged in; another one logs everybody out
+    cookie_secret: str = Field(min_length=32)  # signs the login cookies; changing it logs everybody out
     password_hash: str | None = Field(None, pattern=r"^\$argon2")
     emails: list[str] = []  # with Streamlit's OIDC: addresses, or patterns such as *@example.org
 
@@ -30,7 +30,7 @@ def read(workspace: Workspace) -> Login | None:
     """Return the workspace's login; None: it has none.
 
     Raises:
-        UserError: the file is there and wrong: better closed than open.
+        UserError: the file is invalid; refusing to start is safer than running without a login.
     """
     path = workspace.folder / FILE
     if not path.is_file():
@@ -43,20 +43,20 @@ def read(workspace: Workspace) -> Login | None:
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(["login", *map(str, problem["loc"])])
-        raise UserError(f"{path}: '{name}': {problem['msg']}; `sid password` writes it anew") from None
+        raise UserError(f"{path}: '{name}': {problem['msg']}; `sid password` rewrites it") from None
     if login.password_hash is None and not login.emails:
         raise UserError(f"{path}: it lets nobody in; `sid password` sets a password, or name emails")
     return login
 
 
 def set_password(workspace: Workspace, password: str) -> None:
-    """Write the hash of a password into review.toml; whoever is logged in has to log in again.
+    """Write the hash of a password into review.toml; everybody has to log in again.
 
     Raises:
-        UserError: the password is too short, or the file is no TOML.
+        UserError: the password is too short, or the file is not valid TOML.
     """
     if len(password) < LEAST_LENGTH:
-        raise UserError(f"password: {len(password)} characters are too few, take {LEAST_LENGTH} or more")
+        raise UserError(f"password: {len(password)} characters are too few; use {LEAST_LENGTH} or more")
     path = workspace.folder / FILE
     try:
         document = tomlkit.parse(path.read_text("utf-8") if path.is_file() else _HEAD)

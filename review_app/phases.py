@@ -1,4 +1,4 @@
-"""Where a project stands, and hence what its Generations page offers. Knows nothing of Streamlit."""
+"""The phase of a project, which decides what its Generations page offers. No Streamlit."""
 
 import time
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from bootstrap.project import running
 from bootstrap.project.projects import Project
 from review_app.starting import Start
 
-_SILENT_SECONDS = 20  # a run on another machine that told nothing for so long is taken for dead
-_PATIENCE_SECONDS = 90  # for a start to reach the catalog: Prefect looks every 10 s, imports take their time
+_SILENT_SECONDS = 20  # a run on another machine that reports nothing for this long counts as dead
+_PATIENCE_SECONDS = 90  # for a start to reach the catalog: Prefect polls every 10 s, and imports take time
 
 
 class Phase(Enum):
@@ -20,7 +20,7 @@ class Phase(Enum):
     NEW = "new"  # no generation yet
     STARTING = "starting"
     RUNNING = "running"
-    INTERRUPTED = "interrupted"  # the process died; starting again goes on where it was
+    INTERRUPTED = "interrupted"  # the process died; starting again resumes where it stopped
     STOPPED = "stopped"  # by a person, or at a deadline
     FAILED = "failed"
     REVIEW = "review"
@@ -28,7 +28,7 @@ class Phase(Enum):
 
 
 def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start | None) -> tuple[Phase, str]:
-    """Return what the project is doing, and why when that needs words."""
+    """Return what the project is doing, and the reason to show with it, or an empty text."""
     latest = statuses[-1] if statuses else None
     trouble = ""
     if (
@@ -40,14 +40,16 @@ def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start |
         if not trouble and (start.is_alive() or time.time() - start.at < _PATIENCE_SECONDS):
             return Phase.STARTING, ""
         if not trouble and start.flow_run:
-            trouble = "Prefect took the run, but no runner began it; is `sid serve` or `sid up` running?"
+            trouble = (
+                "Prefect accepted the run, but no runner started it; is `sid serve` or `sid up` running?"
+            )
     if trouble:
         return Phase.FAILED, trouble
     if latest is None:
         return Phase.NEW, ""
     if latest.state.is_running:
-        told_lately = latest.seconds_since_update < _SILENT_SECONDS
-        alive = told_lately or running.is_running(project) or (start is not None and start.is_alive())
+        reported_lately = latest.seconds_since_update < _SILENT_SECONDS
+        alive = reported_lately or running.is_running(project) or (start is not None and start.is_alive())
         return (Phase.RUNNING if alive else Phase.INTERRUPTED), ""
     if latest.state is GenerationState.CANCELLED:
         return Phase.STOPPED, latest.message

@@ -1,4 +1,4 @@
-"""Flow runs as Prefect's API tells them: which one works on a project, its log, and its end at a person's wish."""
+"""Flow runs through Prefect's API: find the one that works on a project, read its log, cancel it."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 FLOW = "bootstrap"
-_SECONDS = 5  # for an answer
-_QUICK_SECONDS = 3  # for one that a page waits for
+_SECONDS = 5  # timeout of a request
+_QUICK_SECONDS = 3  # timeout of a request that a page waits for
 _ALIVE = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 _LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 
@@ -29,11 +29,11 @@ class Run:
     state: str  # Prefect's type, such as RUNNING
     outcome: str  # Prefect's name of the state, such as Completed
     message: str
-    due: datetime | None  # when it was to start
+    due: datetime | None  # when it was scheduled to start
     started: datetime | None
-    seconds: float  # that it has run
-    is_served: bool  # a runner started it, and can stop it; else it runs in somebody's terminal
-    parent_task: UUID | None  # of the night that runs it
+    seconds: float  # run time so far
+    is_served: bool  # a runner started it, and can stop it; otherwise it runs in somebody's terminal
+    parent_task: UUID | None  # the task of the nightly run that started it
 
     @property
     def is_alive(self) -> bool:
@@ -42,24 +42,24 @@ class Run:
 
 
 def api_url() -> str:
-    """The address of Prefect's API, empty where none is named."""
+    """Return the URL of Prefect's API, empty if PREFECT_API_URL is not set."""
     return (os.environ.get("PREFECT_API_URL") or "").rstrip("/")
 
 
 def ask(path: str) -> Any:
-    """Return the JSON that a GET of this path of the API gives, None where it gives none within three seconds.
+    """Return the JSON from a GET of this path of the API, or None without an answer within three seconds.
 
-    For what a page shows again every few seconds: it waits for no import of Prefect, and does not try again.
+    For pages that refresh every few seconds: it neither imports Prefect, which takes a second, nor retries.
     """
     import httpx
 
-    words, key = os.environ.get("PREFECT_API_AUTH_STRING"), os.environ.get("PREFECT_API_KEY")
-    auth = httpx.BasicAuth(*words.split(":", 1)) if words and ":" in words and not key else None
+    login, key = os.environ.get("PREFECT_API_AUTH_STRING"), os.environ.get("PREFECT_API_KEY")
+    auth = httpx.BasicAuth(*login.split(":", 1)) if login and ":" in login and not key else None
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         answer = httpx.get(
             f"{api_url()}/{path}", headers=headers, auth=auth, timeout=_QUICK_SECONDS,
-            verify=api_url().startswith("https:"),  # to read all certificates takes longer than the request
+            verify=api_url().startswith("https:"),  # reading all certificates takes longer than the request
         )  # fmt: skip
         return answer.raise_for_status().json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
@@ -71,13 +71,13 @@ def client() -> Iterator["SyncPrefectClient"]:
     """Yield a client of the API.
 
     Raises:
-        UserError: none is named, or it does not answer.
+        UserError: PREFECT_API_URL is not set, or the server does not answer.
     """
     if not api_url():
-        raise UserError("no Prefect server is named: start everything with `sid up`, or set PREFECT_API_URL")
+        raise UserError("no Prefect server is set: start everything with `sid up`, or set PREFECT_API_URL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     import httpx
-    from prefect.client.orchestration import SyncPrefectClient  # a second, and only here
+    from prefect.client.orchestration import SyncPrefectClient  # takes a second to import, so only here
 
     key = os.environ.get("PREFECT_API_KEY")
     try:
@@ -91,10 +91,11 @@ def client() -> Iterator["SyncPrefectClient"]:
 
 
 def of_project(project: Project, limit: int = 100) -> Run | None:
-    """Return the project's latest run that was started already, or is waiting to be; None where Prefect knows none.
+    """Return the project's latest run, whether started or waiting to start; None if Prefect knows none.
 
     Args:
-        limit: how many runs of all projects are looked through, the newest first.
+        project: whose run.
+        limit: how many runs of all projects to search, the newest first.
 
     Raises:
         UserError: see client.
@@ -103,13 +104,13 @@ def of_project(project: Project, limit: int = 100) -> Run | None:
         from prefect.client.schemas.filters import FlowFilter, FlowFilterName
         from prefect.client.schemas.sorting import FlowRunSort
 
-        found = api.read_flow_runs(
+        flow_runs = api.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])),
             sort=FlowRunSort.EXPECTED_START_TIME_DESC,
             limit=limit,
         )
-    mine = {"workspace": str(project.workspace.folder), "project": project.name}
-    return next((_run(one) for one in found if mine.items() <= one.parameters.items()), None)
+    wanted = {"workspace": str(project.workspace.folder), "project": project.name}
+    return next((_run(run) for run in flow_runs if wanted.items() <= run.parameters.items()), None)
 
 
 def _run(run: Any) -> Run:
@@ -128,29 +129,29 @@ def _run(run: Any) -> Run:
 
 
 def of_deployment(api: "SyncPrefectClient", deployment: UUID, states: Sequence[str], limit: int) -> list[Run]:
-    """Return runs of a deployment that have one of these types of state, the newest first."""
+    """Return runs of a deployment whose state has one of these types, the newest first."""
     from prefect.client.schemas import filters
     from prefect.client.schemas.objects import StateType
     from prefect.client.schemas.sorting import FlowRunSort
 
-    found = api.read_flow_runs(
+    flow_runs = api.read_flow_runs(
         flow_run_filter=filters.FlowRunFilter(
             deployment_id=filters.FlowRunFilterDeploymentId(any_=[deployment]),
             state=filters.FlowRunFilterState(
-                type=filters.FlowRunFilterStateType(any_=[StateType(one) for one in states])
+                type=filters.FlowRunFilterStateType(any_=[StateType(state) for state in states])
             ),
         ),
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         limit=limit,
     )
-    return [_run(one) for one in found]
+    return [_run(run) for run in flow_runs]
 
 
 def cancel(run: Run) -> None:
-    """Ask for a run's end; a runner stops it cleanly within seconds. Of a night's run, the whole night ends.
+    """Cancel a run; its runner stops it cleanly within seconds. If a nightly run started it, all of that run ends.
 
     Raises:
-        UserError: it runs in somebody's terminal, where only Ctrl-C reaches it; or see client.
+        UserError: the run is in somebody's terminal, where only Ctrl-C reaches it; or see client.
     """
     with client() as api:
         from prefect.client.schemas.objects import StateType
@@ -166,7 +167,7 @@ def cancel(run: Run) -> None:
 
 
 def log(run: Run, lines: int = 200) -> str:
-    """Return the end of a run's log, a line an entry: time, level, message.
+    """Return the end of a run's log, one line per entry: time, level, message.
 
     Raises:
         UserError: see client.
@@ -175,10 +176,10 @@ def log(run: Run, lines: int = 200) -> str:
         from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
         from prefect.client.schemas.sorting import LogSort
 
-        found = api.read_logs(
+        entries = api.read_logs(
             LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])), limit=lines, sort=LogSort.TIMESTAMP_DESC
         )
     return "\n".join(
-        f"{one.timestamp.astimezone():%H:%M:%S}  {_LEVELS.get(one.level, str(one.level)):<7}  {one.message}"
-        for one in reversed(found)
+        f"{entry.timestamp.astimezone():%H:%M:%S}  {_LEVELS.get(entry.level, str(entry.level)):<7}  {entry.message}"
+        for entry in reversed(entries)
     )

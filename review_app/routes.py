@@ -1,11 +1,11 @@
-"""Pictures by URL, and what the deck and the grid send and fetch.
+"""HTTP routes beside Streamlit's: pictures by URL, and the requests of the deck and the grid.
 
-The browser fetches, keeps and preloads pictures itself, and no rerun carries their bytes. A URL names a project and
-a candidate; the file's path comes from the catalog, never from the URL.
+The browser fetches, caches and preloads pictures itself, so no script rerun carries their bytes. A URL names a project
+and a candidate; the file's path comes from the catalog, never from the URL.
 
-Verdicts come by a route of their own and not as a component's trigger: an answer says which of them are committed,
-a request that got none can be sent again, and no script has to run in between. A trigger has no answer, a second one
-replaces the first while the script is busy, and it is lost with the connection.
+Verdicts have their own route instead of a component's trigger: the answer says which of them are committed, a request
+without an answer can be repeated, and no script has to run. A trigger has no answer, a second one replaces the first
+while the script is busy, and it is lost with the connection.
 """
 
 import json
@@ -45,18 +45,18 @@ __all__ = [
     "thumbnail_url",
 ]  # fmt: skip
 
-_Asked = TypeVar("_Asked", bound=BaseModel)
+_Body = TypeVar("_Body", bound=BaseModel)
 
 _ID = re.compile(r"[0-9a-f]{16}")
-# A candidate's id is a hash of all that its pixels depend on: what was fetched once stays right.
+# A candidate's id is a hash of everything that its pixels depend on, so its picture never changes.
 _FOR_EVER = "private, max-age=31536000, immutable"
 _ASK_AGAIN = "private, no-cache"
 _NOT_KEPT = {"Cache-Control": "no-store"}
-_MOST_BYTES = 4_000_000  # of what a browser sends: a verdict on each of 50,000 candidates
+_MOST_BYTES = 4_000_000  # of a request's body, enough for verdicts on 50,000 candidates
 
 
 def routes() -> list[Route]:
-    """Return the routes that stand beside Streamlit's own."""
+    """Return the routes beside Streamlit's own."""
     return [
         Route("/picture/{project}/{candidate}.png", _picture),
         Route("/thumbnail/{project}/{candidate}.webp", _thumbnail),
@@ -69,22 +69,22 @@ def routes() -> list[Route]:
     ]
 
 
-# Plain functions, not coroutines: Starlette runs them in threads, so a slow disk holds up nobody else.
+# Plain functions, not coroutines: Starlette runs them in threads, so a slow disk delays only its own request.
 
 
 def _picture(request: Request) -> Response:
-    found = _find(request)
-    if found is None:
+    match = _find(request)
+    if match is None:
         return _missing()
-    project, candidate = found
+    project, candidate = match
     return _file(project, candidate.path, _FOR_EVER)
 
 
 def _thumbnail(request: Request) -> Response:
-    found = _find(request)
-    if found is None:
+    match = _find(request)
+    if match is None:
         return _missing()
-    project, candidate = found
+    project, candidate = match
     if not make_thumbnail(project, candidate):
         return _missing()
     return _file(project, candidate.thumbnail, _FOR_EVER)
@@ -102,7 +102,7 @@ def _sheet(request: Request) -> Response:
     sheet = sheet_path(project, request.path_params["generation"])
     return _file(
         project, sheet.relative_to(project.folder), _ASK_AGAIN
-    )  # it is drawn anew as candidates come
+    )  # it changes when candidates are added
 
 
 def _drawn_sheet(request: Request) -> Response:
@@ -111,27 +111,29 @@ def _drawn_sheet(request: Request) -> Response:
         return _missing()
     generation, name = request.path_params["generation"], request.path_params["name"]
     known = sheets.of_project(catalog_of(project), project.name)
-    path = next((one.path for one in known if (one.generation, one.path.name) == (generation, name)), None)
+    path = next(
+        (sheet.path for sheet in known if (sheet.generation, sheet.path.name) == (generation, name)), None
+    )
     return _file(project, path, _ASK_AGAIN) if path else _missing()
 
 
 async def _deck(request: Request) -> Response:
-    project, asked = await _told(request, deck_server.Request)
-    who = reviewers.of(request.headers)
-    return _json(await run_in_threadpool(deck_server.answer, project, catalog_of(project), asked, who))
+    project, body = await _parsed_request(request, deck_server.Request)
+    who = reviewers.reviewer_of(request.headers)
+    return _json(await run_in_threadpool(deck_server.answer, project, catalog_of(project), body, who))
 
 
 async def _alike(request: Request) -> Response:
-    project, asked = await _told(request, deck_server.AlikeRequest)
-    who = reviewers.of(request.headers)
-    return _json(await run_in_threadpool(deck_server.settle_alike, project, catalog_of(project), asked, who))
+    project, body = await _parsed_request(request, deck_server.AlikeRequest)
+    who = reviewers.reviewer_of(request.headers)
+    return _json(await run_in_threadpool(deck_server.settle_alike, project, catalog_of(project), body, who))
 
 
-async def _told(request: Request, kind: type[_Asked]) -> tuple[Project, _Asked]:
-    """Return what one of our own pages tells, and of which project.
+async def _parsed_request(request: Request, kind: type[_Body]) -> tuple[Project, _Body]:
+    """Return the project and the parsed body of a request from one of our own pages.
 
     Raises:
-        HTTPException: it comes from elsewhere, is too long, or cannot be read.
+        HTTPException: the request comes from another site, is too long, or cannot be parsed.
     """
     if not _is_our_own_page(request):
         raise HTTPException(403, "another web site may not give verdicts", _NOT_KEPT)
@@ -144,7 +146,7 @@ async def _told(request: Request, kind: type[_Asked]) -> tuple[Project, _Asked]:
             body += part
             if len(body) > _MOST_BYTES:
                 raise HTTPException(413, f"more than {_MOST_BYTES} bytes", _NOT_KEPT)
-    except ClientDisconnect:  # the page was closed while it sent; nobody waits for it, and it sends it again
+    except ClientDisconnect:  # the page was closed while sending; it sends its acts again later
         raise HTTPException(400, "the browser went away", _NOT_KEPT) from None
     try:
         return project, kind.model_validate_json(bytes(body))
@@ -155,7 +157,7 @@ async def _told(request: Request, kind: type[_Asked]) -> tuple[Project, _Asked]:
 
 
 def _is_our_own_page(request: Request) -> bool:
-    """Whether a page of this app sends it: every browser tells where a POST comes from."""
+    """Return whether a page of this app sent the request; every browser reports the origin of a POST."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
@@ -167,10 +169,10 @@ def _cells(request: Request) -> Response:
     if project is None:
         return PlainTextResponse("there is no such project", 404, _NOT_KEPT)
     try:
-        asked = cells.Filter.model_validate_json(request.query_params.get("filter", "{}"))
+        criteria = cells.Filter.model_validate_json(request.query_params.get("filter", "{}"))
     except ValidationError as error:
         return PlainTextResponse(str(error.errors()[0]["msg"]), 400, _NOT_KEPT)
-    return _json(cells.cells(project, catalog_of(project), asked))
+    return _json(cells.cells(project, catalog_of(project), criteria))
 
 
 def _json(answer: object) -> Response:
@@ -197,10 +199,10 @@ def _find(request: Request) -> tuple[Project, Candidate] | None:
 
 def _file(project: Project, relative: Path, caching: str) -> Response:
     path = (project.folder / relative).resolve()
-    # The catalog may come from someone else's workspace: a path in it leads nowhere but into the project.
+    # The catalog may come from someone else's workspace, so paths that lead out of the project are refused.
     if not path.is_relative_to(project.folder.resolve()) or not path.is_file():
         return _missing()
-    # Read here, in the thread of the request: Starlette's FileResponse goes to other threads for each part of a file.
+    # Read here, in the request's thread: Starlette's FileResponse uses other threads for each part of a file.
     try:
         content = path.read_bytes()
     except OSError:

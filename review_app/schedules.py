@@ -1,6 +1,6 @@
-"""When the night runs, through Prefect's API: its schedules, its next run, how the last ones ended.
+"""The nightly run, through Prefect's API: its schedules, its next run, and how the last ones ended.
 
-Nothing of it is kept here. The flow is known by its deployment's name only; nothing of `flows` is imported.
+Prefect stores all of it. The flow is known only by its deployment's name; nothing is imported from `flows`.
 """
 
 import json
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 DEPLOYMENT = "nightly/nightly"
-SLUG = "app"  # the schedule that is made here; the one of `sid serve --cron` is another
+SLUG = "app"  # the schedule that the app sets; `sid serve --cron` sets another
 _ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 _NIGHTLY_CRON = re.compile(r"(\d{1,2}) (\d{1,2}) \* \* \*")
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """One schedule of the night."""
+    """One schedule of the nightly run."""
 
     id: UUID
     slug: str
-    cron: str  # empty: it is of another kind
+    cron: str  # empty: the schedule is of another kind
     timezone: str
     active: bool
     deadline: str | None  # time of day, such as 07:00
@@ -44,7 +44,7 @@ class Schedule:
 
     @property
     def words(self) -> str:
-        """When it is, such as `Every night at 01:00`."""
+        """When it runs, as text, such as `Every night at 01:00`."""
         nightly = _NIGHTLY_CRON.fullmatch(self.cron)
         if nightly is None:
             return self.cron or "At intervals, as set in Prefect"
@@ -53,7 +53,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Night:
-    """How a night ended."""
+    """How a nightly run ended."""
 
     run: Run
     rows: list[tuple[str, str, str]]  # project, outcome, why
@@ -61,41 +61,43 @@ class Night:
 
 @dataclass(frozen=True)
 class Nights:
-    """All that Prefect tells of the night."""
+    """What Prefect knows about the nightly run."""
 
-    is_served: bool  # something takes runs when they are due
+    is_served: bool  # a runner is ready to start runs that are due
     schedules: list[Schedule]
     next_run: datetime | None
     last: list[Night]  # the newest first
-    min_picks: int  # where a schedule says nothing of it
+    min_picks: int  # for schedules that do not set it
 
 
 def read(workspace: Workspace, count: int = 5) -> Nights:
-    """Return what there is of the night, and how the last `count` ones ended.
+    """Return the schedules, the next run, and how the last `count` runs ended.
 
     Raises:
         UserError: no Prefect server answers, or it does not serve this workspace.
     """
     with _deployment(workspace) as (api, deployment):
-        schedules = [_schedule(one, deployment) for one in api.read_deployment_schedules(deployment.id)]
+        schedules = [
+            _schedule(schedule, deployment) for schedule in api.read_deployment_schedules(deployment.id)
+        ]
         due = prefect_runs.of_deployment(api, deployment.id, ["SCHEDULED"], 100)
         ended = prefect_runs.of_deployment(api, deployment.id, _ENDED, count)
-        # Prefect plans the runs of a new schedule within a minute; until then they are reckoned as it reckons them.
-        upcoming = [one.due for one in due if one.due is not None] or [
-            next(CronSim(one.cron, datetime.now(ZoneInfo(one.timezone))))
-            for one in schedules
-            if one.active and one.cron
+        # Prefect plans the runs of a new schedule within a minute; until then they are computed as Prefect does.
+        upcoming = [run.due for run in due if run.due is not None] or [
+            next(CronSim(schedule.cron, datetime.now(ZoneInfo(schedule.timezone))))
+            for schedule in schedules
+            if schedule.active and schedule.cron
         ]
-        last = [Night(one, _rows(api, one)) for one in ended]
+        last = [Night(run, _rows(api, run)) for run in ended]
     ready = deployment.status is None or str(deployment.status.value) == "READY"
     return Nights(ready, schedules, min(upcoming, default=None), last, _min_picks(deployment.parameters))
 
 
 def check(cron: str, timezone: str) -> None:
-    """Check a cron text and a time zone.
+    """Check a cron expression and a time zone.
 
     Raises:
-        UserError: one of them is none.
+        UserError: one of them is invalid.
     """
     from prefect.client.schemas.schedules import CronSchedule
     from pydantic import ValidationError
@@ -104,23 +106,24 @@ def check(cron: str, timezone: str) -> None:
         CronSchedule(cron=cron, timezone=timezone)
     except ValidationError as error:
         if error.errors()[0]["loc"][:1] == ("timezone",):
-            raise UserError(f"time zone '{timezone}': unknown; write it as in Europe/Berlin") from None
+            raise UserError(f"time zone '{timezone}': unknown; use a name such as Europe/Berlin") from None
         raise UserError(
-            f"cron '{cron}': no schedule; give minute, hour, day, month and weekday as in 0 1 * * *"
+            f"cron '{cron}': not valid; give minute, hour, day, month and weekday, such as 0 1 * * *"
         ) from None
 
 
 def put(
     workspace: Workspace, cron: str, timezone: str, deadline: str | None, max_waiting: int, min_picks: int
 ) -> None:
-    """Set the app's schedule, in place of the one that it has made before.
+    """Set the app's schedule, replacing the one that it has set before.
 
     Args:
+        workspace: whose nightly run.
         cron: minute, hour, day, month, weekday.
         timezone: such as Europe/Berlin.
-        deadline: time of day at which the night's work stops, such as 07:00.
-        max_waiting: candidates that may wait for review when a project's next generation is run.
-        min_picks: new picks that are enough for it; with fewer, more of the same generation is drawn.
+        deadline: time of day at which the nightly run stops, such as 07:00; None: no deadline.
+        max_waiting: most undecided candidates with which a project's next generation still runs.
+        min_picks: new picks needed for it; with fewer, more of the same generation is drawn.
 
     Raises:
         UserError: see check and read.
@@ -134,10 +137,10 @@ def put(
         "deadline": deadline, "timezone": timezone, "max_waiting": max_waiting, "min_picks": min_picks,
     }  # fmt: skip
     with _deployment(workspace) as (api, deployment):
-        for one in api.read_deployment_schedules(deployment.id):
-            if one.slug == SLUG:
+        for existing in api.read_deployment_schedules(deployment.id):
+            if existing.slug == SLUG:
                 api.update_deployment_schedule(
-                    deployment.id, one.id, active=True, schedule=when, parameters=limits
+                    deployment.id, existing.id, active=True, schedule=when, parameters=limits
                 )
                 return
         new = DeploymentScheduleCreate(schedule=when, active=True, parameters=limits, slug=SLUG)
@@ -145,7 +148,7 @@ def put(
 
 
 def set_active(workspace: Workspace, schedule: UUID, active: bool) -> None:
-    """Pause a schedule, or let it go on.
+    """Pause or resume a schedule.
 
     Raises:
         UserError: see read.
@@ -155,7 +158,7 @@ def set_active(workspace: Workspace, schedule: UUID, active: bool) -> None:
 
 
 def remove(workspace: Workspace, schedule: UUID) -> None:
-    """Take a schedule away.
+    """Remove a schedule.
 
     Raises:
         UserError: see read.
@@ -178,29 +181,29 @@ def _deployment(workspace: Workspace) -> Iterator[tuple["SyncPrefectClient", Any
         served = deployment.parameters.get("workspace")
         if served != str(workspace.folder):
             raise UserError(
-                f"Prefect at {prefect_runs.api_url()} runs the nights of another workspace, {served}; "
+                f"Prefect at {prefect_runs.api_url()} serves another workspace, {served}; "
                 f"start `sid serve` for {workspace.folder}"
             )
         yield api, deployment
 
 
-def _schedule(one: Any, deployment: Any) -> Schedule:
-    limits = {**deployment.parameters, **(one.parameters or {})}
-    cron = getattr(one.schedule, "cron", "")  # a person may have made one of another kind in Prefect
-    zone = getattr(one.schedule, "timezone", None) or "UTC"
+def _schedule(raw: Any, deployment: Any) -> Schedule:
+    limits = {**deployment.parameters, **(raw.parameters or {})}
+    cron = getattr(raw.schedule, "cron", "")  # in Prefect a person may have set a schedule of another kind
+    zone = getattr(raw.schedule, "timezone", None) or "UTC"
     return Schedule(
-        one.id, one.slug or "", cron, zone, bool(one.active), limits.get("deadline"), limits.get("max_waiting") or 0,
+        raw.id, raw.slug or "", cron, zone, bool(raw.active), limits.get("deadline"), limits.get("max_waiting") or 0,
         _min_picks(limits),
     )  # fmt: skip
 
 
 def _min_picks(limits: dict[str, Any]) -> int:
-    # Flows that an older version has deployed know no such limit: one pick was enough.
+    # Flows deployed by an older version lack this limit: one pick was enough.
     return int(limits.get("min_picks") or 1)
 
 
 def _rows(api: "SyncPrefectClient", run: Run) -> list[tuple[str, str, str]]:
-    """The table of the artifact that a night leaves: project, outcome, why."""
+    """Return the table in the artifact of a nightly run: project, outcome, reason."""
     from prefect.client.schemas.filters import (
         ArtifactFilter,
         ArtifactFilterKey,
@@ -208,11 +211,11 @@ def _rows(api: "SyncPrefectClient", run: Run) -> list[tuple[str, str, str]]:
         FlowRunFilterId,
     )
 
-    found = api.read_artifacts(
+    artifacts = api.read_artifacts(
         artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["nightly"])),
         flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])),
         limit=1,
     )
-    if not found or found[0].type != "table":  # older versions left Markdown
+    if not artifacts or artifacts[0].type != "table":  # older versions wrote Markdown
         return []
-    return [(row["project"], row["outcome"], row["detail"]) for row in json.loads(str(found[0].data))]
+    return [(row["project"], row["outcome"], row["detail"]) for row in json.loads(str(artifacts[0].data))]

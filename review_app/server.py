@@ -1,4 +1,4 @@
-"""The web server: Streamlit's app, and beside it the routes that serve pictures."""
+"""The web server: Streamlit's app, and the routes beside it."""
 
 import importlib
 import logging
@@ -25,12 +25,12 @@ from review_app.routes import routes
 from review_app.theme import THEME
 from review_app.workspace import catalog_of, workspace
 
-# Not beside the folder `pages`: Streamlit would run the files in there as pages of its older kind.
+# Not beside the folder `pages`: Streamlit would run the files in that folder as pages of its older kind.
 SCRIPT = Path(__file__).parent / "pages" / "app.py"
 
 
 def settings(address: str, port: int) -> dict[str, Any]:
-    """Return Streamlit's settings: private, quiet, and ours whatever the user's own config.toml says."""
+    """Return Streamlit's settings: private and quiet; they override the user's config.toml."""
     return {
         "server.address": address,
         "server.port": port,
@@ -49,7 +49,7 @@ def settings(address: str, port: int) -> dict[str, Any]:
 
 
 def serve(address: str, port: int, login: Login | None, browse: str | None = None) -> None:
-    """Serve the app until the process is told to stop; open `browse` in a browser when it answers."""
+    """Serve the app until the process receives a signal to stop; open the URL `browse` once the server answers."""
     _quiet_uvicorn()
     threading.Thread(target=_prepare, name="prepare", daemon=True).start()
     if browse and _has_display():
@@ -58,7 +58,7 @@ def serve(address: str, port: int, login: Login | None, browse: str | None = Non
 
 
 def app(login: Login | None = None) -> st.App:
-    """Return the ASGI app: the pages, the pictures beside them, and before all of it the login, if there is one."""
+    """Return the ASGI app: pages and routes, behind the login, if any."""
     if login is None:
         return st.App(SCRIPT, routes=routes(), middleware=[Middleware(Assets)])
     guard = Middleware(LoginRequired, login=login)
@@ -66,19 +66,19 @@ def app(login: Login | None = None) -> st.App:
 
 
 def _prepare() -> None:
-    """Do what the first page would wait for: half a second of imports, and the catalog's opening."""
-    importlib.import_module("pandas")  # Streamlit wants it for the data of any component
+    """Do early what the first page would wait for: half a second of imports, and opening the catalog."""
+    importlib.import_module("pandas")  # Streamlit needs it for any component's data
 
     from review_app.pages import generations, grid, review  # noqa: F401
 
-    with suppress(UserError):  # the page tells of it
+    with suppress(UserError):  # the page reports it
         for name in workspace().project_names()[:1]:
             project = workspace().project(name)
             statuses(catalog_of(project), name)
 
 
 def _quiet_uvicorn() -> None:
-    # Its start-up lines name an address that people take for the one to open. Warnings still come through.
+    # Its start-up lines name an address that people mistake for the one to open. Warnings are still shown.
     from uvicorn.config import LOGGING_CONFIG
 
     for logger in ("uvicorn", "uvicorn.error"):

@@ -1,6 +1,6 @@
-"""Starting and stopping a generation: through Prefect where its API answers, as a process of our own where not.
+"""Starting and cancelling a generation: through Prefect if its API answers, or else as a process of this server.
 
-The flow is known by its deployment's name only; nothing of `flows` is imported.
+The flow is known only by its deployment's name; nothing is imported from `flows`.
 """
 
 import os
@@ -19,14 +19,14 @@ from review_app import prefect_runs
 DEPLOYMENT = "bootstrap/bootstrap"  # flow/deployment, served by `sid serve` and `sid up`
 LOG_NAME = "run.log"
 _PREFECT_SECONDS = (
-    60  # for a Prefect that is named but does not answer yet: `sid up` starts the app beside it
+    60  # to wait for a Prefect server that is set but does not answer yet: `sid up` starts it beside the app
 )
 _GOES_ON = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 
 
 @dataclass
 class Start:
-    """One press of the button, and what came of it as far as it did not reach the catalog."""
+    """One press of the button, and what happened until the run reached the catalog."""
 
     at: float  # time.time()
     waiting: bool = False  # for Prefect
@@ -34,10 +34,10 @@ class Start:
     process: "subprocess.Popen[bytes] | None" = None
     log: Path | None = None
     problem: str = ""
-    cancelled: bool = False  # at a person's wish
+    cancelled: bool = False  # by a person
 
     def trouble(self) -> str | None:
-        """Return why the run ended without its work, None while it goes on or when all is well."""
+        """Return why the run failed to do its work; None while it runs or if it succeeded."""
         if self.cancelled:
             return None
         if self.process is not None:
@@ -46,30 +46,31 @@ class Start:
         return self.problem or (_flow_run_trouble(self.flow_run) if self.flow_run else None)
 
     def is_alive(self) -> bool:
-        """Whether it is still on its way, as a process or as a flow run."""
+        """Return whether it is still starting or running, as a process or as a flow run."""
         if self.process is not None:
             return self.process.poll() is None
         return self.waiting or (self.flow_run is not None and _flow_run_state(self.flow_run)[0] in _GOES_ON)
 
 
 _lock = threading.Lock()
-_latest: dict[Path, Start] = {}  # by project folder; this server's own starts, the catalog knows the rest
+_latest: dict[Path, Start] = {}  # by project folder; only this server's starts, the catalog knows the rest
 
 
 def latest(project: Project) -> Start | None:
-    """Return the last start of a generation of this project from this server."""
+    """Return this server's last start of a generation of this project."""
     return _latest.get(project.folder)
 
 
 def start(project: Project, token: str, patience: float = 0.0) -> Start:
-    """Start working on the project's present generation, and return at once.
+    """Start a run of the project's present generation, and return at once.
 
     Args:
-        token: the same for each press of one button; Prefect takes a second press for the first one.
-        patience: seconds to wait for the run before to end, when its work is done; it has to tidy up.
+        project: the project to work on.
+        token: the same for repeated presses of one button, so that Prefect starts a single run for them.
+        patience: seconds to wait for the previous run to end; after its work is done it still has to clean up.
 
     Raises:
-        UserError: a run that was started here is still at work, or nothing can be started.
+        UserError: a run that was started here is still running, or none can be started.
     """
     with _lock:
         before, deadline = latest(project), time.monotonic() + patience
@@ -89,10 +90,10 @@ def start(project: Project, token: str, patience: float = 0.0) -> Start:
 
 
 def cancel(project: Project) -> None:
-    """Ask for the end of the run that works on a project; it stops between two steps, and keeps what it has.
+    """Cancel the run that works on a project; it stops between two steps and keeps finished work.
 
     Raises:
-        UserError: it runs where nothing from here reaches it, or Prefect does not answer.
+        UserError: the run cannot be reached from here, or Prefect does not answer.
     """
     begun = latest(project)
     if begun is not None and begun.process is not None and begun.is_alive():
@@ -113,7 +114,7 @@ def cancel(project: Project) -> None:
 
 
 def log(project: Project) -> str:
-    """Return the end of the last run's log, from Prefect where that knows the run; empty where there is none."""
+    """Return the end of the last run's log, from Prefect if it knows the run; empty if there is none."""
     begun = latest(project)
     if prefect_runs.api_url() and (begun is None or begun.process is None):
         try:
@@ -129,7 +130,7 @@ def _prefect_answers() -> bool:
 
 
 def _start_flow(project: Project, token: str, begun: Start) -> None:
-    """Ask Prefect for a run of the deployment; when there is none after a while, run without."""
+    """Start a run of the deployment in Prefect, or without Prefect if that fails for `_PREFECT_SECONDS`."""
     try:
         while time.time() - begun.at < _PREFECT_SECONDS:
             if begun.cancelled:
@@ -140,7 +141,7 @@ def _start_flow(project: Project, token: str, begun: Start) -> None:
                     return
             time.sleep(1)
         _start_process(project, begun)
-    except Exception as error:  # whatever Prefect raises: nobody else is there to tell it
+    except Exception as error:  # whatever Prefect raises: nothing else would report it in this thread
         begun.problem = f"the generation could not be started ({type(error).__name__}: {error})"
     finally:
         begun.waiting = False
@@ -148,7 +149,7 @@ def _start_flow(project: Project, token: str, begun: Start) -> None:
 
 def _run_deployment(project: Project, token: str) -> str | None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    from prefect.deployments import run_deployment  # more than a second, and only here
+    from prefect.deployments import run_deployment  # takes more than a second to import, so only here
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -165,7 +166,7 @@ def _run_deployment(project: Project, token: str) -> str | None:
 
 
 def _start_process(project: Project, begun: Start) -> None:
-    """Start `sid run` so that it outlives this server, its output in a file of the project."""
+    """Start `sid run` as a process that outlives this server, with its output in a file of the project."""
     log = project.folder / LOG_NAME
     command = [
         sys.executable, "-c", "from bootstrap.cli.main import main; main()",
@@ -173,7 +174,7 @@ def _start_process(project: Project, begun: Start) -> None:
     ]  # fmt: skip
     environment = dict(os.environ)
     if prefect_runs.api_url() and not _prefect_answers():
-        del environment["PREFECT_API_URL"]  # it would wait for a server that does not answer
+        del environment["PREFECT_API_URL"]  # the process would wait for a server that does not answer
     try:
         with log.open("wb") as output:
             begun.process = subprocess.Popen(
@@ -186,14 +187,14 @@ def _start_process(project: Project, begun: Start) -> None:
 
 
 def log_tail(project: Project, lines: int = 30) -> str:
-    """Return the end of what the last run without Prefect wrote, an empty text when there is none."""
+    """Return the last lines that the last run without Prefect wrote, an empty text if there are none."""
     try:
         text = (project.folder / LOG_NAME).read_bytes()[-20_000:].decode("utf-8", "replace")
     except OSError:
         return ""
-    # A progress bar writes each state over the one before; only the last one is news.
-    kept = [line.rstrip().rsplit("\r", 1)[-1] for line in text.replace("\r\n", "\n").split("\n")]
-    return "\n".join([line for line in kept if line.strip()][-lines:])
+    # A progress bar overwrites its earlier states with "\r"; keep only the last one.
+    final = [line.rstrip().rsplit("\r", 1)[-1] for line in text.replace("\r\n", "\n").split("\n")]
+    return "\n".join([line for line in final if line.strip()][-lines:])
 
 
 def _last_line(log: Path | None, code: int) -> str:
@@ -201,18 +202,18 @@ def _last_line(log: Path | None, code: int) -> str:
         lines = log.read_text("utf-8", "replace").strip().splitlines() if log else []
     except OSError:
         lines = []
-    said = lines[-1].strip().removeprefix("sid: ") if lines else "it wrote nothing"
-    return f"the run ended with exit code {code}: {said}"
+    reason = lines[-1].strip().removeprefix("sid: ") if lines else "it wrote nothing"
+    return f"the run ended with exit code {code}: {reason}"
 
 
 def _flow_run_state(flow_run: str) -> tuple[str, str]:
-    """Return type and message of a flow run's state; empty texts when Prefect does not say."""
+    """Return type and message of a flow run's state; empty texts if Prefect does not answer."""
     state = (prefect_runs.ask(f"flow_runs/{flow_run}") or {}).get("state") or {}
     return str(state.get("type") or ""), str(state.get("message") or "")
 
 
 def _flow_run_trouble(flow_run: str) -> str | None:
-    kind, said = _flow_run_state(flow_run)
+    kind, message = _flow_run_state(flow_run)
     if kind in ("FAILED", "CRASHED", "CANCELLED"):
-        return f"the flow run ended as {kind.lower()}: {said or 'see Prefect for its log'}"
+        return f"the flow run ended as {kind.lower()}: {message or 'see Prefect for its log'}"
     return None

@@ -1,6 +1,6 @@
-"""Which tags of a caption the base model knows, by what it draws of them; drawn in a process of its own.
+"""Orders to check which tags of a caption the base model knows, by drawing each tag in a separate process.
 
-The process is the verb `sid draw-tags`. What it drew is kept in the workspace, a folder for each base model.
+The process is the verb `sid draw-tags`. Its drawings stay in the workspace, in one folder for each base model.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +18,7 @@ _FOLDER = ".tag-drawings"
 
 @dataclass
 class Check:
-    """One order to draw tags, and what came of it."""
+    """One order to draw tags, and its result."""
 
     base: str
     ended: bool = False
@@ -29,17 +29,17 @@ _worker = ThreadPoolExecutor(1, "tags")  # one model in memory at a time
 
 
 def folder(workspace: Workspace, spec: BaseModelSpec) -> Path:
-    """The folder with the drawings of a base model."""
+    """Return the folder for the drawings of a base model."""
     return workspace.folder / _FOLDER / sha256_of_text(f"{spec.kind} {spec.source}")[:16]
 
 
 def order(workspace: Workspace, spec: BaseModelSpec, tags: list[str]) -> Check:
-    """Order these tags to be drawn; returns at once."""
+    """Order these tags to be drawn, and return at once."""
     check = Check(spec.name)
     arguments = [
         "draw-tags", f"--base={spec.name}", f"--output={folder(workspace, spec)}", "--", captions.join(tags)
     ]  # fmt: skip
-    _worker.submit(verbs.run, workspace, arguments).add_done_callback(lambda done: _end(check, done))
+    _worker.submit(verbs.run_verb, workspace, arguments).add_done_callback(lambda done: _end(check, done))
     return check
 
 

@@ -1,4 +1,4 @@
-"""The look: calm paper by day, calm slate by night; the browser's preference chooses."""
+"""The app's colours, light and dark; the browser's preference chooses."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Pictures that come from the browser: looked at in a file of their own, and never kept as they came."""
+"""Uploaded pictures: opened from a temporary file, and never kept as they are."""
 
 import re
 import tempfile
@@ -14,21 +14,21 @@ TYPES = ("png", "jpg", "jpeg", "webp", "avif", "gif", "tif", "tiff", "bmp")
 
 
 class Upload(Protocol):
-    """What Streamlit gives for an uploaded file."""
+    """An uploaded file, as Streamlit's uploader returns it."""
 
     name: str
 
     def getvalue(self) -> bytes:
-        """The bytes."""
+        """Return the file's bytes."""
         ...
 
 
 @contextmanager
 def as_file(upload: Upload) -> Iterator[Path]:
-    """Yield a file with the upload's bytes, gone when the block ends; its own name is in messages only.
+    """Yield the path of a temporary file with the upload's bytes; the upload's own name appears in messages only.
 
     Raises:
-        UserError: what the block raises, with the name that the file had for its owner.
+        UserError: raised by the block, with the upload's name in place of the temporary path.
     """
     with tempfile.TemporaryDirectory(prefix="sid-upload-") as folder:
         path = Path(folder) / "upload"
@@ -40,5 +40,5 @@ def as_file(upload: Upload) -> Iterator[Path]:
 
 
 def project_name(file_name: str) -> str:
-    """Return a project's name for a picture's file name; empty when nothing of it can be one."""
+    """Return a project name made from a picture's file name; empty if it has no usable characters."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", Path(file_name).stem).strip("-_")[:64]

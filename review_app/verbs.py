@@ -1,4 +1,4 @@
-"""Running a verb of `sid` in a process of its own, for what loads a model: a page must not wait for it."""
+"""Running a verb of `sid` in its own process, because it loads a model and no page may wait for that."""
 
 import os
 import subprocess
@@ -7,18 +7,19 @@ import sys
 from bootstrap.project.projects import Workspace
 
 
-def run(workspace: Workspace, arguments: list[str]) -> tuple[str, str]:
-    """Run a verb to its end, and return what it wrote and, in words, why it failed; empty when it did not."""
+def run_verb(workspace: Workspace, arguments: list[str]) -> tuple[str, str]:
+    """Run a verb to its end; return its output and why it failed, empty if it did not."""
     command = [
         sys.executable, "-c", "from bootstrap.cli.main import main; main()", "--workspace",
         str(workspace.folder), *arguments
     ]  # fmt: skip
-    ran = subprocess.run(
+    completed = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", env=dict(os.environ),
         start_new_session=True,
     )  # fmt: skip
-    if ran.returncode == 0:
-        return ran.stdout, ""
-    lines = ran.stderr.strip().splitlines() or ran.stdout.strip().splitlines()
-    said = lines[-1].strip().removeprefix("sid: ") if lines else "it wrote nothing"
-    return ran.stdout, said if ran.returncode == 2 else f"it ended with exit code {ran.returncode}: {said}"
+    if completed.returncode == 0:
+        return completed.stdout, ""
+    lines = completed.stderr.strip().splitlines() or completed.stdout.strip().splitlines()
+    reason = lines[-1].strip().removeprefix("sid: ") if lines else "it wrote nothing"
+    code = completed.returncode
+    return completed.stdout, reason if code == 2 else f"it ended with exit code {code}: {reason}"

@@ -1,4 +1,4 @@
-"""The workspace and the catalog as the app's pages and routes share them."""
+"""The workspace and the catalog, shared by the app's pages and routes."""
 
 from functools import lru_cache
 
@@ -17,5 +17,5 @@ def _opened(url: str) -> Catalog:
 
 
 def catalog_of(project: Project) -> Catalog:
-    """Return the catalog of the project's workspace, opened once for the whole server."""
+    """Return the catalog of the project's workspace, which is opened once per server."""
     return _opened(project.workspace.catalog_url)

@@ -1,1 +1,1 @@
-"""What the pages are put together from."""
+"""The parts that pages are built from."""

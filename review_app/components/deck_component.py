@@ -1,4 +1,7 @@
-"""The deck: a component of our own, in which a key decides without waiting for the server."""
+"""The deck on the page: the Streamlit component in which a key decides without waiting for the server.
+
+This module mounts the component; its code in the browser is deck/*.js, and `review_app.deck_server` answers it.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -17,7 +20,7 @@ _MODULES = (
     "view.js",
     "keys.js",
     "deck.js",
-)  # one module to the browser, the last exports
+)  # joined into a single ES module; the last file has the export
 
 
 @cache
@@ -42,15 +45,18 @@ def deck(
     """Put the deck of a generation onto the page, and return whether all its candidates are decided.
 
     Args:
+        project: whose candidates.
+        generation: number of the generation to review.
+        key: Streamlit's key of the component.
         reasons: to reject with, up to nine.
         first: ids of candidates to show before all others.
-        on_fix: called before the next run with the id of the candidate that shall be mended.
+        on_fix: called before the next script run with the id of the candidate to fix.
     """
 
     def fix() -> None:
-        asked = st.session_state[key].get("fix")
-        if isinstance(asked, str):
-            on_fix(asked)
+        candidate_id = st.session_state[key].get("fix")
+        if isinstance(candidate_id, str):
+            on_fix(candidate_id)
 
     state = _component()(
         data={

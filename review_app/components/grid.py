@@ -1,4 +1,4 @@
-"""The grid of thumbnails: a component of our own that has only those on the screen in the page."""
+"""The grid of thumbnails: a Streamlit component that keeps only the visible ones in the page."""
 
 from collections.abc import Callable
 from functools import cache
@@ -22,16 +22,18 @@ def _component() -> Any:
         "sid_grid",
         html=(_HERE / "grid" / "grid.html").read_text("utf-8"),
         css=(_HERE / "grid" / "grid.css").read_text("utf-8"),
-        js="\n".join(one.read_text("utf-8") for one in modules),
+        js="\n".join(path.read_text("utf-8") for path in modules),
     )
 
 
-def grid(project: Project, asked: Filter, key: str, on_open: Callable[[str], None]) -> None:
+def grid(project: Project, criteria: Filter, key: str, on_open: Callable[[str], None]) -> None:
     """Put the thumbnails onto the page.
 
     Args:
-        asked: which candidates, and in which order.
-        on_open: called before the next run with the id of the candidate that shall lie on the deck.
+        project: whose candidates.
+        criteria: which candidates, and in which order.
+        key: Streamlit's key of the component.
+        on_open: called before the next script run with the id of the candidate to show in the deck.
     """
 
     def opened() -> None:
@@ -42,7 +44,7 @@ def grid(project: Project, asked: Filter, key: str, on_open: Callable[[str], Non
     _component()(
         data={
             "project": project.name,
-            "cells": f"{cells_url(project)}?filter={quote(as_query(asked))}",
+            "cells": f"{cells_url(project)}?filter={quote(as_query(criteria))}",
             "deck": deck_url(project),
             "thumbnails": thumbnail_url(project, "").removesuffix(".webp"),
             "pictures": picture_url(project, "").removesuffix(".png"),

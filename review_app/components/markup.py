@@ -1,4 +1,4 @@
-"""HTML and Markdown in which everything that a person wrote stays text."""
+"""HTML and Markdown for the pages; whatever a person wrote is escaped, so that it stays text."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ _STYLE = Path(__file__).with_name("style.css")
 
 
 class Markup(str):
-    """A text that is HTML already."""
+    """A string that is already HTML."""
 
     __slots__ = ()
 
@@ -35,7 +35,7 @@ def element(name: str, *content: str, **attributes: str) -> Markup:
 
 
 def plain(text: str) -> str:
-    """Return Markdown that shows just this text, for Streamlit's messages and labels."""
+    """Return Markdown that shows exactly this text, for Streamlit's messages and labels."""
     return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
 
 
@@ -45,8 +45,8 @@ def show(*parts: Markup) -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Show a UserError in its place on the page. Each fragment needs this: an error does not leave it."""
+def show_errors() -> Iterator[None]:
+    """Show a UserError of the block on the page. Each fragment needs its own: errors do not leave a fragment."""
     try:
         yield
     except UserError as error:
@@ -54,12 +54,12 @@ def told() -> Iterator[None]:
 
 
 def style() -> None:
-    """Bring the style sheet of the app; once a run."""
+    """Put the app's style sheet onto the page, once per script run."""
     st.html(_STYLE)
 
 
 def counts(pairs: Sequence[tuple[str, str]]) -> Markup:
-    """Return a row of figures, each with its name below it."""
+    """Return a row of values, each with its name below it."""
     cells = [element("div", element("dd", value), element("dt", name)) for name, value in pairs]
     return element("dl", *cells, class_="sid-counts")
 
@@ -69,11 +69,11 @@ def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     head = element("tr", *(element("th", name, scope="col") for name in names))
     body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
     rows_and_head = element("table", element("thead", head), element("tbody", *body), class_="sid-table")
-    return element("div", rows_and_head, class_="sid-wide")  # which scrolls where it is narrow
+    return element("div", rows_and_head, class_="sid-wide")  # scrolls on narrow screens
 
 
 def heading(title: str, detail: str = "") -> None:
-    """Put the head of a page: what it is about, and in small what of it."""
+    """Show the head of a page: a title, and a detail in small print."""
     show(
         element(
             "header",

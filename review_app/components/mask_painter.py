@@ -1,4 +1,4 @@
-"""Painting a mask over a candidate: a component of our own."""
+"""A Streamlit component for painting an inpainting mask over a candidate."""
 
 import base64
 import binascii
@@ -33,7 +33,7 @@ def _component() -> Any:
 
 
 def mask_painter(project: Project, candidate: Candidate, key: str) -> str:
-    """Put the candidate onto the page to be painted on; return the mask as a data URL, empty before a stroke."""
+    """Show the candidate for painting; return the mask as a data URL of a PNG, empty before the first stroke."""
     state = _component()(
         data={
             "src": picture_url(project, candidate.id),
@@ -50,21 +50,21 @@ def save_mask(project: Project, candidate: Candidate, painted: str) -> Path:
     """Write a painted mask beside the candidates of its generation, and return its path.
 
     Raises:
-        UserError: nothing is painted, or it is no mask of this candidate.
+        UserError: nothing is painted, or the data is not a PNG of the candidate's size.
     """
     if not painted:
-        raise UserError("mask: paint over what shall be drawn anew first")
+        raise UserError("mask: it is empty; paint over the part to redraw")
     try:
         if not painted.startswith(_KIND) or len(painted) > _MOST_LETTERS:
             raise ValueError("not a small PNG")
         with Image.open(io.BytesIO(base64.b64decode(painted.removeprefix(_KIND), validate=True))) as opened:
             if opened.format != "PNG" or opened.size != (candidate.shot.width, candidate.shot.height):
-                raise ValueError("another size than the candidate's")
+                raise ValueError("its size is not the candidate's")
             mask = opened.convert("L").point(lambda level: 255 if level >= 128 else 0)
     except (ValueError, binascii.Error, UnidentifiedImageError, OSError, SyntaxError) as error:
         raise UserError(f"mask: it cannot be used ({error}); paint it again") from None
     if not any(mask.histogram()[128:]):
-        raise UserError("mask: paint over what shall be drawn anew first")
+        raise UserError("mask: it is empty; paint over the part to redraw")
     name = hashlib.sha256(mask.tobytes()).hexdigest()[:16]
     path = project.generation_folder(candidate.generation) / "masks" / f"{name}.png"
     with whole_file(path) as temporary:

@@ -1,14 +1,14 @@
-"""A generation's progress in words."""
+"""A generation's progress as text and as a row of stations."""
 
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.catalog.states import GenerationState
 from review_app.components.markup import Markup, element
 
 _STATIONS = {
-    GenerationState.WAITING: "Waiting to begin",
+    GenerationState.WAITING: "Waiting to start",
     GenerationState.TRAINING: "Training the LoRA",
     GenerationState.DRAWING: "Drawing candidates",
-    GenerationState.CURATING: "Sorting out duplicates",
+    GenerationState.CURATING: "Filtering out duplicates",
     GenerationState.PUBLISHED: "Ready for review",
     GenerationState.GROWN: "Reviewed and grown",
     GenerationState.FAILED: "Failed",
@@ -17,25 +17,25 @@ _STATIONS = {
 
 
 def station(state: GenerationState) -> str:
-    """Return a generation's state as a person says it."""
+    """Return the text that the app shows for a generation's state."""
     return _STATIONS[state]
 
 
 def stations(state: GenerationState) -> Markup:
-    """Return the way of a generation, the present station marked."""
-    way = {
+    """Return the stations of a generation as an HTML list, the present one marked."""
+    words = {
         GenerationState.TRAINING: "Train", GenerationState.DRAWING: "Draw", GenerationState.CURATING: "Sort",
         GenerationState.PUBLISHED: "Review",
     }  # fmt: skip
     steps = [
-        element("li", word, **({"class_": "sid-here", "aria_current": "step"} if one is state else {}))
-        for one, word in way.items()
+        element("li", word, **({"class_": "sid-here", "aria_current": "step"} if stage is state else {}))
+        for stage, word in words.items()
     ]
     return element("ol", *steps, class_="sid-stations")
 
 
 def share(status: GenerationStatus) -> float:
-    """Return how much of the present station is done, 0.0 to 1.0."""
+    """Return the fraction of the present station that is done, 0.0 to 1.0."""
     return min(1.0, max(0.0, status.done / status.total)) if status.total > 0 else 0.0
 
 
@@ -52,12 +52,12 @@ def how_far(status: GenerationStatus) -> str:
 
 
 def _rate(rate: float, unit: str) -> str:
-    one = unit.removesuffix("s") or "unit"
-    return f"{rate:.1f} {unit}/s" if rate >= 1 else f"{1 / rate:.1f} s a {one}"
+    singular = unit.removesuffix("s") or "unit"
+    return f"{rate:.1f} {unit}/s" if rate >= 1 else f"{1 / rate:.1f} s/{singular}"
 
 
 def duration(seconds: float) -> str:
-    """Return a time span in the precision that a waiting person needs."""
+    """Return a time span, given in seconds, as text with the precision that a waiting person needs."""
     if seconds < 5:
         return "a few seconds"
     if seconds < 90:

@@ -1,4 +1,4 @@
-"""A form field for each setting, made from the pydantic model that `project.toml` is checked with."""
+"""A form field for each setting, built from the pydantic model that validates `project.toml`."""
 
 import tomllib
 import types
@@ -26,8 +26,8 @@ class Setting:
 
     name: str
     field: FieldInfo
-    value: Any  # as it is now
-    default: Any  # what it is without a line in the file; None: nothing, or it must be given
+    value: Any  # the present value
+    default: Any  # the value without a line in the file; None: there is none, or the setting is required
     comment: str = ""
 
     @property
@@ -39,38 +39,39 @@ class Setting:
     @property
     def help(self) -> str | None:
         """What the file's comment says, and the default."""
-        told = [self.comment[:1].upper() + self.comment[1:]] if self.comment else []
+        sentences = [self.comment[:1].upper() + self.comment[1:]] if self.comment else []
         if self.default not in (None, "", []):
-            told.append(f"Default: {_shown(self.default)}")
-        # Streamlit's tooltips are Markdown; these texts are ours, and hold nothing but the odd sign of it.
-        return ". ".join(told).replace("`", "").replace("_", "\\_").replace("*", "\\*") or None
+            sentences.append(f"Default: {_as_text(self.default)}")
+        # Streamlit's tooltips are Markdown; these texts are ours and contain only a few of its characters.
+        return ". ".join(sentences).replace("`", "").replace("_", "\\_").replace("*", "\\*") or None
 
 
 def changed(settings: Sequence[Setting], key: str) -> dict[str, Any]:
-    """Put a field for each setting onto the page, two beside each other; return those that were changed.
+    """Show a field for each setting, two in a row; return the settings that were changed.
 
     Args:
-        key: beginning of the fields' keys; another one makes new fields, with the values as they are.
+        settings: what to show.
+        key: prefix of the fields' keys; a new prefix makes new fields with the present values.
 
     Returns:
-        New values by name; None asks for the default.
+        New values by name; None restores the default.
 
     Raises:
-        UserError: what was typed cannot be read, told with the setting's name.
+        UserError: an input cannot be parsed; the message names the setting.
     """
-    found = {}
+    changes = {}
     for first in range(0, len(settings), 2):
         row = settings[first : first + 2]
         has_switch = any(
-            _kind(one.field.annotation)[0] == "bool" for one in row
-        )  # which has no label above it
+            _kind(setting.field.annotation)[0] == "bool" for setting in row
+        )  # a switch has no label above it
         columns = st.columns(2, gap="medium", vertical_alignment="center" if has_switch else "top")
-        for column, one in zip(columns, row, strict=False):
+        for column, setting in zip(columns, row, strict=False):
             with column:
-                value = _field(one, f"{key} {one.name}")
-            if value != one.value:
-                found[one.name] = value
-    return found
+                value = _field(setting, f"{key} {setting.name}")
+            if value != setting.value:
+                changes[setting.name] = value
+    return changes
 
 
 def of_model(
@@ -79,10 +80,10 @@ def of_model(
     """Return the settings of a section, or of a recipe.
 
     Args:
-        model: what checks them.
-        values: as they are; None: of one that is not there yet.
-        defaults: of the base model, over those of the method.
-        comments: by the setting's name.
+        model: the pydantic model that validates them.
+        values: the present values; None: a section or recipe that does not exist yet.
+        defaults: the base model's defaults by name, which override the model's own.
+        comments: help texts by the setting's name.
     """
     settings = []
     for name, field in model.model_fields.items():
@@ -93,55 +94,57 @@ def of_model(
     return settings
 
 
-def _field(one: Setting, key: str) -> Any:
-    """Put the field; return what it says."""
-    kind, options = _kind(one.field.annotation)
-    shared: dict[str, Any] = {"key": key, "help": one.help}
+def _field(setting: Setting, key: str) -> Any:
+    """Show the field; return its value."""
+    kind, options = _kind(setting.field.annotation)
+    shared: dict[str, Any] = {"key": key, "help": setting.help}
     if kind == "bool":
-        return st.toggle(one.label, bool(one.value), **shared)
+        return st.toggle(setting.label, bool(setting.value), **shared)
     if kind == "choice":
         return st.selectbox(
-            one.label, options, options.index(one.value) if one.value in options else None,
-            placeholder="The base model's own", **shared,
+            setting.label, options, options.index(setting.value) if setting.value in options else None,
+            placeholder="The base model's default", **shared,
         )  # fmt: skip
     if kind in ("int", "float"):
-        return _number(one, kind, shared)
+        return _number(setting, kind, shared)
     if kind == "text":
-        put = st.text_area if one.name in _LONG_TEXTS else st.text_input
-        said = put(one.label, one.value or "", placeholder=_placeholder(one), **shared).strip()
-        return said if said or (isinstance(one.value, str) and not _is_optional(one.field)) else None
+        put = st.text_area if setting.name in _LONG_TEXTS else st.text_input
+        text = put(setting.label, setting.value or "", placeholder=_placeholder(setting), **shared).strip()
+        return text if text or (isinstance(setting.value, str) and not _is_optional(setting.field)) else None
     if kind == "texts":
         lines = st.text_area(
-            one.label, "\n".join(one.value or []), placeholder="One a line", height=110, **shared
+            setting.label, "\n".join(setting.value or []), placeholder="One per line", height=110, **shared
         )
         return [line.strip() for line in lines.splitlines() if line.strip()]
     if kind == "span":
-        return _span(one, st.text_input(one.label, _span_text(one.value), **shared))
-    said = st.text_area(one.label, _toml(one.value), placeholder="As in project.toml", height=110, **shared)
-    return _read_toml(one, said) if said.strip() else None
+        return _span(setting, st.text_input(setting.label, _span_text(setting.value), **shared))
+    text = st.text_area(
+        setting.label, _toml(setting.value), placeholder="As in project.toml", height=110, **shared
+    )
+    return _read_toml(setting, text) if text.strip() else None
 
 
-def _number(one: Setting, kind: str, shared: Mapping[str, Any]) -> Any:
-    low, high = _limits(one.field)
+def _number(setting: Setting, kind: str, shared: Mapping[str, Any]) -> Any:
+    low, high = _limits(setting.field)
     whole = kind == "int"
     number = int if whole else float
-    step: float = 1 if whole else _step(one.value if one.value is not None else one.default)
+    step: float = 1 if whole else _step(setting.value if setting.value is not None else setting.default)
     limits: dict[str, Any] = {
         "min_value": number(low) if low is not None else None,
         "max_value": number(high) if high is not None else None,
     }
-    # The value comes through the session, for a field that is given one cannot be cleared any more.
-    if shared["key"] not in st.session_state and one.value is not None:
-        st.session_state[shared["key"]] = number(one.value)
-    said = st.number_input(
-        one.label, value=None, step=number(step), format="%d" if whole else "%g", placeholder=_placeholder(one),
+    # The value goes through the session, because a field that is given a value directly cannot be cleared.
+    if shared["key"] not in st.session_state and setting.value is not None:
+        st.session_state[shared["key"]] = number(setting.value)
+    value = st.number_input(
+        setting.label, value=None, step=number(step), format="%d" if whole else "%g", placeholder=_placeholder(setting),
         **limits, **shared,
     )  # fmt: skip
-    return said if said is None else number(said)
+    return value if value is None else number(value)
 
 
 def _step(value: float | None) -> float:
-    """A tenth of the value, or near it: rates are small, scales are not."""
+    """Return a step of about a tenth of the value, because rates are small and scales are not."""
     if not value:
         return 0.05
     return (
@@ -156,7 +159,7 @@ def _decimals(value: float) -> int:
 
 
 def _kind(annotation: Any) -> tuple[str, list[Any]]:
-    """Return what field an annotation needs, and its options where it is a choice."""
+    """Return the kind of field for an annotation, and its options if it is a choice."""
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if annotation in _SPANS:
@@ -178,7 +181,7 @@ def _is_optional(field: FieldInfo) -> bool:
 
 
 def _limits(field: FieldInfo) -> tuple[float | None, float | None]:
-    """The least and the greatest value that the model takes; an open limit is left to its check."""
+    """Return the least and the greatest value that the model accepts; it checks exclusive limits itself."""
     parts = [*field.metadata]
     for inner in (field.annotation, *get_args(field.annotation)):
         if get_origin(inner) is Annotated:
@@ -198,36 +201,36 @@ def _limits(field: FieldInfo) -> tuple[float | None, float | None]:
     return low, high
 
 
-def _placeholder(one: Setting) -> str:
-    return "" if one.default in (None, "", []) else _shown(one.default)
+def _placeholder(setting: Setting) -> str:
+    return "" if setting.default in (None, "", []) else _as_text(setting.default)
 
 
-def _shown(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
-        return ", ".join(map(_shown, value))
+        return ", ".join(map(_as_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _span_text(value: Any) -> str:
-    return "" if value is None else _shown(value)
+    return "" if value is None else _as_text(value)
 
 
-def _span(one: Setting, said: str) -> Any:
-    """Read `0.6, 0.7`, `auto`, or a range as the file has it."""
-    text = said.strip()
+def _span(setting: Setting, text: str) -> Any:
+    """Parse `0.6, 0.7`, `auto`, or a range as written in project.toml."""
+    text = text.strip()
     if not text:
         return None
-    if text == _span_text(one.value):
-        return one.value
+    if text == _span_text(setting.value):
+        return setting.value
     if text.strip('"') == "auto":
         return "auto"
-    return _read_toml(one, text if text.startswith(("{", "[")) else f"[{text}]")
+    return _read_toml(setting, text if text.startswith(("{", "[")) else f"[{text}]")
 
 
 def _toml(value: Any) -> str:
-    """A list of tables as it stands in the file, one a line."""
+    """Return a value as TOML, a list of tables with one table per line."""
     if value is None:
         return ""
     if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -245,15 +248,17 @@ def _inline(value: Any) -> str:
     return tomlkit.item(value).as_string()
 
 
-def _read_toml(one: Setting, text: str) -> Any:
+def _read_toml(setting: Setting, text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{one.label}: it cannot be read ({error}); write it as in project.toml") from None
+        raise UserError(
+            f"{setting.label}: it cannot be parsed ({error}); write it as in project.toml"
+        ) from None
 
 
 def _plain(value: Any) -> Any:
-    """A setting as lists, tables and numbers, so that it can be compared with what is typed."""
+    """Return a setting as lists, dicts and numbers, so that it can be compared with the input."""
     if isinstance(value, BaseModel):
         return value.model_dump(exclude_unset=True)
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The script that Streamlit runs for each visitor: navigation, the project picker, the chosen page."""
+"""The script that Streamlit runs for each visitor: navigation, project menu and the chosen page."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ from review_app.pages import (
 )
 from review_app.workspace import workspace
 
-# A file of our own: for a symbol or an emoji the browser would ask a server on the internet.
+# Our own file: for a symbol or an emoji the browser would contact a server on the internet.
 _ICON = Path(__file__).parents[1] / "components" / "icon.png"
 
 
 def _of_project(show: Callable[[Project], None]) -> Callable[[], None]:
-    """A page that shows the project that is picked."""
+    """Return a page that shows the chosen project."""
 
     def page() -> None:
         name = st.session_state.get(links.PROJECT)
@@ -65,47 +65,47 @@ _WORKSPACE_PAGES = {
 
 
 def main() -> None:
-    """Draw the page that is asked for."""
+    """Show the requested page."""
     st.set_page_config(page_title="sid review", page_icon=str(_ICON), layout="wide")
     markup.style()
     _pick_project()
     of_project, of_workspace = _pages(_PROJECT_PAGES), _pages(_WORKSPACE_PAGES)
     chosen = st.navigation({"": list(of_project.values()), "Workspace": list(of_workspace.values())})
     links.remember(of_project | of_workspace, chosen.url_path or "review")  # the default page's path is empty
-    _who()
-    with markup.told():
+    _show_reviewer()
+    with markup.show_errors():
         chosen.run()
 
 
 def _pages(entries: dict[str, _Entry]) -> dict[str, Any]:
     return {
-        key: st.Page(one.show, title=one.title, icon=one.icon, url_path=key, default=key == "review")
-        for key, one in entries.items()
+        key: st.Page(entry.show, title=entry.title, icon=entry.icon, url_path=key, default=key == "review")
+        for key, entry in entries.items()
     }
 
 
-def _who() -> None:
-    """Say who is logged in, where there is a login, with the way out."""
+def _show_reviewer() -> None:
+    """If there is a login, show who is logged in, with a link to log out."""
     if reviewers.HEADER in st.context.headers:
         with st.sidebar:
-            name = markup.element("span", f"Logged in as {reviewers.of(st.context.headers)}")
+            name = markup.element("span", f"Logged in as {reviewers.reviewer_of(st.context.headers)}")
             markup.show(
                 markup.element("p", name, markup.element("a", "Log out", href="/logout"), class_="sid-who")
             )
 
 
 def _pick_project() -> None:
-    """Choose the project to show: the one in the address, else the last one, else the first, if there is any."""
+    """Choose the project to show: the one in the address, else the last one shown, else the first, if any."""
     names = workspace().project_names()
     if not names:
         st.session_state.pop(links.PROJECT, None)
         return
     known = [st.query_params.get(links.PROJECT), st.session_state.get(links.PROJECT), names[0]]
-    name = next(one for one in known if one in names)
+    name = next(candidate for candidate in known if candidate in names)
     links.choose_project(name)
     with st.sidebar:
         st.caption("Project")
-        # No selectbox: that keeps the focus in its text field, and then no key decides until one clicks elsewhere.
+        # Not a selectbox: it keeps the focus in its text field, and then no key decides until a click elsewhere.
         st.menu_button(
             markup.plain(name),
             names,
@@ -120,7 +120,7 @@ def _no_project() -> None:
     with st.container(border=True, key="no-project"):
         st.subheader("No project yet", anchor=False)
         st.write("A project starts from one picture and its caption.")
-        links.button("new", "Make a project", ":material/add_photo_alternate:")
+        links.button("new", "Create a project", ":material/add_photo_alternate:")
         st.caption("Or on the command line:")
         st.code(
             'sid new NAME --image picture.png --caption "woman, red apple, window"',

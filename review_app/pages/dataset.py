@@ -1,4 +1,4 @@
-"""Dataset: the original and the picks with their captions; captions are edited, one or many; and the way out."""
+"""Dataset: the original and the picks, whose captions can be edited one by one or many at once; and the export."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -19,24 +19,24 @@ from review_app.workspace import catalog_of
 
 _SAVED = "captions saved"
 _ROW_HEIGHT = 84  # pixels
-_MOST_ROWS = 8  # that are shown at once; the others are scrolled to
+_MOST_ROWS = 8  # rows visible without scrolling
 _ADD, _REMOVE, _REPLACE = "Add tags", "Remove tags", "Replace a tag"
 _FORMATS = {"kohya": "kohya_ss: pictures with .txt files", "imagefolder": "Hugging Face: imagefolder"}
 
 
 def show(project: Project) -> None:
     """Show the page."""
-    found = picks.picks(catalog_of(project), project.name)
-    markup.heading(project.name, f"Dataset of {_pictures(1 + len(found))}")
+    dataset_picks = picks.picks(catalog_of(project), project.name)
+    markup.heading(project.name, f"Dataset of {_pictures(1 + len(dataset_picks))}")
     _original(project)
-    if found:
-        _captions(project, found)
+    if dataset_picks:
+        _captions(project, dataset_picks)
     else:
         with st.container(border=True, key="nothing-yet"):
             st.subheader("No picks yet", anchor=False)
             st.write(
-                "Accepted candidates join the dataset when it grows, with their prompts as captions. Until then the "
-                "original is alone in it."
+                "Accepted candidates join the dataset when it grows, with their prompts as captions. Until then it "
+                "holds only the original."
             )
             button("review", "Review", ":material/playing_cards:")
     _export(project)
@@ -69,24 +69,26 @@ def _original(project: Project) -> None:
 # ---- captions
 
 
-def _captions(project: Project, found: list[picks.Pick]) -> None:
+def _captions(project: Project, dataset_picks: list[picks.Pick]) -> None:
     saved = st.session_state.pop(_SAVED, None)
     if saved:
         st.toast(saved, icon=":material/check:")
     st.subheader("Picks", anchor=False)
     wanted = st.text_input(
-        "Filter", key="dataset filter", placeholder="Show captions that have these words",
+        "Filter", key="dataset filter", placeholder="Show captions that contain this text",
         label_visibility="collapsed", icon=":material/search:", persist_state="session",
     )  # fmt: skip
-    shown = [one for one in found if wanted.strip().casefold() in one.caption.casefold()]
-    if not shown:
-        st.info("No caption has these words.", icon=":material/filter_alt_off:")
+    visible = [pick for pick in dataset_picks if wanted.strip().casefold() in pick.caption.casefold()]
+    if not visible:
+        st.info("No caption contains this text.", icon=":material/filter_alt_off:")
         return
-    rows = _table(project, shown)
-    typed = {one.candidate_id: str(row["caption"] or "") for one, row in zip(shown, rows, strict=True)}
-    chosen = [one.candidate_id for one, row in zip(shown, rows, strict=True) if row["chosen"]]
+    rows = _table(project, visible)
+    typed = {pick.candidate_id: str(row["caption"] or "") for pick, row in zip(visible, rows, strict=True)}
+    chosen = [pick.candidate_id for pick, row in zip(visible, rows, strict=True) if row["chosen"]]
     changed = {
-        one.candidate_id: typed[one.candidate_id] for one in shown if typed[one.candidate_id] != one.caption
+        pick.candidate_id: typed[pick.candidate_id]
+        for pick in visible
+        if typed[pick.candidate_id] != pick.caption
     }
     with st.container(horizontal=True, vertical_alignment="center"):
         label = f"Save {_captions_in_words(len(changed))}" if changed else "Save"
@@ -98,19 +100,19 @@ def _captions(project: Project, found: list[picks.Pick]) -> None:
             disabled=not changed,
         ):
             _save(project, changed)
-        st.caption("Click a caption to edit it. Training learns with these; the next generation takes them.")
+        st.caption("Click a caption to edit it. The next generation trains on the saved captions.")
     _batch(project, typed, chosen)
     _worth_a_look(project)
 
 
-def _table(project: Project, shown: list[picks.Pick]) -> list[dict[str, Any]]:
-    """The picks as a table to edit; return its rows as they are now."""
+def _table(project: Project, visible: list[picks.Pick]) -> list[dict[str, Any]]:
+    """Show the picks as an editable table; return its rows with the edits so far."""
     rows = [
-        {"chosen": False, "picture": thumbnail_url(project, one.candidate_id), "caption": one.caption}
-        for one in shown
+        {"chosen": False, "picture": thumbnail_url(project, pick.candidate_id), "caption": pick.caption}
+        for pick in visible
     ]
-    # Other captions make another table, so that nothing of an earlier edit is laid over them.
-    version = sha256_of_text("\n".join(one.candidate_id + one.caption for one in shown))[:12]
+    # Changed captions get a new table, so that Streamlit does not apply earlier edits to them.
+    version = sha256_of_text("\n".join(pick.candidate_id + pick.caption for pick in visible))[:12]
     edited: list[dict[str, Any]] = st.data_editor(
         rows,
         key=f"captions {project.name} {version}",
@@ -143,41 +145,48 @@ def _batch(project: Project, typed: Mapping[str, str], chosen: list[str]) -> Non
                 edit = TagEdit(remove=tuple(st.multiselect("Tags to remove", known, key="batch remove")))
             else:
                 old = st.selectbox("Tag", known, None, key="batch old", placeholder="Choose a tag")
-                new = st.text_input("By", key="batch new", placeholder="other tags, or several")
+                new = st.text_input("Replacement", key="batch new", placeholder="one tag or several")
                 edit = TagEdit(rename=((old, new),) if old else ())
             which = chosen or list(typed)
             label = f"Apply to the {len(which)} chosen" if chosen else f"Apply to all {len(which)} shown"
             if st.button(label, key="apply batch", icon=":material/done_all:"):
-                _save(project, {one: captions.join(edit.of(captions.parse(typed[one]))) for one in which})
+                _save(
+                    project,
+                    {
+                        candidate_id: captions.join(edit.of(captions.parse(typed[candidate_id])))
+                        for candidate_id in which
+                    },
+                )
 
 
 def _worth_a_look(project: Project) -> None:
-    """What may be wrong with the captions, each with its remedy."""
-    found = consistency(project, catalog_of(project))
-    own = project.settings.project.tags  # the original's stay as they are
-    if found.is_clean:
+    """Show what may be wrong with the captions, each problem with a button that mends it."""
+    report = consistency(project, catalog_of(project))
+    own = project.settings.project.tags  # the original's tags stay unchanged
+    if report.is_clean:
         return
     with st.container(border=True, key="worth-a-look"):
         st.subheader("Worth a look", anchor=False)
-        for pair in found.alike:
-            rarer, usual = sorted(pair, key=lambda tag: (tag in own, found.uses[tag]))
-            told = f"*{markup.plain(rarer)}* ({found.uses[rarer]}) and *{markup.plain(usual)}* ({found.uses[usual]})"
+        for pair in report.alike:
+            rarer, usual = sorted(pair, key=lambda tag: (tag in own, report.uses[tag]))
+            first, second = (f"*{markup.plain(tag)}* ({report.uses[tag]})" for tag in (rarer, usual))
             _remedy(
-                project, f"{told} may mean the same.", f"Replace {rarer} by {usual}",
+                project, f"{first} and {second} may mean the same.", f"Replace {rarer} with {usual}",
                 TagEdit(rename=((rarer, usual),)),
             )  # fmt: skip
-        for tag in found.required:
-            ids = [one for one, missing in found.lacking.items() if tag in missing]
+        for tag in report.required:
+            ids = [candidate_id for candidate_id, missing in report.lacking.items() if tag in missing]
             if ids:
-                told = f"{_captions_in_words(len(ids))} without *{markup.plain(tag)}*, which each one should have."
-                _remedy(project, told, f"Add {tag}", TagEdit(add=(tag,)), ids)
+                lacking = f"{_captions_in_words(len(ids))} without *{markup.plain(tag)}*"
+                message = f"{lacking}, which every caption should have."
+                _remedy(project, message, f"Add {tag}", TagEdit(add=(tag,)), ids)
 
 
 def _remedy(
-    project: Project, told: str, label: str, edit: TagEdit, ids: Collection[str] | None = None
+    project: Project, message: str, label: str, edit: TagEdit, ids: Collection[str] | None = None
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(told)
+        st.markdown(message)
         if st.button(markup.plain(label), key=f"remedy {label}"):
             _change(lambda: retag(project, catalog_of(project), edit, ids))
 
@@ -187,7 +196,7 @@ def _save(project: Project, changed: Mapping[str, str]) -> None:
 
 
 def _change(captions_changed: Callable[[], int]) -> None:
-    """Change captions, and tell how many became different."""
+    """Change captions, and report how many are different now."""
     try:
         count = captions_changed()
     except UserError as error:
@@ -196,17 +205,17 @@ def _change(captions_changed: Callable[[], int]) -> None:
     if count:
         st.session_state[_SAVED] = f"{_captions_in_words(count)} saved"
         st.rerun()
-    st.info("No caption is different by that.", icon=":material/info:")
+    st.info("That changes no caption.", icon=":material/info:")
 
 
-# ---- the way out
+# ---- export
 
 
 def _export(project: Project) -> None:
     with st.container(border=True, key="export"):
         st.subheader("Export", anchor=False)
         to_format = st.segmented_control(
-            "Format", list(_FORMATS), default="kohya", required=True, format_func=lambda one: _FORMATS[one],
+            "Format", list(_FORMATS), default="kohya", required=True, format_func=lambda name: _FORMATS[name],
             key="export format", label_visibility="collapsed",
         )  # fmt: skip
         st.download_button(

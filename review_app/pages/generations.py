@@ -1,4 +1,4 @@
-"""Generations: the project's history, the buttons that start one, and its progress while it runs."""
+"""Generations: buttons to start and cancel a generation, the progress of a running one, and the project's history."""
 
 import secrets
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ from review_app.workspace import catalog_of
 
 _TOKEN = "start token"
 _PROBLEM = "start problem"
-_CANCELLED = "run cancelled"  # at this person's wish, and not ended yet
+_CANCELLED = "run cancelled"  # by this person, and not ended yet
 _BUSY = (Phase.STARTING, Phase.RUNNING)
-_END_SECONDS = 20  # a run whose candidates are published still has Prefect to leave
+_END_SECONDS = 20  # after publishing its candidates, a run still has to end in Prefect
 
 
 def show(project: Project) -> None:
@@ -30,12 +30,12 @@ def show(project: Project) -> None:
     markup.heading(project.name, "Generations")
     statuses = generations.statuses(catalog_of(project), project.name)
     busy = phase(project, statuses, starting.latest(project))[0] in _BUSY
-    # At rest the page looks seldom: a click that meets such a rerun can be lost.
+    # An idle page refreshes rarely: a click during such a rerun can be lost.
     st.fragment(_now, run_every=1 if busy else 10)(project, busy)
     _accept_rates(project)
 
 
-@markup.told()
+@markup.show_errors()
 def _now(project: Project, looks_often: bool) -> None:
     statuses = generations.statuses(catalog_of(project), project.name)
     what, why = phase(project, statuses, starting.latest(project))
@@ -52,7 +52,7 @@ def _now(project: Project, looks_often: bool) -> None:
         _history(project, statuses)
 
 
-# ---- what the project is doing, and what can be done about it
+# ---- the project's state, and the buttons that fit it
 
 
 def _new(project: Project, _: Sequence[GenerationStatus], __: str) -> None:
@@ -60,15 +60,15 @@ def _new(project: Project, _: Sequence[GenerationStatus], __: str) -> None:
     steps = training.epochs * -(-training.repeats // training.train_batch_size)
     st.subheader("Ready for the first generation", anchor=False)
     st.write(
-        f"It trains a LoRA on the original ({steps} steps), draws "
-        f"{sum(recipe.count for recipe in recipes)} candidates with it and sorts out the duplicates."
+        f"The generation trains a LoRA on the original ({steps} steps), draws "
+        f"{sum(recipe.count for recipe in recipes)} candidates with it and filters out duplicates."
     )
     _start_button(project, "Start a generation", ":material/play_arrow:")
 
 
 def _starting(project: Project, _: Sequence[GenerationStatus], __: str) -> None:
     st.subheader("Starting", anchor=False)
-    st.progress(0.0, "The first sign of life takes some seconds")
+    st.progress(0.0, "The first progress report takes a few seconds")
     _cancel_button(project)
 
 
@@ -86,20 +86,25 @@ def _running(project: Project, statuses: Sequence[GenerationStatus], _: str) -> 
 def _interrupted(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
     latest = statuses[-1]
     st.subheader(f"Generation {latest.number} was interrupted", anchor=False)
-    st.write(f"It stopped while {station(latest.state).lower()}. Nothing is lost: it goes on from there.")
+    st.write(
+        f"It stopped at this step: {station(latest.state)}. Nothing is lost; it resumes where it stopped."
+    )
     _start_button(project, "Continue", ":material/play_arrow:")
     _log(project)
 
 
 def _stopped(project: Project, statuses: Sequence[GenerationStatus], why: str) -> None:
     st.subheader(f"Generation {statuses[-1].number} was stopped", anchor=False)
-    st.write(f"{markup.plain(why[:1].upper() + why[1:])}. What it has made is kept." if why else "")
+    st.write(f"{markup.plain(why[:1].upper() + why[1:])}. Finished work is kept." if why else "")
     _start_button(project, "Continue", ":material/play_arrow:")
     _log(project)
 
 
 def _failed(project: Project, statuses: Sequence[GenerationStatus], why: str) -> None:
-    st.subheader(f"Generation {statuses[-1].number} failed" if statuses else "It did not start", anchor=False)
+    st.subheader(
+        f"Generation {statuses[-1].number} failed" if statuses else "The generation did not start",
+        anchor=False,
+    )
     st.error(markup.plain(why), icon=":material/error:")
     _start_button(project, "Try again", ":material/refresh:")
     _log(project)
@@ -109,7 +114,7 @@ def _review(project: Project, statuses: Sequence[GenerationStatus], _: str) -> N
     latest = statuses[-1]
     st.subheader(f"Generation {latest.number} is ready for review", anchor=False)
     if latest.undecided:
-        st.write(f"{latest.undecided} of {latest.published} pictures wait for a verdict.")
+        st.write(f"{latest.undecided} of {latest.published} pictures are waiting for a verdict.")
     else:
         st.write(f"All {latest.published} pictures are decided; {latest.accepted} are picks.")
     with st.container(horizontal=True):
@@ -123,24 +128,24 @@ def _review(project: Project, statuses: Sequence[GenerationStatus], _: str) -> N
             on_click=_grow,
             args=(project,),
             disabled=not latest.accepted,
-            help="Adds the picks to the dataset; the next generation trains on all of it."
+            help="Adds the picks to the dataset, which the next generation trains on."
             if latest.accepted
-            else "Accept pictures first: the dataset grows by the picks.",
+            else "Accept pictures first: they are what the dataset grows by.",
         )
         st.button(
-            "Draw what is missing",
+            "Draw missing shots",
             key="start",
             icon=":material/brush:",
             type="tertiary",
             on_click=_start,
             args=(project,),
-            help="Runs this generation again: it draws what project.toml asks for and is not there yet.",
+            help="Runs this generation again to draw shots that project.toml asks for and that do not exist yet.",
         )
 
 
 def _grown(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
     st.subheader(f"Ready for generation {statuses[-1].number + 1}", anchor=False)
-    st.write("The dataset has grown by the picks. The next generation trains on all of it.")
+    st.write("The picks have joined the dataset. The next generation trains on all of it.")
     _start_button(project, "Start a generation", ":material/play_arrow:")
 
 
@@ -161,15 +166,16 @@ def _start_button(project: Project, label: str, icon: str) -> None:
 
 
 def _cancel_button(project: Project) -> None:
-    asked = st.session_state.get(f"{_CANCELLED} {project.name}", False)
+    is_cancelled = st.session_state.get(f"{_CANCELLED} {project.name}", False)
     st.button(
-        "Stopping" if asked else "Cancel", key="cancel", icon=":material/stop:", on_click=_cancel, args=(project,),
-        disabled=asked, help="It stops between two steps. What is done by then is kept, and it can go on from there.",
+        "Stopping" if is_cancelled else "Cancel", key="cancel", icon=":material/stop:", on_click=_cancel,
+        args=(project,), disabled=is_cancelled,
+        help="The run stops between two steps. Finished work is kept, and the generation can be resumed.",
     )  # fmt: skip
 
 
 def _log(project: Project) -> None:
-    # A toggle and no expander: what is folded away would be asked for each second all the same.
+    # A toggle, not an expander: a closed expander would still fetch the log every second.
     if st.toggle("Log of the run", key=f"log of {project.name}"):
         st.code(starting.log(project) or "Nothing yet.", language=None, height=260, wrap_lines=True)
 
@@ -213,20 +219,20 @@ def _grow(project: Project) -> None:
 
 def _history(project: Project, statuses: Sequence[GenerationStatus]) -> None:
     drawn = sheets.of_project(catalog_of(project), project.name)
-    for one in reversed(statuses):
-        if not one.candidates:  # it has no history yet
+    for status in reversed(statuses):
+        if not status.candidates:  # nothing to show yet
             continue
-        with st.container(key=f"generation-{one.number}"):
-            st.subheader(f"Generation {one.number} · {station(one.state)}", anchor=False)
-            markup.show(_counts(one))
-            if one.published and sheet_path(project, one.number).is_file():
+        with st.container(key=f"generation-{status.number}"):
+            st.subheader(f"Generation {status.number} · {station(status.state)}", anchor=False)
+            markup.show(_counts(status))
+            if status.published and sheet_path(project, status.number).is_file():
                 _sheet(
                     "Contact sheet",
-                    sheet_url(project, one.number),
-                    f"Contact sheet of generation {one.number}",
+                    sheet_url(project, status.number),
+                    f"Contact sheet of generation {status.number}",
                 )
             for sheet in drawn:
-                if sheet.generation == one.number and (project.folder / sheet.path).is_file():
+                if sheet.generation == status.number and (project.folder / sheet.path).is_file():
                     _sheet(
                         f"Sheet, {markup.plain(sheet.title)}", drawn_sheet_url(project, sheet), sheet.title
                     )
@@ -242,9 +248,11 @@ def _accept_rates(project: Project) -> None:
     if not rates:
         return
     st.subheader("What was accepted", anchor=False)
-    accepted, decided = sum(one.accepted for one in rates), sum(one.decided for one in rates)
+    accepted, decided = sum(rate.accepted for rate in rates), sum(rate.decided for rate in rates)
     st.caption(f"{accepted} of {decided} decided pictures, {100 * accepted / decided:.0f} %")
-    color = "generation" if len({one.generation for one in rates}) > 1 else None  # one needs no legend
+    color = (
+        "generation" if len({rate.generation for rate in rates}) > 1 else None
+    )  # a single one needs no legend
     left, right = st.columns(2, gap="large")
     for column, by in ((left, "recipe"), (right, "strength")):
         rows = [
@@ -256,9 +264,9 @@ def _accept_rates(project: Project) -> None:
             st.bar_chart(rows, x=by, y="accepted, %", color=color, stack=False, height=260)
 
 
-def _counts(one: GenerationStatus) -> markup.Markup:
+def _counts(status: GenerationStatus) -> markup.Markup:
     pairs = [
-        ("drawn", one.candidates), ("duplicates", one.duplicates), ("shown", one.published),
-        ("undecided", one.undecided), ("accepted", one.accepted), ("rejected", one.rejected),
+        ("drawn", status.candidates), ("duplicates", status.duplicates), ("shown", status.published),
+        ("undecided", status.undecided), ("accepted", status.accepted), ("rejected", status.rejected),
     ]  # fmt: skip
     return markup.counts([(name, str(value)) for name, value in pairs])

@@ -1,4 +1,4 @@
-"""Grid: all candidates as thumbnails, filtered and sorted; many can get a verdict at once."""
+"""Grid: all candidates as thumbnails, filtered and sorted; one verdict can cover many."""
 
 import streamlit as st
 
@@ -22,66 +22,68 @@ def show(project: Project) -> None:
         with st.container(border=True, key="nothing-yet"):
             st.subheader("No candidates yet", anchor=False)
             st.write(
-                "A generation trains a LoRA on the dataset and draws candidates with it. They appear here."
+                "A generation trains a LoRA on the dataset and draws candidates with it, which appear here."
             )
             button("generations", "Start a generation", ":material/play_arrow:")
         return
-    asked = _filter(cells.choices(project, catalog_of(project)))
+    criteria = _filter(cells.choices(project, catalog_of(project)))
 
     def review(candidate_id: str) -> None:
         st.session_state[first_key(project)] = [candidate_id]
         ask_for("review")
 
-    grid(project, asked, key=f"grid {project.name}", on_open=review)
+    grid(project, criteria, key=f"grid {project.name}", on_open=review)
 
 
-def _filter(there: Choices) -> Filter:
-    """The row above the grid; what leaves no choice is left out."""
-    asked: dict[str, object] = {}
+def _filter(available: Choices) -> Filter:
+    """Show the filters above the grid, except those with a single option; return what they select."""
+    criteria: dict[str, object] = {}
     with st.container(horizontal=True, vertical_alignment="bottom", key="grid-filters"):
-        if len(there.generations) > 1:
-            asked["generation"] = st.selectbox(
+        if len(available.generations) > 1:
+            criteria["generation"] = st.selectbox(
                 "Generation",
-                [None, *there.generations],
-                format_func=lambda one: f"Generation {one}" if one else "All generations",
+                [None, *available.generations],
+                format_func=lambda number: f"Generation {number}" if number else "All generations",
                 key="grid generation",
                 width=170,
                 persist_state="session",
                 filter_mode=None,
             )
         orders = {
-            name: label for name, label in cells.SORTS.items() if name not in SCORES or name in there.scores
+            name: label
+            for name, label in cells.SORTS.items()
+            if name not in SCORES or name in available.scores
         }
-        asked["sort"] = st.selectbox(
+        criteria["sort"] = st.selectbox(
             "Order", list(orders), index=list(orders).index("drawn"), format_func=orders.__getitem__,
             key="grid order", width=190, persist_state="session", filter_mode=None,
         )  # fmt: skip
         with st.popover("Filter", icon=":material/filter_alt:"):
-            asked |= _chosen("recipes", "Recipe", there.recipes)
-            asked |= _chosen("strengths", "Strength", there.strengths)
-            asked |= _chosen("snapshots", "Snapshot", there.snapshots)
-            asked |= _chosen("tags", "Tags, all of them in the prompt", there.tags)
-            asked |= _chosen("reasons", "Rejected because of", there.reasons)
-            if there.scores:
+            criteria |= _multiselect("recipes", "Recipe", available.recipes)
+            criteria |= _multiselect("strengths", "Strength", available.strengths)
+            criteria |= _multiselect("snapshots", "Snapshot", available.snapshots)
+            criteria |= _multiselect("tags", "Tags: the prompt has all of these", available.tags)
+            criteria |= _multiselect("reasons", "Reject reason", available.reasons)
+            if available.scores:
                 score = st.selectbox(
-                    "Score", [None, *there.scores], format_func=lambda one: SCORES[one] if one else "any",
+                    "Score", [None, *available.scores], format_func=lambda name: SCORES[name] if name else "any",
                     key="grid score", persist_state="session", filter_mode=None,
                 )  # fmt: skip
                 if score:
-                    least = st.slider("at least", 0.0, 1.0, 0.5, 0.01, key=f"grid least {score}")
-                    asked |= {"score": score, "least": least}
-    return Filter.model_validate(asked)
+                    least = st.slider("At least", 0.0, 1.0, 0.5, 0.01, key=f"grid least {score}")
+                    criteria |= {"score": score, "least": least}
+    return Filter.model_validate(criteria)
 
 
-def _chosen(name: str, label: str, there: list[str] | list[float] | list[int]) -> dict[str, object]:
-    if len(there) < 2:
+def _multiselect(name: str, label: str, available: list[str] | list[float] | list[int]) -> dict[str, object]:
+    if len(available) < 2:
         return {}
-    options = [*there]
+    options = [*available]
     return {
         name: st.multiselect(
             label,
             options,
-            format_func=lambda one: markup.plain(str(one)),
+            format_func=lambda option: markup.plain(str(option)),
             key=f"grid {name}",
             placeholder="any",
             persist_state="session",

@@ -1,4 +1,4 @@
-"""New project: a picture dropped onto the page, the tags of its caption, and a base model."""
+"""New project: from a picture, its caption's tags and a base model."""
 
 from typing import Any
 
@@ -31,34 +31,34 @@ def show() -> None:
             "Picture", type=list(uploads.TYPES), max_upload_size=uploads.MAX_MEGABYTES, key="new picture"
         )
         if upload is None:
-            st.caption("The original: the one picture that everything starts from.")
-        with markup.told():
+            st.caption("The original: the one picture that the project starts from.")
+        with markup.show_errors():
             _preview(upload)
     with right:
         suggested = uploads.project_name(upload.name) if upload else ""
-        # Its key follows the picture, so that another picture brings another name.
+        # The key depends on the suggestion, so that another picture suggests another name.
         name = st.text_input("Name", suggested, key=f"new name {suggested}", max_chars=64, placeholder="anna")
         caption = st.text_area(
             "Caption", key="new caption", height=110, placeholder="woman, red apple, blue blazer, teal wall, window",
             help="Tags separated by commas, the subject first.",
         )  # fmt: skip
         st.caption(
-            "What the caption names becomes a word that you can leave out or bring back; what it does not name "
-            "sticks to the subject. So name all that shall be able to go."
+            "What the caption names can be left out or brought back; the rest sticks to the subject. "
+            "Name everything that should be removable."
         )
         base = st.selectbox(
             "Base model", specs.embedded_names(), key="new base model", accept_new_options=True,
             format_func=markup.plain,
-            help="An embedded model, or type a diffusers folder, a .safetensors file or a hub id.",
+            help="An embedded model, or the path of a diffusers folder or .safetensors file, or a Hugging Face id.",
         )  # fmt: skip
-        # No callback: its arguments would be those of the run before, without what was typed last.
+        # Not a callback: its arguments would come from the previous script run, without the latest input.
         if st.button(
-            "Make the project", type="primary", icon=":material/add_photo_alternate:", key="make project"
+            "Create the project", type="primary", icon=":material/add_photo_alternate:", key="make project"
         ):
-            with markup.told():
+            with markup.show_errors():
                 _make(upload, name.strip(), caption, base or "")
-        # Below the button: what comes while one is on the way to it must not push it aside.
-        with markup.told():
+        # Below the button, so that what appears while a person reaches for it does not push it aside.
+        with markup.show_errors():
             _tokens(caption, base or "")
         if captions.parse(caption) and base:
             checks = st.session_state.get(_CHECK)
@@ -67,21 +67,21 @@ def show() -> None:
 
 
 def _preview(upload: Any) -> None:
-    """Show the picture as it will be used: upright, on white, with its size."""
+    """Show the picture as the project will keep it: upright, on white, with its size."""
     if upload is None:
         return
-    kept = st.session_state.get("new preview")
-    if kept is None or kept[0] != upload.file_id:
-        kept = (upload.file_id, *_looked_at(upload))
-        st.session_state["new preview"] = kept
-    _, small, size, problem = kept
+    preview = st.session_state.get("new preview")
+    if preview is None or preview[0] != upload.file_id:
+        preview = (upload.file_id, *_read(upload))
+        st.session_state["new preview"] = preview
+    _, small, size, problem = preview
     if small is None:
         raise UserError(problem)
     st.image(small, width="stretch")
     st.caption(f"{size[0]}×{size[1]} pixels, as it will be used")
 
 
-def _looked_at(upload: Any) -> tuple[Image.Image | None, tuple[int, int], str]:
+def _read(upload: Any) -> tuple[Image.Image | None, tuple[int, int], str]:
     try:
         with uploads.as_file(upload) as path:
             picture = images.open_picture(path)
@@ -93,14 +93,14 @@ def _looked_at(upload: Any) -> tuple[Image.Image | None, tuple[int, int], str]:
 
 
 def _tokens(caption: str, base: str) -> None:
-    """Show each tag with its tokens, and how many there are in all."""
+    """Show each tag with its number of tokens, and the total."""
     tags = captions.parse(caption)
     if not tags or not base:
         return
     spec = specs.find(base)
     total = token_counts.count(spec, captions.join(tags))
     if total is None:
-        st.caption("Tokens are counted once the base model is on this machine.")
+        st.caption("Token counts appear once the base model is on this machine.")
         return
     chips = [
         markup.element(
@@ -113,60 +113,58 @@ def _tokens(caption: str, base: str) -> None:
     ]
     markup.show(markup.element("ul", *chips, class_="sid-tags sid-left", aria_label="Tags with their tokens"))
     tag_word = "tag" if len(tags) == 1 else "tags"
-    st.caption(f"{len(tags)} {tag_word}, {total} of {_MAX_TOKENS} tokens, commas counted")
+    st.caption(f"{len(tags)} {tag_word}, {total} of {_MAX_TOKENS} tokens, including commas")
     if total > _MAX_TOKENS:
-        raise UserError(
-            f"caption: {total} tokens are more than {_MAX_TOKENS}; leave tags out or shorten them"
-        )
+        raise UserError(f"caption: {total} tokens are more than {_MAX_TOKENS}; remove or shorten tags")
 
 
-@markup.told()
+@markup.show_errors()
 def _drawings(caption: str, base: str, looks_often: bool) -> None:
-    """What the base model makes of each tag, at a person's wish; those that it does not seem to know are marked."""
+    """Show, on request, what the base model draws for each tag; mark the tags that it does not seem to know."""
     check: Check | None = st.session_state.get(_CHECK)
     busy = check is not None and not check.ended
     if busy != looks_often:
         st.rerun(scope="app")
     spec, tags = specs.find(base), captions.parse(caption)
     folder = tag_checks.folder(workspace(), spec)
-    there = drawn_tags.read(folder)
-    missing = [tag for tag in dict.fromkeys(tags) if tag not in there]
+    drawings = drawn_tags.read(folder)
+    missing = [tag for tag in dict.fromkeys(tags) if tag not in drawings]
     if busy:
-        st.caption(":material/hourglass_empty: The base model draws the tags …")
+        st.caption(":material/hourglass_empty: The base model is drawing the tags …")
     elif missing and st.button(
         "See how the base model draws them", key="draw tags", icon=":material/draw:",
-        help="Each tag is drawn alone. Those that it does not seem to know are marked.",
+        help="Draws each tag alone and marks those that the base model does not seem to know.",
     ):  # fmt: skip
         st.session_state[_CHECK] = tag_checks.order(workspace(), spec, tags)
         st.rerun(scope="app")
     if check is not None and check.ended and check.problem and check.base == spec.name:
         raise UserError(check.problem)
-    found = [there[tag] for tag in dict.fromkeys(tags) if tag in there]
-    if not found:
+    ready = [drawings[tag] for tag in dict.fromkeys(tags) if tag in drawings]
+    if not ready:
         return
     with st.container(horizontal=True, key="tag-drawings"):
-        for one in found:
-            mark = "" if one.is_known else ":material/help: "
-            st.image(str(folder / one.file), mark + markup.plain(one.tag), width=96)
-    unknown = [one.tag for one in found if not one.is_known]
+        for drawing in ready:
+            mark = "" if drawing.is_known else ":material/help: "
+            st.image(str(folder / drawing.file), mark + markup.plain(drawing.tag), width=96)
+    unknown = [drawing.tag for drawing in ready if not drawing.is_known]
     if unknown:
         st.warning(
-            f"The base model does not seem to know {markup.plain(', '.join(unknown))}: a made-up word changes what it "
-            "draws just as much. Training teaches such a word from nothing; one that it knows may serve better.",
+            f"The base model does not seem to know {markup.plain(', '.join(unknown))}: a made-up word changes the "
+            "drawing just as much. Training teaches such a word from scratch; a known one often serves better.",
             icon=":material/help:",
         )
     elif not missing:
-        st.caption("The base model makes something of its own of each tag.")
+        st.caption("The base model seems to know every tag.")
 
 
 def _make(upload: Any, name: str, caption: str, base: str) -> None:
     if upload is None:
-        raise UserError("picture: there is none yet; drop one onto the field")
+        raise UserError("picture: there is none yet; drop one onto the field or browse for a file")
     if not name:
-        raise UserError("name: it is empty; give the project one, such as the subject's")
+        raise UserError("name: it is empty; name the project, for example after its subject")
     with uploads.as_file(upload) as path:
         made = projects.create(workspace(), name, path, caption, base)
-    for key in [one for one in st.session_state if str(one).startswith("new ")]:
+    for key in [key for key in st.session_state if str(key).startswith("new ")]:
         del st.session_state[key]
     links.choose_project(made.name)
     links.go("generations")

@@ -1,4 +1,4 @@
-"""Recipes: what the next run draws, with a count of shots and time that follows while one changes them."""
+"""Recipes: what the next run draws; the number of shots and the estimated time follow each edit."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,16 +18,16 @@ from review_app.components import markup, setting_fields
 from review_app.components.progress import duration
 from review_app.workspace import catalog_of
 
-_OPEN = "recipe that is open"  # its number, from 1; 0: the new one
+_OPEN = "recipe that is open"  # its number, from 1; 0: a new one
 _NEW = 0
 _COMMENTS = {
-    "count": "Shots to draw. Ideas, strengths and snapshots are taken in turn until there are so many",
-    "strength": "Of the LoRA: 1.0 replicates, 0.8 eliminates, 0.6 varies and adds, below 0.5 the base model leads. "
-    "One value, several with commas, or { from = 0.5, to = 0.7, step = 0.1 }",
-    "snapshot": "The epochs to draw with, several with commas; or auto: the adviser measures them and takes one",
-    "negative_prompt": "Beside the one that all shots have",
-    "tags": "One a line",
-    "prompts": "One a line, taken in turn",
+    "count": "Number of shots. They take ideas, strengths and snapshots in turn",
+    "strength": "Of the LoRA: 1.0 replicates, 0.8 eliminates, 0.6 varies and adds, below 0.5 the base model dominates. "
+    "One value, several separated by commas, or { from = 0.5, to = 0.7, step = 0.1 }",
+    "snapshot": "Epochs to draw with, separated by commas; or auto: the adviser measures them and chooses one",
+    "negative_prompt": "Added to the negative prompt of all shots",
+    "tags": "One per line",
+    "prompts": "One per line, taken in turn",
 }
 
 
@@ -51,7 +51,7 @@ def show(project: Project) -> None:
                 "Kind",
                 list(RECIPES),
                 key="new recipe kind",
-                format_func=lambda one: f"{one}: {_purpose(one)}",
+                format_func=lambda name: f"{name}: {_purpose(name)}",
             )
             _editor(project, _NEW, kind, None)
     else:
@@ -61,7 +61,7 @@ def show(project: Project) -> None:
 
 
 def _forecast(project: Project) -> Forecast | None:
-    """What the next run draws; None, and the reason on the page, where that cannot be said."""
+    """Return what the next run draws, or show on the page why it cannot be forecast and return None."""
     with st.spinner("Counting shots", show_time=False):
         try:
             return forecasting.of_next_run(project, catalog_of(project))
@@ -94,13 +94,12 @@ def _summary(project: Project, number: int, recipe: BaseModel, forecast: Forecas
     with words:
         st.markdown(f"**{markup.plain(kind)}** — {markup.plain(_purpose(kind))}")
         if forecast is not None:
-            one = forecast.recipes[number - 1]
-            snapshots = "auto" if one.snapshots is None else ", ".join(map(str, one.snapshots))
-            strengths = ", ".join(f"{strength:g}" for strength in one.strengths)
-            there = f", {one.there} of them there" if one.there else ""
+            expected = forecast.recipes[number - 1]
+            snapshots = "auto" if expected.snapshots is None else ", ".join(map(str, expected.snapshots))
+            strengths = ", ".join(f"{strength:g}" for strength in expected.strengths)
             st.caption(
-                f"{one.shots} shots{there} · strength {strengths} · snapshot {snapshots}  \n"
-                f"Such as: {markup.plain(one.example)}"
+                f"{expected.shots} shots{_already_drawn(expected.there)} · strength {strengths} · "
+                f"snapshot {snapshots}  \nExample: {markup.plain(expected.example)}"
             )
     with buttons, st.container(horizontal=True, horizontal_alignment="right"):
         st.button("Change", key=f"change recipe {number}", on_click=_open, args=(project, number))
@@ -111,55 +110,60 @@ def _summary(project: Project, number: int, recipe: BaseModel, forecast: Forecas
 
 
 def _editor(project: Project, number: int, kind: str, recipe: BaseModel | None) -> None:
-    """The fields of a recipe; what it comes to follows each change, before anything is saved."""
+    """Show a recipe's fields, and below them its forecast, which follows each change before anything is saved."""
     if recipe is not None:
         st.markdown(f"**{markup.plain(kind)}** — {markup.plain(_purpose(kind))}")
     settings = [
-        one for one in setting_fields.of_model(RECIPES[kind], recipe, {}, _COMMENTS) if one.name != "kind"
+        setting
+        for setting in setting_fields.of_model(RECIPES[kind], recipe, {}, _COMMENTS)
+        if setting.name != "kind"
     ]
     version = sha256_of_file(project.toml)[:12]
     edit: Edit | None = None
     problem = ""
     try:
-        said = setting_fields.changed(settings, f"{project.name} {version} recipe {number} {kind}")
-        edit = _edit(project, number, kind, said)
+        values = setting_fields.changed(settings, f"{project.name} {version} recipe {number} {kind}")
+        edit = _edit(project, number, kind, values)
     except UserError as error:
         problem = str(error).removeprefix(f"{project.toml}: ")
     with st.container(horizontal=True):
-        # No callback: its arguments would be those of the run before, without what was typed last.
+        # Not a callback: its arguments would come from the previous script run, without the latest input.
         if st.button("Save", key="save recipe", type="primary", icon=":material/save:") and edit is not None:
             edit.save()
             _close(project)
             st.rerun()
         st.button("Cancel", key="cancel recipe", type="tertiary", on_click=_close, args=(project,))
-    # Below the buttons: what comes while one is on the way to them must not push them aside.
+    # Below the buttons, so that what appears while a person reaches for them does not push them aside.
     if edit is not None:
         _draft(edit.project, number)
     else:
         st.warning(markup.plain(problem), icon=":material/edit:")
 
 
-def _edit(project: Project, number: int, kind: str, said: Mapping[str, Any]) -> Edit:
+def _edit(project: Project, number: int, kind: str, values: Mapping[str, Any]) -> Edit:
     if number == _NEW:
         return editing.with_recipe(
-            project, {"kind": kind, **{name: value for name, value in said.items() if value is not None}}
+            project, {"kind": kind, **{name: value for name, value in values.items() if value is not None}}
         )
-    return editing.edited(project, {f"recipe[{number}].{name}": value for name, value in said.items()})
+    return editing.edited(project, {f"recipe[{number}].{name}": value for name, value in values.items()})
 
 
 def _draft(project: Project, number: int) -> None:
     forecast = _forecast(project)
     if forecast is None:
         return
-    mine = forecast.recipes[number - 1]
-    there = f", {mine.there} of them there already" if mine.there else ""
+    expected = forecast.recipes[number - 1]
     time = f"; drawing takes {_time(forecast)}" if forecast.missing else ""
     st.caption(
-        f"This recipe: {mine.shots} shots{there}. "
+        f"This recipe: {expected.shots} shots{_already_drawn(expected.there)}. "
         f"All recipes: {forecast.shots} shots, {forecast.missing} to draw{time}."
     )
-    if mine.example:
-        st.caption(f"Such as: {markup.plain(mine.example)}")
+    if expected.example:
+        st.caption(f"Example: {markup.plain(expected.example)}")
+
+
+def _already_drawn(count: int) -> str:
+    return f", {count} already drawn" if count else ""
 
 
 def _purpose(kind: str) -> str:

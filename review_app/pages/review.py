@@ -1,4 +1,4 @@
-"""Review: one picture at a time beside the original; one key decides and shows the next."""
+"""Review: one picture at a time beside the original; one key decides and shows the next one."""
 
 import streamlit as st
 
@@ -25,24 +25,24 @@ def show(project: Project) -> None:
         _nothing_yet(project, statuses[-1] if statuses else None)
         return
     key = f"generation to review {project.name}"
-    shown = [one for one in statuses if one.published]
-    if len(shown) > 1:
-        number = _choose(shown, number, key)
+    reviewable = [status for status in statuses if status.published]
+    if len(reviewable) > 1:
+        number = _choose(reviewable, number, key)
     _deck(project, number)
     fix.progress(project, first_key(project))
 
 
-def _choose(shown: list[GenerationStatus], number: int, key: str) -> int:
+def _choose(statuses: list[GenerationStatus], number: int, key: str) -> int:
     labels = {
-        one.number: str(one.number) + (f" · {one.undecided} to review" if one.undecided else "")
-        for one in shown
+        status.number: str(status.number) + (f" · {status.undecided} to review" if status.undecided else "")
+        for status in statuses
     }
     chosen = st.sidebar.segmented_control(
         "Generation",
         list(labels),
         default=number,
         required=True,
-        format_func=lambda one: labels[one],
+        format_func=lambda number: labels[number],
         key=key,
         persist_state="session",
     )
@@ -50,7 +50,7 @@ def _choose(shown: list[GenerationStatus], number: int, key: str) -> int:
 
 
 @st.fragment
-@markup.told()
+@markup.show_errors()
 def _deck(project: Project, number: int) -> None:
     is_done = deck(
         project,
@@ -66,7 +66,7 @@ def _deck(project: Project, number: int) -> None:
 
 
 def first_key(project: Project) -> str:
-    """Under which the session keeps the candidates that the deck shall show before all others."""
+    """Return the session's key for the candidates that the deck shows before all others."""
     return f"first in the deck of {project.name}"
 
 
@@ -87,12 +87,12 @@ def _all_decided(counts: Counts) -> None:
             )
         else:
             st.write(
-                "None was accepted, so the dataset has nothing to grow by. Look again, or change recipes or "
+                "None was accepted, so the dataset cannot grow. Review them again, or change recipes or "
                 "strengths in project.toml and draw more."
             )
         with st.container(horizontal=True, vertical_alignment="center"):
-            button("generations", "Go on to the next generation", ":material/psychiatry:")
-            button("grid", "Look at all in the grid", ":material/grid_view:", primary=False)
+            button("generations", "Continue with the next generation", ":material/psychiatry:")
+            button("grid", "Show all in the grid", ":material/grid_view:", primary=False)
 
 
 def _nothing_yet(project: Project, latest: GenerationStatus | None) -> None:
@@ -108,19 +108,19 @@ def _nothing_yet(project: Project, latest: GenerationStatus | None) -> None:
             )
         else:
             st.write(
-                "A generation trains a LoRA on the dataset and draws candidates with it. They appear here."
+                "A generation trains a LoRA on the dataset and draws candidates with it, which appear here."
             )
         button("generations", "Start a generation", ":material/play_arrow:")
 
 
 @st.fragment(run_every=2)
-@markup.told()
+@markup.show_errors()
 def _wait(project: Project) -> None:
     latest = generations.statuses(catalog_of(project), project.name)[-1]
     if not latest.state.is_running:
         st.rerun(scope="app")
     with st.container(border=True, key="nothing-yet"):
-        st.subheader(f"Generation {latest.number} is on its way", anchor=False)
+        st.subheader(f"Generation {latest.number} is running", anchor=False)
         st.progress(share(latest), markup.plain(how_far(latest)))
-        st.write("Its pictures appear here as soon as they are drawn and sorted.")
-        button("generations", "See its progress", ":material/monitoring:", primary=False)
+        st.write("Its pictures appear here once they are drawn and duplicates are filtered out.")
+        button("generations", "Show progress", ":material/monitoring:", primary=False)

@@ -1,4 +1,4 @@
-"""Schedule: when the night runs, how far it goes, and how the last nights ended; all of it is Prefect's."""
+"""Schedule: when the nightly run starts, its limits, and how the last ones ended; Prefect stores all of it."""
 
 from datetime import datetime, time
 from zoneinfo import ZoneInfo, available_timezones
@@ -17,19 +17,19 @@ _NIGHTLY, _CRON = "Every night at", "By cron"
 _OUTCOMES = {
     "COMPLETED": ("Done", ":material/check_circle:"),
     "FAILED": ("Some projects failed", ":material/error:"),
-    "CRASHED": ("It broke off", ":material/error:"),
+    "CRASHED": ("Crashed", ":material/error:"),
     "CANCELLED": ("Stopped", ":material/stop_circle:"),
 }
-_SOURCES = {"sid": "from --cron, and gone with the next start without it", schedules.SLUG: ""}
+_SOURCES = {"sid": "from --cron, removed by the next start without it", schedules.SLUG: ""}
 
 
 def show() -> None:
     """Show the page."""
-    markup.heading("Schedule", "what is done while you sleep")
+    markup.heading("Schedule", "what runs while you sleep")
     st.write(
-        "A night goes through all projects, one after the other: it grows what is reviewed and runs each "
-        "project's next generation, or draws more of the same one where too little was accepted. A project whose "
-        "candidates still wait for you is left alone."
+        "A nightly run works through all projects, one after another. It grows the dataset of a reviewed project and "
+        "runs its next generation, or draws more of the same one if too few candidates were accepted. It skips "
+        "projects whose candidates still wait for review."
     )
     _live()
 
@@ -40,16 +40,17 @@ def _live() -> None:
         nights = schedules.read(workspace())
     except UserError as error:
         with st.container(border=True, key="no-prefect"):
-            st.subheader("No nights here", anchor=False)
+            st.subheader("No nightly runs here", anchor=False)
             st.write(markup.plain(str(error)[:1].upper() + str(error)[1:] + "."))
-            st.caption("This command starts everything that is needed:")
+            st.caption("This command starts everything it needs:")
             st.code("sid up", language="bash")
         return
     problem = st.session_state.pop(_PROBLEM, None)
     if problem:
         st.error(markup.plain(problem), icon=":material/error:")
     _next(nights)
-    _form(next((one for one in nights.schedules if one.slug == schedules.SLUG), None), nights.min_picks)
+    own = next((schedule for schedule in nights.schedules if schedule.slug == schedules.SLUG), None)
+    _form(own, nights.min_picks)
     _last(nights)
 
 
@@ -62,30 +63,32 @@ def _next(nights: Nights) -> None:
         st.subheader(_next_words(nights), anchor=False)
         if not nights.is_served:
             st.warning(
-                "Nothing takes runs now, so the night would not begin: start `sid up` or `sid serve`.",
+                "No runner is connected, so a nightly run would not start: run `sid up` or `sid serve`.",
                 icon=":material/warning:",
             )
-        for one in nights.schedules:
-            _one(one)
+        for schedule in nights.schedules:
+            _schedule_row(schedule)
 
 
 def _next_words(nights: Nights) -> str:
-    active = [one for one in nights.schedules if one.active]
+    active = [schedule for schedule in nights.schedules if schedule.active]
     if not active:
         return "Paused"
     if nights.next_run is None:
-        return "The next run is being planned"
-    there = nights.next_run.astimezone(ZoneInfo(active[0].timezone))
-    away = (nights.next_run - datetime.now(nights.next_run.tzinfo)).total_seconds()
-    return f"Next run: {there:%A, %d %B, %H:%M}, in {duration(max(0.0, away)).removeprefix('about ')}"
+        return "Prefect is planning the next run"
+    local = nights.next_run.astimezone(ZoneInfo(active[0].timezone))
+    seconds = (nights.next_run - datetime.now(nights.next_run.tzinfo)).total_seconds()
+    return f"Next run: {local:%A, %d %B, %H:%M}, in {duration(max(0.0, seconds)).removeprefix('about ')}"
 
 
-def _one(schedule: Schedule) -> None:
+def _schedule_row(schedule: Schedule) -> None:
     words, buttons = st.columns([3, 2], vertical_alignment="center")
     limits = [f"until {schedule.deadline}"] if schedule.deadline else []
-    limits += [f"although up to {schedule.max_waiting} candidates wait"] if schedule.max_waiting else []
-    limits += [f"from {schedule.min_picks} picks on"] if schedule.min_picks > 1 else []
-    source = _SOURCES.get(schedule.slug, "made in Prefect")
+    limits += (
+        [f"with up to {schedule.max_waiting} candidates still undecided"] if schedule.max_waiting else []
+    )
+    limits += [f"needs {schedule.min_picks} picks"] if schedule.min_picks > 1 else []
+    source = _SOURCES.get(schedule.slug, "set in Prefect")
     details = ", ".join([schedule.timezone, *limits, *([source] if source else [])])
     state = "" if schedule.active else " (paused)"
     with words:
@@ -105,7 +108,7 @@ def _one(schedule: Schedule) -> None:
 def _form(present: Schedule | None, min_picks: int) -> None:
     title = "Change the schedule" if present else "Set a schedule"
     nightly = present is None or present.words.startswith(_NIGHTLY)
-    # The values of a schedule that was changed elsewhere come into new fields.
+    # A schedule that was changed elsewhere gets new fields, with its new values.
     key = f"schedule {present}"
     with st.expander(title, expanded=present is None, key="schedule form"):
         left, right = st.columns(2, gap="medium")
@@ -123,7 +126,7 @@ def _form(present: Schedule | None, min_picks: int) -> None:
             else:
                 cron = st.text_input(
                     "Cron", present.cron if present else "0 1 * * *", key=f"{key} cron",
-                    help="Minute, hour, day, month, weekday: 0 1 * * 1-5 is at 1:00 from Monday to Friday.",
+                    help="Minute, hour, day, month, weekday: 0 1 * * 1-5 is 1:00 from Monday to Friday.",
                 ).strip()  # fmt: skip
             zones = sorted(available_timezones())
             zone = present.timezone if present else _local_timezone()
@@ -136,19 +139,19 @@ def _form(present: Schedule | None, min_picks: int) -> None:
             )
             until = st.time_input(
                 "Deadline", _deadline_of(present), step=900, key=f"{key} until", disabled=not limited,
-                help="No project is begun after it, and the one at work stops and goes on the next night.",
+                help="No project starts after it; the running one stops and resumes the next night.",
             )  # fmt: skip
             waiting = st.number_input(
                 "Candidates that may wait for review", 0, None, present.max_waiting if present else 0,
                 key=f"{key} waiting",
-                help="A project's next generation is run although so many of its candidates are undecided.",
+                help="A project's next generation runs if at most this many of its candidates are undecided.",
             )  # fmt: skip
             enough = st.number_input(
-                "Picks that are enough for the next generation", 1, None,
+                "Picks needed for the next generation", 1, None,
                 present.min_picks if present else min_picks, key=f"{key} enough",
-                help="Where fewer were accepted, more of the same generation is drawn, with other seeds.",
+                help="With fewer picks, more of the same generation is drawn, with other seeds.",
             )  # fmt: skip
-        # No callback: its arguments would be those of the run before, without what was typed last.
+        # Not a callback: its arguments would come from the previous script run, without the latest input.
         if st.button("Save the schedule", key="save schedule", type="primary", icon=":material/save:"):
             _save(cron, timezone, f"{until:%H:%M}" if limited and until else None, int(waiting), int(enough))
             st.rerun(scope="fragment")
@@ -173,10 +176,10 @@ def _local_timezone() -> str:
 
 def _last(nights: Nights) -> None:
     if not nights.last:
-        st.caption("There has been no night yet.")
+        st.caption("No nightly run yet.")
         return
     with st.container(key="last-nights"):
-        st.subheader("The last nights", anchor=False)
+        st.subheader("Last nightly runs", anchor=False)
         for night in nights.last:
             _night(night)
 
@@ -184,7 +187,7 @@ def _last(nights: Nights) -> None:
 def _night(night: Night) -> None:
     word, icon = _OUTCOMES.get(night.run.state, (night.run.outcome, ":material/help:"))
     when = night.run.started.astimezone() if night.run.started else None
-    head = f"{when:%A, %d %B, %H:%M}" if when else "Not begun"
+    head = f"{when:%A, %d %B, %H:%M}" if when else "Not started"
     with st.expander(f"{head} · {word} · took {duration(night.run.seconds)}", icon=icon):
         if night.run.message and night.run.state != "COMPLETED":
             st.caption(markup.plain(night.run.message))

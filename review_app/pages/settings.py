@@ -1,4 +1,4 @@
-"""Settings: the sections of project.toml as forms, made from the models that check it."""
+"""Settings: the sections of project.toml as forms, built from the pydantic models that validate the file."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ from review_app.components import markup, setting_fields
 _TITLES = {"project": "Project", "training": "Training", "drawing": "Drawing", "dedupe": "Duplicates",
            "curation": "Curation"}  # fmt: skip
 _NOTES = {
-    "training": "Of the LoRA, in kohya's words. Clear a field to get its default back.",
-    "drawing": "What all shots have in common, in AUTOMATIC1111's words. Clear a field to get its default back.",
-    "dedupe": "When two pictures are the same picture.",
-    "curation": "What is measured of candidates, and which of them are put up.",
+    "training": "How the LoRA is trained, with kohya's names. Clear a field to restore its default.",
+    "drawing": "What all shots share, with AUTOMATIC1111's names. Clear a field to restore its default.",
+    "dedupe": "When two pictures count as duplicates.",
+    "curation": "What is measured on candidates, and which of them are shown for review.",
 }
 _SAVED = "settings saved"
 
@@ -25,7 +25,7 @@ _SAVED = "settings saved"
 def show(project: Project) -> None:
     """Show the page."""
     markup.heading(project.name, "Settings")
-    # It is the file's own content that the fields show: when it changes, by whatever hand, they are made anew.
+    # The fields show the file's content: when the file changes, here or elsewhere, new fields replace them.
     version = sha256_of_file(project.toml)[:12]
     sections = [name for name in type(project.settings).model_fields if name != "recipe"]
     titles = [_TITLES.get(name, name.capitalize()) for name in sections]
@@ -46,14 +46,14 @@ def _section(project: Project, name: str, version: str) -> None:
     with st.form(f"settings {name}", border=False):
         if name in _NOTES:
             st.caption(_NOTES[name])
-        said: dict[str, Any] = {}
+        changes: dict[str, Any] = {}
         unreadable = ""
         try:
-            said = setting_fields.changed(fields, f"{project.name} {version} {name}")
+            changes = setting_fields.changed(fields, f"{project.name} {version} {name}")
         except UserError as error:
             unreadable = str(error)
         if st.form_submit_button("Save", type="primary", icon=":material/save:"):
-            _save(project, {f"{name}.{key}": value for key, value in said.items()}, unreadable)
+            _save(project, {f"{name}.{key}": value for key, value in changes.items()}, unreadable)
     saved = st.session_state.pop(f"{_SAVED} {name}", None)
     if saved:
         st.success(markup.plain(saved), icon=":material/check:")
@@ -70,6 +70,6 @@ def _save(project: Project, values: dict[str, Any], unreadable: str) -> None:
     section = next(iter(values), "").partition(".")[0]
     if section:
         names = ", ".join(key.partition(".")[2] for key in values)
-        st.session_state[f"{_SAVED} {section}"] = f"Saved: {names}. The next run takes it."
+        st.session_state[f"{_SAVED} {section}"] = f"Saved: {names}. The next run uses this."
         st.rerun()
-    st.info("Nothing was changed.", icon=":material/info:")
+    st.info("Nothing has changed.", icon=":material/info:")

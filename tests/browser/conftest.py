@@ -1,4 +1,4 @@
-"""The app as a person has it: `sid review` in a process of its own, and a real Chromium before it."""
+"""The app as a person uses it: `sid review` in its own process, and a real Chromium."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ _WAIT_SECONDS = 30  # for anything on the page; the machine may be busy
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs a browser and takes seconds."""
+    """Mark all tests here: they need a browser and take seconds."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """A running Chromium; where there is none, skip, but fail on a build server."""
+    """A running Chromium; without one, skip, but fail in CI."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -62,7 +62,7 @@ class App:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the app and wait until it answers."""
         environment = {**os.environ, "SID_REVIEWER": "tester"}
         environment.pop("PREFECT_API_URL", None)
         command = [  # what the command `sid` does
@@ -82,7 +82,7 @@ class App:
         pytest.fail(f"sid review did not answer within {_START_SECONDS} s:\n{self.log.read_text()}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Stop it and wait until it is gone."""
+        """Stop the app and wait until its process has ended."""
         if self.process is not None:
             self.process.send_signal(how)
             self.process.wait(timeout=30)
@@ -97,7 +97,7 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """One server for all tests; each makes a project of its own in its workspace."""
+    """One server for all tests; each test creates its own project in the server's workspace."""
     running = App(tmp_path_factory.mktemp("workspace"))
     running.start()
     yield running
@@ -105,7 +105,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 class Visitor:
-    """A person before the app: a page of the browser, and what it complained about."""
+    """A person who uses the app: a page of the browser, its errors and its requests to other sites."""
 
     def __init__(self, page: Any, url: str) -> None:
         self.page = page
@@ -121,7 +121,7 @@ class Visitor:
             self.foreign.append(request.url)
 
     def open(self, path: str) -> None:
-        """Load a page of the app and wait until it stands."""
+        """Load a page of the app and wait until its script has run."""
         self.page.goto(self.url + path)
         self.settle()
 
@@ -130,21 +130,21 @@ class Visitor:
         self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
 
     def shown(self) -> str:
-        """The id of the candidate on the screen; an empty text when there is none."""
+        """Return the id of the candidate in the deck, an empty text if there is none."""
         return str(self.page.locator(".deck").get_attribute("data-candidate"))
 
     def expect_shown(self, candidate_id: str) -> None:
-        """Wait until this candidate is on the screen, its picture loaded."""
+        """Wait until the deck shows this candidate and its picture is loaded."""
         self.page.locator(f'.deck[data-candidate="{candidate_id}"]').wait_for()
         self.page.locator(".deck .slot img").evaluate("(picture) => picture.decode()")
 
     def press(self, *keys: str) -> None:
-        """Press keys one after the other, without waiting in between."""
+        """Press keys one after another, without waiting in between."""
         for key in keys:
             self.page.keyboard.press(key)
 
     def expect_sent(self) -> None:
-        """Wait until the server has confirmed all that was done."""
+        """Wait until the server has confirmed all acts."""
         self.page.wait_for_function(
             "() => Object.keys(localStorage).every((key) => !key.startsWith('sid/unsent/'))"
         )
@@ -152,7 +152,7 @@ class Visitor:
 
 @pytest.fixture
 def visitors(chromium: Any, app: App) -> Iterator[Callable[[], Visitor]]:
-    """Makes people with fresh browser profiles; afterwards: no script errors, no request to anywhere else."""
+    """Make visitors with fresh browser profiles; afterwards assert no script errors and no requests to other sites."""
     made: list[Visitor] = []
 
     def make() -> Visitor:
@@ -162,13 +162,13 @@ def visitors(chromium: Any, app: App) -> Iterator[Callable[[], Visitor]]:
         return made[-1]
 
     yield make
-    for one in made:
-        one.page.context.close()
-        assert one.errors == []
-        assert one.foreign == []
+    for visitor in made:
+        visitor.page.context.close()
+        assert visitor.errors == []
+        assert visitor.foreign == []
 
 
 @pytest.fixture
 def visitor(visitors: Callable[[], Visitor]) -> Visitor:
-    """A person with a fresh browser profile."""
+    """A visitor with a fresh browser profile."""
     return visitors()

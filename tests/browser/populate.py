@@ -1,4 +1,4 @@
-"""A workspace with candidates to review, without drawing any: recoloured copies of a bundled original."""
+"""Fill a workspace with candidates to review without drawing any: recoloured copies of a bundled original."""
 
 import colorsys
 import dataclasses
@@ -101,21 +101,21 @@ def _write_picture(
 
 
 def verdicts(made: Project) -> dict[str, str]:
-    """Return the standing verdict of each candidate, read with an engine of its own."""
+    """Return the present verdict of each candidate, read through a catalog of its own."""
     from bootstrap.catalog import candidates
 
     catalog = Catalog(made.workspace.catalog_url)
-    found = {one.id: one.verdict for one in candidates.candidates(catalog, made.name)}
+    by_id = {candidate.id: candidate.verdict for candidate in candidates.candidates(catalog, made.name)}
     catalog.close()
-    return found
+    return by_id
 
 
 def given(made: Project) -> list[tuple[str, str, str]]:
-    """Return (candidate, verdict, reason) of all verdicts that were ever given, in order."""
+    """Return (candidate, verdict, reason) of all verdicts ever given, in order."""
     catalog = Catalog(made.workspace.catalog_url)
-    found = history(catalog, made.name)
+    entries = history(catalog, made.name)
     catalog.close()
-    return [(one.candidate_id, one.verdict, one.reason) for one in found]
+    return [(entry.candidate_id, entry.verdict, entry.reason) for entry in entries]
 
 
 def dump(made: Project) -> str:

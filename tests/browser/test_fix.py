@@ -1,4 +1,4 @@
-"""Fix it in real Chromium: a caption, and a part painted anew by a real process, back before the reviewer."""
+"""Fix it in real Chromium: a caption is saved, and a part is inpainted by a real process and shown in the deck."""
 
 from typing import Any
 
@@ -34,18 +34,18 @@ def test_a_candidate_is_mended(app: Any, visitor: Any, papertown: BaseModel, tmp
     shots = [made_shot(seed, steps=2, base_model_hash=papertown.hash, loras=(use,)) for seed in (1, 2)]
     ids = add_published(made, catalog, 1, 2, shots)
     trainings.begin(catalog, made.name, 1, "ab" * 32, {}, [])
-    told = Snapshot("ab" * 32, 2, path.relative_to(made.folder), "s" * 64, 0.1)
-    trainings.add_snapshot(catalog, made.name, told, 10, [])
+    snapshot = Snapshot("ab" * 32, 2, path.relative_to(made.folder), "s" * 64, 0.1)
+    trainings.add_snapshot(catalog, made.name, snapshot, 10, [])
 
     visitor.open("/?project=mended")
     visitor.page.locator('.deck:not([data-candidate=""])[data-candidate]').wait_for()
     first = visitor.shown()
     visitor.press("f")
     dialog = visitor.page.get_by_role("dialog")
-    text = dialog.get_by_role("textbox", name="What it is captioned with as a pick")
+    text = dialog.get_by_role("textbox", name="Caption as a pick")
     text.fill("woman, <b>green</b> apple")
     visitor.press("Control+Enter")
-    dialog.get_by_role("button", name="Keep this caption").click()
+    dialog.get_by_role("button", name="Save the caption").click()
     dialog.wait_for(state="detached")
     assert candidates.candidate(catalog, made.name, first).caption == "woman, <b>green</b> apple"
 
@@ -54,9 +54,9 @@ def test_a_candidate_is_mended(app: Any, visitor: Any, papertown: BaseModel, tmp
     dialog.get_by_role("spinbutton", name="Only masked padding").wait_for(state="detached")
     dialog.get_by_text("Only masked", exact=True).click()
     dialog.get_by_role("spinbutton", name="Only masked padding").fill("12")
-    dialog.get_by_role("textbox", name="What the painted part shows then").fill("smile")
+    dialog.get_by_role("textbox", name="Prompt for the painted part").fill("smile")
     dialog.get_by_role("button", name="Draw").last.click()
-    dialog.get_by_text("paint over what shall be drawn anew first").wait_for()
+    dialog.get_by_text("paint over the part to redraw").wait_for()
     box = dialog.locator(".mask canvas").bounding_box()
     mouse = visitor.page.mouse
     mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"])
@@ -67,8 +67,8 @@ def test_a_candidate_is_mended(app: Any, visitor: Any, papertown: BaseModel, tmp
     visitor.settle()
     dialog.get_by_role("button", name="Draw").last.click()
     dialog.wait_for(state="detached")
-    visitor.page.get_by_text("2 painted anew").wait_for()
-    visitor.page.get_by_text("ready, before you now").wait_for(timeout=_DRAWN_MILLISECONDS)
+    visitor.page.get_by_text("2 inpainted").wait_for()
+    visitor.page.get_by_text("ready, in the deck now").wait_for(timeout=_DRAWN_MILLISECONDS)
     visitor.page.locator(".deck .facts", has_text="inpaint").wait_for()
     new = visitor.shown()
     assert new not in ids

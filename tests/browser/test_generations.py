@@ -1,4 +1,4 @@
-"""The Generations page in real Chromium: a generation is started from it, and its progress is seen."""
+"""The Generations page in real Chromium: it starts a generation and shows its progress."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_the_review_page_fills_by_itself(app: Any, visitor: Any) -> None:
     bring(made, catalog, 1, "drawing")
     catalog.close()
     visitor.open("/?project=fills")
-    visitor.page.get_by_text("Generation 1 is on its way").wait_for()
+    visitor.page.get_by_text("Generation 1 is running").wait_for()
     (only,) = populate.add_generation(made, 1)
     visitor.expect_shown(only)
 

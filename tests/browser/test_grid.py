@@ -1,4 +1,4 @@
-"""The grid in real Chromium: only what is on the screen is in the page, and many get a verdict at once."""
+"""The grid in real Chromium: the page holds only the visible cells, and one key gives many verdicts."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def test_many_are_selected_and_judged_at_once_and_one_undo_takes_it_back(app: An
     assert visitor.page.locator(".cell").count() == 7
     visitor.page.locator(".scroller").focus()
     visitor.press("Control+a", "a")
-    visitor.page.get_by_text("No candidate is like that.").wait_for()
+    visitor.page.get_by_text("No candidate matches.").wait_for()
     visitor.expect_sent()
     assert list(populate.verdicts(made).values()).count("accept") == 7
     for left in (0, 7):  # each undo is one step
@@ -57,5 +57,5 @@ def test_filters_orders_and_a_way_to_the_deck(app: Any, visitor: Any) -> None:
     visitor.press("Escape")
     visitor.press("Escape")
     visitor.page.locator(f'.cell[data-id="{ids[4]}"]').dblclick()
-    visitor.page.get_by_role("button", name="Review it in the deck").click()
+    visitor.page.get_by_role("button", name="Review in the deck").click()
     visitor.expect_shown(ids[4])

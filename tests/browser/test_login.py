@@ -1,4 +1,4 @@
-"""The app on other addresses: real Chromium before a real `sid review --host`."""
+"""The app on other addresses: real Chromium with a real `sid review --host`."""
 
 import os
 import subprocess
@@ -54,7 +54,7 @@ def test_one_logs_in_works_and_logs_out(guarded: str, chromium: Any) -> None:
     page.get_by_label("Your name").fill("Ännä <i>")
     page.get_by_label("Password").fill("wrong password")
     page.get_by_role("button", name="Log in").click()
-    page.get_by_text("This is not the password.").wait_for()
+    page.get_by_text("Wrong password.").wait_for()
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.get_by_text("Logged in as Ännä <i>").wait_for()

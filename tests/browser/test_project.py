@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(600)
 
 _ORIGINALS = Path(bootstrap.__file__).parent / "papertown" / "originals"
 _RUN_MILLISECONDS = 240_000
-# Four steps an epoch and eight pictures, so that a generation takes seconds; all else is as it would be.
+# Four steps per epoch and eight pictures, so that a generation takes seconds; everything else is the default.
 _SMALL = {
     "training.repeats": 8, "training.train_batch_size": 2, "training.epochs": 4, "training.network_dim": 8,
     "drawing.steps": 4, "recipe[1].count": 4, "recipe[2].count": 4,
@@ -77,7 +77,7 @@ def test_a_whole_project_without_a_terminal(up: tuple[Workspace, str], chromium:
 def make_project(visitor: Visitor, workspace: Workspace, folder: Path) -> None:
     page = visitor.page
     visitor.open("/")
-    page.get_by_role("button", name="Make a project").click()
+    page.get_by_role("button", name="Create a project").click()
     wrong = folder / "crown '<b>x\U0001f451'.png"
     wrong.write_bytes(b"no picture")
     page.locator("input[type=file]").set_input_files(wrong)
@@ -92,7 +92,7 @@ def make_project(visitor: Visitor, workspace: Workspace, folder: Path) -> None:
     page.locator("input[type=file]").set_input_files(turned)
     page.get_by_text("128×192 pixels").wait_for()
     page.get_by_label("Caption", exact=True).fill((_ORIGINALS / "crown.txt").read_text().strip())
-    page.get_by_role("button", name="Make the project").click()
+    page.get_by_role("button", name="Create the project").click()
     page.get_by_text("Ready for the first generation").wait_for()
     made = workspace.project("crown")
     assert made.settings.project.tags[:2] == ["woman", "long straight brown hair"]
@@ -147,7 +147,7 @@ def run_and_cancel(visitor: Visitor, made: Project) -> None:
 
 
 def review(visitor: Visitor, made: Project) -> None:
-    """Accept the first picture, reject another one, with the keys."""
+    """Accept the first picture and reject another with the keys."""
     page = visitor.page
     page.get_by_role("button", name="Review").click()
     page.locator("img[alt^=Candidate]").first.wait_for()
@@ -156,7 +156,7 @@ def review(visitor: Visitor, made: Project) -> None:
 
 
 def decide(visitor: Visitor, made: Project, key: str, verdict: str) -> None:
-    """Press a key until it has decided: on a busy machine the page may still be on its way to the next picture."""
+    """Press a key until it has decided: on a busy machine the page may still be loading the next picture."""
     catalog = Catalog(made.workspace.catalog_url)
     deadline = time.monotonic() + 90
     while not candidates.candidates(catalog, made.name, verdict=verdict):
@@ -197,6 +197,6 @@ def export(visitor: Visitor, made: Project) -> None:
 
 def state(made: Project, number: int) -> str:
     catalog = Catalog(made.workspace.catalog_url)
-    found = generations.statuses(catalog, made.name)[number - 1].state
+    state = generations.statuses(catalog, made.name)[number - 1].state
     catalog.close()
-    return found
+    return state

@@ -1,4 +1,4 @@
-"""The deck in real Chromium: a key decides at once, nothing is lost, and nobody judges what another one judges."""
+"""The deck in real Chromium: a key decides at once, no verdict is lost, and two people never get the same picture."""
 
 import signal
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from browser import populate
 
 from bootstrap.catalog.states import Verdict
 
-# Hundreds of keys from within the page, each when there is a picture to decide on: what was on the screen.
+# Press hundreds of keys from within the page, each when a picture is shown; return the ids of the pictures shown.
 PRESS_AND_NOTE = """async (deck, [key, count]) => {
     const shown = [];
     while (shown.length < count) {
@@ -39,7 +39,7 @@ def test_every_key_does_what_it_says_and_all_of_it_can_be_undone(app: Any, visit
     assert list(populate.verdicts(made).values()) == verdicts + ["undecided"] * 4
     assert [reason for *_, reason in populate.given(made)] == ["", "", "", "", "artifacts"]
     assert "5 of 9 decided · 2 accepted · 3 rejected" in visitor.page.locator(".deck .count").inner_text()
-    visitor.press("a", "a")  # then those that were put off come back, in their order
+    visitor.press("a", "a")  # then the postponed ones come back, in their order
     visitor.expect_shown(ids[5])
     for key, expected in zip(
         ["u", "Control+z", "u", "u", "u", "u", "u"],
@@ -90,7 +90,7 @@ def test_a_server_that_is_killed_in_a_burst_loses_nothing_and_gets_nothing_twice
     keys = ["a", "r"] * 8
     visitor.press(*keys[:6])
     app.stop(signal.SIGKILL)
-    visitor.press(*keys[6:14])  # what lies in the browser can be judged without it
+    visitor.press(*keys[6:14])  # loaded pictures can be reviewed without the server
     visitor.expect_shown(ids[14])
     visitor.page.get_by_text("kept here and sent as soon as it does").wait_for()
     app.start()
@@ -122,7 +122,7 @@ def test_two_browsers_never_judge_the_same_picture(app: Any, visitors: Callable[
         judge(ann, "r", "reject", 10)
         judge(bob, "a", "accept", 8)
     ann.expect_sent()
-    ann.page.goto("about:blank")  # what lay before her is bob's now
+    ann.page.goto("about:blank")  # bob gets her pictures now
     judge(bob, "a", "accept", 40)
     bob.expect_sent()
     given = populate.given(made)
@@ -186,7 +186,7 @@ def test_what_people_wrote_is_shown_as_text(app: Any, visitor: Any) -> None:
     visitor.page.locator(".cell").first.wait_for()
     assert evil in visitor.page.locator(".cell").first.get_attribute("aria-label")
     visitor.page.get_by_role("button", name="Filter", exact=False).last.click()
-    visitor.page.get_by_text("Tags, all of them in the prompt").wait_for()
+    visitor.page.get_by_text("Tags: the prompt has all of these").wait_for()
     assert visitor.page.locator("img[src=x]").count() == 0
 
 
@@ -223,7 +223,7 @@ def test_beside_the_picture(app: Any, visitor: Any) -> None:
     deck.locator(".tags ins").wait_for(state="visible")
     assert deck.locator(".tags ins").all_inner_texts() == ["glasses"]
     visitor.press("?")
-    deck.get_by_text("undo, as often as you like").wait_for()
+    deck.get_by_text("undo, without limit").wait_for()
     visitor.press("Escape", "a")
     visitor.page.get_by_text("All decided").wait_for()
 

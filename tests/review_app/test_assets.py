@@ -1,4 +1,4 @@
-"""Streamlit's scripts and fonts from memory: the same bytes, named early, and nothing outside of their folder."""
+"""Streamlit's scripts and fonts from memory: the same bytes, preloaded, and nothing outside their folder."""
 
 import gzip
 from pathlib import Path
@@ -30,7 +30,7 @@ def ask(url: str, client: str = "127.0.0.1", **headers: str) -> object:
 
 def test_a_script_is_what_lies_on_the_disk_and_is_kept_for_good() -> None:
     script = next(STATIC.glob("js/index.*.js"))
-    for client in ("127.0.0.1", "192.0.2.7"):  # a phone's comes packed
+    for client in ("127.0.0.1", "192.0.2.7"):  # another machine gets it compressed
         answer = ask(f"/static/js/{script.name}", client)
         assert answer.content == script.read_bytes()
         assert answer.headers.get("content-encoding") == (None if client == "127.0.0.1" else "gzip")

@@ -1,4 +1,4 @@
-"""`sid review`: says in one line what it cannot do, and costs other verbs nothing."""
+"""`sid review`: reports in one line what it cannot do, and slows down no other verb."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""What the pages are put together from: text stays text, tags keep their places, times read well."""
+"""The parts of the pages: text stays text, and progress and times read well."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def status(**changes: object) -> GenerationStatus:
 def test_progress_in_words() -> None:
     assert how_far(status()) == "Training the LoRA · 40 of 120 steps · 1.2 steps/s · about 65 s left"
     assert (
-        how_far(status(rate=0.1)) == "Training the LoRA · 40 of 120 steps · 10.0 s a step · about 13 min left"
+        how_far(status(rate=0.1)) == "Training the LoRA · 40 of 120 steps · 10.0 s/step · about 13 min left"
     )
     assert how_far(status(total=0)) == "Training the LoRA"
     assert share(status()) == pytest.approx(1 / 3)

@@ -1,4 +1,4 @@
-"""The deck's end on the server: what was done counts once, what lies before one browser lies before no other."""
+"""The server's part of the deck: an act counts once, and a candidate is in one browser at a time."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,13 +25,13 @@ OURS = {"sec-fetch-site": "same-origin"}
 
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=routes.routes())) as found:
-        yield found
+    with TestClient(Starlette(routes=routes.routes())) as client:
+        yield client
 
 
 def ask(client: TestClient, browser: str = "one", acts: list[dict] | None = None, **more: object) -> Any:
-    asked = {"browser": browser, "generation": 1, "acts": acts or [], **more}
-    answer = client.post("/deck/badge", json=asked, headers=OURS)
+    request = {"browser": browser, "generation": 1, "acts": acts or [], **more}
+    answer = client.post("/deck/badge", json=request, headers=OURS)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -53,7 +53,7 @@ def test_the_next_ones_are_handed_out_to_one_browser_only(made: Project, client:
     assert (dealt(last), first["elsewhere"], last["elsewhere"]) == (ids[6:], 0, 3)
     assert ask(client, "two", holding=[ids[0], ids[3]])["kept"] == [
         ids[3]
-    ]  # what another one has is not its own
+    ]  # it does not keep what another browser has
     ask(client, "one", leaving=True)
     assert dealt(ask(client, "two", want=9, holding=ids[3:])) == ids[:3]
 
@@ -62,7 +62,7 @@ def test_what_a_crashed_browser_held_is_free_after_a_while(made: Project, client
     (only,) = populate.add_generation(made, 1)
     assert dealt(ask(client, "crashed", want=1)) == [only]
     assert dealt(ask(client, "other", want=1)) == []
-    rows.change(catalog_of(made), "candidate", held_until=tables.now())  # the time passes
+    rows.change(catalog_of(made), "candidate", held_until=tables.now())  # as if time had passed
     assert dealt(ask(client, "other", want=1)) == [only]
 
 
@@ -145,11 +145,11 @@ def test_a_look_alike_is_shown_instead_or_as_well(made: Project, client: TestCli
     generation.publish(Generation(made, catalog_of(made), 1))
 
     def say(do: str, hidden: str, shown: str) -> str:
-        told = {"do": do, "hidden": hidden, "shown": shown}
-        return str(client.post("/alike/badge", json=told, headers=OURS).json()["problem"])
+        request = {"do": do, "hidden": hidden, "shown": shown}
+        return str(client.post("/alike/badge", json=request, headers=OURS).json()["problem"])
 
     def shown() -> set[str]:
-        return {found.id for found in candidates.candidates(catalog_of(made), made.name)}
+        return {candidate.id for candidate in candidates.candidates(catalog_of(made), made.name)}
 
     assert one in shown() and again not in shown()
     assert say("represent", again, one) == ""

@@ -1,4 +1,4 @@
-"""What is shown of how a candidate was drawn: tags keep their places, and what is empty is left out."""
+"""How the app shows the way a candidate was drawn: tags keep their places, and empty facts are left out."""
 
 from bootstrap.shots import Shot
 from review_app import facts

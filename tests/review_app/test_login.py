@@ -1,4 +1,4 @@
-"""The login: nothing comes out before it, whoever asks and however; and what the command line says of it."""
+"""The login: nothing is served without it, whatever the request; and what the command line says about it."""
 
 import json
 from collections.abc import Iterator
@@ -30,26 +30,26 @@ HTML = {"accept": "text/html,*/*"}
 def protected(made: Project) -> Login:
     """The login of a workspace with a password."""
     login_settings.set_password(made.workspace, PASSWORD)
-    found = login_settings.read(made.workspace)
-    assert found is not None
-    return found
+    settings = login_settings.read(made.workspace)
+    assert settings is not None
+    return settings
 
 
-def client_of(found: Login) -> TestClient:
-    """An app with the real picture routes, a page that says who asks, and a socket."""
+def client_of(settings: Login) -> TestClient:
+    """An app with the real picture routes, a page that names its visitor, and a socket."""
 
     def who(request: Request) -> PlainTextResponse:
-        return PlainTextResponse(reviewers.of(request.headers))
+        return PlainTextResponse(reviewers.reviewer_of(request.headers))
 
     async def socket(websocket: WebSocket) -> None:
         await websocket.accept()
-        await websocket.send_text(reviewers.of(websocket.headers))
+        await websocket.send_text(reviewers.reviewer_of(websocket.headers))
         await websocket.close()
 
     routes = [Route("/", who), Route("/_stcore/health", who), WebSocketRoute("/_stcore/stream", socket)]
     guarded = Starlette(
-        routes=[*routes, *pictures.routes(), *login.routes(found)],
-        middleware=[Middleware(login.LoginRequired, login=found)],
+        routes=[*routes, *pictures.routes(), *login.routes(settings)],
+        middleware=[Middleware(login.LoginRequired, login=settings)],
     )
     return TestClient(guarded, follow_redirects=False)
 
@@ -57,8 +57,8 @@ def client_of(found: Login) -> TestClient:
 @pytest.fixture
 def client(protected: Login, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     monkeypatch.setattr(login, "_SECONDS_A_TRY", 0.0)
-    with client_of(protected) as found:
-        yield found
+    with client_of(protected) as client:
+        yield client
 
 
 def test_nothing_comes_out_before_the_login(made: Project, client: TestClient) -> None:
@@ -85,7 +85,7 @@ def test_nothing_comes_out_before_the_login(made: Project, client: TestClient) -
 def test_the_password_lets_in_and_the_name_is_the_reviewers(made: Project, client: TestClient) -> None:
     name = "Ännä <b>"
     wrong = client.post("/login", data={"name": name, "password": "wrong", "next": "/"})
-    assert wrong.status_code == 403 and "This is not the password." in wrong.text
+    assert wrong.status_code == 403 and "Wrong password." in wrong.text
     assert "Ännä &lt;b&gt;" in wrong.text and "<b>" not in wrong.text
     assert "set-cookie" not in wrong.headers
     right = client.post("/login", data={"name": name, "password": PASSWORD, "next": "/grid?project=badge"})
@@ -124,14 +124,14 @@ def test_accounts_of_a_provider_come_in_when_they_are_named(monkeypatch: pytest.
     monkeypatch.setattr(
         login, "_account_link", lambda: "/auth/login?provider=x"
     )  # secrets.toml would name it
-    found = Login(cookie_secret="c" * 64, emails=["anna@example.org", "*@studio.example"])
+    settings = Login(cookie_secret="c" * 64, emails=["anna@example.org", "*@studio.example"])
 
     def asks_as(secret: str, **user: object) -> int:
         value = create_signed_value(secret, "_streamlit_user", json.dumps(user)).decode()
-        with client_of(found) as client:
+        with client_of(settings) as client:
             cookie = {"cookie": f"_streamlit_user={value}"}
             status = client.get("/", headers=cookie).status_code
-            turned_away = "may not come in here" in client.get("/login", headers=cookie).text
+            turned_away = "has no access here" in client.get("/login", headers=cookie).text
             assert turned_away == (
                 status == 401 and secret == "s" * 64 and user.get("email") == "x@example.org"
             )
@@ -181,8 +181,8 @@ def test_a_wrong_file_closes_the_app(made: Project, text: str, message: str) -> 
 def test_the_command_sets_the_password(tmp_path: Path) -> None:
     sid._load_verbs()
     ask = ["--workspace", str(tmp_path), "password"]
-    told = CliRunner().invoke(sid.app, ask, input=f"{PASSWORD}\n{PASSWORD}\n")
-    assert told.exit_code == 0 and str(tmp_path / "review.toml") in told.output
+    result = CliRunner().invoke(sid.app, ask, input=f"{PASSWORD}\n{PASSWORD}\n")
+    assert result.exit_code == 0 and str(tmp_path / "review.toml") in result.output
     text = (tmp_path / "review.toml").read_text()
     assert "$argon2id$" in text and PASSWORD not in text
     assert (tmp_path / "review.toml").stat().st_mode & 0o077 == 0

@@ -1,4 +1,4 @@
-"""The pages without a browser: what they say when there is nothing, too much, or something wrong."""
+"""The pages without a browser: what they show when there is nothing, too much, or something wrong."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ def app() -> AppTest:
 
 
 def page(name: str) -> AppTest:
-    """One page alone, for AppTest cannot change to pages that are functions."""
+    """Run one page alone, because AppTest cannot switch to pages that are functions."""
 
     def script(name: str) -> None:
         import importlib
@@ -45,7 +45,7 @@ def test_no_project_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ran = app()
     assert "No project yet" in texts(ran)
     assert "sid new NAME" in texts(ran)
-    assert not (tmp_path / "not-there").exists()  # looking makes nothing
+    assert not (tmp_path / "not-there").exists()  # looking creates nothing
 
 
 @pytest.mark.parametrize("name", ["review", "grid", "generations"])
@@ -64,7 +64,7 @@ def test_verdicts_need_no_readable_settings(made: Project) -> None:
     assert not ran.error
 
 
-def test_wrong_settings_are_told_on_the_generations_page(made: Project) -> None:
+def test_invalid_settings_are_reported_on_the_generations_page(made: Project) -> None:
     made.toml.write_text("no toml [", "utf-8")
     assert plain("not valid TOML") in texts(page("generations"))
 

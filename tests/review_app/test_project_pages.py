@@ -27,7 +27,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 
 def page(name: str, *, of_project: bool = True) -> AppTest:
-    """One page alone, for AppTest cannot change to pages that are functions."""
+    """Run one page alone, because AppTest cannot switch to pages that are functions."""
 
     def script(name: str, of_project: bool) -> None:
         import importlib
@@ -36,7 +36,7 @@ def page(name: str, *, of_project: bool = True) -> AppTest:
         from review_app.workspace import workspace
 
         show = importlib.import_module(f"review_app.pages.{name}").show
-        with markup.told():
+        with markup.show_errors():
             show(workspace().project("badge")) if of_project else show()
 
     kwargs = {"name": name, "of_project": of_project}
@@ -92,9 +92,9 @@ def test_settings_are_saved_and_defaults_come_back(made: Project) -> None:
     field(ran, "Flip aug").set_value(True)
     ran = next(one for one in ran.button if one.key and "training" in one.key).click().run()
     assert plain("Saved: repeats, flip_aug, sample_prompts") in texts(ran)
-    found = reread(made).training
-    assert (found.repeats, found.flip_aug) == (9, True)
-    assert found.sample_prompts == [f"woman, {EVIL}", "woman, garden"]
+    training = reread(made).training
+    assert (training.repeats, training.flip_aug) == (9, True)
+    assert training.sample_prompts == [f"woman, {EVIL}", "woman, garden"]
     field(ran, "Repeats").set_value(None)
     next(one for one in ran.button if one.key and "training" in one.key).click().run()
     assert reread(made).training.repeats == 80
@@ -184,7 +184,7 @@ def test_what_is_not_consistent_is_shown_with_its_remedy(made: Project) -> None:
     ran = page("dataset")
     assert "*garden* (2)" in texts(ran).replace("\\", "") and f"without *{own[0]}*" in texts(ran)
     ran = press(ran, plain(f"Add {own[0]}"))
-    ran = press(ran, plain("Replace gardens by garden"))
+    ran = press(ran, plain("Replace gardens with garden"))
     captions = {one.candidate_id: one.caption for one in picks.picks(catalog_of(made), made.name)}
     assert captions == {first: ", ".join([*own, "garden"]), second: f"{EVIL}, garden, {own[0]}"}
     assert "Worth a look" not in texts(ran)
@@ -242,7 +242,7 @@ def test_a_new_project_needs_its_parts(made: Project) -> None:
     ran.text_area(key="new caption").set_value(f"woman, {EVIL}").run()
     assert "2 tags" in texts(ran)
     assert f"{EVIL}<" not in texts(ran) and "&lt;img src=x" in texts(ran)
-    assert "there is none yet" in texts(press(ran, "Make the project"))
+    assert "there is none yet" in texts(press(ran, "Create the project"))
     ran.text_area(key="new caption").set_value("tag, " * 200 + "end").run()
     assert plain("more than 225") in texts(ran)
 
@@ -257,12 +257,12 @@ def test_tags_that_the_base_model_does_not_know_are_marked(
     file_name = made.original.rename(folder / "drawing.webp").name
     drawings = [TagDrawing("robot", 0.1, True, file_name), TagDrawing(EVIL, 0.9, False, file_name)]
 
-    def run(workspace: Workspace, arguments: list[str]) -> tuple[str, str]:
+    def run_verb(workspace: Workspace, arguments: list[str]) -> tuple[str, str]:
         ordered.append(arguments)
         drawn_tags.write(folder, "a hash", drawings)
         return "", ""
 
-    monkeypatch.setattr(tag_checks.verbs, "run", run)
+    monkeypatch.setattr(tag_checks.verbs, "run_verb", run_verb)
     ran = page("new_project", of_project=False)
     field(ran, "Caption").set_value(f"robot, {EVIL}").run()
     press(ran, "See how the base model draws them")
@@ -273,5 +273,5 @@ def test_tags_that_the_base_model_does_not_know_are_marked(
     assert f"does not seem to know {plain(EVIL)}: " in said and EVIL not in said
     assert ordered == [
         ["draw-tags", "--base=papertown", f"--output={folder}", "--", f"robot, {EVIL}"]
-    ]  # which is not asked again for what is there
+    ]  # and nothing more for the drawings that exist
     assert "See how the base model draws them" not in [one.label for one in ran.button]

@@ -1,4 +1,4 @@
-"""Pictures by URL: served from where the catalog says, to nobody else, and nothing besides."""
+"""Pictures by URL: the files that the catalog names, for our own pages, and nothing else."""
 
 import io
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ from review_app.workspace import catalog_of
 
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=routes.routes())) as found:
-        yield found
+    with TestClient(Starlette(routes=routes.routes())) as client:
+        yield client
 
 
 def test_picture_and_thumbnail_are_served_for_good(made: Project, client: TestClient) -> None:

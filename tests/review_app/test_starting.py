@@ -1,4 +1,4 @@
-"""Starting a generation: through Prefect where it answers, as a process where not; and where a project stands."""
+"""Starting a generation: through Prefect if it answers, or else as a process; and the phase of a project."""
 
 import http.server
 import json
@@ -34,16 +34,16 @@ def no_starts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def run_instead(monkeypatch: pytest.MonkeyPatch, program: str) -> list[list[str]]:
-    """Let the process be another program; return the commands that were asked for."""
-    asked: list[list[str]] = []
+    """Start this program instead of the process; return the list of commands that the app starts."""
+    commands: list[list[str]] = []
     real = starting.subprocess.Popen
 
     def popen(command: list[str], **options: object) -> object:
-        asked.append(command)
+        commands.append(command)
         return real([command[0], "-c", program], **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(starting.subprocess, "Popen", popen)
-    return asked
+    return commands
 
 
 def where(made: Project) -> Phase:
@@ -66,24 +66,24 @@ def wait_for(made: Project, wanted: Phase) -> None:
 
 
 def test_without_prefect_sid_run_is_started(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = run_instead(monkeypatch, SLEEP)
+    commands = run_instead(monkeypatch, SLEEP)
     started = starting.start(made, "token")
-    assert asked[0][-4:] == ["--workspace", str(made.workspace.folder), "run", "badge"]
+    assert commands[0][-4:] == ["--workspace", str(made.workspace.folder), "run", "badge"]
     assert started.is_alive()
     assert where(made) is Phase.STARTING
     with pytest.raises(UserError, match="running already"):
         starting.start(made, "token")
-    assert len(asked) == 1
+    assert len(commands) == 1
 
 
 def test_a_run_that_tidies_up_is_waited_for(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = run_instead(monkeypatch, "import time; time.sleep(1)")
+    commands = run_instead(monkeypatch, "import time; time.sleep(1)")
     starting.start(made, "token")
     starting.start(made, "other", patience=30)
-    assert len(asked) == 2
+    assert len(commands) == 2
 
 
-def test_a_run_that_dies_tells_why(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_dies_reports_why(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     run_instead(monkeypatch, "print('sid: base model: not there'); raise SystemExit(2)")
     starting.start(made, "token")
     wait_for(made, Phase.FAILED)
@@ -104,16 +104,16 @@ def test_a_real_run_that_cannot_begin_says_why(made: Project) -> None:
 def test_with_prefect_the_deployment_is_run(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     with prefect_api({"type": "SCHEDULED"}) as (url, state):
         monkeypatch.setenv("PREFECT_API_URL", url)
-        asked: list[tuple[str, dict]] = []
+        commands: list[tuple[str, dict]] = []
 
         def run_deployment(name: str, **options: object) -> SimpleNamespace:
-            asked.append((name, options))
+            commands.append((name, options))
             return SimpleNamespace(id="1234")
 
         monkeypatch.setattr("prefect.deployments.run_deployment", run_deployment)
         started = starting.start(made, "token")
         wait_until(lambda: started.flow_run)
-        name, options = asked[0]
+        name, options = commands[0]
         assert name == "bootstrap/bootstrap"
         assert options["parameters"] == {"workspace": str(made.workspace.folder), "project": "badge"}
         assert options["timeout"] == 0
@@ -128,12 +128,12 @@ def test_with_prefect_the_deployment_is_run(made: Project, monkeypatch: pytest.M
 def test_a_prefect_that_does_not_answer_is_passed_by(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setattr(starting, "_PREFECT_SECONDS", 0)
-    asked = run_instead(monkeypatch, "import os; print(os.environ.get('PREFECT_API_URL'))")
+    commands = run_instead(monkeypatch, "import os; print(os.environ.get('PREFECT_API_URL'))")
     started = starting.start(made, "token")
     wait_until(lambda: started.process)
     assert started.process is not None
     started.process.wait(timeout=30)
-    assert len(asked) == 1
+    assert len(commands) == 1
     assert starting.log_tail(made) == "None"
 
 
@@ -151,7 +151,7 @@ def test_a_deployment_that_is_not_served_yet_is_waited_for(
     wait_until(lambda: started.flow_run == "1234")
 
 
-def test_what_prefect_raises_is_told(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_prefect_raises_is_reported(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(project: Project, token: str) -> str:
         raise ValueError("no such work pool")
 
@@ -164,7 +164,7 @@ def test_what_prefect_raises_is_told(made: Project, monkeypatch: pytest.MonkeyPa
 
 
 class prefect_api:  # noqa: N801
-    """A web server that says it is healthy and tells one flow run's state."""
+    """A web server that says it is healthy and reports one flow run's state."""
 
     def __init__(self, state: dict[str, str]) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -194,12 +194,12 @@ def test_where_a_project_stands(made: Project, monkeypatch: pytest.MonkeyPatch) 
     assert where(made) is Phase.NEW
     generations.begin(catalog, made.name)
     bring(made, catalog, 1, "training")
-    assert where(made) is Phase.RUNNING  # it told something a moment ago
+    assert where(made) is Phase.RUNNING  # it reported progress a moment ago
     monkeypatch.setattr("review_app.phases._SILENT_SECONDS", -1)
     assert where(made) is Phase.INTERRUPTED
     with exclusively(made):
         assert where(made) is Phase.RUNNING
-    run_instead(monkeypatch, SLEEP)  # a process that says nothing yet is no dead one
+    run_instead(monkeypatch, SLEEP)  # a silent process is not a dead one
     starting.start(made, "token")
     bring(made, catalog, 1, "training")
     assert where(made) is Phase.RUNNING
@@ -244,11 +244,11 @@ def test_a_run_that_still_waits_for_prefect_is_cancelled(
     made: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    asked = run_instead(monkeypatch, SLEEP)
+    commands = run_instead(monkeypatch, SLEEP)
     starting.start(made, "token")
     starting.cancel(made)
     wait_for(made, Phase.NEW)
-    assert asked == []
+    assert commands == []
 
 
 def test_a_run_of_somebody_else_is_not_ended_from_here(made: Project) -> None:

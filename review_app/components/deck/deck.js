@@ -1,25 +1,26 @@
-// The deck: a key decides at once, here in the browser, and the next picture is on the screen in the same frame.
-// The server learns of it a moment later, confirms it, and hands the next candidates out.
+// The browser's part of the deck, the review component that deck_component.py mounts and deck_server.py answers.
+// A key decides at once, here in the browser, and the next picture is on the screen in the same frame. The server
+// gets the verdict a moment later, confirms it, and hands out the next candidates.
 
 const IN_HAND = 24;
-const STILL_HERE = 40000; // milliseconds between two signs of life; a hand-out ends after three of them
-const LOOK_AGAIN = 3000; // where others have the last candidates
+const STILL_HERE = 40000; // milliseconds between heartbeats; the server frees the candidates after three missed ones
+const LOOK_AGAIN = 3000; // milliseconds between requests while other browsers have the last candidates
 
 class Deck {
   constructor(root, data, tell) {
     this.root = root;
     this.hand = new Hand();
     this.view = new View(root);
-    this.trail = []; // what can be undone, the last act at the end
+    this.trail = []; // acts that can be undone, the latest at the end
     this.counts = { total: 0, accepted: 0, rejected: 0 };
     this.first = [];
     this.dealt = false;
     this.elsewhere = 0;
     this.pastEnds = false;
     this.wasDone = false;
-    this.line = new Line({
+    this.sender = new Sender({
       url: data.url,
-      question: () => this.question(),
+      request: () => this.request(),
       answered: (answer, asked) => this.answered(answer, asked),
       failed: (error) => this.failed(error),
     });
@@ -36,11 +37,11 @@ class Deck {
     const help = root.querySelector(".help dl");
     help.replaceChildren(...HELP.flatMap(([keys, what]) => [element("dt", "", keys), element("dd", "", what)]));
     this.listen(window, "pagehide", () => this.leave());
-    this.listen(window, "online", () => this.line.soon(0));
-    this.listen(document, "visibilitychange", () => document.hidden || this.line.soon(0));
-    const timer = setInterval(() => document.hidden || this.line.soon(0), STILL_HERE);
+    this.listen(window, "online", () => this.sender.soon(0));
+    this.listen(document, "visibilitychange", () => document.hidden || this.sender.soon(0));
+    const timer = setInterval(() => document.hidden || this.sender.soon(0), STILL_HERE);
     this.endings.push(() => clearInterval(timer));
-    this.line.soon(0);
+    this.sender.soon(0);
   }
 
   listen(target, name, heard) {
@@ -48,7 +49,7 @@ class Deck {
     this.endings.push(() => target.removeEventListener(name, heard));
   }
 
-  // The page was drawn anew, and may say something else.
+  // Streamlit ran the page's script again, and its data may have changed.
   update(data, tell) {
     this.tell = tell;
     this.generation = data.generation;
@@ -66,7 +67,7 @@ class Deck {
     this.root.querySelector(".reasons").replaceChildren(...buttons);
     if (data.first.length) {
       this.first = data.first;
-      this.line.soon(0);
+      this.sender.soon(0);
     }
   }
 
@@ -102,13 +103,13 @@ class Deck {
       this.trail.push({ id: act.id, do: "later", before: "undecided", card, given: { [card.id]: "undecided" } });
       this.send(act);
     }
-    this.show("put off");
+    this.show("postponed");
   }
 
   undo() {
     const last = this.trail.pop();
-    if (!last) return this.view.message(".notice", this.pastEnds ? "There is nothing left to undo." : "One moment …");
-    if (this.trail.length < 5) this.line.soon(0); // there may be earlier ones
+    if (!last) return this.view.message(".notice", this.pastEnds ? "There is nothing left to undo." : "Loading earlier verdicts …");
+    if (this.trail.length < 5) this.sender.soon(0); // the server may know earlier ones
     for (const verdict of Object.values(last.given)) {
       this.count(verdict, -1);
       this.count(last.before, 1);
@@ -124,7 +125,7 @@ class Deck {
     else dialog.showModal();
   }
 
-  // Show a look-alike in place of the candidate, or beside it; it comes before the reviewer at once.
+  // Publish a look-alike in place of the candidate, or beside it; the deck shows it next.
   async settle(what) {
     const dialog = this.root.querySelector(".other");
     if (what === "close") return dialog.close();
@@ -138,7 +139,7 @@ class Deck {
     dialog.close();
     this.hand.drop(new Set([card.id]));
     this.first = what === "represent" ? [other.id] : [other.id, card.id];
-    return this.line.soon(0);
+    return this.sender.soon(0);
   }
 
   count(verdict, by) {
@@ -148,7 +149,7 @@ class Deck {
 
   send(act) {
     this.outbox.add(act);
-    this.line.soon();
+    this.sender.soon();
   }
 
   // ---- what is on the screen
@@ -164,16 +165,16 @@ class Deck {
     this.end();
   }
 
-  // Nothing is left in the hand: because all is decided, or more is on its way, or others have it.
+  // If the hand is empty, say why: all is decided, more candidates are coming, or other browsers have the rest.
   end() {
     const isEmpty = this.dealt && !this.hand.current;
     const decided = this.counts.accepted + this.counts.rejected;
     const isDone = isEmpty && decided >= this.counts.total;
     let text = "";
     if (isEmpty && !isDone) {
-      const others = this.elsewhere === 1 ? "1 picture lies" : `${this.elsewhere} pictures lie`;
-      text = this.elsewhere ? `${others} before other reviewers just now.` : "The next pictures are on their way …";
-      this.line.soon(LOOK_AGAIN);
+      const others = this.elsewhere === 1 ? "1 picture is" : `${this.elsewhere} pictures are`;
+      text = this.elsewhere ? `${others} with other reviewers right now.` : "Loading the next pictures …";
+      this.sender.soon(LOOK_AGAIN);
     }
     this.view.message(".empty", text);
     if (isDone !== this.wasDone) {
@@ -184,13 +185,13 @@ class Deck {
 
   // ---- the server
 
-  question() {
+  request() {
     const acts = this.outbox.list().slice(0, 500);
     const needsPast = !this.pastEnds && this.trail.length < 5;
-    const before = this.trail.find((one) => one.do !== "later");
+    const before = this.trail.find((act) => act.do !== "later");
     return {
       browser: browserName(), acts, generation: this.generation,
-      holding: this.hand.cards.filter((one) => one.verdict === "undecided").map((one) => one.id),
+      holding: this.hand.cards.filter((card) => card.verdict === "undecided").map((card) => card.id),
       first: this.first,
       want: Math.max(0, IN_HAND - this.hand.cards.length),
       past: needsPast ? (before?.id ?? "") : null,
@@ -208,66 +209,66 @@ class Deck {
     answer.kept.forEach((id) => gone.delete(id));
     this.hand.drop(gone);
     const judged = new Set(waiting.flatMap((act) => Object.keys(act.seen)));
-    const cards = answer.cards.filter((one) => !judged.has(one.id));
-    this.hand.putFirst(cards.filter((one) => asked.first.includes(one.id)));
+    const cards = answer.cards.filter((card) => !judged.has(card.id));
+    this.hand.putFirst(cards.filter((card) => asked.first.includes(card.id)));
     this.hand.add(cards);
     if (answer.past) this.remember(answer.past, answer.past_ends);
     this.elsewhere = answer.elsewhere;
     if (!waiting.length) this.counts = answer.counts;
-    const isFirst = !this.dealt; // which may be that there is nothing to show
+    const isFirst = !this.dealt; // even an empty first answer changes the screen
     this.dealt = true;
-    const isLost = before && isBroken(this.hand.picture(before)); // the server was away when it was asked for
+    const isLost = before && isBroken(this.hand.picture(before)); // the server did not answer when it was requested
     this.hand.prepare();
     if (this.hand.current !== before || isLost || isFirst) this.show();
     else this.view.progress(this.counts);
     this.end();
-    if (waiting.length) this.line.soon(0);
+    if (waiting.length) this.sender.soon(0);
     else if (this.whenSent) {
       this.whenSent();
       this.whenSent = null;
     }
-    if (this.hand.cards.length < IN_HAND / 2 && answer.cards.length) this.line.soon(0);
+    if (this.hand.cards.length < IN_HAND / 2 && answer.cards.length) this.sender.soon(0);
     this.root.dataset.unsent = String(waiting.length);
   }
 
-  // Acts of earlier, of this reviewer: undo goes on with them.
+  // Add this reviewer's earlier acts, so that undo reaches back to them.
   remember(earlier, ends) {
-    const known = new Set(this.trail.map((one) => one.id));
+    const known = new Set(this.trail.map((act) => act.id));
     const isUndone = new Set(this.outbox.list().map((act) => act.of));
-    this.trail.unshift(...earlier.filter((one) => !known.has(one.id) && !isUndone.has(one.id)).reverse());
+    this.trail.unshift(...earlier.filter((act) => !known.has(act.id) && !isUndone.has(act.id)).reverse());
     this.pastEnds = ends;
     this.root.querySelector('[data-do="undo"]').disabled = !this.trail.length && ends;
   }
 
   refused(refused) {
     if (!refused.length) return;
-    const ids = new Set(refused.map((one) => one.act));
-    this.trail = this.trail.filter((one) => !ids.has(one.id));
+    const ids = new Set(refused.map((refusal) => refusal.act));
+    this.trail = this.trail.filter((act) => !ids.has(act.id));
     const [first] = refused;
     const more = refused.length > 1 ? ` (and ${refused.length - 1} more)` : "";
-    this.said = `Not taken: ${first.candidate.slice(0, 6)} was ${first.why}${more}`;
-    setTimeout(() => this.view.message(".notice", this.said));
+    const notice = `Verdict refused: ${first.candidate.slice(0, 6)} was ${first.why}${more}`;
+    setTimeout(() => this.view.message(".notice", notice));
   }
 
   failed(error) {
     const unsent = this.outbox.list().length;
-    const kept = unsent === 1 ? "1 verdict is" : `${unsent} verdicts are`;
+    const verdicts = unsent === 1 ? "1 verdict is" : `${unsent} verdicts are`;
     const why = error instanceof TypeError || error.name === "TimeoutError" ? "The server does not answer" : error.message;
-    this.view.message(".trouble", unsent ? `${why}. ${kept} kept here and sent as soon as it does.` : `${why}.`);
+    this.view.message(".trouble", unsent ? `${why}. ${verdicts} kept here and sent as soon as it does.` : `${why}.`);
     this.root.dataset.unsent = String(unsent);
   }
 
-  // Others need not wait for what lies here; unsent acts stay in the storage for the next time.
+  // Free this browser's candidates for others. Unsent acts stay in the storage until the next visit.
   leave() {
     const asked = { browser: browserName(), acts: this.outbox.list().slice(0, 100), leaving: true };
-    fetch(this.line.url, {
+    fetch(this.sender.url, {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked), keepalive: true,
     }).catch(() => {});
   }
 
   close() {
     this.leave();
-    this.line.close();
+    this.sender.close();
     this.endings.forEach((end) => end());
   }
 }
@@ -278,7 +279,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   const root = parentElement.querySelector(".deck");
   const tell = (what, value) => (what === "fix" ? setTriggerValue("fix", value) : setStateValue("done", value));
   const known = decks.get(root);
-  if (known && known.generation === data.generation && known.line.url === data.url) known.update(data, tell);
+  if (known && known.generation === data.generation && known.sender.url === data.url) known.update(data, tell);
   else {
     known?.close();
     decks.set(root, new Deck(root, data, tell));

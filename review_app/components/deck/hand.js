@@ -1,7 +1,7 @@
-// The candidates that this browser has before it: their pictures loaded, and those of the next ones decoded.
+// The candidates that the server has handed to this browser: all pictures loaded, the next ones decoded.
 
-const DECODED = 8; // pictures ready to be painted before they are shown
-const STILL_THERE = 4; // and after that: undo shows them again
+const DECODED = 8; // pictures that are decoded before they are shown
+const STILL_THERE = 4; // pictures that are kept after they were shown, because undo shows them again
 
 class Hand {
   constructor() {
@@ -15,14 +15,14 @@ class Hand {
   }
 
   add(cards) {
-    const known = new Set(this.cards.map((one) => one.id));
-    this.cards.push(...cards.filter((one) => !known.has(one.id)));
+    const known = new Set(this.cards.map((card) => card.id));
+    this.cards.push(...cards.filter((card) => !known.has(card.id)));
     this.prepare();
   }
 
   putFirst(cards) {
-    const ids = new Set(cards.map((one) => one.id));
-    this.cards = [...cards, ...this.cards.filter((one) => !ids.has(one.id))];
+    const ids = new Set(cards.map((card) => card.id));
+    this.cards = [...cards, ...this.cards.filter((card) => !ids.has(card.id))];
     this.prepare();
   }
 
@@ -33,15 +33,15 @@ class Hand {
   }
 
   drop(ids) {
-    this.cards = this.cards.filter((one) => !ids.has(one.id));
+    this.cards = this.cards.filter((card) => !ids.has(card.id));
   }
 
   prepare() {
-    const kept = new Set([...this.cards.map((one) => one.id), ...this.left]);
+    const kept = new Set([...this.cards.map((card) => card.id), ...this.left]);
     for (const [id, picture] of this.pictures) if (!kept.has(id) || isBroken(picture)) this.pictures.delete(id);
     this.cards.forEach((card, at) => {
       const picture = this.picture(card);
-      if (at < DECODED) picture.decode().catch(() => {}); // one that cannot be read shows its alt text
+      if (at < DECODED) picture.decode().catch(() => {}); // an unreadable picture shows its alt text
     });
   }
 
@@ -50,7 +50,7 @@ class Hand {
     if (!picture) {
       picture = new Image();
       picture.className = "picture";
-      picture.decoding = "sync"; // it is decoded already: it goes onto the screen in one frame with its tags
+      picture.decoding = "sync"; // it is already decoded, so picture and tags appear in the same frame
       picture.draggable = false;
       picture.src = card.src;
       this.pictures.set(card.id, picture);
@@ -59,7 +59,7 @@ class Hand {
   }
 }
 
-// It could not be loaded; asked for again, it may be there.
+// Whether the picture failed to load; another request may succeed.
 function isBroken(picture) {
   return picture.complete && !picture.naturalWidth;
 }

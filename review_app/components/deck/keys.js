@@ -1,12 +1,12 @@
-// Keys and fingers, and what they mean.
+// Keys and swipes, and the acts that they stand for.
 
 const KEYS = {
   a: "accept", ArrowRight: "accept", r: "reject", ArrowLeft: "reject", s: "later", ArrowDown: "later",
   u: "undo", " ": "blink", z: "zoom", f: "fix", "?": "help", Escape: "leave",
 };
 const HELP = [
-  ["A or →", "accept"], ["R or ←", "reject"], ["1 to 9", "reject, and say why"], ["S or ↓", "later: after the others"],
-  ["U or Ctrl+Z", "undo, as often as you like"], ["Space", "blink between candidate and reference"],
+  ["A or →", "accept"], ["R or ←", "reject"], ["1 to 9", "reject with a reason"], ["S or ↓", "later, after all others"],
+  ["U or Ctrl+Z", "undo, without limit"], ["Space", "blink between candidate and reference"],
   ["Z", "zoom"], ["F", "fix it: caption, draw again, inpaint"], ["swipe", "right accepts, left rejects"], ["?", "these keys"],
 ];
 const SWIPE = 60; // pixels
@@ -19,7 +19,7 @@ function whatIsMeant(event) {
   return Object.hasOwn(KEYS, key) ? { what: KEYS[key] } : null;
 }
 
-// Whether somebody writes, chooses or presses elsewhere, and the key is none of ours.
+// Whether the key belongs to something else on the page: a text field, a menu, a button or a dialog.
 function isBusyElsewhere(event, root) {
   const target = event.composedPath()[0];
   if (!(target instanceof Element)) return false;
@@ -30,7 +30,7 @@ function isBusyElsewhere(event, root) {
   return target.closest("button, a, summary, [role=button], [role=radio]") !== null && [" ", "Enter"].includes(event.key);
 }
 
-// Before Streamlit, which keeps R for itself; once for the page, whichever deck is on it.
+// Listen in the capture phase, before Streamlit, which uses R itself. Return a function that stops listening.
 function listenToKeys(root, act) {
   const heard = (event) => {
     if (!root.isConnected || isBusyElsewhere(event, root)) return;

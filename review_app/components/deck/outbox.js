@@ -1,27 +1,28 @@
-// What the reviewer did and the server has not confirmed yet. Each act has an entry of its own in the browser's
-// storage until then, so a reload, a crash or a server that is away loses none; and because each has an id, one that
-// is sent twice counts once. Two windows of one browser share the storage and may both send an act: no harm is done.
+// The reviewer's acts that the server has not confirmed yet, and the requests that send them; deck and grid share it.
+// Until it is confirmed, each act has its own entry in the browser's storage, so that no reload, crash or absent
+// server loses it. Each act has an id, so one that is sent twice counts once. Two windows of one browser share the
+// storage and may both send an act, which is harmless.
 
 class Outbox {
   constructor(project, generation) {
     this.prefix = `sid/unsent/${project}/`;
     this.generation = generation;
     this.last = 0;
-    this.inMemory = new Map(); // where storage is full or forbidden, acts last as long as the page
+    this.inMemory = new Map(); // if storage is full or forbidden, acts last as long as the page
   }
 
-  // Acts that are not confirmed, in the order in which they were done.
+  // Return the unconfirmed acts in the order in which they were done.
   list() {
-    const found = [...this.inMemory];
+    const entries = [...this.inMemory];
     for (let at = 0; at < localStorage.length; at++) {
       const key = localStorage.key(at);
-      if (key.startsWith(this.prefix)) found.push([key, localStorage.getItem(key)]);
+      if (key.startsWith(this.prefix)) entries.push([key, localStorage.getItem(key)]);
     }
-    return found.sort(([one], [other]) => (one < other ? -1 : 1)).map(([, text]) => JSON.parse(text));
+    return entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, text]) => JSON.parse(text));
   }
 
   add(act) {
-    // Never the same moment twice, so that the keys sort as the acts were done.
+    // Never the same microsecond twice, so that the keys sort in the order of the acts.
     this.last = Math.max(this.last + 1, Math.round((performance.timeOrigin + performance.now()) * 1000));
     const key = `${this.prefix}${this.generation}/${String(this.last).padStart(17, "0")}/${act.id}`;
     try {
@@ -42,10 +43,10 @@ class Outbox {
   }
 }
 
-// One request at a time, so that acts arrive in the order in which they were done.
-class Line {
-  constructor({ url, question, answered, failed }) {
-    Object.assign(this, { url, question, answered, failed });
+// Send requests one at a time, so that acts arrive in the order in which they were done; repeat those that fail.
+class Sender {
+  constructor({ url, request, answered, failed }) {
+    Object.assign(this, { url, request, answered, failed });
     this.busy = false;
     this.again = false;
     this.fails = 0;
@@ -69,7 +70,7 @@ class Line {
     }
     this.busy = true;
     try {
-      const asked = this.question();
+      const asked = this.request();
       const answer = await post(this.url, asked);
       this.fails = 0;
       if (!this.closed) this.answered(answer, asked);
@@ -103,13 +104,13 @@ async function post(url, asked) {
   return answer.json();
 }
 
-// crypto.randomUUID is there on this machine's own address only, not on another one without https.
+// Not crypto.randomUUID: without https, browsers offer that on localhost only.
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// The window's name on the server: the same after a reload.
+// The name by which the server knows this window; it survives a reload.
 function browserName() {
   let name = sessionStorage.getItem("sid/browser");
   if (!name) {

@@ -1,4 +1,4 @@
-// Puts a card onto the page. Everything that a person wrote goes in as text or as an attribute, never as HTML.
+// Shows a card on the page. Everything that a person wrote goes in as text or as an attribute, never as HTML.
 
 const VERDICT_WORDS = { accept: "accepted", reject: "rejected", undecided: "" };
 
@@ -30,7 +30,7 @@ class View {
   choose(field, name, select) {
     this[field] = select.value;
     remember(name, select.value);
-    select.blur(); // or the next key would choose again, and not decide
+    select.blur(); // otherwise the next key would change the selection instead of deciding
     this.blinked = false;
     this.compare();
   }
@@ -63,10 +63,10 @@ class View {
     this.find(".standing").textContent = standing(card);
     root.dataset.verdict = card.verdict;
     this.compare();
-    this.tell(card);
+    this.describe(card);
   }
 
-  // The reference, and where it is: beside the candidate, over it, or nowhere.
+  // Show the reference beside the candidate, over it, or not at all.
   compare() {
     const { card, comparing, root } = this;
     if (!card) return;
@@ -77,9 +77,9 @@ class View {
       : this.reference === "nearest" ? "Original, the nearest in the dataset" : "Original";
     root.dataset.compare = comparing;
     this.find(".reference figcaption").textContent = title;
-    for (const one of [this.find(".reference .picture"), this.find(".over")]) {
-      if (one.getAttribute("src") !== url) one.src = url;
-      one.alt = title;
+    for (const picture of [this.find(".reference .picture"), this.find(".over")]) {
+      if (picture.getAttribute("src") !== url) picture.src = url;
+      picture.alt = title;
     }
     const sliding = comparing === "slide";
     this.find(".slide").hidden = !sliding;
@@ -102,7 +102,7 @@ class View {
     this.root.classList.toggle("is-zoomed", on);
   }
 
-  tell(card) {
+  describe(card) {
     this.find(".tags").replaceChildren(
       ...card.tags.map(([tag, mark]) => {
         const chip = element("li", `tag ${mark}`);
@@ -119,21 +119,21 @@ class View {
     alike.querySelector("p").textContent =
       card.alike_count === 1 ? "1 look-alike is hidden behind it" : `${card.alike_count} look-alikes are hidden behind it`;
     alike.querySelector("div").replaceChildren(
-      ...card.alike.map((one, at) => {
+      ...card.alike.map((lookAlike, at) => {
         const button = Object.assign(element("button"), { type: "button", title: "Compare, and choose which is shown" });
-        button.append(Object.assign(element("img"), { src: one.small, alt: `Look-alike ${at + 1}`, loading: "lazy" }));
-        button.onclick = () => this.lookAt(one);
+        button.append(Object.assign(element("img"), { src: lookAlike.small, alt: `Look-alike ${at + 1}`, loading: "lazy" }));
+        button.onclick = () => this.lookAt(lookAlike);
         return button;
       }),
     );
   }
 
-  // A look-alike, large, beside the candidate that it is hidden behind.
-  lookAt(one) {
-    this.other = one;
+  // Show a look-alike, large, beside the candidate that it is hidden behind.
+  lookAt(lookAlike) {
+    this.other = lookAlike;
     const dialog = this.find(".other");
     dialog.querySelector(".this").src = this.card.src;
-    dialog.querySelector(".that").src = one.src;
+    dialog.querySelector(".that").src = lookAlike.src;
     this.message(".why", "");
     dialog.showModal();
   }
@@ -181,6 +181,6 @@ function remember(name, value) {
   try {
     localStorage.setItem(`sid/view/${name}`, value);
   } catch {
-    // it is a preference; the page works without
+    // only a preference; the page works without it
   }
 }

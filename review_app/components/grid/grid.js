@@ -1,10 +1,10 @@
-// The grid: thousands of candidates, of which only those on the screen are in the page. Everything that a person
+// The grid: thousands of candidates, of which only the visible ones are in the page. Everything that a person
 // wrote goes in as text or as an attribute, never as HTML.
 
 const MARKS = { accept: "✓", reject: "✕", undecided: "" };
 const SPOKEN = { accept: "accepted", reject: "rejected", undecided: "undecided" };
 const LABEL = 26; // pixels below a picture
-const BEYOND = 3; // rows above and below the screen
+const BEYOND = 3; // extra rows above and below the visible ones
 
 class Grid {
   constructor(root, tell) {
@@ -15,7 +15,7 @@ class Grid {
     this.shown = [];
     this.verdict = "all";
     this.selected = new Set();
-    this.here = 0; // where the keyboard is, and where a selection with shift begins
+    this.here = 0; // index of the keyboard's cell; `anchor` is where a selection with Shift begins
     this.anchor = 0;
     this.cells = new Map();
     this.trail = [];
@@ -43,11 +43,11 @@ class Grid {
     this.tell = tell;
     this.thumbnails = data.thumbnails;
     this.pictures = data.pictures;
-    if (!this.line) {
+    if (!this.sender) {
       this.outbox = new Outbox(data.project, 0);
-      this.line = new Line({
+      this.sender = new Sender({
         url: data.deck,
-        question: () => ({ browser: browserName(), acts: this.outbox.list().slice(0, 500) }),
+        request: () => ({ browser: browserName(), acts: this.outbox.list().slice(0, 500) }),
         answered: (answer) => this.answered(answer),
         failed: (error) => this.failed(error),
       });
@@ -64,10 +64,10 @@ class Grid {
       if (url !== this.url) return; // another filter was chosen meanwhile
       const unsent = new Map(this.outbox.list().flatMap((act) => Object.keys(act.seen).map((id) => [id, act.do])));
       this.all = cells.map(([id, verdict, label, strength, prompt]) => ({ id, verdict, label, strength, prompt }));
-      this.all.forEach((one) => {
-        if (["accept", "reject"].includes(unsent.get(one.id))) one.verdict = unsent.get(one.id);
+      this.all.forEach((candidate) => {
+        if (["accept", "reject"].includes(unsent.get(candidate.id))) candidate.verdict = unsent.get(candidate.id);
       });
-      if (unsent.size) this.line.soon(0);
+      if (unsent.size) this.sender.soon(0);
       this.selected.clear();
       this.scroller.scrollTop = 0;
       this.filter(this.verdict);
@@ -80,14 +80,14 @@ class Grid {
   filter(verdict) {
     this.verdict = verdict;
     const here = this.shown[this.here]?.id;
-    this.shown = verdict === "all" ? this.all : this.all.filter((one) => one.verdict === verdict);
-    const ids = new Set(this.shown.map((one) => one.id));
+    this.shown = verdict === "all" ? this.all : this.all.filter((candidate) => candidate.verdict === verdict);
+    const ids = new Set(this.shown.map((candidate) => candidate.id));
     this.selected.forEach((id) => ids.has(id) || this.selected.delete(id));
-    const place = this.shown.findIndex((one) => one.id === here);
+    const place = this.shown.findIndex((candidate) => candidate.id === here);
     this.here = place >= 0 ? place : Math.min(this.here, Math.max(0, this.shown.length - 1));
     this.anchor = this.here;
     const counts = { all: this.all.length, undecided: 0, accept: 0, reject: 0 };
-    this.all.forEach((one) => (counts[one.verdict] += 1));
+    this.all.forEach((candidate) => (counts[candidate.verdict] += 1));
     this.root.querySelectorAll(".verdict-filter button").forEach((button) => {
       button.querySelector("b").textContent = String(counts[button.dataset.verdict]);
       button.setAttribute("aria-checked", String(button.dataset.verdict === verdict));
@@ -116,14 +116,14 @@ class Grid {
     const bottom = Math.ceil((this.scroller.scrollTop + this.scroller.clientHeight) / this.height) + BEYOND;
     const first = Math.max(0, top * this.columns);
     const wanted = this.shown.slice(first, bottom * this.columns);
-    const ids = new Set(wanted.map((one) => one.id));
+    const ids = new Set(wanted.map((candidate) => candidate.id));
     for (const [id, cell] of this.cells) {
       if (!ids.has(id)) {
         cell.remove();
         this.cells.delete(id);
       }
     }
-    wanted.forEach((one, at) => this.place(one, first + at));
+    wanted.forEach((candidate, at) => this.place(candidate, first + at));
     this.scroller.setAttribute("aria-activedescendant", this.shown.length ? `cell-${this.shown[this.here].id}` : "");
     const count = this.selected.size;
     this.find(".chosen").textContent = count ? `${count} selected` : `${this.shown.length} shown`;
@@ -132,44 +132,44 @@ class Grid {
     this.find('.bar [data-do="undo"]').disabled = !this.trail.length;
   }
 
-  place(one, index) {
-    let cell = this.cells.get(one.id);
+  place(candidate, index) {
+    let cell = this.cells.get(candidate.id);
     if (!cell) {
-      cell = this.make(one);
-      this.cells.set(one.id, cell);
+      cell = this.make(candidate);
+      this.cells.set(candidate.id, cell);
       this.find(".sizer").append(cell);
     }
     const [row, column] = [Math.floor(index / this.columns), index % this.columns];
     Object.assign(cell.style, {
       width: `${this.width}px`, height: `${this.height}px`, transform: `translate(${column * this.width}px, ${row * this.height}px)`,
     });
-    cell.dataset.verdict = one.verdict;
-    cell.classList.toggle("is-selected", this.selected.has(one.id));
+    cell.dataset.verdict = candidate.verdict;
+    cell.classList.toggle("is-selected", this.selected.has(candidate.id));
     cell.classList.toggle("is-here", index === this.here);
-    cell.setAttribute("aria-selected", String(this.selected.has(one.id)));
-    cell.setAttribute("aria-label", `${one.prompt} (${SPOKEN[one.verdict]})`);
+    cell.setAttribute("aria-selected", String(this.selected.has(candidate.id)));
+    cell.setAttribute("aria-label", `${candidate.prompt} (${SPOKEN[candidate.verdict]})`);
     cell.setAttribute("aria-setsize", String(this.shown.length));
     cell.setAttribute("aria-posinset", String(index + 1));
-    cell.querySelector(".mark").textContent = MARKS[one.verdict];
+    cell.querySelector(".mark").textContent = MARKS[candidate.verdict];
   }
 
-  make(one) {
+  make(candidate) {
     const node = (name, className) => Object.assign(document.createElement(name), { className });
     const cell = node("div", "cell");
     cell.setAttribute("role", "option");
-    cell.id = `cell-${one.id}`;
-    cell.dataset.id = one.id;
-    cell.title = `${one.label}, strength ${one.strength}\n${one.prompt}`;
+    cell.id = `cell-${candidate.id}`;
+    cell.dataset.id = candidate.id;
+    cell.title = `${candidate.label}, strength ${candidate.strength}\n${candidate.prompt}`;
     const picture = Object.assign(node("img", ""), { alt: "", decoding: "async", draggable: false });
-    picture.src = `${this.thumbnails}${one.id}.webp`;
+    picture.src = `${this.thumbnails}${candidate.id}.webp`;
     const label = node("div", "label");
     label.append(
-      Object.assign(node("span", "how"), { textContent: one.label }),
-      Object.assign(node("span", "at"), { textContent: one.strength }),
+      Object.assign(node("span", "how"), { textContent: candidate.label }),
+      Object.assign(node("span", "at"), { textContent: candidate.strength }),
       node("span", "mark"),
     );
     cell.append(picture, label);
-    cell.onclick = (event) => this.click(one.id, event);
+    cell.onclick = (event) => this.click(candidate.id, event);
     cell.ondblclick = () => this.open();
     return cell;
   }
@@ -182,7 +182,7 @@ class Grid {
   // ---- selecting
 
   click(id, event) {
-    const index = this.shown.findIndex((one) => one.id === id);
+    const index = this.shown.findIndex((candidate) => candidate.id === id);
     this.here = index;
     if (event.shiftKey) this.range(this.anchor, index);
     else if (event.ctrlKey || event.metaKey || event.pointerType === "touch") {
@@ -197,7 +197,7 @@ class Grid {
 
   range(from, to) {
     const [low, high] = from < to ? [from, to] : [to, from];
-    this.selected = new Set(this.shown.slice(low, high + 1).map((one) => one.id));
+    this.selected = new Set(this.shown.slice(low, high + 1).map((candidate) => candidate.id));
   }
 
   key(event) {
@@ -261,22 +261,22 @@ class Grid {
   }
 
   show() {
-    const one = this.shown[this.here];
+    const candidate = this.shown[this.here];
     const large = this.find(".large");
-    large.dataset.verdict = one.verdict;
-    large.querySelector("img").src = `${this.pictures}${one.id}.png`;
-    large.querySelector("img").alt = `Candidate: ${one.prompt}`;
-    const verdict = one.verdict === "undecided" ? "" : ` · ${SPOKEN[one.verdict]}`;
-    large.querySelector(".words").textContent = `${one.prompt} · ${one.label}, strength ${one.strength}${verdict}`;
+    large.dataset.verdict = candidate.verdict;
+    large.querySelector("img").src = `${this.pictures}${candidate.id}.png`;
+    large.querySelector("img").alt = `Candidate: ${candidate.prompt}`;
+    const verdict = candidate.verdict === "undecided" ? "" : ` · ${SPOKEN[candidate.verdict]}`;
+    large.querySelector(".words").textContent = `${candidate.prompt} · ${candidate.label}, strength ${candidate.strength}${verdict}`;
   }
 
   decide(verdict) {
-    const changed = this.all.filter((one) => this.selected.has(one.id) && one.verdict !== verdict);
+    const changed = this.all.filter((candidate) => this.selected.has(candidate.id) && candidate.verdict !== verdict);
     if (!changed.length) return;
     const act = { id: newId(), do: verdict, seen: {}, reason: "", of: "" };
-    changed.forEach((one) => (act.seen[one.id] = one.verdict));
+    changed.forEach((candidate) => (act.seen[candidate.id] = candidate.verdict));
     this.trail.push({ id: act.id, do: verdict, seen: { ...act.seen } });
-    changed.forEach((one) => (one.verdict = verdict));
+    changed.forEach((candidate) => (candidate.verdict = verdict));
     this.send(act);
   }
 
@@ -284,7 +284,7 @@ class Grid {
     const last = this.trail.pop();
     if (!last) return;
     const given = {};
-    const known = new Map(this.all.map((one) => [one.id, one]));
+    const known = new Map(this.all.map((candidate) => [candidate.id, candidate]));
     for (const [id, before] of Object.entries(last.seen)) {
       given[id] = last.do;
       if (known.has(id)) known.get(id).verdict = before;
@@ -294,9 +294,9 @@ class Grid {
 
   send(act) {
     this.outbox.add(act);
-    this.line.soon();
+    this.sender.soon();
     const large = this.find(".large").open;
-    if (!large) this.filter(this.verdict); // while one looks, nothing moves away
+    if (!large) this.filter(this.verdict); // while a picture is enlarged, the grid does not change
     else this.show();
   }
 
@@ -306,21 +306,21 @@ class Grid {
     if (answer.refused.length) {
       const [first] = answer.refused;
       const more = answer.refused.length > 1 ? ` (and ${answer.refused.length - 1} more)` : "";
-      this.load(this.url).then(() => this.say(`Not taken: ${first.candidate.slice(0, 6)} was ${first.why}${more}`));
+      this.load(this.url).then(() => this.say(`Verdict refused: ${first.candidate.slice(0, 6)} was ${first.why}${more}`));
     }
     const unsent = this.outbox.list().length;
     this.root.dataset.unsent = String(unsent);
-    if (unsent) this.line.soon(0);
+    if (unsent) this.sender.soon(0);
   }
 
   failed(error) {
     const unsent = this.outbox.list().length;
-    this.say(`The server does not answer (${error.message}). What you did (${unsent}) is kept here and sent as soon as it does.`);
+    this.say(`The server does not answer (${error.message}). Unsent changes (${unsent}) are kept here and sent as soon as it does.`);
   }
 
   close() {
     this.observer.disconnect();
-    this.line?.close();
+    this.sender?.close();
   }
 }
 

@@ -1,4 +1,4 @@
-// Painting a mask over a picture: what is painted shall be drawn anew. The mask has the picture's own size.
+// Painting a mask over a picture: the painted part will be redrawn. The mask has the picture's size in pixels.
 
 class Painter {
   constructor(root, data, tell) {
@@ -36,7 +36,7 @@ class Painter {
     const here = this.place(event);
     const { pen } = this;
     pen.globalCompositeOperation = this.root.querySelector(".rub").checked ? "destination-out" : "source-over";
-    pen.strokeStyle = "#e0218a"; // seen on light and on dark pictures; it is sent as white
+    pen.strokeStyle = "#e0218a"; // visible on light and dark pictures; sent as white
     pen.lineCap = "round";
     pen.lineJoin = "round";
     pen.lineWidth = (this.root.querySelector(".size").value / 100) * Math.min(this.canvas.width, this.canvas.height);
@@ -53,7 +53,7 @@ class Painter {
     this.send();
   }
 
-  // White on black, as a PNG.
+  // Report the mask as a data URL of a PNG, white on black.
   send() {
     const whole = document.createElement("canvas");
     [whole.width, whole.height] = [this.canvas.width, this.canvas.height];
