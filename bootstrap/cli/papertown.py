@@ -1,4 +1,4 @@
-"""`sid papertown`: making the embedded base models."""
+"""`sid papertown`: train the embedded base models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,37 +7,41 @@ import typer
 
 from bootstrap.errors import UserError
 
-app = typer.Typer(help="Make the embedded base models anew.", no_args_is_help=True)
+app = typer.Typer(help="Train the embedded base models from scratch.", no_args_is_help=True)
 
-# torch takes seconds to import, and only these verbs need it here.
+# The verb imports torch in its body: it takes seconds, which the other verbs need not wait for.
 
 
 @app.callback()
 def _group() -> None:
-    """Keeps `make` a word of its own while it is the only one."""
+    """Keep `make` a verb of its own: without a callback typer would merge a single verb into the group."""
 
 
 @app.command()
 def make(
     stage: Annotated[str, typer.Option(help="data, vae, base, ink, tagger or judge, in this order.")],
     folder: Annotated[
-        Path | None, typer.Option("--dir", help="Where everything is kept.", show_default="~/.cache/sid")
+        Path | None,
+        typer.Option("--dir", help="Folder for the data and the models.", show_default="~/.cache/sid"),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after this long; go on by running it again.")
+        float | None, typer.Option(min=0, help="Stop after this many minutes; run it again to resume.")
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="How many samples the whole stage is.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Train the whole stage on this many samples.")
+    ] = None,
     start: Annotated[
-        Path | None, typer.Option(help="A model whose weights `vae`, `base` or `ink` begin with.")
+        Path | None, typer.Option(help="A model whose weights `vae`, `base` or `ink` start from.")
     ] = None,
     compiled: Annotated[
         bool,
         typer.Option(
-            "--compile", help="Compile the UNet of `base` and `ink` first: minutes, then 1.5 times as fast."
+            "--compile",
+            help="Compile the UNet of `base` and `ink` first: takes minutes, then trains 1.5 times as fast.",
         ),
     ] = False,
 ) -> None:
-    """Train one stage of Paper Town's models, or go on with it; needs the extra `papertown`."""
+    """Train one stage of Paper Town's models, or resume it; needs the extra `papertown`."""
     try:
         from bootstrap.papertown import make as making
     except ImportError as error:

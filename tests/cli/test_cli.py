@@ -362,7 +362,7 @@ def test_our_own_mistakes_exit_with_1_and_a_traceback(sid, reviewed, monkeypatch
 
     monkeypatch.setattr(verdicts, "decide", broken)
     code, _, err = sid("accept", "apple", reviewed[1][0])
-    assert code == 1 and "the moon is in the way" in err and "mistake of ours" in err
+    assert code == 1 and "the moon is in the way" in err and "a bug in sid" in err
 
 
 def test_ctrl_c_exits_with_130(sid, reviewed, monkeypatch):
