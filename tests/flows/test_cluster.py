@@ -87,7 +87,7 @@ def test_two_workers_draw_what_one_draws_and_one_is_killed(
 def test_a_cluster_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cluster.ADDRESS, "nonsense://here")
     with (
-        pytest.raises(UserError, match="SID_RAY_ADDRESS=nonsense://here: there is no Ray cluster"),
+        pytest.raises(UserError, match="SID_RAY_ADDRESS=nonsense://here: no Ray cluster answers"),
         cluster.connected(),
     ):
         pass

@@ -40,7 +40,7 @@ def test_details_tell_loss_rate_and_time_left() -> None:
 
 def test_without_a_terminal_there_are_few_lines() -> None:
     text = io.StringIO()
-    with console.shown(Console(file=text, width=40)):
+    with console.progress_shown(Console(file=text, width=40)):
         for step in range(1, 101):
             console.report(Progress("train", step, 100, "steps", 5.0, "loss [0.1]"))
     first, second = text.getvalue().splitlines()
@@ -52,7 +52,7 @@ def test_without_a_terminal_there_are_few_lines() -> None:
 
 def test_a_terminal_gets_bars() -> None:
     text = io.StringIO()
-    with console.shown(Console(file=text, width=120, force_terminal=True)):
+    with console.progress_shown(Console(file=text, width=120, force_terminal=True)):
         console.report(Progress("train", 100, 100, "steps", 5.0, "loss 0.1"))
         console.report(Progress("draw", 10, 10, "pictures", 2.0))
     assert "100/100" in text.getvalue() and "10/10" in text.getvalue() and "loss 0.1" in text.getvalue()
@@ -88,11 +88,11 @@ def test_clock() -> None:
 @pytest.mark.parametrize(
     ("cron", "timezone", "message"),
     [
-        ("61 1 * * *", None, "--cron '61 1 \\* \\* \\*': no cron schedule"),
-        ("every night", None, "no cron schedule"),
-        ("", None, "no cron schedule"),
+        ("61 1 * * *", None, "--cron '61 1 \\* \\* \\*': not a cron schedule"),
+        ("every night", None, "not a cron schedule"),
+        ("", None, "not a cron schedule"),
         ("0 1 * * *", "Mars/Base", "--timezone Mars/Base: unknown"),
-        (None, "Europe/Berlin", "--timezone: it says nothing without --cron"),
+        (None, "Europe/Berlin", "--timezone: it has no effect without --cron"),
     ],
 )
 def test_a_wrong_clock_is_told(cron: str | None, timezone: str | None, message: str) -> None:
@@ -102,7 +102,7 @@ def test_a_wrong_clock_is_told(cron: str | None, timezone: str | None, message: 
 
 @pytest.mark.parametrize("wrong", ["7", "7:00", "24:00", "12:60", "", "tomorrow"])
 def test_a_wrong_deadline_is_told(wrong: str) -> None:
-    with pytest.raises(UserError, match=r"--deadline .*: no time of day"):
+    with pytest.raises(UserError, match=r"--deadline .*: not a time of day"):
         serve.clock("0 1 * * *", None, wrong)
 
 
@@ -118,7 +118,7 @@ def test_the_clock_on_the_command_line_of_the_served_flows() -> None:
         "9",
     ]
     assert serve.Clock("0 1 * * *", "Europe/Berlin", "07:00", 9).options == options
-    with pytest.raises(UserError, match="--max-waiting: it says nothing without --cron"):
+    with pytest.raises(UserError, match="--max-waiting: it has no effect without --cron"):
         serve.clock(None, None, None, 9)
 
 
@@ -126,7 +126,7 @@ def test_picks_that_are_enough_on_the_command_line() -> None:
     night = serve.Clock("0 1 * * *", "UTC")
     assert serve.enough_picks(7, night, False) == serve.enough_picks(7, None, True) == 7
     assert serve.enough_picks(None, None, False) == MIN_PICKS
-    with pytest.raises(UserError, match="--min-picks: it says nothing without --cron or --when-reviewed"):
+    with pytest.raises(UserError, match="--min-picks: it has no effect without --cron or --when-reviewed"):
         serve.enough_picks(7, None, False)
 
 
@@ -162,7 +162,7 @@ def test_a_night_leaves_a_report_that_the_command_shows(workspace: Workspace, mo
     monkeypatch.setattr(reports, "create_table_artifact", lambda **_: None)
     command = [sys.executable, "-m", "bootstrap", "--workspace", str(workspace.folder), "report"]
     assert "no night yet" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    reports.night([{"project": "a", "outcome": "failed", "detail": "no | luck"}], workspace.folder)
+    reports.report_night([{"project": "a", "outcome": "failed", "detail": "no | luck"}], workspace.folder)
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "| a | failed | no / luck |" in shown
 
@@ -294,7 +294,7 @@ def test_mistakes_on_the_command_line_are_one_line(
     mistakes = {
         ("run", "nobody"): "sid: project 'nobody': not in workspace",
         ("run", "demo"): "did you mean 'repeats'?",
-        ("serve", "--cron", "x"): "sid: --cron 'x': no cron schedule",
+        ("serve", "--cron", "x"): "sid: --cron 'x': not a cron schedule",
         ("up", "--cron", "0 1 * * *", "--timezone", "Mars"): "sid: --timezone Mars: unknown",
     }
     running = {arguments: sid(*arguments) for arguments in mistakes}

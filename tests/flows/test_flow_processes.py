@@ -43,8 +43,7 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(
     whole = sid("run", "demo")
     assert whole.end() == 0
     assert (
-        "the disk is full; free some space and run it again, what was done is kept; it is tried"
-        in whole.output
+        "the disk is full; free some space and run it again, finished work is kept; retrying" in whole.output
     )
     assert not (
         project.workspace.folder / ".prefect"

@@ -21,7 +21,7 @@ from flows import drawing, limits, reports
 from flows import nightly as nightly_module
 from flows.bootstrap import bootstrap
 from flows.enough import enough
-from flows.nightly import NightFailed, nightly, plan
+from flows.nightly import NightFailed, NightStep, next_step, nightly
 from flows.one_generation import AT_DEADLINE, can_pass
 from flows.reviewed import reviewed
 
@@ -40,8 +40,8 @@ def without_engine(monkeypatch: pytest.MonkeyPatch, fake_stations: None) -> Iter
     for module, name in _TASKS:
         monkeypatch.setattr(module, name, getattr(module, name).fn)
     monkeypatch.setattr(limits, "held", lambda *_: nullcontext())
-    monkeypatch.setattr(reports, "generation", lambda summary: told.update(generation=summary))
-    monkeypatch.setattr(reports, "night", lambda rows, _: told.update(night=rows))
+    monkeypatch.setattr(reports, "report_generation", lambda summary: told.update(generation=summary))
+    monkeypatch.setattr(reports, "report_night", lambda rows, _: told.update(night=rows))
     with disable_run_logger():
         yield told
 
@@ -144,18 +144,18 @@ def decide(catalog: Catalog, project: Project, verdict: str, count: int = 4) -> 
 
 
 def test_plan_waits_for_the_person(project: Project, catalog: Catalog) -> None:
-    assert plan(project, catalog).run
+    assert next_step(project, catalog).run
     run(project)
-    waiting = plan(project, catalog)
+    waiting = next_step(project, catalog)
     assert (waiting.grow, waiting.run) == (False, False)
     assert waiting.reason == "4 candidates of generation 1 wait for review"
     decide(catalog, project, "accept", 1)
-    assert not plan(project, catalog).run
+    assert not next_step(project, catalog).run
     decide(catalog, project, "reject")
-    ready = plan(project, catalog, min_picks=1)
+    ready = next_step(project, catalog, min_picks=1)
     assert (ready.grow, ready.run) == (True, True)
     bring(project, catalog, 1, "grown")
-    assert (plan(project, catalog).grow, plan(project, catalog).run) == (False, True)
+    assert (next_step(project, catalog).grow, next_step(project, catalog).run) == (False, True)
 
 
 def test_where_nothing_was_accepted_more_is_drawn(
@@ -163,8 +163,8 @@ def test_where_nothing_was_accepted_more_is_drawn(
 ) -> None:
     run(project)
     decide(catalog, project, "reject")
-    assert plan(project, catalog) == nightly_module.Plan(
-        False, True, "generation 1 is reviewed, but nothing was accepted: more is drawn", more=True
+    assert next_step(project, catalog) == NightStep(
+        False, True, "generation 1 is reviewed, but no candidate was accepted: more is drawn", more=True
     )
     nightly.fn(str(project.workspace.folder))
     assert [row["outcome"] for row in without_engine["night"]] == ["done"]
@@ -181,7 +181,7 @@ def test_with_too_few_picks_more_is_drawn_until_there_are_enough(
     decide(catalog, project, "reject")
     nightly.fn(folder, min_picks=3)
     assert without_engine["night"][0]["detail"] == (
-        "generation 1 is reviewed, but only 2 of 3 picks are there: more is drawn; "
+        "generation 1 is reviewed, but has only 2 of 3 picks: more is drawn; "
         "generation 1: 8 candidates to review"
     )
     assert (last(catalog, project).number, last(catalog, project).undecided) == (1, 4)
@@ -220,21 +220,21 @@ def test_more_is_not_drawn_without_end(
     run(project)
     for _ in range(3):
         decide(catalog, project, "reject")
-        assert plan(project, catalog).more
+        assert next_step(project, catalog).more
         nightly.fn(str(project.workspace.folder))
     decide(catalog, project, "accept", accepted)
     decide(catalog, project, "reject")
-    assert plan(project, catalog) == nightly_module.Plan(grow, grow, reason)
+    assert next_step(project, catalog) == NightStep(grow, grow, reason)
 
 
 def test_without_a_wish_four_picks_are_enough(project: Project, catalog: Catalog) -> None:
     run(project)
     decide(catalog, project, "accept", 3)
     decide(catalog, project, "reject")
-    assert plan(project, catalog).more
+    assert next_step(project, catalog).more
     rejected = [one.id for one in candidates(catalog, project.name, verdict="reject")]
     verdicts.decide(catalog, project.name, rejected, Verdict.ACCEPT, "tester")
-    assert plan(project, catalog) == nightly_module.Plan(True, True, "generation 1 is reviewed")
+    assert next_step(project, catalog) == NightStep(True, True, "generation 1 is reviewed")
 
 
 def test_a_pick_taken_back_is_reason_enough_for_a_training() -> None:
@@ -255,8 +255,8 @@ def test_the_project_that_waited_longest_comes_first(
 def test_plan_goes_on_while_only_few_wait(project: Project, catalog: Catalog) -> None:
     run(project)
     decide(catalog, project, "accept", 2)
-    assert not plan(project, catalog, max_waiting=1).run
-    assert plan(project, catalog, max_waiting=2, min_picks=2) == nightly_module.Plan(
+    assert not next_step(project, catalog, max_waiting=1).run
+    assert next_step(project, catalog, max_waiting=2, min_picks=2) == NightStep(
         True, True, "generation 1 is reviewed"
     )
 
@@ -275,9 +275,9 @@ def test_the_deadline_stops_a_station_and_the_next_run_goes_on(project: Project,
 def test_plan_finishes_what_broke_off(project: Project, catalog: Catalog, state: str) -> None:
     run(project)
     bring(project, catalog, 1, state)
-    assert plan(project, catalog) == nightly_module.Plan(False, True, "generation 1 broke off")
+    assert next_step(project, catalog) == NightStep(False, True, "generation 1 is unfinished")
     with running.exclusively(project):
-        assert not plan(project, catalog).run
+        assert not next_step(project, catalog).run
 
 
 class _State:
