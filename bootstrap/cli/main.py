@@ -15,7 +15,7 @@ import typer
 
 from bootstrap import __version__
 from bootstrap.cli import curation, generations, lora, papertown, pictures, projects, upkeep, verdicts
-from bootstrap.errors import UserError, of_the_machine
+from bootstrap.errors import UserError, machine_problem
 
 app = typer.Typer(
     name="sid",
@@ -83,7 +83,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except Exception as error:
-        problem = of_the_machine(error)
+        problem = machine_problem(error)
         if problem is not None:
             sys.stderr.write(f"sid: {problem}\n")
             sys.exit(2)

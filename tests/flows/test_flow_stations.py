@@ -82,7 +82,7 @@ def test_a_second_run_goes_on_with_the_same_generation(project: Project, catalog
         ("draw:ZeroDivisionError:oops", "ZeroDivisionError: oops"),
         (
             "curate:OSError:28",
-            "a file: the disk is full; free some space and run it again, what was done is kept",
+            "a file: the disk is full; free some space and run it again, finished work is kept",
         ),
         ("publish:ValueError:two\nlines", "ValueError: two lines"),
     ],
