@@ -39,7 +39,7 @@ def machine_problem(error: BaseException) -> str | None:
     # Recognised by name, because PostgreSQL's driver is an optional extra.
     if (type(inner).__module__.split(".")[0], type(inner).__name__) == ("psycopg", "OperationalError"):
         reason = in_one_line(str(inner))[:200]
-        return f"SID_CATALOG_URL: the database does not answer ({reason}); start it and run again, finished work stays"
+        return f"SID_CATALOG_URL: the database does not answer ({reason}); start it and retry, finished work is kept"
     return None
 
 
