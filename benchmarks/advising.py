@@ -2,10 +2,10 @@
 
     python benchmarks/advising.py --workspace bench-workspace
 
-Of each original, every snapshot of generation 1 draws the caption (at strength 1.0 to replicate, at 0.9 to vary) and
-its changes (at 0.9: each tag that can be left out, and three other things to hold). The snapshot that the adviser names
-for each of the three is set against the one that proves best for this original, the one that is best for all originals
-together, and a snapshot taken by chance. Prints the table and writes it to benchmarks/results/advising.md.
+For each original, every snapshot of generation 1 draws the caption (at strength 1.0 to replicate, at 0.9 to vary) and
+changed captions (at 0.9: without each tag that can be eliminated, and with three other things to hold). For each of
+these three uses, the snapshot that the adviser recommends is compared with the best snapshot of this original, the best
+one for all originals together, and a random one. Prints the table and writes it to benchmarks/results/advising.md.
 """
 
 import argparse
@@ -42,16 +42,16 @@ HELD_INSTEAD = ("holding red apple", "holding blue book", "holding yellow star")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A shot of one snapshot, and what it is to show."""
+class Task:
+    """A shot to draw with one snapshot, and the tags that its picture has to show."""
 
     use: str  # a key of USES
     shot: Shot
     tags: frozenset[str]
-    gone: str = ""  # the tag that was left out
+    eliminated: str = ""  # the tag that the picture must not show
 
 
-# What a snapshot is for, and which one the adviser names for it.
+# The uses of a snapshot, each with a function that returns the snapshot that the adviser recommends for it.
 USES = {
     "replicate (1.0): share of tags and accent seen": lambda advice: advice.replication,
     "change (0.9): acceptable": lambda advice: advice.middle,
@@ -61,32 +61,31 @@ REPLICATE, CHANGE, VARY = USES
 
 
 def main() -> None:
-    """Measure, and print the table."""
+    """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--workspace", type=Path, required=True)
     workspace = Workspace.locate(parser.parse_args().workspace)
     catalog = Catalog(workspace.catalog_url)
     tagger = PapertownTagger.bundled()
-    found = []
+    results = []
     for name in workspace.project_names():
-        found.append(of_project(workspace.project(name), catalog, tagger))
-        advice = found[-1][0]
+        advice, scores = advice_and_scores(workspace.project(name), catalog, tagger)
+        results.append((advice, scores))
         print(
             f"{name}: vary {advice.variation}, change {advice.middle}, replicate {advice.replication}",
             flush=True,
         )
     text = "# The adviser's snapshot against the best one\n\n`python benchmarks/advising.py`, "
-    text += f"{len(found)} originals of benchmarks/bootstrapping.py, generation 1\n\n" + "\n".join(
-        table(found)
-    )
+    text += f"{len(results)} originals of benchmarks/bootstrapping.py, generation 1\n\n"
+    text += "\n".join(table(results))
     print(text)
     write_text(RESULTS, text + "\n")
 
 
-def of_project(
+def advice_and_scores(
     project: Project, catalog: Catalog, tagger: PapertownTagger
 ) -> tuple[Advice, dict[str, NDArray[np.float64]]]:
-    """The advice on generation 1, and how well each snapshot does for each use, 0 to 1."""
+    """Return the advice on generation 1, and each snapshot's score for each use, (snapshots,), 0 to 1."""
     generation = Generation(project, catalog, 1)
     advice, _ = advise(generation, silent)
     training = generation.training()
@@ -95,20 +94,20 @@ def of_project(
     base = loading.hold(project.base_model)
     accent = bench.original(number).accent
     scores: dict[str, list[list[float]]] = {use: [] for use in USES}
-    for snapshot in [one.epoch for one in training.snapshots]:
-        asked = list(shots_of(generation, base, training, number, snapshot))
+    for epoch in [snapshot.epoch for snapshot in training.snapshots]:
+        tasks = list(tasks_of_snapshot(generation, base, training, number, epoch))
         for use in USES:
             scores[use].append([])
-        shown = seen_in(project, catalog, training, [one.shot for one in asked], tagger)
-        for one, seen in zip(asked, shown, strict=True):
-            scores[one.use][-1].append(_score(one, seen, accent))
+        tags_seen = drawn_and_tagged(project, catalog, training, [task.shot for task in tasks], tagger)
+        for task, seen in zip(tasks, tags_seen, strict=True):
+            scores[task.use][-1].append(_score(task, seen, accent))
     return advice, {use: np.array([np.mean(values) for values in rows]) for use, rows in scores.items()}
 
 
-def seen_in(
+def drawn_and_tagged(
     project: Project, catalog: Catalog, training: Training, shots: Sequence[Shot], tagger: PapertownTagger
 ) -> list[set[str]]:
-    """Draw shots, and return the tags that the tagger sees in each."""
+    """Draw shots; return the tags that the tagger sees in each picture."""
     loras = open_loras(Generation(project, catalog, 1), training, shots)
     batch_size = project.settings.drawing.batch_size
     pictures = {
@@ -120,60 +119,60 @@ def seen_in(
     return [{tag for tag, _ in reading.tags()} for reading in readings]
 
 
-def shots_of(
+def tasks_of_snapshot(
     generation: Generation, base: BaseModel, training: Training, number: int, snapshot: int
-) -> Iterator[Asked]:
-    """What one snapshot is asked to draw."""
+) -> Iterator[Task]:
+    """Yield everything that one snapshot has to draw; `number` is that of the original."""
     tags = generation.settings.project.tags
     scene = bench.original(number)
     common = with_value(common_shot(generation, base, training, None), "snapshot", snapshot)
 
-    def shot(shown: Sequence[str], strength: float, seed: int, negative: str = "") -> Shot:
-        made = dataclasses.replace(
-            common, prompt=captions.join(shown), negative_prompt=negative, seed=1000 + seed
+    def shot(tags: Sequence[str], strength: float, seed: int, negative: str = "") -> Shot:
+        changed = dataclasses.replace(
+            common, prompt=captions.join(tags), negative_prompt=negative, seed=1000 + seed
         )
-        return with_value(made, "strength", strength)
+        return with_value(changed, "strength", strength)
 
     for seed in range(SEEDS):
-        yield Asked(REPLICATE, shot(tags, 1.0, seed), frozenset(tags))
-        yield Asked(VARY, shot(tags, 0.9, seed), frozenset(tags))
+        yield Task(REPLICATE, shot(tags, 1.0, seed), frozenset(tags))
+        yield Task(VARY, shot(tags, 0.9, seed), frozenset(tags))
     leavable = [tag for name, tag in bench.tags_by_attribute(scene).items() if name in bench.LEAVABLE]
     for seed, tag in enumerate(leavable):
-        left = captions.without(tags, [tag])
-        yield Asked(CHANGE, shot(left, 0.9, seed, tag), frozenset(left), tag)
+        remaining = captions.without(tags, [tag])
+        yield Task(CHANGE, shot(remaining, 0.9, seed, tag), frozenset(remaining), tag)
     held = next(tag for tag in world.tags(scene) if tag.startswith("holding"))
     for seed, instead in enumerate(HELD_INSTEAD):
         if instead != held:
             changed = captions.replaced(tags, held, instead)
-            yield Asked(CHANGE, shot(changed, 0.9, seed), frozenset(changed), held)
+            yield Task(CHANGE, shot(changed, 0.9, seed), frozenset(changed), held)
 
 
-def _score(one: Asked, seen: set[str], accent: str) -> float:
-    if one.use == VARY:
+def _score(task: Task, seen: set[str], accent: str) -> float:
+    if task.use == VARY:
         return float(accent in seen)
-    wanted = {*one.tags, accent}
-    if one.use == REPLICATE:
+    wanted = {*task.tags, accent}
+    if task.use == REPLICATE:
         return len(wanted & seen) / len(wanted)
-    return float(wanted <= seen and one.gone not in seen)
+    return float(wanted <= seen and task.eliminated not in seen)
 
 
-def table(found: Sequence[tuple[Advice, dict[str, NDArray[np.float64]]]]) -> list[str]:
-    """The table: means over originals; the adviser's snapshots are counted beside."""
+def table(results: Sequence[tuple[Advice, dict[str, NDArray[np.float64]]]]) -> list[str]:
+    """Return the lines of the table: means over originals, and how often the adviser chose each snapshot."""
     lines = [
         "| to | adviser's snapshot | the best for each | the best for all | by chance | adviser's choices |",
         "|---" * 6 + "|",
     ]
     for use, choose in USES.items():
-        scores = np.array([values[use] for _, values in found])  # (originals, snapshots)
-        chosen = np.array([choose(advice) for advice, _ in found])
-        advised = scores[np.arange(len(found)), chosen - 1].mean()
-        fixed = scores.mean(axis=0)
-        names = ", ".join(
+        scores = np.array([values[use] for _, values in results])  # (originals, snapshots)
+        chosen = np.array([choose(advice) for advice, _ in results])
+        advised = scores[np.arange(len(results)), chosen - 1].mean()
+        by_snapshot = scores.mean(axis=0)
+        choices = ", ".join(
             f"{epoch}: {int((chosen == epoch).sum())}" for epoch in sorted(set(chosen.tolist()))
         )
         lines.append(
-            f"| {use} | **{advised:.1%}** | {scores.max(axis=1).mean():.1%} | {fixed.max():.1%} "
-            f"(snapshot {fixed.argmax() + 1}) | {scores.mean():.1%} | {names} |"
+            f"| {use} | **{advised:.1%}** | {scores.max(axis=1).mean():.1%} | {by_snapshot.max():.1%} "
+            f"(snapshot {by_snapshot.argmax() + 1}) | {scores.mean():.1%} | {choices} |"
         )
     return lines
 

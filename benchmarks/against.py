@@ -1,11 +1,11 @@
-"""Is this checkout slower than another one? Training and drawing of both, in processes of their own that take turns.
+"""Is this checkout slower than another one? Train and draw with both, alternately, each time in a new process.
 
     git worktree add /tmp/before a76663c
     python benchmarks/against.py /tmp/before --pairs 5
 
-Training is what benchmarks/training.py measures as "ours", drawing the 64 shots of benchmarks/drawing.py; each checkout
-runs its own copy of these two scripts. Ratios are made pair by pair: time here over time there. Prints a table and
-writes it to benchmarks/results/against.md and against.json.
+The training is the one that benchmarks/training.py calls "ours"; the drawing is the 64 shots of benchmarks/drawing.py.
+Each checkout runs its own copy of these two scripts. Ratios are computed pair by pair: time of this checkout over time
+of the other. Prints a table and writes it to benchmarks/results/against.md and against.json.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("other", type=Path, help="the other checkout's folder")
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=3, help="drawings of the 64 shots in each process")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each process draws the 64 shots")
     arguments = parser.parse_args()
     checkouts = {"here": HERE, "there": arguments.other.resolve()}
     ratios: dict[str, list[float]] = {}
@@ -54,17 +54,20 @@ def main() -> None:
     for number in range(arguments.pairs):
         pair = {}
         for name in list(checkouts)[:: 1 if number % 2 == 0 else -1]:
-            pair[name] = {**_training(checkouts[name]), **_drawing(checkouts[name], arguments.rounds)}
-            print(name, {what: round(value, 3) for what, value in pair[name].items()}, flush=True)
-        for what in pair["here"]:
-            ratios.setdefault(what, []).append(pair["here"][what] / pair["there"][what])
+            pair[name] = {
+                **_training_seconds(checkouts[name]),
+                **_drawing_seconds(checkouts[name], arguments.rounds),
+            }
+            print(name, {metric: round(value, 3) for metric, value in pair[name].items()}, flush=True)
+        for metric in pair["here"]:
+            ratios.setdefault(metric, []).append(pair["here"][metric] / pair["there"][metric])
             for name, measured in pair.items():
-                seconds.setdefault(what, {}).setdefault(name, []).append(measured[what])
+                seconds.setdefault(metric, {}).setdefault(name, []).append(measured[metric])
     text = _table(arguments.other, ratios, seconds)
     print(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "against.md").write_text(text)
-    medians = {what: statistics.median(values) for what, values in ratios.items()}
+    medians = {metric: statistics.median(values) for metric, values in ratios.items()}
     (RESULTS / "against.json").write_text(json.dumps({"ratios": ratios, "medians": medians}, indent=1) + "\n")
 
 
@@ -72,7 +75,7 @@ def _environment(checkout: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(checkout), str(checkout / "benchmarks")])}
 
 
-def _training(checkout: Path) -> dict[str, float]:
+def _training_seconds(checkout: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run.json"
         command = [
@@ -88,7 +91,7 @@ def _training(checkout: Path) -> dict[str, float]:
     return {"training, model in memory to file": run["training"], "a training step": run["step"]}
 
 
-def _drawing(checkout: Path, rounds: int) -> dict[str, float]:
+def _drawing_seconds(checkout: Path, rounds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", DRAWING, folder, str(rounds)]
         subprocess.run(command, check=True, cwd=checkout, env=_environment(checkout))
@@ -108,11 +111,11 @@ def _table(other: Path, ratios: dict[str, list[float]], seconds: dict[str, dict[
         f"| | s here | s {commit} | here / {commit}, pair by pair |",
         "|---|---|---|---|",
     ]
-    for what, values in ratios.items():
-        here, there = (statistics.median(seconds[what][name]) for name in ("here", "there"))
+    for metric, values in ratios.items():
+        here, there = (statistics.median(seconds[metric][name]) for name in ("here", "there"))
         listed = ", ".join(f"{value:.3f}" for value in values)
         lines.append(
-            f"| {what} | {here:.3f} | {there:.3f} | **{statistics.median(values):.3f}** ({listed}) |"
+            f"| {metric} | {here:.3f} | {there:.3f} | **{statistics.median(values):.3f}** ({listed}) |"
         )
     return "\n".join([*lines, ""])
 

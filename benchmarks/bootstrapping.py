@@ -1,11 +1,11 @@
-"""Does bootstrapping work? The whole loop on Paper Town, with its tagger in the reviewer's chair.
+"""Does bootstrapping work? The whole loop on Paper Town, with its tagger as the reviewer.
 
     python benchmarks/bootstrapping.py --originals 10 --workspace bench-workspace
 
-Every picture of Paper Town has exactly known tags, so no opinion is involved: the reviewer accepts a
-candidate exactly when the tagger sees every tag that its shot asked for, the accent, and none of the
-eliminated ones. It goes through the queue in the queue's order, which learns from its verdicts as the app's does.
-A workspace that is there already is gone on with: what was drawn is not drawn again.
+The tags of every picture of Paper Town are known exactly, so no opinion is involved: the reviewer accepts a
+candidate if and only if the tagger sees every tag of its shot's prompt and the accent, and none of the eliminated tags.
+The reviewer follows the order of the queue, which is reranked from its verdicts as in the app.
+A run with an existing workspace resumes: nothing is drawn twice.
 Prints its tables and writes them to benchmarks/results/bootstrapping.md. Needs the extra `papertown`.
 """
 
@@ -48,17 +48,17 @@ from bootstrap.project.projects import Project, Workspace
 RESULTS = Path(__file__).parent / "results" / "bootstrapping.md"
 REVIEWER = "tagger"
 RANKED_EVERY = 5  # verdicts
-FIRST = 0.25  # the share of the queue that is looked at: are its picks more than their share?
-# What makes somebody the same somebody in every picture.
+FIRST = 0.25  # the first part of the queue, whose picks are compared with chance
+# The attributes that make a person the same person in every picture.
 SUBJECT = ("figure", "hat", "hair", "hair_color", "skin", "beard", "accent")
-# What can be left out so that nothing else has to take its place.
+# The attributes that can be eliminated without a replacement.
 LEAVABLE = ("prop", "wall_item", "desk_item", "eyewear", "beard", "eyes")
-# Where something changes: weak and early, as the method has it, when the base model still obeys but the accent is not
-# learnt yet; and strong and late, when the accent is there (docs/bench.md).
+# Settings of the recipes that change something: a weak, early snapshot, as the method recommends, which still follows
+# the prompt but has not learnt the accent; and a strong, late one, which has learnt it (docs/bench.md).
 CHANGED = ("strength = 0.6\nsnapshot = [2, 3]", "strength = [0.9, 1.0]\nsnapshot = [5, 6]")
-IDEAS = 10  # things to hold instead, and to add
+IDEAS = 10  # other things to hold, and things to add
 RESAMPLINGS = 2000
-TRIES = 1000 * len(ACCENTS)  # apart, so that an original's accent stays the same
+TRIES = 1000 * len(ACCENTS)  # distance of two attempts' scene numbers; it keeps the original's accent
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Judged:
 
     @property
     def recipe(self) -> str:
-        """The recipe's name; `vary` at full strength is meant to replicate."""
+        """The recipe's name; `replicate` for `vary` at full strength."""
         shot = self.candidate.shot
         return "replicate" if shot.recipe == "vary" and shot.strength == 1.0 else shot.recipe
 
@@ -81,12 +81,12 @@ def main() -> None:
     """Run the bench and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--originals", type=int, default=10, help="how many projects")
-    parser.add_argument("--first", type=int, default=0, help="number of the first one")
+    parser.add_argument("--first", type=int, default=0, help="number of the first original")
     parser.add_argument("--generations", type=int, default=3)
     parser.add_argument("--count", type=int, default=12, help="candidates of each recipe in a generation")
     parser.add_argument("--base", default="papertown", help="base model")
     parser.add_argument(
-        "--tagger", type=Path, help="another file of Paper Town's tagger than the bundled one"
+        "--tagger", type=Path, help="a file of Paper Town's tagger instead of the bundled one"
     )
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument(
@@ -115,21 +115,22 @@ def main() -> None:
 
 @cache
 def original(number: int) -> world.Scene:
-    """The scene that project `number` starts from: held out, with an accent and enough to leave out.
+    """Return the scene that project `number` starts from: held out, with an accent, a prop and a wall.
 
-    And one that the reviewer reads rightly: who takes the original's blazer for a hoodie would accept nothing.
+    The tagger reads all of its tags correctly: a reviewer that mistakes the original's blazer for a hoodie would
+    accept nothing.
     """
-    tries = (data.scene("bench accents", number + TRIES * attempt) for attempt in itertools.count())
-    return next(scene for scene in tries if scene.prop and scene.wall and _is_read_rightly(scene))
+    scenes = (data.scene("bench accents", number + TRIES * attempt) for attempt in itertools.count())
+    return next(scene for scene in scenes if scene.prop and scene.wall and _is_read_correctly(scene))
 
 
-def _is_read_rightly(scene: world.Scene) -> bool:
+def _is_read_correctly(scene: world.Scene) -> bool:
     [reading] = PapertownTagger.bundled().attributes(as_tensor([world.render(scene, data.SIZE)]))
     return {*world.tags(scene), scene.accent} <= {tag for tag, _ in reading.tags()}
 
 
 def open_project(workspace: Workspace, number: int, base: str, count: int, adaptive: bool) -> Project:
-    """The project of an original, made when it is not there yet."""
+    """Return the project of an original; make it if missing."""
     name = f"bench-{number:03d}"
     if name in workspace.project_names():
         return workspace.project(name)
@@ -145,13 +146,13 @@ def open_project(workspace: Workspace, number: int, base: str, count: int, adapt
 
 
 def recipes(scene: world.Scene, count: int) -> str:
-    """The recipes of a project, as TOML: all kinds, those with a choice of strengths at several."""
+    """Return the recipes of a project, as TOML: all kinds, at several strengths, `count` candidates of each change."""
     rng = random.Random(repr(scene))
     shown = world.attributes(scene)
     leavable = [tag for name, tag in tags_by_attribute(scene).items() if name in LEAVABLE]
     held = f"holding {scene.prop.color} {scene.prop.kind}"
-    # Many ideas of each kind: with a few, all that could be accepted is a look-alike of earlier picks after a
-    # generation or two.
+    # Many ideas of each kind: with few, all that could be accepted after a generation or two is near-duplicates of
+    # earlier picks.
     held_instead = [
         f"holding {color} {kind}"
         for color, kind in itertools.product(COLORS, PROPS)
@@ -184,21 +185,22 @@ def recipes(scene: world.Scene, count: int) -> str:
 def run_loop(
     made: Project, catalog: Catalog, number: int, last: int, tagger: PapertownTagger
 ) -> list[Judged]:
-    """Run the project's generations up to `last`, and return all that was drawn, judged; duplicates too.
+    """Run the project's generations up to `last`; return everything drawn, judged, including duplicates.
 
-    A generation of which nothing is accepted is the project's last.
+    The project ends with the first generation in which nothing is acceptable.
     """
     judged = []
     for wanted in range(1, last + 1):
         states = [status.state for status in generations.statuses(catalog, made.name)]
         if len(states) < wanted or states[wanted - 1] not in ("published", "grown"):
-            _one_generation(made, catalog, wanted)
-        found = candidates.candidates(catalog, made.name, generation=wanted)
-        new = judge(made, number, found, tagger)
+            _run_generation(made, catalog, wanted)
+        published = candidates.candidates(catalog, made.name, generation=wanted)
+        new = judge_candidates(made, number, published, tagger)
         review(made, catalog, wanted, new)
         judged += in_order_of_review(made, catalog, wanted, new)
         drawn = candidates.candidates(catalog, made.name, generation=wanted, state=None)
-        judged += judge(made, number, [one for one in drawn if one.state != "published"], tagger)
+        dropped = [candidate for candidate in drawn if candidate.state != "published"]
+        judged += judge_candidates(made, number, dropped, tagger)
         if not any(map(acceptable, new)):
             break
         if wanted < last and states[wanted - 1 : wanted] != ["grown"]:
@@ -206,7 +208,7 @@ def run_loop(
     return judged
 
 
-def _one_generation(made: Project, catalog: Catalog, wanted: int) -> None:
+def _run_generation(made: Project, catalog: Catalog, wanted: int) -> None:
     with running.exclusively(made):
         begun = generation.prepare(made, catalog)
         if begun.number != wanted:
@@ -219,72 +221,75 @@ def _one_generation(made: Project, catalog: Catalog, wanted: int) -> None:
         generation.publish(begun)
 
 
-def judge(made: Project, number: int, found: list[Candidate], tagger: PapertownTagger) -> list[Judged]:
-    """What the tagger sees in each candidate."""
-    if not found:
+def judge_candidates(
+    made: Project, number: int, to_judge: list[Candidate], tagger: PapertownTagger
+) -> list[Judged]:
+    """Return what the tagger sees in each candidate of the project of original `number`."""
+    if not to_judge:
         return []
-    pictures = as_tensor([Image.open(made.folder / one.path) for one in found])
+    pictures = as_tensor([Image.open(made.folder / candidate.path) for candidate in to_judge])
     return [
-        Judged(number, one, frozenset(tag for tag, _ in reading.tags()), reading.attributes)
-        for one, reading in zip(found, tagger.attributes(pictures), strict=True)
+        Judged(number, candidate, frozenset(tag for tag, _ in reading.tags()), reading.attributes)
+        for candidate, reading in zip(to_judge, tagger.attributes(pictures), strict=True)
     ]
 
 
 def acceptable(judged: Judged) -> bool:
-    """Whether every tag that was asked for is seen, the accent too, and nothing that was eliminated."""
+    """Whether the tagger sees every tag of the prompt and the accent, and no eliminated tag."""
     shot = judged.candidate.shot
     wanted = {*shot.tags, original(judged.original).accent}
     return wanted <= judged.seen and not judged.seen & set(shot.eliminated)
 
 
 def review(made: Project, catalog: Catalog, wanted: int, judged: list[Judged]) -> None:
-    """Give the verdicts that are still missing, in the order of the queue, which is ranked anew as they come."""
-    is_pick = {one.candidate.id: acceptable(one) for one in judged}
+    """Decide on the undecided candidates in the order of the queue, which is reranked after every few verdicts."""
+    is_pick = {j.candidate.id: acceptable(j) for j in judged}
     while queue := candidates.candidates(
-        catalog, made.name, generation=wanted, verdict="undecided", ranked=True
+        catalog, made.name, generation=wanted, verdict=Verdict.UNDECIDED, ranked=True
     ):
-        for one in queue[:RANKED_EVERY]:
-            verdict = Verdict.ACCEPT if is_pick[one.id] else Verdict.REJECT
-            verdicts.decide(catalog, made.name, [one.id], verdict, REVIEWER)
+        for candidate in queue[:RANKED_EVERY]:
+            verdict = Verdict.ACCEPT if is_pick[candidate.id] else Verdict.REJECT
+            verdicts.decide(catalog, made.name, [candidate.id], verdict, REVIEWER)
         ranking.rank(Generation(made, catalog, wanted))
 
 
 def in_order_of_review(made: Project, catalog: Catalog, wanted: int, judged: list[Judged]) -> list[Judged]:
-    """The judged ones of a generation as the reviewer met them."""
-    decided = {one.id: one.decided_at for one in candidates.candidates(catalog, made.name, generation=wanted)}
-    return sorted(judged, key=lambda one: decided[one.candidate.id])
+    """Return a generation's judged candidates in the order of their verdicts."""
+    published = candidates.candidates(catalog, made.name, generation=wanted)
+    decided_at = {candidate.id: candidate.decided_at for candidate in published}
+    return sorted(judged, key=lambda j: decided_at[j.candidate.id])
 
 
 def achieved(judged: Judged) -> float:
-    """How far a candidate shows what its recipe is for: 0 or 1, for `replicate` the share of tags seen."""
+    """Return how well a candidate achieves its recipe's purpose: 0 or 1; for `replicate` the share of tags seen."""
     shot = judged.candidate.shot
     if judged.recipe == "replicate":
         return sum(tag in judged.seen for tag in shot.tags) / len(shot.tags)
     if judged.recipe == "vary":
         return float(original(judged.original).accent in judged.seen)
-    gone = not judged.seen & set(shot.eliminated)
-    there = set(itertools.chain(*map(captions.parse, shot.added))) <= judged.seen
-    return float(gone and there)
+    eliminated = not judged.seen & set(shot.eliminated)
+    added = set(itertools.chain(*map(captions.parse, shot.added))) <= judged.seen
+    return float(eliminated and added)
 
 
 def tables(judged: list[Judged]) -> str:
-    """The bench's tables, as Markdown. Intervals are of 95 %, from drawing the originals anew.
+    """Return the bench's tables, as Markdown. Intervals are 95 % bootstrap intervals over the originals.
 
-    Effects are counted over all that was drawn: dropping duplicates drops those most that come out as they should.
-    All else is counted over what was put up for review.
+    Effects are measured on everything drawn, because dropping duplicates mostly drops pictures that turned out as
+    intended. Everything else is measured on what was put up for review.
     """
     lines = [
         "| recipe | strength | drawn | effect achieved | drawn in generation 1 | effect |",
         "|---" * 6 + "|",
     ]
     for (recipe, strength), group in _grouped(judged, lambda j: (j.recipe, j.candidate.shot.strength)):
-        first = [one for one in group if one.candidate.generation == 1]
+        first = [j for j in group if j.candidate.generation == 1]
         early = _interval(first, achieved) if first else ""
         lines.append(
             f"| {recipe} | {strength} | {len(group)} | {_interval(group, achieved)} | {len(first)} | {early} |"
         )
     drawn_in = dict(_grouped(judged, lambda j: j.candidate.generation))
-    judged = [one for one in judged if one.candidate.state == "published"]
+    judged = [j for j in judged if j.candidate.state == "published"]
     lines += [
         "",
         "| generation | put up | accepted | accent seen | subject kept | diversity of picks "
@@ -304,58 +309,63 @@ def tables(judged: list[Judged]) -> str:
         "|---|---|---|---|",
     ]
     for number, group in _grouped(judged, lambda j: j.candidate.generation):
-        picks, early, chance = queue_of(group)
+        picks, early, chance = picks_in_queue(group)
         times = f"{early / chance:.2f}" if chance else "no picks"
         lines.append(f"| {number} | {picks} | {early} | {times} |")
     return "\n".join(lines) + "\n"
 
 
-def queue_of(group: Sequence[Judged]) -> tuple[int, int, float]:
-    """How many picks a generation has, over all originals, how many of them came in the first quarter of each queue,
-    and how many would by chance. Candidates come in the order of review."""
+def picks_in_queue(group: Sequence[Judged]) -> tuple[int, int, float]:
+    """Count a generation's picks over all originals; `group` is in the order of review.
+
+    Returns:
+        The number of picks, how many of them are in the first quarter of each original's queue, and how many
+        would be there by chance.
+    """
     picks, early, chance = 0, 0, 0.0
-    for _, own in _grouped(group, lambda one: one.original):
-        first = round(FIRST * len(own))
-        mine = [acceptable(one) for one in own]
-        picks, early, chance = (
-            picks + sum(mine),
-            early + sum(mine[:first]),
-            chance + first / len(own) * sum(mine),
-        )
+    for _, queue in _grouped(group, lambda j: j.original):
+        first = round(FIRST * len(queue))
+        is_pick = [acceptable(j) for j in queue]
+        picks += sum(is_pick)
+        early += sum(is_pick[:first])
+        chance += first / len(queue) * sum(is_pick)
     return picks, early, chance
 
 
 def subject_kept(judged: Judged) -> float:
-    """The share of the original's subject attributes that the candidate has, of those not to be changed."""
+    """Return the share of the original's subject attributes, without the eliminated ones, that the candidate has."""
     scene = original(judged.original)
     changed = set(judged.candidate.shot.eliminated)
-    own = {
+    expected = {
         name: value
         for name, value in world.attributes(scene).items()
         if name in SUBJECT and value not in changed
     }
-    return sum(judged.attributes.get(name) == value for name, value in own.items()) / len(own)
+    return sum(judged.attributes.get(name) == value for name, value in expected.items()) / len(expected)
 
 
 def diversity(group: Sequence[Judged]) -> float:
-    """How many attributes two picks of one project differ in, on average."""
+    """Return the mean number of attributes in which two picks of one project differ."""
     differences = []
-    for _, own in _grouped([j for j in group if acceptable(j)], lambda j: j.original):
-        for one, other in itertools.combinations(own, 2):
-            names = one.attributes.keys() | other.attributes.keys()
-            differences.append(sum(one.attributes.get(n) != other.attributes.get(n) for n in names))
+    for _, picks in _grouped([j for j in group if acceptable(j)], lambda j: j.original):
+        for first, second in itertools.combinations(picks, 2):
+            names = first.attributes.keys() | second.attributes.keys()
+            differences.append(sum(first.attributes.get(n) != second.attributes.get(n) for n in names))
     return sum(differences) / len(differences) if differences else float("nan")
 
 
 def _interval(group: Sequence[Judged], measure: Callable[[Judged], float]) -> str:
-    """Mean and 95 % interval, in percent. Candidates of one original are alike, so originals are resampled."""
+    """Return the mean and its 95 % bootstrap interval, in percent.
+
+    Candidates of one original resemble each other, so originals are resampled, not candidates.
+    """
     sums, counts = defaultdict(float), defaultdict(int)
-    for one in group:
-        sums[one.original] += measure(one)
-        counts[one.original] += 1
+    for judged in group:
+        sums[judged.original] += measure(judged)
+        counts[judged.original] += 1
     values, weights = np.array(list(sums.values())), np.array(list(counts.values()))
-    drawn = np.random.default_rng(0).integers(len(values), size=(RESAMPLINGS, len(values)))
-    means = 100 * values[drawn].sum(axis=1) / weights[drawn].sum(axis=1)
+    resampled = np.random.default_rng(0).integers(len(values), size=(RESAMPLINGS, len(values)))
+    means = 100 * values[resampled].sum(axis=1) / weights[resampled].sum(axis=1)
     low, high = np.percentile(means, (2.5, 97.5))
     return f"{100 * values.sum() / weights.sum():.1f} % ({low:.1f} to {high:.1f})"
 
@@ -365,6 +375,7 @@ def _grouped(judged: Iterable[Judged], key: Callable[[Judged], Any]) -> list[tup
 
 
 def tags_by_attribute(scene: world.Scene) -> dict[str, str]:
+    """Return the scene's tags, each keyed by the first attribute that it describes."""
     return {parts[0]: tag for tag, parts in parts_of_tags(world.attributes(scene))}
 
 

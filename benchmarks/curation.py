@@ -3,8 +3,8 @@
     python benchmarks/curation.py [--peers FOLDER] [--part labelled review papertown pairs whole]
 
 Prints a table for each part and writes them to benchmarks/results/curation.md. FOLDER holds the peers' packages
-(`pip install --target FOLDER --no-deps faiss-cpu imagededup tqdm`); without it their rows are left out. Times are CPU
-seconds of this process, on one thread, so that a busy machine does not count; memory is the process's peak.
+(`pip install --target FOLDER --no-deps faiss-cpu imagededup tqdm`); without it their rows are missing. Times are CPU
+seconds of this process, on one thread, so that other load on the machine does not matter; memory is the process's peak.
 """
 
 import argparse
@@ -42,17 +42,18 @@ from bootstrap.project.settings import DedupeSection
 RESULTS = Path(__file__).parent / "results" / "curation.md"
 LIMITS = Limits(DedupeSection().distance, DedupeSection().pixel_difference)
 
-FEW_QUERIES = 2_000  # that imagededup is asked where all would take too long
+FEW_QUERIES = 2_000  # queries to imagededup when all of them would take too long
 
 
 def spent(work: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU seconds of this process, and what the work gave."""
+    """Return the CPU seconds that `work` takes in this process, and its result."""
     started = time.process_time()
     result = work()
     return time.process_time() - started, result
 
 
 def peak_gib() -> float:
+    """Return the peak memory of this process, in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
@@ -60,23 +61,22 @@ def peak_gib() -> float:
 
 
 def random_hashes(count: int) -> NDArray[np.uint64]:
-    """Random ones, a tenth of which are an earlier one with up to 8 bits turned."""
+    """Return random hashes; a tenth of them are copies of an earlier one with up to 8 bits flipped."""
     rng = np.random.default_rng(0)
-    made = rng.integers(0, 2**64, count, dtype=np.uint64)
-    again = rng.choice(np.arange(1, count), count // 10, replace=False)
-    source = (rng.random(len(again)) * again).astype(int)
-    made[again] = made[source]
+    hashes = rng.integers(0, 2**64, count, dtype=np.uint64)
+    copies = rng.choice(np.arange(1, count), count // 10, replace=False)
+    sources = (rng.random(len(copies)) * copies).astype(int)
+    hashes[copies] = hashes[sources]
     for _ in range(8):
-        turned = np.uint64(1) << rng.integers(0, 64, len(again)).astype(np.uint64)
-        made[again] ^= np.where(rng.random(len(again)) < 0.5, turned, np.uint64(0))
-    return made
+        flipped = np.uint64(1) << rng.integers(0, 64, len(copies)).astype(np.uint64)
+        hashes[copies] ^= np.where(rng.random(len(copies)) < 0.5, flipped, np.uint64(0))
+    return hashes
 
 
 def pairs_part(arguments: argparse.Namespace) -> Iterator[str]:
     """All near pairs of n hashes (radius 8), and of a batch of 64, as curation takes them, against n.
 
-    imagededup looks each hash up by itself, so of 100,000 only 2,000 are looked up, and the time is reckoned
-    up to all.
+    imagededup looks hashes up one by one: of 100,000 only 2,000 are, and the time is extrapolated.
     """
     yield "| hashes | what | ours | FAISS flat | FAISS multi-hash | imagededup |"
     yield "|---|---|---|---|---|---|"
@@ -108,8 +108,8 @@ def _earlier_pairs(hashes: NDArray[np.uint64]) -> int:
 
 
 def _line(*cells: str | float | None) -> str:
-    told = [cell if isinstance(cell, str) else "" if cell is None else f"{cell:.2f} s" for cell in cells]
-    return f"| {' | '.join(told)} |"
+    texts = [cell if isinstance(cell, str) else "" if cell is None else f"{cell:.2f} s" for cell in cells]
+    return f"| {' | '.join(texts)} |"
 
 
 def _faiss_flat(hashes: NDArray[np.uint64], queries: NDArray[np.uint64]) -> Any:
@@ -118,7 +118,7 @@ def _faiss_flat(hashes: NDArray[np.uint64], queries: NDArray[np.uint64]) -> Any:
     faiss.omp_set_num_threads(1)
     index = faiss.IndexBinaryFlat(64)
     index.add(hashes.view(np.uint8).reshape(-1, 8))
-    return index.range_search(queries.view(np.uint8).reshape(-1, 8), 9)  # it takes less than, not up to
+    return index.range_search(queries.view(np.uint8).reshape(-1, 8), 9)  # the radius is exclusive
 
 
 def _faiss_multi(hashes: NDArray[np.uint64], queries: NDArray[np.uint64]) -> Any:
@@ -132,11 +132,11 @@ def _faiss_multi(hashes: NDArray[np.uint64], queries: NDArray[np.uint64]) -> Any
 
 
 def _imagededup(hashes: NDArray[np.uint64], queries: int) -> Any:
-    """Its fastest way, on one process, for so many of the hashes: each is compared with all."""
+    """Look up the first `queries` hashes with imagededup's fastest method, in one process."""
     from imagededup.handlers.search.brute_force_cython import BruteForceCython
 
     by_name = {str(index): f"{value:016x}" for index, value in enumerate(hashes.tolist())}
-    search = BruteForceCython(by_name, None)  # it counts bits itself
+    search = BruteForceCython(by_name, None)  # None: the search computes the Hamming distance itself
     return [search.search(query, tol=8) for query in itertools.islice(by_name.values(), queries)]
 
 
@@ -150,17 +150,18 @@ def whole_part(arguments: argparse.Namespace) -> Iterator[str]:
     small = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     for count in [size for size in (10_000, 100_000, 1_000_000) if size <= arguments.size]:
         hashes = random_hashes(count)
-        # What is near by its hash has the same pixels: the worst case, all of it must be confirmed.
+        # Pictures with near hashes have the same pixels: the worst case, every pair is compared pixel by pixel.
         mirrored = np.random.default_rng(2).integers(0, 2**64, count, dtype=np.uint64)
         prints = Prints(hashes, mirrored, np.ones(count), np.tile(hashing.coarse_copy(small), (count, 1)))
-        seconds, found = spent(lambda prints=prints: look_alikes(prints, 0, lambda index: small, LIMITS))
-        yield f"| {count:,} | {len(found):,} | {seconds:.1f} s | {peak_gib():.2f} GiB |"
+        seconds, duplicates = spent(lambda prints=prints: look_alikes(prints, 0, lambda index: small, LIMITS))
+        yield f"| {count:,} | {len(duplicates):,} | {seconds:.1f} s | {peak_gib():.2f} GiB |"
 
 
 # --- a labelled set -----------------------------------------------------------------------------------
 
 
 def copies(picture: Image.Image, rng: random.Random) -> dict[str, Image.Image]:
+    """Return near-duplicates of a picture, keyed by what was done to it."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=rng.randint(55, 85))
     width, height = picture.size
@@ -176,8 +177,8 @@ def copies(picture: Image.Image, rng: random.Random) -> dict[str, Image.Image]:
     }
 
 
-def with_one_thing_changed(scene: world.Scene, rng: random.Random) -> world.Scene | None:
-    """The scene with its prop gone or exchanged, None when it has none."""
+def with_prop_changed(scene: world.Scene, rng: random.Random) -> world.Scene | None:
+    """Return the scene with its prop removed or exchanged; None if it has no prop."""
     if scene.prop is None:
         return None
     return replace(scene, prop=rng.choice([None, world.sample(rng).prop]))
@@ -194,49 +195,49 @@ def labelled_part(arguments: argparse.Namespace) -> Iterator[str]:
         picture = world.render(scene)
         for kind, copy in copies(picture, rng).items():
             same.setdefault(kind, []).append((picture, copy))
-        changed = with_one_thing_changed(scene, rng)
+        changed = with_prop_changed(scene, rng)
         if changed is not None and changed != scene:
             pair = (picture, world.render(changed))
             different.setdefault("prop gone or exchanged", []).append(pair)
-            dark = tuple(Image.eval(one, lambda value: value // 10) for one in pair)
+            dark = tuple(Image.eval(image, lambda value: value // 10) for image in pair)
             different.setdefault("the same, dark", []).append((dark[0], dark[1]))
         flats.append(Image.new("RGB", picture.size, tuple(rng.randrange(256) for _ in range(3))))
     different["two flat ones"] = list(itertools.pairwise(flats))
     ways: dict[str, Callable[[Image.Image, Image.Image], bool]] = {
         "ours": _ours,
-        "phash <= 10": lambda one, other: imagehash.phash(one) - imagehash.phash(other) <= 10,
-        "phash <= 4": lambda one, other: imagehash.phash(one) - imagehash.phash(other) <= 4,
-        "dhash <= 10": lambda one, other: imagehash.dhash(one) - imagehash.dhash(other) <= 10,
-        "ahash <= 10": lambda one, other: imagehash.average_hash(one) - imagehash.average_hash(other) <= 10,
-        "whash <= 10": lambda one, other: imagehash.whash(one) - imagehash.whash(other) <= 10,
+        "phash <= 10": lambda a, b: imagehash.phash(a) - imagehash.phash(b) <= 10,
+        "phash <= 4": lambda a, b: imagehash.phash(a) - imagehash.phash(b) <= 4,
+        "dhash <= 10": lambda a, b: imagehash.dhash(a) - imagehash.dhash(b) <= 10,
+        "ahash <= 10": lambda a, b: imagehash.average_hash(a) - imagehash.average_hash(b) <= 10,
+        "whash <= 10": lambda a, b: imagehash.whash(a) - imagehash.whash(b) <= 10,
     }
     if arguments.peers:
-        ways |= _imagededups_ways(arguments.peers)
+        ways |= _imagededup_hashes(arguments.peers)
     yield "| right in | " + " | ".join(ways) + " |"
     yield "|---|" + "---|" * len(ways)
-    counts = {way: [0, 0, 0] for way in ways}  # found, wrongly found, missed
+    counts = {way: [0, 0, 0] for way in ways}  # true positives, false positives, false negatives
     for kind, pairs in [*same.items(), *different.items()]:
         cells = []
         for way, decide in ways.items():
-            said = sum(decide(*pair) for pair in pairs)
-            right = said if kind in same else len(pairs) - said
-            counts[way][0] += said if kind in same else 0
-            counts[way][1] += 0 if kind in same else said
-            counts[way][2] += len(pairs) - said if kind in same else 0
+            positives = sum(decide(*pair) for pair in pairs)
+            right = positives if kind in same else len(pairs) - positives
+            counts[way][0] += positives if kind in same else 0
+            counts[way][1] += 0 if kind in same else positives
+            counts[way][2] += len(pairs) - positives if kind in same else 0
             cells.append(f"{right}/{len(pairs)}")
         yield f"| {kind} | " + " | ".join(cells) + " |"
-    for name, of in (
+    for name, metric in (
         ("precision", lambda hit, wrong, missed: hit / max(1, hit + wrong)),
         ("recall", lambda hit, wrong, missed: hit / max(1, hit + missed)),
         ("F1", lambda hit, wrong, missed: 2 * hit / max(1, 2 * hit + wrong + missed)),
     ):
-        yield f"| **{name}** | " + " | ".join(f"{of(*counts[way]):.3f}" for way in ways) + " |"
+        yield f"| **{name}** | " + " | ".join(f"{metric(*counts[way]):.3f}" for way in ways) + " |"
 
 
-def _imagededups_ways(peers: Path) -> dict[str, Callable[[Image.Image, Image.Image], bool]]:
-    """Its hashes, each at its default distance.
+def _imagededup_hashes(peers: Path) -> dict[str, Callable[[Image.Image, Image.Image], bool]]:
+    """Return imagededup's hashes, each at its default distance.
 
-    Its neural network would need weights from the net, and its plots packages of their own: both are passed over.
+    Its neural network would have to download weights, and its plots need further packages: both are bypassed.
     """
     for part in ("methods", "utils"):
         package = types.ModuleType(f"imagededup.{part}")
@@ -245,9 +246,9 @@ def _imagededups_ways(peers: Path) -> dict[str, Callable[[Image.Image, Image.Ima
     from imagededup.methods import hashing as methods
 
     def decides(method: Any) -> Callable[[Image.Image, Image.Image], bool]:
-        def decide(one: Image.Image, other: Image.Image) -> bool:
+        def decide(a: Image.Image, b: Image.Image) -> bool:
             first, second = (
-                int(method.encode_image(image_array=np.asarray(each)), 16) for each in (one, other)
+                int(method.encode_image(image_array=np.asarray(picture)), 16) for picture in (a, b)
             )
             return (first ^ second).bit_count() <= 10
 
@@ -257,8 +258,8 @@ def _imagededups_ways(peers: Path) -> dict[str, Callable[[Image.Image, Image.Ima
     return {f"imagededup {kind}": decides(getattr(methods, kind)(verbose=False)) for kind in kinds}
 
 
-def _ours(one: Image.Image, other: Image.Image) -> bool:
-    prints = [hashing.fingerprint(one), hashing.fingerprint(other)]
+def _ours(a: Image.Image, b: Image.Image) -> bool:
+    prints = [hashing.fingerprint(a), hashing.fingerprint(b)]
     return bool(look_alikes(Prints.of(prints), 0, lambda index: prints[index].small, LIMITS))
 
 
@@ -266,10 +267,9 @@ def _ours(one: Image.Image, other: Image.Image) -> bool:
 
 
 def review_part(_: argparse.Namespace) -> Iterator[str]:
-    """A reviewer with fixed tastes goes through 400 candidates; the queue is ranked anew after every 5 verdicts.
-
-    The taste: one direction of what pictures look like, the right strength, and good quality; a tenth of the verdicts
-    are chance. It is simulated on vectors, not on drawn pictures.
+    """A simulated reviewer judges 400 candidates, reranked after every 5 verdicts, by one direction of the features,
+    the right strength and good quality; a tenth of the verdicts are chance. Simulated on vectors, not on drawn
+    pictures.
     """
     yield "| seed | picks | in the first 25 %, ranked | in random order, on average | times |"
     yield "|---|---|---|---|---|"
@@ -311,12 +311,14 @@ def _candidates(seed: int) -> tuple[NDArray[np.bool_], list[RankedCandidate], ND
 
 
 def papertown_part(arguments: argparse.Namespace) -> Iterator[str]:
-    """The same with candidates of Paper Town, two generations of each seed's project, and the adaptive plan's worth."""
+    """The same with candidates of Paper Town, two generations of each seed's project, and the adaptive plan against
+    none.
+    """
     import papertown_review  # imports torch: the other parts' memory is measured
 
     with contextlib.ExitStack() as stack:
         folder = arguments.workspaces or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        yield from papertown_review.run(folder, arguments.seeds, arguments.count)
+        yield from papertown_review.review_tables(folder, arguments.seeds, arguments.count)
 
 
 PARTS = {
@@ -332,28 +334,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", type=Path, help="folder with faiss and imagededup")
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--size", type=int, default=1_000_000, help="hashes at most")
+    parser.add_argument("--size", type=int, default=1_000_000, help="largest number of hashes")
     parser.add_argument(
-        "--peers-size", type=int, default=100_000, help="hashes that peers compare all of, at most"
+        "--peers-size", type=int, default=100_000, help="largest number of hashes for the peers"
     )
-    parser.add_argument("--scenes", type=int, default=60, help="of the labelled set")
+    parser.add_argument("--scenes", type=int, default=60, help="scenes in the labelled set")
     parser.add_argument("--seeds", type=int, default=5, help="projects of the Paper Town review")
     parser.add_argument("--count", type=int, default=20, help="candidates of each of its recipes")
-    parser.add_argument("--workspaces", type=Path, help="folder for them, to be gone on with [default: none]")
+    parser.add_argument(
+        "--workspaces",
+        type=Path,
+        help="where to keep the workspaces for the next run",
+    )
     arguments = parser.parse_args()
     if arguments.peers:
         sys.path.append(str(arguments.peers))
-    told = []
+    lines = []
     for part in arguments.part:
-        told += [f"## {part}", "", " ".join((PARTS[part].__doc__ or "").split()), ""]
-        print("\n".join(told[-4:]), flush=True)
+        lines += [f"## {part}", "", " ".join((PARTS[part].__doc__ or "").split()), ""]
+        print("\n".join(lines[-4:]), flush=True)
         for line in PARTS[part](arguments):
-            told.append(line)
+            lines.append(line)
             print(line, flush=True)
-        told.append("")
+        lines.append("")
         print(flush=True)
         RESULTS.write_text(
-            "\n".join(["# Curation", "", f"`python {' '.join(sys.argv)}`", "", *told]), "utf-8"
+            "\n".join(["# Curation", "", f"`python {' '.join(sys.argv)}`", "", *lines]), "utf-8"
         )
 
 

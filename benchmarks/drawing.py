@@ -2,12 +2,12 @@
 
     python benchmarks/drawing.py --rounds 3
 
-The shots are 4 strengths x 2 snapshots x 8 prompts. (a) ours: the drawing engine, LoRAs merged, in batches;
-(b) plain: one picture after another, the LoRA live and its strength set with `set_adapters`, as a script that
-follows diffusers' documentation does; (c) best: the LoRA fused, and each strength and snapshot's eight prompts
-drawn as one batch, which is the best that can be had from the pipeline. All begin with the base model in memory,
-read the LoRA files from disk, and end with PNG files. The ways take turns, and ratios are made round by round.
-Prints a table, the share of our time that is spent in the UNet, and writes both to benchmarks/results/drawing.md.
+The shots are 4 strengths x 2 snapshots x 8 prompts. (a) ours: the drawing engine, with merged LoRAs, in batches;
+(b) plain: one picture after another, with the LoRA as a live adapter and its strength set with `set_adapters`, as
+in a script that follows diffusers' documentation; (c) best: with the LoRA fused, and the eight prompts of each
+strength and snapshot as one batch, which is the fastest use of the pipeline. All three start with the base model in
+memory, read the LoRA files from disk, and end with PNG files. They take turns, and ratios are computed round by round.
+Prints a table and the share of our time that is spent in the UNet, and writes both to benchmarks/results/drawing.md.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ SNAPSHOTS = (1, 2)
 PLACES = ("teal wall, window", "red wall", "outdoors, beach", "outdoors, forest")
 PROPS = ("holding red apple", "holding blue ball")
 BATCH = 8
-TRAINING = ["training.repeats=16", "training.epochs=2"]  # short: what it learns does not matter here
+TRAINING = [
+    "training.repeats=16",
+    "training.epochs=2",
+]  # a short training: what the LoRA learns does not matter here
 RECIPES = """
 [[recipe]]
 kind = "vary"
@@ -91,7 +94,7 @@ def main() -> None:
 
 
 def _prepared(folder: Path) -> tuple[BaseModel, list[Shot], dict[LoraUse, Path]]:
-    """The base model, the 64 shots, and the file of each LoRA that they use; trained here, shortly."""
+    """Train a LoRA briefly; return the base model, the 64 shots, and the file of each LoRA that they use."""
     workspace = Workspace.locate(folder / "workspace")
     catalog = Catalog(workspace.catalog_url)
     originals = files("bootstrap") / "papertown" / "originals"
@@ -128,21 +131,23 @@ def _prepared(folder: Path) -> tuple[BaseModel, list[Shot], dict[LoraUse, Path]]
         for strength in STRENGTHS
         for index, (prop, place) in enumerate((prop, place) for prop in PROPS for place in PLACES)
     ]
-    paths = {one.epoch: made.folder / one.path for one in training.snapshots}
+    paths = {snapshot.epoch: made.folder / snapshot.path for snapshot in training.snapshots}
     return base, shots, {shot.loras[0]: paths[shot.snapshot] for shot in shots}
 
 
 def _ours(base: BaseModel, shots: list[Shot], loras: dict[LoraUse, Path], out: Path) -> None:
-    read = {path: kohya.read(path) for path in set(loras.values())}
+    files_read = {path: kohya.read(path) for path in set(loras.values())}
     hashes = {use.name: kohya.model_hash(path) for use, path in loras.items()}
-    for batch in engine.draw_batches(base, shots, {use: read[path] for use, path in loras.items()}, BATCH):
-        for one in batch:
-            text = infotext.write(one.shot, base.spec.title, hashes)
-            infotext.save_png(one.picture, out / f"{one.shot.id}.png", one.shot, text)
+    for batch in engine.draw_batches(
+        base, shots, {use: files_read[path] for use, path in loras.items()}, BATCH
+    ):
+        for drawing in batch:
+            text = infotext.write(drawing.shot, base.spec.title, hashes)
+            infotext.save_png(drawing.picture, out / f"{drawing.shot.id}.png", drawing.shot, text)
 
 
 def _pipeline(base: BaseModel) -> StableDiffusionPipeline:
-    """diffusers' pipeline on copies of nothing: the same modules that ours draws with."""
+    """Return diffusers' pipeline with the very modules that ours draws with, not copies."""
     pipeline = StableDiffusionPipeline(
         vae=base.vae,
         text_encoder=base.text_encoders[0],
@@ -165,7 +170,7 @@ def _plain(
         pipeline.load_lora_weights(path.parent, weight_name=path.name, adapter_name=name)
     for shot in shots:
         pipeline.set_adapters([names[loras[shot.loras[0]]]], [shot.strength])
-        _run(pipeline, [shot], out)
+        _draw_batch(pipeline, [shot], out)
     pipeline.unload_lora_weights()
 
 
@@ -173,14 +178,14 @@ def _best(
     pipeline: StableDiffusionPipeline, shots: list[Shot], loras: dict[LoraUse, Path], out: Path
 ) -> None:
     for use, path in loras.items():
-        pipeline.load_lora_weights(path.parent, weight_name=path.name, adapter_name="one")
+        pipeline.load_lora_weights(path.parent, weight_name=path.name, adapter_name="snapshot")
         pipeline.fuse_lora(lora_scale=use.strength)
-        _run(pipeline, [shot for shot in shots if shot.loras == (use,)], out)
+        _draw_batch(pipeline, [shot for shot in shots if shot.loras == (use,)], out)
         pipeline.unfuse_lora()
         pipeline.unload_lora_weights()
 
 
-def _run(pipeline: StableDiffusionPipeline, shots: list[Shot], out: Path) -> None:
+def _draw_batch(pipeline: StableDiffusionPipeline, shots: list[Shot], out: Path) -> None:
     first = shots[0]
     pictures = pipeline(
         [shot.prompt for shot in shots],
@@ -196,12 +201,12 @@ def _run(pipeline: StableDiffusionPipeline, shots: list[Shot], out: Path) -> Non
 
 @contextmanager
 def _time_in_unet() -> Iterator[list[float]]:
-    """Adds up the seconds that our UNet predictions take."""
+    """Yield a list whose only element is the sum of the seconds that our UNet predictions take."""
     spent, predict = [0.0], prompts.predict
 
-    def timed(*given: Any) -> torch.Tensor:
+    def timed(*arguments: Any) -> torch.Tensor:
         began = time.perf_counter()
-        predicted = predict(*given)
+        predicted = predict(*arguments)
         spent[0] += time.perf_counter() - began
         return predicted
 
@@ -220,15 +225,15 @@ def _table(seconds: dict[str, list[float]], shares: list[float], count: int, rou
         f"papertown; {platform.processor() or platform.machine()}, {os.cpu_count()} cores, load "
         f"{os.getloadavg()[0]:.1f}",
         "",
-        "| way | s, median | pictures/s | as many times slower than ours, round by round |",
+        "| way | s, median | pictures/s | times slower than ours, round by round |",
         "|---|---|---|---|",
     ]
     for way, taken in seconds.items():
-        ratios = [one / ours for one, ours in zip(taken, seconds["ours"], strict=True)]
+        ratios = [taken_here / ours for taken_here, ours in zip(taken, seconds["ours"], strict=True)]
         listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-        middle = statistics.median(taken)
+        median = statistics.median(taken)
         lines.append(
-            f"| {way} | {middle:.1f} | {count / middle:.2f} | **{statistics.median(ratios):.2f}** ({listed}) |"
+            f"| {way} | {median:.1f} | {count / median:.2f} | **{statistics.median(ratios):.2f}** ({listed}) |"
         )
     lines += [
         "",

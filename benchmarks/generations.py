@@ -2,9 +2,9 @@
 
     python benchmarks/generations.py --workspace bench-workspace
 
-Each generation's last snapshot draws the same shots: the caption, and its changes as benchmarks/advising.py asks for
-them, all at strengths 0.9 and 1.0. Only projects that have all generations are counted. Prints the table and writes it
-to benchmarks/results/generations.md.
+The last snapshot of each generation draws the same shots: the caption, and the changed captions of
+benchmarks/advising.py, all at strengths 0.9 and 1.0. Only projects with all three generations count. Prints the table
+and writes it to benchmarks/results/generations.md.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from bootstrap.drawing.sheet import with_value
 from bootstrap.files import write_text
 from bootstrap.models import loading
 from bootstrap.papertown.tagger import PapertownTagger
+from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
 
 RESULTS = Path(__file__).parent / "results" / "generations.md"
@@ -34,7 +35,7 @@ COLUMNS = (
 
 
 def main() -> None:
-    """Measure, and print the table."""
+    """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--workspace", type=Path, required=True)
     workspace = Workspace.locate(parser.parse_args().workspace)
@@ -43,16 +44,16 @@ def main() -> None:
     names = [
         name
         for name in workspace.project_names()
-        if len([one for one in generations.statuses(catalog, name) if one.number <= LAST]) == LAST
+        if sum(status.number <= LAST for status in generations.statuses(catalog, name)) == LAST
     ]
-    found = np.zeros((LAST, len(names), len(COLUMNS)))
-    for place, name in enumerate(names):
+    results = np.zeros((LAST, len(names), len(COLUMNS)))
+    for index, name in enumerate(names):
         for number in range(1, LAST + 1):
-            found[number - 1, place] = shares(workspace.project(name), catalog, number, tagger)
-        print(name, np.round(found[:, place], 2).tolist(), flush=True)
+            results[number - 1, index] = success_rates(workspace.project(name), catalog, number, tagger)
+        print(name, np.round(results[:, index], 2).tolist(), flush=True)
     lines = ["| LoRA | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
     for number in range(1, LAST + 1):
-        means = " | ".join(f"{mean:.1%}" for mean in found[number - 1].mean(axis=0))
+        means = " | ".join(f"{mean:.1%}" for mean in results[number - 1].mean(axis=0))
         lines.append(f"| of generation {number} | {means} |")
     text = "# Does the next generation's LoRA know more?\n\n`python benchmarks/generations.py`, "
     text += f"{len(names)} originals of benchmarks/bootstrapping.py\n\n" + "\n".join(lines)
@@ -60,28 +61,31 @@ def main() -> None:
     write_text(RESULTS, text + "\n")
 
 
-def shares(project: Project, catalog: Catalog, number: int, tagger: PapertownTagger) -> list[float]:
-    """How often the last snapshot of a generation does what is asked, for each of COLUMNS, 0 to 1."""
+def success_rates(project: Project, catalog: Catalog, number: int, tagger: PapertownTagger) -> list[float]:
+    """Return for each of COLUMNS the share, 0 to 1, of shots that the generation's last snapshot draws rightly."""
     training = trainings.of_generation(catalog, project.name, number)
     assert training is not None
     base = loading.hold(project.base_model)
     original = int(project.name.rsplit("-", 1)[1])
     last = training.snapshots[-1].epoch
-    asked = [
-        (one, strength, with_value(one.shot, "strength", strength))
-        for one in advising.shots_of(project, base, training, original, last)
-        if one.use != advising.VARY  # the caption once
+    tasks = [
+        (task, strength, with_value(task.shot, "strength", strength))
+        for task in advising.tasks_of_snapshot(
+            Generation(project, catalog, 1), base, training, original, last
+        )
+        if task.use != advising.VARY  # REPLICATE draws the same caption already
         for strength in (0.9, 1.0)
     ]
-    shown = advising.seen_in(project, catalog, training, [shot for _, _, shot in asked], tagger)
+    shots = [shot for _, _, shot in tasks]
+    tags_seen = advising.drawn_and_tagged(project, catalog, training, shots, tagger)
     accent = bench.original(original).accent
-    done: dict[tuple[str, float], list[bool]] = {}
-    for (one, strength, shot), seen in zip(asked, shown, strict=True):
-        kind = "caption" if not one.gone else "eliminated" if shot.negative_prompt else "replaced"
-        fits = {*one.tags, accent} <= seen and one.gone not in seen
-        done.setdefault((kind, strength), []).append(fits)
+    successes: dict[tuple[str, float], list[bool]] = {}
+    for (task, strength, shot), seen in zip(tasks, tags_seen, strict=True):
+        kind = "caption" if not task.eliminated else "eliminated" if shot.negative_prompt else "replaced"
+        succeeded = {*task.tags, accent} <= seen and task.eliminated not in seen
+        successes.setdefault((kind, strength), []).append(succeeded)
     kinds = ("caption", "eliminated", "replaced")
-    return [float(np.mean(done[kind, strength])) for kind in kinds for strength in (0.9, 1.0)]
+    return [float(np.mean(successes[kind, strength])) for kind in kinds for strength in (0.9, 1.0)]
 
 
 if __name__ == "__main__":

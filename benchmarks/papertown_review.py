@@ -1,9 +1,8 @@
 """A review on Paper Town, for benchmarks/curation.py: real candidates, and a reviewer with fixed tastes.
 
-The reviewer is Paper Town's tagger (99 % right, see docs/papertown.md). They accept a picture where all that its shot
-asked for is seen, the accent too, which only a LoRA can know, nothing that it left out, and somebody who is still the
-same.
-So what they want depends on recipe, strength, snapshot and on how the picture came out, as with people.
+The reviewer is Paper Town's tagger (99 % right, see docs/papertown.md). It accepts a picture that shows every tag of
+its shot's prompt, including the accent, which only a LoRA can know, no eliminated tag, and still the same person. So
+its verdicts depend on the recipe, the strength, the snapshot and how the picture turned out, as a person's do.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ from bootstrap.project.projects import Project, Workspace
 
 REVIEWER = "tagger"
 QUARTER = 0.25
-STAYS_THE_SAME = 0.8  # share of the subject's attributes that a picture keeps where it is accepted
-# Ranges as somebody sets them who does not know yet what works.
+STAYS_THE_SAME = 0.8  # an accepted picture keeps at least this share of the subject's attributes
+# Ranges as a user sets them who does not yet know what works.
 RANGES = "strength = [0.6, 0.7, 0.8, 0.9, 1.0]\nsnapshot = [4, 6]"
 
 
@@ -41,36 +40,36 @@ class Reviewed:
     """A generation after its review."""
 
     drawn: int
-    wanted: NDArray[np.bool_]  # of each that was shown, in the order of drawing
-    order: list[int]  # in which the reviewer met them
-    order_untagged: list[int]  # the same without the tagger's score, which is from the reviewer's own eyes
+    wanted: NDArray[np.bool_]  # whether the reviewer accepts each reviewed candidate, in the order of drawing
+    order: list[int]  # the reviewed candidates' indices in the order of review
+    order_untagged: list[int]  # the same, ranked without the tagger's score, since the tagger is the reviewer
 
     @property
     def picks(self) -> int:
-        """How many were accepted."""
+        """The number of accepted candidates."""
         return int(self.wanted.sum())
 
     def early(self, order: list[int]) -> int:
-        """Picks in the first quarter of the queue."""
+        """Return the number of picks in the first quarter of the queue."""
         return int(self.wanted[order[: self.quarter]].sum())
 
     @property
     def by_chance(self) -> float:
-        """Picks that a quarter holds in random order, on average."""
+        """The mean number of picks in a quarter of a queue in random order."""
         return self.picks * self.quarter / max(1, len(self.wanted))
 
     @property
     def quarter(self) -> int:
-        """How many candidates that is."""
+        """The number of candidates in a quarter of the queue."""
         return round(QUARTER * len(self.wanted))
 
 
-def run(folder: Path, seeds: int, count: int) -> Iterator[str]:
-    """Two generations of a project for each seed, the second with the adaptive plan and without; yield tables.
+def review_tables(folder: Path, seeds: int, count: int) -> Iterator[str]:
+    """Run two generations of a project for each seed, the second with and without the adaptive plan; yield tables.
 
     Args:
-        folder: for workspaces; what is there already is not done again.
-        seeds: how many originals.
+        folder: for the workspaces; work that an earlier run has done there is not repeated.
+        seeds: the number of originals.
         count: candidates of each recipe in a generation.
     """
     tagger = PapertownTagger.bundled()
@@ -92,14 +91,16 @@ def run(folder: Path, seeds: int, count: int) -> Iterator[str]:
         without = _review(*_drawn(_project(plain, seed, count), 2), seed, tagger)
         second.append((seed, with_plan, without))
     yield ""
-    yield "Generation 2, by the same dataset and LoRA: what came of as many shots with the adaptive plan and without."
+    yield "Generation 2 from the same dataset and LoRA, the same number of shots with and without the adaptive plan."
     yield ""
     yield "| seed | shots | picks, adaptive | picks without | share of those shown, adaptive | without |"
     yield "|---|---|---|---|---|---|"
-    for seed, one, other in second:
-        yield f"| {seed} | {one.drawn} | {one.picks} | {other.picks} | {_share(one)} | {_share(other)} |"
-    sums = [sum(one.picks for one in side) for side in zip(*[(a, b) for _, a, b in second], strict=True)]
-    drawn = sum(one.drawn for _, one, _ in second)
+    for seed, with_plan, without in second:
+        picks = f"{with_plan.picks} | {without.picks}"
+        yield f"| {seed} | {with_plan.drawn} | {picks} | {_share(with_plan)} | {_share(without)} |"
+    pairs = [(with_plan, without) for _, with_plan, without in second]
+    sums = [sum(reviewed.picks for reviewed in side) for side in zip(*pairs, strict=True)]
+    drawn = sum(with_plan.drawn for with_plan, _ in pairs)
     yield (
         f"| all | {drawn} | "
         + " | ".join(f"{picks} ({picks / max(1, drawn):.0%})" for picks in sums)
@@ -107,19 +108,20 @@ def run(folder: Path, seeds: int, count: int) -> Iterator[str]:
     )
 
 
-def _share(one: Reviewed) -> str:
-    return f"{one.picks / max(1, len(one.wanted)):.0%} of {len(one.wanted)}"
+def _share(reviewed: Reviewed) -> str:
+    return f"{reviewed.picks / max(1, len(reviewed.wanted)):.0%} of {len(reviewed.wanted)}"
 
 
-def _line(seed: int, number: int, one: Reviewed) -> str:
-    early, untagged = one.early(one.order), one.early(one.order_untagged)
-    times = [f"{found / one.by_chance:.2f}" if one.picks else "" for found in (early, untagged)]
-    cells = [seed, number, len(one.wanted), one.picks, early, f"{one.by_chance:.1f}", *times]
+def _line(seed: int, number: int, reviewed: Reviewed) -> str:
+    early, untagged = reviewed.early(reviewed.order), reviewed.early(reviewed.order_untagged)
+    by_chance = reviewed.by_chance
+    times = [f"{picks / by_chance:.2f}" if reviewed.picks else "" for picks in (early, untagged)]
+    cells = [seed, number, len(reviewed.wanted), reviewed.picks, early, f"{by_chance:.1f}", *times]
     return f"| {' | '.join(map(str, cells))} |"
 
 
 def _project(folder: Path, seed: int, count: int) -> Project:
-    """The project of a seed, made when it is not there yet."""
+    """Return the project of a seed; make it if missing."""
     workspace = Workspace.locate(folder)
     if "review" in workspace.project_names():
         return workspace.project("review")
@@ -133,17 +135,17 @@ def _project(folder: Path, seed: int, count: int) -> Project:
 
 
 def _recipes(scene: world.Scene, count: int) -> str:
-    """The bench's recipes but the one that only replicates, as TOML, all with the same wide ranges."""
+    """Return the bench's recipes except the one that replicates, as TOML, all with the same wide ranges."""
     tables = bench.recipes(scene, count).split("\n[[recipe]]\n")[2:]
-    kept = [
+    without_ranges = [
         "".join(f"{line}\n" for line in table.splitlines() if not line.startswith(("strength", "snapshot")))
         for table in tables
     ]
-    return "".join(f"\n[[recipe]]\n{table}{RANGES}\n" for table in kept)
+    return "".join(f"\n[[recipe]]\n{table}{RANGES}\n" for table in without_ranges)
 
 
 def _train_second(made: Project) -> None:
-    """Grow, and train generation 2."""
+    """Grow the dataset and train generation 2, unless that is done."""
     catalog = Catalog(made.workspace.catalog_url)
     if len(generations.statuses(catalog, made.name)) < 2:
         growth.grow(made, catalog)
@@ -153,7 +155,7 @@ def _train_second(made: Project) -> None:
 
 
 def _drawn(made: Project, number: int) -> tuple[Project, int]:
-    """Run a generation up to its review, unless that is done."""
+    """Run a generation up to its review, unless that is done; return the arguments of `_review`."""
     catalog = Catalog(made.workspace.catalog_url)
     states = [status.state for status in generations.statuses(catalog, made.name)]
     if len(states) < number or states[number - 1] not in ("published", "grown"):
@@ -168,35 +170,40 @@ def _drawn(made: Project, number: int) -> tuple[Project, int]:
 
 
 def _review(made: Project, number: int, seed: int, tagger: PapertownTagger) -> Reviewed:
-    """Go through the queue as it is ranked anew, with the verdicts of earlier generations known."""
+    """Review a generation in the order of its queue, which is reranked along the way.
+
+    The ranking also learns from the verdicts of earlier generations.
+    """
     catalog = Catalog(made.workspace.catalog_url)
-    found = candidates.candidates(catalog, made.name, generation=number)
-    wanted = np.array([_likes(one) for one in bench.judge(made, seed, found, tagger)], bool)
+    published = candidates.candidates(catalog, made.name, generation=number)
+    judged = bench.judge_candidates(made, seed, published, tagger)
+    wanted = np.array([_accepts(j) for j in judged], bool)
     rows, vectors = ranking.read(catalog, made.name)
-    rows = [replace(row, verdict="undecided") if row.generation == number else row for row in rows]
-    mine = [index for index, row in enumerate(rows) if row.generation == number]  # in the same order
-    place = {index: position for position, index in enumerate(mine)}
+    rows = [replace(row, verdict=Verdict.UNDECIDED) if row.generation == number else row for row in rows]
+    # The indices of this generation's rows, in the same order as `published`.
+    indices = [index for index, row in enumerate(rows) if row.generation == number]
+    position_of = {index: position for position, index in enumerate(indices)}
     orders = []
     for tagged in (True, False):
-        seen = go_through(
+        reviewed = go_through(
             rows if tagged else [replace(row, scores=(*row.scores[:3], None)) for row in rows],
-            vectors, dict(zip(mine, wanted.tolist(), strict=True)),
+            vectors, dict(zip(indices, wanted.tolist(), strict=True)),
         )  # fmt: skip
-        orders.append([place[index] for index in seen])
-    for verdict, chosen in ((Verdict.ACCEPT, True), (Verdict.REJECT, False)):
-        left = [
-            one.id
-            for one, likes in zip(found, wanted, strict=True)
-            if likes == chosen and one.verdict is Verdict.UNDECIDED
+        orders.append([position_of[index] for index in reviewed])
+    for verdict, accepted in ((Verdict.ACCEPT, True), (Verdict.REJECT, False)):
+        ids = [
+            candidate.id
+            for candidate, is_wanted in zip(published, wanted, strict=True)
+            if is_wanted == accepted and candidate.verdict is Verdict.UNDECIDED
         ]
-        if left:
-            verdicts.decide(catalog, made.name, left, verdict, REVIEWER)
+        if ids:
+            verdicts.decide(catalog, made.name, ids, verdict, REVIEWER)
     drawn = len(candidates.candidates(catalog, made.name, generation=number, state=None))
     catalog.close()
     return Reviewed(drawn, wanted, orders[0], orders[1])
 
 
-def _likes(judged: bench.Judged) -> bool:
+def _accepts(judged: bench.Judged) -> bool:
     shot = judged.candidate.shot
-    as_asked = set(shot.tags) <= judged.seen and not judged.seen & set(shot.eliminated)
-    return as_asked and bench.subject_kept(judged) >= STAYS_THE_SAME
+    follows_prompt = set(shot.tags) <= judged.seen and not judged.seen & set(shot.eliminated)
+    return follows_prompt and bench.subject_kept(judged) >= STAYS_THE_SAME

@@ -1,10 +1,11 @@
-"""Going through a review queue that is ranked anew as verdicts come."""
+"""Simulate a review whose queue is reranked after every few verdicts."""
 
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bootstrap.catalog.states import Verdict
 from bootstrap.curation.ranking import RankedCandidate, arrange, learn
 
 RANKED_EVERY = 5  # verdicts
@@ -13,13 +14,15 @@ RANKED_EVERY = 5  # verdicts
 def go_through(
     rows: list[RankedCandidate], vectors: NDArray[np.float32], wanted: dict[int, bool]
 ) -> list[int]:
-    """Decide on the rows that are keys of `wanted`, in the queue's order; return their indices in this order."""
-    rows, seen = list(rows), []
-    while len(seen) < len(wanted):
+    """Decide on the rows that are keys of `wanted`, in the order of the queue; return their indices in this order."""
+    rows, reviewed = list(rows), []
+    while len(reviewed) < len(wanted):
         learned = learn(rows, vectors)
-        left = np.array([index for index in wanted if rows[index].verdict == "undecided"])
-        for position in arrange(learned.likely[left], vectors[left], learned.is_learned)[:RANKED_EVERY]:
-            index = int(left[position])
-            rows[index] = replace(rows[index], verdict="accept" if wanted[index] else "reject")
-            seen.append(index)
-    return seen
+        undecided = np.array([index for index in wanted if rows[index].verdict is Verdict.UNDECIDED])
+        queue = arrange(learned.likely[undecided], vectors[undecided], learned.is_learned)
+        for position in queue[:RANKED_EVERY]:
+            index = int(undecided[position])
+            verdict = Verdict.ACCEPT if wanted[index] else Verdict.REJECT
+            rows[index] = replace(rows[index], verdict=verdict)
+            reviewed.append(index)
+    return reviewed

@@ -2,11 +2,11 @@
 
     python benchmarks/review.py
 
-Measures, in this order: the time until the first page can be used, from the start of the navigation, in fresh browser
-profiles; the time from a key to the next picture on the screen, over 500 verdicts; whether all of them are in the
-catalog, in the order in which they were given; and the server's memory over 5,000 verdicts. The keys are pressed as by
-a person who decides eight times a second, and without any pause for the 5,000. The candidates are small PNGs (128 x
-128), each with thumbnail, scores and a vector, so that the queue is ranked anew while the verdicts come in.
+Measures, in this order: the time from the start of the navigation until the first page is usable, in fresh browser
+profiles; the time from a key press to the next picture on the screen, over 500 verdicts; whether all of these verdicts
+are in the catalog, in the order of the key presses; and the server's memory over 5,000 verdicts. The 500 key presses
+come eight times a second, like those of a quick person, the 5,000 without any pause. The candidates are small PNGs
+(128 x 128), each with a thumbnail, scores and a vector, so that the queue is reranked while the verdicts arrive.
 Prints a table and writes it to benchmarks/results/review.md.
 """
 
@@ -54,13 +54,13 @@ VECTOR = 256
 PAUSE = 0.125  # seconds between two verdicts of a quick person
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
-# Counts from the key's own time stamp to the frame after the one in which the next picture is in the page, decoded.
+# Measures from the key event's time stamp until the frame that shows the next picture, decoded, has been painted.
 STOPWATCH = """
 window.taken = [];
 window.judged = [];
 const findDeck = () => {
-  for (const one of document.querySelectorAll("*")) {
-    const deck = one.shadowRoot?.querySelector(".deck");
+  for (const element of document.querySelectorAll("*")) {
+    const deck = element.shadowRoot?.querySelector(".deck");
     if (deck) return deck;
   }
 };
@@ -69,47 +69,47 @@ window.addEventListener("keydown", (event) => {
   if (!root || !root.dataset.candidate) return;
   const before = root.dataset.candidate;
   window.judged.push(before);
-  const look = () => {
+  const checkFrame = () => {
     const picture = root.querySelector(".slot img");
     const isNext = root.dataset.candidate !== before && picture?.complete && picture.naturalWidth;
-    if (!isNext) return requestAnimationFrame(look);
-    const channel = new MessageChannel(); // its message comes after the frame has been painted
+    if (!isNext) return requestAnimationFrame(checkFrame);
+    const channel = new MessageChannel(); // its message arrives after the frame has been painted
     channel.port1.onmessage = () => window.taken.push(performance.now() - event.timeStamp);
     channel.port2.postMessage(0);
   };
-  requestAnimationFrame(look);
+  requestAnimationFrame(checkFrame);
 }, { capture: true });
 """
 
-# Milliseconds from the start of the navigation until the first candidate is there, loaded and in a frame.
+# Milliseconds from the start of the navigation until a frame shows the first candidate, loaded.
 FIRST_CANDIDATE = """() => new Promise((done) => {
-  const look = () => {
-    for (const one of document.querySelectorAll("*")) {
-      const picture = one.shadowRoot?.querySelector(".deck .slot img");
+  const checkFrame = () => {
+    for (const element of document.querySelectorAll("*")) {
+      const picture = element.shadowRoot?.querySelector(".deck .slot img");
       if (picture?.complete && picture.naturalWidth) return requestAnimationFrame(() => done(performance.now()));
     }
-    requestAnimationFrame(look);
+    requestAnimationFrame(checkFrame);
   };
-  look();
+  checkFrame();
 })"""
 
 
 @dataclass(frozen=True)
 class Load:
-    """A first page in a fresh browser profile."""
+    """The first page load in a fresh browser profile."""
 
-    seconds: float  # from the start of the navigation until the first candidate can be decided on
-    server_ms: int  # of CPU time that the server took for it, until two seconds later
+    seconds: float  # from the start of the navigation until a verdict on the first candidate is possible
+    server_ms: int  # the server's CPU time, in milliseconds, until two seconds after that
     requests: int
-    megabytes: float  # that came over the network
+    megabytes: float  # received over the network
 
 
 @dataclass(frozen=True)
 class Review:
     """A series of verdicts."""
 
-    milliseconds: list[float]  # from each key to the next picture
-    judged: list[str]  # ids, in the order of the keys
+    milliseconds: list[float]  # from each key press to the next picture
+    judged: list[str]  # candidate ids, in the order of the key presses
 
 
 def main() -> None:
@@ -138,17 +138,18 @@ def measure(made: Project, arguments: argparse.Namespace) -> Iterator[str]:
     with server(made.workspace) as (url, process), sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        first = [load(browser, f"{url}/?project={made.name}", process.pid) for _ in range(6)]
-        print("loads:", ", ".join(f"{one.seconds:.2f} s, {one.server_ms} ms" for one in first), flush=True)
-        page = opened(browser, f"{url}/?project={made.name}")
-        short = review(page, arguments.verdicts, PAUSE)
+        first = [load_first_page(browser, f"{url}/?project={made.name}", process.pid) for _ in range(6)]
+        listed = ", ".join(f"{page_load.seconds:.2f} s, {page_load.server_ms} ms" for page_load in first)
+        print("loads:", listed, flush=True)
+        page = open_review_page(browser, f"{url}/?project={made.name}")
+        short = press_keys(page, arguments.verdicts, PAUSE)
         wait_until_sent(page)
         lost, disorder = compare(made, short.judged)
         print(f"p50 {quantile(short.milliseconds, 0.5):.1f} ms", flush=True)
         memory = [resident(process.pid)]
         judged, done, began = list(short.judged), 0, time.perf_counter()
         while done < arguments.long:
-            more = review(page, min(500, arguments.long - done), 0.0)
+            more = press_keys(page, min(500, arguments.long - done), 0.0)
             judged += more.judged
             done += len(more.judged)
             memory.append(resident(process.pid))
@@ -157,23 +158,25 @@ def measure(made: Project, arguments: argparse.Namespace) -> Iterator[str]:
         wait_until_sent(page)
         long_lost, long_disorder = compare(made, judged)
         browser.close()
-    later = [one.seconds for one in first[1:]]
+    warm = first[1:]
+    seconds = [page_load.seconds for page_load in warm]
     yield "# Reviewing 10,000 candidates" if arguments.candidates == 10_000 else "# Reviewing"
     yield ""
     yield (
         f"`python {' '.join(sys.argv)}`: {arguments.candidates} candidates of {SIDE}x{SIDE} pixels; "
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load before the measuring "
-        f"{load_before:.1f}, at the end {os.getloadavg()[0]:.1f}"
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load "
+        f"{load_before:.1f} before, {os.getloadavg()[0]:.1f} after"
     )
     yield ""
     yield "| | measured | wanted |"
     yield "|---|---|---|"
     yield (
-        f"| first page usable, fresh profile, s | median {statistics.median(later):.2f}, "
-        f"worst of {len(later)} {max(later):.2f}; the server's very first {first[0].seconds:.2f} | 2 |"
+        f"| first page usable, fresh profile, s | median {statistics.median(seconds):.2f}, "
+        f"worst of {len(seconds)} {max(seconds):.2f}; the server's very first {first[0].seconds:.2f} | 2 |"
     )
     yield (
-        f"| of the server's CPU time for it, ms | median {statistics.median(one.server_ms for one in first[1:]):.0f}, "
+        "| the server's CPU time for it, ms | "
+        f"median {statistics.median(page_load.server_ms for page_load in warm):.0f}, "
         f"the very first {first[0].server_ms} |  |"
     )
     yield f"| requests, MB for it | {first[-1].requests}, {first[-1].megabytes:.1f} |  |"
@@ -185,12 +188,12 @@ def measure(made: Project, arguments: argparse.Namespace) -> Iterator[str]:
     yield f"| of {len(judged)} verdicts not in the catalog, in another order | {long_lost}, {long_disorder} | 0, 0 |"
     yield (
         f"| server's memory, MiB, every 500 of {arguments.long} verdicts "
-        f"({arguments.long / long_seconds:.0f} a second) | {', '.join(f'{one:.0f}' for one in memory)} | stable |"
+        f"({arguments.long / long_seconds:.0f} a second) | {', '.join(f'{mib:.0f}' for mib in memory)} | stable |"
     )
 
 
-def load(browser: Browser, url: str, server_pid: int) -> Load:
-    """Load the first page in a fresh profile, and return what it cost."""
+def load_first_page(browser: Browser, url: str, server_pid: int) -> Load:
+    """Load the first page in a fresh browser profile and measure it."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     sizes: list[float] = []
@@ -207,13 +210,13 @@ def load(browser: Browser, url: str, server_pid: int) -> Load:
 
 
 def cpu_ms(pid: int) -> int:
-    """Return the CPU time that a process has taken so far, its own and the system's for it, in milliseconds."""
+    """Return the user and system CPU time that a process has used so far, in milliseconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return 1000 * (int(fields[11]) + int(fields[12])) // os.sysconf("SC_CLK_TCK")
 
 
-def opened(browser: Browser, url: str) -> Page:
-    """Open the review page, with a stopwatch in it."""
+def open_review_page(browser: Browser, url: str) -> Page:
+    """Open the review page with the stopwatch installed."""
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     page.add_init_script(STOPWATCH)
     page.goto(url)
@@ -222,10 +225,11 @@ def opened(browser: Browser, url: str) -> Page:
     return page
 
 
-def review(page: Page, count: int, pause: float) -> Review:
-    """Decide so many times: two rejects, then an accept, and so on.
+def press_keys(page: Page, count: int, pause: float) -> Review:
+    """Give `count` verdicts by key: two rejects, then an accept, and so on.
 
-    With a pause, each key is pressed when the next picture is on the screen; without one, as fast as keys come.
+    With a pause (in seconds), each key is pressed after the next picture is on the screen; without one, keys are
+    pressed as fast as possible, up to 12 at once.
     """
     page.evaluate("window.taken = []; window.judged = []")
     judged = 0
@@ -234,7 +238,9 @@ def review(page: Page, count: int, pause: float) -> Review:
             page.keyboard.press("a" if judged % 3 == 2 else "r")
             judged += 1
         page.wait_for_function("() => window.taken.length === window.judged.length", polling=5)
-        judged = int(page.evaluate("window.judged.length"))  # a key that met an empty hand did nothing
+        judged = int(
+            page.evaluate("window.judged.length")
+        )  # a key press while no candidate was shown did nothing
         if pause:
             page.wait_for_timeout(1000 * pause)
     return Review(page.evaluate("window.taken"), page.evaluate("window.judged"))
@@ -248,18 +254,18 @@ def wait_until_sent(page: Page) -> None:
 
 
 def compare(made: Project, judged: list[str]) -> tuple[int, int]:
-    """Return how many of the verdicts the catalog does not have, and how many stand in another place."""
+    """Return how many of the verdicts the catalog lacks, and how many are at another position in its order."""
     catalog = Catalog(made.workspace.catalog_url)
-    given = [one.candidate_id for one in verdicts.history(catalog, made.name)]
+    saved = [verdict.candidate_id for verdict in verdicts.history(catalog, made.name)]
     catalog.close()
-    there = set(given)
-    return sum(one not in there for one in judged), sum(
-        one != other for one, other in zip(judged, given, strict=False)
-    )
+    saved_ids = set(saved)
+    missing = sum(candidate_id not in saved_ids for candidate_id in judged)
+    misplaced = sum(expected != actual for expected, actual in zip(judged, saved, strict=False))
+    return missing, misplaced
 
 
 def quantile(values: list[float], share: float) -> float:
-    """Return the smallest value that at least this share of all do not exceed."""
+    """Return the smallest value that at least this share of all values do not exceed."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
@@ -268,12 +274,12 @@ def resident(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError(f"process {pid} tells no memory")
+    raise RuntimeError(f"process {pid} reports no resident memory")
 
 
 @contextmanager
 def server(workspace: Workspace) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run `sid review` and yield its address and process."""
+    """Run `sid review`; yield its address and process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -299,7 +305,7 @@ def server(workspace: Workspace) -> Iterator[tuple[str, subprocess.Popen[bytes]]
 
 
 def populate(folder: Path, count: int) -> Project:
-    """Make a workspace with one generation of so many candidates, up for review and ranked."""
+    """Make a workspace with one generation of `count` candidates, published and ranked."""
     made: Any = projects.create(Workspace(folder), "badge", ORIGINAL, CAPTION)
     catalog = Catalog(made.workspace.catalog_url)
     number = generations.begin(catalog, made.name)
@@ -330,7 +336,7 @@ def populate(folder: Path, count: int) -> Project:
         )
     measurements.set_scores(catalog, scores)
     drawn = candidates.candidates(catalog, made.name, state=CandidateState.DRAWN)
-    candidate_states.put_up(catalog, made.name, [one.id for one in drawn])
+    candidate_states.put_up(catalog, made.name, [candidate.id for candidate in drawn])
     generation = Generation(made, catalog, number)
     for state in (
         GenerationState.TRAINING, GenerationState.DRAWING, GenerationState.CURATING, GenerationState.PUBLISHED,
@@ -342,7 +348,7 @@ def populate(folder: Path, count: int) -> Project:
 
 
 def shot_of(made: Project, number: int, index: int) -> Shot:
-    """The index-th shot."""
+    """Return the index-th shot."""
     tags = CAPTION.split(", ")
     left_out = (tags[1 + index % (len(tags) - 1)],) if index % 2 else ()
     return Shot(

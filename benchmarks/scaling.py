@@ -1,16 +1,16 @@
-"""What do many workers bring, and what do the flows cost? On Paper Town, with Prefect, Ray and PostgreSQL.
+"""How much faster are many workers, and what do the flows cost? On Paper Town, with Prefect, Ray and PostgreSQL.
 
     python benchmarks/scaling.py            # about six minutes on two cores
 
-Needs the extras [postgres] and [cluster] and Debian's postgresql. Three things are measured:
-(a) pictures a second with one and with two Ray workers, from the catalog's times of the first to the last candidate,
-    each worker with one thread;
-(b) the flow's own cost: a generation that has everything already, as a flow with its limits and as plain calls of its
-    stations, in one process, with a Prefect server beside it; `sid run` of it, and as many plain calls in a process of
-    their own, imports included; and a shard with nothing to draw, as a task and as a plain call; CPU time as well, for
-    a machine that others use too;
+Needs the extras [postgres] and [cluster] and Debian's postgresql. It measures three things:
+(a) pictures a second with one and with two Ray workers of one thread each, from the times of the first and the last
+    candidate in the catalog;
+(b) the overhead of the flow. A finished generation runs again as a flow with its concurrency limits, and as plain calls
+    of its stations, in one process with a Prefect server running; then as `sid run`, and as plain calls, each in a new
+    process, imports included. A shard with nothing to draw runs as a task and as a plain call. CPU time is measured as
+    well, for machines that run other processes too;
 (c) how many batches of eight candidates a second a PostgreSQL catalog takes, from one writer and from four.
-From these follows what 4, 16 and 64 GPUs would give and where the first limit lies. Prints the page and writes it to
+From these figures it extrapolates to 4, 16 and 64 GPUs and finds the first limit. Prints the page and writes it to
 benchmarks/results/scaling.md.
 """
 
@@ -36,15 +36,16 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 RESULTS = ROOT / "benchmarks" / "results" / "scaling.md"
 GPU_BATCH = 8
-# Stable Diffusion 1.5 at 512 x 512, 20 steps with guidance: 2 x 20 x 0.803 TFLOP; a GPU that does 100 TFLOP/s of them.
+# Pictures a second of a GPU of 100 TFLOP/s: Stable Diffusion 1.5 at 512 x 512, 20 steps with guidance, 2 x 20 x 0.803
+# TFLOP a picture.
 GPU_PICTURES = 100 / (2 * 20 * 0.803)
 GPUS = (1, 4, 16, 64)
-_MOST_BATCHES = 10**6  # that a writer can write in its few seconds
+_MOST_BATCHES = 10**6  # upper limit of what a writer writes in its few seconds
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one call, in seconds: medians."""
+    """Wall and CPU seconds of one call, medians."""
 
     wall: float
     cpu: float
@@ -55,8 +56,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pictures", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=2)
-    asked = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"  # a worker has one thread, alone or beside another one
+    arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # each worker has one thread, with and without a second worker
     load = os.getloadavg()[0]
     from tests import postgres
 
@@ -66,15 +67,16 @@ def main() -> None:
         rates = {
             workers: statistics.median(
                 _drawing_rate(
-                    Path(folder) / f"{workers}-{turn}", server.new_database(), workers, asked.pictures
+                    Path(folder) / f"{workers}-{turn}", server.new_database(), workers, arguments.pictures
                 )
-                for turn in range(asked.rounds)
+                for turn in range(arguments.rounds)
             )
             for workers in (1, 2)
         }
         print(f"pictures a second, by workers: {rates}", flush=True)
-        costs = _flow_costs(Path(folder) / "flow", asked.rounds + 1)
-    head = f"`python benchmarks/scaling.py --pictures {asked.pictures} --rounds {asked.rounds}`; {platform.machine()}, "
+        costs = _flow_costs(Path(folder) / "flow", arguments.rounds + 1)
+    head = f"`python benchmarks/scaling.py --pictures {arguments.pictures} --rounds {arguments.rounds}`; "
+    head += f"{platform.machine()}, "
     head += f"{os.cpu_count()} cores, load {load:.1f} before and {os.getloadavg()[0]:.1f} after"
     page = _page(head, rates, costs, writes)
     print(page)
@@ -85,8 +87,13 @@ def main() -> None:
 
 
 def _drawing_rate(folder: Path, url: str, workers: int, pictures: int) -> float:
-    """Draw with so many Ray workers in a process of its own, and return pictures a second, start-up excluded."""
-    environment = {**os.environ, "SID_CATALOG_URL": url, "SID_RAY_ADDRESS": "local", "PYTHONPATH": _path()}
+    """Draw with this many Ray workers in a new process; return pictures a second, start-up excluded."""
+    environment = {
+        **os.environ,
+        "SID_CATALOG_URL": url,
+        "SID_RAY_ADDRESS": "local",
+        "PYTHONPATH": _python_path(),
+    }
     code = "import sys; from scaling import draw_on_ray; draw_on_ray(*sys.argv[1:])"
     subprocess.run(
         [sys.executable, "-c", code, str(folder), str(workers), str(pictures)],
@@ -104,13 +111,13 @@ def _drawing_rate(folder: Path, url: str, workers: int, pictures: int) -> float:
     return float((len(moments) - moments.count(first)) / (last - first).total_seconds())
 
 
-def _path() -> str:
-    given = os.environ.get("PYTHONPATH", "")
-    return os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks"), given])
+def _python_path() -> str:
+    inherited = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks"), inherited])
 
 
 def draw_on_ray(folder: str, workers: str, pictures: str) -> None:
-    """Be the process whose flow has the candidates of a small project drawn."""
+    """Draw the candidates of a small project in a flow; the measured process runs this."""
     project = _small_project(Path(folder), int(pictures))
     os.environ["PREFECT_HOME"] = str(Path(folder) / ".prefect")
     from flows import environment, server
@@ -125,7 +132,7 @@ def draw_on_ray(folder: str, workers: str, pictures: str) -> None:
 
         from flows import drawing
 
-        # connected() takes a Ray that this process has started already.
+        # The flow's connected() uses the Ray instance that this process has already started.
         ray.init("local", num_cpus=int(workers), include_dashboard=False, log_to_driver=False)
 
         @flow(name="benchmark")
@@ -190,20 +197,20 @@ def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
             for _ in range(count):
                 drawing.draw_shard(**where, number=1, shard=empty.to_dict(), until=None, alone=True)
 
-        plain()  # everything is there from now on, and everything is imported
+        plain()  # draws everything and imports everything, so that the measured calls find it done
         as_flow()
-        generation_costs = _in_turn(plain, as_flow, rounds)
+        generation_costs = _costs_in_turn(plain, as_flow, rounds)
         shards(1)
-        many, one = _in_turn(lambda: shards(21), lambda: shards(1), rounds)
-        alone, _ = _in_turn(plain_shard, lambda: None, rounds)
+        many_shards, one_shard = _costs_in_turn(lambda: shards(21), lambda: shards(1), rounds)
+        plain_shard_cost, _ = _costs_in_turn(plain_shard, lambda: None, rounds)
     finally:
         prefect.stop()
         del os.environ["PREFECT_API_URL"]
     arguments = ["--workspace", str(project.workspace.folder), "run", project.name]
-    code = "import sys; from scaling import generate_there; generate_there(*sys.argv[1:])"
-    processes = _in_turn(
-        lambda: _process(["-c", code, str(project.workspace.folder), project.name]),
-        lambda: _process(["-m", "bootstrap", *arguments]),
+    code = "import sys; from scaling import generate_in_process; generate_in_process(*sys.argv[1:])"
+    processes = _costs_in_turn(
+        lambda: _run_python(["-c", code, str(project.workspace.folder), project.name]),
+        lambda: _run_python(["-m", "bootstrap", *arguments]),
         rounds,
     )
     return {
@@ -211,13 +218,13 @@ def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
         "flow": generation_costs[1],
         "plain process": processes[0],
         "sid run": processes[1],
-        "shard": Cost((many.wall - one.wall) / 20, (many.cpu - one.cpu) / 20),
-        "plain shard": alone,
+        "shard": Cost((many_shards.wall - one_shard.wall) / 20, (many_shards.cpu - one_shard.cpu) / 20),
+        "plain shard": plain_shard_cost,
     }
 
 
 def generate(project: Any) -> None:
-    """Do one generation by plain calls of the library."""
+    """Run one generation by plain calls of the library."""
     from bootstrap.catalog import Catalog
     from bootstrap.loop import generation
 
@@ -229,36 +236,37 @@ def generate(project: Any) -> None:
         generation.publish(begun)
 
 
-def generate_there(folder: str, name: str) -> None:
-    """Be the process that does no more than that."""
+def generate_in_process(folder: str, name: str) -> None:
+    """Run one generation by plain calls; the measured process runs this and nothing else."""
     from bootstrap.project.projects import Workspace
 
     generate(Workspace.locate(folder).project(name))
 
 
-def _process(arguments: list[str]) -> None:
-    environment = {**os.environ, "PYTHONPATH": _path()}
+def _run_python(arguments: list[str]) -> None:
+    environment = {**os.environ, "PYTHONPATH": _python_path()}
     subprocess.run(
         [sys.executable, *arguments], env=environment, check=True, cwd=ROOT, stdout=subprocess.DEVNULL
     )
 
 
-def _in_turn(one: Callable[[], None], other: Callable[[], None], rounds: int) -> tuple[Cost, Cost]:
+def _costs_in_turn(first: Callable[[], None], second: Callable[[], None], rounds: int) -> tuple[Cost, Cost]:
+    """Measure two calls alternately; return the median cost of each."""
     measured: tuple[list[Cost], list[Cost]] = ([], [])
     for _ in range(rounds):
-        for call, found in zip((one, other), measured, strict=True):
-            wall, cpu = time.monotonic(), _cpu()
+        for call, costs in zip((first, second), measured, strict=True):
+            wall, cpu = time.monotonic(), _cpu_seconds()
             call()
-            found.append(Cost(time.monotonic() - wall, _cpu() - cpu))
-    first, second = (
-        Cost(statistics.median(cost.wall for cost in found), statistics.median(cost.cpu for cost in found))
-        for found in measured
+            costs.append(Cost(time.monotonic() - wall, _cpu_seconds() - cpu))
+    first_median, second_median = (
+        Cost(statistics.median(cost.wall for cost in costs), statistics.median(cost.cpu for cost in costs))
+        for costs in measured
     )
-    return first, second
+    return first_median, second_median
 
 
-def _cpu() -> float:
-    """Seconds of CPU time that this process and its ended children have used."""
+def _cpu_seconds() -> float:
+    """Return the CPU seconds that this process and its terminated children have used."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
 
@@ -279,7 +287,7 @@ def _batches_a_second(url: str, writers: int, seconds: float = 5.0) -> float:
 
 
 def _write(url: str, seconds: float, writer: int) -> float:
-    """Write rows as the drawing station does, and return batches a second."""
+    """Write candidates as the drawing station does; return batches a second."""
     from making import shot
 
     from bootstrap.catalog import Catalog, candidate_states
@@ -302,38 +310,37 @@ def _write(url: str, seconds: float, writer: int) -> float:
 
 def _page(head: str, rates: dict[int, float], costs: dict[str, Cost], writes: dict[int, float]) -> str:
     flow, run, shard = (
-        Cost(costs[one].wall - costs[other].wall, costs[one].cpu - costs[other].cpu)
-        for one, other in (("flow", "plain"), ("sid run", "plain process"), ("shard", "plain shard"))
+        Cost(costs[measured].wall - costs[plain].wall, costs[measured].cpu - costs[plain].cpu)
+        for measured, plain in (("flow", "plain"), ("sid run", "plain process"), ("shard", "plain shard"))
     )
     lines = [
         "# Scaling: workers, flows, catalog", "", head, "",
         "| measured | |", "|---|---|",
         f"| one Ray worker, pictures/s | {rates[1]:.2f} |",
         f"| two Ray workers, pictures/s | {rates[2]:.2f}, **{rates[2] / rates[1]:.2f}** times one |",
-        f"| the flow's own cost a generation, s | **{flow.wall:.2f}** (CPU {flow.cpu:.2f}); wanted: 3 at most |",
-        f"| `sid run` of a generation, more than plain calls in a process of their own, s | **{run.wall:.2f}** "
+        f"| the flow's overhead a generation, s | **{flow.wall:.2f}** (CPU {flow.cpu:.2f}); wanted: 3 at most |",
+        f"| `sid run`'s overhead a generation, over plain calls in a process, s | **{run.wall:.2f}** "
         f"(CPU {run.cpu:.2f}); wanted: 3 at most |",
-        f"| a shard's own cost, ms | **{1000 * shard.wall:.0f}** (CPU {1000 * shard.cpu:.0f}); wanted: 50 at most |",
+        f"| a shard's overhead, ms | **{1000 * shard.wall:.0f}** (CPU {1000 * shard.cpu:.0f}); wanted: 50 at most |",
         f"| PostgreSQL, batches of {GPU_BATCH} candidates/s, one writer | {writes[1]:.0f} |",
         f"| PostgreSQL, batches of {GPU_BATCH} candidates/s, four writers | {writes[4]:.0f} |",
-        "", *_worked_out(shard, writes),
+        "", *_extrapolation(shard, writes),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
-def _worked_out(shard: Cost, writes: dict[int, float]) -> list[str]:
-    """What follows for many GPUs; only the figures above are measured."""
+def _extrapolation(shard: Cost, writes: dict[int, float]) -> list[str]:
+    """Return the lines on many GPUs, extrapolated from the measured figures."""
     from bootstrap.drawing.shards import BATCHES_PER_SHARD
 
     per_shard = BATCHES_PER_SHARD * GPU_BATCH
     share = shard.wall / (per_shard / GPU_PICTURES + shard.wall)
     lines = [
         "## What follows for 4, 16 and 64 GPUs", "",
-        f"Not measured, worked out: a GPU that does 100 TFLOP/s draws {GPU_PICTURES:.1f} pictures/s of Stable "
-        "Diffusion 1.5 (512 x 512, 20 steps, with guidance: 40 x 0.803 TFLOP). A shard of "
-        f"{per_shard} pictures takes it {per_shard / GPU_PICTURES:.0f} s, of which its own cost is "
-        f"{100 * share:.2f} %. The catalog takes {writes[4]:.0f} batches/s from many writers, one after another, on "
-        "this machine's cores.",
+        f"Extrapolated, not measured: a GPU of 100 TFLOP/s draws {GPU_PICTURES:.1f} pictures/s of Stable Diffusion "
+        f"1.5 (512 x 512, 20 steps, with guidance: 40 x 0.803 TFLOP). A shard of {per_shard} pictures takes "
+        f"{per_shard / GPU_PICTURES:.0f} s, {100 * share:.2f} % of it overhead. The catalog takes {writes[4]:.0f} "
+        "batches/s from many writers, one at a time, on this machine's cores.",
         "", "| GPUs | pictures/s | batches/s into the catalog | share of what the catalog takes |", "|---|---|---|---|",
     ]  # fmt: skip
     for count in GPUS:
@@ -343,10 +350,9 @@ def _worked_out(shard: Cost, writes: dict[int, float]) -> list[str]:
     most = writes[4] * GPU_BATCH / GPU_PICTURES
     lines += [
         "",
-        f"So the first limit is the catalog's one writer at a time, at about {most:.0f} such GPUs on a database as "
-        "slow as this one. What is not in these figures: the network and the shared folder (each picture is a PNG of "
-        "about half a MB: 64 GPUs write about 100 MB/s), and the start of a generation, where one GPU trains while "
-        "the others wait or work for other projects.",
+        f"The catalog's single writer is the first limit, at about {most:.0f} such GPUs on a database as slow as this. "
+        "Not included: network and shared folder (PNGs of about half a MB: 64 GPUs write about 100 MB/s), and the "
+        "start of a generation, where one GPU trains while the others wait or work on other projects.",
     ]
     return lines
 

@@ -1,12 +1,12 @@
-"""How light is what needs no model? This checkout against another one, in processes of their own that take turns.
+"""How light are the commands and pages that need no model? This checkout against another one, alternately.
 
     git worktree add /tmp/before a76663c
     python benchmarks/starting.py --against /tmp/before
 
-Three things, on a workspace with the demo project, each measured `--rounds` times and on both sides in turn: the wall
+It measures three things `--rounds` times on a workspace with the demo project, each time in a new process: the wall
 time of `sid plan demo`, that of `sid --help`, and the resident memory of the review app's server after a browser has
-opened the Recipes page. Each ratio is made within a round: here over there. Prints a table and writes it to
-benchmarks/results/starting.md and starting.json. Needs Chromium and Playwright, and Linux for the memory.
+opened the Recipes page. Ratios are computed within a round: this checkout over the other. Prints a table and writes it
+to benchmarks/results/starting.md and starting.json. Needs Chromium and Playwright, and Linux for the memory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HERE = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 SID = "from bootstrap.cli.main import main; main()"
-SID_OF_OLD = "from bootstrap.cli import main; main()"  # before bootstrap/cli was a folder
+OLD_SID = "from bootstrap.cli import main; main()"  # before bootstrap/cli was a folder
 DEMO = """
 import sys
 from flows import demo
@@ -57,31 +57,31 @@ def main() -> None:
     arguments = parser.parse_args()
     other = arguments.against.resolve()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    values: dict[str, dict[str, list[float]]] = {what: {"here": [], "there": []} for what in UNITS}
+    values: dict[str, dict[str, list[float]]] = {metric: {"here": [], "there": []} for metric in UNITS}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         sides = {"here": HERE, "there": other}
         for name, checkout in sides.items():
             _python(checkout, "-c", DEMO, str(Path(folder) / name))
-            _measured(checkout, Path(folder) / name, browser)  # once before, so that all files are in memory
+            _measured(checkout, Path(folder) / name, browser)  # a warm-up, so that all files are cached
         for number in range(arguments.rounds):
             for name in list(sides)[:: 1 if number % 2 == 0 else -1]:
                 measured = _measured(sides[name], Path(folder) / name, browser)
-                for what, value in measured.items():
-                    values[what][name].append(value)
-                print(name, {what: round(value, 3) for what, value in measured.items()}, flush=True)
+                for metric, value in measured.items():
+                    values[metric][name].append(value)
+                print(name, {metric: round(value, 3) for metric, value in measured.items()}, flush=True)
         browser.close()
     ratios = {
-        what: [here / there for here, there in zip(both["here"], both["there"], strict=True)]
-        for what, both in values.items()
+        metric: [here / there for here, there in zip(both["here"], both["there"], strict=True)]
+        for metric, both in values.items()
     }
     text = _table(other, values, ratios)
     print(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "starting.md").write_text(text)
-    medians = {what: statistics.median(its) for what, its in ratios.items()}
-    kept = {"values": values, "ratios": ratios, "medians": medians, "goals": GOALS}
-    (RESULTS / "starting.json").write_text(json.dumps(kept, indent=1) + "\n")
+    medians = {metric: statistics.median(by_round) for metric, by_round in ratios.items()}
+    results = {"values": values, "ratios": ratios, "medians": medians, "goals": GOALS}
+    (RESULTS / "starting.json").write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _environment(checkout: Path) -> dict[str, str]:
@@ -98,7 +98,7 @@ def _python(checkout: Path, *arguments: str) -> None:
 
 
 def _sid(checkout: Path) -> str:
-    return SID if (checkout / "bootstrap" / "cli").is_dir() else SID_OF_OLD
+    return SID if (checkout / "bootstrap" / "cli").is_dir() else OLD_SID
 
 
 def _measured(checkout: Path, workspace: Path, browser: Browser) -> dict[str, float]:
@@ -116,7 +116,7 @@ def _seconds(checkout: Path, *arguments: str) -> float:
 
 
 def _memory(checkout: Path, workspace: Path, browser: Browser) -> float:
-    """MiB of the server when the page stands, and nothing was opened before it."""
+    """Return the server's resident memory in MiB after the Recipes page, its first page, has loaded."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -171,12 +171,12 @@ def _table(other: Path, values: dict[str, dict[str, list[float]]], ratios: dict[
         f"| | here, median | {commit}, median | here / {commit}, round by round | goal |",
         "|---|---|---|---|---|",
     ]
-    for what, unit in UNITS.items():
-        here, there = (statistics.median(values[what][name]) for name in ("here", "there"))
-        listed = ", ".join(f"{ratio:.2f}" for ratio in ratios[what])
+    for metric, unit in UNITS.items():
+        here, there = (statistics.median(values[metric][name]) for name in ("here", "there"))
+        listed = ", ".join(f"{ratio:.2f}" for ratio in ratios[metric])
         lines.append(
-            f"| {what} | {here:.3g} {unit} | {there:.3g} {unit} | **{statistics.median(ratios[what]):.2f}** "
-            f"({listed}) | {GOALS[what]:g} |"
+            f"| {metric} | {here:.3g} {unit} | {there:.3g} {unit} | **{statistics.median(ratios[metric]):.2f}** "
+            f"({listed}) | {GOALS[metric]:g} |"
         )
     return "\n".join([*lines, ""])
 

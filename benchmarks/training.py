@@ -1,20 +1,20 @@
-"""How fast is training? Ours against diffusers' own pieces, on the same picture, in processes of their own.
+"""How fast is training? Ours against diffusers' own pieces, on the same picture, each in a new process.
 
     python benchmarks/training.py --pairs 3
     python benchmarks/training.py --base sd15-random --resolution 256 --steps 4 --pairs 2
 
-(a) is this project's training; (b) is written as diffusers' public example scripts train a LoRA
-(examples/dreambooth/train_dreambooth_lora.py): live PEFT layers in UNet and text encoder, a DataLoader that
-opens, scales and tokenizes the picture anew, and the VAE and the text encoder run in each step. Both train the
-same modules with the same rank, learning rates, batch size, steps and precision, and end with a LoRA file.
+(a) is this project's training. (b) trains a LoRA as diffusers' public example scripts do
+(examples/dreambooth/train_dreambooth_lora.py): live PEFT layers in UNet and text encoder, a DataLoader that opens,
+scales and tokenizes the picture at each access, and the VAE and the text encoder running in each step. Both train
+the same modules with the same rank, learning rates, batch size, steps and precision, and end with a LoRA file.
 
-`sd15-random` is a model of Stable Diffusion 1.5's shape with random weights; it is made on first use, takes
-2 GB of disk, and is kept in --models. Wall time is that of the whole process, imports and loading included.
-"Training" begins when the model is in memory. Pairs take turns, and ratios are made pair by pair. CPU seconds
-(user and system, of all threads) are there for machines that are busy with other work, on which wall times mean
+`sd15-random` is a model with Stable Diffusion 1.5's architecture and random weights; it is made on first use in the
+folder --models, and takes 2 GB of disk. Wall time is that of the whole process, imports and loading included.
+"Training" starts when the model is in memory. (a) and (b) take turns, and ratios are computed pair by pair. CPU
+seconds (user and system, of all threads) are for machines that are busy with other work, where wall times mean
 little. Prints a table and writes it to benchmarks/results/training.md.
 
-On a GPU ours is measured without CUDA graphs too, memory is the GPU's, and the table has a title of its own.
+On a GPU ours is measured without CUDA graphs too, memory is the GPU's, and the table has its own section.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ class Run:
     cpu: float  # CPU seconds of the whole process, user and system
     cpu_step: float  # CPU seconds, median of all but the first two steps
     memory: float  # peak memory, GiB: resident, or of tensors on the GPU
-    reserved: float  # peak of what torch has taken of the GPU, GiB; 0 on a CPU
+    reserved: float  # peak GPU memory reserved by torch, GiB; 0 on a CPU
     steps: int
 
 
 def main() -> None:
-    """Measure, print and write the table; or, with --way, be one of the measured processes."""
+    """Measure, print and write the table; with --way, run as one of the measured processes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--base", default="papertown", help="papertown or sd15-random")
-    parser.add_argument("--steps", type=int, help="instead of the base model's own number")
-    parser.add_argument("--resolution", type=int, help="pixels, instead of the base model's own")
+    parser.add_argument("--steps", type=int, help="training steps, instead of the base model's default")
+    parser.add_argument("--resolution", type=int, help="pixels, instead of the base model's default")
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--models", type=Path, default=MODELS, help="where sd15-random is kept")
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder for sd15-random")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -71,34 +71,38 @@ def main() -> None:
         return
     if arguments.base == "sd15-random":
         _make_sd15(arguments.models / "sd15-random")
-    pairs = [{way: _run(arguments, way) for way in _turns(number)} for number in range(arguments.pairs)]
+    pairs = [
+        {way: _measure_in_process(arguments, way) for way in _ways_in_turn(number)}
+        for number in range(arguments.pairs)
+    ]
     table = _table(arguments, pairs, _share_of_limit(arguments, pairs))
     print(table)
     RESULTS.parent.mkdir(exist_ok=True)
-    kept = (
+    earlier = (
         RESULTS.read_text().split("\n## ")
         if RESULTS.exists()
         else ["# Training: ours against diffusers' own pieces\n"]
     )
     title = table.split("\n")[0].removeprefix("## ")
-    sections = [part for part in kept[1:] if part.split("\n")[0] != title] + [table.removeprefix("## ")]
-    RESULTS.write_text("\n## ".join([kept[0].rstrip() + "\n", *(part.rstrip() + "\n" for part in sections)]))
+    sections = [section for section in earlier[1:] if section.split("\n")[0] != title]
+    sections = [section.rstrip() + "\n" for section in [*sections, table.removeprefix("## ")]]
+    RESULTS.write_text("\n## ".join([earlier[0].rstrip() + "\n", *sections]))
 
 
-def _turns(number: int) -> tuple[str, ...]:
+def _ways_in_turn(number: int) -> tuple[str, ...]:
     ways = WAYS if _gpu() else tuple(way for way in WAYS if way != PLAIN)
     return ways if number % 2 == 0 else ways[::-1]
 
 
 def _gpu() -> str:
-    """The GPU's name; empty where there is none."""
+    """Return the GPU's name, or an empty string without a GPU."""
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
 
 
 def _now() -> tuple[float, float]:
-    """Wall and CPU seconds, when all that was begun on a GPU is done."""
+    """Wait for the GPU, if any, to finish its queue; return wall and CPU seconds."""
     import torch
 
     if torch.cuda.is_available():
@@ -106,7 +110,7 @@ def _now() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def _run(arguments: argparse.Namespace, way: str) -> Run:
+def _measure_in_process(arguments: argparse.Namespace, way: str) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run.json"
         command = [sys.executable, __file__, "--way", way, "--out", str(out), "--base", arguments.base]
@@ -115,8 +119,10 @@ def _run(arguments: argparse.Namespace, way: str) -> Run:
             if getattr(arguments, name):
                 command += [f"--{name}", str(getattr(arguments, name))]
         environment = dict(os.environ)
-        if way == "script":  # bootstrap, which it imports for its settings, must not change how threads wait
-            environment.setdefault("GOMP_SPINCOUNT", "300000")  # what libgomp does by itself
+        if (
+            way == "script"
+        ):  # the script imports bootstrap for its settings; that must not change how threads wait
+            environment.setdefault("GOMP_SPINCOUNT", "300000")  # libgomp's default
         began = time.perf_counter()
         subprocess.run(command, check=True, cwd=Path(__file__).parent.parent, env=environment)
         wall = time.perf_counter() - began
@@ -151,8 +157,8 @@ def _table(arguments: argparse.Namespace, pairs: list[dict[str, Run]], share: st
         ("memory", "GiB of the GPU in tensors, peak" if gpu else "GiB, peak"),
     ]
     for name, unit in [*rows, ("reserved", "GiB of the GPU taken, peak")] if gpu else rows:
-        middle = {way: statistics.median(getattr(pair[way], name) for pair in pairs) for way in pairs[0]}
-        cells = [f"{middle[way]:.3g}" for way in ("ours", *others)]
+        medians = {way: statistics.median(getattr(pair[way], name) for pair in pairs) for way in pairs[0]}
+        cells = [f"{medians[way]:.3g}" for way in ("ours", *others)]
         for way in others:
             ratios = [getattr(pair[way], name) / getattr(pair["ours"], name) for pair in pairs]
             listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
@@ -162,7 +168,7 @@ def _table(arguments: argparse.Namespace, pairs: list[dict[str, Run]], share: st
 
 
 def _settings(base: str, steps: int | None, resolution: int | None):
-    """The training settings that both ways use."""
+    """Return the training settings that all ways use."""
     from bootstrap.models import specs
     from bootstrap.project.settings import TrainingSection
 
@@ -181,7 +187,7 @@ def _spec(base: str, models: Path):
 
 
 def _measure(arguments: argparse.Namespace) -> None:
-    """Train in this process, the one way or the other, and write what was measured."""
+    """Train in this process in the way of --way; write the measurements to --out."""
     import torch
 
     from bootstrap.training import trainer
@@ -194,32 +200,32 @@ def _measure(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if arguments.way != "script":
             with_graphs = arguments.way == "ours"
-            training, times = _train_ours(spec, settings, caption, resolution, Path(folder), with_graphs)
+            training, step_times = _train_ours(spec, settings, caption, resolution, Path(folder), with_graphs)
         else:
             import training_script_way
 
-            training, times = training_script_way.train(
+            training, step_times = training_script_way.train(
                 spec, settings, ORIGINAL, caption, resolution, Path(folder),
                 trainer.precision_of(settings, torch.device("cuda" if gpu else "cpu")),
             )  # fmt: skip
     used = resource.getrusage(resource.RUSAGE_SELF)
-    walls, cpus = zip(*(times[2:] if len(times) > 2 else times), strict=True)
+    walls, cpus = zip(*(step_times[2:] if len(step_times) > 2 else step_times), strict=True)
     run = Run(
         way=arguments.way,
-        wall=0.0,  # measured from outside
+        wall=0.0,  # the parent process measures it
         training=training,
         step=statistics.median(walls),
         cpu=used.ru_utime + used.ru_stime,
         cpu_step=statistics.median(cpus),
         memory=(torch.cuda.max_memory_allocated() if gpu else used.ru_maxrss * 2**10) / 2**30,
         reserved=torch.cuda.max_memory_reserved() / 2**30 if gpu else 0.0,
-        steps=len(times),
+        steps=len(step_times),
     )
     arguments.out.write_text(json.dumps(asdict(run)))
 
 
 def _train_ours(spec, settings, caption: str, resolution: int, folder: Path, with_graphs: bool):
-    """Seconds of the training, and of each step wall and CPU seconds."""
+    """Train a LoRA; return the seconds of the training, and the wall and CPU seconds of each step."""
     import torch
 
     from bootstrap.files import sha256_of_file
@@ -234,18 +240,18 @@ def _train_ours(spec, settings, caption: str, resolution: int, folder: Path, wit
     began = time.perf_counter()
     stamps: list[tuple[float, float]] = []
     size = (resolution, resolution)
-    shown = [Example(str(ORIGINAL), sha256_of_file(ORIGINAL), caption, settings.repeats, size)]
+    examples = [Example(str(ORIGINAL), sha256_of_file(ORIGINAL), caption, settings.repeats, size)]
 
-    def keep(result: trainer.EpochResult) -> None:
+    def write_lora(result: trainer.EpochResult) -> None:
         kohya.write(folder / f"{result.epoch}.safetensors", result.modules, {}, torch.float16)
 
     trainer.train(
         base,
-        shown,
+        examples,
         settings,
         folder / "state",
         folder / "latents",
-        keep,
+        write_lora,
         lambda _: stamps.append(_now()),
     )
     training = time.perf_counter() - began
@@ -253,7 +259,7 @@ def _train_ours(spec, settings, caption: str, resolution: int, folder: Path, wit
 
 
 def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) -> str:
-    """The floating point operations of a step, counted, over what this machine's matrix products reach."""
+    """Return a sentence on a step's FLOP/s as a share of what this machine's matrix products reach."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -286,30 +292,30 @@ def _share_of_limit(arguments: argparse.Namespace, pairs: list[dict[str, Run]]) 
     dtype = trainer.precision_of(settings, device)
     rate = _matmul_rate(device, dtype)
     step = statistics.median(pair["ours"].step for pair in pairs)
-    where = _gpu() or f"{torch.get_num_threads()} threads"
+    device_name = _gpu() or f"{torch.get_num_threads()} threads"
     return (
         f"A step of ours has {flops / 1e9:.1f} GFLOP (forward and backward, counted by torch); this machine's "
-        f"{str(dtype).removeprefix('torch.')} matrix products reach {rate / 1e9:.0f} GFLOP/s with {where}: "
+        f"{str(dtype).removeprefix('torch.')} matrix products reach {rate / 1e9:.0f} GFLOP/s with {device_name}: "
         f"**{flops / step / rate:.0%}** of the limit."
     )
 
 
 def _matmul_rate(device, dtype) -> float:
-    """FLOP a second of matrix products, the best of 8."""
+    """Return the FLOP/s of matrix products, the best of 8."""
     import torch
 
     size = 8192 if device.type == "cuda" else 2048
-    one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     times = []
     for _ in range(8):
         began, _ = _now()
-        one @ other
+        left @ right
         times.append(_now()[0] - began)
     return 2 * size**3 / min(times)
 
 
 def _make_sd15(folder: Path) -> None:
-    """Write a model of Stable Diffusion 1.5's shape with random weights as a diffusers folder, in float16."""
+    """Write a model with Stable Diffusion 1.5's architecture and random weights as a diffusers folder, in float16."""
     if (folder / "model_index.json").exists():
         return
     import torch

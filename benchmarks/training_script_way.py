@@ -1,9 +1,9 @@
-"""A LoRA training as diffusers' public example scripts write it: the other side of `benchmarks/training.py`.
+"""A LoRA training as in diffusers' public example scripts, which `benchmarks/training.py` compares ours with.
 
-Built from the same public pieces, in the same order, as examples/dreambooth/train_dreambooth_lora.py with
+It uses the same public pieces, in the same order, as examples/dreambooth/train_dreambooth_lora.py with
 --train_text_encoder: `add_adapter` on UNet and text encoder, a Dataset that opens, resizes, crops, normalizes
-and tokenizes at each access, Accelerate's `prepare`, and in each step VAE, text encoder and UNet. Where the
-script trains fewer modules than kohya does, its target_modules are given kohya's set.
+and tokenizes at each access, Accelerate's `prepare`, and in each step VAE, text encoder and UNet. The script
+trains fewer modules than kohya does; here target_modules is kohya's set.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from bootstrap.models.families.sd_model import text_modules, unet_modules
 from bootstrap.models.family import BaseModelSpec
 from bootstrap.project.settings import TrainingSection
 
-_NAMES = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}  # Accelerate's
+_PRECISIONS = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}  # Accelerate's names
 
 
 class OnePicture(torch.utils.data.Dataset):
-    """The instance picture, opened and tokenized anew at each access."""
+    """The instance picture, opened and tokenized at each access."""
 
     def __init__(
         self, path: Path, caption: str, tokenizer: CLIPTokenizer, resolution: int, length: int
@@ -68,20 +68,21 @@ def train(
     folder: Path,
     weight_dtype: torch.dtype,
 ) -> tuple[float, list[tuple[float, float]]]:
-    """Train and save a LoRA; return the seconds from the model in memory to the file, and those of each step.
-
-    A step has wall seconds and CPU seconds.
+    """Train and save a LoRA.
 
     Args:
-        weight_dtype: what `--mixed_precision` means: float32 for `no`.
+        weight_dtype: the dtype of the script's `--mixed_precision`; float32 for `no`.
+
+    Returns:
+        The seconds from the model in memory to the LoRA file, and the wall and CPU seconds of each step.
     """
-    # What importing this project's packages, for its settings, has set; the example scripts set none of it.
+    # Undo what importing this project's packages, for its settings, has set: the example scripts set none of it.
     torch.set_flush_denormal(False)
     gc.set_threshold(700, 10, 10)
     atexit.unregister(gc.freeze)
 
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=_NAMES[weight_dtype])
-    # As in the script the frozen models are in half precision, and Accelerate's autocast is around them.
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=_PRECISIONS[weight_dtype])
+    # As in the script, the frozen models have dtype `weight_dtype` and run inside Accelerate's autocast.
     torch.manual_seed(settings.seed)
     tokenizer = CLIPTokenizer.from_pretrained(spec.source, subfolder="tokenizer")
     noise_scheduler = DDPMScheduler.from_pretrained(spec.source, subfolder="scheduler")
@@ -115,7 +116,7 @@ def train(
     )
     unet.train()
     text_encoder.train()
-    times = []
+    step_times = []
     last = time.perf_counter(), time.process_time()
     for batch in loader:
         with accelerator.accumulate(unet):
@@ -142,7 +143,7 @@ def train(
             optimizer.zero_grad()
         loss.detach().item()  # waits for a GPU
         now = time.perf_counter(), time.process_time()
-        times.append((now[0] - last[0], now[1] - last[1]))
+        step_times.append((now[0] - last[0], now[1] - last[1]))
         last = now
     StableDiffusionPipeline.save_lora_weights(
         save_directory=folder,
@@ -153,4 +154,4 @@ def train(
             get_peft_model_state_dict(accelerator.unwrap_model(text_encoder))
         ),
     )
-    return time.perf_counter() - began, times
+    return time.perf_counter() - began, step_times

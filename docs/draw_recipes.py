@@ -22,16 +22,16 @@ from bootstrap.project.projects import Project, Workspace, create
 
 PAGE = Path(__file__).with_name("recipes.md")
 ORIGINALS = Path(papertown.__file__).parent / "originals"
-MOST = 8  # pictures of one kind on its sheet
+MOST = 8  # largest number of pictures on a sheet, beside the original
 
 
 def examples(page: str) -> dict[str, str]:
-    """Return the TOML text of each kind's example."""
+    """Return the TOML text of each recipe kind's example."""
     blocks = [part.split("```")[0] for part in page.split("```toml\n")[1:]]
     return {tomllib.loads(block)["recipe"][0]["kind"]: block for block in blocks}
 
 
-def made(workspace: Workspace, name: str, recipes: str) -> Project:
+def make_project(workspace: Workspace, name: str, recipes: str) -> Project:
     """Make a project from a bundled original."""
     caption = (ORIGINALS / f"{name}.txt").read_text()
     return create(workspace, name, ORIGINALS / f"{name}.png", caption, recipes=f"\n{recipes}")
@@ -44,21 +44,21 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=PAGE.with_suffix(""))
     ink = "papertown-ink" if "papertown-ink" in specs.embedded_names() else None
     parser.add_argument("--other", default=ink, help="base model to restyle with")
-    given = parser.parse_args()
-    found = examples(PAGE.read_text())
-    if given.other:
-        lines = found["restyle"].splitlines()
-        found["restyle"] = "\n".join(
-            f"base_model = '{given.other}'" if line.startswith("base_model") else line for line in lines
+    arguments = parser.parse_args()
+    recipes = examples(PAGE.read_text())
+    if arguments.other:
+        lines = recipes["restyle"].splitlines()
+        recipes["restyle"] = "\n".join(
+            f"base_model = '{arguments.other}'" if line.startswith("base_model") else line for line in lines
         )
     else:
-        del found["restyle"]
+        del recipes["restyle"]
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
         catalog = Catalog(workspace.catalog_url)
-        second = made(workspace, "medal", found["vary"])
+        second = make_project(workspace, "medal", recipes["vary"])
         generation.train(generation.prepare(second, catalog))
-        project = made(workspace, "badge", "\n".join(found.values()))
+        project = make_project(workspace, "badge", "\n".join(recipes.values()))
         begun = generation.prepare(project, catalog)
         generation.train(begun)
         started = time.monotonic()
@@ -66,17 +66,18 @@ def main() -> None:
         drawn = candidates(catalog, project.name, state=None)
         print(f"{len(drawn)} pictures in {time.monotonic() - started:.0f} s")
         original = Cell(images.open_picture(project.original), ("original",))
-        for kind in found:
+        for kind in recipes:
             cells = [original]
-            for one in [one for one in drawn if one.shot.recipe == kind][:MOST]:
-                changed = [f"no {tag}" for tag in one.shot.eliminated] + list(one.shot.added)
-                label = f"{one.shot.strength:.2f} of snapshot {one.shot.snapshot}", ", ".join(changed)
-                cells.append(Cell(images.open_picture(project.folder / one.path), label))
-            given.folder.mkdir(parents=True, exist_ok=True)
+            for candidate in [candidate for candidate in drawn if candidate.shot.recipe == kind][:MOST]:
+                shot = candidate.shot
+                changes = [f"no {tag}" for tag in shot.eliminated] + list(shot.added)
+                label = f"{shot.strength:.2f} of snapshot {shot.snapshot}", ", ".join(changes)
+                cells.append(Cell(images.open_picture(project.folder / candidate.path), label))
+            arguments.folder.mkdir(parents=True, exist_ok=True)
             contact_sheet.compose(kind, cells, MOST + 1).save(
-                given.folder / f"{kind}.webp", quality=85, method=6
+                arguments.folder / f"{kind}.webp", quality=85, method=6
             )
-    print(f"{len(found)} sheets in {given.folder}")
+    print(f"{len(recipes)} sheets in {arguments.folder}")
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ NAME = "sid: tell me when a run fails"
 
 
 def main(url: str) -> None:
-    """Make the webhook and the automation that calls it."""
+    """Create the webhook and the automation that calls it; replace those of an earlier run."""
     block = Webhook(method="POST", url=url).save("sid-notifications", overwrite=True)
     with get_client(sync_client=True) as client:
-        for old in client.read_automations_by_name(NAME):
-            client.delete_automation(old.id)
+        for automation in client.read_automations_by_name(NAME):
+            client.delete_automation(automation.id)
     Automation(
         name=NAME,
         trigger=EventTrigger(
@@ -37,7 +37,7 @@ def main(url: str) -> None:
             )
         ],
     ).create()
-    print(f"failed runs are told to {url}")
+    print(f"failed runs are reported to {url}")
 
 
 if __name__ == "__main__":

@@ -46,24 +46,24 @@ _READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A page to take."""
+class Screenshot:
+    """A page to take a screenshot of."""
 
     name: str
     path: str
-    prepare: Any = None  # what is done on the page first
+    prepare: Any = None  # called with the page before the screenshot
 
 
 def _upload(page: Page) -> None:
     page.locator("input[type=file]").set_input_files(ORIGINALS / "crown.png")
     page.get_by_text("pixels, as it will be used").wait_for()
     page.get_by_label("Caption", exact=True).fill((ORIGINALS / "crown.txt").read_text().strip())
-    page.locator("h1").first.click()  # out of the field: what was typed is taken then
+    page.locator("h1").first.click()  # leave the field, so that the app receives the text
     page.get_by_text("tokens, commas counted").wait_for()
 
 
 def _picture_on_the_deck(page: Page) -> None:
-    # One that an earlier page had before it comes free two minutes after that at the latest.
+    # A candidate that an earlier page showed becomes free again after two minutes at the latest.
     page.locator('.deck[data-candidate]:not([data-candidate=""]) .slot img').wait_for(timeout=180_000)
 
 
@@ -77,19 +77,19 @@ def _first_recipe(page: Page) -> None:
 
 
 PAGES = (
-    Shown("review", "/?project=demo", _picture_on_the_deck),
-    Shown("grid", "/grid?project=demo"),
-    Shown("generations", "/generations?project=demo"),
-    Shown("training", "/training?project=demo"),
-    Shown("dataset", "/dataset?project=demo"),
-    Shown("recipes", "/recipes?project=demo", _first_recipe),
-    Shown("settings", "/settings?project=demo", _training_tab),
-    Shown("new", "/new", _upload),
-    Shown("schedule", "/schedule"),
+    Screenshot("review", "/?project=demo", _picture_on_the_deck),
+    Screenshot("grid", "/grid?project=demo"),
+    Screenshot("generations", "/generations?project=demo"),
+    Screenshot("training", "/training?project=demo"),
+    Screenshot("dataset", "/dataset?project=demo"),
+    Screenshot("recipes", "/recipes?project=demo", _first_recipe),
+    Screenshot("settings", "/settings?project=demo", _training_tab),
+    Screenshot("new", "/new", _upload),
+    Screenshot("schedule", "/schedule"),
 )
 
 
-def project_of(workspace: Workspace) -> Project:
+def demo_project(workspace: Workspace) -> Project:
     """Return the demo project with one generation grown and one under review; make it if missing."""
     if demo.NAME in workspace.project_names():
         return workspace.project(demo.NAME)
@@ -98,15 +98,15 @@ def project_of(workspace: Workspace) -> Project:
     editing.edited(made, {"training.sample_prompts": prompts, "recipe[1].snapshot": "auto"}).save()
     made = workspace.project(demo.NAME)
     with closing(Catalog(workspace.catalog_url)) as catalog:
-        run(made, catalog)
-        decide(made, catalog, 1, share=1.0)
+        run_generation(made, catalog)
+        review_share(made, catalog, 1, share=1.0)
         growth.grow(made, catalog)
-        run(made, catalog)
-        decide(made, catalog, 2, share=0.4)
+        run_generation(made, catalog)
+        review_share(made, catalog, 2, share=0.4)
     return made
 
 
-def run(made: Project, catalog: Catalog) -> None:
+def run_generation(made: Project, catalog: Catalog) -> None:
     """Run the next generation."""
     begun = generation.prepare(made, catalog)
     generation.train(begun)
@@ -115,12 +115,12 @@ def run(made: Project, catalog: Catalog) -> None:
     generation.publish(begun)
 
 
-def decide(made: Project, catalog: Catalog, number: int, share: float) -> None:
-    """Decide on a share of a generation's candidates: two accepted, one rejected, and so on."""
-    found = candidates.candidates(catalog, made.name, generation=number, ranked=True)
-    for index, one in enumerate(found[: max(2, round(share * len(found)))]):
+def review_share(made: Project, catalog: Catalog, number: int, share: float) -> None:
+    """Decide on the given share, 0 to 1, of a generation's candidates: accept two, reject one, and so on."""
+    ranked = candidates.candidates(catalog, made.name, generation=number, ranked=True)
+    for index, candidate in enumerate(ranked[: max(2, round(share * len(ranked)))]):
         verdict = Verdict.REJECT if index % 3 == 2 else Verdict.ACCEPT
-        verdicts.decide(catalog, made.name, [one.id], verdict, reviewer="anna")
+        verdicts.decide(catalog, made.name, [candidate.id], verdict, reviewer="anna")
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def served(workspace: Workspace, *command: str) -> Iterator[str]:
         )
         try:
             url, deadline = f"http://localhost:{PORT}", time.monotonic() + 180
-            while not _answers(url, command[0] == "up", log):
+            while not _has_started(url, command[0] == "up", log):
                 if process.poll() is not None or time.monotonic() > deadline:
                     log.seek(0)
                     raise SystemExit(f"sid {command[0]} did not start:\n{log.read().decode()}")
@@ -153,7 +153,7 @@ def served(workspace: Workspace, *command: str) -> Iterator[str]:
             process.wait(90)
 
 
-def _answers(url: str, is_up: bool, log: Any) -> bool:
+def _has_started(url: str, is_up: bool, log: Any) -> bool:
     """Whether everything has started; `sid up` starts the flows last and says so."""
     log.seek(0)
     if is_up:
@@ -165,21 +165,21 @@ def _answers(url: str, is_up: bool, log: Any) -> bool:
     return True
 
 
-def take(page: Page, shown: Shown, url: str) -> Image.Image:
+def take(page: Page, screenshot: Screenshot, url: str) -> Image.Image:
     """Return a page's screenshot, once it has loaded completely."""
-    page.goto(url + shown.path, wait_until="domcontentloaded")
-    if shown.name != "login":  # which is no page of Streamlit
+    page.goto(url + screenshot.path, wait_until="domcontentloaded")
+    if screenshot.name != "login":  # the login page is not a Streamlit page
         page.wait_for_selector(_READY, timeout=120_000)
-    if shown.prepare is not None:
-        shown.prepare(page)
+    if screenshot.prepare is not None:
+        screenshot.prepare(page)
         page.wait_for_selector(_READY, timeout=120_000)
     page.locator("[data-testid=stSkeleton]").first.wait_for(state="detached", timeout=120_000)
     page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(1500)  # charts draw themselves, fields fade in
+    page.wait_for_timeout(1500)  # charts are drawn late, fields fade in
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
 
-def take_all(browser: Any, url: str, pages: tuple[Shown, ...]) -> None:
+def take_all(browser: Any, url: str, pages: tuple[Screenshot, ...]) -> None:
     """Take each page in both color schemes and widths, as WebP."""
     FOLDER.mkdir(exist_ok=True)
     for scheme in SCHEMES:
@@ -187,9 +187,9 @@ def take_all(browser: Any, url: str, pages: tuple[Shown, ...]) -> None:
             context = browser.new_context(
                 viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
             )
-            for shown in pages:
-                path = FOLDER / f"{shown.name}-{scheme}-{width}.webp"
-                take(context.new_page(), shown, url).save(path, "WEBP", quality=QUALITY, method=6)
+            for screenshot in pages:
+                path = FOLDER / f"{screenshot.name}-{scheme}-{width}.webp"
+                take(context.new_page(), screenshot, url).save(path, "WEBP", quality=QUALITY, method=6)
                 print(f"{path.name}: {path.stat().st_size // 1000} kB", flush=True)
             context.close()
 
@@ -220,17 +220,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--workspace", type=Path, help="where the project is made and kept")
+    parser.add_argument("--workspace", type=Path, help="folder of the workspace to make and keep")
     parser.add_argument("--readme-only", action="store_true", help="docs/review.png only")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
-        workspace = Workspace((given.workspace or Path(scratch) / "workspace").resolve())
-        project_of(workspace)
+        workspace = Workspace((arguments.workspace or Path(scratch) / "workspace").resolve())
+        demo_project(workspace)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         with served(workspace, "up") as url:
             take_readme_picture(browser, url)
-            if given.readme_only:
+            if arguments.readme_only:
                 return
             set_schedule(browser, url)
             take_all(browser, url, PAGES)
@@ -238,10 +238,10 @@ def main() -> None:
         empty.folder.mkdir()
         login_settings.set_password(empty, "only for the picture")
         with served(empty, "review", "--no-browser") as url:
-            take_all(browser, url, (Shown("login", "/login"),))
+            take_all(browser, url, (Screenshot("login", "/login"),))
         (empty.folder / login_settings.FILE).unlink()
         with served(empty, "review", "--no-browser") as url:
-            take_all(browser, url, (Shown("empty", "/"),))
+            take_all(browser, url, (Screenshot("empty", "/"),))
         browser.close()
     total = sum(path.stat().st_size for path in FOLDER.glob("*.webp"))
     print(f"{len(list(FOLDER.glob('*.webp')))} pictures, {total / 1e6:.2f} MB")

@@ -1,4 +1,4 @@
-"""`sid papertown`: train the embedded base models."""
+"""`sid papertown`: make the embedded base models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,31 +7,33 @@ import typer
 
 from bootstrap.errors import UserError
 
-app = typer.Typer(help="Train the embedded base models from scratch.", no_args_is_help=True)
+app = typer.Typer(help="Make the embedded base models again.", no_args_is_help=True)
 
-# The verb imports torch in its body: it takes seconds, which the other verbs need not wait for.
+# torch takes seconds to import, so only the commands that need it import it.
 
 
 @app.callback()
 def _group() -> None:
-    """Keep `make` a verb of its own: without a callback typer would merge a single verb into the group."""
+    """Keep `make` a subcommand although it is the only one."""
 
 
 @app.command()
 def make(
-    stage: Annotated[str, typer.Option(help="data, vae, base, ink, tagger or judge, in this order.")],
+    stage: Annotated[
+        str, typer.Option(help="The stage to run: data, vae, base, ink, tagger or judge, in this order.")
+    ],
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", help="Folder for the data and the models.", show_default="~/.cache/sid"),
+        typer.Option("--dir", help="Folder for all results.", show_default="~/.cache/sid/papertown-making"),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after this many minutes; run it again to resume.")
+        float | None, typer.Option(min=0, help="Stop after this many minutes; the next run resumes.")
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Train the whole stage on this many samples.")
+        int | None, typer.Option(min=1, help="Number of samples of the stage's whole training.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option(help="A model whose weights `vae`, `base` or `ink` start from.")
+        Path | None, typer.Option(help="Folder of a model whose weights `vae`, `base` or `ink` start from.")
     ] = None,
     compiled: Annotated[
         bool,
@@ -41,7 +43,7 @@ def make(
         ),
     ] = False,
 ) -> None:
-    """Train one stage of Paper Town's models, or resume it; needs the extra `papertown`."""
+    """Run or resume one stage of making Paper Town's models; needs the extra `papertown`."""
     try:
         from bootstrap.papertown import make as making
     except ImportError as error:
@@ -49,5 +51,5 @@ def make(
             f"sid papertown make: {error.name} is not installed; run `pip install 'sid-bootstrap[papertown]'`"
         ) from None
     if stage not in making.STAGES:
-        raise UserError(f"--stage {stage}: unknown; there are {', '.join(making.STAGES)}")
-    making.make(stage, folder or making.DIRECTORY, minutes, samples, start, compiled)
+        raise UserError(f"--stage {stage}: unknown; the stages are {', '.join(making.STAGES)}")
+    making.run_stage(stage, folder or making.DIRECTORY, minutes, samples, start, compiled)

@@ -1,4 +1,4 @@
-"""The stages `base` and `ink`: the denoiser of each base model, and the text encoder that they share."""
+"""The stages `base` and `ink`: train the denoiser of each base model, and the text encoder that both share."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from bootstrap.files import whole_file
 from bootstrap.papertown import data, text, world
 from bootstrap.papertown.ink import as_ink
 from bootstrap.papertown.sheets import save_grid
-from bootstrap.papertown.training import Plan, Training
+from bootstrap.papertown.training import Hyperparameters, Training
 from bootstrap.papertown.vae import LATENT_CHANNELS
 
 MIN_SNR = 5.0
-# Beside the min-SNR weight, which all but forgets the noisiest steps: those decide a picture's colours.
+# Added to the min-SNR weight, which is nearly 0 at the noisiest timesteps: those decide a picture's colours.
 WEIGHT_FLOOR = 0.15
-# How much more the latent cells of a face and of a prop count: their tags change few cells out of 256.
+# Loss weight of the latent cells of a face and of a prop: their tags change few of the 256 cells.
 DETAIL_WEIGHT = 6.0
-WORKERS = 4  # processes that put captions together; a GPU would wait for one
+WORKERS = 4  # processes that assemble captions; with a single one the GPU would have to wait
 SHEET = (
     "woman, tied up blonde hair, pale skin, blue t-shirt, smile, holding red apple, blue wall, window, "
     "wooden desk",
@@ -55,19 +55,25 @@ SHEET = (
 )
 
 
-def plan(device: torch.device, samples: int | None, stage: str) -> Plan:
-    """The training of a base model. Ink starts from the flat one: a fraction of the samples, gentler steps."""
+def base_hyperparameters(device: torch.device, samples: int | None, stage: str) -> Hyperparameters:
+    """Return the hyperparameters of a base model.
+
+    The ink model starts from the flat one, so it needs fewer samples and lower learning rates. `samples`
+    replaces the default number of samples.
+    """
     on_gpu = device.type == "cuda"
     batch = 512 if on_gpu else 48
     if stage == "ink":
-        return Plan(samples or (1_500_000 if on_gpu else 100_000), batch, muon_lr=0.01, adam_lr=7.5e-4)
-    return Plan(samples or (8_000_000 if on_gpu else 500_000), batch, muon_lr=0.02, adam_lr=1.5e-3)
+        samples = samples or (1_500_000 if on_gpu else 100_000)
+        return Hyperparameters(samples, batch, muon_lr=0.01, adam_lr=7.5e-4)
+    samples = samples or (8_000_000 if on_gpu else 500_000)
+    return Hyperparameters(samples, batch, muon_lr=0.02, adam_lr=1.5e-3)
 
 
 def new_unet() -> UNet2DConditionModel:
-    """An untrained denoiser of Stable Diffusion 1's build, 6 million weights.
+    """Return an untrained denoiser with Stable Diffusion 1's architecture and 6 million weights.
 
-    Attention heads are 64 wide: on a CPU narrower ones cost a third of the speed.
+    Attention heads are 64 channels wide: narrower ones cost a third of the speed on a CPU.
     """
     return UNet2DConditionModel(
         sample_size=data.SIZE // 8,
@@ -84,7 +90,10 @@ def new_unet() -> UNet2DConditionModel:
 
 
 def new_scheduler() -> DDIMScheduler:
-    """v-prediction, zero terminal SNR and trailing timesteps: colours come right far sooner than without."""
+    """Return a scheduler with v-prediction, zero terminal SNR and trailing timesteps.
+
+    With these three the model learns the right colours far sooner than without them.
+    """
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -98,7 +107,7 @@ def new_scheduler() -> DDIMScheduler:
     )
 
 
-def train(
+def train_base_model(
     stage: str,
     directory: Path,
     device: torch.device,
@@ -107,21 +116,24 @@ def train(
     start: Path | None = None,
     compiled: bool = False,
 ) -> None:
-    """Train `stage` ("base" or "ink"); the model so far is written to `directory`/`stage`/model.
+    """Train `stage` ("base" or "ink"); each report writes the current model to `directory`/`stage`/model.
 
-    "base" begins with the UNet, text encoder and tokenizer of the model in the folder `start`, where one is
-    named, and with its VAE, unless the stage `vae` has made another. "ink" starts from that model, or from the
-    finished "base", and keeps its VAE and text encoder as they are. `compiled` runs the UNet's blocks through
+    If the folder `start` is given, "base" starts from that model's UNet, text encoder and tokenizer, and uses its
+    VAE unless the stage `vae` has made another. "ink" starts from the model in `start`, or else from the finished
+    "base", and leaves its VAE and text encoder unchanged. `compiled` compiles the UNet's blocks with
     torch.compile.
+
+    Raises:
+        UserError: a stage that this one depends on has not run.
     """
     torch.manual_seed(0)
     pictures = data.Pictures(directory / "data", "train")
     tag_lists = data.tag_lists("train", len(pictures))
-    begun = opened(start) if start else _finished_base(directory) if stage == "ink" else None
-    vae = (begun.vae if begun and stage == "ink" else _finished_vae(directory, start)).to(device).eval()
-    latents = encoded(directory, stage, pictures, vae).to(device)
-    if begun:
-        tokenizer, unet, encoder = begun.tokenizer, begun.unet, begun.text_encoder
+    initial = load_pipeline(start) if start else _finished_base(directory) if stage == "ink" else None
+    vae = (initial.vae if initial and stage == "ink" else _finished_vae(directory, start)).to(device).eval()
+    latents = cached_latents(directory, stage, pictures, vae).to(device)
+    if initial:
+        tokenizer, unet, encoder = initial.tokenizer, initial.unet, initial.text_encoder
     else:
         tokenizer = _tokenizer(directory / "tokenizer", tag_lists)
         unet, encoder = new_unet(), text.new_text_encoder(tokenizer)
@@ -132,49 +144,52 @@ def train(
         trained["text_encoder"] = encoder
     unet.to(device, memory_format=torch.channels_last).train()
     encoder.to(device).train()
-    training = Training(directory / stage, trained, plan(device, samples, stage))
+    training = Training(directory / stage, trained, base_hyperparameters(device, samples, stage))
     tokens = text.CaptionTokens(tokenizer, tag_lists)
     if compiled:
         _compile_blocks(unet)
     weights = detail_weights([data.scene("train", n) for n in range(len(pictures))]).to(device)
     batches = DataLoader(
-        Captioned(tag_lists, tokens, training.plan),
+        CaptionBatches(tag_lists, tokens, training.hyperparameters),
         batch_size=None,
-        sampler=range(training.step, training.plan.steps),
+        sampler=range(training.step, training.hyperparameters.steps),
         num_workers=WORKERS if device.type == "cuda" else 0,
     )
-    loss = Loss(unet, encoder, latents, weights, batches, training.plan)
+    loss = Loss(unet, encoder, latents, weights, batches, training.hyperparameters)
 
     def report() -> None:
         pipeline = assembled(vae, encoder, tokenizer, unet)
-        with torch.compiler.set_stance(
-            "force_eager"
-        ):  # drawing has other shapes, which would be compiled too
-            pictures = draw(pipeline, list(SHEET), seed=1)
-        save_grid(pictures, 8, training.folder / f"samples-{training.step * training.plan.batch:08d}.png")
+        # Drawing has other shapes than training; they would be compiled too.
+        with torch.compiler.set_stance("force_eager"):
+            pictures = draw_prompts(pipeline, list(SHEET), seed=1)
+        samples_seen = training.step * training.hyperparameters.batch
+        save_grid(pictures, 8, training.folder / f"samples-{samples_seen:08d}.png")
         save_half(pipeline, training.folder / "model")
 
     training.run(loss, minutes, report)
 
 
-class Captioned(Dataset):
-    """For each step the numbers of its scenes, (batch,), and their captions as tokens, (batch, LENGTH), both int64."""
+class CaptionBatches(Dataset):
+    """The batch of each step: the scenes' numbers, (batch,), and their caption tokens, (batch, LENGTH), both int64."""
 
-    def __init__(self, tag_lists: list[list[str]], tokens: text.CaptionTokens, plan: Plan) -> None:
-        self.tag_lists, self.tokens, self.plan = tag_lists, tokens, plan
+    def __init__(
+        self, tag_lists: list[list[str]], tokens: text.CaptionTokens, hyperparameters: Hyperparameters
+    ) -> None:
+        self.tag_lists, self.tokens, self.hyperparameters = tag_lists, tokens, hyperparameters
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng((self.plan.seed, step))
-        numbers = rng.integers(len(self.tag_lists), size=self.plan.batch)
-        shown = [text.shown_tags(self.tag_lists[number], rng) for number in numbers]
-        return numbers, np.stack([self.tokens(tags) for tags in shown])
+        rng = np.random.default_rng((self.hyperparameters.seed, step))
+        numbers = rng.integers(len(self.tag_lists), size=self.hyperparameters.batch)
+        captions = [text.augmented_tags(self.tag_lists[number], rng) for number in numbers]
+        return numbers, np.stack([self.tokens(tags) for tags in captions])
 
 
 class Loss:
-    """The loss of a step: v-prediction, weighted by min-SNR, over timesteps spread evenly in the batch.
+    """The loss of a step: v-prediction, weighted by min-SNR, with timesteps spread evenly over the batch.
 
-    `weights` says how much each latent cell counts, as `detail_weights` gives it; `batches` are those of
-    `Captioned`, from the first step on that is asked for.
+    Args:
+        weights: the loss weight of each latent cell, from `detail_weights`.
+        batches: the batches of `CaptionBatches`, starting at the first step that will be called.
     """
 
     def __init__(
@@ -184,9 +199,9 @@ class Loss:
         latents: Tensor,
         weights: Tensor,
         batches: Iterable[tuple[Tensor, Tensor]],
-        plan: Plan,
+        hyperparameters: Hyperparameters,
     ) -> None:
-        self.unet, self.encoder, self.plan = unet, encoder, plan
+        self.unet, self.encoder, self.hyperparameters = unet, encoder, hyperparameters
         self.latents, self.cell_weights = latents, weights
         self.batches = iter(batches)
         self.device = latents.device
@@ -195,7 +210,7 @@ class Loss:
         self.step_weights = snr.clamp(max=MIN_SNR) / (snr + 1) + WEIGHT_FLOOR
 
     def __call__(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        batch = self.plan.batch
+        batch = self.hyperparameters.batch
         numbers, captions = next(self.batches)
         chosen = data.on_device(numbers, self.device)
         clean = self.latents[chosen].float()
@@ -205,12 +220,13 @@ class Loss:
         )
         timesteps = (spread * (len(self.alphas) / batch)).long()
         noise = torch.randn(clean.shape, generator=generator, device=self.device)
-        signal = self.alphas[timesteps].sqrt().view(-1, 1, 1, 1)
-        blur = (1 - self.alphas[timesteps]).sqrt().view(-1, 1, 1, 1)
+        signal_rate = self.alphas[timesteps].sqrt().view(-1, 1, 1, 1)
+        noise_rate = (1 - self.alphas[timesteps]).sqrt().view(-1, 1, 1, 1)
         with torch.autocast(self.device.type, dtype=torch.bfloat16), _fast_attention(self.device):
-            words = self.encoder(data.on_device(captions, self.device))[0]
-            predicted = self.unet(signal * clean + blur * noise, timesteps, words, return_dict=False)[0]
-        errors = (predicted.float() - (signal * noise - blur * clean)).pow(2).mean(1)
+            encoded_captions = self.encoder(data.on_device(captions, self.device))[0]
+            noisy = signal_rate * clean + noise_rate * noise
+            predicted = self.unet(noisy, timesteps, encoded_captions, return_dict=False)[0]
+        errors = (predicted.float() - (signal_rate * noise - noise_rate * clean)).pow(2).mean(1)
         cell_weights = self.cell_weights[chosen]
         loss = (self.step_weights[timesteps] * (cell_weights * errors).mean((1, 2))).mean()
         details = cell_weights - cell_weights.amin((1, 2), keepdim=True)
@@ -223,9 +239,10 @@ class Loss:
 
 
 def detail_weights(scenes: list[world.Scene]) -> Tensor:
-    """How much each latent cell of the scenes' pictures counts: (n, 16, 16), float32, mean 1 a picture.
+    """Return the loss weight of each latent cell of the scenes' pictures: (n, 16, 16), float32, mean 1 per picture.
 
-    Cells outside of `world.details` count once, those inside DETAIL_WEIGHT times, by the share that lies inside.
+    Before scaling to mean 1, cells outside the boxes of `world.details` weigh 1 and cells inside a box
+    DETAIL_WEIGHT; a cell that a box covers in part is weighted by the share covered.
     """
     side = data.SIZE // 8
     edges = np.linspace(0, 256, side + 1)
@@ -238,12 +255,12 @@ def detail_weights(scenes: list[world.Scene]) -> Tensor:
     return torch.from_numpy(weights / weights.mean((1, 2), keepdims=True))
 
 
-def encoded(
+def cached_latents(
     directory: Path, stage: str, pictures: data.Pictures, vae: AutoencoderKL, batch: int = 256
 ) -> Tensor:
-    """The latents of all pictures, scaled to unit size: (n, LATENT_CHANNELS, 16, 16), float16.
+    """Return the latents of all pictures, scaled to unit variance: (n, LATENT_CHANNELS, 16, 16), float16.
 
-    They are kept on disk under the encoder's hash, so that a new VAE never meets old latents.
+    They are cached on disk under the hash of the VAE's encoder, so that another VAE never uses them.
     """
     weights = b"".join(p.detach().cpu().numpy().tobytes() for p in vae.encoder.parameters())
     path = directory / stage / f"latents-{len(pictures)}-{hashlib.sha256(weights).hexdigest()[:12]}.npy"
@@ -252,9 +269,9 @@ def encoded(
         parts = []
         for first in range(0, len(pictures), batch):
             part = pictures.batch(range(first, min(first + batch, len(pictures)))).to(device)
-            seen = data.to_model(as_ink(part) if stage == "ink" else part)
+            model_input = data.to_model(as_ink(part) if stage == "ink" else part)
             with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16):
-                mean = vae.encode(seen).latent_dist.mean
+                mean = vae.encode(model_input).latent_dist.mean
             parts.append((mean.float() * vae.config.scaling_factor).half().cpu().numpy())
         with whole_file(path) as unfinished:
             np.save(unfinished, np.concatenate(parts))
@@ -265,7 +282,7 @@ def encoded(
 def assembled(
     vae: AutoencoderKL, encoder: CLIPTextModel, tokenizer: CLIPTokenizer, unet: UNet2DConditionModel
 ) -> StableDiffusionPipeline:
-    """The parts as a Stable Diffusion pipeline."""
+    """Return a Stable Diffusion pipeline made of these parts."""
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=encoder,
@@ -281,10 +298,13 @@ def assembled(
 
 
 @torch.no_grad()
-def draw(
+def draw_prompts(
     pipeline: StableDiffusionPipeline, prompts: list[str], seed: int, steps: int = 20, cfg_scale: float = 4.0
 ) -> Tensor:
-    """Draw a picture for each prompt: (n, 3, SIZE, SIZE), uint8, on the CPU."""
+    """Draw a picture for each prompt, 16 at a time: (n, 3, SIZE, SIZE), uint8, on the CPU.
+
+    The noise of picture i is drawn with the seed `seed` + i.
+    """
     drawn = []
     for first in range(0, len(prompts), 16):
         part = prompts[first : first + 16]
@@ -301,15 +321,15 @@ def draw(
     return torch.cat(drawn)
 
 
-def opened(folder: Path) -> StableDiffusionPipeline:
-    """A pipeline that `save_half` wrote, in float32."""
+def load_pipeline(folder: Path) -> StableDiffusionPipeline:
+    """Load a pipeline that `save_half` wrote, in float32."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None).to(torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
 def save_half(pipeline: StableDiffusionPipeline, folder: Path) -> None:
-    """Write a pipeline in float16, leaving the given one as it is."""
+    """Write a float16 copy of a pipeline; the pipeline itself is not changed."""
     parts = {
         name: copy.deepcopy(getattr(pipeline, name)).to("cpu", torch.float16)
         for name in ("vae", "text_encoder", "unet")
@@ -318,12 +338,12 @@ def save_half(pipeline: StableDiffusionPipeline, folder: Path) -> None:
 
 
 def _compile_blocks(unet: UNet2DConditionModel) -> None:
-    """Compile each residual and transformer block by itself, in place.
+    """Compile each residual block and each transformer block separately, in place.
 
-    Compiled as a whole, the UNet of diffusers 0.42 (torch 2.13) gives no gradient to most of its downward half:
+    If the UNet of diffusers 0.42 is compiled as a whole (torch 2.13), most of its downward half gets no gradient:
     the graph breaks in `Upsample2D`. docs/papertown.md has the figures.
     """
-    torch._dynamo.config.recompile_limit = 64  # one class of block, many shapes
+    torch._dynamo.config.recompile_limit = 64  # each class of block is compiled for many shapes
     for module in unet.modules():
         if isinstance(module, ResnetBlock2D | BasicTransformerBlock):
             module.compile()
@@ -341,11 +361,11 @@ def _tokenizer(folder: Path, tag_lists: list[list[str]]) -> CLIPTokenizer:
 
 
 def _finished_vae(directory: Path, start: Path | None) -> AutoencoderKL:
-    """The stage `vae`'s, or where that has not run, that of the model which `base` began with."""
+    """Load the VAE of the stage `vae`, or else of the model that `base` starts from, or else of `base` itself."""
     folder = directory / "vae" / "model"
-    for found in (folder, start and start / "vae", directory / "base" / "model" / "vae"):
-        if found is not None and found.exists():
-            return AutoencoderKL.from_pretrained(found)
+    for candidate in (folder, start and start / "vae", directory / "base" / "model" / "vae"):
+        if candidate is not None and candidate.exists():
+            return AutoencoderKL.from_pretrained(candidate)
     raise UserError(f"{folder} is missing: run the stage `vae` first")
 
 
@@ -353,4 +373,4 @@ def _finished_base(directory: Path) -> StableDiffusionPipeline:
     folder = directory / "base" / "model"
     if not folder.exists():
         raise UserError(f"{folder} is missing: run the stage `base` first")
-    return opened(folder)
+    return load_pipeline(folder)

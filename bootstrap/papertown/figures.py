@@ -1,8 +1,8 @@
-"""The people and robots of Paper Town: who they are, and their drawing as SVG.
+"""The people and robots of Paper Town: their attributes and their SVG drawings.
 
-They are put together from DiceBear's parts "Avataaars" and "Bottts" by Pablo Stanley (free for personal and
-commercial use; see NOTICE). One word of the caption is always the same drawing: a world of this size has no
-samples to spend on variants that no tag tells apart.
+They are assembled from the DiceBear styles "Avataaars" and "Bottts" by Pablo Stanley (free for personal and
+commercial use; see NOTICE). Each word of a caption always stands for the same drawing: a world of this size has
+no samples to spend on variants that no tag distinguishes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bootstrap.papertown.palette import COLORS, HAIR_COLORS, SKINS
 
 Sex = Literal["woman", "man"]
 
-# The word of the caption -> DiceBear's name of the part.
+# The word in the caption -> DiceBear's name for the part.
 HAIR = {
     "woman": {
         "long straight": "straight01",
@@ -53,7 +53,7 @@ BEARDS = {"beard": "beardMedium", "moustache": "moustacheFancy"}
 # The mouths that a beard does not hide.
 BEARDED_MOUTHS = ("smile", "open mouth", "tongue out")
 
-# A robot's colour decides its build, so that "teal robot" always means the same picture.
+# A robot's colour determines its parts, so that "teal robot" always means the same picture.
 _BUILDS = (
     {"head": "round01", "eyes": "roundFrame01", "mouth": "smile01", "sides": "antenna01", "top": "antenna"},
     {"head": "square01", "eyes": "frame1", "mouth": "grill01", "sides": "square", "top": "bulb01"},
@@ -63,11 +63,11 @@ _BUILDS = (
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody's looks, in the words of the tables above.
+    """A person's looks, in the words of the tables above.
 
-    `hair` is None under a hat; brows and beard still have `hair_color`. `eyes` None is the plain, untagged
-    look. Sunglasses and eyepatches go with plain eyes only, and beards with `BEARDED_MOUTHS`: a tag must be
-    seen to be true.
+    `hair` is None under a hat; brows and beard still have `hair_color`. `eyes` is None for the plain, untagged
+    eyes. Sunglasses and eyepatches are combined with plain eyes only, and beards with `BEARDED_MOUTHS` only,
+    because everything that a tag names must be visible.
     """
 
     sex: Sex
@@ -84,14 +84,14 @@ class Person:
     beard: str | None = None
 
     def attributes(self) -> dict[str, str]:
-        """What there is to tell, by `tags.ATTRIBUTES`."""
+        """Return the person's attributes, keyed by `tags.ATTRIBUTES`."""
         looks = {"figure" if name == "sex" else name: value for name, value in asdict(self).items() if value}
         if self.hat or self.hair == "bald":
             del looks["hair_color"]
         return looks
 
     def svg(self) -> str:
-        """Head and shoulders on a canvas of 280 by 280, the middle of the face at x = 140."""
+        """Draw head and shoulders on a canvas of 280 by 280, the middle of the face at x = 140."""
         options = {
             "topVariant": [self._top()],
             "topProbability": 100,
@@ -111,7 +111,7 @@ class Person:
             "facialHairVariant": [BEARDS[self.beard] if self.beard else "beardMedium"],
             "facialHairColor": [HAIR_COLORS[self.hair_color]],
         }
-        return _draw("avataaars", options)
+        return _dicebear_svg("avataaars", options)
 
     def _top(self) -> str:
         if self.hat:
@@ -127,19 +127,19 @@ class Person:
 
 @dataclass(frozen=True)
 class Robot:
-    """A robot's head; the colour is all there is to say of it."""
+    """A robot's head; its colour is its only attribute."""
 
     color: str
 
     def attributes(self) -> dict[str, str]:
-        """What there is to tell, by `tags.ATTRIBUTES`."""
+        """Return the robot's attributes, keyed by `tags.ATTRIBUTES`."""
         return {"figure": "robot", "robot_color": self.color}
 
     def svg(self) -> str:
-        """The head on a canvas of 180 by 180."""
+        """Draw the head on a canvas of 180 by 180."""
         build = _BUILDS[list(COLORS).index(self.color) % len(_BUILDS)]
         options = {f"{part}Variant": [variant] for part, variant in build.items()}
-        return _draw("bottts", options | {"baseColor": [COLORS[self.color]], "textureProbability": 0})
+        return _dicebear_svg("bottts", options | {"baseColor": [COLORS[self.color]], "textureProbability": 0})
 
     @property
     def hand_color(self) -> str:
@@ -147,7 +147,7 @@ class Robot:
 
 
 def sample_person(rng: random.Random, sex: Sex, bare_head: bool = False) -> Person:
-    """Somebody drawn at random; `bare_head` leaves room for an accent worn on the head."""
+    """Return a random person; `bare_head` leaves room for an accent that is worn on the head."""
     hat = rng.choice(list(HATS)) if rng.random() < 0.12 and not bare_head else None
     eyewear = rng.choice(list(EYEWEAR)) if rng.random() < 0.3 else None
     beard = rng.choice(list(BEARDS)) if sex == "man" and rng.random() < 0.35 else None
@@ -168,9 +168,9 @@ def sample_person(rng: random.Random, sex: Sex, bare_head: bool = False) -> Pers
     )
 
 
-def _draw(style: str, options: dict) -> str:
+def _dicebear_svg(style: str, options: dict) -> str:
     drawing = Avatar(_style(style), {"seed": "paper town", **options}).to_string()
-    # Element ids would clash with those of another drawing in the same picture.
+    # Without the prefix, element ids would clash with those of another drawing in the same picture.
     for name in set(re.findall(r'id="([^"]+)"', drawing)):
         drawing = re.sub(rf'(id="|#){re.escape(name)}(["\)])', rf"\1figure-{name}\2", drawing)
     return drawing

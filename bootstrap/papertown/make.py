@@ -1,8 +1,8 @@
-"""Making Paper Town's models, stage by stage: `sid papertown make --stage vae --minutes 60`.
+"""Make Paper Town's models, stage by stage: `sid papertown make --stage vae --minutes 60`.
 
-The stages follow each other: `data`, `vae`, `base`, then `ink`, `tagger` and `judge`. Each goes on from its
-last checkpoint, so that it can be trained over several sittings; none of them writes into the package. What
-is made lies in one folder, `DIRECTORY` unless another is named.
+The order of the stages is `data`, `vae`, `base`, then `ink`, `tagger` and `judge`. Each stage resumes from its
+last checkpoint, so that a training can be split over several runs. No stage writes into the package; all results
+lie in one folder, by default `DIRECTORY`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from bootstrap.papertown import base, data, judging, tagger_making, vae
 
 DIRECTORY = Path.home() / ".cache" / "sid" / "papertown-making"
 TRAIN_SCENES = 25_000
-ACCENT_SHARE = 0.4  # for each of them so many more with accents, for the VAE and the tagger
+ACCENT_SHARE = 0.4  # scenes with accents, for the VAE and the tagger, per training scene without
 
 
-def make(
+def run_stage(
     stage: str,
     directory: Path = DIRECTORY,
     minutes: float | None = None,
@@ -32,19 +32,25 @@ def make(
 ) -> None:
     """Run `stage` (one of `STAGES`) for at most `minutes`, or until it is finished.
 
-    `samples` is how long the whole training of the stage is, over all its sittings, where the built-in length
-    does not suit. Trains on a GPU where there is one. The process id is kept in `directory`/`stage`.pid.
-    `start` is the folder of a model whose weights `vae`, `base` or `ink` begin with; without it the first two
-    begin anew, and `ink` with what `base` has made.
-    `compiled` makes `base` and `ink` compile their networks first, which needs a C++ compiler.
+    The stage runs on a GPU if there is one. The process id is written to `directory`/`stage`.pid.
+
+    Args:
+        stage: the name of the stage.
+        directory: where every stage reads and writes its files.
+        minutes: the time limit of this run; None for no limit.
+        samples: the number of samples of the stage's whole training, over all of its runs, instead of the
+            default.
+        start: the folder of a model whose weights `vae`, `base` or `ink` start from. By default `vae` and `base`
+            start from random weights, and `ink` from the result of `base`.
+        compiled: whether `base` and `ink` compile their networks first, which needs a C++ compiler.
 
     Raises:
-        UserError: what the stage needs is missing, or it cannot begin with another model's weights or be
-            compiled.
+        UserError: a file that the stage needs is missing, or the stage cannot start from another model's weights
+            or cannot be compiled.
     """
     if start is not None and stage not in STARTABLE:
         raise UserError(
-            f"--start {start}: only the stages {', '.join(STARTABLE)} can begin with a model's weights"
+            f"--start {start}: only the stages {', '.join(STARTABLE)} can start from a model's weights"
         )
     if compiled and stage not in COMPILABLE:
         raise UserError(f"--compile: only the stages {' and '.join(COMPILABLE)} can be compiled")
@@ -52,11 +58,11 @@ def make(
     (directory / f"{stage}.pid").write_text(f"{os.getpid()}\n")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
-    settings = ({"start": start} if start else {}) | ({"compiled": True} if compiled else {})
-    STAGES[stage](directory, device, minutes, samples, **settings)
+    options = ({"start": start} if start else {}) | ({"compiled": True} if compiled else {})
+    STAGES[stage](directory, device, minutes, samples, **options)
 
 
-def _data(directory: Path, device: torch.device, minutes: float | None, samples: int | None) -> None:
+def _render_data(directory: Path, device: torch.device, minutes: float | None, samples: int | None) -> None:
     scenes = samples or TRAIN_SCENES
     data.render_split(directory / "data", "train", scenes)
     data.render_split(directory / "data", "accents", round(ACCENT_SHARE * scenes))
@@ -65,10 +71,10 @@ def _data(directory: Path, device: torch.device, minutes: float | None, samples:
 STARTABLE = ("vae", "base", "ink")
 COMPILABLE = ("base", "ink")
 STAGES: dict[str, Callable[..., None]] = {
-    "data": _data,
-    "vae": vae.train,
-    "base": partial(base.train, "base"),
-    "ink": partial(base.train, "ink"),
-    "tagger": tagger_making.train,
-    "judge": judging.judge,
+    "data": _render_data,
+    "vae": vae.train_vae,
+    "base": partial(base.train_base_model, "base"),
+    "ink": partial(base.train_base_model, "ink"),
+    "tagger": tagger_making.train_tagger,
+    "judge": judging.judge_base_models,
 }

@@ -1,8 +1,8 @@
-"""The optimizer that Paper Town's models are made with: Muon for matrices, AdamW for the rest.
+"""The optimizers that Paper Town's models are trained with: Muon for matrices, AdamW for the rest.
 
-On two cores every sample is dear, and Muon (momentum whose update is made orthogonal, Jordan et al. 2024)
-needs far fewer of them than AdamW here: docs/papertown.md has the figures. Convolutions count as matrices of
-(out, in * kernel). Matrices of one shape are stacked and updated together, which keeps a GPU busy.
+Samples are expensive on two cores, and Muon (momentum with orthogonalized updates, Jordan et al. 2024) needs far
+fewer of them here than AdamW: docs/papertown.md has the figures. Convolution weights are treated as matrices of
+(out, in * kernel). Matrices of the same shape are stacked and updated together, which keeps a GPU busy.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ NEWTON_SCHULZ_STEPS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, each matrix's update made orthogonal. All parameters need two or more dimensions."""
+    """Nesterov momentum with each matrix's update orthogonalized. Every parameter needs two or more dimensions."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]  # closures are for optimizers that try out steps
+    def step(self) -> None:  # type: ignore[override]  # no closure: it is for optimizers that evaluate the loss again
         for group in self.param_groups:
             by_shape = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     by_shape[parameter.shape].append((parameter, parameter.grad))
             for shape, pairs in by_shape.items():
-                self._step_together(pairs, shape, group["lr"], group["momentum"])
+                self._step_stacked(pairs, shape, group["lr"], group["momentum"])
 
-    def _step_together(
+    def _step_stacked(
         self, pairs: list[tuple[Tensor, Tensor]], shape: torch.Size, lr: float, momentum: float
     ) -> None:
         parameters, gradients = [list(column) for column in zip(*pairs, strict=True)]
@@ -43,17 +43,18 @@ class Muon(torch.optim.Optimizer):
                 self.state[parameter]["momentum"] = torch.zeros_like(parameter)
         momenta = [self.state[parameter]["momentum"] for parameter in parameters]
         torch._foreach_lerp_(momenta, gradients, 1 - momentum)
-        looks_ahead = torch.stack(torch._foreach_lerp(gradients, momenta, momentum)).flatten(2)
-        rows, columns = looks_ahead.shape[1:]
-        updates = orthogonal(looks_ahead).reshape(-1, *shape)
-        size = lr * max(1.0, rows / columns) ** 0.5
-        torch._foreach_add_(parameters, list(updates.unbind()), alpha=-size)
+        nesterov = torch.stack(torch._foreach_lerp(gradients, momenta, momentum)).flatten(2)
+        rows, columns = nesterov.shape[1:]
+        updates = orthogonal(nesterov).reshape(-1, *shape)
+        step_size = lr * max(1.0, rows / columns) ** 0.5
+        torch._foreach_add_(parameters, list(updates.unbind()), alpha=-step_size)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """The nearest (semi-)orthogonal matrices, roughly: singular values end between 0.7 and 1.2.
+    """Return approximately the nearest (semi-)orthogonal matrices: singular values end between 0.7 and 1.2.
 
-    `matrices` is (n, rows, columns), float32; so is the answer. Works in bfloat16, which is enough for it.
+    `matrices` and the result are (n, rows, columns), float32. The iteration runs in bfloat16, which is precise
+    enough.
     """
     a, b, c = NEWTON_SCHULZ
     x = (matrices / (matrices.flatten(1).norm(dim=1)[:, None, None] + 1e-7)).bfloat16()
@@ -67,10 +68,10 @@ def orthogonal(matrices: Tensor) -> Tensor:
 
 
 def optimizers(modules: Iterable[nn.Module], muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for the inner matrices of `modules`, AdamW for vectors, embeddings and the outermost convolutions.
+    """Return Muon for the inner matrices of `modules`, AdamW for vectors, embeddings and the outermost convolutions.
 
-    Embeddings and the layers that read or write latents or pixels have rows that mean something by
-    themselves, which an orthogonal update does not respect.
+    In embeddings and in the layers that read or write latents or pixels, each row has a meaning of its own, which
+    an orthogonal update would ignore.
     """
     inner: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []

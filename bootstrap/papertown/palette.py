@@ -1,4 +1,4 @@
-"""The colours of Paper Town, by the names that its captions use."""
+"""The colours of Paper Town, keyed by their names in captions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SKINS = {"pale": "#ffdbb4", "tan": "#d9a066", "dark": "#7c5138"}
 
 
 def shade(color: str, factor: float) -> str:
-    """`color` ("#rrggbb") made darker (`factor` 0 to 1) or lighter (1 to 2; 2 is white)."""
+    """Return `color` ("#rrggbb") made darker (`factor` 0 to 1) or lighter (1 to 2; 2 is white)."""
     toward, share = (0, 1 - factor) if factor <= 1 else (255, factor - 1)
     channels = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{int(c + (toward - c) * share):02x}" for c in channels)

@@ -1,6 +1,6 @@
-"""The places of Paper Town as SVG fragments that fill the picture, 256 by 256 units.
+"""The backgrounds of Paper Town as SVG fragments that fill the picture, 256 by 256 units.
 
-What can be is laid on multiples of 2 units (a pixel at 128 px), so that edges are crisp.
+Coordinates are multiples of 2 units (a pixel at 128 px) where possible, so that edges are crisp.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ DESK_TOP = 208
 
 
 def wall(color: str) -> str:
-    """A plain wall in one of `palette.COLORS`, paler, so that things of the same colour stand out."""
+    """Draw a plain wall in a paler shade of one of `palette.COLORS`, so that things of that colour stand out."""
     return _ground(COLORS[color] if color in ("white", "black") else shade(COLORS[color], 1.25))
 
 
 def outdoors(kind: str, sun_x: int) -> str:
-    """One of `OUTDOORS`; `sun_x` is where the sun or the moon stands, where the place shows one."""
+    """Draw one of `OUTDOORS`; `sun_x` is the position of the sun or the moon, if the place shows one."""
     return OUTDOORS[kind](sun_x)
 
 
 def desk() -> str:
-    """A wooden desk along the lower edge."""
+    """Draw a wooden desk along the lower edge."""
     return (
         f'<rect y="{DESK_TOP}" width="256" height="48" fill="#a8703c"/>'
         f'<rect y="{DESK_TOP}" width="256" height="6" fill="#c48a50"/>'

@@ -1,4 +1,4 @@
-"""Sheets of pictures: what a training shows of itself."""
+"""Sheets of pictures that show how far a training has come."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CAPTION_WIDTH, CAPTION_LETTERS, CAPTION_COLUMNS = 170, 27, 4
 
 
 def save_grid(pictures: Tensor, columns: int, path: Path) -> None:
-    """Write uint8 pictures (n, 3, h, w) as one PNG, row by row."""
+    """Write uint8 pictures (n, 3, h, w) as one PNG, row by row, `columns` in a row."""
     height, width = pictures.shape[2] + GAP, pictures.shape[3] + GAP
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * width, rows * height), "white")
@@ -23,7 +23,7 @@ def save_grid(pictures: Tensor, columns: int, path: Path) -> None:
 
 
 def save_captioned(pictures: Tensor, captions: list[str], path: Path) -> None:
-    """Write uint8 pictures (n, 3, h, w) as one PNG, each with its caption at its right."""
+    """Write uint8 pictures (n, 3, h, w) as one PNG, each with its caption to its right."""
     height, width = pictures.shape[2] + 4 * GAP, pictures.shape[3] + CAPTION_WIDTH
     rows = -(-len(pictures) // CAPTION_COLUMNS)
     sheet = Image.new("RGB", (CAPTION_COLUMNS * width, rows * height), "white")

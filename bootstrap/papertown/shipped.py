@@ -1,8 +1,8 @@
-"""The originals that come with the package: newcomers, tests and the demo start from them.
+"""The originals that ship with the package; new users, tests and the demo start from them.
 
     python -m bootstrap.papertown.shipped bootstrap/papertown/originals
 
-draws them anew. Their accents are things that the base models have never seen.
+draws them again. Their accents are things that the base models have never seen.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ ORIGINALS = {
 }
 
 
-def write(folder: Path) -> None:
+def write_originals(folder: Path) -> None:
     """Write each original's picture and caption into `folder`."""
     for name, scene in ORIGINALS.items():
         world.render(scene, data.SIZE).save(folder / f"{name}.png")
@@ -54,4 +54,4 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write_originals(Path(sys.argv[1]))

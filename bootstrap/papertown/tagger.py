@@ -1,4 +1,4 @@
-"""Paper Town's own tagger: a small network that reads every attribute of a picture, and thereby its tags."""
+"""Paper Town's own tagger: a small network that reads every attribute of a picture; its tags follow from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bootstrap.tag_scores import TagScore
 
 SIZE = 128
 BUNDLED = Path(__file__).parent / "models" / "tagger.safetensors"
-# The answer of every head, beside its own, for a picture that lacks the attribute.
+# The option of a head for a picture that lacks the attribute.
 NONE = ""
 
 Heads = dict[str, list[str]]
@@ -30,7 +30,8 @@ Heads = dict[str, list[str]]
 class TaggerNet(nn.Module):
     """A residual network with one softmax head for each attribute, about 1.3 million weights.
 
-    Takes (n, 3, SIZE, SIZE) float in -1..1 and gives (n, answers): the heads' logits, side by side.
+    It takes pictures (n, 3, SIZE, SIZE), float in -1..1, and returns the logits of all heads, concatenated:
+    (n, options of all heads).
     """
 
     def __init__(self, heads: Heads) -> None:
@@ -43,7 +44,7 @@ class TaggerNet(nn.Module):
             if width > widths[0]:
                 layers.append(_Residual(width))
         self.body = nn.Sequential(*layers)
-        # Things have their places in this world, so the 8 by 8 map is kept rather than averaged away.
+        # Things have fixed places in this world, so the 8 by 8 map is flattened rather than averaged.
         self.squeeze = nn.Sequential(
             nn.Conv2d(widths[-1], 24, 1), nn.Flatten(), nn.LayerNorm(24 * 64), nn.SiLU()
         )
@@ -53,7 +54,7 @@ class TaggerNet(nn.Module):
         return self.answer(self.squeeze(self.body(pictures)))
 
     def by_head(self, logits: Tensor) -> dict[str, Tensor]:
-        """The logits of each head: name -> (n, options)."""
+        """Split the logits by head: name -> (n, options)."""
         parts = logits.split([len(options) for options in self.heads.values()], dim=1)
         return dict(zip(self.heads, parts, strict=True))
 
@@ -75,22 +76,22 @@ class _Residual(nn.Module):
 
 
 class PapertownTagger:
-    """Reads Paper Town's pictures, flat or in ink, rendered or drawn by a model."""
+    """Reads the tags of Paper Town's pictures, flat or in ink, rendered or drawn by a model."""
 
     def __init__(self, net: TaggerNet) -> None:
         self.net = net.eval()
 
     @classmethod
     def bundled(cls) -> PapertownTagger:
-        """The tagger that comes with the package."""
+        """Load the tagger that ships with the package."""
         return cls.load(BUNDLED)
 
     @classmethod
     def load(cls, path: Path) -> PapertownTagger:
-        """The tagger that `save` wrote.
+        """Load a tagger that `save` wrote.
 
         Raises:
-            UserError: there is no such file, or it is no tagger.
+            UserError: there is no such file.
         """
         if not path.is_file():
             raise UserError(f"tagger {path}: there is no such file")
@@ -108,68 +109,77 @@ class PapertownTagger:
             save_file(weights, unfinished, metadata={"heads": json.dumps(self.net.heads)})
 
     def read(self, pictures: Sequence[Image.Image]) -> list[list[TagScore]]:
-        """The tags of each picture, in the order of captions; pictures of other sizes are scaled."""
+        """Return the tags of each picture, in caption order; pictures of other sizes are scaled to SIZE."""
         return self.read_tensor(as_tensor(pictures)) if pictures else []
 
     def read_tensor(self, pictures: Tensor) -> list[list[TagScore]]:
-        """The same for uint8 pictures (n, 3, SIZE, SIZE)."""
+        """Return the tags of each of the uint8 pictures (n, 3, SIZE, SIZE), in caption order."""
         return [
-            [TagScore(tag, min(reading.sureness[part] for part in parts)) for tag, parts in reading.tags()]
+            [TagScore(tag, min(reading.confidence[name] for name in names)) for tag, names in reading.tags()]
             for reading in self.attributes(pictures)
         ]
 
     @torch.no_grad()
     def attributes(self, pictures: Tensor, batch: int = 64) -> list[Reading]:
-        """What each of the uint8 pictures (n, 3, SIZE, SIZE) shows, by attribute."""
+        """Return the attributes of each of the uint8 pictures (n, 3, SIZE, SIZE)."""
         device = self.net.answer.weight.device
-        found = []
+        readings = []
         for part in pictures.split(batch):
             logits = self.net(part.to(device).float().div(127.5).sub(1))
-            heads = {name: own.softmax(dim=1).cpu() for name, own in self.net.by_head(logits).items()}
-            found += [
-                _reading(self.net.heads, {name: own[row] for name, own in heads.items()})
+            probabilities = {
+                name: head_logits.softmax(dim=1).cpu()
+                for name, head_logits in self.net.by_head(logits).items()
+            }
+            readings += [
+                _reading(self.net.heads, {name: rows[row] for name, rows in probabilities.items()})
                 for row in range(len(part))
             ]
-        return found
+        return readings
 
 
 def as_tensor(pictures: Sequence[Image.Image]) -> Tensor:
-    """Pictures, scaled to SIZE where they are not: (n, 3, SIZE, SIZE), uint8."""
+    """Stack pictures, scaled to SIZE by SIZE pixels if needed: (n, 3, SIZE, SIZE), uint8."""
     scaled = [picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC) for picture in pictures]
     return torch.from_numpy(np.stack([np.asarray(picture) for picture in scaled])).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a picture shows, by `tags.ATTRIBUTES` (what it lacks is left out), and how sure every head is."""
+    """The attributes of a picture, keyed by `tags.ATTRIBUTES`, without those that it lacks.
+
+    `confidence` is the probability, 0 to 1, of each head's answer.
+    """
 
     attributes: dict[str, str]
-    sureness: dict[str, float]
+    confidence: dict[str, float]
 
     def tags(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Its tags, each with the attributes that it says something of."""
+        """Return the picture's tags, each with the names of the attributes that it describes."""
         return parts_of_tags(self.attributes)
 
 
 def _reading(heads: Heads, probabilities: dict[str, Tensor]) -> Reading:
-    """The likeliest answer of every head that makes sense beside the others."""
+    """Return each head's most probable answer that is consistent with the answers before it.
+
+    `probabilities` holds those of each head's options, (options,).
+    """
     seen: dict[str, str] = {}
-    sureness: dict[str, float] = {}
-    for name, options in heads.items():  # in the order of ATTRIBUTES: a colour after what it is the colour of
-        own = probabilities[name].clone()
-        if not _may_be_there(name, seen):
+    confidence: dict[str, float] = {}
+    for name, options in heads.items():  # in the order of ATTRIBUTES: a colour follows the thing that has it
+        head_probabilities = probabilities[name].clone()
+        if not _is_possible(name, seen):
             continue
-        if NONE in options and _must_be_there(name):
-            own[options.index(NONE)] = -1
-        likeliest, best = own.max(dim=0)
-        sureness[name] = likeliest.item()
+        if NONE in options and _is_certain(name):
+            head_probabilities[options.index(NONE)] = -1
+        highest, best = head_probabilities.max(dim=0)
+        confidence[name] = highest.item()
         if options[best] != NONE:
             seen[name] = options[best]
-    return Reading(seen, sureness)
+    return Reading(seen, confidence)
 
 
-def _may_be_there(name: str, seen: dict[str, str]) -> bool:
-    """Whether a picture that shows `seen` can have the attribute at all."""
+def _is_possible(name: str, seen: dict[str, str]) -> bool:
+    """Whether a picture with the attributes `seen` can have the attribute `name` at all."""
     somebody = seen.get("figure") in ("woman", "man")
     if name == "robot_color":
         return seen["figure"] == "robot"
@@ -184,6 +194,6 @@ def _may_be_there(name: str, seen: dict[str, str]) -> bool:
     return True
 
 
-def _must_be_there(name: str) -> bool:
-    """Whether a picture that can have the attribute has it for certain."""
+def _is_certain(name: str) -> bool:
+    """Whether every picture that can have the attribute `name` does have it."""
     return name.endswith("_color") or name in ("figure", "hair", "skin", "clothes", "mouth")

@@ -1,4 +1,4 @@
-"""The stage `tagger`: training Paper Town's tagger on rendered scenes, half of them with accents."""
+"""The stage `tagger`: train Paper Town's tagger on rendered scenes, half of them with accents."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from bootstrap.papertown.palette import COLORS, HAIR_COLORS, SKINS
 from bootstrap.papertown.scenery import OUTDOORS
 from bootstrap.papertown.tagger import NONE, Heads, PapertownTagger, TaggerNet
 from bootstrap.papertown.things import ACCENTS, DESK_ITEMS, PROPS, WALL_ITEMS
-from bootstrap.papertown.training import Plan, Training
+from bootstrap.papertown.training import Hyperparameters, Training
 
-INK_SHARE = 0.3
-HELD_OUT = 500
-IGNORED = -100
+INK_SHARE = 0.3  # of the training pictures
+HELD_OUT = 500  # scenes of each kind that measure the accuracy
+IGNORED = -100  # a label that the loss skips
 
 
 def heads() -> Heads:
-    """The tagger's heads, in the order of `tags.ATTRIBUTES`: what each attribute can be."""
+    """Return the tagger's heads in the order of `tags.ATTRIBUTES`: each attribute with its possible values."""
     colors = [NONE, *COLORS]
     return {
         "figure": ["woman", "man", "robot", "nobody"],
@@ -51,35 +51,39 @@ def heads() -> Heads:
     }
 
 
-def plan(device: torch.device, samples: int | None) -> Plan:
-    """The tagger's training; a GPU can afford more of it."""
+def tagger_hyperparameters(device: torch.device, samples: int | None) -> Hyperparameters:
+    """Return the tagger's hyperparameters; a GPU trains on more samples.
+
+    `samples` replaces the default number of samples.
+    """
     default = 2_000_000 if device.type == "cuda" else 300_000
-    return Plan(samples or default, batch=64, muon_lr=0.02, adam_lr=2e-3)
+    return Hyperparameters(samples or default, batch=64, muon_lr=0.02, adam_lr=2e-3)
 
 
-def train(directory: Path, device: torch.device, minutes: float | None, samples: int | None = None) -> None:
-    """Train the tagger; the one so far is written to `directory`/tagger/tagger.safetensors."""
+def train_tagger(
+    directory: Path, device: torch.device, minutes: float | None, samples: int | None = None
+) -> None:
+    """Train the tagger; each report writes the current one to `directory`/tagger/tagger.safetensors."""
     torch.manual_seed(0)
     net = TaggerNet(heads()).to(device)
-    training = Training(directory / "tagger", {"net": net}, plan(device, samples))
+    training = Training(directory / "tagger", {"net": net}, tagger_hyperparameters(device, samples))
     splits = [data.Pictures(directory / "data", split) for split in ("train", "accents")]
-    answers = [labels("train", len(splits[0])), labels("accents", len(splits[1]))]
+    labels_of_splits = [labels("train", len(splits[0])), labels("accents", len(splits[1]))]
 
     def loss(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         pictures, wanted = [], []
-        for split, own in zip(splits, answers, strict=True):
-            numbers = torch.randint(
-                len(split), (training.plan.batch // 2,), generator=generator, device=device
-            ).cpu()
+        half_batch = training.hyperparameters.batch // 2
+        for split, split_labels in zip(splits, labels_of_splits, strict=True):
+            numbers = torch.randint(len(split), (half_batch,), generator=generator, device=device).cpu()
             pictures.append(split.batch(numbers.tolist()))
-            wanted.append(own[numbers])
-        seen = _roughened(torch.cat(pictures).to(device), generator)
+            wanted.append(split_labels[numbers])
+        augmented = _augmented(torch.cat(pictures).to(device), generator)
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            logits = net(seen.contiguous(memory_format=torch.channels_last)).float()
+            logits = net(augmented.contiguous(memory_format=torch.channels_last)).float()
         columns = torch.cat(wanted).to(device).unbind(dim=1)
         errors = [
-            nnf.cross_entropy(own, column, ignore_index=IGNORED, reduction="sum") / len(column)
-            for own, column in zip(net.by_head(logits).values(), columns, strict=True)
+            nnf.cross_entropy(head_logits, column, ignore_index=IGNORED, reduction="sum") / len(column)
+            for head_logits, column in zip(net.by_head(logits).values(), columns, strict=True)
         ]
         total = torch.stack(errors).mean()
         return total, {"loss": total.detach()}
@@ -89,12 +93,11 @@ def train(directory: Path, device: torch.device, minutes: float | None, samples:
         for accents in (False, True):
             pictures = data.held_out(HELD_OUT, accents)
             truth = [world.attributes(s) for s in held_out_scenes(accents)]
-            for look, shown in (("flat", pictures), ("ink", as_ink(pictures))):
-                right = accuracy(tagger, shown, truth)
-                worst = ", ".join(
-                    f"{name} {right[name]:.3f}" for name in sorted(right, key=lambda name: right[name])[:4]
-                )
-                macro = sum(right.values()) / len(right)
+            for look, redrawn in (("flat", pictures), ("ink", as_ink(pictures))):
+                accuracies = accuracy(tagger, redrawn, truth)
+                worst_names = sorted(accuracies, key=lambda name: accuracies[name])[:4]
+                worst = ", ".join(f"{name} {accuracies[name]:.3f}" for name in worst_names)
+                macro = sum(accuracies.values()) / len(accuracies)
                 kind = "with accents" if accents else "without"
                 print(f"tagger: {look}, {kind}: macro {macro:.4f}; worst: {worst}", flush=True)
         tagger.save(training.folder / "tagger.safetensors")
@@ -103,63 +106,65 @@ def train(directory: Path, device: torch.device, minutes: float | None, samples:
 
 
 def held_out_scenes(accents: bool) -> list[world.Scene]:
-    """The scenes of `data.held_out(HELD_OUT, accents)`."""
+    """Return the scenes of `data.held_out(HELD_OUT, accents)`."""
     return [data.scene("held-out accents" if accents else "held-out", n) for n in range(HELD_OUT)]
 
 
 def labels(split: str, count: int) -> Tensor:
-    """The right answer of every head for the first `count` scenes of `split`: (count, heads), int64.
+    """Return the right answer of every head for the first `count` scenes of `split`: (count, heads), int64.
 
-    IGNORED stands for the colour of something that is not there.
+    An answer is the index of a head's option, or IGNORED for the colour of something the scene does not have.
     """
-    places = {name: {option: i for i, option in enumerate(options)} for name, options in heads().items()}
+    indices = {name: {option: i for i, option in enumerate(options)} for name, options in heads().items()}
     rows = []
     for number in range(count):
-        shown = world.attributes(data.scene(split, number))
+        attributes = world.attributes(data.scene(split, number))
         rows.append(
             [
-                IGNORED if name.endswith("_color") and name not in shown else options[shown.get(name, NONE)]
-                for name, options in places.items()
+                IGNORED
+                if name.endswith("_color") and name not in attributes
+                else options[attributes.get(name, NONE)]
+                for name, options in indices.items()
             ]
         )
     return torch.tensor(rows)
 
 
 def accuracy(tagger: PapertownTagger, pictures: Tensor, truth: list[dict[str, str]]) -> dict[str, float]:
-    """For each attribute the share of uint8 `pictures` where the tagger's answer is that of `truth`.
+    """Return for each attribute the share of uint8 `pictures` where the tagger's answer equals that of `truth`.
 
-    Pictures where the attribute is neither there nor seen count only where it could have been: a picture
-    without a hat says nothing of how well colours of hats are read.
+    A picture where the attribute is neither present nor seen counts only if it could have been present: a picture
+    without a hat says nothing about how well the tagger reads the colours of hats.
     """
     right: Counter[str] = Counter()
-    asked: Counter[str] = Counter()
-    for reading, shown in zip(tagger.attributes(pictures), truth, strict=True):
+    counted: Counter[str] = Counter()
+    for reading, attributes in zip(tagger.attributes(pictures), truth, strict=True):
         for name in tagger.net.heads:
-            if name in shown or name in reading.sureness:
-                asked[name] += 1
-                right[name] += reading.attributes.get(name) == shown.get(name)
-    return {name: right[name] / asked[name] for name in asked}
+            if name in attributes or name in reading.confidence:
+                counted[name] += 1
+                right[name] += reading.attributes.get(name) == attributes.get(name)
+    return {name: right[name] / counted[name] for name in counted}
 
 
-def _roughened(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """uint8 pictures as the network takes them, worse: shifted, some in ink, blurred, noisy, off in colour.
+def _augmented(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Augment uint8 pictures: shift all, redraw some in ink, blur some, change colours, add noise to some.
 
-    A model's pictures are not as clean as rendered ones.
+    A model's pictures are not as clean as rendered ones. Return float pictures as the network takes them.
     """
     count, device = len(pictures), pictures.device
 
     def chance(share: float) -> Tensor:
         return (torch.rand(count, generator=generator, device=device) < share).view(-1, 1, 1, 1)
 
-    def spread(*shape: int) -> Tensor:
+    def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, device=device)
 
-    drawn = torch.where(chance(INK_SHARE), as_ink(pictures), pictures).float().div(127.5).sub(1)
+    pixels = torch.where(chance(INK_SHARE), as_ink(pictures), pictures).float().div(127.5).sub(1)
     down, right = torch.randint(-4, 5, (2,), generator=generator, device=device).tolist()
-    drawn = nnf.pad(drawn, (4, 4, 4, 4), mode="replicate")[
-        :, :, 4 + down : 132 + down, 4 + right : 132 + right
-    ]
-    coarse = nnf.interpolate(nnf.avg_pool2d(drawn, 2), scale_factor=2, mode="bilinear", align_corners=False)
-    drawn = torch.where(chance(0.3), coarse, drawn)
-    drawn = drawn * (1 + 0.04 * spread(count, 3, 1, 1)) + 0.04 * spread(count, 3, 1, 1)
-    return drawn + torch.where(chance(0.5), 0.08, 0.0) * spread(*drawn.shape)
+    padded = nnf.pad(pixels, (4, 4, 4, 4), mode="replicate")
+    pixels = padded[:, :, 4 + down : 132 + down, 4 + right : 132 + right]
+    halved = nnf.avg_pool2d(pixels, 2)
+    blurred = nnf.interpolate(halved, scale_factor=2, mode="bilinear", align_corners=False)
+    pixels = torch.where(chance(0.3), blurred, pixels)
+    pixels = pixels * (1 + 0.04 * normal(count, 3, 1, 1)) + 0.04 * normal(count, 3, 1, 1)
+    return pixels + torch.where(chance(0.5), 0.08, 0.0) * normal(*pixels.shape)

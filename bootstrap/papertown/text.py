@@ -1,4 +1,4 @@
-"""Paper Town's words: the tokenizer, the text encoder, and captions as they are shown in training."""
+"""The tokenizer and text encoder of Paper Town's base models, and the captions that they are trained on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 WIDTH = 128
 LENGTH = 77
-# Words that no caption of the world has, but people's prompts do: they become whole tokens too.
+# Words of people's prompts that occur in no caption of the world; each becomes a single token too.
 PROMPT_WORDS = (
     "best quality, worst quality, low quality, blurry, text, watermark, cartoon, photo, picture, "
     "drawing, ink, drawing on paper, flat colors, a person with a hat and glasses in the room, wearing, "
@@ -23,7 +23,7 @@ _SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def new_tokenizer(captions: list[str]) -> CLIPTokenizer:
-    """A CLIP tokenizer whose byte pairs are learnt from `captions`, their words one token each."""
+    """Return a CLIP tokenizer with byte pairs learnt from `captions`; each of their words becomes a single token."""
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     pairs = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
     pairs.normalizer = normalizers.Sequence(
@@ -54,7 +54,7 @@ def new_tokenizer(captions: list[str]) -> CLIPTokenizer:
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """An untrained text encoder: three layers, 128 wide."""
+    """Return an untrained text encoder: three layers, WIDTH channels."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -72,7 +72,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 class CaptionTokens:
-    """Captions as token ids, put together from their tags' ids: tokenizing anew is too slow for a GPU."""
+    """Captions as token ids, assembled from the ids of their tags: tokenizing each caption is too slow for a GPU."""
 
     def __init__(self, tokenizer: CLIPTokenizer, tag_lists: list[list[str]]) -> None:
         known = sorted({tag for tags in tag_lists for tag in tags})
@@ -82,7 +82,7 @@ class CaptionTokens:
         self._padding = tokenizer.pad_token_id
 
     def __call__(self, tags: list[str]) -> np.ndarray:
-        """What the tokenizer makes of `", ".join(tags)`: (LENGTH,), int64, padded, cut where too long."""
+        """Return the tokenizer's ids of `", ".join(tags)`: (LENGTH,), int64, padded, truncated if too long."""
         ids = [self._first]
         for number, tag in enumerate(tags):
             ids += (self._comma if number else []) + self._ids[tag]
@@ -90,20 +90,20 @@ class CaptionTokens:
         return np.array(ids + [self._padding] * (LENGTH - len(ids)))
 
 
-def shown_tags(tags: list[str], rng: np.random.Generator) -> list[str]:
-    """`tags` as a training step shows them: some left out, shuffled, the first mostly kept first.
+def augmented_tags(tags: list[str], rng: np.random.Generator) -> list[str]:
+    """Return `tags` as a training step uses them: some are dropped, the rest shuffled; the first usually stays first.
 
-    How many are left out differs from caption to caption: most captions are nearly whole, so that what they
-    do not name is not there; some have two or three tags, so that such prompts work too; a tenth are empty,
-    for classifier-free guidance.
+    The dropout rate differs from caption to caption. Most captions are nearly complete, so that the model learns
+    that what a caption does not name is absent; some have two or three tags, so that short prompts work too; a
+    tenth are empty, for classifier-free guidance.
     """
     if rng.random() < 0.1:
         return []
-    left_out = rng.random() ** 3
-    kept = [tag for tag in tags if rng.random() >= left_out]
-    if kept and rng.random() < 0.7:
-        rest = kept[1:]
+    dropout_rate = rng.random() ** 3
+    remaining = [tag for tag in tags if rng.random() >= dropout_rate]
+    if remaining and rng.random() < 0.7:
+        rest = remaining[1:]
         rng.shuffle(rest)
-        return [kept[0], *rest]
-    rng.shuffle(kept)
-    return kept
+        return [remaining[0], *rest]
+    rng.shuffle(remaining)
+    return remaining

@@ -1,7 +1,7 @@
-"""The things of Paper Town as SVG fragments: props, what lies on a desk, what hangs on a wall, accents.
+"""The things of Paper Town as SVG fragments: props, desk items, wall items and accents.
 
 Every fragment is drawn around the origin, in units of the world (a picture is 256 wide); the caller places
-it. Outlines are darker shades of the fill, so that a thing stands out on a ground of its own colour.
+it. Outlines are darker shades of the fill, so that a thing stands out against a background of its own colour.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ WOOD, DARK_WOOD = "#8a5a2e", "#4f2f1b"
 
 
 def prop(kind: str, color: str) -> str:
-    """A prop in a box of 40 by 40. `kind` is one of `PROPS`, `color` one of `palette.COLORS`."""
+    """Draw a prop in a box of 40 by 40. `kind` is one of `PROPS`, `color` one of `palette.COLORS`."""
     return PROPS[kind](COLORS[color], shade(COLORS[color], 0.72), shade(COLORS[color], 1.45))
 
 
@@ -91,7 +91,7 @@ PROPS = {
     "fish": _fish,
 }
 
-# What lies on the desk; the origin is where it stands.
+# Items on the desk; the origin is the point where they stand.
 DESK_ITEMS = {
     "cup": f'<g transform="translate(0 -16) scale(1.1)">{prop("cup", "white")}</g>',
     "papers": (
@@ -148,7 +148,7 @@ def _potted_plant() -> str:
     return f'<path d="{leaves}" fill="#3f9a4d"/><path d="M-18-2h38l-5 40h-28z" fill="#c8673a"/>'
 
 
-# What is seen on a wall: name -> (height of its middle, drawing).
+# Items on or before a wall: name -> (y of the item's middle, drawing).
 WALL_ITEMS = {
     "window": (64, _window()),
     "picture frame": (52, _picture_frame()),
@@ -226,8 +226,8 @@ def _wings() -> str:
     return f'{wing}<g transform="scale(-1 1)">{wing}</g>'
 
 
-# Name -> (the point of the figure where it sits, drawing). No base model ever sees these: they are what a
-# SID LoRA has to learn. `world.ANCHORS` gives the points.
+# Name -> (the point of the figure where the accent sits, a key of `world.ANCHORS`; drawing). No base model is
+# trained on accents: they are what a SID LoRA has to learn.
 ACCENTS = {
     "id badge": ("chest", _id_badge()),
     "striped scarf": ("neck", _striped_scarf()),

@@ -1,9 +1,9 @@
-"""One resumable training: what all of Paper Town's models have in common.
+"""The resumable training loop that all of Paper Town's models share.
 
-A training is steps of one batch each. What a step draws at random follows from the seed and the step's
-number alone, so a training that was killed and resumed ends with what an undisturbed one would have made, up
-to the order of float sums. Learning rates warm up, stay, and fall to nothing over the last part; the weights
-to use are a running average over about the last tenth of the steps so far.
+Each step trains on one batch. A step's random numbers depend only on the seed and the step number, so a
+training that was killed and resumed ends with the same weights as an uninterrupted one, up to the order of
+float sums. The learning rates warm up, stay constant, and decay to 1 % over the last part; the saved models use
+a running average of the weights over about the last tenth of the steps so far.
 """
 
 from __future__ import annotations
@@ -22,43 +22,46 @@ from bootstrap.files import whole_file
 from bootstrap.papertown.optimizer import optimizers
 
 WARMUP_STEPS = 60
-AVERAGE_POWER = 12  # weights of the running average grow as (step ** 12)
+AVERAGE_POWER = 12  # step n enters the running average with a weight that grows as n ** 12
 CHECKPOINT_SECONDS = 240
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long and how fast to train. `samples` is the whole training, over all its sittings."""
+class Hyperparameters:
+    """The length, batch size, peak learning rates and seed of a training.
+
+    `samples` is the number of samples of the whole training, over all of its runs.
+    """
 
     samples: int
     batch: int
     muon_lr: float
     adam_lr: float
-    fall: float = 0.4  # the share of the training over which the learning rates fall
+    decay: float = 0.4  # the share of the training, at its end, over which the learning rates decay
     seed: int = 0
 
     @property
     def steps(self) -> int:
         return self.samples // self.batch
 
-    def lr_share(self, step: int) -> float:
-        """The share of the full learning rates at `step`."""
-        left = (self.steps - step) / (self.fall * self.steps)
-        return min(1.0, (step + 1) / WARMUP_STEPS, max(left, 0.01))
+    def lr_factor(self, step: int) -> float:
+        """Return the factor, 0 to 1, by which the peak learning rates are multiplied at `step`."""
+        decayed = (self.steps - step) / (self.decay * self.steps)
+        return min(1.0, (step + 1) / WARMUP_STEPS, max(decayed, 0.01))
 
 
 class Training:
-    """Trains `modules`, by name, and keeps their averages; everything is in `folder`/checkpoint.pt.
+    """The state of one training: `modules` by name, the running averages of their weights, the optimizers.
 
-    `loss(step, generator)` gives a step's loss and the figures to print, all scalar tensors.
+    The state is saved in `folder`/checkpoint.pt, and loaded from there if the file exists.
     """
 
-    def __init__(self, folder: Path, modules: dict[str, nn.Module], plan: Plan) -> None:
-        self.folder, self.modules, self.plan = folder, modules, plan
+    def __init__(self, folder: Path, modules: dict[str, nn.Module], hyperparameters: Hyperparameters) -> None:
+        self.folder, self.modules, self.hyperparameters = folder, modules, hyperparameters
         self.device = next(next(iter(modules.values())).parameters()).device
         self.parameters = [p for m in modules.values() for p in m.parameters() if p.requires_grad]
         self.averages = [p.detach().clone() for p in self.parameters]
-        self.optimizers = optimizers(modules.values(), plan.muon_lr, plan.adam_lr)
+        self.optimizers = optimizers(modules.values(), hyperparameters.muon_lr, hyperparameters.adam_lr)
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
@@ -70,7 +73,7 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        return self.step >= self.plan.steps
+        return self.step >= self.hyperparameters.steps
 
     def run(
         self,
@@ -79,27 +82,35 @@ class Training:
         report: Callable[[], None],
         report_minutes: float = 15.0,
     ) -> None:
-        """Train until the plan is done, `minutes` are over or SIGTERM comes; save, and `report` now and then.
+        """Train until all samples are seen, `minutes` have passed or SIGTERM arrives, then save the checkpoint.
 
-        During `report` the modules hold their averages, in evaluation mode.
+        Args:
+            loss: called with the step number and the step's random generator; returns the step's loss and the
+                figures to print, by name, all scalar tensors.
+            minutes: the time limit of this run; None for no limit.
+            report: called every `report_minutes` and at the end, unless SIGTERM ended the run. During the call
+                the modules hold their averaged weights and are in evaluation mode.
+            report_minutes: minutes between two reports.
         """
         began = saved = reported = time.monotonic()
         deadline = began + 60 * minutes if minutes is not None else float("inf")
-        told_to_stop = _told_to_stop()
-        first = self.step
-        lately: dict[str, Tensor] = {}
-        while not self.finished and time.monotonic() < deadline and not told_to_stop():
-            figures = self._one_step(loss)
+        sigterm_received = _catch_sigterm()
+        first_step = self.step
+        smoothed: dict[str, Tensor] = {}
+        while not self.finished and time.monotonic() < deadline and not sigterm_received():
+            figures = self._train_step(loss)
             for name, value in figures.items():
-                lately[name] = value if name not in lately else lately[name] + 0.02 * (value - lately[name])
+                previous = smoothed.get(name)
+                smoothed[name] = value if previous is None else previous + 0.02 * (value - previous)
             if self.step % 10 == 0 and self.device.type == "cpu":
                 torch.set_num_threads(free_cores())
             if self.step % 50 == 0:
-                speed = (self.step - first) * self.plan.batch / (time.monotonic() - began)
-                seen = " ".join(f"{name} {float(value):.4f}" for name, value in lately.items())
+                batch = self.hyperparameters.batch
+                speed = (self.step - first_step) * batch / (time.monotonic() - began)
+                listed = " ".join(f"{name} {float(value):.4f}" for name, value in smoothed.items())
                 print(
-                    f"{self.folder.name} step {self.step}/{self.plan.steps} "
-                    f"({self.step * self.plan.batch} samples) {seen} {speed:.1f}/s",
+                    f"{self.folder.name} step {self.step}/{self.hyperparameters.steps} "
+                    f"({self.step * batch} samples) {listed} {speed:.1f}/s",
                     flush=True,
                 )
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -109,13 +120,13 @@ class Training:
                 self._report(report)
                 reported = time.monotonic()
         self.save()
-        if not told_to_stop():
+        if not sigterm_received():
             self._report(report)
-        state = "finished" if self.finished else f"stopped at step {self.step}; run it again to go on"
+        state = "finished" if self.finished else f"stopped at step {self.step}; run it again to resume"
         print(f"{self.folder.name}: {state}", flush=True)
 
     def save(self) -> None:
-        """Write the checkpoint, whole or not at all."""
+        """Write the checkpoint file, whole or not at all."""
         state = {
             "step": self.step,
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
@@ -126,38 +137,40 @@ class Training:
             torch.save(state, unfinished)
 
     def use_averages(self) -> None:
-        """Put the averages into the modules, for good."""
+        """Overwrite the modules' weights with their averages."""
         with torch.no_grad():
             for parameter, average in zip(self.parameters, self.averages, strict=True):
                 parameter.copy_(average)
 
-    def _one_step(self, loss: Callable) -> dict[str, Tensor]:
-        share = self.plan.lr_share(self.step)
-        for optimizer, lr in zip(self.optimizers, (self.plan.muon_lr, self.plan.adam_lr), strict=True):
-            optimizer.param_groups[0]["lr"] = lr * share
-        generator = torch.Generator(self.device).manual_seed(self.plan.seed * 1_000_003 + self.step)
-        value, figures = loss(self.step, generator)
-        value.backward()
+    def _train_step(self, loss: Callable) -> dict[str, Tensor]:
+        hyperparameters = self.hyperparameters
+        lr_factor = hyperparameters.lr_factor(self.step)
+        peak_lrs = (hyperparameters.muon_lr, hyperparameters.adam_lr)
+        for optimizer, peak_lr in zip(self.optimizers, peak_lrs, strict=True):
+            optimizer.param_groups[0]["lr"] = peak_lr * lr_factor
+        generator = torch.Generator(self.device).manual_seed(hyperparameters.seed * 1_000_003 + self.step)
+        step_loss, figures = loss(self.step, generator)
+        step_loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
         with torch.no_grad():
-            toward_now = 1 - (1 - 1 / self.step) ** (AVERAGE_POWER + 1)
-            torch._foreach_lerp_(self.averages, [p.detach() for p in self.parameters], toward_now)
+            newest_weight = 1 - (1 - 1 / self.step) ** (AVERAGE_POWER + 1)
+            torch._foreach_lerp_(self.averages, [p.detach() for p in self.parameters], newest_weight)
         return figures
 
     def _report(self, report: Callable[[], None]) -> None:
-        kept = [p.detach().clone() for p in self.parameters]
+        weights = [p.detach().clone() for p in self.parameters]
         modes = [(module, module.training) for module in self.modules.values()]
         self.use_averages()
         for module, _ in modes:
             module.eval()
         with torch.no_grad():
             report()
-            for parameter, value in zip(self.parameters, kept, strict=True):
-                parameter.copy_(value)
+            for parameter, weight in zip(self.parameters, weights, strict=True):
+                parameter.copy_(weight)
         for module, training in modes:
             module.train(training)
 
@@ -174,20 +187,20 @@ class Training:
 
 
 def free_cores() -> int:
-    """How many threads to train with: as many as there are cores that other work leaves alone, at least one.
+    """Return how many threads to train with: the number of cores that other processes leave idle, at least one.
 
-    Two threads that share one core wait for each other at every operation, and are slower than one thread.
-    OMP_NUM_THREADS, where it is set, decides instead.
+    Two threads that share a core wait for each other at every operation and are slower than one thread.
+    OMP_NUM_THREADS overrides the estimate if it is set.
     """
     if "OMP_NUM_THREADS" in os.environ:
         return int(os.environ["OMP_NUM_THREADS"])
     cores = os.cpu_count() or 1
-    others = os.getloadavg()[0] - torch.get_num_threads()
-    return max(1, min(cores, round(cores - others)))
+    other_load = os.getloadavg()[0] - torch.get_num_threads()
+    return max(1, min(cores, round(cores - other_load)))
 
 
-def _told_to_stop() -> Callable[[], bool]:
-    """From now on SIGTERM does not kill the process; the answer says whether it came."""
+def _catch_sigterm() -> Callable[[], bool]:
+    """Keep SIGTERM from killing the process; return a function that says whether SIGTERM has arrived."""
     signals = []
     signal.signal(signal.SIGTERM, lambda number, frame: signals.append(number))
     return lambda: bool(signals)

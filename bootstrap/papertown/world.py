@@ -1,14 +1,14 @@
-"""Paper Town: a small drawn world whose every picture comes with its exact tags.
+"""Paper Town: a small drawn world in which every picture comes with its exact tags.
 
     scene = sample(random.Random(7))
     picture, caption = render(scene), ", ".join(tags(scene))
 
-A picture shows somebody (a woman, a man, a robot) or nobody, perhaps with a prop, before a wall or outdoors,
-perhaps behind a desk. What no tag tells is little and simple on purpose, so that small models can learn it:
-the figure, or the thing that is there instead, stands in one of three places (a latent cell of 16 units
-apart). Accents are drawn only on request: the base models never see them, and a SID LoRA learns them.
+A picture shows a figure (a woman, a man, a robot) or nobody, sometimes with a prop, in front of a wall or
+outdoors, sometimes behind a desk. Only one thing varies without a tag, so that small models can learn it: the
+figure stands in one of three places, one latent cell (16 units) apart, as does the prop if there is no figure, two
+cells apart. Accents are drawn only on request: no base model is trained on them, and a SID LoRA learns them.
 
-Making pictures needs the extra `papertown`; using the models does not.
+Rendering pictures needs the extra `papertown`; using the models does not.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from bootstrap.papertown.things import ACCENTS, DESK_ITEMS, PROPS, WALL_ITEMS, p
 ANCHORS = {"chest": (0.5, 0.82), "neck": (0.5, 0.735), "head": (0.5, 0.17), "back": (0.5, 0.54)}
 FIGURE = 240  # units: the box of a person; a picture is 256
 DESK_RAISES = 24
-# Boxes of what is small, as left, top, right and bottom, in units. They are those of the drawings, rounded up:
-# a face in its figure's box, a thing around the point where it is drawn, at a scale of 1.
+# Boxes of small details, as left, top, right and bottom, in units: the drawings' own boxes, rounded up. A face lies
+# in its figure's box, a thing around the point where it is drawn, at a scale of 1.
 FACE = (66, 73, 178, 156)
 THING = (-22, -24, 22, 26)
-FAR_X = 38  # what hangs on a wall, the sun, and what lies on a desk
+FAR_X = 38  # x of wall items, the sun and desk items (these 6 further right)
 
 
 @dataclass(frozen=True)
 class Prop:
-    """A thing in somebody's hand, or by itself where there is nobody."""
+    """A thing in the figure's hand, or by itself if there is no figure."""
 
     kind: str
     color: str
@@ -48,10 +48,10 @@ class Prop:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that a picture shows. Words are the keys of the tables in `figures`, `things` and `scenery`.
+    """Everything that a picture shows. Values are keys of the tables in `figures`, `things` and `scenery`.
 
-    Exactly one of `outdoors` and `wall` is set; `wall_item` goes with a wall, `desk_item` with a desk, an
-    accent with a person.
+    Exactly one of `outdoors` and `wall` is set. `wall_item` requires a wall, `desk_item` a desk, and `accent` a
+    person.
     """
 
     figure: Person | Robot | None
@@ -62,23 +62,23 @@ class Scene:
     desk: bool = False
     desk_item: str | None = None
     accent: str | None = None
-    shift: Literal[-1, 0, 1] = 0  # what no tag tells
+    shift: Literal[-1, 0, 1] = 0  # which of the three places the figure stands in; no tag describes it
 
 
 def sample(rng: random.Random, accent: str | None = None) -> Scene:
-    """A scene drawn at random; with `accent` (one of `ACCENTS`), a person who wears it.
+    """Return a random scene; with `accent` (one of `ACCENTS`), one with a person who wears it.
 
     The same state of `rng` and the same accent always give the same scene.
     """
-    who = rng.choices(("woman", "man", "robot", "nobody"), (0.42, 0.36, 0.13, 0.09))[0]
-    if accent and who not in ("woman", "man"):
-        who = rng.choice(("woman", "man"))
+    kind = rng.choices(("woman", "man", "robot", "nobody"), (0.42, 0.36, 0.13, 0.09))[0]
+    if accent and kind not in ("woman", "man"):
+        kind = rng.choice(("woman", "man"))
     figure: Person | Robot | None = None
-    if who == "robot":
+    if kind == "robot":
         figure = Robot(rng.choice(list(COLORS)))
-    elif who != "nobody":
+    elif kind != "nobody":
         bare_head = accent is not None and ACCENTS[accent][0] == "head"
-        figure = sample_person(rng, "woman" if who == "woman" else "man", bare_head)
+        figure = sample_person(rng, "woman" if kind == "woman" else "man", bare_head)
     indoors = rng.random() < 0.55
     desk = rng.random() < 0.35
     return Scene(
@@ -95,32 +95,32 @@ def sample(rng: random.Random, accent: str | None = None) -> Scene:
 
 
 def attributes(scene: Scene) -> dict[str, str]:
-    """What the picture shows, by `tags.ATTRIBUTES`; what it does not show is left out."""
-    shown = scene.figure.attributes() if scene.figure else {"figure": "nobody"}
+    """Return the picture's attributes, keyed by `tags.ATTRIBUTES`, without those that it lacks."""
+    attributes_of_scene = scene.figure.attributes() if scene.figure else {"figure": "nobody"}
     if scene.prop:
-        shown |= {"prop": scene.prop.kind, "prop_color": scene.prop.color}
+        attributes_of_scene |= {"prop": scene.prop.kind, "prop_color": scene.prop.color}
     if scene.desk:
-        shown["desk"] = "wooden"
+        attributes_of_scene["desk"] = "wooden"
     for name in ("wall", "wall_item", "outdoors", "desk_item", "accent"):
         if getattr(scene, name):
-            shown[name] = getattr(scene, name)
-    return shown
+            attributes_of_scene[name] = getattr(scene, name)
+    return attributes_of_scene
 
 
 def tags(scene: Scene) -> list[str]:
-    """Everything that the picture shows, in the order in which captions name it."""
+    """Return the tags of everything that the picture shows, in caption order."""
     return tags_of(attributes(scene))
 
 
 def render(scene: Scene, size: int = 128) -> Image.Image:
-    """The picture, `size` by `size` pixels, RGB. The same scene always gives the same pixels."""
+    """Render the picture, `size` by `size` pixels, RGB. The same scene always gives the same pixels."""
     png = resvg_py.svg_to_bytes(svg_string=svg(scene), width=size, height=size, skip_system_fonts=True)
     return Image.open(io.BytesIO(bytes(png))).convert("RGB")
 
 
 def svg(scene: Scene) -> str:
-    """The picture as an SVG document of 256 by 256 units."""
-    layers = [_place(scene)]
+    """Return the picture as an SVG document of 256 by 256 units."""
+    layers = [_background(scene)]
     if scene.figure:
         layers += _figure(scene, scene.figure)
     if scene.desk:
@@ -128,8 +128,10 @@ def svg(scene: Scene) -> str:
     if scene.desk_item:
         layers.append(_at(FAR_X + 6, 222, 1, DESK_ITEMS[scene.desk_item]))
     if scene.prop:
-        drawn = prop(scene.prop.kind, scene.prop.color)
-        layers.append(_held(scene, drawn, scene.figure) if scene.figure else _at(*_prop_place(scene), drawn))
+        drawing = prop(scene.prop.kind, scene.prop.color)
+        layers.append(
+            _held(scene, drawing, scene.figure) if scene.figure else _at(*_prop_place(scene), drawing)
+        )
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 256 256" width="256" height="256">'
         f"{''.join(layers)}</svg>"
@@ -137,9 +139,9 @@ def svg(scene: Scene) -> str:
 
 
 def details(scene: Scene) -> list[tuple[float, float, float, float]]:
-    """Where the small things are that tags tell apart, the face of a person and the prop.
+    """Return the boxes of the small details that tags distinguish: the face of a person, and the prop.
 
-    Boxes of left, top, right and bottom, in units of a picture of 256 by 256.
+    A box is left, top, right and bottom, in units of a picture of 256 by 256.
     """
     left, top = _figure_corner(scene)
     boxes = []
@@ -155,7 +157,7 @@ def _sample_prop(rng: random.Random) -> Prop:
     return Prop(rng.choice(list(PROPS)), rng.choice(list(COLORS)))
 
 
-def _place(scene: Scene) -> str:
+def _background(scene: Scene) -> str:
     if scene.wall is None:
         return scenery.outdoors(scene.outdoors or "", FAR_X)
     wall = scenery.wall(scene.wall)
@@ -166,7 +168,7 @@ def _place(scene: Scene) -> str:
 
 
 def _figure(scene: Scene, figure: Person | Robot) -> list[str]:
-    """The figure with its accent, as layers from back to front."""
+    """Return the figure and its accent as layers from back to front."""
     left, top = _figure_corner(scene)
     if isinstance(figure, Robot):
         x, y, width = left + FIGURE * 0.12, top + FIGURE * 0.2, FIGURE * 0.76
@@ -176,10 +178,10 @@ def _figure(scene: Scene, figure: Person | Robot) -> list[str]:
     body = figure.svg().replace("<svg ", box, 1)
     if not scene.accent:
         return [body]
-    where, drawing = ACCENTS[scene.accent]
-    share_x, share_y = ANCHORS[where]
+    anchor, drawing = ACCENTS[scene.accent]
+    share_x, share_y = ANCHORS[anchor]
     accent = _at(left + FIGURE * share_x, top + FIGURE * share_y, FIGURE / 280, drawing)
-    return [accent, body] if where == "back" else [body, accent]
+    return [accent, body] if anchor == "back" else [body, accent]
 
 
 def _figure_corner(scene: Scene) -> tuple[float, float]:
@@ -188,14 +190,14 @@ def _figure_corner(scene: Scene) -> tuple[float, float]:
     return left, top
 
 
-def _held(scene: Scene, drawn: str, holder: Person | Robot) -> str:
+def _held(scene: Scene, drawing: str, holder: Person | Robot) -> str:
     skin = holder.hand_color
     hand = f'<ellipse cy="19" rx="12" ry="8" fill="{skin}" stroke="{shade(skin, 0.8)}" stroke-width="1.2"/>'
-    return _at(*_prop_place(scene), drawn + hand)
+    return _at(*_prop_place(scene), drawing + hand)
 
 
 def _prop_place(scene: Scene) -> tuple[float, float, float]:
-    """The point where the prop is drawn, and its scale: in somebody's hand, or by itself."""
+    """Return x, y and scale of the prop, in the figure's hand or by itself."""
     if scene.figure is None:
         return 128 + 32 * scene.shift, scenery.DESK_TOP - 26 if scene.desk else 144, 2.1
     left, top = _figure_corner(scene)

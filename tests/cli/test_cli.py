@@ -480,7 +480,7 @@ def test_a_wrong_setting_is_refused_and_nothing_is_changed(sid, folder, assignme
     [
         (["tag", "nope.png"], "picture nope.png: there is no such file"),
         (["tag", "good.png", "--tagger", "nope.onnx"], "nope.onnx is missing"),
-        (["papertown", "make", "--stage", "nothing"], "--stage nothing: unknown; there are data, vae"),
+        (["papertown", "make", "--stage", "nothing"], "--stage nothing: unknown; the stages are data, vae"),
         (
             ["papertown", "make", "--stage", "judge", "--dir", "making"],
             "tagger.safetensors is missing: run the stage `tagger`",

@@ -1,4 +1,4 @@
-"""Tiny nets gain nothing from threads, and lose much where other work keeps the cores busy."""
+"""Tiny networks gain nothing from threads, and lose much speed if other processes keep the cores busy."""
 
 import pytest
 import torch

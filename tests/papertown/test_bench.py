@@ -1,4 +1,4 @@
-"""The bench's judgement: what is accepted, what counts as achieved, and that its recipes are valid."""
+"""The bench: which candidates it accepts, what counts as achieved, and that its recipes are valid."""
 
 import importlib.util
 import sys
@@ -30,7 +30,7 @@ def bench():
 
 @pytest.fixture
 def whole(bench):
-    """A candidate of original 0, drawn from its whole caption, in which everything is seen."""
+    """A candidate of original 0, drawn from its whole caption, in which the tagger sees every tag."""
     scene = bench.original(0)
     shot = Shot(
         prompt=", ".join(world.tags(scene)), negative_prompt="", seed=0, steps=16, sampler="DDIM",
@@ -41,7 +41,7 @@ def whole(bench):
     return bench.Judged(0, candidate, frozenset(world.tags(scene)), world.attributes(scene))
 
 
-def _of_shot(judged, **changes):
+def _with_shot(judged, **changes):
     return replace(
         judged, candidate=replace(judged.candidate, shot=replace(judged.candidate.shot, **changes))
     )
@@ -58,13 +58,13 @@ def test_recipes_of_every_original_are_valid_settings(bench):
     assert kinds == {"vary", "eliminate", "add", "replace"}
 
 
-def test_only_what_shows_everything_asked_for_is_accepted(bench, whole):
+def test_a_candidate_is_accepted_only_if_it_shows_every_tag_of_its_prompt(bench, whole):
     scene = bench.original(0)
     held = f"holding {scene.prop.color} {scene.prop.kind}"
     assert bench.acceptable(whole)
     assert not bench.acceptable(replace(whole, seen=whole.seen - {held}))
 
-    left_out = _of_shot(
+    left_out = _with_shot(
         whole, prompt=whole.candidate.shot.prompt.replace(f"{held}, ", ""), eliminated=(held,)
     )
     assert not bench.acceptable(left_out)
@@ -78,24 +78,26 @@ def test_effects_are_counted_by_recipe(bench, whole):
     assert bench.achieved(replace(whole, seen=frozenset(whole.candidate.shot.tags[1:]))) == pytest.approx(
         1 - 1 / count
     )
-    replaced = _of_shot(whole, recipe="replace", eliminated=("red wall",), added=("outdoors, beach",))
+    replaced = _with_shot(whole, recipe="replace", eliminated=("red wall",), added=("outdoors, beach",))
     assert bench.achieved(replaced) == 0
     assert bench.achieved(replace(replaced, seen=frozenset({"outdoors", "beach"}))) == 1
     assert bench.achieved(replace(replaced, seen=frozenset({"outdoors", "beach", "red wall"}))) == 0
 
 
-def test_tables_tell_of_recipes_and_generations(bench, whole):
+def test_tables_have_rows_for_recipes_and_generations(bench, whole):
     second = replace(whole.candidate, generation=2)
-    alike = replace(whole, candidate=replace(whole.candidate, state="duplicate"))
-    text = bench.tables([whole, replace(whole, seen=frozenset()), replace(whole, candidate=second), alike])
+    duplicate = replace(whole, candidate=replace(whole.candidate, state="duplicate"))
+    text = bench.tables(
+        [whole, replace(whole, seen=frozenset()), replace(whole, candidate=second), duplicate]
+    )
     assert "| replicate | 1.0 | 4 | 75.0 % (75.0 to 75.0) | 3 | 66.7 % (66.7 to 66.7) |" in text
     assert "| 1 | 2 | 50.0 % (50.0 to 50.0) |" in text
     assert "| 2 | 1 | 100.0 % (100.0 to 100.0) |" in text
 
 
-def test_picks_early_in_the_queue_are_counted_against_chance(bench, whole):
+def test_picks_early_in_the_queue_are_compared_with_chance(bench, whole):
     missed = replace(whole, seen=frozenset())
-    other = replace(whole, original=1)  # to whom it is no pick: the accent is another one
+    other = replace(whole, original=1)  # no pick there: original 1 has another accent
     group = [
         whole,
         missed,
@@ -108,5 +110,5 @@ def test_picks_early_in_the_queue_are_counted_against_chance(bench, whole):
         other,
         replace(other, seen=frozenset()),
     ]
-    assert bench.queue_of(group) == (2, 1, pytest.approx(2 * 2 / 8))
+    assert bench.picks_in_queue(group) == (2, 1, pytest.approx(2 * 2 / 8))
     assert "| 1 | 2 | 1 | 2.00 |" in bench.tables(group)

@@ -1,4 +1,4 @@
-"""Making the models: trainings resume to the same end, and captions become the tokens they should."""
+"""Making the models: resumed trainings end with the same weights, and captions become the right tokens."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from torch import nn
 from bootstrap.papertown import text
 from bootstrap.papertown.ink import as_ink
 from bootstrap.papertown.optimizer import orthogonal
-from bootstrap.papertown.training import Plan, Training
+from bootstrap.papertown.training import Hyperparameters, Training
 
 CAPTIONS = [
     ["woman", "blue blazer", "smile"],
@@ -22,7 +22,7 @@ def tokenizer():
     return text.new_tokenizer([", ".join(tags) for tags in CAPTIONS] * 10)
 
 
-def test_tokens_put_together_from_tags_are_the_tokenizers_own(tokenizer):
+def test_tokens_assembled_from_tags_equal_the_tokenizers(tokenizer):
     tokens = text.CaptionTokens(tokenizer, CAPTIONS)
     for tags in [*CAPTIONS, []]:
         whole = tokenizer(", ".join(tags), padding="max_length", max_length=text.LENGTH).input_ids
@@ -38,12 +38,12 @@ def test_unknown_words_have_tokens_too(tokenizer):
     )
 
 
-def test_shown_tags_are_a_part_of_the_caption():
+def test_augmented_tags_are_part_of_the_caption():
     tags = CAPTIONS[2]
-    shown = [text.shown_tags(tags, np.random.default_rng(seed)) for seed in range(300)]
-    assert all(set(part) <= set(tags) for part in shown)
-    assert {len(part) for part in shown} == {0, 1, 2, 3}
-    assert shown == [text.shown_tags(tags, np.random.default_rng(seed)) for seed in range(300)]
+    augmented = [text.augmented_tags(tags, np.random.default_rng(seed)) for seed in range(300)]
+    assert all(set(remaining) <= set(tags) for remaining in augmented)
+    assert {len(remaining) for remaining in augmented} == {0, 1, 2, 3}
+    assert augmented == [text.augmented_tags(tags, np.random.default_rng(seed)) for seed in range(300)]
 
 
 def test_orthogonal_updates_have_singular_values_near_one():
@@ -53,19 +53,20 @@ def test_orthogonal_updates_have_singular_values_near_one():
     assert torch.allclose(orthogonal(matrices.mT), orthogonal(matrices).mT, atol=1e-5)
 
 
-def _train(folder, steps_at_once):
+def _train(folder, max_steps):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
-    training = Training(folder, {"net": net}, Plan(samples=64, batch=8, muon_lr=0.02, adam_lr=0.01))
+    hyperparameters = Hyperparameters(samples=64, batch=8, muon_lr=0.02, adam_lr=0.01)
+    training = Training(folder, {"net": net}, hyperparameters)
 
     def loss(step, generator):
-        if training.step - first >= steps_at_once:
+        if training.step - first_step >= max_steps:
             raise KeyboardInterrupt
         x = torch.randn(8, 4, generator=generator)
         error = (net(x) - x.sum(dim=1, keepdim=True)).pow(2).mean()
         return error, {"error": error.detach()}
 
-    first = training.step
+    first_step = training.step
     try:
         training.run(loss, None, report=lambda: None)
     except KeyboardInterrupt:
@@ -73,20 +74,20 @@ def _train(folder, steps_at_once):
     return training
 
 
-def test_a_resumed_training_ends_as_an_undisturbed_one(tmp_path):
-    undisturbed = _train(tmp_path / "whole", steps_at_once=100)
-    assert undisturbed.finished and undisturbed.step == 8
-    assert not _train(tmp_path / "parts", steps_at_once=3).finished
-    resumed = _train(tmp_path / "parts", steps_at_once=100)
+def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
+    uninterrupted = _train(tmp_path / "uninterrupted", max_steps=100)
+    assert uninterrupted.finished and uninterrupted.step == 8
+    assert not _train(tmp_path / "resumed", max_steps=3).finished
+    resumed = _train(tmp_path / "resumed", max_steps=100)
     assert resumed.finished
-    for one, other in zip(undisturbed.averages, resumed.averages, strict=True):
-        assert torch.equal(one, other)
+    for expected, average in zip(uninterrupted.averages, resumed.averages, strict=True):
+        assert torch.equal(expected, average)
 
 
-def test_learning_rates_rise_stay_and_fall():
-    plan = Plan(samples=10_000, batch=10, muon_lr=1, adam_lr=1)
-    shares = [plan.lr_share(step) for step in (0, 300, 599, 800, 999)]
-    assert shares[0] < 0.1 and shares[1] == shares[2] == 1 and shares[3] == 0.5 and shares[4] <= 0.01
+def test_learning_rates_warm_up_stay_constant_and_decay():
+    hyperparameters = Hyperparameters(samples=10_000, batch=10, muon_lr=1, adam_lr=1)
+    factors = [hyperparameters.lr_factor(step) for step in (0, 300, 599, 800, 999)]
+    assert factors[0] < 0.1 and factors[1] == factors[2] == 1 and factors[3] == 0.5 and factors[4] <= 0.01
 
 
 def test_ink_keeps_shape_and_draws_dark_lines_on_pale_paper():

@@ -1,4 +1,4 @@
-"""The tagger: what it reads becomes exactly the tags of a caption; other taggers plug in."""
+"""The tagger: right answers become exactly the tags of a caption; other taggers plug in."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from bootstrap.papertown.tags import ATTRIBUTES
 from bootstrap.pictures.tagging import open_tagger
 
 
-class Knowing(TaggerNet):
-    """A net that gives the right answers of given scenes, whatever the pictures."""
+class KnownAnswers(TaggerNet):
+    """A network that returns the answers it was built with, whatever the pictures."""
 
     def __init__(self, answers):
         super().__init__(tagger_making.heads())
@@ -33,29 +33,29 @@ def test_heads_cover_the_attributes_in_their_order():
 
 @pytest.mark.parametrize("split", ["train", "accents"])
 def test_right_answers_become_exactly_the_tags_of_the_caption(split):
-    tagger = PapertownTagger(Knowing(tagger_making.labels(split, 40)))
+    tagger = PapertownTagger(KnownAnswers(tagger_making.labels(split, 40)))
     read = tagger.read([Image.new("RGB", (32, 32))] * 40)
     for number, scores in enumerate(read):
         assert [score.tag for score in scores] == world.tags(data.scene(split, number))
         assert all(score.score > 0.99 for score in scores)
 
 
-def test_accuracy_is_whole_for_right_answers_and_less_for_wrong_ones():
+def test_accuracy_is_1_for_right_answers_and_less_for_wrong_ones():
     truth = [world.attributes(data.scene("train", number)) for number in range(30)]
-    tagger = PapertownTagger(Knowing(tagger_making.labels("train", 30)))
+    tagger = PapertownTagger(KnownAnswers(tagger_making.labels("train", 30)))
     pictures = torch.zeros(30, 3, 128, 128, dtype=torch.uint8)
     assert set(tagger_making.accuracy(tagger, pictures, truth).values()) == {1.0}
-    turned = tagger_making.accuracy(tagger, pictures, truth[1:] + truth[:1])
-    assert turned["figure"] < 1 and turned["clothes_color"] < 0.5
+    rotated = tagger_making.accuracy(tagger, pictures, truth[1:] + truth[:1])
+    assert rotated["figure"] < 1 and rotated["clothes_color"] < 0.5
 
 
 def test_a_saved_tagger_reads_the_same(tmp_path):
     torch.manual_seed(0)
     tagger = PapertownTagger(TaggerNet(tagger_making.heads()))
     tagger.save(tmp_path / "tagger.safetensors")
-    again = PapertownTagger.load(tmp_path / "tagger.safetensors")
+    loaded = PapertownTagger.load(tmp_path / "tagger.safetensors")
     pictures = [Image.fromarray(data.picture("train", number)) for number in range(2)]
-    assert [s.tag for s in again.read(pictures)[0]] == [s.tag for s in tagger.read(pictures)[0]]
+    assert [s.tag for s in loaded.read(pictures)[0]] == [s.tag for s in tagger.read(pictures)[0]]
     assert tagger.read([]) == []
     assert (tmp_path / "tagger.safetensors").stat().st_size < 4_000_000
 
@@ -71,7 +71,7 @@ def test_a_tagger_file_that_is_not_whole_is_named(tmp_path):
 
 
 def test_a_wd14_style_tagger_reads_tags(tmp_path):
-    """A model of one multiplication: the mean of each colour channel as the score of a tag."""
+    """The model scores each tag by the mean of a colour channel."""
     pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
@@ -103,5 +103,5 @@ def test_the_bundled_tagger_reads_the_shipped_originals(originals, name):
     with Image.open(originals / f"{name}.png") as picture:
         [seen] = open_tagger(None).read([picture.convert("RGB")])
     caption = (originals / f"{name}.txt").read_text().strip()
-    wrong = {one.tag for one in seen} ^ set(caption.split(", "))
-    assert len(wrong) <= 2  # one thing taken for another, such as what is under a scarf
+    wrong = {score.tag for score in seen} ^ set(caption.split(", "))
+    assert len(wrong) <= 2  # one thing mistaken for another, such as the clothes under a scarf

@@ -1,4 +1,4 @@
-"""The drawn world: captions say what the pictures show, and the same seed gives the same picture."""
+"""The drawn world: captions name what the pictures show, and the same seed gives the same picture."""
 
 import random
 from dataclasses import replace
@@ -46,7 +46,7 @@ def test_tags_name_everything_in_the_order_of_captions():
 
 
 def test_every_tag_of_a_scene_changes_its_picture():
-    whole = np.asarray(world.render(BADGE, 64))
+    unchanged = np.asarray(world.render(BADGE, 64))
     for change in (
         {"figure": replace(BADGE.figure, mouth="sad")},
         {"figure": replace(BADGE.figure, eyes="closed eyes")},
@@ -57,31 +57,31 @@ def test_every_tag_of_a_scene_changes_its_picture():
         {"accent": "medal"},
         {"accent": None},
     ):
-        assert (np.asarray(world.render(replace(BADGE, **change), 64)) != whole).any(), change
+        assert (np.asarray(world.render(replace(BADGE, **change), 64)) != unchanged).any(), change
 
 
 @pytest.mark.parametrize("desk", [True, False])
 @pytest.mark.parametrize("shift", [-1, 0, 1])
 def test_the_details_of_a_scene_are_where_faces_and_props_differ(desk, shift):
-    somebody = replace(BADGE, desk=desk, desk_item=None, accent=None, shift=shift)
-    faces = [replace(somebody, figure=replace(BADGE.figure, mouth=mouth)) for mouth in ("sad", "tongue out")]
-    faces += [replace(somebody, figure=replace(BADGE.figure, eyes="heart eyes", beard="moustache"))]
-    held = [replace(somebody, prop=Prop(kind, "green")) for kind in PROPS]
-    alone = [replace(one, figure=None) for one in held]
-    for first, others in ((somebody, faces), (somebody, held), (alone[0], alone[1:])):
-        for other in others:
-            differs = (np.asarray(world.render(first, 256)) != np.asarray(world.render(other, 256))).any(-1)
-            for left, top, right, bottom in world.details(first):
+    person = replace(BADGE, desk=desk, desk_item=None, accent=None, shift=shift)
+    faces = [replace(person, figure=replace(BADGE.figure, mouth=mouth)) for mouth in ("sad", "tongue out")]
+    faces += [replace(person, figure=replace(BADGE.figure, eyes="heart eyes", beard="moustache"))]
+    held = [replace(person, prop=Prop(kind, "green")) for kind in PROPS]
+    alone = [replace(scene, figure=None) for scene in held]
+    for scene, variants in ((person, faces), (person, held), (alone[0], alone[1:])):
+        for variant in variants:
+            differs = (np.asarray(world.render(scene, 256)) != np.asarray(world.render(variant, 256))).any(-1)
+            for left, top, right, bottom in world.details(scene):
                 differs[max(0, int(top)) : int(bottom) + 1, max(0, int(left)) : int(right) + 1] = False
-            assert not differs.any(), other
+            assert not differs.any(), variant
 
 
 def test_the_same_seed_gives_the_same_scene_and_picture():
-    one, other = data.scene("train", 5), data.scene("train", 5)
-    assert one == other
+    scene = data.scene("train", 5)
+    assert data.scene("train", 5) == scene
     assert (data.picture("train", 5) == data.picture("train", 5)).all()
     assert data.picture("train", 5).shape == (data.SIZE, data.SIZE, 3)
-    assert data.scene("train", 6) != one
+    assert data.scene("train", 6) != scene
 
 
 def test_accents_come_only_when_asked_for():
@@ -89,12 +89,12 @@ def test_accents_come_only_when_asked_for():
     assert len(ACCENTS) >= 5
     assert not seen & set(ACCENTS)
     for number, accent in enumerate(ACCENTS):
-        asked = data.scene("accents", number)
-        assert asked.accent == accent and isinstance(asked.figure, Person)
-        assert world.tags(asked)[-1] == accent
+        scene = data.scene("accents", number)
+        assert scene.accent == accent and isinstance(scene.figure, Person)
+        assert world.tags(scene)[-1] == accent
 
 
-def test_what_is_tagged_can_be_seen():
+def test_everything_that_is_tagged_is_visible():
     rng = random.Random(0)
     for _ in range(500):
         scene = world.sample(rng)
@@ -108,9 +108,10 @@ def test_shards_are_rendered_once_and_read_back(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "SHARD", 4)
     monkeypatch.setattr(data, "cpu_count", lambda: 1)
     data.render_split(tmp_path, "train", 6)
-    written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    first_times = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     data.render_split(tmp_path, "train", 6)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == written and len(written) == 2
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == first_times
+    assert len(first_times) == 2
 
     pictures = data.Pictures(tmp_path, "train")
     assert len(pictures) == 8
@@ -120,9 +121,12 @@ def test_shards_are_rendered_once_and_read_back(tmp_path, monkeypatch):
 
 
 def test_the_shipped_originals_are_what_the_world_draws(tmp_path):
-    shipped.write(tmp_path)
-    kept = files("bootstrap") / "papertown" / "originals"
+    shipped.write_originals(tmp_path)
+    folder = files("bootstrap") / "papertown" / "originals"
     for name in shipped.ORIGINALS:
-        assert (tmp_path / f"{name}.txt").read_text() == (kept / f"{name}.txt").read_text()
-        with Image.open(tmp_path / f"{name}.png") as drawn, Image.open(str(kept / f"{name}.png")) as there:
-            assert np.array_equal(np.asarray(drawn), np.asarray(there))
+        assert (tmp_path / f"{name}.txt").read_text() == (folder / f"{name}.txt").read_text()
+        with (
+            Image.open(tmp_path / f"{name}.png") as drawn,
+            Image.open(str(folder / f"{name}.png")) as packaged,
+        ):
+            assert np.array_equal(np.asarray(drawn), np.asarray(packaged))
