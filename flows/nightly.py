@@ -47,7 +47,7 @@ def next_step(
 
     An unfinished generation is finished. A generation with more than `max_waiting` undecided candidates waits for the
     reviewer. A reviewed one is grown, and the next one run. If it brought fewer than `min_picks` new picks, more of it
-    is drawn first, up to MOST_ROUNDS times what the recipes ask for; then it is grown with the picks it has.
+    is drawn first, up to MOST_ROUNDS times what the recipes ask for; then it is grown with the picks it has, if any.
     """
     if running.is_running(project):
         return NightStep(False, False, "a generation is running already")

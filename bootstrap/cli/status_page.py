@@ -69,9 +69,11 @@ def _next_step(page: dict[str, Any], last: GenerationStatus | None) -> str:
     if last.state is GenerationState.WAITING:
         return f"{run}  (does generation {last.number}, which waits)"
     if last.state.is_begun:
-        return f"{run}  (goes on where generation {last.number} was interrupted)"
-    if last.state in (GenerationState.FAILED, GenerationState.CANCELLED):
-        return f"{run}  (goes on with generation {last.number}, which was {last.state})"
+        return f"{run}  (resumes generation {last.number}, which was interrupted)"
+    if last.state is GenerationState.FAILED:
+        return f"{run}  (resumes generation {last.number}, which failed)"
+    if last.state is GenerationState.CANCELLED:
+        return f"{run}  (resumes generation {last.number}, which was cancelled)"
     changed = page["picks_to_add"] + page["picks_to_remove"]
     if last.state is GenerationState.GROWN and not changed:
         return f"{run}  (trains generation {last.number + 1} on {page['dataset_size']} pictures)"

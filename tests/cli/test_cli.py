@@ -223,7 +223,7 @@ def test_status_shows_the_next_step_throughout_the_loop(sid, folder):
     assert "does generation 1, which waits" in sid("status")[1] and "interrupted" not in sid("status")[1]
     add_drawn(made, catalog, 1, [scene(5)])
     out = sid("status", "apple")[1]
-    assert "interrupted" in out and "goes on where generation 1 was interrupted" in out
+    assert "interrupted" in out and "resumes generation 1, which was interrupted" in out
     ids = add_published(made, catalog, 1, 3, [shot(1), shot(2), shot(3)])
     assert "sid review  (4 undecided)" in sid("status")[1]
     sid("accept", "apple", ids[0])
