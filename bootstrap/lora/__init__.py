@@ -1,1 +1,1 @@
-"""LoRA: the file format, the modules it trains, and merging it into a base model."""
+"""LoRA files: their formats, the modules that they train, and merging them into a base model."""

@@ -1,4 +1,4 @@
-"""Writing a LoRA file in another format."""
+"""Converting a LoRA file to another format."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ FORMATS = ("kohya", "diffusers")
 
 
 def convert(path: Path, out: Path, to_format: str) -> int:
-    """Write a LoRA in one of FORMATS, in which it draws the same; return how many modules it has.
+    """Write a LoRA in one of FORMATS, with the same effect; return its number of modules.
 
     Raises:
-        UserError: the format is unknown, the file is no LoRA, or the target cannot be written.
+        UserError: the format is unknown, the file is not a LoRA, or the target cannot be written.
     """
     if to_format not in FORMATS:
         raise UserError(f"--to {to_format}: unknown, use {' or '.join(FORMATS)}")
@@ -27,15 +27,15 @@ def convert(path: Path, out: Path, to_format: str) -> int:
 
 
 def check_target(path: Path, out: Path) -> None:
-    """Refuse a target that is not a .safetensors file, is the file that is read, or cannot be written.
+    """Refuse a target that is not a .safetensors file, is the source itself, or cannot be written.
 
     Raises:
-        UserError: says which, and what to do.
+        UserError: one of these.
     """
     if out.suffix != ".safetensors":
         raise UserError(f"{out}: a LoRA file ends in .safetensors")
     if out.exists() and out.samefile(path):
-        raise UserError(f"{out}: is the file that is read; write to another one")
+        raise UserError(f"{out}: is the source file itself; write to another file")
     folder = next(parent for parent in out.absolute().parents if parent.exists())
     if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(f"{out}: cannot be written there")
+        raise UserError(f"{out}: cannot be written; choose another place")

@@ -1,4 +1,4 @@
-"""LoRA files in the formats that are about: kohya's, diffusers' and PEFT's; all are read as kohya's modules.
+"""LoRA files in the common formats, kohya's, diffusers' and PEFT's; all are read into kohya's modules.
 
 Sources: diffusers, loaders/lora_base.py and lora_pipeline.py (key names, `lora_adapter_metadata`); PEFT,
 utils/save_and_load.py (`base_model.model.` prefix, adapter_config.json beside the weights).
@@ -22,7 +22,7 @@ from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.models import registry
 from bootstrap.models.family import Family
 
-# What follows the module's path, for the down matrix and for the up matrix.
+# Suffixes after the module's path: (down matrix, up matrix).
 _SUFFIXES = (
     (".lora.down.weight", ".lora.up.weight"),
     (".lora_A.weight", ".lora_B.weight"),
@@ -32,7 +32,7 @@ _SUFFIXES = (
 
 
 def kind_of(path: Path) -> str:
-    """Tell a LoRA file's kind: LoRA, or one of LyCORIS', which is read as the LoRA that adds the same.
+    """Return a LoRA file's kind: "LoRA", or one of LyCORIS' kinds, which are read as an equivalent LoRA.
 
     Raises:
         UserError: it is missing or damaged.
@@ -41,7 +41,7 @@ def kind_of(path: Path) -> str:
 
 
 def read(path: Path) -> LoraFile:
-    """Read a LoRA file of any of the formats; every module comes with its own rank and alpha.
+    """Read a LoRA file in any of the formats; every module has its own rank and alpha.
 
     Raises:
         UserError: see format_of; or a part of a module is missing.
@@ -71,27 +71,27 @@ def read(path: Path) -> LoraFile:
             modules[name] = kohya.checked_module(path, name, down, up, alpha)
             used |= {key, stem + up_suffix, f"{stem}.alpha"}
             break
-    left = sorted(set(tensors) - used)
-    if left:
+    unused = sorted(set(tensors) - used)
+    if unused:
         raise UserError(
-            f"LoRA {path}: '{left[0]}' is no part of a LoRA ({len(left)} tensors are not understood)"
+            f"LoRA {path}: '{unused[0]}' is not part of a LoRA ({len(unused)} tensors are not recognized)"
         )
     return LoraFile(modules, metadata)
 
 
 def write_diffusers(path: Path, lora: LoraFile) -> None:
-    """Write a LoRA in diffusers' format, alpha / rank worked into the up matrices.
+    """Write a LoRA in diffusers' format, with alpha / rank multiplied into the up matrices.
 
-    Readers of this format differ in where they look for alpha, and some do not look at all; with a factor of
-    one, all of them get it right, with modules of different ranks too.
+    Readers of this format look for alpha in different places, and some not at all; with a factor of one, all of them
+    are right, also for modules of different ranks.
 
     Raises:
-        UserError: a module is of no family.
+        UserError: a module belongs to no family.
     """
     tensors: dict[str, torch.Tensor] = {}
     family = registry.of_lora(lora.modules)
     if family is None:
-        raise UserError(f"LoRA: '{next(iter(lora.modules))}' is no module of {registry.titles()}")
+        raise UserError(f"LoRA: '{next(iter(lora.modules))}' is not a module of {registry.titles()}")
     for name, module in lora.modules.items():
         try:
             inner, part = family.module_path(name)
@@ -106,10 +106,10 @@ def write_diffusers(path: Path, lora: LoraFile) -> None:
 
 
 def _with_kohyas_names(lora: LoraFile) -> LoraFile:
-    """The same LoRA under the names that kohya's own files have.
+    """Return the LoRA with the module names of kohya's own files.
 
-    Other tools write such files with diffusers' block names for Stable Diffusion XL, with `lora_te1_` for 1.x,
-    or without `text_model`. A module that has no such name keeps the one it has.
+    Other tools write kohya's format with diffusers' block names for Stable Diffusion XL, with `lora_te1_` for 1.x, or
+    without `text_model`. A name that cannot be converted stays.
     """
     family, modules = registry.of_lora(lora.modules), {}
     assert family is not None
@@ -122,37 +122,37 @@ def _with_kohyas_names(lora: LoraFile) -> LoraFile:
 
 
 def _diffusers_settings(path: Path, metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """{part: LoraConfig} from `lora_adapter_metadata`, whose keys are `unet.r`, `text_encoder.lora_alpha`, ..."""
+    """Return {part: LoraConfig} from `lora_adapter_metadata`, with keys `unet.r`, `text_encoder.lora_alpha`, ..."""
     try:
-        told = dict(json.loads(metadata.get("lora_adapter_metadata", "{}")))
+        flat = dict(json.loads(metadata.get("lora_adapter_metadata", "{}")))
     except (ValueError, TypeError):
         raise UserError(
-            f"LoRA {path}: its lora_adapter_metadata is no valid JSON, and only it tells the alpha"
+            f"LoRA {path}: its lora_adapter_metadata, the only source of alpha, is not valid JSON"
         ) from None
-    found: dict[str, dict[str, Any]] = {}
-    for key, value in told.items():
+    by_part: dict[str, dict[str, Any]] = {}
+    for key, value in flat.items():
         part, _, name = key.partition(".")
-        found.setdefault(part, {})[name] = value
-    return found
+        by_part.setdefault(part, {})[name] = value
+    return by_part
 
 
 def _peft_settings(path: Path, family: Family) -> dict[str, dict[str, Any]]:
     config = path.with_name("adapter_config.json")
     if not config.is_file():
         raise UserError(
-            f"LoRA {path}: PEFT's adapter_config.json is not beside it, and only it tells the alpha"
+            f"LoRA {path}: PEFT's adapter_config.json, the only source of alpha, is missing; put it beside the file"
         )
     try:
         settings = json.loads(config.read_text("utf-8"))
     except ValueError as error:
-        raise UserError(f"LoRA {config}: no valid JSON ({error})") from None
+        raise UserError(f"LoRA {config}: not valid JSON ({error})") from None
     return dict.fromkeys(family.parts, settings)
 
 
 def _alpha(
     settings: dict[str, Any], inner: str, rank: int, stored: torch.Tensor | None
 ) -> torch.Tensor | float:
-    """The alpha of one module, so that alpha / rank is what its delta is multiplied with."""
+    """Return the alpha of one module, for which alpha / rank scales its delta."""
     if stored is not None:
         return stored
     alpha = settings.get("lora_alpha")

@@ -1,4 +1,4 @@
-"""What the header of a LoRA file says, without its tensors: format, names and metadata. No torch is imported."""
+"""The header of a LoRA file: format, tensor names and metadata, without the tensors. Does not import torch."""
 
 import re
 from pathlib import Path
@@ -12,20 +12,19 @@ from bootstrap.models.family import Family
 
 Format = Literal["kohya", "diffusers", "peft"]
 
-# What only names of a LoRA's tensors have.
+# Parts of names that only a LoRA's tensors have.
 _MATRIX = re.compile(r"\.(lora_down|lora_up|lora_A|lora_B|lora\.down|lora\.up)\.|^lora_")
 
 
 def format_of(path: Path) -> Format:
-    """Tell a LoRA file's format by the names of its tensors.
+    """Return a LoRA file's format, detected from the names of its tensors.
 
     Raises:
-        UserError: it is missing, damaged, of a kind that is not read (DoRA), for another kind of model,
-            or no LoRA.
+        UserError: it is missing, damaged, of an unsupported kind (DoRA), for another kind of model, or not a LoRA.
     """
     names = tensor_names(path)
     if any(".dora_scale" in name or "magnitude_vector" in name for name in names):
-        raise UserError(f"LoRA {path}: it is a DoRA file, which is not read")
+        raise UserError(f"LoRA {path}: it is a DoRA file, which is not supported")
     family = registry.of_lora(names)
     if family is None:
         if any(_MATRIX.search(name) for name in names):
@@ -34,7 +33,7 @@ def format_of(path: Path) -> Format:
                 f"Diffusion 3 (it begins with '{names[0]}')"
             )
         raise UserError(
-            f"LoRA {path}: no LoRA in kohya's, diffusers' or PEFT's format (it begins with '{names[0]}')"
+            f"LoRA {path}: not a LoRA in kohya's, diffusers' or PEFT's format (it begins with '{names[0]}')"
         )
     if all(name.startswith(family.kohya_prefixes) for name in names):
         return "kohya"
@@ -71,14 +70,14 @@ def tensor_names(path: Path) -> list[str]:
         with safe_open(path, framework="np") as file:
             names = sorted(file.keys())
     except (SafetensorError, OSError) as error:
-        raise UserError(f"LoRA {path}: damaged, or no safetensors file ({error})") from None
+        raise UserError(f"LoRA {path}: damaged, or not a safetensors file ({error})") from None
     if not names:
         raise UserError(f"LoRA {path}: it is empty")
     return names
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """Return what a safetensors file's header says about it; nothing of a damaged file."""
+    """Return the metadata in a safetensors file's header; {} for a damaged file."""
     try:
         with safe_open(path, framework="np") as file:
             return dict(file.metadata() or {})

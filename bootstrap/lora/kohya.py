@@ -1,9 +1,8 @@
-"""The LoRA file in kohya's format, which AUTOMATIC1111, ComfyUI, Forge and diffusers read.
+"""LoRA files in kohya's format, which AUTOMATIC1111, ComfyUI, Forge and diffusers read.
 
-A module has three tensors: `<name>.lora_down.weight` (rank, in[, k, k]), `<name>.lora_up.weight`
-(out, rank[, 1, 1]) and `<name>.alpha` (one number); it adds `alpha / rank * up @ down` to the module's
-weight. k is 1, and of a LoCon's convolutions 3. Source: sd-scripts, networks/lora.py. LyCORIS' kinds are read too, see
-lycoris.py.
+A module has three tensors: `<name>.lora_down.weight` (rank, in[, k, k]), `<name>.lora_up.weight` (out, rank[, 1, 1])
+and `<name>.alpha` (a scalar); it adds `alpha / rank * up @ down` to the module's weight. k is 1, or 3 for a LoCon's
+convolutions. Source: sd-scripts, networks/lora.py. LyCORIS' kinds are read too, see lycoris.py.
 """
 
 import hashlib
@@ -26,7 +25,7 @@ _PARTS = {"lora_down.weight", "lora_up.weight", "alpha", *lycoris.LOHA, *lycoris
 
 @dataclass(frozen=True)
 class LoraModule:
-    """What a LoRA adds to one module."""
+    """The matrices and alpha of one module of a LoRA."""
 
     down: torch.Tensor  # (rank, in) or (rank, in, k, k)
     up: torch.Tensor  # (out, rank) or (out, rank, 1, 1)
@@ -38,7 +37,7 @@ class LoraModule:
         return int(self.down.shape[0])
 
     def to(self, device: torch.device) -> "LoraModule":
-        """Return the same on a device."""
+        """Return a copy on a device."""
         return LoraModule(self.down.to(device), self.up.to(device), self.alpha)
 
     def delta(self) -> torch.Tensor:
@@ -49,7 +48,7 @@ class LoraModule:
 
 @dataclass(frozen=True)
 class LoraFile:
-    """A LoRA file that was read."""
+    """The content of a LoRA file."""
 
     modules: dict[str, LoraModule]  # by kohya's name of the module
     metadata: dict[str, str]
@@ -58,12 +57,12 @@ class LoraFile:
 def write(
     path: Path, modules: dict[str, LoraModule], metadata: dict[str, str], dtype: torch.dtype = torch.float16
 ) -> None:
-    """Write a LoRA file, whole or not at all, with kohya's two hashes added to the metadata.
+    """Write a LoRA file atomically, with kohya's two hashes added to the metadata.
 
     Args:
         modules: by kohya's name.
         metadata: `ss_*` and `modelspec.*` entries.
-        dtype: of all tensors in the file, alphas included.
+        dtype: of all tensors in the file, including alphas.
     """
     tensors = {}
     for name, module in modules.items():
@@ -75,9 +74,9 @@ def write(
 
 
 def _hashes(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> dict[str, str]:
-    """The two hashes by which other tools know a LoRA, of the file as it is without them.
+    """Return the two hashes by which other tools identify a LoRA, of the file without them.
 
-    Source: sd-scripts, library/train_util.py, `precalculate_safetensors_hashes`: over the `ss_*` entries alone.
+    Source: sd-scripts, library/train_util.py, `precalculate_safetensors_hashes`: of the metadata, only `ss_*` entries.
     """
     data = save(tensors, {key: value for key, value in metadata.items() if key.startswith("ss_")})
     body = data[8 + int.from_bytes(data[:8], "little") :]
@@ -92,8 +91,7 @@ def read(path: Path) -> LoraFile:
     """Read a LoRA file in kohya's format.
 
     Raises:
-        UserError: the file is missing or damaged, is in another format, or a module lacks one of its parts or is
-            none that can be computed with.
+        UserError: the file is missing, damaged or in another format, or a module is incomplete or unusable.
     """
     if not path.is_file():
         raise UserError(f"LoRA {path}: there is no such file")
@@ -102,21 +100,21 @@ def read(path: Path) -> LoraFile:
             metadata = dict(file.metadata() or {})
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"LoRA {path}: damaged, or no safetensors file ({error})") from None
+        raise UserError(f"LoRA {path}: damaged, or not a safetensors file ({error})") from None
     parts: dict[str, lycoris.Parts] = {}
     for key in sorted(tensors):
         name, _, part = key.partition(".")
         if part not in _PARTS:
             raise UserError(
-                f"LoRA {path}: '{key}' is no part of a LoRA in kohya's format or of LyCORIS' LoCon, LoHa or LoKr"
+                f"LoRA {path}: '{key}' is not part of a LoRA in kohya's format or of LyCORIS' LoCon, LoHa or LoKr"
             )
         parts.setdefault(name, {})[part] = tensors[key]
     family = registry.of_lora(parts)
     sizes = {name: family.kernel_size(name) if family else None for name in parts}
-    modules = {name: _module(path, name, own, sizes[name]) for name, own in parts.items()}
+    modules = {name: _module(path, name, tensors, sizes[name]) for name, tensors in parts.items()}
     if not modules:
         raise UserError(f"LoRA {path}: it has no modules")
-    if any(lycoris.kind_of(set(own)) for own in parts.values()):
+    if any(lycoris.kind_of(set(suffixes)) for suffixes in parts.values()):
         metadata = _metadata_as_lora(metadata, modules)
     return LoraFile(modules, metadata)
 
@@ -142,20 +140,20 @@ def _module(path: Path, name: str, parts: lycoris.Parts, kernel_size: int | None
 
 
 def _metadata_as_lora(metadata: dict[str, str], modules: dict[str, LoraModule]) -> dict[str, str]:
-    """What a file says of itself, with the size of the plain LoRA that it was read as."""
-    kept = {key: value for key, value in metadata.items() if key != "ss_network_args"}
+    """Return a LyCORIS file's metadata with module type, rank and alpha of the LoRA that it was read as."""
+    unchanged = {key: value for key, value in metadata.items() if key != "ss_network_args"}
     largest = max(modules.values(), key=lambda module: module.rank)
     size = {"ss_network_dim": str(largest.rank), "ss_network_alpha": str(largest.alpha)}
-    return kept | size | {"ss_network_module": "networks.lora"}
+    return unchanged | size | {"ss_network_module": "networks.lora"}
 
 
 def checked_module(
     path: Path, name: str, down: torch.Tensor, up: torch.Tensor, alpha: torch.Tensor | float | None
 ) -> LoraModule:
-    """Return a module that was read from a file; without alpha it counts in full.
+    """Return a module read from a file; alpha defaults to the rank, which is a scale of 1.
 
     Raises:
-        UserError: the matrices do not fit together, or there are values that are no finite numbers.
+        UserError: the matrices do not fit together, or contain values that are not finite.
     """
     fits = (
         down.dim() in (2, 4)
@@ -171,37 +169,37 @@ def checked_module(
     if isinstance(alpha, torch.Tensor) and alpha.numel() != 1:
         raise UserError(f"LoRA {path}: the alpha of module '{name}' is not one number")
     number = float(down.shape[0] if alpha is None else alpha)
-    # A sum in single precision is finite just when all of these are: half precision reaches to 65504 only.
+    # The float32 sum is finite exactly if all values are: float16 values are at most 65504, so they cannot overflow it.
     if not (math.isfinite(number) and torch.isfinite(down.float().sum() + up.float().sum())):
         raise UserError(
-            f"LoRA {path}: module '{name}' has values that are no finite numbers; the training that made it went "
-            "astray, take an earlier snapshot"
+            f"LoRA {path}: module '{name}' has NaN or infinite values, because its training diverged; use an earlier "
+            "snapshot"
         )
     return LoraModule(down, up, number)
 
 
 def dtype_of(lora: LoraFile) -> torch.dtype:
-    """Return the type of a LoRA's tensors."""
+    """Return the dtype of a LoRA's tensors."""
     return next(iter(lora.modules.values())).down.dtype
 
 
 def own_metadata(lora: LoraFile) -> dict[str, str]:
-    """Return a file's metadata without the hashes, which are of the old file; never without rank and alpha."""
+    """Return a LoRA's metadata without the old file's hashes, and with defaults for required entries such as rank."""
     first, family = next(iter(lora.modules.values())), registry.of_lora(lora.modules)
-    made_for = {} if family is None else family.lora_metadata
-    needed = {
+    family_metadata = {} if family is None else family.lora_metadata
+    required = {
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(first.rank),
         "ss_network_alpha": str(first.alpha),
-        **{key: value for key, value in made_for.items() if key.startswith("ss_")},
+        **{key: value for key, value in family_metadata.items() if key.startswith("ss_")},
         "ss_v2": "False",
     }
-    kept = {k: v for k, v in lora.metadata.items() if k.startswith(("ss_", "modelspec."))}
-    return {**needed, **kept}
+    stored = {key: value for key, value in lora.metadata.items() if key.startswith(("ss_", "modelspec."))}
+    return {**required, **stored}
 
 
 def model_hash(path: Path) -> str:
-    """Return `sshs_model_hash` of a LoRA file, whose first 12 digits infotext calls its hash."""
+    """Return `sshs_model_hash` of a LoRA file; infotext shows its first 12 digits."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         stored = json.loads(file.read(length)).get("__metadata__", {}).get("sshs_model_hash")

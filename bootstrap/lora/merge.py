@@ -1,4 +1,4 @@
-"""Merging LoRAs into the weights of a base model, and taking them out again exactly."""
+"""Merging LoRAs into a base model's weights, and restoring the weights exactly."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -14,26 +14,29 @@ from bootstrap.models.family import BaseModel
 
 
 class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `with merged(base, loras)`)
-    """A base model with LoRAs merged in, for the length of a `with` block.
+    """Merge LoRAs into a base model within a `with` block.
 
-    The weights that change are copied before and put back after, so that they are bit for bit what they
-    were: subtracting the delta again would leave rounding behind.
+    The changed weights are copied before and restored after, so that they are bit-identical; subtracting the delta
+    would leave rounding errors.
     """
 
     def __init__(
         self, base: BaseModel, loras: Sequence[tuple[LoraFile, float | tuple[float, float]]]
     ) -> None:
-        """Check that each LoRA's modules are there, with the right shapes.
+        """Check that the base model has each LoRA's modules, in the same shapes.
 
         Args:
             base: the base model, without any LoRA.
-            loras: each with its strength, or with one for the denoiser and one for the text encoders.
+            loras: each with its strength, or with its strengths (denoiser, text encoders).
 
         Raises:
             UserError: a LoRA was made for another kind of model.
         """
         self._base = base
-        pairs = [(lora, given if isinstance(given, tuple) else (given, given)) for lora, given in loras]
+        pairs = [
+            (lora, strength if isinstance(strength, tuple) else (strength, strength))
+            for lora, strength in loras
+        ]
         self._loras = [(lora, strengths) for lora, strengths in pairs if any(strengths)]
         self._targets = target_modules(base, convolutions=True)
         self._of_denoiser = set(targets_of(base, convolutions=True)[0][1])
@@ -42,11 +45,11 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
             self._check(lora)
 
     def _check(self, lora: LoraFile) -> None:
-        made_for, here = registry.of_lora(lora.modules), self._base.family
-        if made_for is not None and made_for is not here:
+        lora_family, base_family = registry.of_lora(lora.modules), self._base.family
+        if lora_family is not None and lora_family is not base_family:
             raise UserError(
-                f"LoRA {lora.metadata.get('ss_output_name', '')}: it was made for {made_for.title}, the base model "
-                f"{self._base.spec.name} is {here.title}; take a base model of its kind"
+                f"LoRA {lora.metadata.get('ss_output_name', '')}: it was made for {lora_family.title}, the base model "
+                f"{self._base.spec.name} is {base_family.title}; take a base model of its kind"
             )
         unknown = [name for name in lora.modules if name not in self._targets]
         total = len(lora.modules)
@@ -67,7 +70,9 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
     def __enter__(self) -> None:
         try:
             self._merge()
-        except BaseException:  # memory that ran out, or Ctrl-C: `with` ends only what has begun
+        except (
+            BaseException
+        ):  # out of memory, or Ctrl-C: `with` calls __exit__ only after __enter__ has returned
             self._put_back()
             raise
 

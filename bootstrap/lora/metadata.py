@@ -1,7 +1,6 @@
 """The `ss_*` and modelspec metadata of a LoRA file, as kohya writes them.
 
-Sources: sd-scripts, train_network.py (`ss_*`; every value is a text) and library/sai_model_spec.py (modelspec
-1.0.1).
+Sources: sd-scripts, train_network.py (`ss_*`; every value is a string) and library/sai_model_spec.py (modelspec 1.0.1).
 """
 
 import json
@@ -23,7 +22,7 @@ OPTIMIZERS = {
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What the metadata tell about a training besides its settings."""
+    """The facts about a training, besides its settings, that the metadata contain."""
 
     output_name: str
     project: str
@@ -33,21 +32,19 @@ class TrainingFacts:
     family: Family
     captions: list[str]  # of each picture
     repeats: list[int]  # of each picture
-    sizes: list[
-        tuple[int, int]
-    ]  # width and height in pixels that each picture is trained at, the original's first
-    reg_images: int  # pictures of the regularization
+    sizes: list[tuple[int, int]]  # training width and height of each picture in pixels, the original's first
+    reg_images: int  # number of regularization pictures
     steps_per_epoch: int
     total_steps: int
     started_at: datetime
 
 
 def build(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int) -> dict[str, str]:
-    """Return the metadata of the snapshot of one epoch.
+    """Return the metadata for the snapshot of one epoch.
 
     Args:
-        epoch: finished epochs.
-        steps: finished steps over all epochs.
+        epoch: number of finished epochs.
+        steps: number of finished steps in all epochs.
     """
     return {**_ss(facts, settings, epoch, steps), **_modelspec(facts)}
 
@@ -57,10 +54,14 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
     buckets: Counter[tuple[int, int]] = Counter()
     for size, repeats in zip(facts.sizes, facts.repeats, strict=True):
         buckets[size] += repeats
-    folders = {f"{n}_{facts.project}": n for n in sorted(set(facts.repeats), reverse=True)}
-    pictures = {
-        folder: [c for c, r in zip(facts.captions, facts.repeats, strict=True) if r == n]
-        for folder, n in folders.items()
+    folders = {f"{count}_{facts.project}": count for count in sorted(set(facts.repeats), reverse=True)}
+    captions_of = {
+        folder: [
+            caption
+            for caption, repeats in zip(facts.captions, facts.repeats, strict=True)
+            if repeats == count
+        ]
+        for folder, count in folders.items()
     }
     values = {
         "ss_output_name": facts.output_name,
@@ -115,14 +116,17 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_sd_model_name": facts.base_model_title,
         "ss_new_sd_model_hash": facts.base_model_hash,
         "ss_dataset_dirs": json.dumps(
-            {f: {"n_repeats": folders[f], "img_count": len(c)} for f, c in pictures.items()}
+            {
+                folder: {"n_repeats": folders[folder], "img_count": len(texts)}
+                for folder, texts in captions_of.items()
+            }
         ),
         "ss_reg_dataset_dirs": json.dumps(
             {f"1_{facts.project}": {"n_repeats": 1, "img_count": facts.reg_images}}
             if facts.reg_images
             else {}
         ),
-        "ss_tag_frequency": json.dumps({folder: _tag_counts(c) for folder, c in pictures.items()}),
+        "ss_tag_frequency": json.dumps({folder: _tag_counts(texts) for folder, texts in captions_of.items()}),
         "ss_bucket_info": json.dumps(
             {
                 "buckets": {

@@ -1,4 +1,4 @@
-"""A LoRA with fewer dimensions: the best approximation of each module's delta of a smaller rank."""
+"""Reducing a LoRA's rank: the best approximation of each module's delta with a smaller rank."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from bootstrap.lora.kohya import LoraFile, LoraModule
 
 @dataclass(frozen=True)
 class Resized:
-    """A resized LoRA, and how much of the old one is in it."""
+    """A resized LoRA, and how much of the original it preserves."""
 
     lora: LoraFile
     kept: float  # share of the deltas' sum of squares, 0 to 1
@@ -19,16 +19,16 @@ class Resized:
 def resize(lora: LoraFile, rank: int) -> Resized:
     """Reduce every module to at most `rank` dimensions by singular value decomposition.
 
-    Modules of a smaller rank stay as they are. The factor alpha / rank stays as it was in each module.
+    Modules of this or a smaller rank stay unchanged. Each module's scale alpha / rank stays the same.
 
     Raises:
-        UserError: rank is less than 1, or no module has more.
+        UserError: rank is less than 1, or no module has a larger rank.
     """
     if rank < 1:
         raise UserError(f"--rank {rank}: must be 1 or more")
     if all(module.rank <= rank for module in lora.modules.values()):
         largest = max(module.rank for module in lora.modules.values())
-        raise UserError(f"--rank {rank}: the LoRA has no module of more than {largest} dimensions already")
+        raise UserError(f"--rank {rank}: the LoRA's largest rank is only {largest}; give a smaller one")
     modules: dict[str, LoraModule] = {}
     kept = total = 0.0
     for name, module in lora.modules.items():
@@ -42,9 +42,9 @@ def resize(lora: LoraFile, rank: int) -> Resized:
 
 
 def _resize_module(module: LoraModule, rank: int) -> tuple[LoraModule, torch.Tensor]:
-    """Return the module of smaller rank, and the squares of all singular values of its delta.
+    """Return the module with a smaller rank, and the squares of all singular values of its delta.
 
-    The singular values of up @ down are those of the small matrix between the two QR decompositions.
+    The singular values of up @ down are those of the small matrix in the middle of the two QR decompositions.
     """
     factor = module.alpha / module.rank
     up_base, up_small = torch.linalg.qr(module.up.double().flatten(1))
@@ -56,9 +56,9 @@ def _resize_module(module: LoraModule, rank: int) -> tuple[LoraModule, torch.Ten
     root = values[:rank].sqrt()
     up = (up_base @ left[:, : len(values)])[:, :rank] * root
     down = (right[: len(values)] @ down_base.T)[:rank] * root[:, None]
-    shaped = LoraModule(
+    resized = LoraModule(
         down.reshape(rank, *module.down.shape[1:]).to(module.down.dtype),
         up.reshape(-1, rank, *module.up.shape[2:]).to(module.up.dtype),
         factor * rank,
     )
-    return shaped, squares
+    return resized, squares

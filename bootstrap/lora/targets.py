@@ -8,7 +8,7 @@ from bootstrap.models.family import BaseModel
 
 
 def targets_of(base: BaseModel, convolutions: bool = False) -> list[tuple[nn.Module, dict[str, str]]]:
-    """Return each part of a base model with its {kohya's name: module path}: the denoiser, then text encoders."""
+    """Return each part of a base model with its {kohya's name: module path}: the denoiser, then the text encoders."""
     return base.family.lora_targets(base, convolutions)
 
 

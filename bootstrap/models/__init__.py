@@ -1,1 +1,1 @@
-"""Base models: which there are, what each one is, and how it is loaded."""
+"""Base models: finding, describing and loading them."""

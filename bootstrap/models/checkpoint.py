@@ -1,4 +1,4 @@
-"""What the header of a .safetensors checkpoint says: names, shapes and metadata, no weights."""
+"""The header of a .safetensors checkpoint: tensor names, shapes and metadata, without the weights."""
 
 import json
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from bootstrap.errors import UserError
 
 PredictionType = Literal["epsilon", "v_prediction"]
 
-# How the names begin that only checkpoints of one kind have. These kinds have no family here.
+# Prefixes of tensor names that identify a kind of model for which there is no family.
 _BEGINNINGS = {
     "conditioner.embedders.0.model.": "the refiner of Stable Diffusion XL",
     "cond_stage_model.model.": "Stable Diffusion 2.x",
     "edm_": "a model with EDM's noise schedule (Playground 2.5, CosXL)",
     "lora_": "a LoRA",
 }
-# Names that other kinds have somewhere, with `model.diffusion_model.` before them or without.
+# Parts of tensor names that identify further such kinds, with or without the prefix `model.diffusion_model.`.
 _WITHIN = {
     "joint_blocks.0.": "Stable Diffusion 3",
     "double_stream_modulation_img.": "FLUX.2",
@@ -35,30 +35,30 @@ class Header:
     metadata: dict[str, str]
 
     def has(self, beginning: str) -> bool:
-        """Whether a tensor's name begins so."""
+        """Whether any tensor's name begins with this."""
         return any(name.startswith(beginning) for name in self.shapes)
 
     @property
     def prediction_type(self) -> PredictionType:
-        """What a model that removes noise predicts: noise, or v.
+        """What the denoiser predicts: noise, or v.
 
-        v stands in the file as a tensor named `v_pred`, which AUTOMATIC1111 and ComfyUI look for, or in its metadata as
-        `modelspec.prediction_type` "v" (modelspec 1.0.1).
+        A v-prediction file has a tensor named `v_pred`, which AUTOMATIC1111 and ComfyUI look for, or
+        `modelspec.prediction_type` "v" in its metadata (modelspec 1.0.1).
         """
-        told = self.metadata.get("modelspec.prediction_type")
-        return "v_prediction" if "v_pred" in self.shapes or told in ("v", "v_prediction") else "epsilon"
+        stated = self.metadata.get("modelspec.prediction_type")
+        return "v_prediction" if "v_pred" in self.shapes or stated in ("v", "v_prediction") else "epsilon"
 
     @property
     def has_zero_snr(self) -> bool:
-        """Whether it was trained with a noise schedule whose last step is noise alone: a tensor named `ztsnr`."""
+        """Whether it was trained with zero terminal SNR (the last step is pure noise): a tensor named `ztsnr`."""
         return "ztsnr" in self.shapes
 
 
 def read(path: Path) -> Header:
-    """Read a checkpoint's header only: a renamed pickle or a cut download is refused before any work starts.
+    """Read only a checkpoint's header, to refuse a renamed pickle or a partial download before any work starts.
 
     Raises:
-        UserError: it is no safetensors file, or is cut off.
+        UserError: it is not a safetensors file, or is truncated.
     """
     status = path.stat()
     return _read(path, status.st_size, status.st_mtime_ns)
@@ -66,14 +66,14 @@ def read(path: Path) -> Header:
 
 @lru_cache(maxsize=16)
 def _read(path: Path, size: int, modified: int) -> Header:
-    """Read a file; the size and time of its last change are there to see that it was replaced."""
+    """Read a file; size and modification time are part of the cache's key, so that a replaced file is read again."""
     raw = _raw(path)
     metadata = raw.pop("__metadata__", None) or {}
     return Header({name: tuple(entry.get("shape", ())) for name, entry in raw.items()}, metadata)
 
 
 def kind_without_family(header: Header) -> str | None:
-    """Name the kind of a checkpoint of which it is known that nothing here can use it; None: none of these."""
+    """Return the name of a checkpoint's kind if it is a known one without a family here, else None."""
     for beginning, kind in _BEGINNINGS.items():
         if header.has(beginning):
             return kind
@@ -87,10 +87,10 @@ def kind_without_family(header: Header) -> str | None:
 
 
 def read_json(path: Path | None) -> dict[str, Any]:
-    """Read a configuration file of a base model; {} where there is none.
+    """Read a configuration file of a base model; {} if there is none.
 
     Raises:
-        UserError: it is no valid JSON.
+        UserError: it is not valid JSON.
     """
     if path is None:
         return {}
@@ -99,7 +99,7 @@ def read_json(path: Path | None) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except ValueError:
-        raise UserError(f"base model: {path} is no valid JSON; fetch the model again") from None
+        raise UserError(f"base model: {path} is not valid JSON; download the model again") from None
 
 
 def _raw(path: Path) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _raw(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(size - 8, 100_000_000):
-            raise UserError(f"base model {path}: no safetensors file, or a download that broke off")
+            raise UserError(f"base model {path}: not a safetensors file, or an incomplete download")
         try:
             header: dict[str, Any] = json.loads(file.read(length))
             end = max(

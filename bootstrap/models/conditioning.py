@@ -1,4 +1,4 @@
-"""What prompts are to the denoiser, and the one way in which training and drawing call it."""
+"""Batching encoded prompts, and the denoiser's call, shared by training and drawing."""
 
 from collections.abc import Sequence
 
@@ -9,33 +9,33 @@ from bootstrap.models.prompt import Conditioning as Conditioning
 
 
 def joined(parts: Sequence[Conditioning]) -> Conditioning:
-    """Return the rows of several, which have the same number of tokens."""
+    """Concatenate the rows of conditionings with the same number of tokens."""
     pooled = [part.pooled for part in parts if part.pooled is not None]
     return Conditioning(torch.cat([part.states for part in parts]), torch.cat(pooled) if pooled else None)
 
 
 def lengthened(parts: Sequence[Conditioning]) -> Conditioning:
-    """Return the rows of several; the last vector of those with fewer tokens is repeated.
+    """Concatenate the rows of conditionings; those with fewer tokens are padded by repeating their last vector.
 
     Source: stable-diffusion-webui, modules/prompt_parser.py, `stack_conds`.
     """
     longest = max(part.states.shape[1] for part in parts)
-    filled = []
+    padded = []
     for part in parts:
         missing = longest - part.states.shape[1]
         last = part.states[:, -1:].expand(-1, missing, -1)
-        filled.append(Conditioning(torch.cat([part.states, last], dim=1), part.pooled) if missing else part)
-    return joined(filled)
+        padded.append(Conditioning(torch.cat([part.states, last], dim=1), part.pooled) if missing else part)
+    return joined(padded)
 
 
 def predict(
     base: BaseModel, latents: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning
 ) -> torch.Tensor:
-    """Return what the denoiser predicts, float32, (rows, channels, height, width).
+    """Return the denoiser's prediction, float32, (rows, channels, height, width).
 
     Args:
         latents: (rows, channels, height, width), noisy.
-        timesteps: (rows,), or one for all.
-        conditioning: as many rows.
+        timesteps: (rows,), or one for all rows.
+        conditioning: of the same number of rows.
     """
     return base.family.predict(base, latents, timesteps, conditioning)

@@ -1,4 +1,4 @@
-"""Samplers of models with a discrete noise schedule (DDPM), by AUTOMATIC1111's names: diffusers' schedulers."""
+"""Samplers for models with a discrete noise schedule (DDPM): diffusers' schedulers under AUTOMATIC1111's names."""
 
 import inspect
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from diffusers.schedulers.scheduling_dpmsolver_sde import BrownianTreeNoiseSampl
 _KARRAS, _LINEAR = {"use_karras_sigmas": True}, {"use_karras_sigmas": False}
 _ODE, _SDE = {"algorithm_type": "dpmsolver++"}, {"algorithm_type": "sde-dpmsolver++"}
 
+_STEEPEST = 4.0  # at most this ratio of the noise levels before and after Heun's first step
 # Names and settings as in diffusers' table "Schedulers" for A1111 and k-diffusion; "DPM++ SDE" is the class that
 # follows k-diffusion's own `sample_dpmpp_sde`, with its two predictions a step and its Brownian noise.
-_STEEPEST = 4.0  # times less noise after Heun's first step, at most
 _SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "Euler a": (EulerAncestralDiscreteScheduler, {}),
     "Euler": (EulerDiscreteScheduler, _LINEAR),
@@ -41,11 +41,11 @@ _SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 def scheduler_of(name: str, scheduler_config: dict[str, Any]) -> SchedulerMixin:
-    """Return a fresh scheduler for one batch.
+    """Return a new scheduler for one batch.
 
     Args:
         name: one of bootstrap.models.family.SAMPLERS.
-        scheduler_config: the base model's own: noise schedule, prediction type, timestep spacing.
+        scheduler_config: of the base model: noise schedule, prediction type, timestep spacing.
     """
     kind, options = _SAMPLERS[name]
     accepted = inspect.signature(kind.__init__).parameters
@@ -56,21 +56,23 @@ def scheduler_of(name: str, scheduler_config: dict[str, Any]) -> SchedulerMixin:
 
 
 def _zero_snr_betas(scheduler_config: dict[str, Any]) -> list[float]:
-    """The noise schedule with zero terminal SNR, for the schedulers that cannot make it themselves.
+    """Return the noise schedule with zero terminal SNR, for schedulers without an option for it.
 
-    The last step's sigma stays finite, as in those that can.
+    The last step's sigma stays finite, as in schedulers with the option.
     """
-    kept: torch.Tensor = EulerDiscreteScheduler.from_config(scheduler_config).alphas_cumprod.double()
-    before = torch.cat([torch.ones(1, dtype=kept.dtype), kept[:-1]])
-    return (1 - kept / before).tolist()
+    alphas_cumprod: torch.Tensor = EulerDiscreteScheduler.from_config(
+        scheduler_config
+    ).alphas_cumprod.double()
+    previous = torch.cat([torch.ones(1, dtype=alphas_cumprod.dtype), alphas_cumprod[:-1]])
+    return (1 - alphas_cumprod / previous).tolist()
 
 
 def set_steps(scheduler: SchedulerMixin, steps: int, device: torch.device) -> None:
-    """Set a scheduler's timesteps, and keep Heun's first step within reason.
+    """Set a scheduler's timesteps, and limit the noise level of Heun's first step.
 
-    Of a model with zero terminal SNR the noise begins at 4096 standard deviations. Heun's correction of the step from
-    there enlarges what two predictions differ in by half of the ratio of the two noise levels, some hundred times. At
-    _STEEPEST times the next level the noise hides the picture just as well.
+    With zero terminal SNR, sampling starts at a noise level of 4096 standard deviations. Heun's correction of that step
+    multiplies the difference of its two predictions by half the ratio of the two noise levels, several hundred.
+    _STEEPEST times the second level hides the picture just as well.
     """
     scheduler.set_timesteps(steps, device=device)
     if isinstance(scheduler, HeunDiscreteScheduler) and len(scheduler.sigmas) > 2:
@@ -80,30 +82,31 @@ def set_steps(scheduler: SchedulerMixin, steps: int, device: torch.device) -> No
 def own_noise(
     scheduler: SchedulerMixin, latents: torch.Tensor, generators: Sequence[torch.Generator]
 ) -> dict[str, Any]:
-    """Have each picture's noise come from its own generator; return what the scheduler's steps need for that.
+    """Let each picture's noise come from its own generator; return the keyword arguments for the scheduler's steps.
 
     Call it after `set_timesteps`.
 
     Args:
         latents: (batch, channels, height, width), for shape and device.
-        generators: one for each picture, seeded with its seed.
+        generators: one per picture, seeded with its seed.
     """
     if isinstance(scheduler, DPMSolverSDEScheduler):
         sigmas = scheduler.sigmas[scheduler.sigmas > 0]
         brownian = BrownianTreeNoiseSampler(
-            torch.zeros(latents.shape),  # on the CPU: a seed means the same picture on every machine
-            sigmas.min().item() * 0.9999,  # its ends are compared after they were rounded
+            torch.zeros(latents.shape),  # on the CPU: a seed gives the same picture on every machine
+            sigmas.min().item()
+            * 0.9999,  # a margin, because the library compares rounded values with the ends
             sigmas.max().item() * 1.0001,
-            [one.initial_seed() for one in generators],
+            [generator.initial_seed() for generator in generators],
         )
         scheduler.noise_sampler = lambda start, end: brownian(start.cpu(), end.cpu()).to(latents.device)
         return {}
-    takes_one = "generator" in inspect.signature(scheduler.step).parameters
-    return {"generator": list(generators)} if takes_one else {}
+    takes_generator = "generator" in inspect.signature(scheduler.step).parameters
+    return {"generator": list(generators)} if takes_generator else {}
 
 
 class ScheduledSampling:
-    """The way of one batch with one of diffusers' schedulers; see bootstrap.models.family.Sampling."""
+    """Sampling of one batch with one of diffusers' schedulers; see bootstrap.models.family.Sampling."""
 
     def __init__(
         self,
@@ -115,15 +118,15 @@ class ScheduledSampling:
     ) -> None:
         """Set the timesteps.
 
-        From a picture the last steps of a longer schedule are done. Source: stable-diffusion-webui,
+        Sampling that starts from a picture takes the last steps of a longer schedule. Source: stable-diffusion-webui,
         modules/sd_samplers_common.py, `setup_img2img_steps`, as it works for hires, and for all of img2img with the
         option "do exactly the amount of steps the slider specifies".
 
         Args:
-            scheduler: a fresh one.
+            scheduler: a new one.
             steps: of the whole schedule.
-            last: how many of them are done, from a picture; None: all, from noise.
-            noise: (rows, channels, height, width), which the batch begins with.
+            last: the number of steps to take, from a picture; None: all, from noise.
+            noise: (rows, channels, height, width), the initial noise.
             generators: of each row.
         """
         self._scheduler, self._noise, self._generators = scheduler, noise, generators
@@ -131,7 +134,7 @@ class ScheduledSampling:
         set_steps(scheduler, steps, noise.device)
         self.timesteps: torch.Tensor = scheduler.timesteps
         if last is not None:
-            # Samplers of the second order predict twice a step, but for the last one.
+            # Second-order samplers predict twice per step, except in the last one.
             skipped = len(scheduler.timesteps) - (scheduler.order * (last - 1) + 1)
             if hasattr(scheduler, "set_begin_index"):
                 scheduler.set_begin_index(skipped)

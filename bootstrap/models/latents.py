@@ -1,4 +1,4 @@
-"""Pictures to latents and back: the one place where this is done, with the base model's family."""
+"""Converting pictures to latents and back, by the base model's family; all other code calls this module."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def to_tensor(picture: Image.Image) -> torch.Tensor:
 
 @torch.inference_mode()
 def to_latents(base: BaseModel, pictures: Sequence[Image.Image]) -> torch.Tensor:
-    """Encode pictures of one size: float32 (n, channels, height / factor, width / factor), as noise is added to."""
+    """Encode pictures of one size as the latents' means: float32 (n, channels, height / factor, width / factor)."""
     pixels = torch.stack([to_tensor(picture) for picture in pictures])
     return base.family.encode_pixels(base, pixels.to(base.device))[0]
 
@@ -28,7 +28,7 @@ def to_latents(base: BaseModel, pictures: Sequence[Image.Image]) -> torch.Tensor
 def distribution(base: BaseModel, picture: Image.Image) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and standard deviation of a picture's latent, each (channels, height, width), float32."""
     mean, deviation = base.family.encode_pixels(base, to_tensor(picture)[None].to(base.device))
-    # Contiguous: the strides decide the order of sums, and a resumed training must sum in the same order.
+    # Contiguous: strides determine the order of sums, and a resumed training must sum in the same order.
     return mean[0].contiguous(), deviation[0].contiguous()
 
 
@@ -42,14 +42,14 @@ def to_pictures(base: BaseModel, latents: torch.Tensor) -> list[Image.Image]:
 
 
 def shape(base: BaseModel, width: int, height: int) -> tuple[int, int, int]:
-    """Return channels, height and width of the latent of a picture of this many pixels.
+    """Return channels, height and width of the latent for a picture of this size in pixels.
 
     Raises:
-        UserError: a side is no multiple of the base model's latent factor.
+        UserError: a side is not a multiple of the base model's latent factor.
     """
     factor = base.geometry.latent_factor
     if width % factor or height % factor:
         raise UserError(
-            f"picture of {width}x{height}: {base.spec.name} makes sides that are multiples of {factor} pixels"
+            f"picture of {width}x{height}: {base.spec.name} draws sides that are multiples of {factor} pixels"
         )
     return base.geometry.latent_channels, height // factor, width // factor

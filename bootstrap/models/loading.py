@@ -1,4 +1,4 @@
-"""A loaded base model: read once, held by the process, shared by training and drawing."""
+"""Loading a base model: once per process, shared by training and drawing."""
 
 import huggingface_hub.constants
 import torch
@@ -15,15 +15,15 @@ from bootstrap.models.specs import content_hash
 _held: dict[BaseModelSpec, BaseModel] = {}
 _users_offline = (
     huggingface_hub.constants.HF_HUB_OFFLINE
-)  # the user's wish, before _read sets it for local models
+)  # the user's setting; _read overrides it for local models
 
 
 @denormals.as_zero()
 def hold(spec: BaseModelSpec) -> BaseModel:
-    """Return the loaded model; it stays in memory until another one is asked for.
+    """Return the loaded model; it stays in memory until another one is loaded.
 
     Raises:
-        UserError: the files are no model of a family that there is, or are damaged.
+        UserError: the files are damaged, or not a model of a supported family.
     """
     if spec not in _held:
         _held.clear()  # one at a time: two would not fit on most GPUs
@@ -32,12 +32,12 @@ def hold(spec: BaseModelSpec) -> BaseModel:
 
 
 def release() -> None:
-    """Let go of the held model and its memory."""
+    """Release the held model and its memory."""
     _held.clear()
 
 
 def best_device() -> torch.device:
-    """The first GPU if there is one, else the CPU."""
+    """Return the first GPU if any, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -52,7 +52,7 @@ def _load(spec: BaseModelSpec) -> BaseModel:
 
 
 def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
-    # A model that lies here asks the hub for nothing; for one of the hub it is as the user wants it.
+    # A local model must not contact the hub; for a hub model the user's setting counts.
     huggingface_hub.constants.HF_HUB_OFFLINE = spec.kind != "hub" or _users_offline
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
@@ -64,15 +64,15 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
         reason = in_one_line(str(error))[:300]
         if spec.kind == "hub" and _users_offline:
             raise UserError(
-                f"base model {spec.name}: it is not, or not all of it, in the cache, and HF_HUB_OFFLINE forbids to "
-                f"download it: {reason}"
+                f"base model {spec.name}: it is missing from the cache, or incomplete there, and HF_HUB_OFFLINE "
+                f"forbids downloading it: {reason}"
             ) from error
         raise UserError(f"base model {spec.name}: it cannot be loaded: {reason}") from error
     if spec.kind == "hub":
-        specs.family(spec)  # all its files are here now, and what they say is known
+        specs.family(spec)  # refuse it here if its files, now complete, say that its kind is not supported
     return base
 
 
 def _fetched_family(spec: BaseModelSpec) -> Family:
-    """The family of a hub model, told by the first file that is fetched."""
+    """Return the family of a hub model, after downloading only its model_index.json."""
     return registry.of_folder(spec.name, DiffusionPipeline.load_config(spec.source), specs.files(spec))

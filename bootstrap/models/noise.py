@@ -1,4 +1,4 @@
-"""The noise of models with a discrete schedule (DDPM): added in training, and what the denoiser is to predict."""
+"""The noise process of models with a discrete schedule (DDPM): adding noise in training, and the denoiser's target."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from diffusers import DDPMScheduler
 
 
 class DiscreteNoise:
-    """The noise process of a diffusers scheduler's settings; see bootstrap.models.family.NoiseProcess.
+    """The noise process that a diffusers scheduler's settings describe; see bootstrap.models.family.NoiseProcess.
 
     Timesteps are int64, from 0 (the picture) to num_train_timesteps - 1.
     """
@@ -45,9 +45,9 @@ class DiscreteNoise:
 def min_snr_weights(
     alphas_cumprod: torch.Tensor, timesteps: torch.Tensor, gamma: float, v_prediction: bool
 ) -> torch.Tensor:
-    """Return the weights of Min-SNR (Hang et al. 2023, arXiv 2303.09556), (batch,).
+    """Return the loss weights of Min-SNR (Hang et al. 2023, arXiv 2303.09556), (batch,), float32.
 
-    min(SNR, gamma) / SNR for noise prediction, and / (SNR + 1) for v-prediction, as sd-scripts has it
+    min(SNR, gamma) / SNR for noise prediction and min(SNR, gamma) / (SNR + 1) for v-prediction, as in sd-scripts
     (library/custom_train_functions.py, `apply_snr_weight`).
 
     Args:
@@ -57,6 +57,6 @@ def min_snr_weights(
     """
     alpha = alphas_cumprod.to(timesteps.device)[timesteps].double()
     snr = alpha / (1 - alpha).clamp(min=1e-12)
-    # At zero SNR the quotient's limit is 1: nothing is clipped there.
+    # Clamped above 0: for noise prediction, the quotient's limit at zero SNR is 1.
     divisor = snr + 1 if v_prediction else snr.clamp(min=1e-12)
     return (snr.clamp(min=1e-12, max=gamma) / divisor).float()

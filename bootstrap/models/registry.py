@@ -1,4 +1,4 @@
-"""The families that there are, and which of them a checkpoint or a LoRA file is of."""
+"""The supported families, and which of them a checkpoint or a LoRA file belongs to."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ def families() -> list[Family]:
 
 @contextmanager
 def registered(family: Family) -> Iterator[None]:
-    """Know one more family for the length of a `with` block."""
+    """Register an additional family within a `with` block."""
     _families.append(family)
     try:
         yield
@@ -35,28 +35,30 @@ def of_folder(name: str, index: Mapping[str, Any], files: Files) -> Family:
 
     Args:
         name: of the base model, for the message.
-        index: what stands in its model_index.json.
-        files: its files; those of a hub model may not be here yet.
+        index: the content of its model_index.json.
+        files: its files; those of a hub model may not be downloaded yet.
 
     Raises:
-        UserError: it is of none.
+        UserError: it belongs to none.
     """
     pipeline = index.get("_class_name")
     if pipeline is None:
-        raise UserError(f"base model {name}: its model_index.json names no pipeline; fetch the model again")
+        raise UserError(
+            f"base model {name}: its model_index.json names no pipeline; download the model again"
+        )
     for family in _families:
         if family.recognizes_folder(index, files):
             return family
     width = checkpoint.read_json(files("unet/config.json")).get("cross_attention_dim")
-    is_second = pipeline == "StableDiffusionPipeline" and width == 1024
-    raise UserError(_refusal(name, "Stable Diffusion 2.x" if is_second else f"a {pipeline}"))
+    is_sd2 = pipeline == "StableDiffusionPipeline" and width == 1024
+    raise UserError(_refusal(name, "Stable Diffusion 2.x" if is_sd2 else f"a {pipeline}"))
 
 
 def of_file(path: Path, header: Header) -> Family:
     """Return the family of a single-file checkpoint.
 
     Raises:
-        UserError: it is of none.
+        UserError: it belongs to none.
     """
     for family in _families:
         if family.recognizes_file(header):
@@ -69,15 +71,15 @@ def of_file(path: Path, header: Header) -> Family:
 
 
 def of_lora(names: Iterable[str]) -> Family | None:
-    """Return the family of a LoRA file by the names of its modules or tensors; None: it is of none."""
-    known = list(names)
-    return next((family for family in _families if family.owns_lora(known)), None)
+    """Return the family of a LoRA file by the names of its modules or tensors; None: it belongs to none."""
+    listed = list(names)
+    return next((family for family in _families if family.owns_lora(listed)), None)
 
 
 def titles() -> str:
     """Return the families' titles, as in `A, B or C`."""
-    *others, last = [family.title for family in _families]
-    return f"{', '.join(others)} or {last}" if others else last
+    *first_titles, last_title = [family.title for family in _families]
+    return f"{', '.join(first_titles)} or {last_title}" if first_titles else last_title
 
 
 def _refusal(name: str | Path, kind: str) -> str:

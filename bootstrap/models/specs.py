@@ -1,4 +1,4 @@
-"""Which base models there are, and what each one brings: found and checked without loading it."""
+"""Finding base models, and reading and checking their properties without loading them."""
 
 import dataclasses
 import difflib
@@ -14,14 +14,16 @@ from bootstrap.models.checkpoint import PredictionType
 from bootstrap.models.family import BaseModelSpec, Family, Files, Geometry, Settings, Vocabulary
 
 EMBEDDED_FOLDER = Path(__file__).parent.parent / "papertown" / "models"
-_OWN = "sid.json"  # in the folder of an embedded model: its defaults, its tagger, scenes that it knows
+_OWN = (
+    "sid.json"  # in the folder of an embedded model: its defaults, its tagger, other prompts that it can draw
+)
 
 
 def family(spec: BaseModelSpec) -> Family | None:
     """Return a base model's family; None: a hub model that is not on this machine.
 
     Raises:
-        UserError: it is of none.
+        UserError: it belongs to no supported family.
     """
     if spec.kind == "file":
         path = Path(spec.source)
@@ -33,7 +35,7 @@ def family(spec: BaseModelSpec) -> Family | None:
 
 
 def files(spec: BaseModelSpec) -> Files:
-    """Return what finds a base model's files; None stands for one of a hub model that is not on this machine."""
+    """Return a function that finds a base model's files; it returns None for a hub model's file that is not here."""
     if spec.kind != "file":
         return lambda name: _file(spec, name)
     path = Path(spec.source)
@@ -51,60 +53,62 @@ def _file(spec: BaseModelSpec, name: str) -> Path | None:
 
 def geometry(spec: BaseModelSpec) -> Geometry | None:
     """Read a base model's geometry from its configuration; None: a hub model that is not on this machine."""
-    its = family(spec)
-    if its is None:
+    model_family = family(spec)
+    if model_family is None:
         return None
     try:
-        return its.geometry(files(spec))
+        return model_family.geometry(files(spec))
     except (KeyError, TypeError):
-        if spec.kind == "hub":  # only a part of it is here
+        if spec.kind == "hub":  # downloaded in part
             return None
         raise UserError(
-            f"base model {spec.name}: its configuration tells no sizes; fetch the model again"
+            f"base model {spec.name}: its configuration lacks the sizes; download the model again"
         ) from None
 
 
 def vocabulary(spec: BaseModelSpec) -> Vocabulary | None:
-    """Return what a base model's text encoders read, without loading them; None: it is not on this machine."""
-    its = family(spec)
-    return its.vocabulary(files(spec)) if its is not None else None
+    """Return the vocabulary of a base model's text encoders, without loading them; None: not on this machine."""
+    model_family = family(spec)
+    return model_family.vocabulary(files(spec)) if model_family is not None else None
 
 
 def check(spec: BaseModelSpec, settings: Settings, where: str) -> None:
-    """Refuse settings that a base model's family cannot honour; of a hub model that is not here, nothing is known.
+    """Refuse settings that a base model's family cannot honour; a hub model that is not here passes unchecked.
 
     Args:
         settings: complete, with all defaults.
-        where: they stand, for the message.
+        where: the settings' file, for the message.
 
     Raises:
-        UserError: one line that names the setting and the family.
+        UserError: a setting cannot be honoured; the message names it and the family.
     """
-    its = family(spec)
-    if its is None:
+    model_family = family(spec)
+    if model_family is None:
         return
-    for section, values in its.fixed.items():
+    for section, values in model_family.fixed.items():
         for key, value in values.items():
             if settings[section][key] != value:
                 raise UserError(
-                    f"{where}: '{section}.{key}' is {settings[section][key]!r}, and {its.title} knows only {value!r}; "
-                    "leave it out"
+                    f"{where}: '{section}.{key}' is {settings[section][key]!r}, but {model_family.title} supports only "
+                    f"{value!r}; leave it out"
                 )
     sizes = geometry(spec)
     factor = sizes.latent_factor if sizes is not None else 1
     for section, key in (("training", "resolution"), ("drawing", "width"), ("drawing", "height")):
         side = settings[section][key]
         if side is not None and side % factor:
-            raise UserError(f"{where}: '{section}.{key}' is {side}; {its.title} takes multiples of {factor}")
+            raise UserError(
+                f"{where}: '{section}.{key}' is {side}; {model_family.title} takes multiples of {factor}"
+            )
     sampler = settings["drawing"]["sampler"]
-    if sampler not in its.samplers:
+    if sampler not in model_family.samplers:
         raise UserError(
-            f"{where}: 'drawing.sampler' is {sampler}; {its.title} can be drawn with {', '.join(its.samplers)}"
+            f"{where}: 'drawing.sampler' is {sampler}; {model_family.title} supports {', '.join(model_family.samplers)}"
         )
 
 
 def embedded_names() -> list[str]:
-    """The base models that come with the package."""
+    """Return the names of the base models that are shipped with the package."""
     return sorted(folder.parent.name for folder in EMBEDDED_FOLDER.glob("*/model_index.json"))
 
 
@@ -112,7 +116,7 @@ def find(name: str) -> BaseModelSpec:
     """Find a base model by the name of an embedded one, a diffusers folder, a .safetensors file or a hub id.
 
     Raises:
-        UserError: nothing is there, it is a pickled checkpoint (`.ckpt`, `.pt`, `.bin`), or a model of no family.
+        UserError: there is none, or it is a pickled checkpoint (`.ckpt`, `.pt`, `.bin`) or of no supported family.
     """
     if name in embedded_names():
         own = checkpoint.read_json(EMBEDDED_FOLDER / name / _OWN)
@@ -131,7 +135,7 @@ def find(name: str) -> BaseModelSpec:
     if path.is_dir():
         if not (path / "model_index.json").is_file():
             raise UserError(
-                f"base model {name}: the folder has no model_index.json, it is no diffusers model"
+                f"base model {name}: the folder has no model_index.json, so it is not a diffusers model"
             )
         return _with_defaults(BaseModelSpec(name, "folder", str(path.resolve())))
     if path.suffix.lower() == ".safetensors":
@@ -149,50 +153,52 @@ def find(name: str) -> BaseModelSpec:
 
 
 def _with_defaults(spec: BaseModelSpec) -> BaseModelSpec:
-    """The same with what works best for its family, which is found out by that."""
-    its = family(spec)
-    if its is None:
+    """Return the spec with its family's defaults; this also checks that it belongs to a family."""
+    model_family = family(spec)
+    if model_family is None:
         return spec
-    sections = {*its.defaults, *its.fixed}
-    merged = {name: {**its.defaults.get(name, {}), **its.fixed.get(name, {})} for name in sections}
+    sections = {*model_family.defaults, *model_family.fixed}
+    merged = {
+        name: {**model_family.defaults.get(name, {}), **model_family.fixed.get(name, {})} for name in sections
+    }
     return dataclasses.replace(spec, defaults=merged)
 
 
 def predicting(spec: BaseModelSpec, prediction_type: PredictionType | None) -> BaseModelSpec:
-    """Return a base model that predicts what the setting says; None: what the model itself says.
+    """Return a base model with the prediction type of the setting; None: the model's own.
 
-    A setting that says what the model says anyway leaves it the same model, with the same hash.
+    A setting equal to the model's own prediction type changes nothing, so that the hash stays the same.
 
     Raises:
-        UserError: models of its family do not predict that.
+        UserError: its family does not support this prediction type.
     """
     if prediction_type is None:
         return spec
-    its = family(spec)
-    if its is not None and prediction_type not in its.prediction_types:
+    model_family = family(spec)
+    if model_family is not None and prediction_type not in model_family.prediction_types:
         raise UserError(
-            f"project.prediction_type: {its.title} knows no '{prediction_type}'; leave the setting out"
+            f"project.prediction_type: {model_family.title} does not support '{prediction_type}'; leave the setting out"
         )
-    if prediction_type == _own_prediction_type(spec, its):
+    if prediction_type == _own_prediction_type(spec, model_family):
         return spec
     return dataclasses.replace(spec, prediction_type=prediction_type)
 
 
-def _own_prediction_type(spec: BaseModelSpec, its: Family | None) -> PredictionType | None:
-    """What the model itself says; None where that cannot be told without loading it."""
-    if spec.kind == "hub" or its is None:
+def _own_prediction_type(spec: BaseModelSpec, model_family: Family | None) -> PredictionType | None:
+    """Return the prediction type that the model's own files state; None: unknown without loading it."""
+    if spec.kind == "hub" or model_family is None:
         return None
     header = checkpoint.read(Path(spec.source)) if spec.kind == "file" else None
-    return its.prediction_type(files(spec), header)
+    return model_family.prediction_type(files(spec), header)
 
 
 @lru_cache(maxsize=16)
 def content_hash(spec: BaseModelSpec) -> str:
     """Return the SHA-256 (64 hex digits) of a base model's weights: of the file, or of a folder's files.
 
-    A hub model is known by its name alone, its weights may not be here yet. Of a model whose prediction type
-    is set to another than its own, the second half is of that: the first ten digits are the hash that infotext
-    tells, and name the file still.
+    A hub model's is the hash of its id, because its weights may not be here yet. If the settings override the model's
+    prediction type, the second half of the hash depends on it; the first half, whose first ten digits infotext shows,
+    still identifies the file.
     """
     weights = _hash_of_weights(spec)
     if spec.prediction_type is None:

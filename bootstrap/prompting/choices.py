@@ -1,6 +1,6 @@
-"""Choices in prompts: `{red|blue} hat`, `__places__`, made by a shot's seed. The language is that of Dynamic Prompts.
+"""Choices in prompts: `{red|blue} hat`, `__places__`, made with a shot's seed. The syntax is Dynamic Prompts'.
 
-A prompt is read tag by tag; a tag without such signs, and one in which they are not well-formed, stays as it stands.
+A prompt is parsed tag by tag; a tag without this syntax, or with malformed syntax, is left unchanged.
 """
 
 import dataclasses
@@ -21,28 +21,28 @@ from dynamicprompts.wildcards.values import WildcardValues
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.shots import Shot
 
-logging.getLogger("dynamicprompts").setLevel(logging.ERROR)  # what it warns of is an error here
+logging.getLogger("dynamicprompts").setLevel(logging.ERROR)  # its warnings are errors here
 
 _SIGN = re.compile(r"\{[^{}]*\}|__[^_\s].*?__")
-_DEEPEST = 8  # braces within braces; the parser's time grows fast with them
+_DEEPEST = 8  # nested braces; the parser's time grows fast with the depth
 
 
 class Choices:
-    """Makes the choices of prompts, with the wildcard files of some folders."""
+    """Make the choices in prompts, with the wildcard files of some folders."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        """Remember the folders; they are read when a wildcard is asked for.
+        """Remember the folders; they are read when a prompt uses a wildcard.
 
         Args:
-            folders: each holds NAME.txt files with one choice a line; the files of the first go before those of others.
+            folders: each holds NAME.txt files with one choice per line; earlier folders take precedence.
         """
         self._folders = [folder for folder in folders if folder.is_dir()]
 
     def of_shot(self, shot: Shot, names: Collection[str] = ()) -> Shot:
-        """Return the shot with its prompts as they are drawn; what it was meant to add is told as it was chosen.
+        """Return the shot with the choices made in its prompts and in the tags that it adds.
 
         Args:
-            names: tags in which signs mean nothing, such as the caption's own.
+            names: tags to leave as they are, such as the caption's own.
 
         Raises:
             UserError: see `chosen`.
@@ -53,26 +53,27 @@ class Choices:
         negative = self._tags(shot.negative_prompt, Random(f"{shot.seed} negative prompt"), ())
         if all(before == after for before, after in [*tags, *negative]):
             return shot
-        put_in = {before.strip(): after.strip() for before, after in tags}
+        chosen_tags = {before.strip(): after.strip() for before, after in tags}
         return dataclasses.replace(
             shot,
             prompt=",".join(after for _, after in tags),
             negative_prompt=",".join(after for _, after in negative),
             added=tuple(
-                ", ".join(put_in.get(tag.strip(), tag.strip()) for tag in _split(one)) for one in shot.added
+                ", ".join(chosen_tags.get(tag.strip(), tag.strip()) for tag in _split(text))
+                for text in shot.added
             ),
         )
 
     def chosen(self, text: str, seed: int) -> str:
-        """Return a text with its choices made; the same text and seed give the same.
+        """Return a text with its choices made; the same text and seed give the same result.
 
         Raises:
-            UserError: there is no such wildcard file, it is empty, or it names itself.
+            UserError: a wildcard file is missing or empty, or refers to itself.
         """
         return ",".join(after for _, after in self._tags(text, Random(f"{seed} prompt"), ()))
 
     def _tags(self, text: str, random: Random, names: Collection[str]) -> list[tuple[str, str]]:
-        """The tags of a text, each before and after."""
+        """Return the tags of a text as (tag, tag with its choices made)."""
         return [
             (tag, tag if tag.strip() in names or not _SIGN.search(tag) else self._choose(tag, random))
             for tag in _split(text)
@@ -100,10 +101,10 @@ class Choices:
 
 
 class _Wildcards(WildcardManager):
-    """The library's wildcards, of which one that is missing is an error."""
+    """The library's wildcards; a missing one is an error."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        super().__init__(root_map={"": list(reversed(folders))})  # what comes later goes first
+        super().__init__(root_map={"": list(reversed(folders))})  # the library gives later ones precedence
         self._folders = folders
 
     def get_values(self, wildcard: str) -> WildcardValues:
@@ -121,7 +122,7 @@ class _Wildcards(WildcardManager):
 
 
 def _split(text: str) -> Iterator[str]:
-    """The tags of a text as they stand between commas; a comma within braces is none."""
+    """Yield the tags of a text, unstripped; a comma within braces does not separate tags."""
     depth = start = 0
     for at, sign in enumerate(text):
         depth = max(0, depth + (sign == "{") - (sign == "}"))

@@ -1,4 +1,4 @@
-"""Textual-inversion embeddings: vectors that stand in a prompt where their name does.
+"""Textual-inversion embeddings: vectors that replace their name in a prompt.
 
 Layouts of a .safetensors file: one tensor (vectors, width) of any name for Stable Diffusion 1.x; `clip_l` and `clip_g`
 for XL's two text encoders. Source: stable-diffusion-webui, modules/textual_inversion/textual_inversion.py,
@@ -25,32 +25,36 @@ _held: dict[EmbeddingUse, Embedding] = {}
 
 
 def hold(path: Path, name: str | None = None) -> Embedding:
-    """Read an embedding; it stays in memory, known by its name and its content.
+    """Read an embedding and keep it in memory, under its name and the hash of its content.
 
     Args:
-        name: by which prompts call it; None: the file's without ending.
+        name: that prompts use for it; None: the file's name without its extension.
 
     Raises:
-        UserError: the file is missing, damaged, a pickle, or no embedding.
+        UserError: the file is missing, damaged, a pickle, or not an embedding.
     """
     if path.suffix.lower() != ".safetensors":
         raise UserError(
             f"embedding {path}: only .safetensors files are read, pickled ones can run code when opened; "
-            "convert it to .safetensors where it came from, or fetch it in that format"
+            "convert it to .safetensors, or download it in that format"
         )
     try:
         status = path.stat()
     except OSError:
         raise UserError(f"embedding {path}: there is no such file") from None
-    found = _read(path, status.st_size, status.st_mtime_ns)
+    embedding = _read(path, status.st_size, status.st_mtime_ns)
     if name is not None:
-        found = replace(found, name=name)
-    _held[found.use] = found
-    return found
+        embedding = replace(embedding, name=name)
+    _held[embedding.use] = embedding
+    return embedding
 
 
 def held(use: EmbeddingUse) -> Embedding:
-    """Return the embedding of a shot, which has been read by `hold`."""
+    """Return an embedding of a shot; `hold` must have read it before.
+
+    Raises:
+        RuntimeError: it was not read.
+    """
     if use not in _held:
         raise RuntimeError(f"embedding '{use.name}' of a shot was not read")
     return _held[use]
@@ -58,19 +62,19 @@ def held(use: EmbeddingUse) -> Embedding:
 
 @lru_cache(maxsize=4096)
 def _read(path: Path, size: int, modified: int) -> Embedding:
-    """Read a file; the size and time of its last change are there to see that it was replaced."""
+    """Read a file; size and modification time are part of the cache's key, so that a replaced file is read again."""
     try:
         tensors = {name: _array(path, tensor) for name, tensor in deserialize(path.read_bytes())}
     except (SafetensorError, OSError) as error:
-        raise UserError(f"embedding {path}: damaged, or no safetensors file ({error})") from None
+        raise UserError(f"embedding {path}: damaged, or not a safetensors file ({error})") from None
     vectors = _vectors(path, tensors)
     if not all(np.isfinite(part).all() for part in vectors):
-        raise UserError(f"embedding {path}: it has values that are no numbers; fetch it again")
+        raise UserError(f"embedding {path}: it contains NaN or infinite values; download it again")
     return Embedding(path.stem, sha256_of_file(path), vectors)
 
 
 def _vectors(path: Path, tensors: dict[str, NDArray[np.float32]]) -> tuple[NDArray[np.float32], ...]:
-    """The vectors for each text encoder, of whichever family the embedding is."""
+    """Return the vectors for each text encoder of the family that the embedding was made for."""
     for family in registry.families():
         try:
             vectors = family.embedding_vectors(tensors)
@@ -79,19 +83,19 @@ def _vectors(path: Path, tensors: dict[str, NDArray[np.float32]]) -> tuple[NDArr
         if vectors is not None:
             return vectors
     names = ", ".join(sorted(tensors)[:3]) or "nothing"
-    raise UserError(f"embedding {path}: no embedding of {registry.titles()} (it has {names})")
+    raise UserError(f"embedding {path}: not an embedding for {registry.titles()} (it has {names})")
 
 
 def _array(path: Path, tensor: dict[str, Any]) -> NDArray[np.float32]:
-    """A tensor of a file as float32. NumPy, as torch takes seconds to import, and counting shots needs none of it."""
+    """Return a tensor of a file as float32. NumPy, because counting shots should not wait for torch's import."""
     dtype, data = tensor["dtype"], tensor["data"]
     if dtype == "BF16":  # the upper half of a float32
         values = (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
     elif dtype in _DTYPES:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        with np.errstate(over="ignore"):  # a value too large becomes infinite, which is refused later
             values = np.frombuffer(data, _DTYPES[dtype]).astype(np.float32)
     else:
         raise UserError(
-            f"embedding {path}: its numbers are of type {dtype}, which is not read; convert it to F32"
+            f"embedding {path}: its numbers are of type {dtype}, which is not supported; convert it to F32"
         )
     return values.reshape(tensor["shape"])

@@ -1,4 +1,4 @@
-"""Captions and prompts to what the denoiser is given, by the base model's family; each text is encoded once."""
+"""Encoding captions and prompts for the denoiser, by the base model's family; each distinct text is encoded once."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,16 +13,16 @@ from bootstrap.prompting import parse
 def encode(
     base: BaseModel, texts: Sequence[str], length: int | None = None, clip_skip: int = 1
 ) -> Conditioning:
-    """Encode captions with the text encoders as they are now, LoRA included; gradients flow.
+    """Encode captions with the text encoders' current weights, any LoRA included; gradients flow.
 
-    A caption is plain text: its brackets are characters like others.
+    A caption is plain text: its brackets have no meaning.
 
     Args:
-        texts: one caption for each row; one that comes several times is encoded once.
-        length: fill up to this length, in the family's unit (of Stable Diffusion, chunks of 75 tokens); None: to that
-            of the longest text.
-        clip_skip: AUTOMATIC1111's and kohya's: 1 takes the last layer's output of CLIP, 2 that of the layer before.
-            Of Stable Diffusion XL both always take the layer before the last, whatever it says.
+        texts: one caption per row; a repeated one is encoded once.
+        length: pad to this length, in the family's unit (chunks of 75 tokens for Stable Diffusion); None: to the
+            longest text's.
+        clip_skip: as in AUTOMATIC1111 and kohya: 1 takes the output of CLIP's last layer, 2 that of the layer before.
+            Stable Diffusion XL's text encoders ignore it and use the layer before the last.
     """
     return _encoded(base, texts, {text: text for text in texts}, length, clip_skip, ())
 
@@ -34,10 +34,10 @@ def encode_prompts(
     clip_skip: int = 1,
     embeddings: Sequence[Embedding] = (),
 ) -> Conditioning:
-    """Encode prompts, in which brackets and BREAK mean something: see bootstrap.prompting.parse.
+    """Encode prompts, with the attention syntax (brackets, BREAK) of bootstrap.prompting.parse.
 
-    Arguments and result are those of `encode`; without such signs it gives the same, up to where chunks end.
-    Vectors of the embeddings stand where their names are in a text.
+    Arguments and result are those of `encode`. For a text without this syntax the result is the same, except for
+    where chunks end. The vectors of `embeddings` replace their names in the texts.
     """
     prompts = {text: parse.attention(text) for text in texts}
     return _encoded(base, texts, prompts, length, clip_skip, embeddings)

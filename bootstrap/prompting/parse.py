@@ -1,16 +1,15 @@
-"""The prompt language of AUTOMATIC1111: from text to what is encoded at each step.
+"""The prompt syntax of AUTOMATIC1111: from a prompt to the text that is encoded at each step.
 
-    extra networks   <lora:name:0.8>              taken out of the text first
-    composition      a red ball AND a cube :0.6   prompts whose predictions are added, each with its weight
-    schedules        [from:to:0.5] [add:10] [gone::0.5] [one|other]    another text from step to step
-    attention        (x) (x:1.3) [x] \\( BREAK     how much each part counts, and where a chunk ends
+    extra networks   <lora:name:0.8>              removed from the text first
+    composition      a red ball AND a cube :0.6   prompts whose predictions are summed with their weights
+    schedules        [from:to:0.5] [add:10] [gone::0.5] [one|other]    a text that changes from step to step
+    attention        (x) (x:1.3) [x] \\( BREAK     the weight of each part, and the end of a chunk
 
-A text that is not well-formed means what it means there: brackets without a partner count to the end, a schedule
-that is none stays as it stands, and one `|` outside of brackets makes a text in which nothing is a schedule. (Of
-brackets without a partner before well-formed ones, it sometimes takes these for text as well; here they count.)
-Nothing here raises for any text.
+As in AUTOMATIC1111, malformed text is never an error: an unclosed bracket counts to the end, a malformed schedule is
+plain text, and a `|` outside brackets turns off all schedules of the text. (After an unclosed bracket, AUTOMATIC1111
+sometimes takes well-formed ones for text as well; here they count.)
 
-Source of the meaning: stable-diffusion-webui, modules/prompt_parser.py and modules/extra_networks.py.
+Source: stable-diffusion-webui, modules/prompt_parser.py and modules/extra_networks.py.
 """
 
 import math
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 
 from bootstrap.models.prompt import CHUNK_END, Span
 
-ROUND, SQUARE = 1.1, 1 / 1.1  # what a bracket multiplies with
+ROUND, SQUARE = 1.1, 1 / 1.1  # the factor of a pair of brackets
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _PLAIN = re.compile(r"(?:[^\\\[\]():|]|\\.)+")
 _CHANGE = re.compile(rf"\s*({_NUMBER})\s*\]")
@@ -34,7 +33,7 @@ _ATTENTION = re.compile(
 
 @dataclass(frozen=True)
 class ExtraNetwork:
-    """`<kind:argument:argument...>`, `name=value` arguments by name."""
+    """`<kind:argument:argument...>`; arguments of the form `name=value` are in `named`."""
 
     kind: str  # "lora"
     arguments: tuple[str, ...]
@@ -42,22 +41,22 @@ class ExtraNetwork:
 
     @property
     def is_lora(self) -> bool:
-        """Whether it names a LoRA: `lyco` is an older word for some of them."""
+        """Whether it names a LoRA: `lyco` is an older name for LyCORIS files."""
         return self.kind in ("lora", "lyco")
 
     @property
     def name(self) -> str:
-        """The file's name without ending; empty where it is missing."""
+        """The file's name without its extension; empty if missing."""
         return self.arguments[0].strip() if self.arguments else ""
 
     @property
     def strengths(self) -> tuple[float, float]:
-        """The strengths of the UNet's part and of the text encoder's.
+        """The strengths for the UNet and for the text encoder, in this order.
 
-        `<lora:name:te:unet>`: what is missing is 1.0, and the UNet's the text encoder's. `te=` and `unet=` go first.
+        `<lora:name:te:unet>`: te defaults to 1.0, unet to te. `te=` and `unet=` take precedence.
 
         Raises:
-            ValueError: one of them is no number.
+            ValueError: one of them is not a finite number.
 
         Source: stable-diffusion-webui, extensions-builtin/Lora/extra_networks_lora.py, `activate`.
         """
@@ -71,7 +70,7 @@ class ExtraNetwork:
 
 @dataclass(frozen=True)
 class Part:
-    """One of the prompts that AND puts together."""
+    """One of the prompts that AND combines."""
 
     text: str
     weight: float
@@ -79,53 +78,53 @@ class Part:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """The text up to and with step `end` (numbered from 1)."""
+    """The text up to and including step `end` (numbered from 1)."""
 
     end: int
     text: str
 
 
 def without_comments(prompt: str) -> str:
-    """Return a prompt without what stands behind a `#`, up to the end of its line.
+    """Return a prompt without its comments, from a `#` to the end of the line.
 
     Source: stable-diffusion-webui, modules/processing_scripts/comments.py; on by default there since 1.8.
     """
-    kept = [line.partition("#")[0] for line in prompt.split("\n") if not line.startswith("#")]
-    return "\n".join(kept)
+    lines = [line.partition("#")[0] for line in prompt.split("\n") if not line.startswith("#")]
+    return "\n".join(lines)
 
 
 def extra_networks(prompt: str) -> tuple[str, list[ExtraNetwork]]:
-    """Return the prompt without its `<...>`, and these."""
-    found = []
-    for kind, listed in _EXTRA_NETWORK.findall(prompt):
-        pairs = [argument.partition("=") for argument in listed.split(":")]
-        found.append(
+    """Return the prompt without its extra networks, and the extra networks."""
+    networks = []
+    for kind, arguments in _EXTRA_NETWORK.findall(prompt):
+        pairs = [argument.partition("=") for argument in arguments.split(":")]
+        networks.append(
             ExtraNetwork(
                 kind,
                 tuple(name for name, equals, _ in pairs if not equals),
                 {name: value for name, equals, value in pairs if equals},
             )
         )
-    return _EXTRA_NETWORK.sub("", prompt), found
+    return _EXTRA_NETWORK.sub("", prompt), networks
 
 
 def parts(prompt: str) -> list[Part]:
-    """Split a prompt at AND; the number after a part's last colon is its weight, 1.0 without."""
-    found = []
+    """Split a prompt at AND; the number after a part's last colon, if any, is its weight, else 1.0."""
+    result = []
     for piece in re.split(r"\bAND\b", prompt):
         match = _PART_WEIGHT.match(piece)
         text, weight = match.groups() if match else (piece, None)
-        found.append(Part(text, float(weight) if weight else 1.0))
-    return found
+        result.append(Part(text, float(weight) if weight else 1.0))
+    return result
 
 
 def attention(text: str) -> list[Span]:
-    """Return the spans of a text, neighbours of one weight joined; one empty span for an empty text."""
+    """Return the weighted spans of a text, neighbours of equal weight joined; one empty span for an empty text."""
     spans: list[Span] = []
     open_at: dict[str, list[int]] = {"(": [], "[": []}
 
     def multiply_from(start: int, factor: float) -> None:
-        spans[start:] = [Span(one.text, one.weight * factor) for one in spans[start:]]
+        spans[start:] = [Span(span.text, span.weight * factor) for span in spans[start:]]
 
     for token in _ATTENTION.finditer(text):
         if token["escaped"] is not None:
@@ -162,56 +161,56 @@ def _joined(spans: list[Span]) -> Iterator[Span]:
 
 
 def schedule(text: str, steps: int, before: int = 0) -> list[Scheduled]:
-    """Return the texts of a drawing of `steps` steps, in order; the last one ends with the last step.
+    """Return the texts for the steps 1 to `steps`, in order; the last one ends with the last step.
 
     Args:
-        before: steps of the first pass, where these are the second one's of hires: as in AUTOMATIC1111, whole
-            numbers in the text count on from them, and shares from 1.0.
+        before: for the second pass of hires, the steps of the first pass: as in AUTOMATIC1111, whole numbers in the
+            text count from the first pass's first step, and fractions from 1.0.
     """
     brackets = _brackets(text)
     outer = _outermost(text, brackets)
-    if outer is None or not any(len(one.choices) > 1 for one in brackets.values()):
+    if outer is None or not any(len(bracket.choices) > 1 for bracket in brackets.values()):
         return [Scheduled(steps, text)]
-    found: list[Scheduled] = []
+    texts: list[Scheduled] = []
     for step in range(1, steps + 1):
-        now = _text_at(step, outer, brackets, steps, before)
-        if found and found[-1].text == now:
-            found[-1] = Scheduled(step, now)
+        current = _text_at(step, outer, brackets, steps, before)
+        if texts and texts[-1].text == current:
+            texts[-1] = Scheduled(step, current)
         else:
-            found.append(Scheduled(step, now))
-    return found
+            texts.append(Scheduled(step, current))
+    return texts
 
 
-_Pieces = list[str | int]  # text, and brackets by where they begin
+_Pieces = list[str | int]  # text, and brackets by their start in the text
 
 
 @dataclass(frozen=True)
 class _Bracket:
-    """A bracket that has its partner, and what it is at one step or another."""
+    """A closed bracket, and its content from step to step."""
 
-    end: int  # behind its partner
-    choices: list[_Pieces]  # one: it stays as it stands; else those that are taken in turn ...
-    change: str = ""  # ... or the first up to this step, then the second
+    end: int  # index after the closing bracket
+    choices: list[_Pieces]  # one: plain text; several: a schedule that takes them in turn ...
+    change: str = ""  # ... or, if set, the first up to this step, then the second
 
 
 def _brackets(text: str) -> dict[int, _Bracket]:
-    """The brackets that are well-formed, by where they begin; what one is does not depend on what is around it."""
-    found: dict[int, _Bracket] = {}
+    """Return the well-formed brackets by their start; a bracket's content does not depend on what surrounds it."""
+    brackets: dict[int, _Bracket] = {}
     for start in range(len(text) - 1, -1, -1):
-        read = _ROUND_OR_SQUARE.get(text[start])
-        bracket = read(text, start, found) if read else None
+        parse_bracket = _ROUND_OR_SQUARE.get(text[start])
+        bracket = parse_bracket(text, start, brackets) if parse_bracket else None
         if bracket is not None:
-            found[start] = bracket
-    return found
+            brackets[start] = bracket
+    return brackets
 
 
-def _pieces(text: str, at: int, found: dict[int, _Bracket]) -> tuple[_Pieces, int]:
-    """Read on as far as text and well-formed brackets go."""
+def _pieces(text: str, at: int, brackets: dict[int, _Bracket]) -> tuple[_Pieces, int]:
+    """Parse plain text and well-formed brackets from `at`; return them and the index of what follows."""
     pieces: _Pieces = []
     while True:
-        if at in found:
+        if at in brackets:
             pieces.append(at)
-            at = found[at].end
+            at = brackets[at].end
         elif plain := _PLAIN.match(text, at):
             pieces.append(plain[0])
             at = plain.end()
@@ -219,19 +218,19 @@ def _pieces(text: str, at: int, found: dict[int, _Bracket]) -> tuple[_Pieces, in
             return pieces, at
 
 
-def _round(text: str, start: int, found: dict[int, _Bracket]) -> _Bracket | None:
-    """`(a)` or `(a:b)`."""
-    inner, end = _pieces(text, start + 1, found)
+def _round(text: str, start: int, brackets: dict[int, _Bracket]) -> _Bracket | None:
+    """Parse `(a)` or `(a:b)`."""
+    inner, end = _pieces(text, start + 1, brackets)
     pieces: _Pieces = ["(", *inner]
     if text[end : end + 1] == ":":
-        inner, end = _pieces(text, end + 1, found)
+        inner, end = _pieces(text, end + 1, brackets)
         pieces += [":", *inner]
     return _Bracket(end + 1, [[*pieces, ")"]]) if text[end : end + 1] == ")" else None
 
 
-def _square(text: str, start: int, found: dict[int, _Bracket]) -> _Bracket | None:
-    """`[a]`, `[a|b|...]`, `[a:number]` or `[a:b:number]`."""
-    first, end = _pieces(text, start + 1, found)
+def _square(text: str, start: int, brackets: dict[int, _Bracket]) -> _Bracket | None:
+    """Parse `[a]`, `[a|b|...]`, `[a:number]` or `[a:b:number]`."""
+    first, end = _pieces(text, start + 1, brackets)
     choices, mark = [first], text[end : end + 1]
     if mark == "]":
         return _Bracket(end + 1, [["[", *first, "]"]])
@@ -239,12 +238,12 @@ def _square(text: str, start: int, found: dict[int, _Bracket]) -> _Bracket | Non
         choices = [[], first]
         change = _CHANGE.match(text, end + 1)
         if change is None:
-            second, end = _pieces(text, end + 1, found)
+            second, end = _pieces(text, end + 1, brackets)
             choices = [first, second]
             change = _CHANGE.match(text, end + 1) if text[end : end + 1] == ":" else None
         return _Bracket(change.end(), choices, change[1]) if change else None
     while text[end : end + 1] == "|":
-        following, end = _pieces(text, end + 1, found)
+        following, end = _pieces(text, end + 1, brackets)
         choices.append(following)
     return _Bracket(end + 1, choices) if text[end : end + 1] == "]" else None
 
@@ -252,16 +251,16 @@ def _square(text: str, start: int, found: dict[int, _Bracket]) -> _Bracket | Non
 _ROUND_OR_SQUARE = {"(": _round, "[": _square}
 
 
-def _outermost(text: str, found: dict[int, _Bracket]) -> _Pieces | None:
-    """The pieces of the whole text, brackets without partner and colons among them.
+def _outermost(text: str, brackets: dict[int, _Bracket]) -> _Pieces | None:
+    """Return the pieces of the whole text, with unpaired brackets and colons as text.
 
-    None: it has a `|` outside of brackets, or ends in a backslash; then nothing in it is a schedule.
+    None: the text has a `|` outside brackets, or ends in a backslash; then nothing in it is a schedule.
     """
     pieces: _Pieces = []
     at = 0
     while at < len(text):
-        read, at = _pieces(text, at, found)
-        pieces += read
+        following, at = _pieces(text, at, brackets)
+        pieces += following
         if at < len(text):
             if text[at] not in "[]():":
                 return None
@@ -274,9 +273,9 @@ def _text_at(step: int, outer: _Pieces, brackets: dict[int, _Bracket], steps: in
     texts: dict[int, str] = {}
 
     def joined(pieces: _Pieces) -> str:
-        return "".join(texts[one] if isinstance(one, int) else one for one in pieces)
+        return "".join(texts[piece] if isinstance(piece, int) else piece for piece in pieces)
 
-    for start, bracket in brackets.items():  # those that begin later first, so inner before outer
+    for start, bracket in brackets.items():  # from the end of the text, so inner before outer
         if bracket.change:
             chosen = 0 if step <= _last_step(bracket.change, steps, before) else 1
         else:
@@ -286,7 +285,7 @@ def _text_at(step: int, outer: _Pieces, brackets: dict[int, _Bracket], steps: in
 
 
 def _last_step(number: str, steps: int, before: int) -> int:
-    """The last step before the change: with a point in it a share of all steps, else a step's number."""
+    """Return the last step before the change: a number with a point is a fraction of all steps, else a step."""
     share = "." in number
     last = (float(number) - bool(before)) * steps if share else float(number) - before
     return int(min(max(last, -1), steps))

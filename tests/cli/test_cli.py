@@ -89,7 +89,7 @@ WRONG = {
     "an unknown base model": ({"base": "papertwon"}, "did you mean 'papertown'?"),
     "a .ckpt": ({"base": "model.ckpt"}, "only .safetensors is read"),
     "a missing .safetensors": ({"base": "nope.safetensors"}, "nope.safetensors: there is no such file"),
-    "a pickle named .safetensors": ({"base": "pickle.safetensors"}, "no safetensors file"),
+    "a pickle named .safetensors": ({"base": "pickle.safetensors"}, "not a safetensors file"),
     "a folder that is no model": ({"base": "."}, "no model_index.json"),
     "a name that leaves the workspace": ({"name": "../apple"}, "project name '../apple'"),
     "a name with a folder": ({"name": "a/b"}, "project name 'a/b'"),

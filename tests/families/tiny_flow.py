@@ -1,8 +1,8 @@
-"""A family of base models that is none of ours, in one file: a made-up flow-matching transformer of 9,000 weights.
+"""A family of base models outside the package, in one file: a made-up flow-matching transformer of 9,000 weights.
 
-It has nothing in common with Stable Diffusion: its latents are pixels folded 2 by 2, shifted and scaled, without any
-VAE; its text encoder reads whole words by their bytes, without chunks; the noise is a straight line from picture to
-noise (rectified flow, Liu et al. 2022, arXiv 2209.03003), with timesteps from 0.0 to 1.0; the denoiser packs the
+It has nothing in common with Stable Diffusion: its latents are pixels folded 2 by 2, shifted and scaled, without a VAE;
+its text encoder reads whole words by their bytes, without chunks; its noise process is a straight line from picture to
+noise (rectified flow, Liu et al. 2022, arXiv 2209.03003), with timesteps from 0.0 to 1.0; its denoiser packs the
 latents once more; and its LoRA files have names of their own.
 """
 
@@ -25,9 +25,9 @@ from bootstrap.models.family import BaseModel, BaseModelSpec, Files, Geometry, N
 from bootstrap.models.prompt import CHUNK_END, Conditioning, Embedding, Prompt, Span
 
 WIDTH = 32
-WORDS = 64  # different words, as the text encoder sees them
+WORDS = 64  # size of the text encoder's vocabulary
 SHIFT, SCALE = 0.1, 1.25
-PACKED = 2  # latents to a token, along each side
+PACKED = 2  # latent pixels per token, along each side
 
 
 class Denoiser(nn.Module):
@@ -44,23 +44,23 @@ class Denoiser(nn.Module):
     def forward(self, latents: torch.Tensor, timesteps: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         height, width = latents.shape[-2] // PACKED, latents.shape[-1] // PACKED
         folded = F.pixel_unshuffle(latents, PACKED).flatten(2).transpose(1, 2)
-        when = torch.stack([timesteps, 1 - timesteps], dim=-1).expand(len(latents), 2)
-        tokens = self.into(folded) + self.time(when)[:, None]
-        seen = torch.cat([tokens, states], dim=1)
-        mixed = F.scaled_dot_product_attention(
-            self.to_q(tokens)[:, None], self.to_k(seen)[:, None], self.to_v(seen)[:, None]
+        time = torch.stack([timesteps, 1 - timesteps], dim=-1).expand(len(latents), 2)
+        tokens = self.into(folded) + self.time(time)[:, None]
+        context = torch.cat([tokens, states], dim=1)
+        attended = F.scaled_dot_product_attention(
+            self.to_q(tokens)[:, None], self.to_k(context)[:, None], self.to_v(context)[:, None]
         )
-        tokens = self.middle(tokens + self.to_out(mixed[:, 0]))
-        made = self.out(tokens).transpose(1, 2).unflatten(2, (height, width))
-        return F.pixel_shuffle(made, PACKED)
+        tokens = self.middle(tokens + self.to_out(attended[:, 0]))
+        predicted = self.out(tokens).transpose(1, 2).unflatten(2, (height, width))
+        return F.pixel_shuffle(predicted, PACKED)
 
     def middle(self, tokens: torch.Tensor) -> torch.Tensor:
-        """What is compared between pictures."""
+        """Return the activations that are compared between pictures."""
         return torch.tanh(tokens)
 
 
 class TextEncoder(nn.Module):
-    """A vector for each word; word 0 is no word."""
+    """A vector for each word; word 0 is padding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,14 +73,14 @@ class TextEncoder(nn.Module):
 
 
 def words_of(prompt: Prompt) -> list[tuple[int, float]]:
-    """The numbers of the words and their weights; an empty prompt is one word that says nothing."""
+    """Return the words' numbers and weights; an empty prompt is a single padding word."""
     spans = [Span(prompt, 1.0)] if isinstance(prompt, str) else [span for span in prompt if span != CHUNK_END]
     words = [(word, span.weight) for span in spans for word in re.findall(r"\w+", span.text.casefold())]
     return [(1 + sum(word.encode()) % (WORDS - 1), weight) for word, weight in words] or [(0, 1.0)]
 
 
 class Words:
-    """What the text encoder reads."""
+    """The text encoder's vocabulary."""
 
     widths: tuple[int, ...] = (WIDTH,)
 
@@ -135,7 +135,7 @@ class EulerOnALine:
 
 
 class TinyFlow:
-    """See bootstrap.models.family.Family for what each of these answers."""
+    """The family; its attributes and methods are described in bootstrap.models.family.Family."""
 
     name = "tiny-flow"
     title = "Tiny Flow"
@@ -189,7 +189,7 @@ class TinyFlow:
         for module in base.modules:
             module.to(device)
 
-    # Text: a token a word.
+    # Text: one token per word.
 
     def length(self, base: BaseModel, prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> int:
         return len(words_of(prompt))
@@ -202,16 +202,16 @@ class TinyFlow:
         clip_skip: int,
         embeddings: Sequence[Embedding] = (),
     ) -> Conditioning:
-        read = [words_of(prompt) for prompt in prompts]
-        longest = max(length or 1, *(len(words) for words in read))
-        filled = [words + [(0, 1.0)] * (longest - len(words)) for words in read]
-        tokens = torch.tensor([[number for number, _ in words] for words in filled], device=base.device)
-        weights = torch.tensor([[weight for _, weight in words] for words in filled], device=base.device)
+        split = [words_of(prompt) for prompt in prompts]
+        longest = max(length or 1, *(len(words) for words in split))
+        padded = [words + [(0, 1.0)] * (longest - len(words)) for words in split]
+        tokens = torch.tensor([[number for number, _ in words] for words in padded], device=base.device)
+        weights = torch.tensor([[weight for _, weight in words] for words in padded], device=base.device)
         return Conditioning(base.text_encoders[0](tokens) * weights[:, :, None], None)
 
     def tokens(self, base: BaseModel, captions: Sequence[str], length: int) -> torch.Tensor:
-        read = [[number for number, _ in words_of(caption)] for caption in captions]
-        return torch.tensor([words + [0] * (length - len(words)) for words in read], device=base.device)
+        numbers = [[number for number, _ in words_of(caption)] for caption in captions]
+        return torch.tensor([words + [0] * (length - len(words)) for words in numbers], device=base.device)
 
     def encode_tokens(
         self, base: BaseModel, tokens: torch.Tensor, length: int, clip_skip: int
@@ -274,14 +274,14 @@ class TinyFlow:
         conditioning: Conditioning,
     ) -> torch.Tensor:
         denoiser: Any = base.denoiser
-        seen: list[torch.Tensor] = []
-        hook = denoiser.out.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+        inputs: list[torch.Tensor] = []
+        hook = denoiser.out.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
         try:
             self.predict(base, latents, timestep, conditioning)
         finally:
             hook.remove()
         side = (latents.shape[-2] // PACKED, latents.shape[-1] // PACKED)
-        return seen[0].transpose(1, 2).unflatten(2, side)
+        return inputs[0].transpose(1, 2).unflatten(2, side)
 
     def activation_count(self, base: BaseModel) -> int:
         return WIDTH
@@ -319,7 +319,7 @@ class TinyFlow:
         for prefix, part in zip(self.kohya_prefixes, self.parts, strict=True):
             if name.removeprefix(prefix) in self._modules[part]:
                 return name.removeprefix(prefix), part
-        raise ValueError(f"'{name}' is no module of {self.title}")
+        raise ValueError(f"'{name}' is not a module of {self.title}")
 
     def stem_path(self, stem: str) -> tuple[str, str]:
         part, _, path = stem.partition(".")
@@ -341,10 +341,10 @@ TINY_FLOW = TinyFlow()
 def write_model(folder: Path) -> Path:
     """Write a model with random weights in diffusers' layout; return the folder."""
     torch.manual_seed(0)
-    made = SimpleNamespace(transformer=Denoiser(), text_encoder=TextEncoder())
+    model = SimpleNamespace(transformer=Denoiser(), text_encoder=TextEncoder())
     for name in ("transformer", "text_encoder"):
         (folder / name).mkdir(parents=True)
-        save_file(getattr(made, name).state_dict(), folder / name / "model.safetensors")
+        save_file(getattr(model, name).state_dict(), folder / name / "model.safetensors")
     (folder / "transformer" / "config.json").write_text(json.dumps({"side": 64}))
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "TinyFlowPipeline"}))
     return folder

@@ -1,4 +1,4 @@
-"""Our LoRA file in diffusers draws what our own merge draws."""
+"""diffusers draws the same picture with our LoRA file as our own merge."""
 
 import dataclasses
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def conv_dim(request: pytest.FixtureRequest) -> int | None:
 def lora_file(
     papertown: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory, conv_dim: int | None
 ) -> Path:
-    """A trained LoRA with an alpha of half the rank, as kohya's users have it, or LoCon."""
+    """A trained LoRA or LoCon with an alpha of half the rank, as usual with kohya."""
     folder = tmp_path_factory.mktemp("trained")
     settings = TrainingSection(
         repeats=8,
@@ -81,10 +81,10 @@ def theirs(base: BaseModel, path: Path, strength: float) -> np.ndarray:
 
 @pytest.mark.parametrize("strength", [1.0, 0.6])
 def test_diffusers_draws_what_our_merge_draws(papertown: BaseModel, lora_file: Path, strength: float) -> None:
-    mine = ours(papertown, lora_file, strength)
-    assert np.abs(mine - theirs(papertown, lora_file, strength)).max() <= 2
+    with_lora = ours(papertown, lora_file, strength)
+    assert np.abs(with_lora - theirs(papertown, lora_file, strength)).max() <= 2
     without = ours(papertown, lora_file, 0.0)
-    assert np.abs(mine - without).mean() > 1  # the LoRA does something, so that the equality says something
+    assert np.abs(with_lora - without).mean() > 1  # the LoRA has an effect, so the equality means something
 
 
 def test_every_module_of_the_file_is_trained(
@@ -97,23 +97,23 @@ def test_every_module_of_the_file_is_trained(
     for name, module in lora.modules.items():
         is_large = targets[name].weight.shape[2:] == (3, 3)
         assert (module.rank, module.alpha) == ((2, 1.0) if is_large else (8, 4.0)), name
-    still = {name for name, module in lora.modules.items() if not module.up.abs().max() > 0}
-    assert still <= unfed(papertown, targets)
+    untrained = {name for name, module in lora.modules.items() if not module.up.abs().max() > 0}
+    assert untrained <= without_input(papertown, targets)
 
 
-def unfed(base: BaseModel, targets: dict[str, nn.Module]) -> set[str]:
-    """Modules to which nothing comes that could train them: some of Paper Town's feed-forward gates are all shut."""
-    fed: set[str] = set()
+def without_input(base: BaseModel, targets: dict[str, nn.Module]) -> set[str]:
+    """Return modules whose input is all but zero, so that they cannot learn: some of Paper Town's gates are closed."""
+    with_input: set[str] = set()
 
-    def look(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
-        return lambda module, given: fed.add(name) if given[0].abs().mean() > 1e-6 else None
+    def note(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
+        return lambda module, args: with_input.add(name) if args[0].abs().mean() > 1e-6 else None
 
-    hooks = [module.register_forward_pre_hook(look(name)) for name, module in targets.items()]
+    hooks = [module.register_forward_pre_hook(note(name)) for name, module in targets.items()]
     shot = Shot(PROMPT, "", 7, 4, "DDIM", 3.0, 128, 128, "papertown", base.hash, ())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(small_cpu, "predict", conditioning.predict)  # what is recorded has no hooks
+        patch.setattr(small_cpu, "predict", conditioning.predict)  # a recording does not call hooks
         list(engine.draw_batches(base, [shot], {}, 1))
     for hook in hooks:
         hook.remove()
-    assert len(fed) > 0.95 * len(targets)
-    return targets.keys() - fed
+    assert len(with_input) > 0.95 * len(targets)
+    return targets.keys() - with_input

@@ -1,4 +1,4 @@
-"""LoRA files of other tools: read with the right strength, written so that others read them right."""
+"""LoRA files of other tools: read with the right scale, and written so that other tools read them right."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.lora.test_merge import random_lora
 
 @pytest.fixture
 def adapted(papertown: BaseModel) -> tuple[UNet2DConditionModel, dict[str, torch.Tensor]]:
-    """A UNet with a random PEFT adapter of rank 4 and alpha 2, and each module's delta by kohya's name."""
+    """Return a UNet with a random PEFT adapter of rank 4 and alpha 2, and each module's delta by kohya's name."""
     torch.manual_seed(0)
     unet = UNet2DConditionModel.from_config(papertown.denoiser.config)
     targets = SD1.unet_targets(unet)
@@ -135,7 +135,7 @@ def test_a_lora_of_another_kind_of_model_is_refused(tmp_path: Path, key: str) ->
         formats.read(tmp_path / "a.safetensors")
 
 
-def test_metadata_that_are_no_json_are_told(tmp_path: Path) -> None:
+def test_metadata_that_are_not_json_are_refused(tmp_path: Path) -> None:
     stem = "unet.mid_block.attentions.0.proj_in"
     tensors = {f"{stem}.lora_A.weight": torch.zeros(2, 4), f"{stem}.lora_B.weight": torch.zeros(4, 2)}
     save_file(tensors, tmp_path / "a.safetensors", {"lora_adapter_metadata": "{broken"})
@@ -148,7 +148,7 @@ def test_a_pickled_file_and_a_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="safetensors"):
         formats.read(tmp_path / "a.pt")
     save_file({"conv.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(UserError, match="no LoRA"):
+    with pytest.raises(UserError, match="not a LoRA"):
         formats.read(tmp_path / "model.safetensors")
 
 

@@ -1,4 +1,4 @@
-"""The LoRA file in kohya's format: what is written is read back, and damaged files are told."""
+"""LoRA files in kohya's format: what is written is read back, and damaged files are refused."""
 
 import hashlib
 import json
@@ -56,7 +56,7 @@ def test_delta_is_alpha_over_rank_times_up_down(
     assert torch.allclose(read.delta().flatten(1).double(), expected, atol=1e-4, rtol=1e-5)
 
 
-def test_a_file_without_alpha_counts_in_full(tmp_path: Path) -> None:
+def test_without_alpha_the_scale_is_one(tmp_path: Path) -> None:
     module = random_module(4, 3, 5, 1.0, conv=False)
     save_file(
         {f"{NAME}.lora_down.weight": module.down, f"{NAME}.lora_up.weight": module.up},
@@ -90,12 +90,12 @@ def test_hashes_are_those_that_other_tools_compute(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a safetensors file at all", b"\xff" * 64])
-def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.safetensors"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"broken\.safetensors") as told:
+    with pytest.raises(UserError, match=r"broken\.safetensors") as refused:
         kohya.read(path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_module_without_its_up_matrix_is_named(tmp_path: Path) -> None:
@@ -111,17 +111,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("down", "up", "alpha", "told"),
+    ("down", "up", "alpha", "message"),
     [
         ((4, 3), (5, 2), [4.0], "do not fit together"),
         ((4,), (5,), [4.0], "do not fit together"),
         ((4, 3, 1, 1), (5, 4, 3, 3), [4.0], "do not fit together"),
         ((4, 3), (5, 4), [4.0, 4.0], "alpha"),
-        ((4, 3), (5, 4), [float("nan")], "no finite numbers"),
+        ((4, 3), (5, 4), [float("nan")], "NaN or infinite values"),
     ],
 )
-def test_a_module_that_cannot_be_computed_with_is_named(
-    tmp_path: Path, down: tuple[int, ...], up: tuple[int, ...], alpha: list[float], told: str
+def test_an_unusable_module_is_named(
+    tmp_path: Path, down: tuple[int, ...], up: tuple[int, ...], alpha: list[float], message: str
 ) -> None:
     path = tmp_path / "odd.safetensors"
     tensors = {
@@ -130,14 +130,14 @@ def test_a_module_that_cannot_be_computed_with_is_named(
         "alpha": torch.tensor(alpha),
     }
     save_file({f"{NAME}.{part}": tensor for part, tensor in tensors.items()}, path)
-    with pytest.raises(UserError, match=f"{NAME}.*{told}|{told}.*{NAME}"):
+    with pytest.raises(UserError, match=f"{NAME}.*{message}|{message}.*{NAME}"):
         kohya.read(path)
 
 
-def test_weights_that_a_failed_training_left_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "astray.safetensors"
+def test_weights_of_a_diverged_training_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "diverged.safetensors"
     module = random_module(4, 3, 5, 2.0, conv=False)
     module.up[2, 1] = float("inf")
     kohya.write(path, {NAME: module}, {})
-    with pytest.raises(UserError, match="no finite numbers"):
+    with pytest.raises(UserError, match="NaN or infinite values"):
         kohya.read(path)

@@ -1,4 +1,4 @@
-"""Merging: the weights get what the LoRA says, and are exactly what they were afterwards."""
+"""Merging adds a LoRA's deltas to the weights, and restores the weights exactly afterwards."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from bootstrap.models.family import BaseModel
 
 
 def random_lora(base: BaseModel, seed: int, mixed: bool = True) -> LoraFile:
-    """A LoRA of all modules; `mixed`: with another rank and alpha in each third one."""
+    """Return a random LoRA for all modules; `mixed`: every third module has another rank and alpha."""
     generator = torch.Generator().manual_seed(seed)
     modules = {}
     for index, (name, module) in enumerate(target_modules(base).items()):
@@ -30,15 +30,15 @@ def weights(base: BaseModel) -> dict[str, torch.Tensor]:
 
 
 def test_two_loras_add_up_with_their_strengths(papertown: BaseModel) -> None:
-    one, other = random_lora(papertown, 1), random_lora(papertown, 2)
+    first, second = random_lora(papertown, 1), random_lora(papertown, 2)
     before = weights(papertown)
-    with merged(papertown, [(one, 0.8), (other, 0.5)]):
+    with merged(papertown, [(first, 0.8), (second, 0.5)]):
         for name, weight in weights(papertown).items():
-            expected = before[name] + 0.8 * one.modules[name].delta() + 0.5 * other.modules[name].delta()
+            expected = before[name] + 0.8 * first.modules[name].delta() + 0.5 * second.modules[name].delta()
             assert torch.allclose(weight, expected, atol=1e-6), name
 
 
-def test_afterwards_the_weights_are_bit_for_bit_what_they_were(papertown: BaseModel) -> None:
+def test_the_weights_are_restored_bit_for_bit(papertown: BaseModel) -> None:
     before = weights(papertown)
     with pytest.raises(KeyboardInterrupt), merged(papertown, [(random_lora(papertown, 3), 1.0)]):
         assert not torch.equal(next(iter(weights(papertown).values())), next(iter(before.values())))

@@ -1,4 +1,4 @@
-"""Resizing is the best approximation there is, and keeps each module's factor."""
+"""Resizing gives the best approximation, and preserves each module's scale alpha / rank."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def test_it_is_the_best_approximation_of_that_rank(rank: int, conv: bool) -> Non
     assert 0 < resized.kept < 1
 
 
-def test_smaller_modules_stay_and_the_old_hash_goes() -> None:
+def test_smaller_modules_stay_unchanged_and_the_old_hash_is_removed() -> None:
     before = lora()
     resized = resize(before, 4).lora
     assert resized.modules["lora_unet_b"] is before.modules["lora_unet_b"]
@@ -49,6 +49,6 @@ def test_smaller_modules_stay_and_the_old_hash_goes() -> None:
 
 
 @pytest.mark.parametrize("rank", [0, -1, 8, 64])
-def test_a_rank_that_is_no_smaller_is_refused(rank: int) -> None:
+def test_a_rank_that_is_not_smaller_is_refused(rank: int) -> None:
     with pytest.raises(UserError, match=f"--rank {rank}"):
         resize(lora(), rank)

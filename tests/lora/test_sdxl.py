@@ -1,4 +1,4 @@
-"""LoRA files of Stable Diffusion XL: read from all formats, written so that diffusers draws the same with them."""
+"""LoRA files of Stable Diffusion XL: read from all formats, and written so that diffusers draws the same."""
 
 import json
 from collections.abc import Callable
@@ -33,7 +33,7 @@ PROMPT = "woman, red apple"
 
 @pytest.fixture(scope="module")
 def trained(small_xl: BaseModel, originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A LoRA of two steps, with rates so high that they are seen in the pictures."""
+    """A LoRA trained for two steps, at learning rates high enough to show in the pictures."""
     folder = tmp_path_factory.mktemp("trained")
     settings = TrainingSection(
         repeats=2, epochs=1, network_dim=4, network_alpha=2, unet_lr=0.1, text_encoder_lr=0.1
@@ -58,7 +58,7 @@ def diffusers_pipeline(base: BaseModel) -> StableDiffusionXLPipeline:
 
 
 def deltas_in(pipeline: StableDiffusionXLPipeline, base: BaseModel) -> dict[str, torch.Tensor]:
-    """What each module of diffusers' pipeline has got from the adapter `a`, by kohya's name."""
+    """Return each module's delta from adapter `a` in diffusers' pipeline, by kohya's name."""
     models = (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2)
     return {
         name: model.get_submodule(path).get_delta_weight("a").detach()
@@ -88,13 +88,11 @@ def test_diffusers_draws_what_our_merge_draws(small_xl: BaseModel, trained: Path
         generator=torch.Generator().manual_seed(7),
     ).images[0]  # fmt: skip
     assert np.abs(ours(use) - np.asarray(theirs, dtype=np.int16)).max() <= 2
-    assert np.abs(ours(use) - ours()).mean() > 1  # so that the equality says something
+    assert np.abs(ours(use) - ours()).mean() > 1  # the LoRA has an effect, so the equality means something
     assert_deltas(kohya.read(trained), deltas_in(pipeline, small_xl))
 
 
-def test_each_modules_own_rank_and_alpha_come_through_every_format(
-    small_xl: BaseModel, tmp_path: Path
-) -> None:
+def test_every_format_preserves_each_modules_rank_and_alpha(small_xl: BaseModel, tmp_path: Path) -> None:
     lora = random_lora(small_xl, 3)
     deltas = {name: module.delta() for name, module in lora.modules.items()}
     kohya.write(tmp_path / "k.safetensors", lora.modules, {}, torch.float32)
@@ -125,12 +123,13 @@ def test_kohya_files_with_diffusers_block_names_are_read_under_kohyas(
     small_xl: BaseModel, tmp_path: Path
 ) -> None:
     lora = random_lora(small_xl, 5)
-    own_names = {
+    diffusers_names = {
         name: f"lora_unet_{path.replace('.', '_')}"
         for name, path in SDXL.unet_targets(small_xl.denoiser).items()
     }
     renamed = {
-        own_names.get(name, name.replace("_text_model", "")): module for name, module in lora.modules.items()
+        diffusers_names.get(name, name.replace("_text_model", "")): module
+        for name, module in lora.modules.items()
     }
     kohya.write(tmp_path / "a.safetensors", renamed, {}, torch.float32)
     assert_deltas(
@@ -180,18 +179,18 @@ def test_a_lora_of_the_other_family_is_refused_by_name(small_xl: BaseModel, pape
 
 def test_inspect_and_convert(small_xl: BaseModel, tmp_path: Path) -> None:
     lora = random_lora(small_xl, 6)
-    source, there, back = (tmp_path / f"{name}.safetensors" for name in ("a", "b", "c"))
+    source, converted, back = (tmp_path / f"{name}.safetensors" for name in ("a", "b", "c"))
     kohya.write(source, lora.modules, {}, torch.float32)
     run: Callable[..., object] = CliRunner().invoke
-    told = run(main.app, ["lora", "inspect", str(source), "--base", small_xl.spec.source]).output
+    report = run(main.app, ["lora", "inspect", str(source), "--base", small_xl.spec.source]).output
     counts = [len(targets) for _, targets in targets_of(small_xl)]
-    assert "made for: Stable Diffusion XL" in told
-    assert f"{counts[0]} of the UNet" in told
-    assert f"{counts[1]} of the text encoder" in told
-    assert f"{counts[2]} of the second text encoder" in told
-    assert f"{sum(counts)} of {sum(counts)} modules fit" in told
-    run(main.app, ["lora", "convert", str(source), str(there), "--to", "diffusers"])
-    run(main.app, ["lora", "convert", str(there), str(back), "--to", "kohya"])
+    assert "made for: Stable Diffusion XL" in report
+    assert f"{counts[0]} of the UNet" in report
+    assert f"{counts[1]} of the text encoder" in report
+    assert f"{counts[2]} of the second text encoder" in report
+    assert f"{sum(counts)} of {sum(counts)} modules fit" in report
+    run(main.app, ["lora", "convert", str(source), str(converted), "--to", "diffusers"])
+    run(main.app, ["lora", "convert", str(converted), str(back), "--to", "kohya"])
     assert_deltas(formats.read(back), {name: module.delta() for name, module in lora.modules.items()})
     assert formats.read(back).metadata["ss_base_model_version"] == "sdxl_base_v1-0"
     assert set(load_file(back)) == set(load_file(source))

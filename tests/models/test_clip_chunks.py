@@ -1,4 +1,4 @@
-"""Tokens, weights and chunks, with Stable Diffusion's own tokenizer."""
+"""Tokens, weights and chunks with Stable Diffusion's own tokenizer."""
 
 import pytest
 from hypothesis import given
@@ -21,14 +21,14 @@ def chunks_of(tokenizer: CLIPTokenizer, text: str) -> list[Chunk]:
 
 
 def words(tokenizer: CLIPTokenizer, chunk: Chunk) -> list[str]:
-    """The words of a chunk, without start, end and filling."""
+    """Return the words of a chunk, without start token, end token and padding."""
     assert len(chunk.tokens) == len(chunk.weights) == LENGTH + 2
     assert chunk.tokens[0] == tokenizer.bos_token_id and chunk.tokens[-1] == tokenizer.eos_token_id
     inner = [token for token in chunk.tokens[1:-1] if token != tokenizer.eos_token_id]
     return [tokenizer.decode([token]).strip() for token in inner]
 
 
-def test_weights_stand_at_their_tokens(tokenizer: CLIPTokenizer) -> None:
+def test_each_token_has_its_weight(tokenizer: CLIPTokenizer) -> None:
     [chunk] = chunks_of(tokenizer, "red (apple:1.5), [hat]")
     assert words(tokenizer, chunk) == ["red", "apple", ",", "hat"]
     assert chunk.weights[:6] == [1.0, 1.0, 1.5, 1.0, pytest.approx(1 / 1.1), 1.0]
@@ -46,7 +46,7 @@ def test_the_76th_token_begins_a_new_chunk(tokenizer: CLIPTokenizer) -> None:
     assert words(tokenizer, second) == ["cat"] * 5
 
 
-def test_a_tag_at_the_end_of_a_chunk_moves_on_whole(tokenizer: CLIPTokenizer) -> None:
+def test_a_tag_at_the_end_of_a_chunk_moves_as_a_whole(tokenizer: CLIPTokenizer) -> None:
     first, second = chunks_of(tokenizer, "cat " * 69 + ", " + "(dog:1.2) " * 8)
     assert words(tokenizer, first) == ["cat"] * 69 + [","]
     assert words(tokenizer, second) == ["dog"] * 8
@@ -66,22 +66,22 @@ def test_a_comma_as_the_76th_token_begins_a_new_chunk(tokenizer: CLIPTokenizer) 
 
 
 def test_break_ends_a_chunk(tokenizer: CLIPTokenizer) -> None:
-    found = chunks_of(tokenizer, "cat BREAK dog")
-    assert [words(tokenizer, chunk) for chunk in found] == [["cat"], ["dog"]]
+    chunks = chunks_of(tokenizer, "cat BREAK dog")
+    assert [words(tokenizer, chunk) for chunk in chunks] == [["cat"], ["dog"]]
 
 
 @given(text=st.text(alphabet="cat dog,():.1BREAK[]\\", max_size=400))
 def test_no_token_is_lost(tokenizer: CLIPTokenizer, text: str) -> None:
-    spans = [one for one in attention(text) if one != CHUNK_END]
+    spans = [span for span in attention(text) if span != CHUNK_END]
     expected = [
         (token, span.weight)
         for span in spans
         for token in tokenizer(span.text, add_special_tokens=False, verbose=False).input_ids
     ]
-    found = [
+    in_chunks = [
         (token, weight)
         for chunk in chunks_of(tokenizer, text)
         for token, weight in zip(chunk.tokens[1:-1], chunk.weights[1:-1], strict=True)
         if token != tokenizer.eos_token_id
     ]
-    assert found == expected
+    assert in_chunks == expected

@@ -3,7 +3,7 @@ import torch
 from bootstrap.models import denormals
 
 
-def test_small_numbers_are_zero_within_and_themselves_after() -> None:
+def test_denormals_are_flushed_only_within_the_block() -> None:
     half = torch.tensor(2e-38) * 0.5
     with denormals.as_zero():
         with denormals.as_zero():

@@ -1,4 +1,4 @@
-"""Kohya's names and module paths, one from the other, for every module there is."""
+"""Kohya's names convert to module paths and back, for every module."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from bootstrap.models.family import BaseModel
 from tests.models.test_sd_targets import sd15_text_encoder, sd15_unet, sdxl_text_encoder_2, sdxl_unet
 
 
-def test_every_module_of_sd15_goes_there_and_back() -> None:
+def test_every_name_of_sd15_converts_to_a_path_and_back() -> None:
     unet = SD1.unet_targets(sd15_unet(), convolutions=True)
     text = SD1.text_encoder_targets(sd15_text_encoder())
     assert len(SD1.unet_targets(sd15_unet()) | text) == 264
@@ -25,7 +25,7 @@ def test_every_module_of_sd15_goes_there_and_back() -> None:
     assert registry.of_lora(f"unet.{path}" for path in unet.values()) is SD1
 
 
-def test_every_module_of_sdxl_goes_there_and_back() -> None:
+def test_every_name_of_sdxl_converts_to_a_path_and_back() -> None:
     unet = SDXL.unet_targets(sdxl_unet(), convolutions=True)
     for name, path in unet.items():
         assert module_path(name) == (path, "unet")
@@ -44,7 +44,7 @@ def test_every_module_of_sdxl_goes_there_and_back() -> None:
     assert registry.of_lora(both) is SD1
 
 
-def test_convolutions_outside_of_the_attention_have_names_too(papertown: BaseModel) -> None:
+def test_convolutions_outside_the_attention_blocks_have_names_too(papertown: BaseModel) -> None:
     for path, module in papertown.denoiser.named_modules():
         if type(module).__name__ in ("Conv2d", "Linear"):
             assert module_path(SD1.kohya_name(path, "unet")) == (path, "unet")

@@ -1,4 +1,4 @@
-"""Base models: one's own SD1.5 checkpoint as a single file or a folder, loaded without any network."""
+"""Loading base models: a user's SD1.5 checkpoint as a single file or a folder, without any network."""
 
 import json
 import os
@@ -28,7 +28,7 @@ snapshot = 1
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A small checkpoint; the shipped configurations are exchanged for ones of its size."""
+    """A small checkpoint; configurations of its size replace the shipped ones."""
     path, configs = small_sd15(tmp_path, stable_diffusion.CONFIGS / "sd15")
     (tmp_path / "shipped").mkdir()
     configs.rename(tmp_path / "shipped" / "sd15")
@@ -37,7 +37,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     loading.release()
 
 
-def test_a_single_file_takes_the_whole_way_to_candidates(
+def test_a_single_file_checkpoint_is_trained_and_draws_candidates(
     checkpoint: Path, originals: Path, tmp_path: Path
 ) -> None:
     from bootstrap.loop import generation
@@ -65,7 +65,7 @@ def test_a_single_file_takes_the_whole_way_to_candidates(
     assert loading.hold(project.base_model).prediction_type == "epsilon"
 
 
-def test_every_weight_is_the_checkpoints(checkpoint: Path) -> None:
+def test_every_loaded_weight_equals_the_checkpoints(checkpoint: Path) -> None:
     from safetensors.torch import load_file
 
     base = loading.hold(specs.find(str(checkpoint)))
@@ -96,20 +96,20 @@ def test_the_shipped_tokenizer_is_clips() -> None:
     assert tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
 
 
-def test_a_file_that_is_not_whole_is_told_in_one_line(tmp_path: Path) -> None:
+def test_an_incomplete_file_is_refused_in_one_line(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"cond_stage_model.transformer.x": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match=r"other\.safetensors") as told:
+    with pytest.raises(UserError, match=r"other\.safetensors") as refused:
         loading.hold(specs.find(str(tmp_path / "other.safetensors")))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_the_embedded_model_is_held_once(papertown: loading.BaseModel) -> None:
     assert loading.hold(specs.find("papertown")) is loading.hold(papertown.spec)
 
 
-def test_a_users_offline_mode_stays_and_a_hub_model_that_is_not_here_is_refused(tmp_path: Path) -> None:
+def test_a_users_offline_mode_is_respected_and_a_missing_hub_model_is_refused(tmp_path: Path) -> None:
     code = """
 import sys
 from bootstrap.errors import UserError
@@ -121,9 +121,9 @@ except UserError as error:
     print(error)
 """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    ran = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
-    [line] = ran.stdout.splitlines()
-    assert line.startswith("base model someone/some-model: it is not, or not all of it, in the cache")
+    [line] = process.stdout.splitlines()
+    assert line.startswith("base model someone/some-model: it is missing from the cache, or incomplete there")
     assert "HF_HUB_OFFLINE" in line

@@ -1,4 +1,4 @@
-"""The modules that are trained are kohya's, under the names that every other tool knows."""
+"""The trained modules are the same as kohya's, under the names that every other tool knows."""
 
 import json
 
@@ -12,7 +12,7 @@ from bootstrap.models.families.sdxl import SDXL
 
 
 def sd15_unet() -> UNet2DConditionModel:
-    """Stable Diffusion 1.5's UNet without weights."""
+    """Return Stable Diffusion 1.5's UNet without weights."""
     with torch.device("meta"):
         return UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8, sample_size=64)
 
@@ -27,7 +27,7 @@ def sd15_text_encoder() -> CLIPTextModel:
 
 
 def sdxl_unet() -> UNet2DConditionModel:
-    """Stable Diffusion XL's UNet without weights, from the shipped configuration."""
+    """Return Stable Diffusion XL's UNet without weights, from the shipped configuration."""
     with torch.device("meta"):
         return UNet2DConditionModel.from_config(shipped("unet"))
 
@@ -110,7 +110,7 @@ def test_a_locon_of_sd15_has_kohyas_278_modules_in_the_unet() -> None:
         assert expected in names
 
 
-def test_a_locon_of_sdxl_has_the_names_of_the_first_release() -> None:
+def test_a_locon_of_sdxl_has_the_names_of_the_original_release() -> None:
     names = SDXL.unet_targets(sdxl_unet(), convolutions=True)
     assert len(names) == 788
     for expected in (

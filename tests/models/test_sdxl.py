@@ -1,4 +1,4 @@
-"""Stable Diffusion XL: read from both layouts, encoded as diffusers does, trained and drawn with."""
+"""Stable Diffusion XL: loaded from both layouts, encoding as in diffusers, training and drawing."""
 
 import copy
 import dataclasses
@@ -40,14 +40,14 @@ snapshot = 1
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small checkpoint as one file, which predicts v; the shipped configurations are of its size."""
+    """A small single-file v-prediction checkpoint; configurations of its size replace the shipped ones."""
     path, configs = small_sdxl(tmp_path, stable_diffusion.CONFIGS, "v_pred", "ztsnr")
     monkeypatch.setattr(stable_diffusion, "CONFIGS", configs)
     return path
 
 
 def pipeline_of(base: BaseModel) -> StableDiffusionXLPipeline:
-    """The same model in diffusers."""
+    """Return the model as a pipeline of diffusers."""
     pipeline = StableDiffusionXLPipeline.from_pretrained(
         base.spec.source, local_files_only=True, dtype=torch.float32, add_watermarker=False
     )
@@ -57,7 +57,7 @@ def pipeline_of(base: BaseModel) -> StableDiffusionXLPipeline:
 
 
 def test_the_shipped_configurations_are_those_of_sdxl() -> None:
-    """By their numbers of parameters, and by what a step at 1024 pixels costs; without any weights."""
+    """Compare the numbers of parameters, and the FLOPs of a step at 1024 pixels; without any weights."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from torch.utils.flop_counter import FlopCounterMode
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
@@ -72,8 +72,8 @@ def test_the_shipped_configurations_are_those_of_sdxl() -> None:
         vae = AutoencoderKL.from_config(config("vae"))
     assert sum(parameter.numel() for parameter in unet.parameters()) == 2_567_463_684
     assert sum(parameter.numel() for parameter in second.parameters()) == 694_659_840
-    words = stable_diffusion.CONFIGS / "sd15" / "tokenizer"
-    tokenizers = [CLIPTokenizer.from_pretrained(words, **own) for own in ({}, {"pad_token": "!"})]
+    folder = stable_diffusion.CONFIGS / "sd15" / "tokenizer"
+    tokenizers = [CLIPTokenizer.from_pretrained(folder, **options) for options in ({}, {"pad_token": "!"})]
     assert tokenizers[1].pad_token_id == 0
     spec = BaseModelSpec("xl", "file", "xl.safetensors")
     base = BaseModel(spec, "", SDXL, SDXL.geometry_of(config), unet, vae, [first, second], tokenizers, {})
@@ -85,7 +85,7 @@ def test_the_shipped_configurations_are_those_of_sdxl() -> None:
     assert round(counter.get_total_flops() / 1e12, 2) == 6.76
 
 
-def test_every_weight_is_the_checkpoints(checkpoint: Path) -> None:
+def test_every_loaded_weight_equals_the_checkpoints(checkpoint: Path) -> None:
     base = loading.hold(specs.find(str(checkpoint)))
     in_file = load_file(checkpoint)
     for name, tensor in base.denoiser.state_dict().items():
@@ -99,22 +99,22 @@ def test_every_weight_is_the_checkpoints(checkpoint: Path) -> None:
         assert torch.equal(tensor, in_file[name].float()), name
 
 
-def test_what_the_checkpoint_says_of_its_prediction_holds_unless_the_setting_says_otherwise(
+def test_the_checkpoints_prediction_type_holds_unless_the_setting_overrides_it(
     checkpoint: Path,
 ) -> None:
     spec = specs.find(str(checkpoint))
-    own = loading.hold(spec)
-    assert own.family is SDXL
-    assert own.prediction_type == "v_prediction"
-    assert own.scheduler_config["rescale_betas_zero_snr"] is True
-    assert (own.resolution, own.size_step) == (64, 32)
-    changed = loading.hold(specs.predicting(spec, "epsilon"))
-    assert changed.prediction_type == "epsilon"
-    assert not changed.scheduler_config.get("rescale_betas_zero_snr")
-    assert changed.hash != own.hash
+    original = loading.hold(spec)
+    assert original.family is SDXL
+    assert original.prediction_type == "v_prediction"
+    assert original.scheduler_config["rescale_betas_zero_snr"] is True
+    assert (original.resolution, original.size_step) == (64, 32)
+    overridden = loading.hold(specs.predicting(spec, "epsilon"))
+    assert overridden.prediction_type == "epsilon"
+    assert not overridden.scheduler_config.get("rescale_betas_zero_snr")
+    assert overridden.hash != original.hash
 
 
-def test_a_single_file_takes_the_whole_way_to_candidates(
+def test_a_single_file_checkpoint_is_trained_and_draws_candidates(
     checkpoint: Path, originals: Path, tmp_path: Path
 ) -> None:
     project = create(
@@ -139,7 +139,7 @@ def test_a_single_file_takes_the_whole_way_to_candidates(
     assert lora.metadata["modelspec.implementation"].startswith("https://github.com/Stability-AI/")
     assert lora.metadata["modelspec.prediction_type"] == "v"
     untouched = {name for name, module in lora.modules.items() if not module.up.any()}
-    # The first text encoder's last layer is not used, so nothing of it can be learnt.
+    # The first text encoder's last layer is not used, so it cannot learn.
     assert {name.split("_self")[0].split("_mlp")[0] for name in untouched} == {
         "lora_te1_text_model_encoder_layers_1"
     }
@@ -156,25 +156,25 @@ def test_prompts_are_encoded_as_diffusers_does(small_xl: BaseModel) -> None:
         assert torch.allclose(ours.pooled[row], pooled[0], atol=1e-5)
 
 
-def test_long_prompts_have_the_pooled_of_their_first_chunk(small_xl: BaseModel) -> None:
+def test_long_prompts_have_their_first_chunks_pooled_embedding(small_xl: BaseModel) -> None:
     long = ", ".join(["red apple"] * 40)
     first = ", ".join(["red apple"] * 25)  # 75 tokens with the comma that follows
-    one, both = encode.encode(small_xl, [first + ","]), encode.encode(small_xl, [long, "robot", long])
-    assert both.states.shape == (3, 154, 96)
-    assert one.pooled is not None
-    assert both.pooled is not None
-    assert both.pooled.shape == (3, 64)
-    assert torch.allclose(both.pooled[0], one.pooled[0], atol=1e-5)
-    assert torch.equal(both.pooled[0], both.pooled[2])
+    single, batch = encode.encode(small_xl, [first + ","]), encode.encode(small_xl, [long, "robot", long])
+    assert batch.states.shape == (3, 154, 96)
+    assert single.pooled is not None
+    assert batch.pooled is not None
+    assert batch.pooled.shape == (3, 64)
+    assert torch.allclose(batch.pooled[0], single.pooled[0], atol=1e-5)
+    assert torch.equal(batch.pooled[0], batch.pooled[2])
 
 
 def test_clip_skip_changes_nothing(small_xl: BaseModel) -> None:
-    one, two = (encode.encode(small_xl, ["robot"], clip_skip=skip) for skip in (1, 2))
-    assert torch.equal(one.states, two.states)
+    last, before_last = (encode.encode(small_xl, ["robot"], clip_skip=skip) for skip in (1, 2))
+    assert torch.equal(last.states, before_last.states)
 
 
 @pytest.mark.parametrize(("negative", "size"), [(None, (64, 64)), ("man, outdoors", (96, 64))])
-def test_a_picture_is_diffusers_picture(
+def test_a_picture_equals_diffusers_picture(
     small_xl: BaseModel, negative: str | None, size: tuple[int, int]
 ) -> None:
     prompt = "woman, red apple"
@@ -189,14 +189,14 @@ def test_a_picture_is_diffusers_picture(
     assert np.asarray(theirs).std() > 1
 
 
-def test_alone_and_in_a_batch_it_is_the_same_picture(small_xl: BaseModel) -> None:
-    one = Shot("woman", "", 7, 3, "Euler a", 4.0, 64, 64, "xl", small_xl.hash, ())
-    other = dataclasses.replace(one, seed=8, negative_prompt="man", prompt="robot")
-    ((alone,),) = engine.draw_batches(small_xl, [one], {}, 1)
-    (batch,) = engine.draw_batches(small_xl, [one, other], {}, 2)
+def test_a_picture_is_the_same_alone_and_in_a_batch(small_xl: BaseModel) -> None:
+    woman = Shot("woman", "", 7, 3, "Euler a", 4.0, 64, 64, "xl", small_xl.hash, ())
+    robot = dataclasses.replace(woman, seed=8, negative_prompt="man", prompt="robot")
+    ((alone,),) = engine.draw_batches(small_xl, [woman], {}, 1)
+    (batch,) = engine.draw_batches(small_xl, [woman, robot], {}, 2)
     together = {drawing.shot.id: drawing.picture for drawing in batch}
-    assert set(together) == {one.id, other.id}
-    difference = np.asarray(alone.picture, np.int16) - np.asarray(together[one.id], np.int16)
+    assert set(together) == {woman.id, robot.id}
+    difference = np.asarray(alone.picture, np.int16) - np.asarray(together[woman.id], np.int16)
     assert np.abs(difference).max() <= 2
 
 
@@ -204,16 +204,20 @@ def test_alone_and_in_a_batch_it_is_the_same_picture(small_xl: BaseModel) -> Non
 def test_every_sampler_draws_with_v_prediction_and_zero_terminal_snr(
     small_xl: BaseModel, sampler: str
 ) -> None:
-    told = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-    base = dataclasses.replace(small_xl, scheduler_config={**small_xl.scheduler_config, **told})
+    changes = {
+        "prediction_type": "v_prediction",
+        "rescale_betas_zero_snr": True,
+        "timestep_spacing": "trailing",
+    }
+    base = dataclasses.replace(small_xl, scheduler_config={**small_xl.scheduler_config, **changes})
     shot = Shot("woman", "", 7, 5, sampler, 4.0, 64, 64, "xl", base.hash, ())
     ((drawing,),) = engine.draw_batches(base, [shot], {}, 1)
     assert np.asarray(drawing.picture).std() > 1
-    ((other,),) = engine.draw_batches(small_xl, [shot], {}, 1)
-    assert np.abs(np.asarray(drawing.picture, np.int16) - np.asarray(other.picture, np.int16)).mean() > 1
+    ((epsilon,),) = engine.draw_batches(small_xl, [shot], {}, 1)
+    assert np.abs(np.asarray(drawing.picture, np.int16) - np.asarray(epsilon.picture, np.int16)).mean() > 1
 
 
-def test_in_half_precision_with_the_vae_in_single_it_draws_the_same(small_xl: BaseModel) -> None:
+def test_half_precision_with_a_float32_vae_draws_the_same(small_xl: BaseModel) -> None:
     half = dataclasses.replace(
         small_xl,
         denoiser=copy.deepcopy(small_xl.denoiser).half(),
@@ -229,18 +233,18 @@ def test_in_half_precision_with_the_vae_in_single_it_draws_the_same(small_xl: Ba
 @pytest.mark.parametrize(
     "changes", [{"text_encoder_lr": 0}, {"mixed_precision": "bf16"}, {"gradient_checkpointing": True}]
 )
-def test_it_is_trained_with_a_frozen_text_encoder_in_half_precision_and_with_less_memory(
+def test_training_with_a_frozen_text_encoder_in_bf16_and_with_gradient_checkpointing(
     small_xl: BaseModel, originals: Path, tmp_path: Path, changes: dict[str, object]
 ) -> None:
     settings = TrainingSection.model_validate(
         {"repeats": 2, "epochs": 1, "network_dim": 2, "train_batch_size": 2, **changes}
     )
-    shown = [
+    examples = [
         Example(str(originals / f"{name}.png"), name, f"woman, {name}", 2, (64, 64))
         for name in ("badge", "crown")
     ]
     results: list[trainer.EpochResult] = []
-    trainer.train(small_xl, shown, settings, tmp_path / "s", tmp_path, results.append, silent)
+    trainer.train(small_xl, examples, settings, tmp_path / "s", tmp_path, results.append, silent)
     assert np.isfinite(results[0].loss)
     if settings.text_encoder_lr:
         assert set(results[0].modules) == set(target_modules(small_xl))
@@ -249,7 +253,7 @@ def test_it_is_trained_with_a_frozen_text_encoder_in_half_precision_and_with_les
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
-def test_the_target_of_training_is_what_the_model_predicts(
+def test_the_training_target_matches_the_prediction_type(
     small_xl: BaseModel,
     originals: Path,
     tmp_path: Path,
@@ -259,7 +263,7 @@ def test_the_target_of_training_is_what_the_model_predicts(
     base = dataclasses.replace(
         small_xl, scheduler_config={**small_xl.scheduler_config, "prediction_type": prediction_type}
     )
-    seen: list[tuple[Batch, torch.Tensor]] = []
+    targets: list[tuple[Batch, torch.Tensor]] = []
     batches: list[Batch] = []
     make = BatchMaker.make
 
@@ -268,37 +272,36 @@ def test_the_target_of_training_is_what_the_model_predicts(
         return batches[-1]
 
     def keep_target(predicted: torch.Tensor, target: torch.Tensor, _: None) -> torch.Tensor:
-        seen.append((batches[-1], target))
+        targets.append((batches[-1], target))
         return predicted.square().mean()
 
     monkeypatch.setattr(BatchMaker, "make", keep_batch)
     monkeypatch.setattr(trainer, "weighted_mse", keep_target)
     settings = TrainingSection(repeats=2, epochs=1, network_dim=2)
-    shown = [Example(str(originals / "badge.png"), "0", "woman", 2, (64, 64))]
-    trainer.train(base, shown, settings, tmp_path / "s", tmp_path, lambda _: None, silent)
+    examples = [Example(str(originals / "badge.png"), "0", "woman", 2, (64, 64))]
+    trainer.train(base, examples, settings, tmp_path / "s", tmp_path, lambda _: None, silent)
     # v = alpha * noise - sigma * latents (Salimans & Ho 2022, arXiv 2202.00512); betas as in the configuration.
     alphas = (1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2).cumprod(0)
     assert len(batches) == 2
-    assert all(
-        any(batch is one for one, _ in seen) for batch in batches
-    )  # in both steps; more when it is recorded
-    for batch, target in seen:
-        kept = alphas[batch.timesteps]
+    # Every step has a target; a step that is recorded has several.
+    assert all(any(batch is target_batch for target_batch, _ in targets) for batch in batches)
+    for batch, target in targets:
+        alpha = alphas[batch.timesteps]
         expected = batch.noise
         if prediction_type == "v_prediction":
-            expected = kept**0.5 * batch.noise - (1 - kept) ** 0.5 * batch.latents
+            expected = alpha**0.5 * batch.noise - (1 - alpha) ** 0.5 * batch.latents
         assert torch.allclose(target, expected, atol=1e-4)
 
 
-def test_the_unet_is_told_the_size(small_xl: BaseModel) -> None:
+def test_the_unet_is_conditioned_on_the_size(small_xl: BaseModel) -> None:
     prompts = encode.encode(small_xl, ["robot"])
-    told = {}
+    added = {}
 
-    def record(_: object, __: object, given: dict[str, dict[str, torch.Tensor]]) -> None:
-        told.update(given["added_cond_kwargs"])
+    def record(_: object, __: object, kwargs: dict[str, dict[str, torch.Tensor]]) -> None:
+        added.update(kwargs["added_cond_kwargs"])
 
     hook = small_xl.denoiser.register_forward_pre_hook(record, with_kwargs=True)
     conditioning.predict(small_xl, torch.zeros(1, 4, 12, 8), torch.tensor([5]), prompts)
     hook.remove()
-    assert told["time_ids"].tolist() == [[96, 64, 0, 0, 96, 64]]
-    assert told["text_embeds"] is prompts.pooled
+    assert added["time_ids"].tolist() == [[96, 64, 0, 0, 96, 64]]
+    assert added["text_embeds"] is prompts.pooled

@@ -1,4 +1,4 @@
-"""Base models are found and checked without loading them."""
+"""Finding and checking base models without loading them."""
 
 import json
 import struct
@@ -20,7 +20,7 @@ def safetensors(
     names: tuple[str, ...] = (SD1,),
     **metadata: str,
 ) -> bytes:
-    """The bytes of a .safetensors file with tensors of `size` bytes."""
+    """Return the bytes of a .safetensors file with tensors of `size` bytes."""
     if header is None:
         header = {name: {"dtype": "U8", "shape": [size], "data_offsets": [0, size]} for name in names}
         header |= {"__metadata__": metadata} if metadata else {}
@@ -29,29 +29,29 @@ def safetensors(
 
 
 def test_papertown_is_embedded_with_its_own_defaults():
-    found = find("papertown")
+    spec = find("papertown")
     assert "papertown" in specs.embedded_names()
-    assert (found.kind, found.name, found.title) == ("embedded", "papertown", "papertown")
-    assert found.defaults["training"]["network_dim"] == 32
-    assert len(content_hash(found)) == 64
+    assert (spec.kind, spec.name, spec.title) == ("embedded", "papertown", "papertown")
+    assert spec.defaults["training"]["network_dim"] == 32
+    assert len(content_hash(spec)) == 64
 
 
 def test_a_folder_a_file_and_a_hub_id(tmp_path):
     folder = tmp_path / "my model"
     folder.mkdir()
     (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
-    found = find(str(folder))
-    assert (found.kind, found.source, found.title) == ("folder", str(folder), "my model")
+    spec = find(str(folder))
+    assert (spec.kind, spec.source, spec.title) == ("folder", str(folder), "my model")
     assert find(f"{folder}/").title == "my model"
 
     file = tmp_path / "majicmix.safetensors"
     file.write_bytes(safetensors())
-    found = find(str(file))
-    assert (found.kind, found.source, found.title) == ("file", str(file), "majicmix")
+    spec = find(str(file))
+    assert (spec.kind, spec.source, spec.title) == ("file", str(file), "majicmix")
 
-    found = find("stable-diffusion-v1-5/stable-diffusion-v1-5")
-    assert (found.kind, found.title) == ("hub", "stable-diffusion-v1-5")
-    assert found.defaults == {}
+    spec = find("stable-diffusion-v1-5/stable-diffusion-v1-5")
+    assert (spec.kind, spec.title) == ("hub", "stable-diffusion-v1-5")
+    assert spec.defaults == {}
 
 
 def test_a_relative_path_becomes_absolute(tmp_path, monkeypatch):
@@ -61,7 +61,7 @@ def test_a_relative_path_becomes_absolute(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["model.ckpt", "MODEL.CKPT", "x/model.pt", "model.pth", "model.bin"])
-def test_pickles_are_refused_with_the_way_out(name):
+def test_pickles_are_refused_with_a_remedy(name):
     with pytest.raises(UserError, match=r"only \.safetensors is read; convert it"):
         find(name)
 
@@ -69,18 +69,18 @@ def test_pickles_are_refused_with_the_way_out(name):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no safetensors file"),
-        (b"PK\x03\x04" + b"\xff" * 50, "no safetensors file"),
+        (b"", "not a safetensors file"),
+        (b"PK\x03\x04" + b"\xff" * 50, "not a safetensors file"),
         (struct.pack("<Q", 10) + b"not json!!" + b"data", "header is damaged"),
         (struct.pack("<Q", 2) + b"[]", "header is damaged"),
         (safetensors(header={"weight": {"dtype": "U8"}}), "header is damaged"),
         (safetensors(header={"weight": {"data_offsets": ["a", "b"]}}), "header is damaged"),
         (safetensors(header={"weight": {"data_offsets": []}}), "header is damaged"),
         (safetensors(size=1000, data=bytes(900)), "cut off, 100 bytes are missing"),
-        (safetensors()[:20], "no safetensors file"),
+        (safetensors()[:20], "not a safetensors file"),
     ],
 )
-def test_a_damaged_file_is_told_before_any_work(tmp_path, content, message):
+def test_a_damaged_file_is_refused_before_any_work(tmp_path, content, message):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(UserError, match=message):
@@ -99,17 +99,17 @@ def test_a_damaged_file_is_told_before_any_work(tmp_path, content, message):
         ("nope.safetensors", "there is no such file"),
     ],
 )
-def test_what_is_not_there_is_told_with_a_hint(name, message):
+def test_an_unknown_name_is_refused_with_a_hint(name, message):
     with pytest.raises(UserError, match=message):
         find(name)
 
 
-def test_a_folder_that_is_no_model(tmp_path):
+def test_a_folder_that_is_not_a_model(tmp_path):
     with pytest.raises(UserError, match=r"no model_index\.json"):
         find(str(tmp_path))
 
 
-def test_the_hash_follows_the_weights_alone(tmp_path):
+def test_the_hash_depends_only_on_the_weights(tmp_path):
     def make(name: str, weights: bytes, extra: str = "") -> str:
         folder = tmp_path / name
         (folder / "unet").mkdir(parents=True)
@@ -119,9 +119,9 @@ def test_the_hash_follows_the_weights_alone(tmp_path):
             (folder / "README.md").write_text(extra)
         return content_hash(find(str(folder)))
 
-    one = make("one", safetensors(8))
-    assert make("two", safetensors(8), extra="text") == one
-    assert make("three", safetensors(16)) != one
+    first_hash = make("one", safetensors(8))
+    assert make("two", safetensors(8), extra="text") == first_hash
+    assert make("three", safetensors(16)) != first_hash
     assert content_hash(find("someone/model")) != content_hash(find("someone/other"))
 
 
@@ -136,7 +136,9 @@ def test_the_hash_follows_the_weights_alone(tmp_path):
         ([SD1], {"modelspec.prediction_type": "epsilon"}, "sd1", "epsilon", False),
     ],
 )
-def test_a_file_tells_what_it_is(tmp_path, names, metadata, family, prediction_type, zero_snr):
+def test_a_files_header_identifies_family_and_prediction_type(
+    tmp_path, names, metadata, family, prediction_type, zero_snr
+):
     path = tmp_path / "model.safetensors"
     path.write_bytes(safetensors(names=names, **metadata))
     header = checkpoint.read(path)
@@ -159,9 +161,9 @@ def test_a_file_tells_what_it_is(tmp_path, names, metadata, family, prediction_t
 def test_a_file_of_another_kind_is_refused_by_name_before_any_work(tmp_path, name, what):
     path = tmp_path / "other.safetensors"
     path.write_bytes(safetensors(names=(name,)))
-    with pytest.raises(UserError, match=rf"other\.safetensors: it is .*{what}") as told:
+    with pytest.raises(UserError, match=rf"other\.safetensors: it is .*{what}") as refused:
         find(str(path))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_an_inpainting_model_is_refused(tmp_path):
@@ -193,15 +195,15 @@ def test_a_folder_of_another_kind_is_refused_by_name(tmp_path, pipeline, width, 
         find(str(tmp_path))
 
 
-def test_another_prediction_type_makes_it_another_model(tmp_path):
+def test_another_prediction_type_makes_another_model(tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(safetensors(names=(SDXL, "v_pred")))
-    own = find(str(path))
-    assert predicting(own, None) == predicting(own, "v_prediction") == own
-    changed = predicting(own, "epsilon")
-    assert changed != own
-    assert content_hash(changed) != content_hash(own)
-    assert content_hash(changed)[:10] == content_hash(own)[:10]  # infotext names the file still
+    original = find(str(path))
+    assert predicting(original, None) == predicting(original, "v_prediction") == original
+    changed = predicting(original, "epsilon")
+    assert changed != original
+    assert content_hash(changed) != content_hash(original)
+    assert content_hash(changed)[:10] == content_hash(original)[:10]  # infotext still identifies the file
     assert len(content_hash(changed)) == 64
     hub = find("someone/model")
     assert content_hash(predicting(hub, "epsilon")) != content_hash(hub)

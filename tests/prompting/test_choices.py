@@ -1,4 +1,4 @@
-"""Choices and wildcards in prompts: made by the seed, and never a surprise."""
+"""Choices and wildcards in prompts: determined by the seed, and reported in one line if they cannot be made."""
 
 import time
 from pathlib import Path
@@ -28,14 +28,14 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return project, workspace
 
 
-def test_a_choice_is_one_of_its_words_and_all_of_them_come() -> None:
-    found = {NONE.chosen("woman, ({red|dark blue|green} hat:1.2), window", seed) for seed in range(60)}
-    assert found == {f"woman, ({color} hat:1.2), window" for color in ("red", "dark blue", "green")}
+def test_a_choice_takes_each_of_its_alternatives() -> None:
+    texts = {NONE.chosen("woman, ({red|dark blue|green} hat:1.2), window", seed) for seed in range(60)}
+    assert texts == {f"woman, ({color} hat:1.2), window" for color in ("red", "dark blue", "green")}
     assert {NONE.chosen("{a|}", seed) for seed in range(20)} == {"a", ""}
     assert {NONE.chosen("{2$$ and $$a|b}", seed) for seed in range(20)} == {"a and b", "b and a"}
 
 
-def test_wildcards_come_from_files_the_projects_first(folders: tuple[Path, Path]) -> None:
+def test_wildcards_are_read_from_files_the_projects_first(folders: tuple[Path, Path]) -> None:
     choices = Choices(folders)
     assert {choices.chosen("__places__", seed) for seed in range(30)} == {"beach", "forest, fog"}
     assert {choices.chosen("woman, __hats__", seed) for seed in range(30)} == {
@@ -55,28 +55,28 @@ def test_wildcards_come_from_files_the_projects_first(folders: tuple[Path, Path]
         ("{a|${unknown}}", "unknown"),
     ],
 )
-def test_what_cannot_be_chosen_is_told_in_one_line(
+def test_a_choice_that_cannot_be_made_is_refused_in_one_line(
     folders: tuple[Path, Path], text: str, problem: str
 ) -> None:
-    with pytest.raises(UserError, match=problem) as told:
+    with pytest.raises(UserError, match=problem) as refused:
         Choices(folders).chosen(text, 0)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_shot_keeps_what_was_chosen() -> None:
-    asked = shot(5, "woman, {red|blue} hat", negative_prompt="{a|b}", added=("{red|blue} hat",))
-    found = [NONE.of_shot(shot(n, asked.prompt, added=asked.added)) for n in range(20)]
-    assert {one.added for one in found} == {("red hat",), ("blue hat",)}
-    assert all(one.prompt == f"woman, {one.added[0]}" for one in found)
-    assert NONE.of_shot(asked) == NONE.of_shot(asked)
-    assert NONE.of_shot(asked).id != asked.id
+    template = shot(5, "woman, {red|blue} hat", negative_prompt="{a|b}", added=("{red|blue} hat",))
+    chosen = [NONE.of_shot(shot(n, template.prompt, added=template.added)) for n in range(20)]
+    assert {result.added for result in chosen} == {("red hat",), ("blue hat",)}
+    assert all(result.prompt == f"woman, {result.added[0]}" for result in chosen)
+    assert NONE.of_shot(template) == NONE.of_shot(template)
+    assert NONE.of_shot(template).id != template.id
     named = NONE.of_shot(shot(1, "woman, {odd|name}"), names={"{odd|name}"})
     assert named == shot(1, "woman, {odd|name}")
 
 
 @given(st.text(st.sampled_from("ab,{}|_$()[]:<> #/%@!~\\1.=\n"), max_size=40), st.integers(0, 9))
 @settings(deadline=None)
-def test_any_text_is_chosen_from_or_told_in_one_line(text: str, seed: int) -> None:
+def test_any_text_has_its_choices_made_or_is_refused_in_one_line(text: str, seed: int) -> None:
     try:
         first = NONE.chosen(text, seed)
     except UserError as error:
@@ -86,7 +86,7 @@ def test_any_text_is_chosen_from_or_told_in_one_line(text: str, seed: int) -> No
 
 
 @given(st.text(st.sampled_from("ab ,()[]:<>|#/%$\\\n1._"), max_size=60).filter(lambda text: "__" not in text))
-def test_a_text_without_choices_stays_as_it_stands(text: str) -> None:
+def test_a_text_without_choices_is_unchanged(text: str) -> None:
     assert NONE.chosen(text, 1) == text
 
 

@@ -1,4 +1,4 @@
-"""Embeddings as they are read: any precision, the same numbers as torch has."""
+"""Reading embeddings: in any precision, with the same values as torch's."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_every_precision_is_read_as_float32(tmp_path: Path, dtype: torch.dtype) 
     assert np.array_equal(read, vectors.float().numpy())
 
 
-def test_one_vector_may_stand_without_brackets(tmp_path: Path) -> None:
+def test_a_single_vector_may_be_one_dimensional(tmp_path: Path) -> None:
     save_file({"emb_params": torch.ones(8)}, tmp_path / "a.safetensors")
     held = embeddings.hold(tmp_path / "a.safetensors")
     assert held.count == 1 and held.fits([8]) and not held.fits([8, 8])
@@ -29,15 +29,15 @@ def test_one_vector_may_stand_without_brackets(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("vectors", "message"),
     [
-        (torch.full((1, 8), float("nan"), dtype=torch.bfloat16), "values that are no numbers"),
-        (torch.full((1, 8), 1e300, dtype=torch.float64), "values that are no numbers"),
-        (torch.ones(1, 8).to(torch.float8_e4m3fn), "of type F8_E4M3, which is not read"),
+        (torch.full((1, 8), float("nan"), dtype=torch.bfloat16), "NaN or infinite values"),
+        (torch.full((1, 8), 1e300, dtype=torch.float64), "NaN or infinite values"),
+        (torch.ones(1, 8).to(torch.float8_e4m3fn), "of type F8_E4M3, which is not supported"),
         (torch.ones(76, 8), "76 vectors"),
-        (torch.ones(2, 2, 2), "no lists of vectors"),
+        (torch.ones(2, 2, 2), r"not all \(vectors, width\)"),
     ],
     ids=["not a number", "too large", "float8", "too many", "three dimensions"],
 )
-def test_what_cannot_be_used_is_refused_in_one_line(
+def test_an_unusable_embedding_is_refused_in_one_line(
     tmp_path: Path, vectors: torch.Tensor, message: str
 ) -> None:
     save_file({"emb_params": vectors}, tmp_path / "a.safetensors")

@@ -1,4 +1,4 @@
-"""The prompt language: what AUTOMATIC1111 accepts is accepted, with its meaning."""
+"""The prompt syntax: every prompt that AUTOMATIC1111 accepts has the same meaning here."""
 
 from itertools import pairwise
 
@@ -50,7 +50,7 @@ def spans(text: str) -> list[tuple[str, float]]:
         ("a BREAK b", [("a", 1.0), ("BREAK", -1.0), ("b", 1.0)]),
         ("a BREAK BREAK b", [("a", 1.0), ("BREAK", -1.0), ("", 1.0), ("BREAK", -1.0), ("b", 1.0)]),
         ("(a) BREAK(b)", [("a", 1.1), ("", 1.0), ("BREAK", -1.0), ("", 1.0), ("b", 1.1)]),
-        ("(a BREAK b)", [("a", 1.1), ("BREAK", -1.1), ("b", 1.1)]),  # a word there too
+        ("(a BREAK b)", [("a", 1.1), ("BREAK", -1.1), ("b", 1.1)]),  # an ordinary word, as in AUTOMATIC1111
         ("BREAKFAST", [("BREAKFAST", 1.0)]),
     ],
 )
@@ -60,13 +60,13 @@ def test_attention(text: str, expected: list[tuple[str, float]]) -> None:
 
 @given(PROMPTS)
 def test_attention_takes_any_text_and_joins_neighbours_of_one_weight(text: str) -> None:
-    found = attention(text)
-    assert found
-    assert all(one.weight != following.weight for one, following in pairwise(found))
+    result = attention(text)
+    assert result
+    assert all(span.weight != following.weight for span, following in pairwise(result))
 
 
 @given(st.text(alphabet="ab ,0.", max_size=30))
-def test_text_without_signs_is_one_span(text: str) -> None:
+def test_text_without_syntax_is_one_span(text: str) -> None:
     assert attention(text) == [Span(text, 1.0)]
 
 
@@ -112,7 +112,7 @@ def test_escaped_text_is_itself(text: str) -> None:
         ("[a|a]", [(10, "a")]),
         ("[[a|b]:c:2]", [(1, "a"), (2, "b"), (10, "c")]),
         ("[[a:b:2]|c]", [(1, "a"), *((n, "cb"[(n - 1) % 2 == 0]) for n in range(2, 11))]),
-        # What is no schedule there is none here: colons and brackets without partners inside, `|` outside of brackets.
+        # Not schedules in AUTOMATIC1111 either: stray colons or unclosed brackets inside, `|` outside brackets.
         ("[a:b:c:0.5]", [(10, "[a:b:c:0.5]")]),
         ("[(a:b:1.2):c:3]", [(10, "[(a:b:1.2):c:3]")]),
         ("[(a:c:3]", [(10, "[(a:c:3]")]),
@@ -125,7 +125,7 @@ def test_escaped_text_is_itself(text: str) -> None:
     ],
 )
 def test_schedules(text: str, expected: list[tuple[int, str]]) -> None:
-    assert schedule(text, 10) == [Scheduled(*one) for one in expected]
+    assert schedule(text, 10) == [Scheduled(end, scheduled) for end, scheduled in expected]
 
 
 @pytest.mark.parametrize(
@@ -140,14 +140,15 @@ def test_schedules(text: str, expected: list[tuple[int, str]]) -> None:
         ("[a|b]", [(n, "ab"[(n - 1) % 2]) for n in range(1, 9)]),
     ],
 )
-def test_in_the_second_pass_of_hires_schedules_count_on(text: str, expected: list[tuple[int, str]]) -> None:
-    assert schedule(text, 8, before=20) == [Scheduled(*one) for one in expected]
+def test_in_the_second_pass_of_hires_schedules_count_from_the_first(
+    text: str, expected: list[tuple[int, str]]
+) -> None:
+    assert schedule(text, 8, before=20) == [Scheduled(end, scheduled) for end, scheduled in expected]
 
 
 @given(PROMPTS, st.integers(1, 30))
 def test_a_schedule_covers_all_steps_in_order(text: str, steps: int) -> None:
-    found = schedule(text, steps)
-    ends = [one.end for one in found]
+    ends = [scheduled.end for scheduled in schedule(text, steps)]
     assert ends == sorted(set(ends)) and ends[-1] == steps and ends[0] >= 1
 
 
@@ -157,12 +158,12 @@ def test_text_without_an_open_bracket_is_not_scheduled(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 4000, "[(" * 2000, "[a|" * 500 + "]" * 500, "(" * 5000])
-def test_deep_nesting_is_read_at_once(text: str) -> None:
+def test_deep_nesting_is_parsed(text: str) -> None:
     assert schedule(text, 3)[-1].end == 3
     assert attention(text)
 
 
-def test_and_puts_weighted_prompts_together() -> None:
+def test_and_combines_weighted_prompts() -> None:
     assert parts("a cat") == [Part("a cat", 1.0)]
     assert parts("a cat AND a dog :1.5 AND x:-.5") == [
         Part("a cat", 1.0),
@@ -178,10 +179,10 @@ def test_parts_take_any_text(text: str) -> None:
     assert len(parts(text)) >= 1
 
 
-def test_extra_networks_are_taken_out_of_the_text() -> None:
-    text, found = extra_networks("a <lora:anna-g01:0.8> b<lora:x:te=0.5:unet=1><hypernet:h>")
+def test_extra_networks_are_removed_from_the_text() -> None:
+    text, networks = extra_networks("a <lora:anna-g01:0.8> b<lora:x:te=0.5:unet=1><hypernet:h>")
     assert text == "a  b"
-    assert found == [
+    assert networks == [
         ExtraNetwork("lora", ("anna-g01", "0.8"), {}),
         ExtraNetwork("lora", ("x",), {"te": "0.5", "unet": "1"}),
         ExtraNetwork("hypernet", ("h",), {}),
@@ -189,6 +190,6 @@ def test_extra_networks_are_taken_out_of_the_text() -> None:
     assert extra_networks("1 < 2 <>") == ("1 < 2 <>", [])
 
 
-def test_what_stands_behind_a_hash_sign_is_a_comment() -> None:
+def test_a_hash_sign_begins_a_comment() -> None:
     assert without_comments("a, b") == "a, b"
     assert without_comments("# the first line\na, # one\n b #two # three") == "a, \n b "

@@ -76,7 +76,7 @@ def stale(once: Callable[[], torch.Tensor]) -> Recording:
 
 
 @pytest.mark.parametrize(
-    ("recorder", "reason"), [(refused, "not permitted"), (stale, "not that of the plain pass")]
+    ("recorder", "reason"), [(refused, "not permitted"), (stale, "differs from the eager pass's")]
 )
 def test_what_cannot_be_relied_on_is_left_with_one_line(
     recorder: passes.Recorder, reason: str, caplog: pytest.LogCaptureFixture

@@ -1,1 +1,1 @@
-"""The families of base models: a file each, and what several of them share."""
+"""The families of base models: one file each, and modules that several families share."""

@@ -1,4 +1,4 @@
-"""CLIP's text encoders with torch: chunks filled up, their weights, and embeddings among their tokens."""
+"""CLIP's text encoders with torch: padding prompts to whole chunks, token weights, and inserting embeddings."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,35 +13,35 @@ if TYPE_CHECKING:
 
 
 def filled(tokenizer: "CLIPTokenizer", prompts: Sequence[list[Chunk]], length: int) -> list[Chunk]:
-    """Return the chunks of prompts one after the other, each filled up to so many with empty ones."""
+    """Return the chunks of prompts in sequence, each prompt padded with empty chunks to `length` chunks."""
     empty = plain_chunks(tokenizer, "") if any(len(chunks) < length for chunks in prompts) else []
     return [chunk for chunks in prompts for chunk in chunks + empty * (length - len(chunks))]
 
 
 def weights_of(chunks: Sequence[Chunk], device: torch.device) -> torch.Tensor | None:
     """Return the tokens' weights (chunks, 77), float32; None: all are 1."""
-    weighty = any(weight != 1.0 for chunk in chunks for weight in chunk.weights)
-    return torch.tensor([chunk.weights for chunk in chunks], device=device) if weighty else None
+    has_emphasis = any(weight != 1.0 for chunk in chunks for weight in chunk.weights)
+    return torch.tensor([chunk.weights for chunk in chunks], device=device) if has_emphasis else None
 
 
 @contextmanager
 def embeddings_in(encoders: Sequence[torch.nn.Module], chunks: Sequence[Chunk]) -> Iterator[None]:
-    """Have the text encoders see the chunks' embeddings for the length of a `with` block."""
-    placed = [chunk.embeddings for chunk in chunks]
+    """Replace the chunks' placeholder tokens with their embeddings' vectors within a `with` block."""
+    chunk_embeddings = [chunk.embeddings for chunk in chunks]
     handles = []
-    for number, encoder in enumerate(encoders if any(placed) else []):
+    for number, encoder in enumerate(encoders if any(chunk_embeddings) else []):
 
-        def put(
-            module: torch.nn.Module, given: Any, seen: torch.Tensor, number: int = number
+        def insert(
+            module: torch.nn.Module, args: Any, token_vectors: torch.Tensor, number: int = number
         ) -> torch.Tensor:
-            seen = seen.clone()
-            for row, embeddings in enumerate(placed):
-                for place, embedding in embeddings:
-                    vectors = torch.from_numpy(embedding.vectors[number]).to(seen.device, seen.dtype)
-                    seen[row, place : place + len(vectors)] = vectors
-            return seen
+            replaced = token_vectors.clone()
+            for row, embeddings in enumerate(chunk_embeddings):
+                for position, embedding in embeddings:
+                    vectors = torch.from_numpy(embedding.vectors[number]).to(replaced.device, replaced.dtype)
+                    replaced[row, position : position + len(vectors)] = vectors
+            return replaced
 
-        handles.append(encoder.get_input_embeddings().register_forward_hook(put))  # type: ignore[operator]
+        handles.append(encoder.get_input_embeddings().register_forward_hook(insert))  # type: ignore[operator]
     try:
         yield
     finally:
@@ -50,7 +50,7 @@ def embeddings_in(encoders: Sequence[torch.nn.Module], chunks: Sequence[Chunk]) 
 
 
 def weighted(states: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    """Multiply each token's state with its weight, and bring each chunk's mean back to what it was.
+    """Multiply each token's state by its weight, and rescale each chunk to its previous mean.
 
     Source: stable-diffusion-webui, modules/sd_emphasis.py, `EmphasisOriginal`.
 
@@ -60,8 +60,8 @@ def weighted(states: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor
     """
     if weights is None:
         return states
-    changed = states * weights.to(states.dtype)[:, :, None]
-    before, after = (each.mean(dim=(1, 2), keepdim=True) for each in (states, changed))
-    # A chunk without emphasis stays bit for bit what it was.
-    plain = (weights == 1.0).all(dim=1)[:, None, None]
-    return torch.where(plain, states, changed * (before / after))
+    scaled = states * weights.to(states.dtype)[:, :, None]
+    mean_before, mean_after = (tensor.mean(dim=(1, 2), keepdim=True) for tensor in (states, scaled))
+    # A chunk without emphasis stays bit-identical.
+    has_no_emphasis = (weights == 1.0).all(dim=1)[:, None, None]
+    return torch.where(has_no_emphasis, states, scaled * (mean_before / mean_after))

@@ -1,7 +1,7 @@
-"""A prompt's tokens for CLIP, in chunks of 75, each token with its weight, as AUTOMATIC1111 divides them.
+"""A prompt's tokens for CLIP, each with its weight, divided into chunks of 75 as in AUTOMATIC1111.
 
-Source of the rules: stable-diffusion-webui, modules/sd_hijack_clip.py, `tokenize_line`. One thing differs: an embedding
-that moves on to the next chunk with its tag stays one; there its vectors stay behind.
+Source of the rules: stable-diffusion-webui, modules/sd_hijack_clip.py, `tokenize_line`. One difference: when a tag with
+an embedding moves to the next chunk, its vectors move along; in AUTOMATIC1111 they stay behind.
 """
 
 from collections.abc import Sequence
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
 LENGTH = 75  # tokens between the start and the end token
-BACKTRACK = 20  # how far back a comma may be at which a full chunk is ended
-PLACEHOLDER = 0  # the token in whose place an embedding's vector is put
+BACKTRACK = 20  # a full chunk is cut at the last comma if that is at most this many tokens back
+PLACEHOLDER = 0  # token that an embedding's vector replaces
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What the text encoder sees at once: 77 tokens, start and end token among them."""
+    """One row of the text encoder's input: 77 tokens, including start and end token."""
 
     tokens: list[int]
     weights: list[float]
     embeddings: tuple[
         tuple[int, Embedding], ...
-    ] = ()  # each with the place of its first vector among the tokens
+    ] = ()  # each with the position of its first vector in `tokens`
 
 
 def plain_chunks(tokenizer: "CLIPTokenizer", text: str) -> list[Chunk]:
-    """Return the chunks of a caption, in which no sign means anything, as kohya's training divides it."""
+    """Return the chunks of a caption, which is plain text, divided as in kohya's training."""
     ids = _ids(tokenizer, text)
     pieces = [ids[i : i + LENGTH] for i in range(0, len(ids), LENGTH)] or [[]]
     return [_filled(tokenizer, piece, [1.0] * len(piece)) for piece in pieces]
 
 
 def divided(tokenizer: "CLIPTokenizer", prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> list[Chunk]:
-    """Return the chunks of a prompt, whether it is a caption or has spans."""
+    """Return the chunks of a caption or of a prompt's spans."""
     if isinstance(prompt, str):
         return plain_chunks(tokenizer, prompt)
     return chunks_of(tokenizer, prompt, embeddings)
@@ -48,18 +48,18 @@ def divided(tokenizer: "CLIPTokenizer", prompt: Prompt, embeddings: Sequence[Emb
 def chunks_of(
     tokenizer: "CLIPTokenizer", spans: Sequence[Span], embeddings: Sequence[Embedding] = ()
 ) -> list[Chunk]:
-    """Return the chunks of a text with brackets and BREAK; one empty chunk for an empty text.
+    """Return the chunks of a prompt's spans; one empty chunk for an empty text.
 
-    A tag is not torn where a chunk ends: it moves on whole, if the comma before it is near. Nor is an embedding,
-    which takes as many tokens as it has vectors.
+    A tag at a chunk's end moves to the next chunk as a whole, if the comma before it is at most BACKTRACK tokens back.
+    An embedding, which takes as many tokens as it has vectors, is never split.
 
     Args:
         spans: of the text, see bootstrap.prompting.parse.
-        embeddings: those whose names may stand in the text.
+        embeddings: those that the text may name.
     """
     [comma] = _ids(tokenizer, ",")
     names = _names(tokenizer, embeddings)
-    found: list[Chunk] = []
+    chunks: list[Chunk] = []
     tokens: list[int] = []
     weights: list[float] = []
     placed: list[tuple[int, Embedding]] = []
@@ -67,7 +67,7 @@ def chunks_of(
 
     def end_chunk() -> None:
         nonlocal tokens, weights, placed, last_comma
-        found.append(_filled(tokenizer, tokens, weights, placed))
+        chunks.append(_filled(tokenizer, tokens, weights, placed))
         tokens, weights, placed, last_comma = [], [], [], -1
 
     for span in spans:
@@ -85,46 +85,46 @@ def chunks_of(
                 moved = (
                     tokens[cut:],
                     weights[cut:],
-                    [(place - cut, one) for place, one in placed if place > cut],
+                    [(position - cut, embedding) for position, embedding in placed if position > cut],
                 )
                 tokens, weights = tokens[:cut], weights[:cut]
-                placed = [(place, one) for place, one in placed if place <= cut]
+                placed = [(position, embedding) for position, embedding in placed if position <= cut]
                 end_chunk()
                 tokens, weights, placed = moved
             if len(tokens) == LENGTH:
                 end_chunk()
-            embedding, length = _named_at(names, ids, at)
-            if embedding is None:
+            named, length = _named_at(names, ids, at)
+            if named is None:
                 tokens.append(token)
                 weights.append(span.weight)
             else:
-                if len(tokens) + embedding.count > LENGTH:
+                if len(tokens) + named.count > LENGTH:
                     end_chunk()
-                placed.append((len(tokens) + 1, embedding))
-                tokens.extend([PLACEHOLDER] * embedding.count)
-                weights.extend([span.weight] * embedding.count)
+                placed.append((len(tokens) + 1, named))
+                tokens.extend([PLACEHOLDER] * named.count)
+                weights.extend([span.weight] * named.count)
             at += length
-    if tokens or not found:
+    if tokens or not chunks:
         end_chunk()
-    return found
+    return chunks
 
 
 def _names(tokenizer: "CLIPTokenizer", embeddings: Sequence[Embedding]) -> list[tuple[list[int], Embedding]]:
-    """The tokens of each name, long ones first: `bad-hands-5` is not `bad-hands` with something behind it."""
-    names = [(_ids_of_name(tokenizer, one.name), one) for one in embeddings]
-    return sorted(((ids, one) for ids, one in names if ids), key=lambda pair: -len(pair[0]))
+    """Return each embedding with its name's tokens, longest first: `bad-hands-5` is not `bad-hands` and more text."""
+    names = [(_ids_of_name(tokenizer, embedding.name), embedding) for embedding in embeddings]
+    return sorted(((ids, embedding) for ids, embedding in names if ids), key=lambda pair: -len(pair[0]))
 
 
 @lru_cache(maxsize=4096)
 def _ids_of_name(tokenizer: "CLIPTokenizer", name: str) -> list[int]:
-    """As `_ids`; names are few, texts in which they are looked for many."""
+    """As `_ids`, cached: the same few names are searched for in many texts."""
     return _ids(tokenizer, name)
 
 
 def _named_at(
     names: list[tuple[list[int], Embedding]], ids: list[int], at: int
 ) -> tuple[Embedding | None, int]:
-    """The embedding whose name stands there, and how many tokens the name has; None and 1 where there is none."""
+    """Return the embedding named at index `at` and its name's length in tokens; (None, 1) if there is none."""
     for name, embedding in names:
         if ids[at : at + len(name)] == name:
             return embedding, len(name)
@@ -132,7 +132,7 @@ def _named_at(
 
 
 def _ids(tokenizer: "CLIPTokenizer", text: str) -> list[int]:
-    # `verbose` off: the tokenizer warns of more than 77 tokens, which is what the chunks are for.
+    # Not verbose: the tokenizer would warn about more than 77 tokens, which the chunks take care of.
     return list(tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)
 
 
@@ -169,7 +169,7 @@ class ClipVocabulary:
 
 @lru_cache(maxsize=4)
 def tokenizer_in(folder: Path) -> "CLIPTokenizer":
-    """Return the tokenizer that a folder holds, read once."""
-    from transformers import CLIPTokenizer  # a second that whoever counts no tokens need not wait
+    """Return the tokenizer in a folder, loaded once."""
+    from transformers import CLIPTokenizer  # takes a second, so only callers that count tokens import it
 
     return CLIPTokenizer.from_pretrained(folder, local_files_only=True)

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.x, and Paper Town's models, which have its architecture."""
+"""Stable Diffusion 1.x, and Paper Town's models, which share its architecture."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StableDiffusion1(StableDiffusion):
-    """One CLIP text encoder."""
+    """The family with one CLIP text encoder."""
 
     name = "sd1"
     title = "Stable Diffusion 1.x"
@@ -34,7 +34,7 @@ class StableDiffusion1(StableDiffusion):
     _one_by_one = ("proj_in", "proj_out")
 
     def recognizes_folder(self, index: Mapping[str, Any], files: Files) -> bool:
-        """Stable Diffusion 2.x has the same pipeline, and another text encoder."""
+        """Tell it from Stable Diffusion 2.x, which has the same pipeline, by the width of the text encoder."""
         if not super().recognizes_folder(index, files):
             return False
         return checkpoint.read_json(files("unet/config.json")).get("cross_attention_dim") != 1024
@@ -64,14 +64,14 @@ class StableDiffusion1(StableDiffusion):
         if clip_skip == 1:
             return clip.weighted(encoder(tokens)[0], weights), None
         hidden = encoder(tokens, output_hidden_states=True).hidden_states[-clip_skip]
-        # transformers 5.6 and later have no `text_model` around the layers.
+        # transformers 5.6 and later do not wrap the layers in `text_model`.
         inner = getattr(encoder, "text_model", encoder)
         return clip.weighted(inner.final_layer_norm(hidden), weights), None
 
     def _embedding_tensors(
         self, tensors: "Mapping[str, NDArray[np.float32]]"
     ) -> "tuple[NDArray[np.float32], ...] | None":
-        """One tensor of any name."""
+        """Return the file's only tensor, whatever its name."""
         return tuple(tensors.values()) if len(tensors) == 1 else None
 
 

@@ -1,4 +1,4 @@
-"""What Stable Diffusion 1.x and XL compute with torch: loading, latents, the UNet's call, and where a LoRA goes."""
+"""The parts of Stable Diffusion 1.x and XL that need torch: placement, latents, the UNet's call, LoRA targets."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -18,24 +18,25 @@ _CONVOLUTION_BLOCKS = ("ResnetBlock2D", "Downsample2D", "Upsample2D")
 
 
 def scheduler_config(spec: BaseModelSpec, pipeline: Any) -> dict[str, Any]:
-    """The scheduler's settings, with what the checkpoint's header and then project.toml say of the prediction."""
+    """Return the scheduler's settings, with the prediction type of the checkpoint's header or of project.toml."""
     config = dict(pipeline.scheduler.config)
     header = checkpoint.read(Path(spec.source)) if spec.kind == "file" else None
     if header is not None:
         config["prediction_type"] = header.prediction_type
     if spec.prediction_type is not None:
         config["prediction_type"] = spec.prediction_type
-    # A model that learnt to draw from noise alone must begin with that; to tell the noise in it would be no help.
+    # A model trained with zero terminal SNR must start from pure noise. Predicting the noise in that says nothing about
+    # the picture, so this applies only to v-prediction.
     if header is not None and header.has_zero_snr and config["prediction_type"] == "v_prediction":
         config |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     return config
 
 
 def place(base: BaseModel, device: torch.device) -> None:
-    """Put the parts on a device."""
+    """Move the parts to a device."""
     for module in base.modules:
         module.to(device)
-    if device.type == "cuda":  # on a CPU a training step takes several times as long with it
+    if device.type == "cuda":  # on a CPU, channels_last makes a training step several times slower
         for module in base.modules[:2]:  # UNet and VAE
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -63,13 +64,13 @@ def predict(
     conditioning: Conditioning,
     added: Mapping[str, Any] | None,
 ) -> torch.Tensor:
-    """Return what the UNet predicts, float32: noise, or v of a v-prediction model.
+    """Return the UNet's prediction, float32: noise, or v for a v-prediction model.
 
     Args:
         latents: (rows, channels, height, width), noisy.
-        timesteps: (rows,), or one for all.
-        conditioning: as many rows.
-        added: what the UNet of Stable Diffusion XL is told besides.
+        timesteps: (rows,), or one for all rows.
+        conditioning: of the same number of rows.
+        added: the additional conditioning of Stable Diffusion XL's UNet.
     """
     predicted: torch.Tensor = base.denoiser(
         latents.to(base.dtype), timesteps, conditioning.states, added_cond_kwargs=added, return_dict=False
@@ -79,33 +80,36 @@ def predict(
 
 @lru_cache(maxsize=64)
 def sizes(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """What Stable Diffusion XL is told of a picture; kept, since a CUDA graph cannot fetch it from outside."""
-    with torch.inference_mode(False):  # drawing makes it, training may use it
+    """Return Stable Diffusion XL's size conditioning, (6,), float32: original size, crop offset, target size.
+
+    Cached, because a CUDA graph cannot copy it from the CPU during capture.
+    """
+    with torch.inference_mode(False):  # drawing may create the tensor and training use it
         return torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32, device=device)
 
 
 def activations(
     base: BaseModel, latents: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning
 ) -> torch.Tensor:
-    """Return what the middle block makes of latents: (rows, channels, height, width)."""
+    """Return the middle block's output, (rows, channels, height, width)."""
     unet: Any = base.denoiser
-    seen: list[torch.Tensor] = []
-    hook = unet.mid_block.register_forward_hook(lambda module, given, result: seen.append(result))
+    outputs: list[torch.Tensor] = []
+    hook = unet.mid_block.register_forward_hook(lambda module, args, output: outputs.append(output))
     try:
         base.family.predict(base, latents, timestep, conditioning)
     finally:
         hook.remove()
-    return seen[0]
+    return outputs[0]
 
 
 def activation_count(base: BaseModel) -> int:
-    """Return the middle block's channels."""
+    """Return the number of the middle block's channels."""
     unet: Any = base.denoiser
     return int(unet.config["block_out_channels"][-1])
 
 
 def unet_modules(unet: nn.Module, convolutions: bool) -> list[str]:
-    """Return the paths of the modules that a LoRA trains, or a LoCon."""
+    """Return the paths of the modules that a LoRA trains, or with `convolutions` a LoCon."""
     paths = _inside(unet, _ATTENTION_BLOCKS)
     if convolutions:
         paths += _inside(unet, _CONVOLUTION_BLOCKS, small_only=False)

@@ -1,4 +1,4 @@
-"""Stable Diffusion XL, and the families of checkpoints that descend from it: Pony, Illustrious, NoobAI."""
+"""Stable Diffusion XL and the checkpoints that descend from it: Pony, Illustrious, NoobAI."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StableDiffusionXL(StableDiffusion):
-    """Two CLIP text encoders, and a UNet that is told the picture's size."""
+    """The family with two CLIP text encoders and a UNet conditioned on the picture's size."""
 
     name = "sdxl"
     title = "Stable Diffusion XL"
@@ -29,18 +29,18 @@ class StableDiffusionXL(StableDiffusion):
         # sd-scripts, library/train_util.py, `get_sd_version_str`
         "ss_base_model_version": "sdxl_base_v1-0",
         "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
-        "modelspec.implementation": "https://github.com/Stability-AI/generative-models",  # whose names it has
+        "modelspec.implementation": "https://github.com/Stability-AI/generative-models",  # its block names
     }
 
     def _read_file(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
         from diffusers import StableDiffusionXLPipeline
         from transformers import CLIPTokenizer
 
-        # Both tokenizers have the words of SD1.5's; the second fills up with "!", which is token 0.
-        words = self.shipped("tokenizer/vocab.json").parent
+        # Both tokenizers have SD1.5's vocabulary; the second pads with "!", which is token 0.
+        folder = self.shipped("tokenizer/vocab.json").parent
         tokenizers = [
-            CLIPTokenizer.from_pretrained(words, local_files_only=True, **own)
-            for own in ({}, {"pad_token": "!"})
+            CLIPTokenizer.from_pretrained(folder, local_files_only=True, **options)
+            for options in ({}, {"pad_token": "!"})
         ]
         return StableDiffusionXLPipeline.from_single_file(
             spec.source, config=str(stable_diffusion.CONFIGS / self.configs), tokenizer=tokenizers[0],
@@ -57,7 +57,7 @@ class StableDiffusionXL(StableDiffusion):
         )  # fmt: skip
 
     def place(self, base: BaseModel, device: "torch.device") -> None:
-        """The VAE's activations do not fit into float16: the pictures would be black."""
+        """Move the parts to a device; keep the VAE in float32 if its activations overflow float16 (black pictures)."""
         super().place(base, device)
         assert base.vae is not None
         if base.vae.config["force_upcast"]:  # type: ignore[index]
@@ -66,22 +66,22 @@ class StableDiffusionXL(StableDiffusion):
     def _states(
         self, base: BaseModel, tokens: "torch.Tensor", weights: "torch.Tensor | None", clip_skip: int
     ) -> "tuple[torch.Tensor, torch.Tensor | None]":
-        """Whatever clip_skip says, both encoders' layer before the last is taken."""
+        """Encode with both encoders' layer before the last; clip_skip is ignored."""
         import torch
 
         from bootstrap.models.families import clip
 
         encoders: list[Any] = list(base.text_encoders)
         ends = tokens == base.tokenizers[0].eos_token_id
-        # The second text encoder is used to another token behind the end token.
+        # The second text encoder was trained with another token after the end token.
         for_second = tokens.masked_fill(ends & (ends.cumsum(dim=1) > 1), base.tokenizers[1].pad_token_id)
         first = encoders[0](tokens, output_hidden_states=True)
         second = encoders[1](for_second, output_hidden_states=True)
-        both = [clip.weighted(each.hidden_states[-2], weights) for each in (first, second)]
-        return torch.cat(both, dim=-1), second.text_embeds
+        states = [clip.weighted(output.hidden_states[-2], weights) for output in (first, second)]
+        return torch.cat(states, dim=-1), second.text_embeds
 
     def unprompted(self, negative: Conditioning, empty: list[int]) -> Conditioning:
-        """An empty negative prompt is zeros, as the model was trained with.
+        """Set the rows of empty negative prompts to zeros, as in the model's training.
 
         Source: stable-diffusion-webui, modules/sd_models_xl.py, `force_zero_negative_prompt`.
         """
@@ -93,8 +93,8 @@ class StableDiffusionXL(StableDiffusion):
     def _embedding_tensors(
         self, tensors: "Mapping[str, NDArray[np.float32]]"
     ) -> "tuple[NDArray[np.float32], ...] | None":
-        both = {"clip_l", "clip_g"}
-        return (tensors["clip_l"], tensors["clip_g"]) if set(tensors) == both else None
+        is_xl = set(tensors) == {"clip_l", "clip_g"}
+        return (tensors["clip_l"], tensors["clip_g"]) if is_xl else None
 
     def predict(
         self,
@@ -103,9 +103,10 @@ class StableDiffusionXL(StableDiffusion):
         timesteps: "torch.Tensor",
         conditioning: Conditioning,
     ) -> "torch.Tensor":
-        """The UNet is told the picture's size before it was cropped, where it was cropped, and its size now.
+        """Return the UNet's prediction, conditioned on original size, crop offset and target size.
 
-        Source: Podell et al. 2023, arXiv 2307.01952, section 2.2. A picture here is always one that was not cropped.
+        Source: Podell et al. 2023, arXiv 2307.01952, section 2.2. Pictures here count as not cropped: both sizes are
+        the picture's, the offset is 0.
         """
         from bootstrap.models.families import sd_model
 
@@ -115,7 +116,7 @@ class StableDiffusionXL(StableDiffusion):
         return sd_model.predict(base, latents, timesteps, conditioning, added)
 
     def kohya_name(self, path: str, part: str) -> str:
-        """The UNet's blocks are named as in its first release."""
+        """Return kohya's name; the UNet's blocks are named as in the original release."""
         return super().kohya_name(kohya_names.first_release_path(path) if part == "unet" else path, part)
 
 

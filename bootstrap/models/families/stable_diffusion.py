@@ -1,6 +1,6 @@
-"""What Stable Diffusion 1.x and XL share: a UNet, CLIP, a VAE, a discrete noise schedule, and kohya's names.
+"""The common base of Stable Diffusion 1.x and XL: a UNet, CLIP, a VAE, a discrete noise schedule, kohya's names.
 
-What needs torch is in sd_model.py and is imported when it is called.
+Code that needs torch is in sd_model.py, which the methods import when they are called.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-CONFIGS = Path(__file__).parent.parent / "configs"  # of base models that are a single file
+CONFIGS = Path(__file__).parent.parent / "configs"  # for single-file checkpoints
 _THREE_BY_THREE = ("conv1", "conv2", "conv", "conv_in", "conv_out")
 
 Config = Callable[[str], Mapping[str, Any]]
-"""Returns the configuration of a part: of unet, vae, text_encoder, ..."""
+"""Returns the configuration of a part such as unet, vae or text_encoder."""
 
 
 class StableDiffusion:
-    """Both families; see bootstrap.models.family.Family for what each of these answers."""
+    """The base class of both families; its attributes and methods are described in bootstrap.models.family.Family."""
 
     name: str
     title: str
     pipeline: str  # diffusers' class
-    beginning: str  # how names begin that only its single files have: its text encoders'
+    beginning: str  # prefix of tensor names that only this family's single files have: the text encoders'
     configs: str  # folder in CONFIGS
     parts: tuple[str, ...]
-    prefixes: tuple[str, ...]  # of kohya's names, by part
-    is_xl: bool  # of the names in a LoRA file
+    prefixes: tuple[str, ...]  # of kohya's names, one per part
+    is_xl: bool  # compared with kohya_names.are_of_xl
     lora_metadata: Mapping[str, str]
 
     defaults: Mapping[str, Mapping[str, Any]] = {}
@@ -55,7 +55,7 @@ class StableDiffusion:
     checkpointed: tuple[str, ...] = ("ResnetBlock2D", "BasicTransformerBlock")
     kohya_prefixes: tuple[str, ...] = kohya_names.PREFIXES
 
-    # Recognising a checkpoint, and what is known of it without loading it.
+    # Recognizing a checkpoint, and its properties without loading it.
 
     def recognizes_folder(self, index: Mapping[str, Any], files: Files) -> bool:
         return index.get("_class_name") == self.pipeline
@@ -64,7 +64,7 @@ class StableDiffusion:
         return checkpoint.kind_without_family(header) is None and header.has(self.beginning)
 
     def shipped(self, name: str) -> Path:
-        # Both text encoders of both families have the words of Stable Diffusion 1.5's.
+        # The tokenizers of both families share Stable Diffusion 1.5's vocabulary.
         return CONFIGS / ("sd15" if name.startswith("tokenizer/") else self.configs) / name
 
     def geometry(self, files: Files) -> Geometry:
@@ -80,16 +80,16 @@ class StableDiffusion:
         if header is not None:
             return header.prediction_type
         config = checkpoint.read_json(files("scheduler/scheduler_config.json"))
-        told: PredictionType = config.get("prediction_type", "epsilon")
-        return told
+        configured: PredictionType = config.get("prediction_type", "epsilon")
+        return configured
 
     def vocabulary(self, files: Files) -> Vocabulary | None:
-        words = files("tokenizer/vocab.json")
+        vocabulary_file = files("tokenizer/vocab.json")
         configs = [files(f"{part}/config.json") for part in self.parts[1:]]
-        if words is None or None in configs:
+        if vocabulary_file is None or None in configs:
             return None
         widths = tuple(int(checkpoint.read_json(config)["hidden_size"]) for config in configs)
-        return clip_chunks.ClipVocabulary(clip_chunks.tokenizer_in(words.parent), widths)
+        return clip_chunks.ClipVocabulary(clip_chunks.tokenizer_in(vocabulary_file.parent), widths)
 
     def load(self, spec: BaseModelSpec, content_hash: str, dtype: "torch.dtype") -> BaseModel:
         from bootstrap.models.families import sd_model
@@ -121,7 +121,7 @@ class StableDiffusion:
     # Text.
 
     def length(self, base: BaseModel, prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> int:
-        """In chunks of 75 tokens."""
+        """Return the number of chunks of 75 tokens."""
         return len(clip_chunks.divided(base.tokenizers[0], prompt, embeddings))
 
     def encode(
@@ -145,7 +145,7 @@ class StableDiffusion:
             return self._encoded(base, tokens, weights, count, clip_skip)
 
     def tokens(self, base: BaseModel, captions: Sequence[str], length: int) -> "torch.Tensor":
-        """(captions * length, 77)."""
+        """Return the tokens, (captions * length, 77), int64."""
         import torch
 
         from bootstrap.models.families import clip
@@ -167,7 +167,7 @@ class StableDiffusion:
         length: int,
         clip_skip: int,
     ) -> Conditioning:
-        """Encode chunks (rows * length, 77): states (rows, 77 * length, width); pooled of each row's first chunk."""
+        """Encode chunks (rows * length, 77) to states (rows, 77 * length, width), pooled of each row's first chunk."""
         states, pooled = self._states(base, tokens, weights, clip_skip)
         states = states.reshape(len(tokens) // length, length * tokens.shape[-1], -1)
         if pooled is not None:
@@ -177,7 +177,7 @@ class StableDiffusion:
     def _states(
         self, base: BaseModel, tokens: "torch.Tensor", weights: "torch.Tensor | None", clip_skip: int
     ) -> "tuple[torch.Tensor, torch.Tensor | None]":
-        """Encode chunks (number, 77): states (number, 77, width), and pooled (number, width) where there is such."""
+        """Encode chunks (number, 77) to states (number, 77, width) and pooled (number, width), if any."""
         raise NotImplementedError
 
     def padded(self, parts: Sequence[Conditioning]) -> Conditioning:
@@ -194,10 +194,10 @@ class StableDiffusion:
         vectors = self._embedding_tensors(tensors)
         if vectors is None:
             return None
-        vectors = tuple(each[None] if each.ndim == 1 else each for each in vectors)
+        vectors = tuple(array[None] if array.ndim == 1 else array for array in vectors)
         count = len(vectors[0])
-        if any(each.ndim != 2 or len(each) != count for each in vectors):
-            raise ValueError("its tensors are no lists of vectors of the same length")
+        if any(array.ndim != 2 or len(array) != count for array in vectors):
+            raise ValueError("its tensors are not all (vectors, width), or differ in their number of vectors")
         if not 1 <= count <= clip_chunks.LENGTH:  # more do not fit into a chunk
             raise ValueError(f"it has {count} vectors; 1 to {clip_chunks.LENGTH} can be used")
         return vectors
@@ -269,7 +269,7 @@ class StableDiffusion:
         return kohya_names.are_of_xl(names) == self.is_xl
 
     def lora_targets(self, base: BaseModel, convolutions: bool) -> "list[tuple[nn.Module, dict[str, str]]]":
-        """The UNet's first, with all Linear and 1x1 Conv in its transformer blocks; then the text encoders'."""
+        """Return the UNet's targets, then the text encoders'; see `unet_targets` and `text_encoder_targets`."""
         targets: list[tuple[nn.Module, dict[str, str]]] = [
             (base.denoiser, self.unet_targets(base.denoiser, convolutions))
         ]
@@ -278,13 +278,13 @@ class StableDiffusion:
         return targets
 
     def unet_targets(self, unet: "nn.Module", convolutions: bool = False) -> dict[str, str]:
-        """Return {kohya's name: module path}: all Linear and 1x1 Conv in the transformer blocks.
+        """Return {kohya's name: module path} of all Linear and 1x1 Conv modules in the transformer blocks.
 
-        For SD1.5 these are 192 modules, for SDXL 722 (sd-scripts, networks/lora.py, `UNET_TARGET_REPLACE_MODULE`).
+        These are 192 modules for SD1.5, 722 for SDXL (sd-scripts, networks/lora.py, `UNET_TARGET_REPLACE_MODULE`).
 
         Args:
-            convolutions: the residual blocks and the ways up and down too, as with kohya's conv_dim
-                (`UNET_TARGET_REPLACE_MODULE_CONV2D_3X3`): a LoCon. 278 modules for SD1.5, 788 for SDXL.
+            convolutions: add the residual blocks, downsamplers and upsamplers for a LoCon, as with kohya's conv_dim
+                (`UNET_TARGET_REPLACE_MODULE_CONV2D_3X3`): 278 modules for SD1.5, 788 for SDXL.
         """
         from bootstrap.models.families import sd_model
 
@@ -292,7 +292,10 @@ class StableDiffusion:
         return {self.kohya_name(path, "unet"): path for path in paths}
 
     def text_encoder_targets(self, text_encoder: "nn.Module", part: str = "text_encoder") -> dict[str, str]:
-        """Return {kohya's name: module path}: the Linear of attention and MLP; 72 of CLIP-L, 192 of SDXL's second."""
+        """Return {kohya's name: module path} of the Linear modules in attention and MLP.
+
+        These are 72 modules for CLIP-L, 192 for SDXL's second text encoder.
+        """
         from bootstrap.models.families import sd_model
 
         return {self.kohya_name(path, part): path for path in sd_model.text_modules(text_encoder)}
@@ -309,7 +312,7 @@ class StableDiffusion:
         return kohya_names.stem_path(stem)
 
     def matrix_names(self, part: str) -> tuple[str, str]:
-        # The text encoders' are those that older releases and other tools know as well.
+        # Older releases and other tools know these names of the text encoders' matrices as well.
         kind = "lora" if part == "unet" else "lora_linear_layer"
         return f".{kind}.down.weight", f".{kind}.up.weight"
 
@@ -330,4 +333,4 @@ class StableDiffusion:
             return 3
         return 1 if last == "conv_shortcut" or last in self._one_by_one else None
 
-    _one_by_one: tuple[str, ...] = ()  # how attention blocks are gone into, where that is by convolutions
+    _one_by_one: tuple[str, ...] = ()  # 1x1 convolutions at the ends of attention blocks, if any

@@ -1,8 +1,8 @@
-"""What only speeds up small models on a CPU: `passes` for training, `predict` for drawing.
+"""Speeding up small models on a CPU: `passes` for training, `predict` for drawing.
 
-Operations of a small model are over before a second core has woken up to help, and Python takes a third of the time to
-begin them. Both calls record them once, and replay them on all cores; where that cannot be done they compute plainly.
-Nothing outside this folder imports its files.
+A small model's operations finish before a second core has woken up to help, and launching them from Python takes a
+third of the time. Both calls record the operations once and replay them on all cores, or compute eagerly if they cannot
+be recorded. Code outside this folder imports only from this file.
 """
 
 from bootstrap.models.small_cpu.prediction import predict

@@ -1,7 +1,7 @@
-"""What the UNet predicts where no gradient is wanted; on a CPU a small model's rows are shared out among threads.
+"""The denoiser's prediction without gradients; on a CPU, threads share the rows of a small model's batch.
 
-The operations of a small model are over before a second core has woken up to help with them. So each core has a thread
-and a part of the rows; what it does with them is recorded when a shape comes for the first time (see torchscript.py).
+A small model's operations finish before a second core has woken up to help. So each core has a thread and a part of the
+rows; the operations are recorded when a shape first appears (see torchscript.py).
 """
 
 import logging
@@ -22,17 +22,17 @@ from bootstrap.models.small_cpu import torchscript
 from bootstrap.models.small_cpu.threads import even_parts, threads
 from bootstrap.models.small_cpu.torchscript import NotRecordedError, Script
 
-_MOST = 16  # recordings of a model: of so many shapes
-_TOLERANCE = 1e-3  # of the length of a prediction
+_MOST = 16  # recordings per model, one for each shape
+_TOLERANCE = 1e-3  # of the norm of a prediction
 
-_Part = tuple[torch.Tensor, ...]  # latents, states, and pooled where there is
+_Part = tuple[torch.Tensor, ...]  # latents, states, and pooled if the family has it
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Recorded:
-    """The recordings of a model, by the shapes of what they are given."""
+    """A model's recordings, by the shapes of their inputs."""
 
     scripts: dict[tuple[object, ...], Script] = field(default_factory=dict)
     given_up: bool = False
@@ -42,40 +42,43 @@ _of_models: MutableMapping[nn.Module, _Recorded] = WeakKeyDictionary()
 
 
 def predict(
-    base: BaseModel, latents: torch.Tensor, timestep: torch.Tensor, asked: Conditioning
+    base: BaseModel, latents: torch.Tensor, timestep: torch.Tensor, prompts: Conditioning
 ) -> torch.Tensor:
-    """Return what `conditioning.predict` returns, for one timestep of all rows and without gradients."""
-    parts = even_parts(len(latents))
-    if parts == 1 or not base.is_small or base.device.type != "cpu":
-        return conditioning.predict(base, latents, timestep, asked)
+    """Return the result of `conditioning.predict`, for one timestep for all rows and without gradients."""
+    count = even_parts(len(latents))
+    if count == 1 or not base.is_small or base.device.type != "cpu":
+        return conditioning.predict(base, latents, timestep, prompts)
     recorded = _of_models.setdefault(base.denoiser, _Recorded())
     if recorded.given_up:
-        return conditioning.predict(base, latents, timestep, asked)
-    given = [latents, asked.states] if asked.pooled is None else [latents, asked.states, asked.pooled]
-    cut = list(zip(*(one.tensor_split(parts) for one in given), strict=True))
-    shape = tuple((one.shape, one.dtype) for one in (timestep, *cut[0]))
+        return conditioning.predict(base, latents, timestep, prompts)
+    inputs = [latents, prompts.states]
+    if prompts.pooled is not None:
+        inputs.append(prompts.pooled)
+    parts = list(zip(*(tensor.tensor_split(count) for tensor in inputs), strict=True))
+    shape = tuple((tensor.shape, tensor.dtype) for tensor in (timestep, *parts[0]))
     try:
         script = (
-            recorded.scripts.get(shape) or _threads(parts).submit(_record, base, timestep, *cut[:2]).result()
+            recorded.scripts.get(shape)
+            or _threads(count).submit(_record, base, timestep, *parts[:2]).result()
         )
     except torch.OutOfMemoryError:
-        raise  # the batch is halved then
+        raise  # the caller halves the batch
     except RuntimeError as error:
         reason = in_one_line(str(error))[:200]
-        _log.warning("drawing: its steps cannot be recorded (%s); it goes on without, slower", reason)
+        _log.warning("drawing: its steps cannot be recorded (%s); it continues eagerly, slower", reason)
         recorded.given_up = True
-        return conditioning.predict(base, latents, timestep, asked)
+        return conditioning.predict(base, latents, timestep, prompts)
     if shape not in recorded.scripts and len(recorded.scripts) == _MOST:
         recorded.scripts.pop(next(iter(recorded.scripts)))
     recorded.scripts[shape] = script
-    return torch.cat(list(_threads(parts).map(lambda part: script(timestep, *part)[0], cut)))
+    return torch.cat(list(_threads(count).map(lambda part: script(timestep, *part)[0], parts)))
 
 
 @torch.inference_mode()
-def _record(base: BaseModel, timestep: torch.Tensor, part: _Part, other: _Part) -> Script:
-    """Record the prediction of a part, and compare it with the plain one of another at another timestep."""
+def _record(base: BaseModel, timestep: torch.Tensor, part: _Part, check_part: _Part) -> Script:
+    """Record the prediction of a part, and check it against eager prediction of another part at another timestep."""
 
-    def plain(
+    def eager(
         timestep: torch.Tensor,
         latents: torch.Tensor,
         states: torch.Tensor,
@@ -83,11 +86,11 @@ def _record(base: BaseModel, timestep: torch.Tensor, part: _Part, other: _Part) 
     ) -> torch.Tensor:
         return conditioning.predict(base, latents, timestep, Conditioning(states, pooled))
 
-    script = torchscript.record(lambda: [plain(timestep, *part)], [timestep, *part])
-    later = timestep // 2
-    expected, [found] = plain(later, *other), script(later, *other)
-    if not (found - expected).norm() <= _TOLERANCE * expected.norm():
-        raise NotRecordedError("its result is not that of the plain prediction")
+    script = torchscript.record(lambda: [eager(timestep, *part)], [timestep, *part])
+    check_timestep = timestep // 2
+    expected, [replayed] = eager(check_timestep, *check_part), script(check_timestep, *check_part)
+    if not (replayed - expected).norm() <= _TOLERANCE * expected.norm():
+        raise NotRecordedError("its result differs from the eager prediction")
     return script
 
 

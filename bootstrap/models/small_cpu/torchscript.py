@@ -1,7 +1,7 @@
-"""Operations of torch, recorded as they run, to be run again without Python.
+"""Recording torch's operations as they run, to replay them without Python.
 
-What runs again is a TorchScript graph, in torch's own interpreter: no Python, no autograd, and the interpreter lock is
-free meanwhile, so that several threads can do it at once.
+A recording is a TorchScript graph that torch's own interpreter replays: no Python, no autograd, and without holding
+Python's interpreter lock, so that several threads can replay at once.
 """
 
 from collections.abc import Callable, MutableMapping, Sequence
@@ -14,30 +14,30 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 Script = Callable[..., tuple[torch.Tensor, ...]]
 
-# In autograd's books they make another tensor, without it the same one.
+# These return a new tensor only for autograd; without it, their result is their argument.
 _SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
-# As TorchScript numbers them (c10/core/MemoryFormat.h).
+# In TorchScript's numbering (c10/core/MemoryFormat.h).
 _MEMORY_FORMATS = (torch.contiguous_format, torch.preserve_format, torch.channels_last)
 
 
 class NotRecordedError(RuntimeError):
-    """What ran cannot be recorded."""
+    """The operations cannot be recorded."""
 
 
 def record(run: Callable[[], Sequence[torch.Tensor]], inputs: Sequence[torch.Tensor]) -> Script:
-    """Run something once, and return what computes the same from other inputs.
+    """Call a function once, and return a function that repeats its operations with other inputs.
 
     Args:
-        run: returns tensors that it made. What it does must not depend on the values of tensors.
-        inputs: tensors that it reads and that may be others the next time, of the same shapes.
+        run: returns tensors that it created. Its control flow must not depend on the values of tensors.
+        inputs: tensors that it reads and that differ from call to call, but not in shape.
 
     Returns:
-        a function of the inputs that returns what `run` did, with the values of these inputs; without gradients.
-        Other tensors that `run` read are read as they are then.
+        A function of the inputs that returns the results of `run` for them, without gradients. Other tensors that `run`
+        read are read with their values at the time of the call.
 
     Raises:
-        NotRecordedError: it drew random numbers, read a tensor's value, changed or returned what it did not make, or
-            this version of torch cannot do it.
+        NotRecordedError: it drew random numbers, read a tensor's value, changed or returned a tensor that it did not
+            create, or this version of torch lacks something.
     """
     random_before = torch.get_rng_state()
     try:
@@ -45,10 +45,7 @@ def record(run: Callable[[], Sequence[torch.Tensor]], inputs: Sequence[torch.Ten
         with recording:
             outputs = run()
         script = recording.script(outputs)
-    except (
-        AttributeError,
-        TypeError,
-    ) as error:  # graphs are no public part of torch: another version may differ
+    except (AttributeError, TypeError) as error:  # torch._C.Graph is not public: another version may differ
         raise NotRecordedError(f"not with torch {torch.__version__}: {error}") from error
     if not torch.equal(torch.get_rng_state(), random_before):
         raise NotRecordedError("it draws random numbers")
@@ -59,11 +56,15 @@ class _Recording(TorchDispatchMode):
     def __init__(self, inputs: Sequence[torch.Tensor]) -> None:
         super().__init__()
         self._graph = torch._C.Graph()
-        # Inputs and what is made of them; not kept any longer than the run keeps it.
+        # Inputs and results computed from them; weak, so that tensors are freed when the run frees them.
         self._varying: MutableMapping[torch.Tensor, torch._C.Value] = WeakTensorKeyDictionary()
-        self._alike: MutableMapping[torch.Tensor, None] = WeakTensorKeyDictionary()  # made of numbers alone
-        self._others: MutableMapping[torch.Tensor, torch._C.Value] = WeakTensorKeyDictionary()
-        self._read: list[torch.Tensor] = []  # the others that the graph reads
+        self._constant: MutableMapping[torch.Tensor, None] = (
+            WeakTensorKeyDictionary()
+        )  # computed from numbers alone
+        self._external: MutableMapping[torch.Tensor, torch._C.Value] = WeakTensorKeyDictionary()
+        self._external_read: list[
+            torch.Tensor
+        ] = []  # external tensors that the graph reads, as further inputs
         self._plain_values: dict[tuple[type, str], torch._C.Value] = {}
         for tensor in inputs:
             self._varying[tensor] = self._graph_input()
@@ -71,87 +72,91 @@ class _Recording(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
         try:
-            self._write(func, args, kwargs or {}, made)
-        except TypeError as error:  # torch would take it for "not implemented"
+            self._write(func, args, kwargs or {}, result)
+        except TypeError as error:  # torch would treat it as "not implemented"
             raise NotRecordedError(f"{func} cannot be recorded: {error}") from error
-        return made
+        return result
 
     def script(self, outputs: Sequence[torch.Tensor]) -> Script:
-        """End the recording."""
+        """Finish the recording, and return it as a function of the inputs."""
         if not all(tensor in self._varying for tensor in outputs):
-            raise NotRecordedError("a result was not made of the inputs")
+            raise NotRecordedError("a result was not computed from the inputs")
         values = [self._varying[tensor] for tensor in outputs]
         self._graph.registerOutput(self._tuple(values))
         torch._C._jit_pass_dce(self._graph)
         torch._C._jit_pass_cse(self._graph)
-        function, read = torch._C._create_function_from_graph("recorded", self._graph), self._read
+        function = torch._C._create_function_from_graph("recorded", self._graph)
+        external = self._external_read
 
-        def run(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            # Not optimized: that takes a second, saves nothing here, and changes the order of sums.
+        def replay(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            # Not optimized: optimizing takes a second, saves nothing here, and changes the order of sums.
             with torch.no_grad(), torch.jit.optimized_execution(False):
-                result: tuple[torch.Tensor, ...] = function(*inputs, *read)
-            return result
+                results: tuple[torch.Tensor, ...] = function(*inputs, *external)
+            return results
 
-        return run
+        return replay
 
-    def _write(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], made: Any) -> None:
+    def _write(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Add the operation to the graph."""
         schema = func._schema
-        given = _tensors((args, kwargs))
-        if not any(one in self._varying for one in given):
+        tensors = _tensors((args, kwargs))
+        if not any(tensor in self._varying for tensor in tensors):
             if schema.is_mutable:
-                raise NotRecordedError(f"{func} changes what is no input")
-            if all(one in self._alike for one in given):
-                self._alike.update(dict.fromkeys(_tensors((made,))))
+                raise NotRecordedError(f"{func} changes a tensor that is not an input")
+            if all(tensor in self._constant for tensor in tensors):
+                self._constant.update(dict.fromkeys(_tensors((result,))))
                 return
-            if _is_view(made, given):
+            if _is_view(result, tensors):
                 return
         if func in _SAME:
-            self._varying[made] = self._tensor(args[0])
+            self._varying[result] = self._tensor(args[0])
             return
         arguments = [
             *args,
-            *(kwargs.get(one.name, one.default_value) for one in schema.arguments[len(args) :]),
+            *(kwargs.get(slot.name, slot.default_value) for slot in schema.arguments[len(args) :]),
         ]
-        values = [self._value(one, slot.type) for one, slot in zip(arguments, schema.arguments, strict=True)]
-        outputs = self._node(schema.name, values, [one.type for one in schema.returns])
-        if isinstance(made, list):
-            outputs = self._node("prim::ListUnpack", outputs, [torch._C.TensorType.get()] * len(made))
-        several = made if isinstance(made, (list, tuple)) else (made,)
-        for one, value in zip(several, outputs, strict=True):
-            if isinstance(one, torch.Tensor):
-                self._varying[one] = value
-            elif one is not None:  # None: a gradient that nobody wants
+        values = [
+            self._value(argument, slot.type)
+            for argument, slot in zip(arguments, schema.arguments, strict=True)
+        ]
+        outputs = self._node(schema.name, values, [slot.type for slot in schema.returns])
+        if isinstance(result, list):
+            outputs = self._node("prim::ListUnpack", outputs, [torch._C.TensorType.get()] * len(result))
+        results = result if isinstance(result, (list, tuple)) else (result,)
+        for tensor, value in zip(results, outputs, strict=True):
+            if isinstance(tensor, torch.Tensor):
+                self._varying[tensor] = value
+            elif tensor is not None:  # None: a gradient that was not requested
                 raise NotRecordedError(f"{func} reads a tensor's value")
 
-    def _value(self, given: Any, wanted: Any) -> torch._C.Value:
-        """The graph's value for an argument."""
-        if isinstance(given, torch.Tensor):
-            return self._tensor(given)
-        if isinstance(given, (list, tuple)) and any(isinstance(one, torch.Tensor) for one in given):
-            element = wanted.getElementType()
-            values = [self._value(one, element) for one in given]
+    def _value(self, argument: Any, kind: Any) -> torch._C.Value:
+        """Return the graph's value for an argument whose parameter has the TorchScript type `kind`."""
+        if isinstance(argument, torch.Tensor):
+            return self._tensor(argument)
+        if isinstance(argument, (list, tuple)) and any(isinstance(item, torch.Tensor) for item in argument):
+            element = kind.getElementType()
+            values = [self._value(item, element) for item in argument]
             return self._node("prim::ListConstruct", values, [torch._C.ListType(element)])[0]
-        if isinstance(given, tuple):
-            given = list(given)
-        if isinstance(given, torch.memory_format):
-            given = _MEMORY_FORMATS.index(given)
-        if isinstance(given, int) and str(wanted) in ("float", "Optional[float]"):
-            given = float(given)
-        key = (type(given), repr(given))
+        if isinstance(argument, tuple):
+            argument = list(argument)
+        if isinstance(argument, torch.memory_format):
+            argument = _MEMORY_FORMATS.index(argument)
+        if isinstance(argument, int) and str(kind) in ("float", "Optional[float]"):
+            argument = float(argument)
+        key = (type(argument), repr(argument))
         if key not in self._plain_values:
-            self._plain_values[key] = self._graph.insertConstant(given)  # type: ignore[attr-defined]
+            self._plain_values[key] = self._graph.insertConstant(argument)  # type: ignore[attr-defined]
         return self._plain_values[key]
 
     def _tensor(self, tensor: torch.Tensor) -> torch._C.Value:
         if tensor in self._varying:
             return self._varying[tensor]
-        if tensor not in self._others:
-            self._others[tensor] = self._graph_input()
-            self._read.append(tensor)
-        return self._others[tensor]
+        if tensor not in self._external:
+            self._external[tensor] = self._graph_input()
+            self._external_read.append(tensor)
+        return self._external[tensor]
 
     def _graph_input(self) -> torch._C.Value:
         value = self._graph.addInput()
@@ -172,11 +177,11 @@ class _Recording(TorchDispatchMode):
         return outputs
 
 
-def _tensors(given: object) -> list[torch.Tensor]:
-    return [one for one in tree_leaves(given) if isinstance(one, torch.Tensor)]
+def _tensors(tree: object) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
 
 
-def _is_view(made: object, given: Sequence[torch.Tensor]) -> bool:
-    """Whether it shows the memory of what was given, and so has what that has later."""
-    shown = {one.untyped_storage().data_ptr() for one in given}
-    return all(one.untyped_storage().data_ptr() in shown for one in _tensors(made))
+def _is_view(result: object, arguments: Sequence[torch.Tensor]) -> bool:
+    """Whether the result's tensors share the arguments' memory, and so see later changes of their values."""
+    addresses = {tensor.untyped_storage().data_ptr() for tensor in arguments}
+    return all(tensor.untyped_storage().data_ptr() in addresses for tensor in _tensors(result))

@@ -1,4 +1,4 @@
-"""Predictions in parts on a CPU are those of the UNet, whatever is merged into it, and plain where that cannot be."""
+"""Predictions in parts on a CPU equal the UNet's, also with LoRAs merged in, and fall back to eager ones."""
 
 import copy
 import gc
@@ -21,7 +21,7 @@ from bootstrap.models.small_cpu import prediction
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two threads, and nothing recorded before."""
+    """Set two threads, and start without recordings."""
     monkeypatch.setattr(prediction, "_of_models", {})
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -31,12 +31,12 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(params=["papertown", "small_xl"])
 def base(request: pytest.FixtureRequest) -> BaseModel:
-    found: BaseModel = request.getfixturevalue(request.param)
-    return found
+    model: BaseModel = request.getfixturevalue(request.param)
+    return model
 
 
-def asked(base: BaseModel, rows: int, chunks: int = 1) -> tuple[torch.Tensor, Conditioning]:
-    """Latents and prompts of so many rows."""
+def random_inputs(base: BaseModel, rows: int, chunks: int = 1) -> tuple[torch.Tensor, Conditioning]:
+    """Return random latents and prompts with this many rows."""
     side = base.denoiser.config["sample_size"]
     latents = torch.randn(rows, base.geometry.latent_channels, side, side)
     states = 0.1 * torch.randn(rows, 77 * chunks, base.denoiser.config["cross_attention_dim"])
@@ -48,44 +48,44 @@ def asked(base: BaseModel, rows: int, chunks: int = 1) -> tuple[torch.Tensor, Co
 
 @torch.inference_mode()
 def assert_predicts(base: BaseModel, rows: int, chunks: int = 1, **timestep: torch.dtype) -> None:
-    latents, prompts = asked(base, rows, chunks)
+    latents, prompts = random_inputs(base, rows, chunks)
     at = torch.tensor(int(torch.randint(1, 999, ())), **timestep)
-    found = prediction.predict(base, latents, at, prompts)
+    actual = prediction.predict(base, latents, at, prompts)
     expected = conditioning.predict(base, latents, at, prompts)
-    assert found.shape == expected.shape
-    assert found.dtype == torch.float32
-    assert (found - expected).norm() < 1e-3 * expected.norm()
+    assert actual.shape == expected.shape
+    assert actual.dtype == torch.float32
+    assert (actual - expected).norm() < 1e-3 * expected.norm()
 
 
 def recorded(base: BaseModel) -> int:
     return len(prediction._of_models[base.denoiser].scripts)
 
 
-def test_what_is_predicted_is_what_the_unet_predicts(
-    base: BaseModel, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_prediction_equals_the_unets(base: BaseModel, caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(0)
     for _ in range(3):
         assert_predicts(base, 4)
         assert_predicts(base, 2, chunks=2)
         assert_predicts(base, 4, dtype=torch.float32)
         assert_predicts(base, 3)
-    assert recorded(base) == 3  # three rows are no two even parts
+    assert recorded(base) == 3  # three rows cannot be split into two equal parts
     assert not caplog.records
 
 
-def test_merged_loras_are_seen_and_gone_afterwards(base: BaseModel) -> None:
+def test_merged_loras_take_effect_and_are_gone_afterwards(base: BaseModel) -> None:
     torch.manual_seed(0)
     for _ in range(3):
         assert_predicts(base, 2)
-    targets = {name: one.weight for name, one in target_modules(base).items() if name.startswith("lora_unet")}
+    targets = {
+        name: module.weight for name, module in target_modules(base).items() if name.startswith("lora_unet")
+    }
     modules = {
         name: LoraModule(
             torch.randn(2, *weight.shape[1:]), 0.02 * torch.randn(len(weight), 2, *weight.shape[2:]), 1
         )
         for name, weight in targets.items()
     }
-    latents, prompts = asked(base, 2)
+    latents, prompts = random_inputs(base, 2)
     with torch.inference_mode():
         before = prediction.predict(base, latents, torch.tensor(500), prompts)
         with merged(base, [(LoraFile(modules, {}), 0.5)]):
@@ -96,7 +96,9 @@ def test_merged_loras_are_seen_and_gone_afterwards(base: BaseModel) -> None:
     assert recorded(base) == 1
 
 
-def test_only_so_many_shapes_are_kept(papertown: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_recorded_shapes_is_limited(
+    papertown: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(prediction, "_MOST", 2)
     for rows in (2, 4, 6, 2):
         assert_predicts(papertown, rows)
@@ -104,11 +106,11 @@ def test_only_so_many_shapes_are_kept(papertown: BaseModel, monkeypatch: pytest.
     assert recorded(papertown) == 2
 
 
-def test_what_cannot_be_recorded_is_said_once_and_predicted_plainly(
+def test_what_cannot_be_recorded_is_reported_once_and_predicted_eagerly(
     papertown: BaseModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     hook = papertown.denoiser.mid_block.register_forward_hook(
-        lambda *given: given[2] * float(given[2].std() > 0)
+        lambda module, args, output: output * float(output.std() > 0)
     )
     try:
         for rows in (2, 2, 2, 4, 4):
@@ -116,18 +118,18 @@ def test_what_cannot_be_recorded_is_said_once_and_predicted_plainly(
     finally:
         hook.remove()
     assert prediction._of_models[papertown.denoiser].given_up
-    [said] = caplog.messages
-    assert "reads a tensor's value" in said
+    [message] = caplog.messages
+    assert "reads a tensor's value" in message
 
 
-def test_what_is_recorded_goes_with_the_model(papertown: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: WeakKeyDictionary[nn.Module, prediction._Recorded] = WeakKeyDictionary()
-    monkeypatch.setattr(prediction, "_of_models", kept)
-    own = replace(papertown, denoiser=copy.deepcopy(papertown.denoiser))
+def test_recordings_are_freed_with_the_model(papertown: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_model: WeakKeyDictionary[nn.Module, prediction._Recorded] = WeakKeyDictionary()
+    monkeypatch.setattr(prediction, "_of_models", by_model)
+    model = replace(papertown, denoiser=copy.deepcopy(papertown.denoiser))
     for _ in range(2):
-        assert_predicts(own, 2)
-    [recordings] = kept.values()
+        assert_predicts(model, 2)
+    [recordings] = by_model.values()
     assert recordings.scripts
-    del own, recordings
+    del model, recordings
     gc.collect()
-    assert not kept
+    assert not by_model

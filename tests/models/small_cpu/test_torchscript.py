@@ -1,4 +1,4 @@
-"""Recorded operations: with other inputs they give what running them anew gives; what cannot be recorded is refused."""
+"""Recorded operations give other inputs the results of running again; what cannot be recorded is refused."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ OPERATIONS: list[Callable[[torch.Tensor], torch.Tensor]] = [
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=6), st.integers(0, 2**16))
-def test_a_recording_computes_with_other_inputs_what_the_operations_do(
+def test_a_recording_computes_the_same_as_the_operations_for_other_inputs(
     operations: list[Callable[[torch.Tensor], torch.Tensor]], seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -43,12 +43,12 @@ def test_a_recording_computes_with_other_inputs_what_the_operations_do(
             tensor.copy_(torch.randn(4, 3, generator=generator))
 
     def run() -> list[torch.Tensor]:
-        """Its value and its gradient."""
+        """Return the loss and the weight's gradient."""
         weight.grad = None
-        made = x * weight
+        result = x * weight
         for operation in operations:
-            made = operation(made)
-        loss = made.square().mean()
+            result = operation(result)
+        loss = result.square().mean()
         loss.backward()
         assert weight.grad is not None
         return [loss.detach(), weight.grad]
@@ -57,25 +57,25 @@ def test_a_recording_computes_with_other_inputs_what_the_operations_do(
     recorded = record(run, [x, weight])
     for _ in range(2):
         fill()
-        found = recorded(x.clone(), weight.detach().clone())
-        assert not any(one.requires_grad for one in found)
-        for one, other in zip(found, run(), strict=True):
-            torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+        replayed = recorded(x.clone(), weight.detach().clone())
+        assert not any(tensor.requires_grad for tensor in replayed)
+        for actual, expected in zip(replayed, run(), strict=True):
+            torch.testing.assert_close(actual, expected, rtol=0, atol=0, equal_nan=True)
 
 
-def test_other_tensors_are_read_as_they_are_then() -> None:
-    x, other = torch.ones(2), torch.ones(2, 2)
-    recorded = record(lambda: [x + other[0], x + other.sum(0) * torch.arange(2)], [x])
-    other.fill_(5)
-    shown, summed = recorded(torch.zeros(2))
-    assert shown.tolist() == [5, 5]
-    assert summed.tolist() == [0, 10]
+def test_external_tensors_are_read_with_their_current_values() -> None:
+    x, external = torch.ones(2), torch.ones(2, 2)
+    recorded = record(lambda: [x + external[0], x + external.sum(0) * torch.arange(2)], [x])
+    external.fill_(5)
+    view_sum, computed_sum = recorded(torch.zeros(2))
+    assert view_sum.tolist() == [5, 5]
+    assert computed_sum.tolist() == [0, 10]
 
 
-def changes_another(other: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+def changes_external(external: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     def run(x: torch.Tensor) -> torch.Tensor:
-        other.add_(1)
-        return x + other
+        external.add_(1)
+        return x + external
 
     return run
 
@@ -86,11 +86,13 @@ def changes_another(other: torch.Tensor) -> Callable[[torch.Tensor], torch.Tenso
         (lambda x: F.dropout(x, 0.5), "random numbers"),
         (lambda x: x * float(x.sum()), "reads a tensor's value"),
         (lambda x: x if torch.equal(x, x) else -x, "reads a tensor's value"),
-        (lambda _: torch.ones(2) * 2, "not made of the inputs"),
-        (changes_another(torch.zeros(2)), "changes what is no input"),
+        (lambda _: torch.ones(2) * 2, "not computed from the inputs"),
+        (changes_external(torch.zeros(2)), "changes a tensor that is not an input"),
     ],
 )
-def test_what_cannot_be_repeated_is_refused(run: Callable[[torch.Tensor], torch.Tensor], reason: str) -> None:
+def test_operations_that_cannot_be_replayed_are_refused(
+    run: Callable[[torch.Tensor], torch.Tensor], reason: str
+) -> None:
     x = torch.ones(2)
     with pytest.raises(NotRecordedError, match=reason):
         record(lambda: [run(x)], [x])
