@@ -137,7 +137,7 @@ def draw_on_ray(folder: str, workers: str, pictures: str) -> None:
 
         @flow(name="benchmark")
         def draw() -> None:
-            drawing.draw(str(project.workspace.folder), project.name, 1, None)
+            drawing.draw_in_shards(str(project.workspace.folder), project.name, 1, None)
 
         draw()
     finally:

@@ -6,20 +6,20 @@ import os
 
 __version__ = "0.1.0"
 
-# Read by the libraries when they are imported, so set before. What the user has set stays.
+# The libraries read these variables at import, so they are set here first; the user's own values stay.
 # No telemetry, and no warnings about image processors that nothing here uses:
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-# Threads of torch that wait for each other spin for long otherwise, which is ruinous where other work wants the
-# cores; but to sleep at once is slow where none does. Measured on two cores, seconds a plain training step alone and
-# with a second training beside it: no spinning 0.23 and 0.24, 3,000 rounds 0.14 and 0.48, 20,000 rounds 0.13 and 1.8.
-# (Small models' steps do not wait for each other's threads any more, see threads.py; large models' do.)
+# By default, torch's threads spin for long while they wait for each other, which is ruinous if other work needs the
+# cores; but sleeping at once is slow on an idle machine. Measured on two cores, seconds per eager training step alone
+# and next to a second training: no spinning 0.23 and 0.24, 3,000 rounds 0.14 and 0.48, 20,000 rounds 0.13 and 1.8.
+# (In the steps of small models threads no longer wait for each other, see models/small_cpu/threads.py.)
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
-# Python looks for garbage after every 700 new objects, now and then among all that there are. Importing torch and
-# diffusers makes a million that stay: looked through less often, it takes a tenth less time.
+# Python collects garbage after every 700 new objects, and sometimes scans all objects. Importing torch and diffusers
+# creates a million objects that stay; with fewer collections the import takes a tenth less time.
 gc.set_threshold(10_000)
-# And at its end it would look through all of them twice more, which takes half a second.
+# At exit Python would scan all of them twice more, which takes half a second.
 atexit.register(gc.freeze)

@@ -1,4 +1,4 @@
-"""Captions are ordered lists of comma-separated tags; these functions read, write and rearrange them."""
+"""Captions, which are ordered lists of comma-separated tags: parsing, joining and editing them."""
 
 import random
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def parse(caption: str) -> list[str]:
-    """Split a caption at its commas into tags, stripped, empty ones dropped, order and case kept."""
+    """Split a caption at its commas into tags, strip them and drop empty ones; order and case stay."""
     return [" ".join(tag.split()) for tag in caption.split(",") if tag.strip()]
 
 
@@ -17,51 +17,51 @@ _WEIGHTED = re.compile(
 
 
 def of_prompt(prompt: str) -> list[str]:
-    """Return the tags that a prompt names, without the syntax that only a prompt has.
+    """Return the tags of a prompt without prompt syntax.
 
-    `<lora:name:0.8>` goes, `(red apple:1.2)` and `saber \\(fate\\)` become `red apple` and `saber (fate)`.
-    Brackets without a weight stay: in a caption they are part of a name, such as `saber (fate)`.
+    `<lora:name:0.8>` is removed, `(red apple:1.2)` and `saber \\(fate\\)` become `red apple` and `saber (fate)`.
+    Brackets without a weight stay, because in a caption they are part of a name, such as `saber (fate)`.
     """
     text = _EXTRA_NETWORK.sub("", prompt)
     weighted = ""
-    while weighted != text:  # from the inside out: ((red apple:1.2), hat:0.9)
+    while weighted != text:  # from the innermost bracket outwards: ((red apple:1.2), hat:0.9)
         weighted, text = text, _WEIGHTED.sub(r"\1", text)
     return parse(re.sub(r"\\([()\[\]\\])", r"\1", text))
 
 
 def join(tags: Iterable[str]) -> str:
-    """Join tags to a caption: `woman, red apple`."""
+    """Join tags into a caption: `woman, red apple`."""
     return ", ".join(tags)
 
 
 def as_prompt(tags: Iterable[str]) -> str:
-    """Join tags to a prompt that means them as they stand: `saber (fate)` becomes `saber \\(fate\\)`."""
+    """Join tags into a prompt that takes their brackets literally: `saber (fate)` becomes `saber \\(fate\\)`."""
     return re.sub(r"([()\[\]\\])", r"\\\1", join(tags))
 
 
-def same_tag(one: str, other: str) -> bool:
-    """Whether two tags are the same word for the model: case does not count."""
-    return one.casefold() == other.casefold()
+def same_tag(first: str, second: str) -> bool:
+    """Return whether two tags are the same for the model, which ignores case."""
+    return first.casefold() == second.casefold()
 
 
 def shuffle(tags: Sequence[str], keep_tokens: int, rng: random.Random) -> list[str]:
-    """Return the tags in random order, the first `keep_tokens` of them in their place.
+    """Return the tags in random order, except the first `keep_tokens`, which keep their places.
 
-    kohya's `shuffle_caption` and `keep_tokens`; there too, a "token" is a tag here.
+    As kohya's `shuffle_caption` and `keep_tokens`, where a "token" is a tag too.
     """
-    kept, rest = list(tags[:keep_tokens]), list(tags[keep_tokens:])
-    rng.shuffle(rest)
-    return kept + rest
+    fixed, shuffled = list(tags[:keep_tokens]), list(tags[keep_tokens:])
+    rng.shuffle(shuffled)
+    return fixed + shuffled
 
 
 def without(tags: Sequence[str], dropped: Iterable[str]) -> list[str]:
-    """Return the tags without those in `dropped` (case does not count)."""
-    gone = {tag.casefold() for tag in dropped}
-    return [tag for tag in tags if tag.casefold() not in gone]
+    """Return the tags without those in `dropped`, ignoring case."""
+    dropped_folded = {tag.casefold() for tag in dropped}
+    return [tag for tag in tags if tag.casefold() not in dropped_folded]
 
 
 def with_added(tags: Sequence[str], added: Iterable[str]) -> list[str]:
-    """Return the tags followed by those of `added` that are not there yet."""
+    """Return the tags followed by those of `added` that are not among them."""
     result = list(tags)
     for tag in added:
         if not any(same_tag(tag, known) for known in result):
@@ -70,7 +70,7 @@ def with_added(tags: Sequence[str], added: Iterable[str]) -> list[str]:
 
 
 def replaced(tags: Sequence[str], old: str, new: str) -> list[str]:
-    """Return the tags with `old` exchanged for the tags of `new` (a caption), in the same place."""
+    """Return the tags with `old` replaced by the tags of `new` (a caption), in the same place."""
     result: list[str] = []
     for tag in tags:
         result.extend(parse(new) if same_tag(tag, old) else [tag])

@@ -1,4 +1,4 @@
-"""A file is whole or absent: everything that `sid` writes goes through here."""
+"""Atomic writing: a file is whole or absent. Everything that `sid` writes goes through this module."""
 
 import hashlib
 import os
@@ -9,16 +9,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".sid-partial-"
-# Bytes that a workspace's disk should have free: a generation of Stable Diffusion 1.5 takes about one GiB.
+# Minimum free space on the workspace's disk, in bytes; a generation of Stable Diffusion 1.5 takes about one GiB.
 DISK_FLOOR = 2 * 2**30
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`; move it to `path` when the block ends well.
+    """Yield a temporary path in the folder of `path`, and rename it to `path` if the block succeeds.
 
-    The temporary file is flushed to disk before it is renamed, and removed when the block raises.
-    A process that is killed leaves at most a file that starts with TEMPORARY_PREFIX.
+    The temporary file is flushed to disk before it is renamed, and removed if the block raises.
+    A killed process leaves at most a file whose name starts with TEMPORARY_PREFIX.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
@@ -28,7 +28,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
+        temporary.chmod(0o644)  # mkstemp creates files that only their owner can read
         temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):
@@ -42,7 +42,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what killed processes left half-written in a folder; nobody else may be writing there."""
+    """Remove the partial files of killed processes from a folder; no other process may be writing there."""
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Opening pictures that came from outside, safely."""
+"""Safe opening of pictures from outside."""
 
 import io
 import warnings
@@ -11,18 +11,18 @@ from bootstrap.errors import UserError
 
 MAX_PIXELS = 64_000_000  # an 8000x8000 picture; more is a mistake or a decompression bomb
 MIN_SIDE = 32
-# No others: Pillow has decoders for dozens, some of which start programs (EPS), and pictures may come from a browser.
+# Only these: some of Pillow's dozens of decoders start programs (EPS), and pictures may come from a browser.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
 
 
 def open_picture(path: Path) -> Image.Image:
-    """Decode a picture file into an RGB image, upright (EXIF orientation applied), alpha laid on white.
+    """Decode a picture file into an upright RGB image: EXIF orientation applied, transparency on white.
 
-    The colours are sRGB's: those of a colour profile in the file are converted, and the profile is left behind.
+    Colours are converted from the file's colour profile to sRGB, and the profile is dropped.
 
     Raises:
-        UserError: the file is missing, empty, no picture, damaged, smaller than MIN_SIDE or larger than
-            MAX_PIXELS; the size is checked before any pixel is decoded.
+        UserError: the file is missing, empty, not a picture, damaged, smaller than MIN_SIDE or larger than MAX_PIXELS;
+            the size is checked before any pixel is decoded.
     """
     if not path.is_file():
         raise UserError(f"picture {path}: there is no such file")
@@ -41,13 +41,13 @@ def open_picture(path: Path) -> Image.Image:
         ) from None
     except UnidentifiedImageError:
         raise UserError(f"picture {path}: not a picture in a known format (use PNG, JPEG or WebP)") from None
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise on damaged files
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's decoders raise these on damaged files
         raise UserError(f"picture {path}: the file is damaged ({error})") from None
     return on_white(_in_srgb(_in_8_bits(upright)))
 
 
 def _in_8_bits(picture: Image.Image) -> Image.Image:
-    """Return a gray picture of 16 bits with 8; Pillow would cut off all that is brighter than 255."""
+    """Return a 16-bit gray picture as 8-bit; Pillow would clip all values above 255."""
     if not picture.mode.startswith("I"):
         return picture
     levels = np.asarray(picture).astype(np.int64).clip(0, 65535)
@@ -55,16 +55,18 @@ def _in_8_bits(picture: Image.Image) -> Image.Image:
 
 
 def _in_srgb(picture: Image.Image) -> Image.Image:
-    """Return a picture's colours as sRGB has them, as far as its file says which ones they are."""
+    """Return the picture converted to sRGB, or unchanged without a usable colour profile."""
     profile = picture.info.pop("icc_profile", None)
     if not profile or picture.mode not in ("RGB", "CMYK", "L", "RGBA"):
         return picture
     try:
-        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = "RGBA" if picture.mode == "RGBA" else "RGB"
-        converted = ImageCms.profileToProfile(picture, own, ImageCms.createProfile("sRGB"), outputMode=mode)
+        converted = ImageCms.profileToProfile(
+            picture, source, ImageCms.createProfile("sRGB"), outputMode=mode
+        )
     except (ImageCms.PyCMSError, OSError, ValueError):
-        return picture  # a broken profile, or one of another kind of picture: as if there were none
+        return picture  # a broken profile, or one for another mode, is ignored
     if converted is None:
         return picture
     converted.info.pop("icc_profile", None)
@@ -80,7 +82,7 @@ def _check_size(path: Path, picture: Image.Image) -> None:
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    """Return the picture as RGB; what is transparent shows white."""
+    """Return the picture as RGB, with transparent areas on white."""
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         layer = picture.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
@@ -89,7 +91,7 @@ def on_white(picture: Image.Image) -> Image.Image:
 
 
 def fit(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """Scale a picture to cover width x height pixels and crop what sticks out, equally on both sides."""
+    """Scale a picture to cover width x height pixels, and crop the excess equally on both sides."""
     if picture.size == (width, height):
         return picture
     return ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)

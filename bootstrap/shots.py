@@ -1,4 +1,4 @@
-"""A shot describes one picture to draw, completely; its id is a hash of just that."""
+"""Shots: a shot completely describes one picture to draw, and its id is a hash of that description."""
 
 import dataclasses
 import hashlib
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-# A LoRA's strength where a finished picture is drawn with another one. Below 0 the picture goes away from what the
-# LoRA has learnt, as with <lora:name:-1>; recipes want to keep what it has learnt, and take 0 to 2.
+# Limits of a LoRA's strength when a finished picture is drawn again. Below 0 the picture moves away from what the LoRA
+# has learnt, as with <lora:name:-1>; recipes want what it has learnt, and allow 0 to 2.
 LEAST_STRENGTH, MOST_STRENGTH = -2.0, 2.0
 
 
@@ -17,70 +17,68 @@ LEAST_STRENGTH, MOST_STRENGTH = -2.0, 2.0
 class LoraUse:
     """A LoRA as a shot uses it."""
 
-    name: str  # the file's name without ending, as in <lora:name:0.8>
-    training_id: str  # see bootstrap.training.identity; "" of a file that is no project's snapshot
-    snapshot: int  # epoch; 0 of such a file
-    strength: float  # of the UNet's part
-    te_strength: float | None = None  # of the text encoder's part; None: the same
-    sha256: str = ""  # of such a file
-    # Of a LoRA that is neither the project's own nor named in a prompt: the project or .safetensors file that
-    # project.toml names. Where it lies is no part of what it is.
+    name: str  # the file's name without suffix, as in <lora:name:0.8>
+    training_id: str  # see bootstrap.training.identity; "" for a file that is not a project's snapshot
+    snapshot: int  # epoch; 0 for such a file
+    strength: float  # of the UNet
+    te_strength: float | None = None  # of the text encoder; None: the same
+    sha256: str = ""  # of such a file, 64 hex digits
+    # For a LoRA that is neither the project's own nor named in a prompt: the project or .safetensors file that
+    # project.toml names. It is not part of the identity.
     source: str = ""
 
     @property
     def strengths(self) -> tuple[float, float]:
-        """The strengths of the UNet's part and of the text encoder's."""
+        """The strengths for the UNet and for the text encoder."""
         return self.strength, self.strength if self.te_strength is None else self.te_strength
 
     @property
     def in_prompt(self) -> bool:
-        """Whether it is a file that the prompt names, as `<lora:name:0.8>`."""
+        """Whether it is a file that the prompt names as `<lora:name:0.8>`."""
         return bool(self.sha256) and not self.source
 
 
 @dataclass(frozen=True)
 class EmbeddingUse:
-    """A textual-inversion embedding whose name is in a shot's prompts."""
+    """A textual-inversion embedding that a shot's prompts name."""
 
-    name: str  # the file's name without ending
-    sha256: str  # of the file
+    name: str  # the file's name without suffix
+    sha256: str  # of the file, 64 hex digits
 
 
 @dataclass(frozen=True)
 class PictureUse:
     """A picture file as a shot uses it."""
 
-    path: str  # as in project.toml, relative to the project's folder; no part of the identity
+    path: str  # as in project.toml, relative to the project's folder; not part of the identity
     sha256: str  # of the file, 64 hex digits
 
 
 @dataclass(frozen=True)
 class Mask:
-    """Where a picture is drawn anew: a box or the white of a picture."""
+    """The area of a picture to redraw: a box, or the white area of a mask picture."""
 
     blur: int  # pixels of the shot, AUTOMATIC1111's mask blur
     box: tuple[int, int, int, int] | None = None  # left, top, right, bottom in pixels of the shot
-    picture: PictureUse | None = None  # fitted as the picture is that the shot starts from
-    # AUTOMATIC1111's "only masked": what is masked and so many pixels around it is enlarged, drawn, and put back;
+    picture: PictureUse | None = None  # fitted in the same way as the picture that the shot starts from
+    # AUTOMATIC1111's "only masked": the masked area and this many pixels around it are enlarged, drawn, and put back;
     # None: the whole picture is drawn.
     padding: int | None = None
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a shot starts from instead of noise alone: img2img, inpainting, or the second pass of hires."""
+    """What a shot starts from instead of pure noise: for img2img, inpainting, or the second pass of hires."""
 
-    denoising_strength: float  # 0 to 1: how much of the noise is put on it
+    denoising_strength: float  # 0 to 1: the share of the noise added to it
     picture: PictureUse | None = None  # a file ...
-    shot: "Shot | None" = (
-        None  # ... or the picture of this shot; it is fitted to the size of the one it starts
-    )
-    mask: Mask | None = None  # None: all of it is drawn anew
+    shot: "Shot | None" = None  # ... or this shot's picture; either is fitted to the size of the new shot
+    mask: Mask | None = None  # None: the whole picture is redrawn
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture to draw: everything that its pixels depend on, and what it was meant to show."""
+    """One picture to draw: everything that its pixels depend on, and what it is meant to show."""
 
     prompt: str
     negative_prompt: str
@@ -96,7 +94,7 @@ class Shot:
     clip_skip: int = 1
     start: Start | None = None
     embeddings: tuple[EmbeddingUse, ...] = ()
-    # What it was meant to show; no part of the identity.
+    # What it is meant to show; not part of the identity.
     recipe: str = ""
     eliminated: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
@@ -107,19 +105,19 @@ class Shot:
         parameters = self.to_dict()
         for intent in ("recipe", "eliminated", "added", "base_model"):
             del parameters[intent]
-        if self.clip_skip == 1:  # shots had none at first, and keep their ids
+        if self.clip_skip == 1:  # the first shots did not have it, and keep their ids
             del parameters["clip_skip"]
-        if not self.embeddings:  # and no embeddings
+        if not self.embeddings:  # the same
             del parameters["embeddings"]
-        if self.start is None:  # and started from noise
+        if self.start is None:  # the same
             del parameters["start"]
         else:
             parameters["start"] = _identity_of_start(self.start)
         for lora in parameters["loras"]:
-            del lora["name"], lora["source"]  # the training's id, or the file's hash, says which file it is
-            for later in ("te_strength", "sha256"):
-                if not lora[later] and lora[later] != 0.0:
-                    del lora[later]
+            del lora["name"], lora["source"]  # the training's id or the file's hash identifies the file
+            for newer_field in ("te_strength", "sha256"):
+                if not lora[newer_field] and lora[newer_field] != 0.0:
+                    del lora[newer_field]
         text = json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -140,52 +138,52 @@ class Shot:
 
     @property
     def passes(self) -> "list[Shot]":
-        """The shots that are drawn for this one, in order: those that it starts from, and itself last."""
-        before = self.start.shot.passes if self.start and self.start.shot else []
-        return [*before, self]
+        """The shots to draw for this one, in order: those that it starts from, then itself."""
+        earlier = self.start.shot.passes if self.start and self.start.shot else []
+        return [*earlier, self]
 
     @property
     def pictures(self) -> "set[PictureUse]":
-        """The picture files, masks among them, that its passes need."""
-        begun = [one.start for one in self.passes if one.start]
-        uses = [start.picture for start in begun] + [start.mask.picture for start in begun if start.mask]
+        """The picture files that its passes need, including masks."""
+        starts = [shot.start for shot in self.passes if shot.start]
+        uses = [start.picture for start in starts] + [start.mask.picture for start in starts if start.mask]
         return {use for use in uses if use is not None}
 
     @property
     def hires(self) -> "Shot | None":
-        """The first pass, if this is a second one of AUTOMATIC1111's hires fix: all of a smaller picture drawn anew."""
+        """The first pass if this is the second pass of AUTOMATIC1111's hires fix, which redraws a smaller picture."""
         if self.start is None or self.start.shot is None or self.start.mask is not None:
             return None
         return self.start.shot
 
     def in_all_passes(self, change: "Callable[[Shot], Shot]") -> "Shot":
-        """Return the shot changed, and those that it starts from."""
+        """Return the shot with `change` applied to it and to every shot that it starts from."""
         if self.start is None or self.start.shot is None:
             return change(self)
-        before = self.start.shot.in_all_passes(change)
-        return change(dataclasses.replace(self, start=dataclasses.replace(self.start, shot=before)))
+        changed = self.start.shot.in_all_passes(change)
+        return change(dataclasses.replace(self, start=dataclasses.replace(self.start, shot=changed)))
 
     def reseeded(self, seed: int) -> "Shot":
-        """Return the shot with another seed; those that it starts from keep their distance from it."""
-        by = seed - self.seed
-        return self.in_all_passes(lambda one: dataclasses.replace(one, seed=(one.seed + by) % 2**32))
+        """Return the shot with another seed; the seeds of the shots that it starts from move by the same amount."""
+        offset = seed - self.seed
+        return self.in_all_passes(lambda shot: dataclasses.replace(shot, seed=(shot.seed + offset) % 2**32))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain lists, texts and numbers, as they go into JSON."""
+        """Return the shot as dicts, lists, strings and numbers, ready for JSON."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Shot":
-        """Read back what to_dict gave."""
+        """Return the shot that `to_dict` was called on."""
         loras = tuple(LoraUse(**lora) for lora in data["loras"])
-        embeddings = tuple(EmbeddingUse(**one) for one in data.get("embeddings", ()))
+        embeddings = tuple(EmbeddingUse(**embedding) for embedding in data.get("embeddings", ()))
         lists = {key: tuple(data[key]) for key in ("eliminated", "added")}
         start = _start(data["start"]) if data.get("start") else None
         return cls(**{**data, "loras": loras, "embeddings": embeddings, "start": start, **lists})
 
 
 def _identity_of_start(start: Start) -> dict[str, Any]:
-    """What of a start decides the pixels: shots by their id, files by what is in them."""
+    """Return what the pixels depend on: shots by their id, files by their hash."""
     mask = start.mask
     return {
         "denoising_strength": start.denoising_strength,
@@ -196,8 +194,8 @@ def _identity_of_start(start: Start) -> dict[str, Any]:
 
 
 def _identity_of_mask(mask: Mask) -> list[Any]:
-    own = [mask.blur, mask.box, mask.picture.sha256 if mask.picture else None]
-    return own if mask.padding is None else [*own, mask.padding]
+    parameters = [mask.blur, mask.box, mask.picture.sha256 if mask.picture else None]
+    return parameters if mask.padding is None else [*parameters, mask.padding]
 
 
 def _start(data: dict[str, Any]) -> Start:

@@ -1,4 +1,4 @@
-"""What every tagger gives, and what it is asked for."""
+"""The interface of a tagger, and the type of its results."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class TagScore:
-    """A tag that a tagger sees, and how sure it is, 0 to 1."""
+    """A tag that a tagger sees in a picture, and its score, 0 to 1."""
 
     tag: str
     score: float
 
 
 class Tagger(Protocol):
-    """Whatever reads tags from pictures."""
+    """An object that reads tags from pictures."""
 
     def read(self, pictures: Sequence[Image.Image]) -> list[list[TagScore]]:
-        """The tags seen in each picture (RGB, any size), in the order in which a caption should name them."""
+        """Return the tags seen in each picture (RGB, any size), in the order that a caption should have."""
         ...

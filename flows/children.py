@@ -1,4 +1,4 @@
-"""Processes that `sid` starts and stops again: their own session, a log file, and an end for sure."""
+"""Processes that `sid` starts and stops: each has its own session and log file, and none outlives `sid`."""
 
 import os
 import signal
@@ -12,17 +12,17 @@ from pathlib import Path
 
 
 class StartError(RuntimeError):
-    """A child ended, or stayed silent, before it was ready."""
+    """A child ended or timed out before it was ready."""
 
 
 @dataclass
 class Child:
-    """A running process; everything that it starts belongs to its session and ends with it."""
+    """A running process; the processes it starts belong to its session and end with it."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
-    log_start: int  # bytes; what stands before was said by an earlier process
+    log_start: int  # bytes; earlier output is from previous processes
 
     @property
     def ended(self) -> bool:
@@ -30,27 +30,27 @@ class Child:
         return self.process.poll() is not None
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Return as soon as `ready` says yes.
+        """Wait until `ready` returns True.
 
         Raises:
-            StartError: the process ended first, or the time is over; with the end of its log.
+            StartError: the process ended first, or the time ran out; the message holds the end of its log.
         """
         deadline = time.monotonic() + seconds
         while not ready():
             if self.ended:
                 raise StartError(self.obituary())
             if time.monotonic() > deadline:
-                raise StartError(f"{self.name} was not ready after {seconds:.0f} s{self._last_words()}")
+                raise StartError(f"{self.name} was not ready after {seconds:.0f} s{self._last_lines()}")
             time.sleep(0.05)
 
     def stop(self, grace_seconds: float) -> None:
-        """End the process, politely at first, and whatever it has left behind."""
+        """Terminate the process, kill it after `grace_seconds`, and kill whatever it has left running."""
         if not self.ended:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(grace_seconds)
         with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # what it has started itself, such as flow runs
+            os.killpg(self.process.pid, signal.SIGKILL)  # processes that it has started, such as flow runs
         self.process.wait()
 
     def has_said(self, words: str) -> bool:
@@ -58,27 +58,27 @@ class Child:
         return words in self._output()
 
     def obituary(self) -> str:
-        """How an ended process ended, with its last words."""
-        return f"{self.name} ended with code {self.process.returncode}{self._last_words()}"
+        """Return the exit code of an ended process and the last lines of its log."""
+        return f"{self.name} ended with code {self.process.returncode}{self._last_lines()}"
 
     def _output(self) -> str:
         with self.log.open("rb") as log:
             log.seek(self.log_start)
             return log.read().decode("utf-8", errors="replace")
 
-    def _last_words(self) -> str:
+    def _last_lines(self) -> str:
         lines = self._output().strip().splitlines()[-5:]
         return "".join(f"\n    {line}" for line in lines) + f"\n    (log: {self.log})"
 
 
 def start(name: str, command: list[str], log: Path, environment: dict[str, str] | None = None) -> Child:
-    """Start a command in a session of its own, so that Ctrl-C reaches only us, and we stop it in our order.
+    """Start a command in its own session, so that Ctrl-C reaches only us and we choose the order of stopping.
 
     Args:
-        name: for messages.
+        name: name of the child in messages.
         command: program and arguments.
-        log: file that its output is added to.
-        environment: variables on top of ours.
+        log: file that its output is appended to.
+        environment: variables added to ours.
     """
     leashed = [sys.executable, "-m", "flows.leash", str(os.getpid()), *command]
     with log.open("ab") as output:

@@ -1,4 +1,4 @@
-"""The verbs of `sid` that run flows. Prefect is imported when one of them runs, not before."""
+"""The verbs of `sid` that run flows. Each verb imports Prefect only when it runs."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,27 +26,31 @@ Timezone = Annotated[
 Deadline = Annotated[
     str | None,
     typer.Option(
-        metavar="HH:MM", help="With --cron: stop then, and go on the next night.", show_default="none"
+        metavar="HH:MM",
+        help="With --cron: stop at this time of day and resume the next night.",
+        show_default="none",
     ),
 ]
 MaxWaiting = Annotated[
     int | None,
     typer.Option(
-        min=0, help="With --cron: go on although this many candidates wait for review.", show_default="0"
+        min=0,
+        help="With --cron: work on a project even if up to this many of its candidates wait for review.",
+        show_default="0",
     ),
 ]
 MinPicks = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="With --cron or --when-reviewed: with fewer new picks draw more of a generation, instead of the next one.",
+        help="With --cron or --when-reviewed: with fewer new picks, draw more candidates of the same generation.",
         show_default=str(MIN_PICKS),
     ),
 ]
 WhenReviewed = Annotated[
     bool,
     typer.Option(
-        "--when-reviewed", help="Start the next generation as soon as the last candidate has its verdict."
+        "--when-reviewed", help="Start the next generation as soon as every candidate has a verdict."
     ),
 ]
 WorkPool = Annotated[str, typer.Option(metavar="NAME", help="Name of a Prefect work pool.")]
@@ -57,15 +61,15 @@ def run(
     context: typer.Context,
     name: Name,
     more: Annotated[
-        bool, typer.Option("--more", help="Draw as many candidates again, with other seeds.")
+        bool, typer.Option("--more", help="Draw the same number of candidates again, with other seeds.")
     ] = False,
 ) -> None:
-    """Run one generation here: train, draw, curate, publish. Run again, it goes on where it was stopped."""
+    """Run one generation here: train, draw, curate, publish. An interrupted run resumes where it stopped."""
     from bootstrap.cli import status_page
     from flows import foreground
 
     project = workspace_of(context).project(name)
-    _tell(foreground.run(project, more))
+    _print_summary(foreground.run_in_foreground(project, more))
     typer.echo(f"next: {status_page.collect(project.workspace, [name])[0]['next']}")
 
 
@@ -78,7 +82,7 @@ def serve(
     min_picks: MinPicks = None,
     when_reviewed: WhenReviewed = False,
 ) -> None:
-    """Serve the flows to a Prefect server (PREFECT_API_URL): at the app's, a person's or the clock's wish."""
+    """Serve the flows to a Prefect server (PREFECT_API_URL), to be started by the app, a person or a schedule."""
     from flows import serve as serving
 
     when = serving.clock(cron, timezone, deadline, max_waiting)
@@ -96,7 +100,7 @@ def up(
     min_picks: MinPicks = None,
     when_reviewed: WhenReviewed = False,
 ) -> None:
-    """Start Prefect server, served flows and review app; Ctrl-C stops them all."""
+    """Start a Prefect server, the served flows and the review app; Ctrl-C stops them all."""
     from flows import serve as serving
 
     when = serving.clock(cron, timezone, deadline, max_waiting)
@@ -114,7 +118,7 @@ def deploy(
     min_picks: MinPicks = None,
     when_reviewed: WhenReviewed = False,
 ) -> None:
-    """Put the flows on a Prefect work pool, for workers on one or many machines (PREFECT_API_URL)."""
+    """Deploy the flows to a Prefect work pool (PREFECT_API_URL), for workers on one or many machines."""
     from flows import deploy as deploying
     from flows import serve as serving
 
@@ -124,29 +128,31 @@ def deploy(
 
 
 def worker(context: typer.Context, work_pool: WorkPool) -> None:
-    """Work for a Prefect work pool: one flow at a time, on one GPU (CUDA_VISIBLE_DEVICES)."""
+    """Start a worker for a Prefect work pool: one flow at a time, on one GPU (CUDA_VISIBLE_DEVICES)."""
     from flows import deploy as deploying
 
     deploying.work(workspace_of(context), work_pool)
 
 
 def report(context: typer.Context) -> None:
-    """Show what the last night brought: what was run, what waits for you, what went wrong."""
+    """Show the report of the last night: what ran, what waits for review, what went wrong."""
     from flows import reports
 
-    kept = sorted(reports.folder(workspace_of(context).folder).glob("*.md"))
-    if not kept:
-        typer.echo("there has been no night yet; `sid up --cron` sets one")
+    nights = sorted(reports.folder(workspace_of(context).folder).glob("*.md"))
+    if not nights:
+        typer.echo("no night yet; schedule one with `sid up --cron`")
         return
-    typer.echo(f"the night that ended at {kept[-1].stem}: {kept[-1]}\n\n{kept[-1].read_text('utf-8')}")
+    typer.echo(f"the night that ended at {nights[-1].stem}: {nights[-1]}\n\n{nights[-1].read_text('utf-8')}")
 
 
 def demo(
     context: typer.Context,
     port: Port = 8501,
-    once: Annotated[bool, typer.Option("--once", help="Stop when the candidates are there.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Exit when the candidates are ready, without the review app.")
+    ] = False,
 ) -> None:
-    """Make a demo project from a bundled picture, run its first generation and open the review app."""
+    """Make a demo project from a bundled picture, run its first generation and start the review app."""
     from flows import demo as demonstration
 
     workspace = workspace_of(context)
@@ -176,7 +182,7 @@ def _up(
     raise typer.Exit(code)
 
 
-def _tell(summary: dict[str, object]) -> None:
+def _print_summary(summary: dict[str, object]) -> None:
     typer.echo(
         f"generation {summary['number']} of '{summary['project']}': {summary['published']} candidates "
         f"({summary['drawn']} drawn, {summary['duplicates']} duplicates)"
@@ -185,6 +191,6 @@ def _tell(summary: dict[str, object]) -> None:
 
 
 def add_verbs(app: typer.Typer) -> None:
-    """Add the verbs of this package to the command."""
+    """Add the verbs of this package to the command line."""
     for verb in (run, serve, up, deploy, worker, report, demo):
         app.command()(verb)

@@ -1,4 +1,4 @@
-"""The progress of a run in the foreground: bars on a terminal, plain lines elsewhere."""
+"""The progress of a foreground run: bars on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -11,20 +11,20 @@ from rich.progress import Progress as Bars
 
 from bootstrap.progress import Progress, Report, silent
 
-# The tasks of a foreground run are called in its own thread, so a context variable reaches them.
+# A foreground run calls its tasks in its own thread, so they see its context variables.
 _listener: ContextVar[Report] = ContextVar("listener", default=silent)
 
 _LINE_EVERY_SECONDS = 10.0
 
 
 def report(progress: Progress) -> None:
-    """Pass a station's report on to whoever listens in this process; nobody does when a flow is served."""
+    """Pass a station's report to this process's listener, if any; a served flow has none."""
     _listener.get()(progress)
 
 
 @contextmanager
-def shown(console: Console) -> Iterator[None]:
-    """Show on the console what the stations report until the block ends."""
+def progress_shown(console: Console) -> Iterator[None]:
+    """Show the stations' reports on the console until the block ends."""
     if console.is_terminal:
         with _bars(console) as bars:
             token = _listener.set(_BarReport(bars))
@@ -53,7 +53,7 @@ def _bars(console: Console) -> Bars:
 
 
 class _BarReport:
-    """One bar a stage."""
+    """A progress bar for each stage."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
@@ -71,20 +71,20 @@ class _BarReport:
 
 
 class _LineReport:
-    """A line when a stage begins, when it ends, and now and then in between."""
+    """A line when a stage begins and when it ends, and one every _LINE_EVERY_SECONDS in between."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told: dict[str, float] = {}
+        self._last_printed: dict[str, float] = {}
 
     def __call__(self, progress: Progress) -> None:
         if progress.note:
             _print(self._console, f"{progress.stage}: {progress.note}")
-        last = self._told.get(progress.stage)
+        last = self._last_printed.get(progress.stage)
         finished = progress.done >= progress.total
         if last is not None and not finished and time.monotonic() - last < _LINE_EVERY_SECONDS:
             return
-        self._told[progress.stage] = time.monotonic()
+        self._last_printed[progress.stage] = time.monotonic()
         text = f"{progress.stage}: {progress.done}/{progress.total} {details(progress)}"
         _print(self._console, text.rstrip())
 
@@ -94,7 +94,7 @@ def _print(console: Console, text: str) -> None:
 
 
 def details(progress: Progress) -> str:
-    """What stands beside the bar: unit, loss, rate and time left."""
+    """Return the text next to the bar: unit, loss, rate and time left."""
     parts = [progress.unit]
     if progress.detail:
         parts.append(progress.detail)

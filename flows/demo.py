@@ -11,30 +11,30 @@ from bootstrap.project.projects import Project, Workspace
 NAME = "demo"
 _ORIGINAL = "badge"
 
-# Fifty pictures take a CPU about a minute; each recipe of the method has its turn.
+# Fifty pictures take a CPU about a minute; every recipe of the method is used.
 _RECIPES = """
-# What to draw. strength 1.0 replicates, 0.8 eliminates, 0.6 varies and adds, below 0.5 the base model leads: so it
-# is with Stable Diffusion. Of this small model's LoRAs, late snapshots at 0.8 and 0.9 obey and have the badge, which
-# the model never saw; early ones and lower strengths are without it.
+# What to draw. With Stable Diffusion, strength 1.0 replicates, 0.8 eliminates, 0.6 varies and adds, and below 0.5 the
+# base model dominates. With this small model's LoRAs, late snapshots at 0.8 and 0.9 follow the prompt and keep the
+# badge, which the model has never seen; early snapshots and lower strengths lose it.
 # strength and snapshot take one value, a list, or a range such as { from = 0.5, to = 0.7, step = 0.1 }.
-# snapshot = "auto" measures all snapshots after training and takes the one that suits the recipe.
+# snapshot = "auto" measures all snapshots after training and uses the one that suits the recipe.
 
 [[recipe]]
-kind = "vary"  # the whole caption, at a strength that leaves the base model room
+kind = "vary"  # the whole caption, at a strength that leaves the base model freedom
 count = 8
 strength = { from = 0.7, to = 1.0, step = 0.1 }
 snapshot = [4, 6]
 
 [[recipe]]
-kind = "eliminate"  # leave a tag out, and what it names goes
+kind = "eliminate"  # leave out a tag to remove what it names
 tags = ["holding red apple", "window", "papers on desk", "smile"]
-as_negative = true  # and into the negative prompt, for those that are stubborn
+as_negative = true  # also put it into the negative prompt, for stubborn ones
 count = 12
 strength = [0.8, 0.9]
 snapshot = [4, 5]
 
 [[recipe]]
-kind = "add"  # put in what the original does not have
+kind = "add"  # add what the original does not have
 tags = ["sunglasses", "round glasses"]
 count = 8
 strength = [0.6, 0.8]
@@ -62,7 +62,7 @@ snapshot = [4, 5]
 
 
 def project(workspace: Workspace) -> Project:
-    """Return the demo project, made when it is not there yet."""
+    """Return the demo project; make it if it does not exist."""
     if NAME in workspace.project_names():
         return workspace.project(NAME)
     originals = files("bootstrap") / "papertown" / "originals"
@@ -72,12 +72,12 @@ def project(workspace: Workspace) -> Project:
 
 
 def needs_run(demo: Project) -> bool:
-    """Whether there are no candidates to review yet; a second `make demo` goes straight to the app."""
+    """Return whether no candidates are up for review yet; if some are, `make demo` goes straight to the app."""
     with closing(Catalog(demo.workspace.catalog_url)) as catalog:
-        return not any(one.state.is_up_for_review for one in generations.statuses(catalog, demo.name))
+        return not any(status.state.is_up_for_review for status in generations.statuses(catalog, demo.name))
 
 
 def pictures(demo: Project) -> Path:
-    """The folder of the latest generation's candidates."""
+    """Return the folder of the latest generation's candidates."""
     with closing(Catalog(demo.workspace.catalog_url)) as catalog:
         return demo.generation_folder(generations.latest(catalog, demo.name) or 1) / "candidates"

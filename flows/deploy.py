@@ -1,4 +1,4 @@
-"""The flows as deployments on a Prefect work pool, and the workers that run them: one for each GPU."""
+"""The flows as deployments on a Prefect work pool, and the workers that run them, one per GPU."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from bootstrap.project.projects import Workspace
 from flows import environment, leash, serve, server
 from flows.enough import MIN_PICKS
 
-_POOL_TYPE = "process"  # a worker starts each flow as a process of its own, on its own machine
+_POOL_TYPE = "process"  # a worker runs each flow in a process on its own machine
 
 
 def deploy(
@@ -23,24 +23,24 @@ def deploy(
     when_reviewed: bool,
     min_picks: int = MIN_PICKS,
 ) -> None:
-    """Make or change the deployments on a work pool; the pool is made when it is missing.
+    """Create or update the deployments on a work pool, which is created if it does not exist.
 
     Args:
         work_pool: name of a pool of Prefect's type "process".
         when: when the nightly flow runs, None for never.
         when_reviewed: whether a finished review starts the next generation.
-        min_picks: new picks that are enough for the next generation.
+        min_picks: number of new picks that suffices for the next generation.
 
     Raises:
         UserError: no Prefect server answers, or the pool is of another type.
     """
     environment.prepare(workspace)
-    server.named()
-    made = serve.deployments(workspace, when, when_reviewed, min_picks)
-    asyncio.run(_deploy(made, work_pool))
-    names = ", ".join(one.full_name for one in made)
+    server.require_named_server()
+    deployments = serve.deployments(workspace, when, when_reviewed, min_picks)
+    asyncio.run(_deploy(deployments, work_pool))
+    names = ", ".join(deployment.full_name for deployment in deployments)
     typer.echo(f"on work pool '{work_pool}', for workspace {workspace.folder}: {names}")
-    typer.echo(serve.told(when))
+    typer.echo(serve.schedule_line(when))
     typer.echo(f"next, once for each GPU: sid worker --work-pool {work_pool}")
 
 
@@ -56,23 +56,23 @@ async def _deploy(deployments: list[Any], work_pool: str) -> None:
             pool = await client.create_work_pool(WorkPoolCreate(name=work_pool, type=_POOL_TYPE))
     if pool.type != _POOL_TYPE:
         raise UserError(
-            f"--work-pool {work_pool}: its type is '{pool.type}'; name one of type '{_POOL_TYPE}', or a new one"
+            f"--work-pool {work_pool}: its type is '{pool.type}'; name a pool of type '{_POOL_TYPE}', or a new one"
         )
     for deployment in deployments:
-        identity = await deployment.aapply(work_pool_name=work_pool)
-        await serve.forget_schedules(identity, deployment)
+        deployment_id = await deployment.aapply(work_pool_name=work_pool)
+        await serve.remove_old_schedule(deployment_id, deployment)
 
 
 def work(workspace: Workspace, work_pool: str) -> None:
-    """Become a Prefect worker of a pool that runs one flow at a time, on the GPU that CUDA_VISIBLE_DEVICES names.
+    """Replace this process by a Prefect worker: one flow at a time, on the GPU that CUDA_VISIBLE_DEVICES names.
 
     Raises:
         UserError: no Prefect server answers.
     """
     environment.prepare(workspace)
-    server.named()
+    server.require_named_server()
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
-    os.environ[leash.PARENT] = str(os.getpid())  # exec keeps the id
+    os.environ[leash.PARENT] = str(os.getpid())  # exec keeps the process id
     arguments = ["--pool", work_pool, "--type", _POOL_TYPE, "--limit", "1", "--prefetch-seconds", "0"]
     name = ["--name", f"{socket.gethostname()}-gpu{gpu}"]
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Drawing in shards: one after another in this process, or on a Ray cluster, many at once."""
+"""Drawing in shards: one in this process, or many at once on a Ray cluster."""
 
 import time
 from typing import Any
@@ -11,7 +11,7 @@ from bootstrap.progress import Progress, Report, silent
 from bootstrap.project.generation import Generation
 from flows import cluster, console
 from flows.deadline import DeadlineReached, stopping
-from flows.one_generation import PAUSES, can_pass, opened_generation
+from flows.one_generation import PAUSES, can_pass, open_generation
 from flows.stations import STATION
 
 
@@ -19,9 +19,9 @@ from flows.stations import STATION
 def plan_drawing(
     workspace: str, project: str, number: int, workers: int, more: bool = False
 ) -> list[dict[str, Any]]:
-    """Return the shards of what is to be drawn."""
-    with opened_generation(workspace, project, number) as generation:
-        shards = loop.plan_drawing(generation, workers, _reporting(generation), more)
+    """Return the shards of the missing candidates, as dicts."""
+    with open_generation(workspace, project, number) as generation:
+        shards = loop.plan_drawing(generation, workers, _reporter(generation), more)
     return [shard.to_dict() for shard in shards]
 
 
@@ -32,40 +32,43 @@ def draw_shard(
     """Draw the candidates of a shard.
 
     Args:
-        alone: whether no other shard is drawn meanwhile; if not, whoever has them drawn reports.
+        until: when to stop, in seconds since 1970, None for never.
+        alone: whether no other shard is being drawn; if others are, the caller reports the progress of all.
     """
     from bootstrap.drawing.shards import Shard
 
-    with opened_generation(workspace, project, number) as generation:
-        report = _reporting(generation) if alone else silent
-        part = Shard.from_dict(shard)
+    with open_generation(workspace, project, number) as generation:
+        report = _reporter(generation) if alone else silent
+        described = Shard.from_dict(shard)
         get_run_logger().info(
             "project '%s', generation %d, shard %d: %d pictures",
             project,
             number,
-            part.number,
-            len(part.planned),
+            described.number,
+            len(described.planned),
         )
-        loop.draw_shard(generation, part, stopping(report, until))
+        loop.draw_shard(generation, described, stopping(report, until))
 
 
-def draw(workspace: str, project: str, number: int, until: float | None, more: bool = False) -> None:
-    """Draw what is missing of a generation, with `more` as much again; only from within a flow."""
+def draw_in_shards(
+    workspace: str, project: str, number: int, until: float | None, more: bool = False
+) -> None:
+    """Draw a generation's missing candidates, with `more` the same number again; call it within a flow."""
     if cluster.is_named():
-        _on_cluster(workspace, project, number, until, more)
+        _draw_on_cluster(workspace, project, number, until, more)
         return
     for shard in plan_drawing(workspace, project, number, 1, more):
         draw_shard(workspace, project, number, shard, until, True)
 
 
-def _on_cluster(workspace: str, project: str, number: int, until: float | None, more: bool) -> None:
-    """Have the shards drawn at once; those of lost workers are planned anew, with what they lack."""
+def _draw_on_cluster(workspace: str, project: str, number: int, until: float | None, more: bool) -> None:
+    """Draw the shards at the same time; what lost workers leave missing is planned and drawn again."""
     for pause in (*PAUSES, None):
-        with opened_generation(workspace, project, number) as generation, cluster.connected() as workers:
+        with open_generation(workspace, project, number) as generation, cluster.connected() as workers:
             shards = plan_drawing(workspace, project, number, workers.workers, more)
             if not shards:
                 return
-            total, report = shards[0]["total"], _reporting(generation)
+            total, report = shards[0]["total"], _reporter(generation)
             calls = [
                 {
                     "workspace": workspace, "project": project, "number": number, "shard": shard, "until": until,
@@ -73,20 +76,21 @@ def _on_cluster(workspace: str, project: str, number: int, until: float | None, 
                 }
                 for shard in shards
             ]  # fmt: skip
-            there = shards[0]["before"], time.monotonic()
+            before, started = shards[0]["before"], time.monotonic()
 
-            def told(
+            def report_progress(
                 generation: Generation = generation,
                 report: Report = report,
                 total: int = total,
-                there: tuple[int, float] = there,
+                before: int = before,
+                started: float = started,
             ) -> None:
                 drawn = candidates.drawn_count(generation.catalog, project, number)
-                rate = (drawn - there[0]) / (time.monotonic() - there[1])
+                rate = (drawn - before) / (time.monotonic() - started)
                 report(Progress("draw", min(drawn, total), total, "pictures", max(rate, 0.0)))
 
-            errors = workers.run(draw_shard, calls, told)
-            told()
+            errors = workers.run_tasks(draw_shard, calls, report_progress)
+            report_progress()
         if not errors:
             return
         serious = [error for error in errors if not can_pass(error)]
@@ -97,5 +101,5 @@ def _on_cluster(workspace: str, project: str, number: int, until: float | None, 
         time.sleep(pause)
 
 
-def _reporting(generation: Generation) -> Report:
+def _reporter(generation: Generation) -> Report:
     return loop.reporter(generation, console.report)

@@ -1,4 +1,4 @@
-"""The event that tells Prefect of a finished review. Sent as plain HTTP: the app need not wait for Prefect's import."""
+"""The Prefect event of a finished review, sent as plain HTTP, so that the app need not import Prefect."""
 
 import logging
 import os
@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from flows import environment, http
 
 REVIEW_FINISHED = "sid.review.finished"
-RESOURCE = "sid.project"  # with a dot and the project's name, the id of what the event is about
-_SECONDS = 5
+RESOURCE = "sid.project"  # the event's resource id is this, a dot and the project's name
+_TIMEOUT_SECONDS = 5
 
 _log = logging.getLogger(__name__)
 
 
 def review_finished(project: str, number: int) -> None:
-    """Tell the Prefect server of PREFECT_API_URL, if there is one, that a generation has no undecided candidate.
+    """Report to the Prefect server at PREFECT_API_URL, if set, that a generation has no undecided candidate.
 
-    A lost event costs ten minutes at most: a sweep looks for reviewed projects; so a failure is only logged.
+    A failure is only logged: a sweep looks for reviewed projects every ten minutes.
     """
     url = os.environ.get("PREFECT_API_URL")
     if not url:
@@ -29,8 +29,8 @@ def review_finished(project: str, number: int) -> None:
         "resource": {"prefect.resource.id": f"{RESOURCE}.{project}", "prefect.resource.name": project},
         "payload": {"project": project, "generation": number},
     }
-    problem = http.post(f"{url.rstrip('/')}/events", [event], environment.api_headers(), _SECONDS)
+    problem = http.post(f"{url.rstrip('/')}/events", [event], environment.api_headers(), _TIMEOUT_SECONDS)
     if problem:
         _log.warning(
-            "the Prefect server at %s was not told that '%s' is reviewed (%s)", url, project, problem
+            "could not report to the Prefect server at %s that '%s' is reviewed (%s)", url, project, problem
         )

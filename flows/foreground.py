@@ -17,35 +17,37 @@ from flows import cluster, console, environment, one_generation, server
 from flows.signals import sigterm_as_ctrl_c
 
 
-def run(project: Project, more: bool = False) -> dict[str, Any]:
-    """Run one generation here, its progress on the console, and return its summary.
+def run_in_foreground(project: Project, more: bool = False) -> dict[str, Any]:
+    """Run one generation in this process, show its progress on the console, and return its summary.
 
-    Where $PREFECT_API_URL names a Prefect server it is a flow, which that server's limits keep apart from others.
-    Without, nobody else is there, and the stations are called plainly; for a Ray cluster, which is driven through
-    Prefect, we start a server for the time of this call.
+    If $PREFECT_API_URL names a Prefect server, the run is a flow, and that server's limits keep it apart from other
+    runs. Otherwise no other run needs to be kept apart, and the stations are called without Prefect; only for a Ray
+    cluster, which needs Prefect, this function starts a server for the duration of the call.
 
     Args:
-        more: draw as many candidates as the recipes ask for once more, where those are there.
+        more: if the candidates that the recipes ask for exist, draw that number again with other seeds.
 
     Raises:
-        UserError: a setting or file is wrong, or the project is being worked on; told before anything starts.
-        KeyboardInterrupt: Ctrl-C or SIGTERM; the generation is cancelled, and goes on with the next run.
+        UserError: before any work: a setting or file is wrong, or another process is working on the project.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the generation is cancelled, and the next run resumes it.
     """
     check(project)
-    with sigterm_as_ctrl_c(), console.shown(Console()):
+    with sigterm_as_ctrl_c(), console.progress_shown(Console()):
         if "PREFECT_API_URL" in os.environ or cluster.is_named():
             return _as_flow(project, more)
-        stations = one_generation.plainly()
-        return one_generation.run(str(project.workspace.folder), project.name, None, stations, more)
+        stations = one_generation.without_prefect()
+        return one_generation.run_generation(
+            str(project.workspace.folder), project.name, None, stations, more
+        )
 
 
 def check(project: Project) -> None:
-    """Check everything that can be checked before the work.
+    """Check everything that can be checked before the run.
 
     Raises:
-        UserError: one line that names what is wrong.
+        UserError: something is wrong, named in one line.
     """
-    project.settings_and_base  # noqa: B018  # a wrong setting is told before the catalog is touched
+    project.settings_and_base  # noqa: B018  # a wrong setting is reported before the catalog is touched
     with closing(Catalog(project.workspace.catalog_url)) as catalog, running.exclusively(project):
         generation.prepare(project, catalog)
 
@@ -61,22 +63,22 @@ def _as_flow(project: Project, more: bool) -> dict[str, Any]:
         _quiet_console()
         if started is not None:
             started.wait()
-        with limits.alone() if started is not None else nullcontext():
+        with limits.without_limits() if started is not None else nullcontext():
             try:
                 return bootstrap(workspace=str(project.workspace.folder), project=project.name, more=more)
             except (CancelledRun, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             finally:
-                _hand_over()
+                _flush_prefect()
 
 
 @contextmanager
 def _server(workspace: Workspace) -> Iterator[server.Server | None]:
-    given = os.environ.get("PREFECT_API_URL")
-    if given is not None:
-        if not server.answers(given):
+    url = os.environ.get("PREFECT_API_URL")
+    if url is not None:
+        if not server.answers(url):
             raise UserError(
-                f"PREFECT_API_URL={given}: no Prefect server answers there; start it, or unset the variable"
+                f"PREFECT_API_URL={url}: no Prefect server answers there; start it, or unset the variable"
             )
         yield None
         return
@@ -89,8 +91,8 @@ def _server(workspace: Workspace) -> Iterator[server.Server | None]:
         started.stop()
 
 
-def _hand_over() -> None:
-    """Send what Prefect's background threads still hold, before the server stops."""
+def _flush_prefect() -> None:
+    """Send the events and logs that Prefect's background threads still hold, before the server stops."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
@@ -99,9 +101,9 @@ def _hand_over() -> None:
 
 
 def _quiet_console() -> None:
-    """Keep Prefect's log off the console, where the bars are: a failure reaches the caller as an exception.
+    """Keep Prefect's log off the console, which shows progress bars; failures reach the caller as exceptions.
 
-    The server gets the log all the same, and whoever sets PREFECT_LOGGING_LEVEL wants to see it.
+    The server still gets the log, and a user who sets PREFECT_LOGGING_LEVEL sees it on the console too.
     """
     if "PREFECT_LOGGING_LEVEL" in os.environ:
         return

@@ -1,27 +1,27 @@
-"""Plain HTTP, by httpx, to servers on loopback or in the house: Prefect's API and the review app.
+"""Plain HTTP with httpx to local servers, Prefect's API and the review app.
 
-For what must not wait for the import of Prefect and its own client.
+For callers that must not wait for the import of Prefect and its client.
 """
 
 from typing import Any
 
-_SECONDS = 2  # for an answer
+_TIMEOUT_SECONDS = 2
 
 
 def answers(url: str, headers: dict[str, str] | None = None) -> bool:
-    """Whether a GET of this address is answered with 200 within two seconds."""
-    return not _problem("GET", url, None, headers, _SECONDS)
+    """Return whether a GET of this address succeeds (status 2xx) within two seconds."""
+    return not _problem("GET", url, None, headers, _TIMEOUT_SECONDS)
 
 
 def post(url: str, body: Any, headers: dict[str, str], seconds: float) -> str:
-    """Post a body as JSON; return what went wrong, "" where nothing did."""
+    """Post a body as JSON; return what went wrong, "" for success."""
     return _problem("POST", url, body, headers, seconds)
 
 
 def _problem(method: str, url: str, body: Any, headers: dict[str, str] | None, seconds: float) -> str:
-    import httpx  # takes a tenth of a second, which `sid --help` need not wait
+    import httpx  # takes a tenth of a second, which `sid --help` need not wait for
 
-    # No proxy is asked. To read all certificates takes longer than the request: only where they are needed.
+    # No proxy is used. Loading the certificates takes longer than the request, so only https does it.
     verify = url.startswith("https:")
     try:
         httpx.request(

@@ -1,7 +1,7 @@
-"""Run a command that ends when its parent does: `python -m flows.leash PARENT COMMAND...`.
+"""Run a command that ends when its parent ends: `python -m flows.leash PARENT COMMAND...`.
 
-A process that is killed with SIGKILL cannot stop its children. On Linux the kernel does it: it sends SIGTERM
-to this process, which has become the command by then. On other systems the command runs without the leash.
+A process killed with SIGKILL cannot stop its children. On Linux the kernel can: it sends SIGTERM to this process,
+which has become the command by then. On other systems the command outlives its parent.
 """
 
 import ctypes
@@ -9,30 +9,30 @@ import os
 import signal
 import sys
 
-PARENT = "SID_SERVED_BY"  # environment variable: the process whose end is the end of the flows that it serves
+PARENT = "SID_SERVED_BY"  # environment variable: id of the process whose flow runs end when it ends
 _PR_SET_PDEATHSIG = 1
 
 
 def end_with(parent: int) -> None:
-    """Let the kernel send this process SIGTERM as soon as the parent is gone."""
+    """Have the kernel send SIGTERM to this process as soon as the parent is gone."""
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
-    if os.getppid() != parent:  # it died before the kernel knew of the wish
+    if os.getppid() != parent:  # the parent ended before prctl was called
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_with_server_of_flows() -> None:
-    """Do so if this process runs a served flow; a run in the foreground has its own life."""
+    """End with the serving process if this process runs a served flow; a foreground run is not affected."""
     parent = os.environ.get(PARENT)
     if parent is not None and int(parent) == os.getppid():
         end_with(int(parent))
 
 
 def main() -> None:
-    """Put on the leash, then become the command."""
+    """Call `end_with`, then become the command."""
     end_with(int(sys.argv[1]))
     os.execvp(sys.argv[2], sys.argv[2:])
 

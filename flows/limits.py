@@ -1,7 +1,7 @@
-"""What two runs must not do at once: Prefect's concurrency limits, one for each project and one for each GPU.
+"""Prefect's concurrency limits that keep two runs off the same project and the same GPU.
 
-A limit is made when it is first needed, with one slot. Its lease is renewed while the run lives, and the slot of a
-run that was killed is free again a minute later.
+A limit is created with one slot when it is first needed. A run renews its lease while it lives; the slot of a killed
+run is free again after a minute.
 """
 
 import os
@@ -17,44 +17,44 @@ from prefect.concurrency.sync import concurrency
 
 from flows.deadline import DeadlineReached
 
-_LEASE_SECONDS = 60.0  # the shortest that Prefect takes
+_LEASE_SECONDS = 60.0  # the shortest that Prefect accepts
 
-# A server that was started for one run has nobody else to keep apart, and it ends with its run.
-_alone: ContextVar[bool] = ContextVar("alone", default=False)
+# True in a run that has started a Prefect server for itself: no other run needs to be kept apart.
+_is_only_run: ContextVar[bool] = ContextVar("is_only_run", default=False)
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Hold no limits within the block: the Prefect server is this run's own."""
-    token = _alone.set(True)
+def without_limits() -> Iterator[None]:
+    """Make `held` do nothing within the block, because the Prefect server serves only this run."""
+    token = _is_only_run.set(True)
     try:
         yield
     finally:
-        _alone.reset(token)
+        _is_only_run.reset(token)
 
 
 @contextmanager
 def held(project: str, until: float | None) -> Iterator[None]:
-    """Hold the project and this process's GPU until the block ends; waits until both are free.
+    """Wait until the project and this process's GPU are free, and hold both until the block ends.
 
     Raises:
-        DeadlineReached: they were not free before `until`, in seconds since 1970.
+        DeadlineReached: they were not free by `until`, in seconds since 1970.
     """
-    if _alone.get():
+    if _is_only_run.get():
         yield
         return
-    names = [of_project(project), of_gpu()]
+    names = [project_limit(project), gpu_limit()]
     with get_client(sync_client=True) as client:
         for name in names:
             client.upsert_global_concurrency_limit_by_name(name, 1)
-    get_run_logger().info("project '%s': waits for %s", project, " and ".join(names))
-    patience = None if until is None else max(0.1, until - time.time())
+    get_run_logger().info("project '%s': waiting for %s", project, " and ".join(names))
+    timeout = None if until is None else max(0.1, until - time.time())
     with ExitStack() as stack:
         try:
-            # A server that is restarted must not end the run: the project's own lock keeps others away all the same.
+            # A restart of the server must not end the run; the project's own lock still keeps other runs away.
             stack.enter_context(
                 concurrency(
-                    names, timeout_seconds=patience, lease_duration=_LEASE_SECONDS,
+                    names, timeout_seconds=timeout, lease_duration=_LEASE_SECONDS,
                     raise_on_lease_renewal_failure=False,
                 )
             )  # fmt: skip
@@ -63,12 +63,12 @@ def held(project: str, until: float | None) -> Iterator[None]:
         yield
 
 
-def of_project(project: str) -> str:
+def project_limit(project: str) -> str:
     """Return the name of a project's limit."""
     return f"sid-project-{project}"
 
 
-def of_gpu() -> str:
-    """Return the name of the limit of the GPU that this process uses; without one it is the machine's."""
+def gpu_limit() -> str:
+    """Return the name of the limit of this process's GPU, or of the machine if it has none."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
     return f"sid-gpu-{socket.gethostname()}-{visible or '0'}"

@@ -1,6 +1,6 @@
-"""The stations of one generation in their order, whoever calls them: `sid run` plainly, or a flow as Prefect's tasks.
+"""The stations of one generation in order, called by `sid run` as functions or by a flow as Prefect tasks.
 
-Knows nothing of Prefect, whose import and server cost seconds that a run in the foreground has no use for.
+Does not import Prefect, whose import and server would cost a foreground run seconds for nothing.
 """
 
 import errno
@@ -21,22 +21,22 @@ from flows import console
 from flows.deadline import DeadlineReached, stopping
 
 AT_DEADLINE = "stopped at the deadline; the next run resumes here"
-PAUSES = (2.0, 60.0)  # seconds before what may pass is tried again
+PAUSES = (2.0, 60.0)  # seconds before each retry after an error that may be temporary
 
 _log = logging.getLogger(__name__)
 
-# What may be gone on the next try: a full disk, a hiccup of a shared folder, memory that others held.
-_PASSING = {
+# Errors that may be gone on the next try: a full disk, a failure of a shared folder, memory that others held.
+_TEMPORARY_ERRNOS = {
     getattr(errno, name)
     for name in ("ENOSPC", "EDQUOT", "EIO", "EAGAIN", "EBUSY", "ENOMEM", "ESTALE", "ETIMEDOUT")
     if hasattr(errno, name)  # Windows has no quotas
 }
-_LOST = {
+_TEMPORARY_CLASSES = {
     "OutOfMemoryError",
     "WorkerCrashedError",
     "NodeDiedError",
     "CrashedRun",
-}  # the last ones tell of Ray's workers
+}  # all but the first concern Ray's workers
 
 Station = Callable[[str, str, int, float | None], None]
 Draw = Callable[[str, str, int, float | None, bool], None]
@@ -44,41 +44,41 @@ Draw = Callable[[str, str, int, float | None, bool], None]
 
 @dataclass(frozen=True)
 class Stations:
-    """How the stations are called; each keeps what it has made, so that another try does only the rest."""
+    """How to call the stations; each saves its results, so that a retry does only the rest."""
 
     train: Station
     draw: Draw
     curate: Station
     publish: Callable[[str, str, int], dict[str, Any]]
-    # Told of the project and the generation's number before the first station.
-    begins: Callable[[str, int], None] | None = None
-    # Keeps others off the project and the GPU while it is open; None: nobody else is there.
+    # Called with the project and the generation's number before the first station.
+    on_start: Callable[[str, int], None] | None = None
+    # Keeps other runs off the project and the GPU while it is open; None: no other run needs to be kept off.
     held: Callable[[str, float | None], AbstractContextManager[None]] | None = None
 
 
-def run(
+def run_generation(
     workspace: str, project: str, until: float | None, stations: Stations, more: bool = False
 ) -> dict[str, Any]:
-    """Do one generation of a project, or what is missing of it, and tell the catalog how it ends.
+    """Run one generation of a project, or what is missing from it, and record in the catalog how it ends.
 
     Args:
         workspace: folder of the catalog and the projects.
-        until: when to stop, in seconds since 1970; what is done by then is kept.
-        more: draw as many candidates as the recipes ask for once more, where those are there.
+        until: when to stop, in seconds since 1970; finished work is kept.
+        more: if the candidates that the recipes ask for exist, draw that number again with other seeds.
 
     Returns:
         The fields of `bootstrap.loop.generation.Summary`: project, number, drawn, duplicates, published, sheet.
 
     Raises:
-        UserError: a setting or file is wrong, or another process works on this project.
-        DeadlineReached: it is `until`.
-        KeyboardInterrupt: Ctrl-C; the generation is cancelled, and goes on with the next run.
+        UserError: a setting or file is wrong, or another process is working on this project.
+        DeadlineReached: `until` has come.
+        KeyboardInterrupt: Ctrl-C; the generation is cancelled, and the next run resumes it.
     """
-    with opened(workspace, project) as (found, catalog), running.exclusively(found):
-        generation = loop.prepare(found, catalog)
+    with open_project(workspace, project) as (opened, catalog), running.exclusively(opened):
+        generation = loop.prepare(opened, catalog)
         number = generation.number
-        if stations.begins:
-            stations.begins(project, number)
+        if stations.on_start:
+            stations.on_start(project, number)
         with (
             loop.ending_recorded(generation, {DeadlineReached: AT_DEADLINE}),
             stations.held(project, until) if stations.held else nullcontext(),
@@ -91,35 +91,37 @@ def run(
 
 def train(workspace: str, project: str, number: int, until: float | None = None) -> None:
     """Train the generation's LoRA."""
-    with opened_generation(workspace, project, number) as generation:
+    with open_generation(workspace, project, number) as generation:
         loop.train(generation, stopping(console.report, until))
 
 
-def draw(workspace: str, project: str, number: int, until: float | None, more: bool) -> None:
-    """Draw the candidates, all in this process."""
-    with opened_generation(workspace, project, number) as generation:
+def draw_in_process(workspace: str, project: str, number: int, until: float | None, more: bool) -> None:
+    """Draw all candidates in this process."""
+    with open_generation(workspace, project, number) as generation:
         loop.draw(generation, stopping(console.report, until), more)
 
 
 def curate(workspace: str, project: str, number: int, until: float | None = None) -> None:
     """Mark the duplicates."""
-    with opened_generation(workspace, project, number) as generation:
+    with open_generation(workspace, project, number) as generation:
         loop.curate(generation, stopping(console.report, until))
 
 
 def publish(workspace: str, project: str, number: int) -> dict[str, Any]:
-    """Show the candidates to the reviewer, and return what the generation brought."""
-    with opened_generation(workspace, project, number) as generation:
+    """Put the candidates up for review, and return the generation's summary."""
+    with open_generation(workspace, project, number) as generation:
         summary = asdict(loop.publish(generation))
     return {**summary, "sheet": str(summary["sheet"])}
 
 
-def plainly() -> Stations:
-    """Return the stations called one after the other, and tried again as Prefect's tasks are."""
-    return Stations(_patient(train), _patient(draw), _patient(curate), _patient(publish))
+def without_prefect() -> Stations:
+    """Return the stations as plain functions, with the same retries as the Prefect tasks."""
+    return Stations(
+        _with_retries(train), _with_retries(draw_in_process), _with_retries(curate), _with_retries(publish)
+    )
 
 
-def _patient(station: Callable[..., Any]) -> Callable[..., Any]:
+def _with_retries(station: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         for pause in PAUSES:
             try:
@@ -127,7 +129,7 @@ def _patient(station: Callable[..., Any]) -> Callable[..., Any]:
             except Exception as error:
                 if not can_pass(error):
                     raise
-                _log.warning("%s; it is tried again in %.0f s", reason_of(error), pause)
+                _log.warning("%s; retrying in %.0f s", reason_of(error), pause)
                 time.sleep(pause)
         return station(*arguments)
 
@@ -135,27 +137,27 @@ def _patient(station: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def can_pass(error: object) -> bool:
-    """Whether another try may go well: memory or disk ran out, the catalog was busy; not a wrong setting."""
+    """Return whether a retry may succeed: after a lack of memory or disk or a busy catalog, not a wrong setting."""
     if isinstance(error, MemoryError | Unavailable):
         return True
     if isinstance(error, OSError):
-        return error.errno in _PASSING
-    # torch's own class, by name: this module must not cost the seconds that importing torch takes. Training
-    # tells it as the user's mistake, which it may be; but the memory may also have been held by others.
+        return error.errno in _TEMPORARY_ERRNOS
+    # torch's class is recognised by name, because importing torch takes seconds. Training reports a lack of memory as
+    # the user's mistake, which it may be; but other processes may also have held the memory.
     kinds = {type(error).__name__, type(getattr(error, "__cause__", None)).__name__}
-    return bool(kinds & _LOST) or "can't allocate memory" in str(error)
+    return bool(kinds & _TEMPORARY_CLASSES) or "can't allocate memory" in str(error)
 
 
 @contextmanager
-def opened(workspace: str, project: str) -> Iterator[tuple[Project, Catalog]]:
+def open_project(workspace: str, project: str) -> Iterator[tuple[Project, Catalog]]:
     """Yield a project with its catalog."""
-    found = Workspace.locate(workspace).project(project)
-    with closing(Catalog(found.workspace.catalog_url)) as catalog:
-        yield found, catalog
+    opened = Workspace.locate(workspace).project(project)
+    with closing(Catalog(opened.workspace.catalog_url)) as catalog:
+        yield opened, catalog
 
 
 @contextmanager
-def opened_generation(workspace: str, project: str, number: int) -> Iterator[Generation]:
+def open_generation(workspace: str, project: str, number: int) -> Iterator[Generation]:
     """Yield a generation with its catalog."""
-    with opened(workspace, project) as (found, catalog):
-        yield Generation(found, catalog, number)
+    with open_project(workspace, project) as (opened, catalog):
+        yield Generation(opened, catalog, number)

@@ -1,4 +1,4 @@
-"""What a run leaves in Prefect for a person to read: artifacts with counts and contact sheet."""
+"""Reports for people: Prefect artifacts with counts and contact sheet, and a file for each night."""
 
 import base64
 import io
@@ -12,11 +12,11 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from bootstrap.files import write_text
 
-_EMBEDDED_WIDTH = 640  # pixels; the sheet itself is a click away, and the database is no picture store
+_EMBEDDED_WIDTH = 640  # pixels; the whole sheet is on disk, and Prefect's database is no place for pictures
 
 
-def generation(summary: dict[str, Any]) -> None:
-    """Leave the artifact of a finished generation; see `bootstrap.loop.generation.Summary` for the fields."""
+def report_generation(summary: dict[str, Any]) -> None:
+    """Create the artifact of a finished generation; see `bootstrap.loop.generation.Summary` for the fields."""
     create_markdown_artifact(
         key=key("generation", summary["project"]),
         markdown=generation_markdown(summary),
@@ -25,7 +25,7 @@ def generation(summary: dict[str, Any]) -> None:
 
 
 def generation_markdown(summary: dict[str, Any]) -> str:
-    """Return the counts as a table, and the contact sheet small, with the path of the whole one."""
+    """Return the counts as a table, a small contact sheet, and the path of the full one."""
     sheet = Path(summary["sheet"])
     return f"""\
 # {summary["project"]}, generation {summary["number"]}
@@ -42,14 +42,14 @@ Next: `sid review`
 """
 
 
-def night(rows: list[dict[str, str]], workspace: Path) -> None:
-    """Leave the artifact of a night, a row a project with outcome and reason, and the same as a Markdown file."""
+def report_night(rows: list[dict[str, str]], workspace: Path) -> None:
+    """Create the artifact of a night, one row per project with outcome and reason, and the same as a Markdown file."""
     write_text(folder(workspace) / f"{datetime.now():%Y-%m-%d-%H%M%S}.md", night_markdown(rows))
     create_table_artifact(key="nightly", table=rows, description="What the night brought")
 
 
 def folder(workspace: Path) -> Path:
-    """Return where the nights' reports are kept, one file each, named by when they ended."""
+    """Return the folder of the nights' reports, one file per night, named by the time it ended."""
     return workspace / "reports"
 
 
@@ -57,20 +57,20 @@ def night_markdown(rows: list[dict[str, str]]) -> str:
     """Return the night's rows as a table; see `flows.nightly.nightly` for their fields."""
     if not rows:
         return "There are no projects yet.\n"
-    # A message may hold what a Markdown table takes for its own.
+    # A message may contain |, which would split a cell of the table.
     lines = [f"| {row['project']} | {row['outcome']} | {row['detail'].replace('|', '/')} |" for row in rows]
     return "\n".join(["| project | outcome | why |", "| --- | --- | --- |", *lines, ""])
 
 
 def key(kind: str, project: str) -> str:
-    """Return an artifact's key, of which Prefect wants lower-case letters, digits and dashes."""
+    """Return an artifact's key; Prefect allows only lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", f"{kind} {project}".lower()).strip("-")
 
 
 def _data_url(sheet: Path) -> str:
     buffer = io.BytesIO()
-    with Image.open(sheet) as whole:
-        small = whole.convert("RGB")
+    with Image.open(sheet) as full_size:
+        small = full_size.convert("RGB")
     small.thumbnail((_EMBEDDED_WIDTH, 4 * _EMBEDDED_WIDTH))
     small.save(buffer, "JPEG", quality=75)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

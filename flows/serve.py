@@ -1,4 +1,4 @@
-"""Both flows as deployments, served by one process: started by the app, by a person, or by the clock."""
+"""The flows as deployments, served by one process; the app, a person or a schedule starts them."""
 
 import asyncio
 import os
@@ -14,13 +14,13 @@ import typer
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
 from flows import environment, events, leash, server
-from flows.deadline import check as deadline_of_day
+from flows.deadline import checked_time_of_day
 from flows.enough import MIN_PICKS
 
-READY = "serving the flows"  # what `sid up` waits for in the log
-SCHEDULE = "sid"  # the slug by which the next start finds the schedule again
+READY = "serving the flows"  # `sid up` waits for this text in the log
+SCHEDULE = "sid"  # the slug by which the next start recognises its own schedule
 _STOP_SECONDS = 30
-_SWEEP_MINUTES = 10  # between two looks for reviewed projects of which no event told
+_SWEEP_MINUTES = 10  # between two sweeps for reviewed projects whose event was lost
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Clock:
     cron: str
     timezone: str  # such as Europe/Berlin
     deadline: str | None = None  # time of day there, such as 07:00
-    max_waiting: int = 0  # candidates that may wait for review when a project's next generation is run
+    max_waiting: int = 0  # number of candidates that may still wait for review when the next generation runs
 
     @property
     def options(self) -> list[str]:
-        """The same on the command line of `sid serve`."""
+        """Return the schedule as options of `sid serve`."""
         deadline = ["--deadline", self.deadline] if self.deadline else []
         waiting = ["--max-waiting", str(self.max_waiting)]
         return ["--cron", self.cron, "--timezone", self.timezone, *deadline, *waiting]
@@ -43,16 +43,16 @@ class Clock:
 def clock(
     cron: str | None, timezone: str | None, deadline: str | None = None, max_waiting: int | None = None
 ) -> Clock | None:
-    """Check what the command line says of the schedule; without a time zone it is this machine's.
+    """Return the schedule of the command line, None without --cron; the default time zone is this machine's.
 
     Raises:
-        UserError: no cron string, time zone or time of day, or one of the others without a schedule.
+        UserError: a malformed cron string, time zone or time of day, or another option without --cron.
     """
     if cron is None:
-        given = {"--timezone": timezone, "--deadline": deadline, "--max-waiting": max_waiting}
-        for name, value in given.items():
+        options = {"--timezone": timezone, "--deadline": deadline, "--max-waiting": max_waiting}
+        for name, value in options.items():
             if value is not None:
-                raise UserError(f"{name}: it says nothing without --cron")
+                raise UserError(f"{name}: it has no effect without --cron; add --cron, or leave it out")
         return None
     from prefect.client.schemas.schedules import CronSchedule
     from pydantic import ValidationError
@@ -64,19 +64,23 @@ def clock(
         if error.errors()[0]["loc"][:1] == ("timezone",):
             raise UserError(f"--timezone {zone}: unknown; write it as in Europe/Berlin") from None
         raise UserError(
-            f"--cron '{cron}': no cron schedule; give minute, hour, day, month and weekday as in '0 1 * * *'"
+            f"--cron '{cron}': not a cron schedule; give minute, hour, day, month and weekday as in '0 1 * * *'"
         ) from None
-    return Clock(cron, zone, deadline_of_day(deadline) if deadline is not None else None, max_waiting or 0)
+    return Clock(
+        cron, zone, checked_time_of_day(deadline) if deadline is not None else None, max_waiting or 0
+    )
 
 
 def enough_picks(min_picks: int | None, when: Clock | None, when_reviewed: bool) -> int:
-    """Check what the command line says of the picks that are enough.
+    """Return how many new picks suffice for the next generation, from the command line.
 
     Raises:
-        UserError: it says how many, but nothing is begun by itself.
+        UserError: --min-picks is set, but no option starts generations automatically.
     """
     if min_picks is not None and when is None and not when_reviewed:
-        raise UserError("--min-picks: it says nothing without --cron or --when-reviewed")
+        raise UserError(
+            "--min-picks: it has no effect without --cron or --when-reviewed; add one of them, or leave it out"
+        )
     return min_picks or MIN_PICKS
 
 
@@ -89,84 +93,84 @@ def _local_timezone() -> str:
 def serve(
     workspace: Workspace, when: Clock | None, when_reviewed: bool = False, min_picks: int = MIN_PICKS
 ) -> None:
-    """Serve all deployments until the process is told to stop; one flow runs at a time.
+    """Serve all deployments until Ctrl-C or SIGTERM; one flow runs at a time.
 
     Raises:
         UserError: no Prefect server answers.
     """
     environment.prepare(workspace)
-    server.named()
+    server.require_named_server()
     os.environ[leash.PARENT] = str(os.getpid())
     asyncio.run(_serve(deployments(workspace, when, when_reviewed, min_picks), workspace, when))
 
 
-async def _serve(served: list[Any], workspace: Workspace, when: Clock | None) -> None:
+async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None) -> None:
     from prefect.runner import Runner
 
-    # A pause at shutdown would leave the schedule off for good when the machine is only restarted.
+    # A pause at shutdown would leave the schedule off for good after a mere restart of the machine.
     runner = Runner(name="sid", limit=1, pause_on_shutdown=False)
-    for deployment in served:
-        identity = await runner.aadd_deployment(deployment)
-        await forget_schedules(identity, deployment)
+    for deployment in to_serve:
+        deployment_id = await runner.aadd_deployment(deployment)
+        await remove_old_schedule(deployment_id, deployment)
     stop = _stop_requests(runner)
     serving = asyncio.ensure_future(runner.start())
     typer.echo(f"{READY} of workspace {workspace.folder} through {os.environ['PREFECT_API_URL']}")
-    typer.echo(told(when))
+    typer.echo(schedule_line(when))
     waiting = asyncio.ensure_future(stop.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if serving.done():
-        serving.result()  # raises what ended it
+        serving.result()  # raises the error that ended it
     elif runner.started and server.answers(os.environ["PREFECT_API_URL"]):
         try:
             async with asyncio.timeout(_STOP_SECONDS):
-                await runner.astop()  # cancels the flow that runs, which says so in the catalog
+                await runner.astop()  # cancels the running flow, which records that in the catalog
                 await serving
         except TimeoutError:
-            _leave()
+            _exit_without_server()
     else:
-        _leave()
+        _exit_without_server()
 
 
-def _leave() -> None:
-    # Without its server Prefect tries for minutes to tell it of the end. The flow that runs is on our leash:
-    # it gets SIGTERM when we are gone, and marks its generation as cancelled.
-    typer.echo("stopped without word to the Prefect server")
+def _exit_without_server() -> None:
+    # Without a server, Prefect would try for minutes to report the end. The running flow is tied to this process (see
+    # leash.py): it gets SIGTERM when this process ends, and marks its generation as cancelled.
+    typer.echo("stopped without reporting it to the Prefect server")
     sys.stdout.flush()
     os._exit(1)
 
 
-def told(when: Clock | None) -> str:
-    """Return in a line when the nightly flow runs."""
+def schedule_line(when: Clock | None) -> str:
+    """Return one line that says when the nightly flow runs."""
     return f"nightly: {when.cron} in {when.timezone}" if when else "nightly: not by --cron"
 
 
-async def forget_schedules(identity: UUID, deployment: Any) -> None:
-    """Take away the schedule that an earlier start has left; those that a person made in Prefect stay."""
+async def remove_old_schedule(deployment_id: UUID, deployment: Any) -> None:
+    """Remove the schedule that an earlier start has left; schedules that a person made in Prefect stay."""
     from prefect.client.orchestration import get_client
 
     if deployment.schedules:
-        return  # the new one is in its place
+        return  # the new schedule has replaced the old one
     async with get_client() as client:
-        for schedule in await client.read_deployment_schedules(identity):
+        for schedule in await client.read_deployment_schedules(deployment_id):
             if schedule.slug == SCHEDULE:
-                await client.delete_deployment_schedule(identity, schedule.id)
+                await client.delete_deployment_schedule(deployment_id, schedule.id)
 
 
 def _stop_requests(runner: Any) -> asyncio.Event:
     """Return an event that Ctrl-C and SIGTERM set.
 
-    Prefect 3.8's own handler of SIGTERM does not await what it calls, and so leaves running flows behind.
+    Prefect 3.8's own SIGTERM handler does not await the coroutine it calls, and so leaves flows running.
     """
-    told, loop = asyncio.Event(), asyncio.get_running_loop()
+    stop_requested, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def stop(*_: object) -> None:
-        loop.call_soon_threadsafe(told.set)
+        loop.call_soon_threadsafe(stop_requested.set)
 
     runner.handle_sigterm = stop
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    return told
+    return stop_requested
 
 
 def deployments(
@@ -182,15 +186,18 @@ def deployments(
 
     folder: dict[str, Any] = {"workspace": str(workspace.folder)}
     enough = {"min_picks": min_picks}
-    # By its module, not its file: a file's folder would come first on sys.path, and there `bootstrap` is
-    # a module of its own.
+    # The entry point is a module, not a file: a file's folder would come first on sys.path, and that folder has another
+    # module named `bootstrap`.
     by_module = EntrypointType.MODULE_PATH
     nights = [Cron(when.cron, timezone=when.timezone, slug=SCHEDULE)] if when else []
-    sweeps, triggers = _after_reviews() if when_reviewed else ([], [])
+    sweeps, triggers = _review_triggers() if when_reviewed else ([], [])
     return [
         bootstrap.to_deployment("bootstrap", parameters=folder, entrypoint_type=by_module),
         nightly.to_deployment(
-            "nightly", parameters=folder | enough | _limits(when), schedules=nights, entrypoint_type=by_module
+            "nightly",
+            parameters=folder | enough | _limit_parameters(when),
+            schedules=nights,
+            entrypoint_type=by_module,
         ),
         reviewed.to_deployment(
             "reviewed",
@@ -202,8 +209,8 @@ def deployments(
     ]
 
 
-def _after_reviews() -> tuple[list[Any], list[Any]]:
-    """The schedule of the sweep, and the trigger that an event of a finished review fires."""
+def _review_triggers() -> tuple[list[Any], list[Any]]:
+    """Return the schedule of the sweep, and the trigger that the event of a finished review fires."""
     from prefect.events import DeploymentEventTrigger
     from prefect.schedules import Interval
 
@@ -216,7 +223,7 @@ def _after_reviews() -> tuple[list[Any], list[Any]]:
     return [Interval(timedelta(minutes=_SWEEP_MINUTES), slug=SCHEDULE)], [trigger]
 
 
-def _limits(when: Clock | None) -> dict[str, Any]:
+def _limit_parameters(when: Clock | None) -> dict[str, Any]:
     if when is None:
         return {}
     return {"deadline": when.deadline, "timezone": when.timezone, "max_waiting": when.max_waiting}

@@ -1,4 +1,4 @@
-"""A Prefect server of our own on loopback, and the check whether one answers."""
+"""A Prefect server of our own on loopback, and a check whether a server answers."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ from flows import children, environment, http
 
 USUAL_PORT = 4200
 _USUAL_URL = f"http://127.0.0.1:{USUAL_PORT}/api"
-_START_SECONDS = 120  # a slow machine makes the database in 10 s; a busy one is no reason to give up
+_START_SECONDS = 120  # a slow machine creates the database in 10 s, a busy one takes longer
 _STOP_SECONDS = 15
 _ONLY_WITH_SCHEDULES = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
@@ -21,15 +21,15 @@ _ONLY_WITH_SCHEDULES = {
 
 
 class Server:
-    """A Prefect server process: started at once, ready a few seconds later."""
+    """A Prefect server process, ready a few seconds after its start."""
 
     def __init__(self, workspace: Workspace, *, schedules: bool, port: int | None = None) -> None:
         """Start the server.
 
         Args:
-            workspace: holds its database and its log.
-            schedules: whether it starts what is due, and serves Prefect's pages; a run here needs neither.
-            port: the one to listen on, None for the usual or any free one.
+            workspace: where its database and its log are kept.
+            schedules: whether it starts scheduled runs and serves Prefect's pages; a foreground run needs neither.
+            port: port to listen on; None: with `schedules` USUAL_PORT if it is free, else any free one.
         """
         self.port = port or (free_port(USUAL_PORT) if schedules else free_port())
         self.url = f"http://127.0.0.1:{self.port}/api"
@@ -42,25 +42,25 @@ class Server:
         )
 
     def wait(self) -> None:
-        """Return when the server answers.
+        """Wait until the server answers.
 
         Raises:
-            children.StartError: it does not.
+            children.StartError: it ended, or did not answer in time.
         """
         self.child.wait_until(lambda: answers(self.url), _START_SECONDS)
 
     def stop(self) -> None:
-        """End the server; returns when it is gone."""
+        """Stop the server, and wait until it has ended."""
         self.child.stop(_STOP_SECONDS)
 
 
 def answers(api_url: str) -> bool:
-    """Whether a Prefect server answers at this address within two seconds."""
+    """Return whether a Prefect server answers at this address within two seconds."""
     return http.answers(f"{api_url.rstrip('/')}/health", environment.api_headers())
 
 
-def named() -> str:
-    """Return the API address of the Prefect server that PREFECT_API_URL names, the usual one without; sets it.
+def require_named_server() -> str:
+    """Return the API address in PREFECT_API_URL, which is set to the usual address if it is unset.
 
     Raises:
         UserError: no server answers there.
@@ -75,7 +75,7 @@ def named() -> str:
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing listens on a port of loopback."""
+    """Return whether a port of loopback is free."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""What all tasks share: a station of one project, tried again when what went wrong may pass."""
+"""Options of all tasks: a station is retried after an error that may be temporary."""
 
 from typing import Any
 
@@ -13,8 +13,7 @@ def _retry(_: "Task[..., Any]", __: TaskRun, state: "State[Any]") -> bool:
     return can_pass(state.data)
 
 
-# A station keeps what it has made, so another try does only the rest. Nothing is cached by Prefect: what a
-# generation has is in the catalog.
+# A station saves its results, so a retry does only the rest. Prefect caches nothing: the catalog knows what exists.
 STATION: dict[str, Any] = {
     "cache_policy": NO_CACHE, "retries": len(PAUSES), "retry_delay_seconds": list(PAUSES),
     "retry_condition_fn": _retry,

@@ -1,4 +1,4 @@
-"""Everything a person needs, in one command: Prefect server, served flows, review app; and its end."""
+"""`sid up`: start the Prefect server, the served flows and the review app together, and stop them together."""
 
 import sys
 import time
@@ -15,8 +15,8 @@ from flows.enough import MIN_PICKS
 from flows.signals import sigterm_as_ctrl_c
 
 _READY_SECONDS = 120
-_FLOWS_GRACE = 40  # a running flow stops between two steps and says so in the catalog
-_APP_GRACE = 10
+_FLOWS_GRACE = 40  # seconds; a running flow stops between two steps and records that in the catalog
+_APP_GRACE = 10  # seconds
 
 
 def up(
@@ -29,22 +29,22 @@ def up(
     """Start everything, wait for Ctrl-C or SIGTERM, stop everything; return the exit code.
 
     Args:
-        workspace: to serve; its `logs/` gets what the processes say.
+        workspace: workspace to serve; the processes write their output to its `logs/`.
         port: of the review app.
         when: when the nightly flow runs, None for never.
         when_reviewed: whether a finished review starts the next generation.
-        min_picks: new picks that are enough for the next generation.
+        min_picks: number of new picks that suffices for the next generation.
 
     Raises:
         UserError: the port is taken.
-        children.StartError: a process did not come up; the others are stopped again.
+        children.StartError: a process did not start; the others are stopped.
     """
     if not server.is_free(port):
-        raise UserError(f"port {port}: something else uses it; choose another one with --port")
+        raise UserError(f"port {port}: another program uses it; choose another port with --port")
     environment.prepare(workspace)
-    with sigterm_as_ctrl_c(), _all_stopped_at_the_end() as running:
+    with sigterm_as_ctrl_c(), _stopped_at_the_end() as running:
         try:
-            _start(running, workspace, port, _options(when, when_reviewed, min_picks))
+            _start(running, workspace, port, _serve_options(when, when_reviewed, min_picks))
             typer.echo(f"review app: http://localhost:{port}")
             typer.echo(f"logs: {environment.logs_folder(workspace)}")
             typer.echo("Ctrl-C stops everything")
@@ -56,8 +56,8 @@ def up(
         return 1
 
 
-def _options(when: serve.Clock | None, when_reviewed: bool, min_picks: int) -> list[str]:
-    """What `sid serve` is told."""
+def _serve_options(when: serve.Clock | None, when_reviewed: bool, min_picks: int) -> list[str]:
+    """Return the options for `sid serve`."""
     enough = ["--min-picks", str(min_picks)] if when or when_reviewed else []
     return [*(when.options if when else []), *(["--when-reviewed"] if when_reviewed else []), *enough]
 
@@ -65,7 +65,7 @@ def _options(when: serve.Clock | None, when_reviewed: bool, min_picks: int) -> l
 def _start(running: list[Child], workspace: Workspace, port: int, options: list[str]) -> None:
     prefect = server.Server(workspace, schedules=True)
     running.append(prefect.child)
-    logs, surroundings = environment.logs_folder(workspace), {"PREFECT_API_URL": prefect.url}
+    logs, variables = environment.logs_folder(workspace), {"PREFECT_API_URL": prefect.url}
     sid = [
         sys.executable,
         "-c",
@@ -73,12 +73,12 @@ def _start(running: list[Child], workspace: Workspace, port: int, options: list[
         "--workspace",
         str(workspace.folder),
     ]
-    # The app takes as long as the server to start, and needs it only at the first click.
+    # The app takes as long to start as the server, and needs the server only at the first click.
     review = [*sid, "review", "--port", str(port)]
-    app = children.start("the review app", review, logs / "review-app.log", surroundings)
+    app = children.start("the review app", review, logs / "review-app.log", variables)
     running.append(app)
     prefect.wait()
-    flows = children.start("the served flows", [*sid, "serve", *options], logs / "flows.log", surroundings)
+    flows = children.start("the served flows", [*sid, "serve", *options], logs / "flows.log", variables)
     running.append(flows)
     typer.echo(f"Prefect: http://127.0.0.1:{prefect.port}")
     app.wait_until(lambda: http.answers(f"http://127.0.0.1:{port}/_stcore/health"), _READY_SECONDS)
@@ -94,8 +94,8 @@ def _first_to_end(running: list[Child]) -> Child:
 
 
 @contextmanager
-def _all_stopped_at_the_end() -> Iterator[list[Child]]:
-    """Yield a list of children, and stop them in reverse: flows that run need the server to say their end."""
+def _stopped_at_the_end() -> Iterator[list[Child]]:
+    """Yield a list of children, and stop them in reverse: running flows need the server to report their end."""
     running: list[Child] = []
     try:
         yield running

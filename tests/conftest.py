@@ -1,4 +1,4 @@
-"""Nothing in the tests reaches for the network or the home folder."""
+"""Common fixtures, and an environment that keeps the tests off the network and the home folder."""
 
 import os
 import tempfile
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import bootstrap  # noqa: F401  (first of all: it says how torch's threads wait, which torch reads when it is imported)
+import bootstrap  # noqa: F401  (imported first: it sets how torch's threads wait, which torch reads at import)
 
 if TYPE_CHECKING:
     from bootstrap.catalog import Catalog
@@ -93,7 +93,7 @@ def published(project: "Project", catalog: "Catalog") -> list[str]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator["Postgres"]:
-    """A PostgreSQL server; skipped where there is none, a failure where `CI` is set."""
+    """A PostgreSQL server; without one the test is skipped, or fails if `CI` is set."""
     from tests import postgres
 
     try:
@@ -107,7 +107,7 @@ def postgres() -> Iterator["Postgres"]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def catalog_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty catalog's URL, that of `project` as well: each test once with SQLite, once with PostgreSQL."""
+    """The URL of an empty catalog, which `project` uses too; each test runs with SQLite and with PostgreSQL."""
     url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres").new_database()

@@ -1,10 +1,10 @@
-"""A process that does a generation and grows its dataset as often as it is told to, each time in a fork.
+"""A process that runs a generation and grows the dataset once per line of its input, each time in a fork.
 
     python -m tests.fault_process WORKSPACE NAME
 
-It imports everything and loads the model once; then for each line on its input, a number, it forks, prints the fork's
-id, and afterwards its exit code. The fork does what is missing of generation 1: train, draw, curate, publish, accept
-every second candidate, grow. The number says which write of a file finds the disk full, 0: none.
+It imports everything and loads the model once. For each line, a number, it forks, prints the fork's process id, and
+later its exit code. The fork does what is missing from generation 1: train, draw, curate, publish, accept every second
+candidate, grow. The number says which write of a file finds the disk full; 0: none.
 """
 
 import errno
@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-import bootstrap  # noqa: F401  (first of all: it says how torch's threads wait)
+import bootstrap  # noqa: F401  (imported first: it sets how torch's threads wait)
 from bootstrap import files
 from bootstrap.catalog import Catalog, generations, verdicts
 from bootstrap.catalog.candidates import candidates
@@ -29,28 +29,27 @@ FULL = 28
 
 
 def do_what_is_missing(project: Project) -> None:
-    """Do generation 1 up to its growth, or what is missing of it."""
+    """Run generation 1 up to its growth, or what is missing from it."""
     catalog = Catalog(project.workspace.catalog_url)
-    known = generations.statuses(catalog, project.name)
-    if known and known[-1].state == "grown":
+    statuses = generations.statuses(catalog, project.name)
+    if statuses and statuses[-1].state == "grown":
         return
-    if not known or known[-1].state != "published":
+    if not statuses or statuses[-1].state != "published":
         with running.exclusively(project):
             begun = generation.prepare(project, catalog)
             generation.train(begun)
             generation.draw(begun)
             generation.curate(begun)
             generation.publish(begun)
-    shown = candidates(catalog, project.name)
-    for index, one in enumerate(shown):
-        if one.verdict is Verdict.UNDECIDED:
+    for index, candidate in enumerate(candidates(catalog, project.name)):
+        if candidate.verdict is Verdict.UNDECIDED:
             verdict = Verdict.REJECT if index % 2 else Verdict.ACCEPT
-            verdicts.decide(catalog, project.name, [one.id], verdict, "tester")
+            verdicts.decide(catalog, project.name, [candidate.id], verdict, "tester")
     growth.grow(project, catalog)
 
 
 def fill_disk_at(write: int) -> None:
-    """Let that write of a file fail as on a full disk."""
+    """Make the write of a file with this number fail as on a full disk."""
     left, flush = write, os.fsync
 
     def fsync(handle: int) -> None:

@@ -1,4 +1,4 @@
-"""Makes projects, shots and candidates for tests, without a model."""
+"""Make projects, shots and candidates for tests without a model."""
 
 import random
 import struct
@@ -20,7 +20,7 @@ CAPTION = "woman, red apple, blue blazer, window"
 
 
 def scene(number: int, size: int = 128) -> Image.Image:
-    """A picture with large and small shapes, another one for each number."""
+    """Return a picture with large and small shapes, a different one for each number."""
     rng = random.Random(number)
     picture = Image.new("RGB", (size, size), _color(rng))
     pen = ImageDraw.Draw(picture)
@@ -37,7 +37,7 @@ def _color(rng: random.Random) -> tuple[int, int, int]:
 
 
 def png(width: int, height: int, rows: int) -> bytes:
-    """A PNG that claims to be width x height pixels, and holds `rows` of them: never all in memory."""
+    """Return a PNG that claims width x height pixels and holds `rows` rows, compressed row by row to save memory."""
     packer = zlib.compressobj()
     data = b"".join(packer.compress(b"\0" * (1 + 3 * width)) for _ in range(rows)) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -49,7 +49,7 @@ def png(width: int, height: int, rows: int) -> bytes:
 
 
 def make_project(folder: Path, name: str = "apple", caption: str = CAPTION) -> Project:
-    """A project on Paper Town with scene 0 as its original."""
+    """Make a project on Paper Town with scene 0 as its original."""
     image = folder / "original-of-someone.png"
     folder.mkdir(parents=True, exist_ok=True)
     scene(0).save(image)
@@ -72,15 +72,15 @@ def shot(seed: int, prompt: str = CAPTION, **changes: object) -> Shot:
 def bring(
     made: Project, catalog: Catalog, number: int, state: GenerationState | str, message: str = ""
 ) -> None:
-    """Bring a generation into a state, by the shortest way that there is."""
+    """Bring a generation into a state by the shortest sequence of allowed transitions."""
     generation = Generation(made, catalog, number)
-    wanted, ways = GenerationState(state), [[generation.state]]
-    while ways[0][-1] is not wanted:
-        way = ways.pop(0)
-        ways += [[*way, after] for after in sorted(AFTER_GENERATION_STATE[way[-1]]) if after not in way]
-    for step in ways[0]:
+    target, paths = GenerationState(state), [[generation.state]]
+    while paths[0][-1] is not target:
+        path = paths.pop(0)
+        paths += [[*path, after] for after in sorted(AFTER_GENERATION_STATE[path[-1]]) if after not in path]
+    for step in paths[0]:
         generation.set_state(step)
-    generation.set_state(wanted, message)
+    generation.set_state(target, message)
 
 
 def add_drawn(
@@ -90,9 +90,9 @@ def add_drawn(
     pictures: Sequence[Image.Image | bytes | None],
     shots: list[Shot] | None = None,
 ) -> list[str]:
-    """Do as the drawing station does: files and rows of state "drawn", in this order; return their ids.
+    """Add candidates as the drawing station does, files first, then rows of state "drawn"; return their ids.
 
-    Bytes are written as the file's content; None leaves the file out.
+    Bytes are written as the file's content; for None no file is written.
     """
     while generations.begin(catalog, made.name) < number:
         bring(made, catalog, generations.begin(catalog, made.name), GenerationState.GROWN)
@@ -100,22 +100,22 @@ def add_drawn(
     folder = Generation(made, catalog, number).candidates_folder
     folder.mkdir(parents=True, exist_ok=True)
     shots = shots or [shot(1000 * number + index) for index in range(len(pictures))]
-    for picture, one in zip(pictures, shots, strict=True):
-        path = folder / f"{one.id}.png"
+    for picture, drawn in zip(pictures, shots, strict=True):
+        path = folder / f"{drawn.id}.png"
         if isinstance(picture, bytes):
             path.write_bytes(picture)
         elif picture is not None:
             picture.save(path)
     inside = folder.relative_to(made.folder)
-    new = [NewCandidate(one.id, one, inside / f"{one.id}.png") for one in shots]
+    new = [NewCandidate(drawn.id, drawn, inside / f"{drawn.id}.png") for drawn in shots]
     candidate_states.add_drawn(catalog, made.name, number, new)
-    return [one.id for one in shots]
+    return [drawn.id for drawn in shots]
 
 
 def add_published(
     made: Project, catalog: Catalog, number: int, count: int, shots: list[Shot] | None = None
 ) -> list[str]:
-    """A generation of `count` different pictures, up for review; return their ids."""
+    """Add a generation of `count` different pictures, up for review; return their ids."""
     from bootstrap.curation import duplicate_marking
     from bootstrap.loop import generation
 

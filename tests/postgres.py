@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, on loopback, from Debian's package."""
+"""The tests' own PostgreSQL server, on loopback, from Debian's package."""
 
 import os
 import shutil
@@ -13,22 +13,22 @@ import sqlalchemy as sa
 
 from flows.server import free_port
 
-_OWNER = "postgres"  # Debian's account; the server refuses to run as root
+_OWNER = "postgres"  # Debian's account: the server refuses to run as root
 
 
 class PostgresMissingError(Exception):
-    """There is no PostgreSQL on this machine, or nobody to run it as."""
+    """PostgreSQL is not installed, or there is no account to run it."""
 
 
 class Postgres:
-    """A running server; make databases in it with `new_database`."""
+    """A running server; `new_database` creates databases in it."""
 
     def __init__(self, port: int) -> None:
         self._server = f"postgresql+psycopg://sid@127.0.0.1:{port}"
         self._numbers = count(1)
 
     def new_database(self) -> str:
-        """Make an empty database and return its URL."""
+        """Create an empty database and return its URL."""
         name = f"catalog{next(self._numbers)}"
         engine = sa.create_engine(f"{self._server}/postgres", isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
@@ -39,13 +39,13 @@ class Postgres:
 
 @contextmanager
 def running() -> Iterator[Postgres]:
-    """Start a server, and stop it at the end.
+    """Start a server, and stop it after the block.
 
     Raises:
         PostgresMissingError: the reason.
     """
     programs = _programs()
-    # Root hands the work to an account of its own; anyone else runs the server themselves.
+    # Root runs the server under Debian's account, anyone else under their own.
     owner = _OWNER if os.getuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="sid-postgres-", dir="/tmp"))
     try:
@@ -77,8 +77,8 @@ def running() -> Iterator[Postgres]:
 
 
 def _programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    anywhere = shutil.which("initdb")
-    if not found and not anywhere:
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    if not installed and not on_path:
         raise PostgresMissingError("PostgreSQL is not installed (Debian's package: postgresql)")
-    return found[-1].parent if found else Path(str(anywhere)).parent
+    return installed[-1].parent if installed else Path(str(on_path)).parent

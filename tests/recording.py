@@ -1,4 +1,4 @@
-"""A stand-in for what records CUDA graphs, for machines without a GPU."""
+"""A stand-in for the recorder of CUDA graphs, for machines without a GPU."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from bootstrap.training.passes import Recording
 
 
 class StandIn:
-    """Does again what was recorded, into the same memory, as a CUDA graph does."""
+    """Repeat what was recorded, into the same memory, as a CUDA graph does."""
 
     def __init__(self, parameters: list[nn.Parameter]) -> None:
         self._parameters = parameters
@@ -18,11 +18,11 @@ class StandIn:
     def __call__(self, once: Callable[[], torch.Tensor]) -> Recording:
         self.recorded += 1
         loss = once()
-        kept = [parameter.grad for parameter in self._parameters]
+        gradients = [parameter.grad for parameter in self._parameters]
 
         def replay() -> None:
             loss.copy_(once())
-            for parameter, gradient in zip(self._parameters, kept, strict=True):
+            for parameter, gradient in zip(self._parameters, gradients, strict=True):
                 if gradient is not None and parameter.grad is not None:
                     gradient.copy_(parameter.grad)
                 parameter.grad = gradient

@@ -1,4 +1,4 @@
-"""Rows of the catalog as they are: for what no code of sid does, or only a crash, an hour or another machine."""
+"""Direct access to the catalog's rows, for what only a crash, a long wait or another machine would do to them."""
 
 from collections.abc import Collection
 from typing import Any
@@ -10,18 +10,18 @@ from bootstrap.catalog.tables import Table
 
 
 def read(catalog: Catalog, table: str) -> list[Any]:
-    """All rows of a table by their ids, with its columns as attributes."""
-    there = Table.metadata.tables[table]
+    """Return all rows of a table in the order of their keys, with the columns as attributes."""
+    target = Table.metadata.tables[table]
     with catalog.read() as session:
-        return list(session.execute(sa.select(there).order_by(*there.primary_key)))
+        return list(session.execute(sa.select(target).order_by(*target.primary_key)))
 
 
 def change(catalog: Catalog, table: str, ids: Collection[str] | None = None, **values: Any) -> None:
     """Change all rows of a table, or those of the candidates with these ids."""
-    there = Table.metadata.tables[table]
-    change = sa.update(there).values(**values)
+    target = Table.metadata.tables[table]
+    change = sa.update(target).values(**values)
     with catalog.write() as session:
-        session.execute(change if ids is None else change.where(there.c.shot_id.in_(ids)))
+        session.execute(change if ids is None else change.where(target.c.shot_id.in_(ids)))
 
 
 def add(catalog: Catalog, table: str, **values: Any) -> None:

@@ -1,7 +1,7 @@
-"""Makes small Stable Diffusion checkpoints as a single .safetensors file, in the layout of the first release.
+"""Make small Stable Diffusion checkpoints in a single .safetensors file, in the original layout.
 
-The names are those of the CompVis code and of Stability AI's generative-models, in which every SD1.5 and SDXL
-checkpoint is shared; diffusers reads them.
+The names are those of the CompVis code and of Stability AI's generative-models, in which SD1.5 and SDXL checkpoints are
+shared; diffusers reads them.
 """
 
 import json
@@ -22,7 +22,7 @@ _RESNET = (
 
 
 def unet_name(name: str, sdxl: bool = False) -> str:
-    """CompVis's name of a tensor of diffusers' UNet with two layers a block."""
+    """Return CompVis's name of a tensor of diffusers' UNet with two layers per block."""
     if ".resnets." in name:
         for ours, theirs in _RESNET:
             name = name.replace(f".{ours}.", f".{theirs}.")
@@ -50,7 +50,7 @@ def unet_name(name: str, sdxl: bool = False) -> str:
 
 
 def vae_name(name: str, blocks: int) -> str:
-    """CompVis's name of a tensor of diffusers' VAE."""
+    """Return CompVis's name of a tensor of diffusers' VAE."""
     rules = (
         (r"conv_norm_out", lambda m: "norm_out"),
         (r"conv_shortcut", lambda m: "nin_shortcut"),
@@ -72,7 +72,7 @@ def vae_name(name: str, blocks: int) -> str:
 def write_checkpoint(
     path: Path, unet: nn.Module, vae: nn.Module, text_encoder: nn.Module, blocks: int
 ) -> None:
-    """Write the three parts as one file."""
+    """Write the three parts into one file."""
     tensors = {unet_name(name): tensor for name, tensor in unet.state_dict().items()}
     tensors |= _vae_tensors(vae, blocks)
     for name, tensor in text_encoder.state_dict().items():
@@ -94,7 +94,7 @@ def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
 
 
 def small_sd15(folder: Path, configs: Path) -> tuple[Path, Path]:
-    """A checkpoint with SD1.5's structure and far fewer channels; random weights.
+    """Make a checkpoint with SD1.5's structure, far fewer channels and random weights.
 
     Args:
         folder: where to write.
@@ -127,8 +127,8 @@ def small_sd15(folder: Path, configs: Path) -> tuple[Path, Path]:
 
 
 def second_text_encoder(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors of SDXL's second text encoder under OpenCLIP's names, query, key and value in one."""
-    found: dict[str, torch.Tensor] = {}
+    """Return the tensors of SDXL's second text encoder under OpenCLIP's names, with q, k and v in one tensor."""
+    tensors: dict[str, torch.Tensor] = {}
     state = model.state_dict()
     rules = (
         ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
@@ -142,20 +142,20 @@ def second_text_encoder(model: nn.Module) -> dict[str, torch.Tensor]:
     )
     for name, tensor in state.items():
         if ".q_proj." in name:
-            whole = torch.cat([state[name.replace("q_proj", f"{one}_proj")] for one in "qkv"])
-            name, tensor = re.sub(r"self_attn\.q_proj\.(\w+)", r"attn.in_proj_\1", name), whole
+            joined = torch.cat([state[name.replace("q_proj", f"{part}_proj")] for part in "qkv"])
+            name, tensor = re.sub(r"self_attn\.q_proj\.(\w+)", r"attn.in_proj_\1", name), joined
         elif ".k_proj." in name or ".v_proj." in name:
             continue
         elif name == "text_projection.weight":
             name, tensor = "text_projection", tensor.T
         for ours, theirs in rules:
             name = name.replace(ours, theirs)
-        found[f"conditioner.embedders.1.model.{name}"] = tensor
-    return found
+        tensors[f"conditioner.embedders.1.model.{name}"] = tensor
+    return tensors
 
 
 def small_sdxl(folder: Path, configs: Path, *marks: str) -> tuple[Path, Path]:
-    """A checkpoint with SDXL's structure and far fewer channels and layers; random weights.
+    """Make a checkpoint with SDXL's structure, far fewer channels and layers, and random weights.
 
     Args:
         folder: where to write.

@@ -1,4 +1,4 @@
-"""Drives the loop through the `sid` command, as a person in a terminal does."""
+"""Drive the loop through the `sid` command, as a person in a terminal does."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def sid_command(workspace: Path, *arguments: str) -> list[str]:
 
 
 def sid(workspace: Path, *arguments: str, expect: int = 0) -> str:
-    """Run a verb; return what it printed."""
+    """Run a verb, check its exit code, and return its output."""
     done = subprocess.run(sid_command(workspace, *arguments), capture_output=True, text=True, timeout=280)
     assert done.returncode == expect, (
         f"sid {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -51,14 +51,14 @@ def candidates(workspace: Path, name: str, *options: str) -> list[dict[str, Any]
 
 
 def small_project(workspace: Path, originals: Path, name: str = "badge") -> Project:
-    """A project whose generation takes seconds: few steps, few pictures, other settings as they are."""
+    """Make a project whose generation takes seconds: few steps, few pictures, otherwise default settings."""
     caption = (originals / f"{name}.txt").read_text()
     sid(workspace, "new", name, "--image", str(originals / f"{name}.png"), "--caption", caption)
     project = Workspace(workspace).project(name)
     text = project.toml.read_text().split("# What to draw.")[0] + RECIPES
     changes = {**SMALL_TRAINING, "steps": 4, "batch_size": 2}
     for key, value in changes.items():
-        text, found = re.subn(rf"(?m)^{key} = [^ \n]+", f"{key} = {value}", text)
-        assert found == 1, key
+        text, changed = re.subn(rf"(?m)^{key} = [^ \n]+", f"{key} = {value}", text)
+        assert changed == 1, key
     project.toml.write_text(text)
     return project

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from bootstrap import captions
 
-# Tags as people write them: any text without commas, not blank.
-# (hypothesis takes `filter(str.split)` for "not empty", and gives blanks.)
+# Tags as people write them: any text without commas that is not blank.
+# (hypothesis treats `filter(str.split)` as "not empty", and would generate blanks.)
 tags = st.text(st.characters(exclude_characters=",", exclude_categories=["Cs"])).filter(
     lambda tag: bool(tag.split())
 )
@@ -57,12 +57,12 @@ def test_without_drops_just_those_and_with_added_brings_them_back(given_tags, dr
 @given(st.lists(plain_tags), plain_tags, st.lists(plain_tags, max_size=3))
 def test_replaced_keeps_the_place(given_tags, old, new):
     changed = captions.replaced(given_tags, old.title(), captions.join(new))
-    expected = [one for tag in given_tags for one in (new if tag == old else [tag])]
+    expected = [expected_tag for tag in given_tags for expected_tag in (new if tag == old else [tag])]
     assert changed == expected
 
 
 @pytest.mark.parametrize(
-    ("prompt", "found"),
+    ("prompt", "tags_found"),
     [
         ("woman, red apple", ["woman", "red apple"]),
         ("woman, (red apple:1.2), hat", ["woman", "red apple", "hat"]),
@@ -78,8 +78,8 @@ def test_replaced_keeps_the_place(given_tags, old, new):
         ("", []),
     ],
 )
-def test_a_prompt_becomes_a_caption(prompt, found):
-    assert captions.of_prompt(prompt) == found
+def test_a_prompt_becomes_a_caption(prompt, tags_found):
+    assert captions.of_prompt(prompt) == tags_found
 
 
 @given(st.lists(plain_tags))

@@ -1,6 +1,6 @@
-"""Whatever breaks in the middle of a generation, doing it again ends with what an undisturbed one gives.
+"""After any fault within a generation, another run ends with the result of an undisturbed one.
 
-SID_FAULT_RUNS says how many times each fault is tried.
+SID_FAULT_RUNS sets how many times each fault is tried.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ class Process:
     """tests/fault_process.py for one project."""
 
     def __init__(self, project: Project) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # a fork takes no other thread along
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # a fork does not copy other threads
         command = [sys.executable, "-m", "tests.fault_process", str(project.workspace.folder), project.name]
         self._process = subprocess.Popen(
             command, cwd=_ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -59,14 +59,19 @@ class Process:
         return self._process.stdout.readline().strip()
 
     def run(self, *, kill_after: float | None = None, full_at: int = 0) -> int:
-        """Do what is missing; return the exit code. Seconds until it is killed; which write finds the disk full."""
+        """Do what is missing, and return the exit code.
+
+        Args:
+            kill_after: seconds until SIGKILL, None for never.
+            full_at: number of the write that finds the disk full, 0 for none.
+        """
         assert self._process.stdin is not None
         self._process.stdin.write(f"{full_at}\n")
         self._process.stdin.flush()
-        child = os.pidfd_open(int(self._line()))  # no other process, whatever becomes of the number
+        child = os.pidfd_open(int(self._line()))  # refers to this process even if its number is reused
         if kill_after is not None:
             time.sleep(kill_after)
-            with suppress(ProcessLookupError):  # it was faster
+            with suppress(ProcessLookupError):  # it has already ended
                 signal.pidfd_send_signal(child, signal.SIGKILL)
         os.close(child)
         return int(self._line())
@@ -85,26 +90,31 @@ def process(project: Project) -> Iterator[Process]:
 
 
 def outcome(project: Project) -> dict[str, Any]:
-    """All that a generation leaves, and that nothing else is there."""
+    """Return everything that a generation leaves, and check that it leaves nothing else."""
     with closing(Catalog(project.workspace.catalog_url)) as catalog:
         training = trainings.of_generation(catalog, project.name, 1)
         assert training is not None and training.finished
-        found: dict[str, Any] = {
-            "generations": [(one.number, one.state) for one in generations.statuses(catalog, project.name)],
-            # Not the file's own hash: its metadata tell when it was trained.
+        result: dict[str, Any] = {
+            "generations": [
+                (status.number, status.state) for status in generations.statuses(catalog, project.name)
+            ],
+            # Not the file's own hash, because its metadata contain the time of the training.
             "snapshots": [
-                (one.epoch, kohya.model_hash(project.folder / one.path)) for one in training.snapshots
+                (snapshot.epoch, kohya.model_hash(project.folder / snapshot.path))
+                for snapshot in training.snapshots
             ],
             "candidates": [
-                (one.id, one.state, one.duplicate_of, one.verdict, sha(project.folder / one.path))
-                for one in candidates.candidates(catalog, project.name, state=None)
+                (drawn.id, drawn.state, drawn.duplicate_of, drawn.verdict, sha(project.folder / drawn.path))
+                for drawn in candidates.candidates(catalog, project.name, state=None)
             ],
-            "picks": [(one.candidate_id, one.caption) for one in picks.picks(catalog, project.name)],
+            "picks": [(pick.candidate_id, pick.caption) for pick in picks.picks(catalog, project.name)],
         }
-    found["dataset"] = sorted((path.name, sha(path)) for path in project.dataset_folder.iterdir())
+    result["dataset"] = sorted((path.name, sha(path)) for path in project.dataset_folder.iterdir())
     assert [path for path in project.folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file()] == []
-    assert [one.what for one in doctor.examine(project.workspace) if project.name in one.what] == []
-    return found
+    assert [
+        finding.what for finding in doctor.examine(project.workspace) if project.name in finding.what
+    ] == []
+    return result
 
 
 def sha(path: Path) -> str:
@@ -113,7 +123,7 @@ def sha(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, originals: Path) -> tuple[dict[str, Any], float]:
-    """What it leaves, and how many seconds it takes."""
+    """The result of an undisturbed run, and how many seconds it takes."""
     project = small_project(tmp_path_factory.mktemp("whole"), originals)
     with process(project) as whole:
         began = time.monotonic()
@@ -125,7 +135,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, originals: Path) -> tu
 def test_killed_at_random_moments(
     undisturbed: tuple[dict[str, Any], float], tmp_path: Path, originals: Path
 ) -> None:
-    """SIGKILL, again and again, in training, drawing, curating and growing."""
+    """Repeated SIGKILL during training, drawing, curating and growing."""
     wanted, seconds = undisturbed
     rng, kills, tries = random.Random(8), 0, 0
     while kills < _RUNS:
@@ -134,7 +144,7 @@ def test_killed_at_random_moments(
         with process(project) as broken:
             while (code := broken.run(kill_after=rng.uniform(0, 0.5 * seconds))) == -signal.SIGKILL:
                 kills += 1
-                if kills % 6 == 0:  # in the end it is let alone
+                if kills % 6 == 0:  # the last run is not disturbed
                     code = broken.run()
                     break
             assert code == 0
@@ -144,7 +154,7 @@ def test_killed_at_random_moments(
 def test_a_disk_that_is_full_at_random_writes(
     undisturbed: tuple[dict[str, Any], float], tmp_path: Path, originals: Path
 ) -> None:
-    """Each run finds the disk full at another write, and the next one finds room again."""
+    """Each run finds the disk full at a random write, and the next one finds free space."""
     wanted, _ = undisturbed
     rng = random.Random(9)
     project = small_project(tmp_path, originals)
@@ -160,17 +170,17 @@ def test_a_disk_that_is_full_at_random_writes(
 def test_a_catalog_that_another_process_locks(
     undisturbed: tuple[dict[str, Any], float], tmp_path: Path, originals: Path
 ) -> None:
-    """For ten seconds, beginning in the middle of the work."""
+    """For ten seconds, starting in the middle of the work."""
     wanted, seconds = undisturbed
     project = small_project(tmp_path, originals)
     Catalog(project.workspace.catalog_url).close()
 
     def lock() -> None:
         time.sleep(seconds / 3)
-        with closing(sqlite3.connect(project.workspace.folder / "catalog.sqlite", timeout=60)) as other:
-            other.execute("begin immediate")
+        with closing(sqlite3.connect(project.workspace.folder / "catalog.sqlite", timeout=60)) as connection:
+            connection.execute("begin immediate")
             time.sleep(10)
-            other.rollback()
+            connection.rollback()
 
     with process(project) as patient:
         locker = threading.Thread(target=lock)

@@ -1,4 +1,4 @@
-"""The house keeps its shape: what lies where, who may know whom, and what only one room may do."""
+"""The structure of the code: which files lie where, which package may import which, and who may use SQL."""
 
 import ast
 import re
@@ -27,18 +27,18 @@ def test_every_import_points_down() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_walls(path: Path) -> None:
-    """No SQL and no table outside the catalog; nobody outside the families asks which family it is."""
+    """No SQL and no table outside the catalog; nothing outside the families asks which family a model belongs to."""
     text = path.read_text("utf-8")
     room = path.relative_to(ROOT).as_posix()
     if not room.startswith("bootstrap/catalog/"):
-        assert not re.search(r"\b(sqlalchemy|alembic)\b", _imports(text)), "it knows the database"
-        assert not re.search(r"\b\w+Row\b", _imports(text)), "it knows a table"
+        assert not re.search(r"\b(sqlalchemy|alembic)\b", _imports(text)), "it imports the database library"
+        assert not re.search(r"\b\w+Row\b", _imports(text)), "it imports a table"
     if not room.startswith("bootstrap/models/families/"):
         assert "is_sdxl" not in text
 
 
 def _imports(text: str) -> str:
-    """All that a file imports, a name a line."""
+    """Return the names that a file imports, one per line."""
     lines = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""Pictures from outside are opened safely, and a bad one is told before its pixels are decoded."""
+"""Pictures from outside are opened safely, and a bad one is refused before its pixels are decoded."""
 
 import tracemalloc
 
@@ -26,7 +26,7 @@ def test_common_formats_open_as_rgb(tmp_path, ending):
     assert (picture.mode, picture.size) == ("RGB", (128, 128))
 
 
-def test_what_is_transparent_shows_white(path):
+def test_transparent_areas_become_white(path):
     picture = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
     picture.paste((0, 0, 255, 255), (0, 0, 32, 64))
     picture.save(path)
@@ -57,7 +57,7 @@ def test_gray_of_16_bits_keeps_its_levels(tmp_path):
 
 def test_the_colours_of_a_profile_are_made_srgb_and_the_profile_is_left_behind(path):
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    # A profile whose red is sRGB's green, and the other way round.
+    # A profile with sRGB's red and green swapped.
     swapped = srgb.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")
     for profile, expected in (
         (srgb, (200, 100, 50)),
@@ -94,7 +94,7 @@ def test_a_photo_held_sideways_is_turned_upright(tmp_path):
         (b"GIF89a", "not a picture|damaged"),
     ],
 )
-def test_what_is_no_picture_is_told(path, content, message):
+def test_what_is_not_a_picture_is_refused(path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=message):
@@ -103,7 +103,7 @@ def test_what_is_no_picture_is_told(path, content, message):
 
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_a_damaged_picture_is_told_or_opened_but_never_a_crash(tmp_path_factory, data):
+def test_a_damaged_picture_is_refused_or_opened_but_never_a_crash(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp()
     whole = folder / "whole.png"
     scene(1).save(whole)
@@ -146,7 +146,7 @@ def test_the_smallest_picture_opens(path):
 
 @given(st.tuples(*[st.integers(32, 300)] * 4))
 @settings(max_examples=30, deadline=None)
-def test_fit_covers_the_asked_size_with_the_middle_of_the_picture(sizes):
+def test_fit_covers_the_requested_size_with_the_middle_of_the_picture(sizes):
     width, height, new_width, new_height = sizes
     picture = Image.new("RGB", (width, height), "white")
     picture.paste("red", (width // 2 - 8, height // 2 - 8, width // 2 + 8, height // 2 + 8))

@@ -1,6 +1,7 @@
-"""What the verbs of `sid` share: the project's name, the workspace, who reviews, which generation is meant.
+"""What several verbs of `sid` share: the project's name, the workspace, the reviewer, the generation.
 
-A verb imports what it works with itself: `sid --help` and a mistyped command answer without the catalog and torch.
+A verb imports what it needs in its body, so that `sid --help` and a mistyped command answer without loading the
+catalog or torch.
 """
 
 import os
@@ -17,33 +18,37 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 
+_LONGEST_REVIEWER = 64  # characters, the catalog's limit
+
 
 def workspace_of(context: typer.Context) -> "Workspace":
-    """The workspace that the command line, or else the environment, names."""
+    """Return the workspace that the command line names, or else the environment."""
     from bootstrap.project.projects import Workspace
 
-    found = context.find_object(Workspace)
-    if found is None:
+    workspace = context.find_object(Workspace)
+    if workspace is None:
         raise RuntimeError("a verb was called without its command")
-    return found
+    return workspace
 
 
 def reviewer() -> str:
-    """Who gives verdicts: $SID_REVIEWER, else the login name."""
-    found = (
-        os.environ.get("SID_REVIEWER") or os.environ.get("USER") or os.environ.get("USERNAME") or "someone"
-    )
-    return found[:64]  # as much as the catalog has room for
+    """Return who gives the verdicts: $SID_REVIEWER, or else the login name."""
+    name = os.environ.get("SID_REVIEWER") or os.environ.get("USER") or os.environ.get("USERNAME") or "someone"
+    return name[:_LONGEST_REVIEWER]
 
 
-def generation_of(project: "Project", catalog: "Catalog", asked: int | None) -> "Generation":
-    """The generation of a project that was asked for, or the latest one."""
+def generation_of(project: "Project", catalog: "Catalog", number: int | None) -> "Generation":
+    """Return a project's generation with this number, the latest for None.
+
+    Raises:
+        UserError: the project has no such generation.
+    """
     from bootstrap.catalog import generations
     from bootstrap.project.generation import Generation
 
     name = project.name
-    number = asked or generations.latest(catalog, name)
-    if number is None or number not in [one.number for one in generations.statuses(catalog, name)]:
+    number = number or generations.latest(catalog, name)
+    if number is None or number not in [status.number for status in generations.statuses(catalog, name)]:
         raise UserError(
             f"project '{name}': it has no generation {number or 1} yet; start one with `sid run {name}`"
         )

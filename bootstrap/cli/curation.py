@@ -1,4 +1,4 @@
-"""The verbs of curation: duplicates (`dedupe`, `keep-apart`, `represent`), `reject-unlikely`, `tags` and `retag`."""
+"""The verbs of curation: `dedupe`, `keep-apart`, `represent`, `reject-unlikely`, `tags` and `retag`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from bootstrap.errors import UserError
 
 
 def add_verbs(app: typer.Typer) -> None:
-    """Add them to the command line."""
+    """Add these verbs to the command line."""
     app.command("dedupe")(dedupe)
     app.command("keep-apart")(keep_apart)
     app.command("represent")(represent)
@@ -24,30 +24,35 @@ def dedupe(
     context: typer.Context,
     name: Name,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Draw the pairs nearest to the line on a sheet.")
+        bool, typer.Option("--explain", help="Draw a sheet of the pairs nearest to the threshold.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Compare all without a verdict anew, with the present settings.")
+        bool,
+        typer.Option(
+            "--again", help="Compare all candidates without a verdict again, with the current settings."
+        ),
     ] = False,
-    count: Annotated[int, typer.Option(min=2, max=300, help="Pairs on the sheet.")] = 24,
+    count: Annotated[int, typer.Option(min=2, max=300, help="How many pairs the sheet shows.")] = 24,
     output: Annotated[
         Path | None, typer.Option(help="The PNG to write.", show_default="pairs.png in the project's folder")
     ] = None,
 ) -> None:
-    """List what shows the same picture; or show where the line runs (section dedupe of project.toml)."""
+    """List the duplicates, or show where the threshold lies (section dedupe of project.toml)."""
     from bootstrap.catalog import Catalog
     from bootstrap.catalog.candidates import ORIGINAL
     from bootstrap.curation import clusters, explaining
 
-    chosen = workspace_of(context).project(name)
-    catalog = Catalog(chosen.workspace.catalog_url)
+    project = workspace_of(context).project(name)
+    catalog = Catalog(project.workspace.catalog_url)
     if again:
-        shown, hidden = clusters.compare_again(chosen, catalog)
-        typer.echo(f"{shown} shown that were duplicates, {hidden} hidden that were not")
+        shown, hidden = clusters.compare_again(project, catalog)
+        typer.echo(
+            f"{shown} former duplicates are shown now, {hidden} candidates are newly hidden as duplicates"
+        )
     if explain:
-        pairs = explaining.pairs_around(chosen, catalog, count)
-        path = output or chosen.folder / "pairs.png"
-        explaining.draw_pairs(chosen, catalog, pairs, path)
+        pairs = explaining.pairs_around(project, catalog, count)
+        path = output or project.folder / "pairs.png"
+        explaining.draw_pairs(project, catalog, pairs, path)
         for pair in pairs:
             mirrored = "  mirrored" if pair.is_mirrored else ""
             typer.echo(
@@ -55,108 +60,125 @@ def dedupe(
             )
         typer.echo(f"sheet: {path}")
     elif not again:
-        found = clusters.clusters(catalog, chosen.name)
-        for group in found:
-            shown_as = group.representative.id if group.representative else ORIGINAL
-            typer.echo(f"{shown_as}: {', '.join(one.id for one in group.others)}")
-        typer.echo(f"{sum(len(group.others) for group in found)} duplicates in {len(found)} groups")
+        groups = clusters.clusters(catalog, project.name)
+        for group in groups:
+            representative = group.representative.id if group.representative else ORIGINAL
+            typer.echo(f"{representative}: {', '.join(duplicate.id for duplicate in group.others)}")
+        typer.echo(f"{sum(len(group.others) for group in groups)} duplicates in {len(groups)} groups")
 
 
 def keep_apart(
     context: typer.Context,
     name: Name,
-    one: Annotated[str, typer.Argument(metavar="ID", help="A candidate's id, or a beginning of it.")],
-    other: Annotated[str, typer.Argument(metavar="OTHER", help='Another one\'s, or "original".')],
+    first: Annotated[
+        str, typer.Argument(metavar="ID", help="The id of a candidate, or its first characters.")
+    ],
+    second: Annotated[
+        str, typer.Argument(metavar="OTHER", help='The id of another candidate, or "original".')
+    ],
 ) -> None:
-    """Say that two pictures are no duplicates; that stays so."""
+    """Declare that two pictures are not duplicates, for good."""
     from bootstrap.catalog import Catalog, candidates
     from bootstrap.catalog.candidates import ORIGINAL
     from bootstrap.curation import clusters
 
-    chosen = workspace_of(context).project(name)
-    catalog = Catalog(chosen.workspace.catalog_url)
+    project = workspace_of(context).project(name)
+    catalog = Catalog(project.workspace.catalog_url)
     pair = [
-        given if given == ORIGINAL else candidates.candidate(catalog, chosen.name, given).id
-        for given in (one, other)
+        name_or_id if name_or_id == ORIGINAL else candidates.candidate(catalog, project.name, name_or_id).id
+        for name_or_id in (first, second)
     ]
-    shown = clusters.keep_apart(chosen, catalog, pair[0], pair[1], reviewer())
-    typer.echo(f"kept apart: {pair[0]} and {pair[1]}" + (f"; shown now: {', '.join(shown)}" if shown else ""))
+    shown_again = clusters.keep_apart(project, catalog, pair[0], pair[1], reviewer())
+    typer.echo(
+        f"kept apart: {pair[0]} and {pair[1]}"
+        + (f"; shown now: {', '.join(shown_again)}" if shown_again else "")
+    )
 
 
 def represent(
     context: typer.Context,
     name: Name,
-    candidate: Annotated[str, typer.Argument(metavar="ID", help="A duplicate's id, or a beginning of it.")],
+    candidate: Annotated[
+        str, typer.Argument(metavar="ID", help="The id of a duplicate, or its first characters.")
+    ],
 ) -> None:
-    """Show a duplicate in place of the candidate that stands for its group."""
+    """Show a duplicate instead of the candidate that represents its group."""
     from bootstrap.catalog import Catalog, candidates
     from bootstrap.curation import clusters
 
-    chosen = workspace_of(context).project(name)
-    catalog = Catalog(chosen.workspace.catalog_url)
-    whole = candidates.candidate(catalog, chosen.name, candidate).id
-    clusters.represent(chosen, catalog, whole)
-    typer.echo(f"shown for its group: {whole}")
+    project = workspace_of(context).project(name)
+    catalog = Catalog(project.workspace.catalog_url)
+    candidate_id = candidates.candidate(catalog, project.name, candidate).id
+    clusters.represent(project, catalog, candidate_id)
+    typer.echo(f"shown for its group: {candidate_id}")
 
 
 def reject_unlikely(
     context: typer.Context,
     name: Name,
-    below: Annotated[float, typer.Option(min=0, max=1, help="How likely a pick is at most.")] = 0.05,
-    generation: Annotated[int | None, typer.Option(min=1, show_default="the latest")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    below: Annotated[
+        float, typer.Option(min=0, max=1, help="Reject candidates whose chance of being a pick is lower.")
+    ] = 0.05,
+    generation: Annotated[
+        int | None, typer.Option(min=1, help="Of this generation.", show_default="the latest")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Reject what is left of a generation and unlikely to be a pick, as your verdicts tell; asks first."""
+    """Reject the undecided candidates of a generation that your verdicts make unlikely picks; asks first."""
     from bootstrap.catalog import Catalog, candidates, generations, verdicts
     from bootstrap.catalog.states import Verdict
     from bootstrap.curation import ranking
     from bootstrap.project.generation import Generation
 
-    chosen = workspace_of(context).project(name)
-    catalog = Catalog(chosen.workspace.catalog_url)
-    number = generation or generations.latest(catalog, chosen.name) or 1
-    found = ranking.unlikely(Generation(chosen, catalog, number), below)
-    if not found:
+    project = workspace_of(context).project(name)
+    catalog = Catalog(project.workspace.catalog_url)
+    number = generation or generations.latest(catalog, project.name) or 1
+    unlikely = ranking.unlikely(Generation(project, catalog, number), below)
+    if not unlikely:
         typer.echo(f"generation {number}: no candidate is less likely than {below:g}")
         return
-    left = len(candidates.candidates(catalog, chosen.name, generation=number, verdict=Verdict.UNDECIDED))
+    undecided = len(
+        candidates.candidates(catalog, project.name, generation=number, verdict=Verdict.UNDECIDED)
+    )
     typer.echo(
-        f"generation {number}: {len(found)} of {left} undecided candidates are less likely than {below:g}, from "
-        f"{found[0][1]:.3f} to {found[-1][1]:.3f}"
+        f"generation {number}: {len(unlikely)} of {undecided} undecided candidates are less likely than {below:g}, "
+        f"from {unlikely[0][1]:.3f} to {unlikely[-1][1]:.3f}"
     )
     if yes or typer.confirm("Reject them?"):
-        verdicts.decide(catalog, chosen.name, [one for one, _ in found], Verdict.REJECT, reviewer())
-        typer.echo(f"{len(found)} rejected; `sid undo {name}` takes all of that back")
+        verdicts.decide(
+            catalog, project.name, [candidate_id for candidate_id, _ in unlikely], Verdict.REJECT, reviewer()
+        )
+        typer.echo(f"{len(unlikely)} rejected; `sid undo {name}` takes them all back")
 
 
 def tags(
     context: typer.Context,
     name: Name,
     everything: Annotated[
-        bool, typer.Option("--all", help="Each tag with how many pictures have it.")
+        bool, typer.Option("--all", help="List every tag with the number of pictures that have it.")
     ] = False,
 ) -> None:
-    """Tell what is not consistent in the dataset's captions: rare tags, nearly the same ones, missing ones."""
+    """Report inconsistencies in the dataset's captions: rare tags, near-identical tags, missing tags."""
     from bootstrap.catalog import Catalog
     from bootstrap.dataset import retagging
 
-    chosen = workspace_of(context).project(name)
-    found = retagging.consistency(chosen, Catalog(chosen.workspace.catalog_url))
-    typer.echo(f"{found.pictures} pictures, {len(found.uses)} tags")
+    project = workspace_of(context).project(name)
+    report = retagging.consistency(project, Catalog(project.workspace.catalog_url))
+    typer.echo(f"{report.pictures} pictures, {len(report.uses)} tags")
     if everything:
-        for tag, count in found.uses.items():
+        for tag, count in report.uses.items():
             typer.echo(f"{count:>6}  {tag}")
-    if found.once:
-        typer.echo(f"\nof one picture only: {captions.join(found.once)}")
-    if found.alike:
+    if report.once:
+        typer.echo(f"\nof one picture only: {captions.join(report.once)}")
+    if report.alike:
         typer.echo(f'\nnearly the same (`sid retag {name} --rename "OLD=NEW"` makes them one):')
-        for one, other in found.alike:
-            typer.echo(f"  {one} ({found.uses[one]})  {other} ({found.uses[other]})")
-    if found.lacking:
-        typer.echo(f"\nwithout a tag that each pick should have ({captions.join(found.required)}):")
-        for candidate_id, missing in found.lacking.items():
+        for first, second in report.alike:
+            typer.echo(f"  {first} ({report.uses[first]})  {second} ({report.uses[second]})")
+    if report.lacking:
+        typer.echo(f"\nwithout a tag that each pick should have ({captions.join(report.required)}):")
+        for candidate_id, missing in report.lacking.items():
             typer.echo(f"  {candidate_id}  {captions.join(missing)}")
-    if found.is_clean:
+    if report.is_clean:
         typer.echo("\nno two tags are nearly the same, and no pick lacks a required one")
 
 
@@ -165,34 +187,36 @@ def retag(
     name: Name,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Picks, or beginnings of their ids.", show_default="all"),
+        typer.Argument(
+            metavar="[ID...]", help="The ids of picks, or their first characters.", show_default="all"
+        ),
     ] = None,
-    add: Annotated[str, typer.Option(help='Tags to put at the end: "outdoors, smile".')] = "",
-    remove: Annotated[str, typer.Option(help="Tags to take out.")] = "",
+    add: Annotated[str, typer.Option(help='Tags to append: "outdoors, smile".')] = "",
+    remove: Annotated[str, typer.Option(help="Tags to remove.")] = "",
     rename: Annotated[
         list[str] | None,
-        typer.Option(metavar="OLD=NEW", help="A tag, and what stands in its place; repeatable."),
+        typer.Option(metavar="OLD=NEW", help="Rename a tag; repeatable."),
     ] = None,
-    having: Annotated[str, typer.Option(metavar="TAG", help="Only picks with this tag.")] = "",
+    having: Annotated[str, typer.Option(metavar="TAG", help="Change only picks with this tag.")] = "",
 ) -> None:
-    """Change the tags of many picks' captions at once; the next training learns with these."""
+    """Change the tags of many captions at once; the next training uses the new captions."""
     from bootstrap.catalog import Catalog, candidates
     from bootstrap.dataset import retagging
 
-    chosen = workspace_of(context).project(name)
-    catalog = Catalog(chosen.workspace.catalog_url)
+    project = workspace_of(context).project(name)
+    catalog = Catalog(project.workspace.catalog_url)
     edit = retagging.TagEdit(
         tuple(captions.parse(add)),
         tuple(captions.parse(remove)),
-        tuple(_renaming(one) for one in rename or []),
+        tuple(_parse_renaming(text) for text in rename or []),
     )
-    whole = [candidates.candidate(catalog, chosen.name, one).id for one in ids or []]
-    count = retagging.retag(chosen, catalog, edit, whole or None, having)
+    pick_ids = [candidates.candidate(catalog, project.name, prefix).id for prefix in ids or []]
+    count = retagging.retag(project, catalog, edit, pick_ids or None, having)
     typer.echo(f"{count} captions changed" if count != 1 else "1 caption changed")
 
 
-def _renaming(text: str) -> tuple[str, str]:
+def _parse_renaming(text: str) -> tuple[str, str]:
     old, equals, new = text.partition("=")
     if not equals or not old.strip() or not captions.parse(new):
-        raise UserError(f'--rename {text}: write it as "OLD=NEW"; `--remove` takes a tag out')
+        raise UserError(f'--rename {text}: write it as "OLD=NEW"; `--remove` removes a tag')
     return captions.join(captions.parse(old)), captions.join(captions.parse(new))

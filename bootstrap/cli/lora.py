@@ -1,4 +1,4 @@
-"""`sid lora`: look into LoRA files, convert and resize them."""
+"""`sid lora`: inspect, convert and resize LoRA files."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,60 +7,60 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Look into LoRA files, convert and resize them.", no_args_is_help=True)
+app = typer.Typer(help="Inspect, convert and resize LoRA files.", no_args_is_help=True)
 
-Source = Annotated[Path, typer.Argument(metavar="FILE", help="A LoRA, .safetensors.")]
+Source = Annotated[Path, typer.Argument(metavar="FILE", help="A LoRA file, .safetensors.")]
 Target = Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")]
 
-# torch takes seconds to import, and only these verbs need it here.
+# The verbs import torch in their bodies: it takes seconds, which the other verbs need not wait for.
 
 
 @app.command()
 def inspect(
     file: Source,
     base: Annotated[
-        str | None, typer.Option(help="Tell how many modules fit this base model; it is loaded for that.")
+        str | None,
+        typer.Option(help="Also report how many modules fit this base model, which is loaded for that."),
     ] = None,
 ) -> None:
-    """Show format, modules, ranks, alphas and what the file says of its training."""
+    """Show format, modules, ranks, alphas and the metadata of the training."""
     from bootstrap.lora import formats, header
     from bootstrap.models import specs
 
     if base is not None:
         specs.find(base)
-    found = formats.format_of(file)
     lora = formats.read(file)
     family = header.family_of(file)
     parts = Counter(family.part_title(name) for name in lora.modules)
-    typer.echo(f"format: {found}")
+    typer.echo(f"format: {formats.format_of(file)}")
     kind = formats.kind_of(file)
     if kind != "LoRA":
-        typer.echo(f"kind: {kind}; ranks and alphas are those of the LoRA that adds the same")
+        typer.echo(f"kind: {kind}; ranks and alphas are those of the equivalent LoRA")
     typer.echo(f"made for: {family.title}")
     typer.echo("modules: " + ", ".join(f"{count} of the {part}" for part, count in sorted(parts.items())))
-    typer.echo("rank: " + _counted([module.rank for module in lora.modules.values()]))
-    typer.echo("alpha: " + _counted([module.alpha for module in lora.modules.values()]))
+    typer.echo("rank: " + _with_counts([module.rank for module in lora.modules.values()]))
+    typer.echo("alpha: " + _with_counts([module.alpha for module in lora.modules.values()]))
     for key, value in sorted(lora.metadata.items()):
         typer.echo(f"{key}: {value if len(value) <= 200 else value[:200] + '...'}")
     if base is not None:
-        _tell_fit(lora.modules, base)
+        _print_fit(lora.modules, base)
 
 
-def _counted(values: list[int] | list[float]) -> str:
+def _with_counts(values: list[int] | list[float]) -> str:
     counts = Counter(values).most_common()
     if len(counts) == 1:
         return f"{counts[0][0]:g}"
     return ", ".join(f"{value:g} ({count} modules)" for value, count in counts)
 
 
-def _tell_fit(names: Iterable[str], base: str) -> None:
+def _print_fit(names: Iterable[str], base: str) -> None:
     from bootstrap.lora.targets import target_modules
     from bootstrap.models import loading, specs
 
     known = target_modules(loading.hold(specs.find(base)), convolutions=True)
-    found = list(names)
-    unknown = [name for name in found if name not in known]
-    typer.echo(f"{base}: {len(found) - len(unknown)} of {len(found)} modules fit")
+    modules = list(names)
+    unknown = [name for name in modules if name not in known]
+    typer.echo(f"{base}: {len(modules) - len(unknown)} of {len(modules)} modules fit")
     for name in unknown[:10]:
         typer.echo(f"  it has no {name}")
 
@@ -71,7 +71,7 @@ def convert(
     out: Target,
     to: Annotated[str, typer.Option("--to", help="kohya or diffusers.")],
 ) -> None:
-    """Write a LoRA in another format; it draws the same."""
+    """Write a LoRA in another format; its effect is unchanged."""
     from bootstrap.lora import converting
 
     typer.echo(f"{converting.convert(file, out, to)} modules written to {out}")
@@ -81,9 +81,9 @@ def convert(
 def resize(
     file: Source,
     out: Target,
-    rank: Annotated[int, typer.Option(help="The new network_dim, smaller than the old one.")],
+    rank: Annotated[int, typer.Option(help="The new rank (network_dim), smaller than the old one.")],
 ) -> None:
-    """Write a LoRA with fewer dimensions, as close to the old one as can be."""
+    """Write a LoRA of a smaller rank, as close to the original as possible."""
     from bootstrap.lora import converting, formats, kohya
     from bootstrap.lora import resize as resizing
 

@@ -1,4 +1,4 @@
-"""What `sid status` and `sid candidates --json` show: plain dicts for scripts, aligned text for people."""
+"""What `sid status` and `sid candidates --json` print: plain dicts for scripts, aligned text for people."""
 
 import dataclasses
 from typing import Any
@@ -15,10 +15,10 @@ _COLUMNS = ("state", "drawn", "duplicates", "to review", "undecided", "accepted"
 
 
 def collect(workspace: Workspace, names: list[str]) -> list[dict[str, Any]]:
-    """Return one dict a project, with its generations, its dataset and what to do next.
+    """Return one dict per project, with its generations, its dataset and what to do next.
 
-    A project whose settings cannot be read is listed too, with the reason under `problem`. The catalog is
-    not made for an empty workspace.
+    A project whose settings cannot be read is listed too, with the reason under `problem`. An empty workspace
+    gets no catalog.
     """
     if not names:
         return []
@@ -49,8 +49,8 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
         "picks_to_add": len(changes.to_add),
         "picks_to_remove": len(changes.to_remove),
         "generations": [
-            {**dataclasses.asdict(one), "interrupted": one.state.is_begun and not is_running}
-            for one in statuses
+            {**dataclasses.asdict(status), "interrupted": status.state.is_begun and not is_running}
+            for status in statuses
         ],
     }
     page["next"] = _next_step(page, statuses[-1] if statuses else None)
@@ -58,7 +58,7 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
 
 
 def _next_step(page: dict[str, Any], last: GenerationStatus | None) -> str:
-    """What a person does now to get on, in one line."""
+    """Return the user's next step, in one line."""
     run, grow = f"sid run {_quoted(page['name'])}", f"sid grow {_quoted(page['name'])}"
     if page["problem"]:
         return f"mend the settings: {page['problem']}"
@@ -69,9 +69,11 @@ def _next_step(page: dict[str, Any], last: GenerationStatus | None) -> str:
     if last.state is GenerationState.WAITING:
         return f"{run}  (does generation {last.number}, which waits)"
     if last.state.is_begun:
-        return f"{run}  (goes on where generation {last.number} was interrupted)"
-    if last.state in (GenerationState.FAILED, GenerationState.CANCELLED):
-        return f"{run}  (goes on with generation {last.number}, which was {last.state})"
+        return f"{run}  (resumes generation {last.number}, which was interrupted)"
+    if last.state is GenerationState.FAILED:
+        return f"{run}  (resumes generation {last.number}, which failed)"
+    if last.state is GenerationState.CANCELLED:
+        return f"{run}  (resumes generation {last.number}, which was cancelled)"
     changed = page["picks_to_add"] + page["picks_to_remove"]
     if last.state is GenerationState.GROWN and not changed:
         return f"{run}  (trains generation {last.number + 1} on {page['dataset_size']} pictures)"
@@ -95,11 +97,11 @@ def _quoted(name: str) -> str:
 
 
 def render(workspace: Workspace, page: list[dict[str, Any]]) -> str:
-    """Return what collect gave as text for a terminal."""
+    """Return the result of `collect` as text for a terminal."""
     head = f"workspace {workspace.folder}"
     if not page:
         return f'{head}\nno projects yet; next: sid new NAME --image P --caption "woman, red apple"'
-    return "\n\n".join([head, *("\n".join(_project_lines(one)) for one in page)])
+    return "\n\n".join([head, *("\n".join(_project_lines(project)) for project in page)])
 
 
 def _project_lines(page: dict[str, Any]) -> list[str]:
@@ -124,7 +126,7 @@ def _table(rows: list[dict[str, Any]], running: bool) -> list[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
     lines = []
     for line in cells:
-        # Numbers to the right, the state to the left.
+        # Numbers are aligned to the right, the state to the left.
         aligned = (
             text.ljust(width) if index == 1 else text.rjust(width)
             for index, (text, width) in enumerate(zip(line, widths, strict=True))
@@ -133,8 +135,10 @@ def _table(rows: list[dict[str, Any]], running: bool) -> list[str]:
     last = rows[-1]
     if running and last["total"]:
         speed = f", {last['rate']:.2f} {last['unit']}/s" if last["rate"] else ""
-        now = f"now: {last['stage']} {last['done']}/{last['total']} {last['unit']}{speed} {last['message']}"
-        lines.append(now.rstrip())
+        progress = (
+            f"now: {last['stage']} {last['done']}/{last['total']} {last['unit']}{speed} {last['message']}"
+        )
+        lines.append(progress.rstrip())
     elif last["state"] is GenerationState.FAILED and last["message"]:
         lines.append(f"failed: {last['message']}")
     return lines

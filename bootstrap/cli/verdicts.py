@@ -1,4 +1,4 @@
-"""The verbs of the verdicts: `sid accept`, `sid reject` and `sid undo`."""
+"""The verbs for verdicts: `sid accept`, `sid reject` and `sid undo`."""
 
 from typing import Annotated
 
@@ -7,13 +7,15 @@ import typer
 from bootstrap.cli.common import Name, reviewer, workspace_of
 from bootstrap.errors import UserError
 
-MOST_NAMED = 8  # more are counted
+MOST_NAMED = 8  # of more ids only the number is printed
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Candidate ids, or beginnings of them.")]
+Ids = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="The ids of candidates, or their first characters.")
+]
 
 
 def add_verbs(app: typer.Typer) -> None:
-    """Add them to the command line."""
+    """Add these verbs to the command line."""
     app.command()(accept)
     app.command()(reject)
     app.command()(undo)
@@ -25,7 +27,7 @@ def accept(context: typer.Context, name: Name, ids: Ids) -> None:
 
 
 def reject(context: typer.Context, name: Name, ids: Ids) -> None:
-    """Reject candidates: they are kept, and keep their look-alikes from coming back."""
+    """Reject candidates: their files are kept, and pictures like them stay hidden from now on."""
     _decide(context, name, ids, "reject")
 
 
@@ -34,38 +36,39 @@ def undo(
     name: Name,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Candidates.", show_default="what you did last"),
+        typer.Argument(metavar="[ID...]", help="The ids of candidates.", show_default="your last action"),
     ] = None,
 ) -> None:
-    """Take back the last verdict on candidates, or all that was decided by what you did last."""
+    """Take back the last verdict on each candidate, or all verdicts of your last action."""
     from bootstrap.catalog import Catalog, candidates, verdicts
 
-    chosen = workspace_of(context).project(name)
-    catalog = Catalog(chosen.workspace.catalog_url)
+    project = workspace_of(context).project(name)
+    catalog = Catalog(project.workspace.catalog_url)
     if not ids:
-        undone = verdicts.undo_act(catalog, chosen.name, reviewer())
+        undone = verdicts.undo_act(catalog, project.name, reviewer())
         if not undone:
             raise UserError(f"project '{name}': you have given no verdict that could be undone")
-        typer.echo(f"taken back: {_named(undone)}")
+        typer.echo(f"taken back: {_listed(undone)}")
         return
-    for given in ids:
-        whole = candidates.candidate(catalog, chosen.name, given).id
-        if verdicts.undo(catalog, chosen.name, whole) is None:
-            raise UserError(f"candidate '{whole}': it has no verdict that could be undone")
-        typer.echo(f"{whole} is {candidates.candidate(catalog, chosen.name, whole).verdict} again")
+    for prefix in ids:
+        candidate_id = candidates.candidate(catalog, project.name, prefix).id
+        if verdicts.undo(catalog, project.name, candidate_id) is None:
+            raise UserError(f"candidate '{candidate_id}': it has no verdict that could be undone")
+        verdict = candidates.candidate(catalog, project.name, candidate_id).verdict
+        typer.echo(f"{candidate_id} is {verdict} again")
 
 
-def _decide(context: typer.Context, name: str, ids: list[str], given: str) -> None:
+def _decide(context: typer.Context, name: str, ids: list[str], verdict_name: str) -> None:
     from bootstrap.catalog import Catalog, candidates, verdicts
     from bootstrap.catalog.states import Verdict
 
-    verdict = Verdict(given)
-    chosen = workspace_of(context).project(name)
-    catalog = Catalog(chosen.workspace.catalog_url)
-    whole = [candidates.candidate(catalog, chosen.name, one).id for one in ids]
-    verdicts.decide(catalog, chosen.name, whole, verdict, reviewer=reviewer())
-    typer.echo(f"{verdict}ed: {_named(whole)}")
+    verdict = Verdict(verdict_name)
+    project = workspace_of(context).project(name)
+    catalog = Catalog(project.workspace.catalog_url)
+    candidate_ids = [candidates.candidate(catalog, project.name, prefix).id for prefix in ids]
+    verdicts.decide(catalog, project.name, candidate_ids, verdict, reviewer=reviewer())
+    typer.echo(f"{verdict}ed: {_listed(candidate_ids)}")
 
 
-def _named(ids: list[str]) -> str:
+def _listed(ids: list[str]) -> str:
     return ", ".join(ids) if len(ids) <= MOST_NAMED else f"{len(ids)} candidates"

@@ -22,7 +22,7 @@ from bootstrap.catalog import Catalog, advices, candidates, generations, trainin
 from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.catalog.states import CandidateState, GenerationState, Verdict
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, Table
-from bootstrap.errors import UserError, of_the_machine
+from bootstrap.errors import UserError, machine_problem
 from bootstrap.progress import Progress
 
 
@@ -126,7 +126,7 @@ def test_a_wrong_url_is_told_in_one_line(wrong):
 def test_a_database_that_is_gone_in_the_middle_is_told_in_a_line():
     with pytest.raises(sa.exc.OperationalError) as gone:
         sa.create_engine("postgresql+psycopg://sid:secret@127.0.0.1:1/sid").connect()
-    message = of_the_machine(gone.value)
+    message = machine_problem(gone.value)
     assert message.startswith("SID_CATALOG_URL: the database does not answer (connection failed")
     assert "secret" not in message and "\n" not in message
 

@@ -1,4 +1,4 @@
-"""Every headless verb through the real command line, and what it says to bad input."""
+"""The headless verbs through the real command line, and their answers to bad input."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from bootstrap.project.projects import Workspace
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty current folder with a good picture in it; the workspace will be ./sid-workspace."""
+    """The current folder, with only a good picture in it; the workspace will be ./sid-workspace."""
     monkeypatch.chdir(tmp_path)
     scene(0).save("good.png")
     return tmp_path
@@ -38,14 +38,14 @@ def sid(folder, monkeypatch, capsys):
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main.main()
-        told = capsys.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
 
     return run
 
 
 def outside(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a process of its own."""
+    """Run the command line in its own process."""
     command = [str(Path(sys.executable).with_name("sid")), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
@@ -66,7 +66,7 @@ def reviewed(sid):
 
 
 def everything_in(folder: Path) -> dict[str, str]:
-    """Each path with a hash of its content."""
+    """Return a hash of the content of every path."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         for path in folder.rglob("*")
@@ -115,9 +115,9 @@ def traps(folder):
     Path("pickle.safetensors").write_bytes(b"PK\x03\x04" + b"\xff" * 100)
 
 
-def as_arguments(given: dict[str, str]) -> list[str]:
+def as_arguments(options: dict[str, str]) -> list[str]:
     return [
-        given["name"], "--image", given["image"], "--caption", given["caption"], "--base", given["base"],
+        options["name"], "--image", options["image"], "--caption", options["caption"], "--base", options["base"],
     ]  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def test_bad_input_to_a_process_of_its_own(folder, traps):
     assert everything_in(folder) == before
 
 
-def test_a_new_project_is_there_and_says_what_is_next(sid, folder):
+def test_new_makes_a_project_and_prints_the_next_step(sid, folder):
     code, out, err = sid("new", "apple", "--image", "good.png", "--caption", "woman,red  apple ,")
     assert (code, err) == (0, "")
     made = Workspace.locate().project("apple")
@@ -179,7 +179,7 @@ def test_a_typo_in_the_settings_stops_every_verb_that_needs_them(
     assert str(made.toml) in result[2] or "base model" in result[2]
     after = {path: digest for path, digest in everything_in(folder).items() if "sqlite" not in path}
     assert after == before
-    # A look at the state is still possible, and says what to mend.
+    # `sid status` still works, and says what to fix.
     code, out, _ = sid("status")
     assert code == 0 and message in out
 
@@ -203,7 +203,7 @@ def test_help_and_version(sid):
 
 
 @pytest.mark.parametrize("verb", ["status", "candidates", "grow"])
-def test_an_unknown_project_is_told_with_those_there(sid, folder, verb):
+def test_an_unknown_project_is_refused_with_a_list_of_the_projects(sid, folder, verb):
     assert_refused(sid(verb, "apple"), "none yet; create one with `sid new`")
     assert not (folder / "sid-workspace").exists()
     sid("new", "pear", "--image", "good.png", "--caption", "pear")
@@ -211,7 +211,7 @@ def test_an_unknown_project_is_told_with_those_there(sid, folder, verb):
     assert_refused(sid(verb, "../../apple"), "project name '../../apple'")
 
 
-def test_status_tells_the_way_through_the_loop(sid, folder):
+def test_status_shows_the_next_step_throughout_the_loop(sid, folder):
     code, out, _ = sid("status")
     assert code == 0 and "no projects yet" in out
     assert not (folder / "sid-workspace").exists()
@@ -223,7 +223,7 @@ def test_status_tells_the_way_through_the_loop(sid, folder):
     assert "does generation 1, which waits" in sid("status")[1] and "interrupted" not in sid("status")[1]
     add_drawn(made, catalog, 1, [scene(5)])
     out = sid("status", "apple")[1]
-    assert "interrupted" in out and "goes on where generation 1 was interrupted" in out
+    assert "interrupted" in out and "resumes generation 1, which was interrupted" in out
     ids = add_published(made, catalog, 1, 3, [shot(1), shot(2), shot(3)])
     assert "sid review  (4 undecided)" in sid("status")[1]
     sid("accept", "apple", ids[0])
@@ -238,7 +238,7 @@ def test_status_tells_the_way_through_the_loop(sid, folder):
     catalog.close()
 
 
-def test_status_tells_that_a_generation_runs(sid, reviewed):
+def test_status_shows_a_running_generation(sid, reviewed):
     made, _ = reviewed
     catalog = open_catalog(made)
     bring(made, catalog, 1, "training")
@@ -260,7 +260,9 @@ def test_candidates_are_listed_and_filtered(sid, reviewed):
     assert lines[0].split()[2] == "accept" and "strength 0.80" in lines[0] and "blue blazer" in lines[0]
 
     def listed(*options: str) -> list[str]:
-        return [one["id"] for one in json.loads(sid("candidates", "apple", "--json", *options)[1])]
+        return [
+            candidate["id"] for candidate in json.loads(sid("candidates", "apple", "--json", *options)[1])
+        ]
 
     assert listed() == ids
     assert listed("--verdict", "reject") == ids[1:3]
@@ -293,7 +295,7 @@ def test_verdicts_are_given_and_undone(sid, reviewed):
     _, ids = reviewed
 
     def standing() -> list[str]:
-        return [one["verdict"] for one in json.loads(sid("candidates", "apple", "--json")[1])]
+        return [candidate["verdict"] for candidate in json.loads(sid("candidates", "apple", "--json")[1])]
 
     assert sid("accept", "apple", ids[0], ids[1][:12])[:2] == (0, f"accepted: {ids[0]}, {ids[1]}\n")
     assert sid("reject", "apple", ids[1])[:2] == (0, f"rejected: {ids[1]}\n")
@@ -320,9 +322,9 @@ def test_one_wrong_id_decides_nothing(sid, reviewed):
 def test_an_ambiguous_beginning_is_refused(sid, reviewed):
     made, ids = reviewed
     catalog = open_catalog(made)
-    first_digits = [one[0] for one in ids]
+    first_digits = [candidate_id[0] for candidate_id in ids]
     seed = 100
-    while first_digits.count(first_digits[0]) < 2:  # until two begin alike
+    while first_digits.count(first_digits[0]) < 2:  # until two ids have the same first digit
         (another,) = add_drawn(made, catalog, 1, [scene(seed)], [shot(seed)])
         first_digits.append(another[0])
         seed += 1
@@ -356,13 +358,13 @@ def test_the_workspace_is_the_option_or_the_variable_or_here(sid, folder, monkey
     assert not (folder / "sid-workspace").exists()
 
 
-def test_our_own_mistakes_exit_with_1_and_a_traceback(sid, reviewed, monkeypatch):
+def test_a_bug_exits_with_1_and_a_traceback(sid, reviewed, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("the moon is in the way")
 
     monkeypatch.setattr(verdicts, "decide", broken)
     code, _, err = sid("accept", "apple", reviewed[1][0])
-    assert code == 1 and "the moon is in the way" in err and "mistake of ours" in err
+    assert code == 1 and "the moon is in the way" in err and "a bug in sid" in err
 
 
 def test_ctrl_c_exits_with_130(sid, reviewed, monkeypatch):
@@ -377,7 +379,7 @@ MODELS = {"torch", "diffusers", "transformers"}  # each takes seconds to import
 
 
 def loaded_by(code: str) -> set[str]:
-    """Run Python in a process of its own; which packages it has loaded at its end."""
+    """Run Python code in its own process, and return the packages loaded at its end."""
     printed = "import sys\nprint(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{printed}"], capture_output=True, text=True, env={**os.environ}
@@ -393,20 +395,20 @@ def loaded_by_verb(*arguments: str) -> set[str]:
     )
 
 
-def test_status_waits_for_no_model_and_help_not_even_for_the_catalog(folder):
+def test_status_imports_no_model_library_and_help_not_even_the_catalog(folder):
     assert not loaded_by_verb("status") & (MODELS | {"prefect"})
     assert not loaded_by_verb("--help") & (
         MODELS | {"prefect", "streamlit", "sqlalchemy", "pydantic", "numpy"}
     )
 
 
-def test_a_plan_waits_for_no_model(sid, folder):
+def test_a_plan_imports_no_model_library(sid, folder):
     assert sid("new", *as_arguments(GOOD))[0] == 0
     assert not loaded_by_verb("plan", "apple") & (MODELS | {"prefect"})
 
 
-def test_a_plan_with_networks_of_every_kind_waits_for_no_torch(sid, folder):
-    """A LoRA by its alias, an embedding, a LoRA file to compose with: their headers say enough."""
+def test_a_plan_with_networks_of_every_kind_does_not_import_torch(sid, folder):
+    """A LoRA by its alias, an embedding, a LoRA file to compose with: reading their headers suffices."""
     assert sid("new", *as_arguments(GOOD))[0] == 0
     project = folder / "sid-workspace" / "projects" / "apple"
     lora = {"lora_unet_mid_block_attentions_0_proj_in.lora_down.weight": np.zeros((2, 8), np.float32)}
@@ -432,7 +434,7 @@ loras = [{ lora = "style.safetensors" }]
     assert not loaded_by_verb("plan", "apple") & {"torch", "diffusers", "prefect"}
 
 
-def test_the_review_app_waits_for_no_model():
+def test_the_review_app_imports_no_model_library():
     assert not loaded_by("import review_app.pages.app, review_app.pages.recipes, review_app.server") & MODELS
 
 

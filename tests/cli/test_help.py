@@ -1,4 +1,4 @@
-"""What `--help` shows is what was written: rich takes nothing of it for markup, and every default is there."""
+"""`--help` shows every text and every default unchanged: rich parses none of it as markup."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,12 +14,12 @@ from review_app import cli as review_cli
 
 
 def library() -> typer.Typer:
-    """The verbs of bootstrap."""
+    """Return an app with the verbs of bootstrap."""
     return main.app
 
 
-def others() -> typer.Typer:
-    """The verbs that flows and the review app add."""
+def other_packages() -> typer.Typer:
+    """Return an app with the verbs that flows and the review app add."""
     app = typer.Typer()
     flows_cli.add_verbs(app)
     review_cli.add_verbs(app)
@@ -32,21 +32,21 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
         yield from commands(below, (*path, name))
 
 
-@pytest.mark.parametrize("make", [library, others])
+@pytest.mark.parametrize("make", [library, other_packages])
 def test_help_shows_every_text_and_every_default(make: Callable[[], typer.Typer]) -> None:
     app = make()
     missing, named_defaults = [], 0
     for path, command in commands(typer.main.get_command(app)):
         ran = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "500"})
-        shown = " ".join(re.sub("[│╭╮╰╯─]", " ", ran.output).split())
+        printed = " ".join(re.sub("[│╭╮╰╯─]", " ", ran.output).split())
         for parameter in command.params:
             texts = [" ".join((getattr(parameter, "help", None) or "").split())]
             if isinstance(parameter.show_default, str):
                 texts.append(f"[default: ({parameter.show_default})]")
                 named_defaults += 1
-            missing += [(*path, parameter.name, text) for text in texts if text not in shown]
+            missing += [(*path, parameter.name, text) for text in texts if text not in printed]
             assert "[default" not in texts[0], (
-                "show_default= shows a default; in help= rich takes it for markup"
+                "pass defaults as show_default=: rich parses [default...] in help= as markup"
             )
     assert not missing
     assert named_defaults

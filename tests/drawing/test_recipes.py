@@ -21,7 +21,7 @@ from bootstrap.catalog import Catalog
 from bootstrap.catalog.candidates import Candidate, candidates
 from bootstrap.cli.main import app
 from bootstrap.drawing import denoising, infotext
-from bootstrap.errors import UserError, of_the_machine
+from bootstrap.errors import UserError, machine_problem
 from bootstrap.files import TEMPORARY_PREFIX
 from bootstrap.loop import forecast, generation
 from bootstrap.models import loading
@@ -413,8 +413,8 @@ def test_a_read_only_folder_is_reported_in_a_line_and_nothing_is_written(
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
     with pytest.raises(OSError, match="Read-only") as raised:
         generation.draw(Generation(project, catalog, 1))
-    line = of_the_machine(raised.value)
-    assert line is not None and "candidates: it may not be read or written (Read-only file system)" in line
+    line = machine_problem(raised.value)
+    assert line is not None and "candidates: it cannot be read or written (Read-only file system)" in line
     assert {path for path in project.folder.rglob("*") if path.is_file()} == before
 
 

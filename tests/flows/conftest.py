@@ -1,4 +1,4 @@
-"""Workspaces with projects, stations that take milliseconds, and `sid` as a process of its own."""
+"""Workspaces with projects, stations that take milliseconds, and `sid` in its own process."""
 
 import importlib.util
 import os
@@ -55,7 +55,7 @@ def catalog(workspace: Workspace) -> Iterator[Catalog]:
 
 @pytest.fixture
 def fake_stations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process the stations are fakes; see fakes/fake_stations.py for what they do."""
+    """Replace the stations in this process by fakes; see fakes/fake_stations.py."""
     spec = importlib.util.spec_from_file_location("fake_stations", _FAKES / "fake_stations.py")
     assert spec is not None and spec.loader is not None
     fakes = importlib.util.module_from_spec(spec)
@@ -67,10 +67,10 @@ def fake_stations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Sid:
-    """The command as a process with fake stations."""
+    """The `sid` command in its own process, with fake stations."""
 
     def __init__(self, workspace: Workspace, arguments: tuple[str, ...], server: str | None) -> None:
-        # The code under test, whatever is installed.
+        # The code under test, even if another version is installed.
         paths = os.pathsep.join([str(_FAKES), str(_ROOT), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": paths, "SID_WORKSPACE": str(workspace.folder)}
         for name in ("PREFECT_HOME", "PREFECT_API_URL", "PREFECT_LOGGING_LEVEL"):
@@ -87,19 +87,19 @@ class Sid:
 
     @property
     def output(self) -> str:
-        """What it has printed so far, errors included."""
+        """Return its output so far, including errors."""
         return self._path.read_text("utf-8", errors="replace")
 
     def wait_for(self, words: str, seconds: float = 120) -> None:
-        """Return as soon as the output has these words."""
+        """Wait until these words are in the output."""
         deadline = time.monotonic() + seconds
         while words not in self.output:
-            assert self.process.poll() is None, f"it ended first:\n{self.output}"
+            assert self.process.poll() is None, f"sid ended first:\n{self.output}"
             assert time.monotonic() < deadline, f"no {words!r} after {seconds} s:\n{self.output}"
             time.sleep(0.1)
 
     def end(self, with_signal: signal.Signals | None = None, seconds: float = 120) -> int:
-        """Send a signal if one is given, and return the exit code."""
+        """Send the signal, if any, wait for the end, and return the exit code."""
         if with_signal is not None:
             self.process.send_signal(with_signal)
         return self.process.wait(seconds)
@@ -107,7 +107,7 @@ class Sid:
 
 @pytest.fixture
 def sid(workspace: Workspace) -> Iterator[Callable[..., Sid]]:
-    """Start `sid ARGUMENTS...` on the workspace, with a Prefect server or without; at the end, end it."""
+    """Start `sid ARGUMENTS...` on the workspace, with or without a Prefect server; stop it after the test."""
     workspace.folder.mkdir(exist_ok=True)
     started: list[Sid] = []
 
@@ -116,28 +116,28 @@ def sid(workspace: Workspace) -> Iterator[Callable[..., Sid]]:
         return started[-1]
 
     yield start
-    for one in started:
-        if one.process.poll() is None:
-            one.end(signal.SIGTERM)
+    for command in started:
+        if command.process.poll() is None:
+            command.end(signal.SIGTERM)
 
 
 def processes_of(workspace: Workspace) -> list[str]:
-    """The command lines of the processes that have this workspace in their environment, ours excluded."""
-    found = []
+    """Return the command lines of the processes that `sid` has started for this workspace."""
+    commands = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             environment = (folder / "environ").read_bytes()
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:  # it has just ended, or is another user's
+        except OSError:  # the process has just ended, or belongs to another user
             continue
         if f"SID_WORKSPACE={workspace.folder}\0".encode() in environment:
-            found.append(command)
-    return found
+            commands.append(command)
+    return commands
 
 
 @pytest.fixture
 def all_gone(workspace: Workspace) -> Callable[[float], bool]:
-    """Whether every process that a `sid` of this workspace has started ends within so many seconds."""
+    """Return whether all processes that `sid` has started for this workspace end within this many seconds."""
 
     def gone(seconds: float) -> bool:
         deadline = time.monotonic() + seconds

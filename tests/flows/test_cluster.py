@@ -1,4 +1,4 @@
-"""Drawing on a Ray cluster of two workers, with the catalog in PostgreSQL: the same candidates as one process draws."""
+"""A Ray cluster of two workers, with the catalog in PostgreSQL, draws the same candidates as one process."""
 
 import signal
 import subprocess
@@ -24,14 +24,14 @@ from tests.sid_command import sid_command
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
 
-_PATIENCE = 800  # seconds; Ray alone takes minutes to start on a machine that is busy
+_PATIENCE = 800  # seconds; on a busy machine Ray alone takes minutes to start
 
 
 def trained(folder: Path, originals: Path) -> Project:
     project = small_trained_project(folder, originals)
     text = project.toml.read_text().replace("count = 4", "count = 20").replace("steps = 2", "steps = 10")
     project.toml.write_text(text)
-    return Project(project.workspace, project.name)  # one that has not read its settings yet
+    return Project(project.workspace, project.name)  # a new object, which has not cached the old settings
 
 
 def drawn(project: Project) -> list[Candidate]:
@@ -43,11 +43,12 @@ def drawn(project: Project) -> list[Candidate]:
 
 
 def kill_a_worker(driver: int) -> None:
-    """Kill a process that draws a shard, with SIGKILL."""
+    """Send SIGKILL to a process that draws a shard."""
     workers = [
-        one
-        for one in psutil.Process(driver).children(recursive=True)
-        if one.status() != psutil.STATUS_ZOMBIE and " ".join(one.cmdline()).startswith("ray::draw_shard")
+        process
+        for process in psutil.Process(driver).children(recursive=True)
+        if process.status() != psutil.STATUS_ZOMBIE
+        and " ".join(process.cmdline()).startswith("ray::draw_shard")
     ]
     assert workers, "no worker draws"
     workers[0].send_signal(signal.SIGKILL)
@@ -76,18 +77,20 @@ def test_two_workers_draw_what_one_draws_and_one_is_killed(
         assert run.wait(_PATIENCE) == 0, Path(log.name).read_text()
 
     after = drawn(shared)
-    assert [one.id for one in after] == [one.id for one in before] and len(after) == 20
-    for one, other in zip(before, after, strict=True):
-        with Image.open(alone.folder / one.path) as first, Image.open(shared.folder / other.path) as second:
+    assert [candidate.id for candidate in after] == [candidate.id for candidate in before] and len(
+        after
+    ) == 20
+    for here, there in zip(before, after, strict=True):
+        with Image.open(alone.folder / here.path) as first, Image.open(shared.folder / there.path) as second:
             difference = np.abs(np.asarray(first, np.int16) - np.asarray(second, np.int16))
         assert difference.max() <= 2
-    assert {one.state for one in after} <= {"published", "duplicate", "flawed"}
+    assert {candidate.state for candidate in after} <= {"published", "duplicate", "flawed"}
 
 
-def test_a_cluster_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_does_not_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cluster.ADDRESS, "nonsense://here")
     with (
-        pytest.raises(UserError, match="SID_RAY_ADDRESS=nonsense://here: there is no Ray cluster"),
+        pytest.raises(UserError, match="SID_RAY_ADDRESS=nonsense://here: no Ray cluster answers"),
         cluster.connected(),
     ):
         pass

@@ -1,4 +1,4 @@
-"""The parts around the flows: console, reports, schedule, children, demo, the command line's own checks."""
+"""The parts around the flows: console, reports, schedule, children, demo, checks of the command line."""
 
 import base64
 import io
@@ -28,7 +28,7 @@ from flows import children, console, deadline, demo, environment, reports, serve
 from flows.enough import MIN_PICKS
 
 
-def test_details_tell_loss_rate_and_time_left() -> None:
+def test_details_show_loss_rate_and_time_left() -> None:
     assert console.details(Progress("train", 30, 120, "steps", 1.5, "loss 0.0123")) == (
         "steps, loss 0.0123, 1.5 steps/s, 1:00 left"
     )
@@ -40,19 +40,19 @@ def test_details_tell_loss_rate_and_time_left() -> None:
 
 def test_without_a_terminal_there_are_few_lines() -> None:
     text = io.StringIO()
-    with console.shown(Console(file=text, width=40)):
+    with console.progress_shown(Console(file=text, width=40)):
         for step in range(1, 101):
             console.report(Progress("train", step, 100, "steps", 5.0, "loss [0.1]"))
     first, second = text.getvalue().splitlines()
     assert first.startswith("train: 1/100 steps, loss [0.1]")
     assert second == "train: 100/100 steps, loss [0.1], 5 steps/s"
-    console.report(Progress("train", 1, 1, "steps"))  # nobody listens any more
+    console.report(Progress("train", 1, 1, "steps"))  # no listener any more
     assert len(text.getvalue().splitlines()) == 2
 
 
 def test_a_terminal_gets_bars() -> None:
     text = io.StringIO()
-    with console.shown(Console(file=text, width=120, force_terminal=True)):
+    with console.progress_shown(Console(file=text, width=120, force_terminal=True)):
         console.report(Progress("train", 100, 100, "steps", 5.0, "loss 0.1"))
         console.report(Progress("draw", 10, 10, "pictures", 2.0))
     assert "100/100" in text.getvalue() and "10/10" in text.getvalue() and "loss 0.1" in text.getvalue()
@@ -88,21 +88,21 @@ def test_clock() -> None:
 @pytest.mark.parametrize(
     ("cron", "timezone", "message"),
     [
-        ("61 1 * * *", None, "--cron '61 1 \\* \\* \\*': no cron schedule"),
-        ("every night", None, "no cron schedule"),
-        ("", None, "no cron schedule"),
+        ("61 1 * * *", None, "--cron '61 1 \\* \\* \\*': not a cron schedule"),
+        ("every night", None, "not a cron schedule"),
+        ("", None, "not a cron schedule"),
         ("0 1 * * *", "Mars/Base", "--timezone Mars/Base: unknown"),
-        (None, "Europe/Berlin", "--timezone: it says nothing without --cron"),
+        (None, "Europe/Berlin", "--timezone: it has no effect without --cron"),
     ],
 )
-def test_a_wrong_clock_is_told(cron: str | None, timezone: str | None, message: str) -> None:
+def test_a_wrong_clock_is_refused(cron: str | None, timezone: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
         serve.clock(cron, timezone)
 
 
 @pytest.mark.parametrize("wrong", ["7", "7:00", "24:00", "12:60", "", "tomorrow"])
-def test_a_wrong_deadline_is_told(wrong: str) -> None:
-    with pytest.raises(UserError, match=r"--deadline .*: no time of day"):
+def test_a_wrong_deadline_is_refused(wrong: str) -> None:
+    with pytest.raises(UserError, match=r"--deadline .*: not a time of day"):
         serve.clock("0 1 * * *", None, wrong)
 
 
@@ -118,7 +118,7 @@ def test_the_clock_on_the_command_line_of_the_served_flows() -> None:
         "9",
     ]
     assert serve.Clock("0 1 * * *", "Europe/Berlin", "07:00", 9).options == options
-    with pytest.raises(UserError, match="--max-waiting: it says nothing without --cron"):
+    with pytest.raises(UserError, match="--max-waiting: it has no effect without --cron"):
         serve.clock(None, None, None, 9)
 
 
@@ -126,16 +126,16 @@ def test_picks_that_are_enough_on_the_command_line() -> None:
     night = serve.Clock("0 1 * * *", "UTC")
     assert serve.enough_picks(7, night, False) == serve.enough_picks(7, None, True) == 7
     assert serve.enough_picks(None, None, False) == MIN_PICKS
-    with pytest.raises(UserError, match="--min-picks: it says nothing without --cron or --when-reviewed"):
+    with pytest.raises(UserError, match="--min-picks: it has no effect without --cron or --when-reviewed"):
         serve.enough_picks(7, None, False)
 
 
 def test_the_deployments_know_the_limits(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_HOME": str(workspace.folder)})
     night = serve.Clock("0 1 * * *", "UTC", "07:00", 9)
-    with ThreadPoolExecutor(1) as thread:  # Playwright, where it ran before, leaves an event loop in this one
-        found = thread.submit(serve.deployments, workspace, night, True, 7).result()
-    made = {one.name: one.parameters for one in found}
+    with ThreadPoolExecutor(1) as thread:  # an earlier Playwright test leaves an event loop in this thread
+        deployments = thread.submit(serve.deployments, workspace, night, True, 7).result()
+    made = {deployment.name: deployment.parameters for deployment in deployments}
     place = {"workspace": str(workspace.folder)}
     assert made["bootstrap"] == place
     assert made["reviewed"] == {**place, "min_picks": 7}
@@ -150,24 +150,26 @@ def test_the_deployments_know_the_limits(workspace: Workspace, monkeypatch: pyte
         ("2026-07-01T22:30:00+00:00", "2026-07-02T07:00:00+02:00"),
         ("2026-07-02T04:59:59+00:00", "2026-07-02T07:00:00+02:00"),
         ("2026-07-02T05:00:00+00:00", "2026-07-03T07:00:00+02:00"),
-        ("2026-10-24T23:30:00+02:00", "2026-10-25T07:00:00+01:00"),  # the clocks go back in this night
+        ("2026-10-24T23:30:00+02:00", "2026-10-25T07:00:00+01:00"),  # in this night the clocks go back
     ],
 )
-def test_the_deadline_is_the_next_time_that_it_is_so_late(now: str, expected: str) -> None:
-    found = deadline.next_time("07:00", "Europe/Berlin", datetime.fromisoformat(now))
-    assert found == datetime.fromisoformat(expected)
+def test_the_deadline_is_the_next_such_time_of_day(now: str, expected: str) -> None:
+    reached = deadline.next_time("07:00", "Europe/Berlin", datetime.fromisoformat(now))
+    assert reached == datetime.fromisoformat(expected)
 
 
 def test_a_night_leaves_a_report_that_the_command_shows(workspace: Workspace, monkeypatch: Any) -> None:
     monkeypatch.setattr(reports, "create_table_artifact", lambda **_: None)
     command = [sys.executable, "-m", "bootstrap", "--workspace", str(workspace.folder), "report"]
     assert "no night yet" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    reports.night([{"project": "a", "outcome": "failed", "detail": "no | luck"}], workspace.folder)
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "| a | failed | no / luck |" in shown
+    reports.report_night([{"project": "a", "outcome": "failed", "detail": "no | luck"}], workspace.folder)
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "| a | failed | no / luck |" in printed
 
 
-def test_the_environment_is_private_and_a_users_wish_stays(workspace: Workspace, monkeypatch: Any) -> None:
+def test_the_environment_is_private_and_the_users_own_values_stay(
+    workspace: Workspace, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(os, "environ", {"PREFECT_RUNNER_POLL_FREQUENCY": "7"})
     environment.prepare(workspace)
     assert os.environ["PREFECT_HOME"] == str(workspace.folder / ".prefect")
@@ -176,14 +178,14 @@ def test_the_environment_is_private_and_a_users_wish_stays(workspace: Workspace,
     assert os.environ["PREFECT_RUNNER_POLL_FREQUENCY"] == "7"
 
 
-def test_another_accounts_files_of_prefect_are_not_in_the_way(
+def test_prefect_files_of_another_account_are_avoided(
     workspace: Workspace, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """On one machine a person tried `sid up` first, and then the service began under its own account."""
+    """As if a person had tried `sid up` before the service started under its own account."""
     monkeypatch.setattr(os, "environ", {})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     environment.prepare(workspace)
-    assert tempfile.gettempdir() == str(tmp_path)  # nobody else is there
+    assert tempfile.gettempdir() == str(tmp_path)  # no other account has used it
     (tmp_path / "runner_storage").touch(mode=0o600)  # a file: not even root can make one in it
     environment.prepare(workspace)
     assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(tmp_path / f"sid-{os.getuid()}")
@@ -198,7 +200,7 @@ def test_serving_needs_a_server(workspace: Workspace, monkeypatch: Any) -> None:
 
 
 def test_the_verbs_cost_no_import_of_prefect_or_torch() -> None:
-    """Nor does `sid run` before it has named its server: Prefect reads the environment once, when it is imported."""
+    """Nor does `sid run` before it has named its server: Prefect reads the environment once, at import."""
     heavy = "[m for m in ('prefect', 'torch', 'streamlit') if m in sys.modules]"
     code = f"import sys, flows.cli, flows.foreground; print({heavy})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
@@ -217,7 +219,7 @@ def test_a_port_in_use_is_not_free() -> None:
     assert not server.answers(f"http://127.0.0.1:{port}/api")
 
 
-def test_a_child_that_ends_early_tells_its_last_words(tmp_path: Path) -> None:
+def test_a_child_that_ends_early_is_reported_with_its_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("old words\n")
     child = children.start("the thing", [sys.executable, "-c", "print('no such door'); exit(3)"], log)
@@ -259,7 +261,7 @@ def test_a_stopped_child_takes_its_own_children_along(tmp_path: Path) -> None:
     assert _eventually(lambda: not _alive(grandchild))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the leash is a Linux kernel's")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has prctl")
 def test_a_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from flows import children\n"
@@ -294,7 +296,7 @@ def test_mistakes_on_the_command_line_are_one_line(
     mistakes = {
         ("run", "nobody"): "sid: project 'nobody': not in workspace",
         ("run", "demo"): "did you mean 'repeats'?",
-        ("serve", "--cron", "x"): "sid: --cron 'x': no cron schedule",
+        ("serve", "--cron", "x"): "sid: --cron 'x': not a cron schedule",
         ("up", "--cron", "0 1 * * *", "--timezone", "Mars"): "sid: --timezone Mars: unknown",
     }
     running = {arguments: sid(*arguments) for arguments in mistakes}

@@ -1,4 +1,4 @@
-"""The verbs as a person meets them: processes, signals, a real Prefect server on loopback."""
+"""The verbs in real processes: signals, and a real Prefect server on loopback."""
 
 import json
 import signal
@@ -34,7 +34,7 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(
     killed.wait_for("train: 1/20")
     assert state(catalog, project) == "training" and running.is_running(project)
     assert killed.end(signal.SIGKILL) == -signal.SIGKILL
-    assert all_gone(30), "something outlived its parent"
+    assert all_gone(30), "a process outlived its parent"
     assert not running.is_running(project)
 
     (project.folder / "fake-seconds").unlink()
@@ -43,12 +43,11 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(
     whole = sid("run", "demo")
     assert whole.end() == 0
     assert (
-        "the disk is full; free some space and run it again, what was done is kept; it is tried"
-        in whole.output
+        "the disk is full; free some space and run it again, finished work is kept; retrying" in whole.output
     )
     assert not (
         project.workspace.folder / ".prefect"
-    ).exists()  # its import and its server would cost seconds
+    ).exists()  # Prefect's import and server would cost seconds
     assert "generation 1 of 'demo': 4 candidates (4 drawn, 0 duplicates)" in whole.output
     assert whole.output.splitlines()[-1] == "next: sid review  (4 undecided)"
     assert state(catalog, project) == "published"
@@ -56,7 +55,7 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(
 
 
 class Api:
-    """The Prefect server's API, as anything but Prefect sees it."""
+    """The Prefect server's API over plain HTTP."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -72,14 +71,14 @@ class Api:
             except urllib.error.HTTPError as error:
                 if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
                     raise
-                time.sleep(1)  # its database is locked on a busy machine; Prefect's own client asks again too
+                time.sleep(1)  # on a busy machine its database is locked; Prefect's own client retries too
         raise AssertionError(f"{path}: the server stayed unavailable")
 
     def run(self, deployment: str, **parameters: str) -> dict[str, Any]:
-        """Start a deployment and return its flow run when it has ended."""
-        found = self.ask(f"deployments/name/{deployment}")
-        wish = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
-        started = self.ask(f"deployments/{found['id']}/create_flow_run", wish)
+        """Run a deployment, and return its flow run after the end."""
+        deployment_id = self.ask(f"deployments/name/{deployment}")["id"]
+        order = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
+        started = self.ask(f"deployments/{deployment_id}/create_flow_run", order)
         deadline = time.monotonic() + 180
         while (run := self.ask(f"flow_runs/{started['id']}"))["state_type"] not in _FINAL:
             assert time.monotonic() < deadline, run
@@ -103,9 +102,9 @@ def test_up_starts_everything_and_ends_it(
     up.wait_for("Ctrl-C stops everything")
     api = Api(up.output.partition("Prefect: ")[2].split()[0] + "/api")
     clocks = api.ask("deployments/name/nightly/nightly")["schedules"]
-    assert [(one["schedule"]["cron"], one["schedule"]["timezone"], one["active"]) for one in clocks] == [
-        ("0 1 * * *", "Europe/Berlin", True)
-    ]
+    assert [
+        (clock["schedule"]["cron"], clock["schedule"]["timezone"], clock["active"]) for clock in clocks
+    ] == [("0 1 * * *", "Europe/Berlin", True)]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=10) as response:
         assert response.status == 200
 
@@ -118,16 +117,16 @@ def test_up_starts_everything_and_ends_it(
     (bad.folder / "fake-fail").unlink()
     assert api.run("bootstrap/bootstrap", project="bad")["state_type"] == "COMPLETED"
     assert state(catalog, bad) == "published"
-    artifacts = {one["key"]: one["data"] for one in api.ask("artifacts/latest/filter", {})}
+    artifacts = {artifact["key"]: artifact["data"] for artifact in api.ask("artifacts/latest/filter", {})}
     assert "| 4 | 0 | 4 |" in artifacts["generation-good"]
     assert {"project": "bad", "outcome": "failed", "detail": "ValueError: oops"} in json.loads(
         artifacts["nightly"]
     )
     with pytest.MonkeyPatch.context() as patch:  # the app shows the same
         patch.setenv("PREFECT_API_URL", api.url)
-        [shown] = schedules.read(good.workspace).last
-    assert ("bad", "failed", "ValueError: oops") in shown.rows
-    assert {project: outcome for project, outcome, _ in shown.rows} == {"bad": "failed", "good": "done"}
+        [night_page] = schedules.read(good.workspace).last
+    assert ("bad", "failed", "ValueError: oops") in night_page.rows
+    assert {project: outcome for project, outcome, _ in night_page.rows} == {"bad": "failed", "good": "done"}
 
     run_is_stopped_and_refused(sid, api.url, bad, catalog)
 
@@ -139,7 +138,7 @@ def test_up_starts_everything_and_ends_it(
 def run_is_stopped_and_refused(
     sid: Callable[..., Any], server: str, project: Project, catalog: Catalog
 ) -> None:
-    """With a server that is there already a run in the foreground uses that one."""
+    """If PREFECT_API_URL names a server, a foreground run uses it."""
     (project.folder / "fake-seconds").write_text("300")
     stopped = sid("run", project.name, server=server)
     stopped.wait_for("train: 1/20")

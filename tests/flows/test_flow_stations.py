@@ -21,7 +21,7 @@ from flows import drawing, limits, reports
 from flows import nightly as nightly_module
 from flows.bootstrap import bootstrap
 from flows.enough import enough
-from flows.nightly import NightFailed, nightly, plan
+from flows.nightly import NightFailed, NightStep, next_step, nightly
 from flows.one_generation import AT_DEADLINE, can_pass
 from flows.reviewed import reviewed
 
@@ -33,17 +33,17 @@ _TASKS = [
 
 @pytest.fixture(autouse=True)
 def without_engine(monkeypatch: pytest.MonkeyPatch, fake_stations: None) -> Iterator[dict[str, Any]]:
-    """Call the tasks as plain functions, and catch the artifacts."""
+    """Call the tasks as plain functions; yield the artifacts that the flows create."""
     from prefect.logging import disable_run_logger
 
-    told: dict[str, Any] = {}
+    artifacts: dict[str, Any] = {}
     for module, name in _TASKS:
         monkeypatch.setattr(module, name, getattr(module, name).fn)
     monkeypatch.setattr(limits, "held", lambda *_: nullcontext())
-    monkeypatch.setattr(reports, "generation", lambda summary: told.update(generation=summary))
-    monkeypatch.setattr(reports, "night", lambda rows, _: told.update(night=rows))
+    monkeypatch.setattr(reports, "report_generation", lambda summary: artifacts.update(generation=summary))
+    monkeypatch.setattr(reports, "report_night", lambda rows, _: artifacts.update(night=rows))
     with disable_run_logger():
-        yield told
+        yield artifacts
 
 
 def run(project: Project) -> Any:
@@ -82,12 +82,12 @@ def test_a_second_run_goes_on_with_the_same_generation(project: Project, catalog
         ("draw:ZeroDivisionError:oops", "ZeroDivisionError: oops"),
         (
             "curate:OSError:28",
-            "a file: the disk is full; free some space and run it again, what was done is kept",
+            "a file: the disk is full; free some space and run it again, finished work is kept",
         ),
         ("publish:ValueError:two\nlines", "ValueError: two lines"),
     ],
 )
-def test_a_failing_station_is_told_in_the_catalog(
+def test_a_failing_station_is_recorded_in_the_catalog(
     project: Project, catalog: Catalog, failure: str, message: str
 ) -> None:
     order(project, failure)
@@ -134,37 +134,37 @@ def test_a_wrong_setting_changes_nothing(project: Project, catalog: Catalog) -> 
         (None, False),
     ],
 )
-def test_only_what_can_pass_is_tried_again(error: Exception | None, passes: bool) -> None:
+def test_only_temporary_errors_are_retried(error: Exception | None, passes: bool) -> None:
     assert can_pass(error) is passes
 
 
 def decide(catalog: Catalog, project: Project, verdict: str, count: int = 4) -> None:
-    ids = [one.id for one in candidates(catalog, project.name, verdict="undecided")][:count]
+    ids = [candidate.id for candidate in candidates(catalog, project.name, verdict="undecided")][:count]
     verdicts.decide(catalog, project.name, ids, Verdict(verdict), "tester")
 
 
-def test_plan_waits_for_the_person(project: Project, catalog: Catalog) -> None:
-    assert plan(project, catalog).run
+def test_the_night_waits_for_the_reviewer(project: Project, catalog: Catalog) -> None:
+    assert next_step(project, catalog).run
     run(project)
-    waiting = plan(project, catalog)
+    waiting = next_step(project, catalog)
     assert (waiting.grow, waiting.run) == (False, False)
     assert waiting.reason == "4 candidates of generation 1 wait for review"
     decide(catalog, project, "accept", 1)
-    assert not plan(project, catalog).run
+    assert not next_step(project, catalog).run
     decide(catalog, project, "reject")
-    ready = plan(project, catalog, min_picks=1)
+    ready = next_step(project, catalog, min_picks=1)
     assert (ready.grow, ready.run) == (True, True)
     bring(project, catalog, 1, "grown")
-    assert (plan(project, catalog).grow, plan(project, catalog).run) == (False, True)
+    assert (next_step(project, catalog).grow, next_step(project, catalog).run) == (False, True)
 
 
-def test_where_nothing_was_accepted_more_is_drawn(
+def test_if_nothing_was_accepted_more_is_drawn(
     project: Project, catalog: Catalog, subflows: None, without_engine: dict[str, Any]
 ) -> None:
     run(project)
     decide(catalog, project, "reject")
-    assert plan(project, catalog) == nightly_module.Plan(
-        False, True, "generation 1 is reviewed, but nothing was accepted: more is drawn", more=True
+    assert next_step(project, catalog) == NightStep(
+        False, True, "generation 1 is reviewed, but no candidate was accepted: more is drawn", more=True
     )
     nightly.fn(str(project.workspace.folder))
     assert [row["outcome"] for row in without_engine["night"]] == ["done"]
@@ -181,14 +181,14 @@ def test_with_too_few_picks_more_is_drawn_until_there_are_enough(
     decide(catalog, project, "reject")
     nightly.fn(folder, min_picks=3)
     assert without_engine["night"][0]["detail"] == (
-        "generation 1 is reviewed, but only 2 of 3 picks are there: more is drawn; "
+        "generation 1 is reviewed, but has only 2 of 3 picks: more is drawn; "
         "generation 1: 8 candidates to review"
     )
     assert (last(catalog, project).number, last(catalog, project).undecided) == (1, 4)
     decide(catalog, project, "accept", 1)
     decide(catalog, project, "reject")
     reviewed.fn(folder, "demo", min_picks=3)
-    assert [(one.number, one.state) for one in generations.statuses(catalog, "demo")] == [
+    assert [(status.number, status.state) for status in generations.statuses(catalog, "demo")] == [
         (1, "grown"), (2, "published"),
     ]  # fmt: skip
 
@@ -213,28 +213,30 @@ def test_more_is_not_drawn_without_end(
     grow: bool,
     reason: str,
 ) -> None:
-    first, *others = range(1, 1 + len(project.settings.recipe))  # as many in all as a run draws here
+    first, *others = range(
+        1, 1 + len(project.settings.recipe)
+    )  # counts that add up to the 4 pictures of a fake run
     counts = {first: 4 - len(others)} | dict.fromkeys(others, 1)
     editing.set_values(project, [f"recipe[{number}].count={count}" for number, count in counts.items()])
     project = project.workspace.project(project.name)
     run(project)
     for _ in range(3):
         decide(catalog, project, "reject")
-        assert plan(project, catalog).more
+        assert next_step(project, catalog).more
         nightly.fn(str(project.workspace.folder))
     decide(catalog, project, "accept", accepted)
     decide(catalog, project, "reject")
-    assert plan(project, catalog) == nightly_module.Plan(grow, grow, reason)
+    assert next_step(project, catalog) == NightStep(grow, grow, reason)
 
 
-def test_without_a_wish_four_picks_are_enough(project: Project, catalog: Catalog) -> None:
+def test_by_default_four_picks_are_enough(project: Project, catalog: Catalog) -> None:
     run(project)
     decide(catalog, project, "accept", 3)
     decide(catalog, project, "reject")
-    assert plan(project, catalog).more
-    rejected = [one.id for one in candidates(catalog, project.name, verdict="reject")]
+    assert next_step(project, catalog).more
+    rejected = [candidate.id for candidate in candidates(catalog, project.name, verdict="reject")]
     verdicts.decide(catalog, project.name, rejected, Verdict.ACCEPT, "tester")
-    assert plan(project, catalog) == nightly_module.Plan(True, True, "generation 1 is reviewed")
+    assert next_step(project, catalog) == NightStep(True, True, "generation 1 is reviewed")
 
 
 def test_a_pick_taken_back_is_reason_enough_for_a_training() -> None:
@@ -252,11 +254,11 @@ def test_the_project_that_waited_longest_comes_first(
     assert nightly_module.in_turn(place) == ["also never", "never", "b", "a"]
 
 
-def test_plan_goes_on_while_only_few_wait(project: Project, catalog: Catalog) -> None:
+def test_the_night_continues_while_few_candidates_wait(project: Project, catalog: Catalog) -> None:
     run(project)
     decide(catalog, project, "accept", 2)
-    assert not plan(project, catalog, max_waiting=1).run
-    assert plan(project, catalog, max_waiting=2, min_picks=2) == nightly_module.Plan(
+    assert not next_step(project, catalog, max_waiting=1).run
+    assert next_step(project, catalog, max_waiting=2, min_picks=2) == NightStep(
         True, True, "generation 1 is reviewed"
     )
 
@@ -272,16 +274,16 @@ def test_the_deadline_stops_a_station_and_the_next_run_goes_on(project: Project,
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled", "training"])
-def test_plan_finishes_what_broke_off(project: Project, catalog: Catalog, state: str) -> None:
+def test_the_night_finishes_an_unfinished_generation(project: Project, catalog: Catalog, state: str) -> None:
     run(project)
     bring(project, catalog, 1, state)
-    assert plan(project, catalog) == nightly_module.Plan(False, True, "generation 1 broke off")
+    assert next_step(project, catalog) == NightStep(False, True, "generation 1 is unfinished")
     with running.exclusively(project):
-        assert not plan(project, catalog).run
+        assert not next_step(project, catalog).run
 
 
 class _State:
-    """What a subflow gives with return_state=True."""
+    """The result of a subflow with return_state=True."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self._error: Exception | None = None

@@ -11,18 +11,18 @@ import pytest
 from flows import events, server
 from review_app import prefect_runs
 
-Asked = list[tuple[str, str, str | None, str]]  # method, path, Authorization, body
+Requests = list[tuple[str, str, str | None, str]]  # method, path, Authorization, body
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
-    """What a server at PREFECT_API_URL is asked; it answers everything with `true`, but for paths with `broken`."""
-    requests: Asked = []
+def requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[Requests]:
+    """The requests to a server at PREFECT_API_URL, which answers `true`, or status 500 to paths with `broken`."""
+    received: Requests = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
-            requests.append((self.command, self.path, self.headers["Authorization"], body))
+            received.append((self.command, self.path, self.headers["Authorization"], body))
             self.send_response(500 if "broken" in self.path else 200)
             self.end_headers()
             self.wfile.write(b"true")
@@ -36,15 +36,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     opened = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=opened.serve_forever, daemon=True).start()
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{opened.server_port}/api")
-    yield requests
+    yield received
     opened.shutdown()
     opened.server_close()
 
 
-def test_a_finished_review_is_an_event_of_prefect(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_review_is_an_event_of_prefect(
+    requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "user:secret")
     events.review_finished("apple", 3)
-    [(method, path, authorization, body)] = asked
+    [(method, path, authorization, body)] = requests
     assert (method, path, authorization) == ("POST", "/api/events", "Basic dXNlcjpzZWNyZXQ=")
     [event] = json.loads(body)
     assert event["event"] == events.REVIEW_FINISHED
@@ -64,7 +66,7 @@ def test_a_server_that_does_not_answer_is_a_warning_only(
     assert prefect_runs.ask("health") is None
 
 
-def test_only_a_healthy_server_answers(asked: Asked) -> None:
+def test_only_a_healthy_server_answers(requests: Requests) -> None:
     url = prefect_runs.api_url()
     assert server.answers(url)
     assert not server.answers(f"{url}/broken")
@@ -77,10 +79,10 @@ def test_only_a_healthy_server_answers(asked: Asked) -> None:
         ("PREFECT_API_AUTH_STRING", "user:secret", "Basic dXNlcjpzZWNyZXQ="),
     ],
 )
-def test_the_app_says_who_it_is(
-    asked: Asked, monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+def test_the_app_sends_its_credentials(
+    requests: Requests, monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
 ) -> None:
     monkeypatch.setenv(name, value)
     assert prefect_runs.ask("health") is True
     assert prefect_runs.ask("broken") is None
-    assert [authorization for _, _, authorization, _ in asked] == [expected, expected]
+    assert [authorization for _, _, authorization, _ in requests] == [expected, expected]

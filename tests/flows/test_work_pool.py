@@ -1,6 +1,6 @@
-"""A Prefect server for a whole house: a work pool with two workers, limits, schedules, events, a restart.
+"""A Prefect server shared by several machines: a work pool with two workers, limits, schedules, events, a restart.
 
-The tests share one server and one workspace, and go from one to the next as a house would.
+The tests share one server and one workspace, and depend on their order.
 """
 
 import http.server
@@ -38,12 +38,12 @@ _PATIENCE = 300  # seconds; a busy machine takes half a minute to start a flow
 
 
 def until(happens: Callable[[], Any], what: str = "it never happened") -> Any:
-    """Return what the function returns as soon as that is something."""
+    """Call the function until its result is truthy, and return that."""
     deadline = time.monotonic() + _PATIENCE
-    while not (found := happens()):
+    while not (result := happens()):
         assert time.monotonic() < deadline, what
         time.sleep(0.2)
-    return found
+    return result
 
 
 class House:
@@ -71,9 +71,9 @@ class House:
         self.started.append(Sid(self.workspace, arguments, self.server.url))
         return self.started[-1]
 
-    def end(self, one: Sid) -> None:
-        self.started.remove(one)
-        one.end(signal.SIGTERM)
+    def end(self, command: Sid) -> None:
+        self.started.remove(command)
+        command.end(signal.SIGTERM)
 
     def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -93,24 +93,24 @@ class House:
 
     def begin(self, deployment: str, **parameters: str) -> str:
         """Ask for a run of a deployment and return its id."""
-        found = self.ask(f"deployments/name/{deployment}")
-        wish = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
-        return str(self.ask(f"deployments/{found['id']}/create_flow_run", wish)["id"])
+        deployment_id = self.ask(f"deployments/name/{deployment}")["id"]
+        order = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
+        return str(self.ask(f"deployments/{deployment_id}/create_flow_run", order)["id"])
 
     def run(self, identity: str) -> dict[str, Any]:
         return dict(self.ask(f"flow_runs/{identity}"))
 
     def end_of(self, identity: str) -> dict[str, Any]:
-        until(lambda: self.run(identity)["state_type"] in _FINAL, f"run {identity} goes on and on")
+        until(lambda: self.run(identity)["state_type"] in _FINAL, f"run {identity} does not end")
         return self.run(identity)
 
     def runs(self, deployment: str) -> list[dict[str, Any]]:
-        found = self.ask(f"deployments/name/{deployment}")
-        return list(self.ask("flow_runs/filter", {"deployments": {"id": {"any_": [found["id"]]}}}))
+        deployment_id = self.ask(f"deployments/name/{deployment}")["id"]
+        return list(self.ask("flow_runs/filter", {"deployments": {"id": {"any_": [deployment_id]}}}))
 
     def state(self, project: Project) -> str:
-        known = generations.statuses(self.catalog, project.name)
-        return known[-1].state if known else ""
+        statuses = generations.statuses(self.catalog, project.name)
+        return statuses[-1].state if statuses else ""
 
 
 @pytest.fixture(scope="module")
@@ -130,39 +130,39 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             made.started.remove(deployed)
             yield made
         finally:
-            for one in made.started:
-                one.end(signal.SIGTERM)
+            for command in made.started:
+                command.end(signal.SIGTERM)
             made.server.stop()
             made.catalog.close()
 
 
 def test_two_workers_share_a_pool_and_never_a_gpu(house: House) -> None:
-    """Also: cancel a run that works, pause the pool and let it go on."""
+    """Also cancel a running flow, and pause and resume the pool."""
     workers = [house.sid("worker", "--work-pool", "gpu") for _ in range(2)]
-    one, other = house.project("one", 300), house.project("other", 1)
+    first_project, second_project = house.project("one", 300), house.project("other", 1)
     first = house.begin("bootstrap/bootstrap", project="one")
-    until(lambda: house.state(one) == "training")
+    until(lambda: house.state(first_project) == "training")
     second = house.begin("bootstrap/bootstrap", project="other")
     until(lambda: house.run(second)["state_type"] == "RUNNING")
     limits = {limit["name"]: limit["active_slots"] for limit in house.ask("v2/concurrency_limits/filter", {})}
     assert limits[f"sid-gpu-{socket.gethostname()}-0"] == limits["sid-project-one"] == 1
-    time.sleep(2)  # the other one would have begun by now, if it could
-    assert house.state(other) == "waiting" and house.state(one) == "training"
+    time.sleep(2)  # the second would have begun by now if it could
+    assert house.state(second_project) == "waiting" and house.state(first_project) == "training"
 
     house.ask(f"flow_runs/{first}/set_state", {"state": {"type": "CANCELLING"}})
     assert house.end_of(first)["state_type"] == "CANCELLED"
-    assert house.state(one) == "cancelled"
+    assert house.state(first_project) == "cancelled"
     assert house.end_of(second)["state_type"] == "COMPLETED"
-    assert house.state(other) == "published"
+    assert house.state(second_project) == "published"
 
     house.ask("work_pools/gpu", {"is_paused": True}, "PATCH")
-    house.takes(one, 0.2)
+    house.takes(first_project, 0.2)
     again = house.begin("bootstrap/bootstrap", project="one")
-    time.sleep(8)  # more than the 5 s between two looks of a worker
+    time.sleep(8)  # more than the 5 s after which a worker polls again
     assert house.run(again)["state_type"] == "SCHEDULED"
     house.ask("work_pools/gpu", {"is_paused": False}, "PATCH")
     assert house.end_of(again)["state_type"] == "COMPLETED"
-    assert house.state(one) == "published"
+    assert house.state(first_project) == "published"
     house.end(workers[1])
 
 
@@ -178,9 +178,9 @@ def test_missed_nights_are_made_up_for_once(house: House) -> None:
 
     missed = until(lambda: late() if len(late()) >= 3 else None)
     house.ask("work_pools/gpu", {"is_paused": False}, "PATCH")
-    until(lambda: any(house.run(one)["state_type"] == "COMPLETED" for one in missed))
+    until(lambda: any(house.run(run_id)["state_type"] == "COMPLETED" for run_id in missed))
     house.ask(f"deployments/{nightly}/schedules/{made}", {"active": False}, "PATCH")
-    ends = [house.run(one) for one in missed]
+    ends = [house.run(run_id) for run_id in missed]
     assert sorted(run["state_type"] for run in ends) == ["CANCELLED"] * (len(missed) - 1) + ["COMPLETED"]
     cancelled = next(run for run in ends if run["state_type"] == "CANCELLED")
     assert cancelled["state"]["message"] == "missed; a later run makes up for it"
@@ -190,11 +190,11 @@ def test_missed_nights_are_made_up_for_once(house: House) -> None:
 
 @pytest.fixture
 def webhook() -> Iterator[tuple[str, list[bytes]]]:
-    """Its address, and what was sent to it so far."""
+    """The address of a webhook, and the bodies sent to it so far."""
     got: list[bytes] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # its name
+        def do_POST(self) -> None:  # the name is http.server's
             got.append(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(204)
             self.end_headers()
@@ -211,7 +211,7 @@ def webhook() -> Iterator[tuple[str, list[bytes]]]:
 def test_a_schedule_fires_and_a_finished_review_starts_the_next_generation(
     house: House, webhook: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A served deployment this time: the same server, no work pool."""
+    """With a served deployment instead of the work pool, on the same server."""
     served = house.sid("serve", "--cron", "0 1 * * *", "--when-reviewed", "--min-picks", "3")
     served.wait_for("nightly: 0 1 * * *")
     lonely = house.project("lonely")
@@ -227,28 +227,28 @@ def test_a_schedule_fires_and_a_finished_review_starts_the_next_generation(
     monkeypatch.setenv("PREFECT_API_URL", house.server.url)
     recipe = [sys.executable, str(_ROOT / "docs" / "notify.py"), webhook[0]]
     subprocess.run(recipe, check=True, capture_output=True, timeout=100)
-    ids = [one.id for one in candidates(house.catalog, "lonely")]
+    ids = [candidate.id for candidate in candidates(house.catalog, "lonely")]
     verdicts.decide(house.catalog, "lonely", ids[1:], Verdict.ACCEPT, "tester")
     verdicts.decide(house.catalog, "lonely", ids[:1], Verdict.REJECT, "tester")
     run = until(lambda: _of_event(house))
     assert run["parameters"]["project"] == "lonely"
     assert house.end_of(run["id"])["state_type"] == "COMPLETED"
     statuses = generations.statuses(house.catalog, "lonely")
-    assert [(one.number, one.state) for one in statuses] == [(1, "grown"), (2, "published")]
+    assert [(status.number, status.state) for status in statuses] == [(1, "grown"), (2, "published")]
 
     (lonely.folder / "fake-fail").write_text("train:ValueError:oops")
-    ids = [one.id for one in candidates(house.catalog, "lonely", generation=2)]
+    ids = [candidate.id for candidate in candidates(house.catalog, "lonely", generation=2)]
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # this event is lost
     verdicts.decide(house.catalog, "lonely", ids, Verdict.ACCEPT, "tester")
     swept = house.end_of(house.begin("reviewed/reviewed"))
     assert "1 of 1 projects failed: lonely" in swept["state"]["message"]
-    told = until(lambda: [one for one in webhook[1] if b"ValueError: oops" in one or b"lonely" in one])
-    assert b"failed" in told[0].lower()
+    sent = until(lambda: [body for body in webhook[1] if b"ValueError: oops" in body or b"lonely" in body])
+    assert b"failed" in sent[0].lower()
 
 
 def test_a_run_outlives_a_restart_of_the_server(house: House) -> None:
-    for one in list(house.started):
-        house.end(one)
+    for command in list(house.started):
+        house.end(command)
     project = house.project("enduring", 20)
     run = house.sid("run", "enduring")
     run.wait_for("train: 1/20")
@@ -258,7 +258,7 @@ def test_a_run_outlives_a_restart_of_the_server(house: House) -> None:
     assert house.state(project) == "published"
     house.started.remove(run)
     ended = house.ask("flow_runs/filter", {"flow_runs": {"name": {"any_": ["enduring"]}}})
-    assert [one["state_type"] for one in ended] == ["COMPLETED"]
+    assert [run["state_type"] for run in ended] == ["COMPLETED"]
 
 
 def _of_event(house: House) -> dict[str, Any] | None:

@@ -75,7 +75,7 @@ def test_drawn_again_with_another_strength_and_snapshot(reviewed: tuple[Project,
     output = json.loads(sid(project, *order, "--json"))
     ids = output["candidates"]
     assert output["new"] == 2
-    assert sid(project, *order) == f"there already, up for review: {' '.join(ids)}\n"
+    assert sid(project, *order) == f"already drawn, up for review: {' '.join(ids)}\n"
     drawn = [candidate_of(project, candidate_id) for candidate_id in ids]
     assert [candidate.shot.seed for candidate in drawn] == [1, 2]
     for candidate in drawn:
@@ -159,7 +159,7 @@ def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
     assert np.abs(after[0] - after[1]).max() > 3 and np.abs(after[1] - after[2]).max() > 3
 
     sid(project, "caption", "apple", part.id, "woman, grin")
-    assert "there already" in sid(project, *order, "--only-masked-padding=8")
+    assert "already drawn" in sid(project, *order, "--only-masked-padding=8")
     assert candidate_of(project, part.id).caption == "woman, grin"  # an edited caption stays
 
 

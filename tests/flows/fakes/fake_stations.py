@@ -1,9 +1,9 @@
-"""Stations that take milliseconds and leave in the catalog what the real ones do.
+"""Fake stations that take milliseconds and write to the catalog what the real ones write.
 
-Files in the project's folder tell them what to do:
+Files in the project's folder control them:
     fake-fail     such as "draw:OSError:28" or "train:UserError:network_dim is odd"
-    fake-once     if it is there, a station fails only the first time
-    fake-seconds  how long training takes, 0.2 without it
+    fake-once     if it exists, a station fails only the first time
+    fake-seconds  how long training takes, 0.2 by default
 """
 
 import builtins
@@ -57,7 +57,7 @@ def _train(generation: Generation, class_pictures: Any, report: Any) -> None:
 
 def _plan(generation: Generation, more: bool = False) -> DrawingPlan:
     _fail("plan", generation.project.folder)
-    have = {one.id for one in generation.candidates(state=None)}
+    have = {candidate.id for candidate in generation.candidates(state=None)}
     count = len(have) + 4 if more else 4
     shots = [
         Shot(
@@ -74,11 +74,11 @@ def _draw_planned(generation: Generation, planned: list[Planned], report: Any) -
     folder = generation.project.folder
     _fail("draw", folder)
     new = []
-    for one in planned:
-        path = generation.candidates_folder / f"{one.shot.id}.png"
+    for picture in planned:
+        path = generation.candidates_folder / f"{picture.shot.id}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (128, 128), (one.turn, 0, 0)).save(path)
-        new.append(NewCandidate(one.shot.id, one.shot, path.relative_to(folder), one.turn))
+        Image.new("RGB", (128, 128), (picture.turn, 0, 0)).save(path)
+        new.append(NewCandidate(picture.shot.id, picture.shot, path.relative_to(folder), picture.turn))
     candidate_states.add_drawn(generation.catalog, generation.project.name, generation.number, new)
     report(Progress("draw", len(planned), len(planned), "pictures", 50.0))
 
@@ -93,7 +93,7 @@ def _curate(generation: Generation, report: Any) -> None:
 
 def _publish(generation: Generation) -> Path:
     _fail("publish", generation.project.folder)
-    drawn = [one.id for one in generation.candidates(state=CandidateState.DRAWN)]
+    drawn = [candidate.id for candidate in generation.candidates(state=CandidateState.DRAWN)]
     candidate_states.put_up(generation.catalog, generation.project.name, drawn)
     sheet = generation.folder / "contact-sheet.png"
     sheet.parent.mkdir(parents=True, exist_ok=True)
@@ -102,8 +102,8 @@ def _publish(generation: Generation) -> Path:
 
 
 def modules() -> dict[str, types.ModuleType]:
-    """Return the modules of the stations by their names, fakes all of them."""
-    made = {
+    """Return fake modules of all stations, by name."""
+    functions_of = {
         "bootstrap.training.snapshot_training": {"train_snapshots": _train},
         "bootstrap.drawing.candidate_drawing": {
             "plan_candidates": _plan,
@@ -113,8 +113,8 @@ def modules() -> dict[str, types.ModuleType]:
         "bootstrap.curation.duplicate_marking": {"mark_duplicates": _curate},
         "bootstrap.curation.publishing": {"publish": _publish},
     }
-    found = {}
-    for name, functions in made.items():
-        found[name] = types.ModuleType(name)
-        vars(found[name]).update(functions)
-    return found
+    fakes = {}
+    for name, functions in functions_of.items():
+        fakes[name] = types.ModuleType(name)
+        vars(fakes[name]).update(functions)
+    return fakes

@@ -1,4 +1,4 @@
-"""With this folder on PYTHONPATH a Python has fake stations: no monkeypatch reaches a served flow."""
+"""Give every Python with this folder on PYTHONPATH fake stations: a monkeypatch does not reach a served flow."""
 
 import sys
 

@@ -1,0 +1,230 @@
+"""The verbs for single pictures: their tags, how one was drawn, drawing one again, mending a candidate."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootstrap import captions
+from bootstrap.cli.common import Name, workspace_of
+from bootstrap.errors import UserError
+from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH
+
+if TYPE_CHECKING:
+    from bootstrap.loop.mending import Inpaint, Redraw
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a candidate, or its first characters.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON: the number of new candidates, and the ids of all.")
+]
+Strength = Annotated[
+    float | None,
+    typer.Option(
+        min=LEAST_STRENGTH,
+        max=MOST_STRENGTH,
+        help="Another strength of its first LoRA; below 0 the picture moves away from what the LoRA has learnt.",
+    ),
+]
+Snapshot = Annotated[int | None, typer.Option(min=1, help="Another epoch of its first LoRA.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another seed, for another picture.")]
+Count = Annotated[
+    int, typer.Option(min=1, max=16, help="How many pictures to draw, each with a seed of its own.")
+]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A PNG drawn by sid, or any picture with infotext.")
+]
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Add these verbs to the command line."""
+    for verb in (tag, show, redraw, again, inpaint, caption):
+        app.command()(verb)
+    app.command("draw-tags")(draw_tags)
+
+
+def tag(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture.")],
+    tagger: Annotated[
+        Path | None,
+        typer.Option(
+            help="A WD14-style .onnx file, with its selected_tags.csv in the same folder.",
+            show_default="Paper Town's own",
+        ),
+    ] = None,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Print one tag per line, with its score, 0 to 1.")
+    ] = False,
+) -> None:
+    """Suggest a caption: the tags that a tagger sees in a picture."""
+    from bootstrap import images
+    from bootstrap.pictures.tagging import (
+        open_tagger,  # imports torch: seconds that other verbs need not wait
+    )
+
+    picture = images.open_picture(file)
+    [tag_scores] = open_tagger(tagger).read([picture])
+    if scores:
+        for scored in tag_scores:
+            typer.echo(f"{scored.score:.3f}  {scored.tag}")
+    else:
+        typer.echo(", ".join(scored.tag for scored in tag_scores))
+
+
+def show(
+    file: File, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the whole shot.")] = False
+) -> None:
+    """Show how a picture was drawn, by sid or by another tool that writes infotext."""
+    from bootstrap.drawing import infotext
+
+    shot, text = infotext.shot_of(file), infotext.text_of(file)
+    fields = infotext.read(text or "")
+    if shot is None and not fields.fields:
+        raise UserError(
+            f"picture {file}: it carries neither a shot of sid nor infotext, so nobody knows how it was drawn"
+        )
+    if as_json:
+        description = shot.to_dict() if shot else dataclasses.asdict(fields)
+        typer.echo(json.dumps(description, indent=2, ensure_ascii=False))
+        return
+    lines = {"prompt": fields.prompt, "negative prompt": fields.negative_prompt, **fields.fields}
+    if shot is not None:
+        lines = {"shot": shot.id, **lines, "prompt": shot.prompt, "negative prompt": shot.negative_prompt}
+        for lora in shot.loras:
+            unet, te = lora.strengths
+            apart = f", of the text encoder {te:g}" if te != unet else ""
+            lines[f"LoRA {lora.name}"] = f"strength {unet:g}{apart}"
+        lines |= {"base model": shot.base_model, "recipe": shot.recipe}
+        lines |= {"eliminated": ", ".join(shot.eliminated), "added": ", ".join(shot.added)}
+    for name, value in lines.items():
+        if value:
+            typer.echo(f"{name}: {value}")
+
+
+def redraw(
+    context: typer.Context,
+    file: File,
+    strength: Strength = None,
+    seed: Seed = None,
+    snapshot: Snapshot = None,
+    base: Annotated[str | None, typer.Option(help="Another base model.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The PNG to write.", show_default="redrawn-ID.png in this folder")
+    ] = None,
+) -> None:
+    """Draw a picture again from its file, unchanged or with another strength, seed, snapshot or base model."""
+    from bootstrap.drawing import infotext  # the rest imports torch: seconds that other verbs need not wait
+    from bootstrap.drawing import redraw as redrawing
+
+    if output is not None and output.suffix.lower() != ".png":
+        raise UserError(f"--output {output}: the picture is written as PNG, name a .png file")
+    if output is not None and output.resolve() == file.resolve():
+        raise UserError(f"--output {output}: that is the picture itself, name another file")
+    changes = redrawing.Changes(strength, seed, snapshot)
+    picture, shot, text = redrawing.redraw(workspace_of(context), file, changes, base)
+    path = output or Path(f"redrawn-{shot.id}.png")
+    infotext.save_png(picture, path, shot, text)
+    typer.echo(f"redrawn: {path}")
+
+
+def again(
+    context: typer.Context,
+    name: Name,
+    candidate: Id,
+    strength: Strength = None,
+    snapshot: Snapshot = None,
+    seed: Seed = None,
+    count: Count = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a candidate again with something changed, and put the results up for review next to it."""
+    from bootstrap.loop.mending import Redraw  # imports torch: seconds that other verbs need not wait
+
+    _draw_again(context, name, candidate, Redraw(strength, snapshot, seed, count), as_json)
+
+
+def inpaint(
+    context: typer.Context,
+    name: Name,
+    candidate: Id,
+    mask: Annotated[Path, typer.Option(help="A picture of the candidate's size; its white area is redrawn.")],
+    prompt: Annotated[
+        str, typer.Option(help="What the whole picture shows afterwards; also its caption as a pick.")
+    ],
+    denoising_strength: Annotated[
+        float, typer.Option(min=0.05, max=1, help="How far the area may change.")
+    ] = 0.75,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=8, help="How many rounds; each starts from the previous result.")
+    ] = 1,
+    only_masked_padding: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=256,
+            metavar="PIXELS",
+            help="Enlarge and draw only the masked area and this many pixels around it; --prompt then describes "
+            "that area, and the candidate's caption stays.",
+        ),
+    ] = None,
+    seed: Seed = None,
+    count: Count = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Redraw a part of a candidate, and put the results up for review next to it."""
+    from bootstrap.loop.mending import Inpaint  # imports torch: seconds that other verbs need not wait
+
+    change = Inpaint(
+        mask, prompt, denoising_strength, rounds, seed, count, only_masked_padding=only_masked_padding
+    )
+    _draw_again(context, name, candidate, change, as_json)
+
+
+def caption(
+    context: typer.Context,
+    name: Name,
+    candidate: Id,
+    tags: Annotated[str, typer.Argument(metavar="CAPTION", help='Tags; "" restores those of its prompt.')],
+) -> None:
+    """Set the caption that a candidate gets as a pick, instead of its prompt's tags."""
+    from bootstrap.catalog import Catalog, candidates
+
+    project = workspace_of(context).project(name)
+    catalog = Catalog(project.workspace.catalog_url)
+    candidate_id = candidates.candidate(catalog, project.name, candidate).id
+    candidates.set_caption(catalog, project.name, candidate_id, tags)
+    typer.echo(f"{candidate_id}: {candidates.candidate(catalog, project.name, candidate_id).caption}")
+
+
+def draw_tags(
+    tags: Annotated[str, typer.Argument(metavar="CAPTION", help="Tags, separated by commas.")],
+    output: Annotated[
+        Path, typer.Option(help="Folder for the drawings; drawings that exist are not drawn again.")
+    ],
+    base: Annotated[str, typer.Option(help="The base model, as for `sid new`.")] = "papertown",
+) -> None:
+    """Draw each tag with the base model alone, and report the tags that it does not seem to know."""
+    from bootstrap.drawing import tag_drawings  # imports torch: seconds that other verbs need not wait
+    from bootstrap.models import specs
+
+    for drawing in tag_drawings.draw_tags(specs.find(base), captions.parse(tags), output):
+        doubt = (
+            "" if drawing.is_known else "  seems unknown: it changes the drawing no more than a made-up word"
+        )
+        typer.echo(f"{drawing.tag}  {output / drawing.file}{doubt}")
+
+
+def _draw_again(
+    context: typer.Context, name: str, candidate: str, change: "Redraw | Inpaint", as_json: bool
+) -> None:
+    from bootstrap.catalog import Catalog
+    from bootstrap.loop.mending import draw_again
+
+    project = workspace_of(context).project(name)
+    drawn = draw_again(project, Catalog(project.workspace.catalog_url), candidate, change)
+    if as_json:
+        typer.echo(json.dumps({"new": drawn.new, "candidates": drawn.ids}))
+        return
+    result = f"{drawn.new} drawn" if drawn.new else "already drawn"
+    typer.echo(f"{result}, up for review: {' '.join(drawn.ids)}")

@@ -1,0 +1,61 @@
+"""The verbs that keep a workspace in order: `doctor` and `reindex`."""
+
+from typing import Annotated
+
+import typer
+
+from bootstrap.cli.common import workspace_of
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Add these verbs to the command line."""
+    app.command("doctor")(run_doctor)
+    app.command("reindex")(rebuild_catalog)
+
+
+def run_doctor(
+    context: typer.Context,
+    repair: Annotated[bool, typer.Option("--repair", help="Carry out the repairs it proposes.")] = False,
+) -> None:
+    """Check the machine, the models, the workspace and the catalog; with --repair, fix what it can."""
+    from bootstrap.upkeep import doctor  # importing the catalog and torch takes seconds
+
+    workspace = workspace_of(context)
+    for name, value in doctor.machine(workspace):
+        typer.echo(f"{name:<10} {value}")
+    left = 0
+    for finding in doctor.examine(workspace):
+        typer.echo(f"\n{finding.what}\n  to do: {finding.remedy}")
+        if repair and finding.repair:
+            typer.echo(f"  done: {finding.repair()}")
+        else:
+            left += 1
+    if left:
+        typer.echo(
+            f"\n{left} things are not in order" + ("" if repair else "; sid doctor --repair does what it can")
+        )
+        raise typer.Exit(1)
+    typer.echo("\neverything is in order")
+
+
+def rebuild_catalog(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this project.")] = None,
+) -> None:
+    """Rebuild a lost catalog from the projects' folders; existing entries stay as they are."""
+    from bootstrap.catalog import Catalog
+    from bootstrap.upkeep import reindex
+
+    workspace = workspace_of(context)
+    names = [workspace.project(name).name] if name else workspace.project_names()
+    if not names:
+        typer.echo(f"workspace {workspace.folder}: there are no projects")
+        return
+    catalog = Catalog(workspace.catalog_url)
+    for project_name in names:
+        done = reindex.reindex(workspace.project(project_name), catalog)
+        typer.echo(
+            f"{project_name}: {done.generations} generations, {done.snapshots} snapshots, {done.candidates} "
+            f"candidates, {done.picks} picks and {done.sheets} sheets put into the catalog"
+        )
+    catalog.close()
