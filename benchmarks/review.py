@@ -332,7 +332,9 @@ def populate(folder: Path, count: int) -> Project:
         vector = rng.standard_normal(VECTOR)
         vector = (vector / np.linalg.norm(vector)).astype(np.float16)
         scores[file.row] = ModelScores(
-            rng.random(), rng.random(), rng.random(), "benchmark", vector.tobytes()
+            {name: rng.random() for name in ("closeness", "novelty", "agreement")},
+            "benchmark",
+            vector.tobytes(),
         )
     measurements.set_scores(catalog, scores)
     drawn = candidates.candidates(catalog, made.name, state=CandidateState.DRAWN)

@@ -5,24 +5,13 @@ from typing import Any
 
 from bootstrap.catalog import Catalog, candidates
 from bootstrap.catalog.candidates import Candidate
+from bootstrap.catalog.scores import SCORES
 from bootstrap.curation.nearest import nearest_picks
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 from review_app.facts import marked_tags, short_label, shot_facts
 from review_app.urls import picture_url, thumbnail_url
 
-SCORES = {
-    "quality": "Quality",
-    "closeness": "Closeness",
-    "novelty": "Novelty",
-    "agreement": "Prompt match",
-}
-MEANINGS = {
-    "quality": "How free it is of noise, blur and burnt colours: 0 to 1",
-    "closeness": "How much it looks like the original: 1 is the same picture",
-    "novelty": "How much it differs from every picture of the dataset: 0 is nothing new",
-    "agreement": "Share of the prompt's tags that the tagger sees in it: 0 to 1",
-}
 _MOST_ALIKE = 12  # look-alikes shown for one candidate
 
 
@@ -71,8 +60,8 @@ def caption_of(project: Project) -> list[str]:
 def _scores(candidate: Candidate) -> list[tuple[str, str, str]]:
     """Return the measured scores: name, value and meaning."""
     scores = [
-        (SCORES[name], f"{value:.2f}", MEANINGS[name])
-        for name in SCORES
+        (score.title, f"{value:.2f}", score.meaning)
+        for name, score in SCORES.items()
         if (value := getattr(candidate.scores, name)) is not None
     ]
     flaw = candidate.scores.flaw

@@ -3,26 +3,35 @@
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from bootstrap.catalog import Catalog, published
 from bootstrap.catalog.published import Listed
+from bootstrap.catalog.scores import SCORES
 from bootstrap.catalog.states import Verdict
 from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
-from review_app.cards import SCORES
 from review_app.facts import short_label
 
 SORTS = {
     "queue": "Likely picks first",
     "drawn": "As drawn",
-    **SCORES,
+    **{name: score.title for name, score in SCORES.items()},
 }
+
+
+def _one_of(known: Collection[str]) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"'{name}' is unknown; use {', '.join(known)}")
+        return name
+
+    return check
 
 
 class Filter(BaseModel):
@@ -37,9 +46,9 @@ class Filter(BaseModel):
     snapshots: list[int] = []
     tags: list[str] = []  # the prompt has all of them
     reasons: list[str] = []
-    score: Literal["quality", "closeness", "novelty", "agreement"] | None = None
+    score: Annotated[str, AfterValidator(_one_of(SCORES))] | None = None
     least: float | None = None  # of that score
-    sort: Literal["queue", "drawn", "quality", "closeness", "novelty", "agreement"] = "drawn"
+    sort: Annotated[str, AfterValidator(_one_of(SORTS))] = "drawn"
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ def _passes(row: Listed, how: Drawn, criteria: Filter) -> bool:
     if criteria.generation is not None and row.generation != criteria.generation:
         return False
     if criteria.score is not None and criteria.least is not None:
-        value = getattr(row, criteria.score)
+        value = row.score(criteria.score)
         if value is None or value < criteria.least:
             return False
     return (
@@ -126,7 +135,7 @@ def _order(sort: str) -> Callable[[Listed], Any]:
     if sort == "queue":
         return lambda row: (row.generation, row.rank, row.row)
     # The best first, unmeasured ones last.
-    return lambda row: (-(value if (value := getattr(row, sort)) is not None else float("-inf")), row.row)
+    return lambda row: (-(value if (value := row.score(sort)) is not None else float("-inf")), row.row)
 
 
 @dataclass(frozen=True)

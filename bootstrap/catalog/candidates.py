@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Select, func, select
 
 from bootstrap import captions
+from bootstrap.catalog.scores import NOT_MEASURED, SCORES, Scores
 from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, PickRow, ProjectRow
@@ -16,17 +17,6 @@ from bootstrap.shots import Shot
 
 ID_LENGTH = 16  # of a whole id, in hex digits
 ORIGINAL = "original"  # in place of a candidate's id
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What was measured on a candidate before anyone looks at it; None: not measured."""
-
-    quality: float | None = None  # 0 to 1, see bootstrap.pictures.quality
-    flaw: str = ""  # blank, noise or burnt; "": none
-    closeness: float | None = None  # -1 to 1, see bootstrap.curation.scoring
-    novelty: float | None = None  # 0 to 2
-    agreement: float | None = None  # 0 to 1
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,7 @@ class Candidate:
     decided_at: datetime | None
     reason: str = ""  # of a reject, if one was given
     edited_caption: str | None = None  # as a reviewer wrote it
-    scores: Scores = Scores()
+    scores: Scores = NOT_MEASURED
     seconds: float | None = None  # that drawing it took: its share of its batch's wall time
 
     @property
@@ -65,7 +55,7 @@ def to_candidate(row: CandidateRow, generation: int) -> Candidate:
     return Candidate(
         row.shot_id, generation, Shot.from_dict(row.shot), Path(row.path), row.state, row.duplicate_of,
         row.verdict, row.reviewer, row.decided_at, row.reason, row.caption,
-        Scores(row.quality, row.flaw or "", row.closeness, row.novelty, row.agreement), row.seconds,
+        Scores(flaw=row.flaw or "", **{name: getattr(row, name) for name in SCORES}), row.seconds,
     )  # fmt: skip
 
 

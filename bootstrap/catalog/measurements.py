@@ -87,11 +87,9 @@ ALL_KEPT = Compared()
 
 @dataclass(frozen=True)
 class ModelScores:
-    """The scores of a candidate that need a model; None: not measured, so the catalog's value stays."""
+    """The scores of a candidate that need a model."""
 
-    closeness: float | None = None  # -1 to 1, see bootstrap.curation.scoring
-    novelty: float | None = None  # 0 to 2
-    agreement: float | None = None  # 0 to 1
+    values: Mapping[str, float]  # by name, see bootstrap.catalog.scores; the catalog keeps the others
     embedder: str = ""  # that computed the vector
     vector: bytes | None = None  # float16
 
@@ -250,11 +248,10 @@ def set_scores(catalog: Catalog, scores: Mapping[int, ModelScores]) -> None:
     with catalog.write() as session:
         for number, new in scores.items():
             row = session.get_one(CandidateRow, number)
+            for name, value in new.values.items():
+                setattr(row, name, value)
             if new.vector is not None:
-                row.closeness, row.novelty = new.closeness, new.novelty
                 session.merge(FeatureRow(candidate_id=number, embedder=new.embedder, vector=new.vector))
-            if new.agreement is not None:
-                row.agreement = new.agreement
 
 
 class Vector(NamedTuple):

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, func, select, update
 
+from bootstrap.catalog.scores import SCORES
 from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow, GenerationRow, ProjectRow
 from bootstrap.shots import Shot
 
-SCORES = ("quality", "closeness", "novelty", "agreement")
+_NAMES = tuple(SCORES)
+_SCORE_COLUMNS = [getattr(CandidateRow, name) for name in _NAMES]
 _AT_ONCE = 500  # values per query: databases limit their number
 
 
@@ -24,12 +26,9 @@ class Ranked(NamedTuple):
     verdict: Verdict
     rank: int
     shot: dict[str, Any]  # see Shot.to_dict
-    quality: float | None
-    closeness: float | None
-    novelty: float | None
-    agreement: float | None
     embedder: str | None
     vector: bytes | None  # float16
+    scores: tuple[float | None, ...]  # in the order of SCORES
 
 
 class Listed(NamedTuple):
@@ -40,11 +39,12 @@ class Listed(NamedTuple):
     verdict: Verdict
     reason: str
     rank: int
-    quality: float | None
-    closeness: float | None
-    novelty: float | None
-    agreement: float | None
     generation: int
+    scores: tuple[float | None, ...]  # in the order of SCORES
+
+    def score(self, name: str) -> float | None:
+        """Return a score by its name."""
+        return self.scores[_NAMES.index(name)]
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,7 @@ def ranked(catalog: Catalog, project: str) -> list[Ranked]:
     query = (
         select(
             CandidateRow.id, GenerationRow.number, CandidateRow.verdict, CandidateRow.rank, CandidateRow.shot,
-            CandidateRow.quality, CandidateRow.closeness, CandidateRow.novelty, CandidateRow.agreement,
-            FeatureRow.embedder, FeatureRow.vector,
+            FeatureRow.embedder, FeatureRow.vector, *_SCORE_COLUMNS,
         )
         .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
@@ -71,7 +70,7 @@ def ranked(catalog: Catalog, project: str) -> list[Ranked]:
         .order_by(*IN_TURN)
     )  # fmt: skip
     with catalog.read() as session:
-        return [Ranked(*columns) for columns in session.execute(query)]
+        return [Ranked._make([*columns[:7], tuple(columns[7:])]) for columns in session.execute(query)]
 
 
 def set_ranks(catalog: Catalog, ranks: Mapping[int, int]) -> None:
@@ -95,8 +94,7 @@ def listed(catalog: Catalog, project: str) -> list[Listed]:
     query = (
         select(
             CandidateRow.id, CandidateRow.shot_id, CandidateRow.verdict, CandidateRow.reason, CandidateRow.rank,
-            CandidateRow.quality, CandidateRow.closeness, CandidateRow.novelty, CandidateRow.agreement,
-            GenerationRow.number,
+            GenerationRow.number, *_SCORE_COLUMNS,
         )
         .join(GenerationRow, CandidateRow.generation_id == GenerationRow.id)
         .join(ProjectRow, CandidateRow.project_id == ProjectRow.id)
@@ -104,7 +102,7 @@ def listed(catalog: Catalog, project: str) -> list[Listed]:
         .order_by(GenerationRow.number, CandidateRow.id)
     )  # fmt: skip
     with catalog.read() as session:
-        return [Listed(*columns) for columns in session.execute(query)]
+        return [Listed._make([*columns[:6], tuple(columns[6:])]) for columns in session.execute(query)]
 
 
 def rows_of(catalog: Catalog, project: str) -> set[int]:
@@ -137,7 +135,7 @@ def occurring(catalog: Catalog, project: str) -> Occurring:
         ).all()
         reasons = session.scalars(published.with_only_columns(CandidateRow.reason).distinct()).all()
         counts = session.execute(
-            published.with_only_columns(*(func.count(getattr(CandidateRow, name)) for name in SCORES))
+            published.with_only_columns(*(func.count(column) for column in _SCORE_COLUMNS))
         ).one()
     measured = [name for name, count in zip(SCORES, counts, strict=True) if count]
     return Occurring(list(numbers), sorted(filter(None, reasons)), measured)

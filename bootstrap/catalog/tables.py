@@ -188,7 +188,7 @@ class CandidateRow(Table):
     coarse: Mapped[bytes | None]  # 64 gray levels, see bootstrap.pictures.hashing.coarse_copy
     state: Mapped[CandidateState] = mapped_column(_text_of(CandidateState))
     duplicate_of: Mapped[str | None] = mapped_column(String(32))  # a shot id, or "original"
-    # Measured before anyone looks at it, see bootstrap.catalog.candidates.Scores:
+    # Measured before anyone looks at it, see bootstrap.catalog.scores:
     quality: Mapped[float | None]
     flaw: Mapped[str | None] = mapped_column(String(16))
     closeness: Mapped[float | None]

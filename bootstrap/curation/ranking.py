@@ -142,7 +142,7 @@ class RankedCandidate:
     recipe: str
     strength: float
     snapshot: int
-    scores: tuple[float | None, ...]  # quality, closeness, novelty, agreement
+    scores: tuple[float | None, ...]  # in the order of bootstrap.catalog.scores.SCORES
     changes: tuple[str, ...] = ()  # what the recipe left out or put in: "no hat", "with smile"
 
 
@@ -228,12 +228,7 @@ def read_candidates(catalog: Catalog, project: str) -> tuple[list[RankedCandidat
                 published_row.shot["recipe"],
                 lora["strength"],
                 lora["snapshot"],
-                (
-                    published_row.quality,
-                    published_row.closeness,
-                    published_row.novelty,
-                    published_row.agreement,
-                ),
+                published_row.scores,
                 (
                     *(f"no {tag}" for tag in published_row.shot["eliminated"]),
                     *(f"with {tag}" for tag in published_row.shot["added"]),
@@ -241,10 +236,10 @@ def read_candidates(catalog: Catalog, project: str) -> tuple[list[RankedCandidat
             )
         )
     # Use the latest embedder's vectors only: those of different embedders cannot be compared.
-    latest = next((name for *_, name, _ in reversed(published_rows) if name), None)
+    latest = next((row.embedder for row in reversed(published_rows) if row.embedder), None)
     parts = [
-        np.frombuffer(vector, np.float16) if name == latest and vector else None
-        for *_, name, vector in published_rows
+        np.frombuffer(row.vector, np.float16) if row.embedder == latest and row.vector else None
+        for row in published_rows
     ]
     width = next((len(part) for part in parts if part is not None), 1)
     vectors = np.zeros((len(published_rows), width), np.float32)

@@ -55,17 +55,17 @@ def score(generation: Generation, report: Report = silent) -> None:
         tags_seen = tagger.read(pictures) if tagger else None
         scores: dict[int, ModelScores] = {}
         for index, (file, shot) in enumerate(batch):
-            agreement_score = (
-                agreement(shot, [tag.tag for tag in tags_seen[index]]) if tags_seen is not None else None
-            )
-            if embedder is not None and vectors is not None and dataset is not None:
-                cosines = dataset @ vectors[index]
-                stored_vector = shortened(vectors[index]).astype(np.float16).tobytes()
-                scores[file.row] = ModelScores(
-                    float(cosines[0]), float(1 - cosines.max()), agreement_score, embedder.name, stored_vector
-                )
-            else:
-                scores[file.row] = ModelScores(agreement=agreement_score)
+            values: dict[str, float] = {}
+            if tags_seen is not None:
+                share = agreement(shot, [tag.tag for tag in tags_seen[index]])
+                values |= {} if share is None else {"agreement": share}
+            if embedder is None or vectors is None or dataset is None:
+                scores[file.row] = ModelScores(values)
+                continue
+            cosines = dataset @ vectors[index]
+            values |= {"closeness": float(cosines[0]), "novelty": float(1 - cosines.max())}
+            stored_vector = shortened(vectors[index]).astype(np.float16).tobytes()
+            scores[file.row] = ModelScores(values, embedder.name, stored_vector)
         measurements.set_scores(catalog, scores)
         report(Progress("score", min(start + _BATCH, len(unscored)), len(unscored), "pictures", 0.0))
 

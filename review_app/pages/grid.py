@@ -2,9 +2,9 @@
 
 import streamlit as st
 
+from bootstrap.catalog.scores import SCORES
 from bootstrap.project.projects import Project
 from review_app import cells
-from review_app.cards import SCORES
 from review_app.cells import Choices, Filter
 from review_app.components import markup
 from review_app.components.grid import grid
@@ -66,7 +66,7 @@ def _filter(available: Choices) -> Filter:
             criteria |= _multiselect("reasons", "Reject reason", available.reasons)
             if available.scores:
                 score = st.selectbox(
-                    "Score", [None, *available.scores], format_func=lambda name: SCORES[name] if name else "any",
+                    "Score", [None, *available.scores], format_func=lambda name: SCORES[name].title if name else "any",
                     key="grid score", persist_state="session", filter_mode=None,
                 )  # fmt: skip
                 if score:
