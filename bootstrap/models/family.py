@@ -35,6 +35,7 @@ Sampler = Literal[
     "DPM++ SDE Karras", "DDIM", "UniPC", "LCM",
 ]  # fmt: skip
 SAMPLERS: tuple[str, ...] = get_args(Sampler)  # those of all families, by AUTOMATIC1111's names
+SECOND_ORDER: tuple[Sampler, ...] = ("Heun", "DPM++ SDE", "DPM++ SDE Karras")  # two predictions a step
 
 Files = Callable[[str], Path | None]
 """Finds a file of a base model, such as `unet/config.json`; None: it is not on this machine. It may not exist."""

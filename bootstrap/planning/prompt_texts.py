@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bootstrap.models.family import SECOND_ORDER
 from bootstrap.prompting import parse
 from bootstrap.prompting.parse import Scheduled
 from bootstrap.shots import Shot
-
-_SECOND_ORDER = ("Heun", "DPM++ SDE", "DPM++ SDE Karras")
 
 
 @dataclass(frozen=True)
@@ -71,4 +70,4 @@ def predictions(sampler: str, steps: int) -> int:
 
     Source: stable-diffusion-webui, modules/sd_samplers_kdiffusion.py, `second_order`.
     """
-    return 2 * steps if sampler in _SECOND_ORDER else steps
+    return 2 * steps if sampler in SECOND_ORDER else steps

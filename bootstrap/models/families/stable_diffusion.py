@@ -3,6 +3,7 @@
 Code that needs torch is in sd_model.py, which the methods import when they are called.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ Config = Callable[[str], Mapping[str, Any]]
 """Returns the configuration of a part such as unet, vae or text_encoder."""
 
 
-class StableDiffusion:
+class StableDiffusion(ABC):
     """The base class of both families; its attributes and methods are described in bootstrap.models.family.Family."""
 
     name: str
@@ -112,11 +113,11 @@ class StableDiffusion:
 
         sd_model.place(base, device)
 
-    def _read_file(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _read_file(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any: ...
 
-    def _read_folder(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _read_folder(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any: ...
 
     # Text.
 
@@ -174,11 +175,11 @@ class StableDiffusion:
             pooled = pooled.reshape(len(states), length, -1)[:, 0]
         return Conditioning(states, pooled)
 
+    @abstractmethod
     def _states(
         self, base: BaseModel, tokens: "torch.Tensor", weights: "torch.Tensor | None", clip_skip: int
     ) -> "tuple[torch.Tensor, torch.Tensor | None]":
         """Encode chunks (number, 77) to states (number, 77, width) and pooled (number, width), if any."""
-        raise NotImplementedError
 
     def padded(self, parts: Sequence[Conditioning]) -> Conditioning:
         from bootstrap.models import conditioning
@@ -202,10 +203,10 @@ class StableDiffusion:
             raise ValueError(f"it has {count} vectors; 1 to {clip_chunks.LENGTH} can be used")
         return vectors
 
+    @abstractmethod
     def _embedding_tensors(
         self, tensors: "Mapping[str, NDArray[np.float32]]"
-    ) -> "tuple[NDArray[np.float32], ...] | None":
-        raise NotImplementedError
+    ) -> "tuple[NDArray[np.float32], ...] | None": ...
 
     # Latents.
 
