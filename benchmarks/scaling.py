@@ -29,6 +29,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from bootstrap.files import write_text
 from bootstrap.project import running
 from bootstrap.project.generation import Generation
 
@@ -80,7 +81,7 @@ def main() -> None:
     head += f"{os.cpu_count()} cores, load {load:.1f} before and {os.getloadavg()[0]:.1f} after"
     page = _page(head, rates, costs, writes)
     print(page)
-    RESULTS.write_text(page)
+    write_text(RESULTS, page)
 
 
 # --- (a) pictures a second ----------------------------------------------------------------------------

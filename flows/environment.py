@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bootstrap.errors import UserError
+from bootstrap.files import make_folder
 from bootstrap.project.projects import Workspace
 
 ALWAYS = {
@@ -26,7 +27,7 @@ def prepare(workspace: Workspace) -> None:
     Prefect's folder is inside the workspace, so nothing is written to the home folder.
     """
     folder = prefect_folder(workspace)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     defaults = {
         **ALWAYS,
         "PREFECT_HOME": str(folder),
@@ -74,5 +75,5 @@ def prefect_folder(workspace: Workspace) -> Path:
 def logs_folder(workspace: Workspace) -> Path:
     """Return the folder for the logs of the processes that `sid` starts; create it if needed."""
     folder = workspace.folder / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return folder

@@ -65,5 +65,4 @@ def set_password(workspace: Workspace, password: str) -> None:
     table = document.setdefault("login", tomlkit.table())
     table["cookie_secret"] = secrets.token_hex(32)
     table["password_hash"] = PasswordHasher().hash(password)
-    write_text(path, tomlkit.dumps(document))
-    path.chmod(0o600)
+    write_text(path, tomlkit.dumps(document), mode=0o600)

@@ -10,7 +10,7 @@ from bootstrap.catalog.trainings import Training
 from bootstrap.drawing.candidate_drawing import drawn_with
 from bootstrap.drawing.networks import with_networks
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
+from bootstrap.files import remove_file, whole_file
 from bootstrap.lora import kohya
 from bootstrap.models import loading
 from bootstrap.models.family import BaseModel
@@ -37,7 +37,7 @@ def advise(generation: Generation, report: Report) -> tuple[Advice, Path]:
     advice = advices.of_training(catalog, project.name, training.training_id)
     if advice is None:
         advice = _measure_snapshots(generation, training, report)
-        path.unlink(missing_ok=True)  # a plot from an earlier catalog
+        remove_file(path)  # a plot from an earlier catalog
         advices.add(catalog, project.name, training.training_id, advice)
     if not path.is_file():
         picture = plot.draw_plot(f"{project.name}, generation {training.generation}: its snapshots", advice)

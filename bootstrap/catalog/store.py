@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from bootstrap.errors import UserError, in_one_line
+from bootstrap.files import make_folder
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {name: name for name in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")} | {
@@ -107,7 +108,7 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
         return _postgresql_engine(url)
     if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(url.database).parent)
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

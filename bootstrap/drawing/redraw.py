@@ -13,6 +13,7 @@ from bootstrap import images
 from bootstrap.drawing import engine, infotext, networks, samplers
 from bootstrap.drawing.infotext import Infotext
 from bootstrap.errors import UserError
+from bootstrap.files import is_partial
 from bootstrap.lora import kohya
 from bootstrap.models import loading, specs
 from bootstrap.models.family import SAMPLERS, BaseModelSpec
@@ -169,7 +170,9 @@ def _lora_files(workspace: Workspace) -> list[Path]:
     """Return the LoRA files of a workspace: those in its `loras` folders, and the snapshots of all projects."""
     places = ("loras", "projects/*/loras", "projects/*/generation-*/training-*")
     folders = [folder for place in places for folder in sorted(workspace.folder.glob(place))]
-    return [path for folder in folders for path in sorted(folder.rglob("*.safetensors"))]
+    return [
+        path for folder in folders for path in sorted(folder.rglob("*.safetensors")) if not is_partial(path)
+    ]
 
 
 def _with_loras(
@@ -271,7 +274,9 @@ def _snapshot_beside(path: Path, epoch: int) -> Path:
 
 def _embedding_files(workspace: Workspace) -> list[Path]:
     folders = [workspace.folder / "embeddings", *sorted(workspace.folder.glob("projects/*/embeddings"))]
-    return [path for folder in folders for path in sorted(folder.rglob("*.safetensors"))]
+    return [
+        path for folder in folders for path in sorted(folder.rglob("*.safetensors")) if not is_partial(path)
+    ]
 
 
 def _embeddings(shot: Shot, parameters: Infotext, files: list[Path]) -> tuple[EmbeddingUse, ...]:

@@ -3,7 +3,7 @@
 from bootstrap.drawing import engine, sheet
 from bootstrap.drawing.candidate_drawing import open_loras
 from bootstrap.drawing.networks import with_networks
-from bootstrap.files import whole_file
+from bootstrap.files import whole_file, write_text
 from bootstrap.models import loading
 from bootstrap.pictures import contact_sheet
 from bootstrap.pictures.contact_sheet import Cell
@@ -43,5 +43,4 @@ def draw_samples(generation: Generation, report: Report) -> None:
         contact_sheet.compose(title, cells, len(settings.training.sample_prompts)).save(
             temporary, format="PNG"
         )
-    with whole_file(ids_path) as temporary:
-        temporary.write_text(ids)
+    write_text(ids_path, ids)

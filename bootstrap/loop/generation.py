@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.catalog.states import GenerationState
-from bootstrap.dataset import class_pictures, entries
+from bootstrap.dataset import class_pictures, entries, pick_files
 from bootstrap.errors import UserError, reason_of
 from bootstrap.files import remove_partial_files
 from bootstrap.models import specs
@@ -68,6 +68,7 @@ def prepare(project: Project, catalog: Catalog) -> Generation:
         from bootstrap.training import optimizers
 
         optimizers.check(settings.training)
+    pick_files.finish_interrupted(project, catalog)
     for folder in (
         *project.folder.glob("generation-*/candidates"),
         *project.folder.glob("generation-*/training-*"),

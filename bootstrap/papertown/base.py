@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
+from bootstrap.files import whole_file, whole_folder
 from bootstrap.papertown import data, text, world
 from bootstrap.papertown.ink import as_ink
 from bootstrap.papertown.sheets import save_grid
@@ -334,7 +334,9 @@ def save_half(pipeline: StableDiffusionPipeline, folder: Path) -> None:
         name: copy.deepcopy(getattr(pipeline, name)).to("cpu", torch.float16)
         for name in ("vae", "text_encoder", "unet")
     }
-    assembled(parts["vae"], parts["text_encoder"], pipeline.tokenizer, parts["unet"]).save_pretrained(folder)
+    half = assembled(parts["vae"], parts["text_encoder"], pipeline.tokenizer, parts["unet"])
+    with whole_folder(folder, replaces=True) as unfinished:
+        half.save_pretrained(unfinished)
 
 
 def _compile_blocks(unet: UNet2DConditionModel) -> None:
@@ -356,7 +358,9 @@ def _fast_attention(device: torch.device) -> contextlib.AbstractContextManager:
 
 def _tokenizer(folder: Path, tag_lists: list[list[str]]) -> CLIPTokenizer:
     if not folder.exists():
-        text.new_tokenizer([", ".join(tags) for tags in tag_lists]).save_pretrained(folder)
+        tokenizer = text.new_tokenizer([", ".join(tags) for tags in tag_lists])
+        with whole_folder(folder) as unfinished:
+            tokenizer.save_pretrained(unfinished)
     return CLIPTokenizer.from_pretrained(folder)
 
 

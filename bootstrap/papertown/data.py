@@ -47,7 +47,6 @@ def render_split(directory: Path, split: str, count: int) -> None:
 
     Shards that already exist are not rendered again.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(cpu_count()) as pool:
         for shard in range(-(-count // SHARD)):
             path = _shard_path(directory, split, shard)

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bootstrap.files import whole_file
+from bootstrap.files import make_folder, whole_file
 from bootstrap.papertown.optimizer import optimizers
 
 WARMUP_STEPS = 60
@@ -63,7 +63,7 @@ class Training:
         self.averages = [p.detach().clone() for p in self.parameters]
         self.optimizers = optimizers(modules.values(), hyperparameters.muon_lr, hyperparameters.adam_lr)
         self.step = 0
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if self.checkpoint.exists():
             self._load()
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from PIL import Image
 
 from bootstrap import captions, images
 from bootstrap.errors import UserError
-from bootstrap.files import write_text
+from bootstrap.files import whole_folder, write_text
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
 from bootstrap.project import settings, template
@@ -201,13 +200,9 @@ def create(
 
 
 def _write_folder(project: Project, picture: Image.Image, text: str) -> None:
-    partial = project.folder.with_name(f".sid-partial-{project.name}")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
     try:
-        partial.mkdir(parents=True)
-        picture.save(partial / "original.png")
-        write_text(partial / "project.toml", text)
-        partial.rename(project.folder)
+        with whole_folder(project.folder) as new:
+            picture.save(new / project.original.name)
+            write_text(new / project.toml.name, text)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise UserError(f"workspace {project.workspace.folder}: cannot be written ({error})") from None

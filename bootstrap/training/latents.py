@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from bootstrap import images
-from bootstrap.files import sha256_of_text, whole_file
+from bootstrap.files import remove_file, sha256_of_text, whole_file
 from bootstrap.models import latents
 from bootstrap.models.family import BaseModel
 from bootstrap.training.identity import Example
@@ -52,7 +52,7 @@ class LatentCache:
                 cached = load_file(path)
                 return Latent(cached["mean"].to(device), cached["deviation"].to(device))
             except (SafetensorError, KeyError):
-                path.unlink()  # damaged by something else: whole_file leaves no partial file
+                remove_file(path)  # damaged by something else: whole_file leaves no partial file
         latent = encode(self._base, Path(example.path), example.size, mirrored)
         with whole_file(path) as temporary:
             save_file({"mean": latent.mean.cpu(), "deviation": latent.deviation.cpu()}, temporary)

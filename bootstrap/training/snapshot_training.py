@@ -8,7 +8,7 @@ import torch
 from bootstrap.catalog import trainings
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.dataset.class_pictures import ClassPicture
-from bootstrap.files import sha256_of_file
+from bootstrap.files import remove_file, sha256_of_file
 from bootstrap.lora import kohya, metadata
 from bootstrap.lora.metadata import TrainingFacts
 from bootstrap.models import loading
@@ -43,9 +43,11 @@ def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], 
         if not example.is_regularization
     ]
     trainings.begin(catalog, project.name, number, training_id, settings.model_dump(), described_dataset)
-    if _is_complete(generation):
-        return
     folder = generation.folder / f"training-{training_id[:8]}"
+    state_file = folder / "state.safetensors"
+    if _is_complete(generation):
+        remove_file(state_file)  # a killed process may have finished everything else
+        return
     facts = _facts(project, base, examples, output_name(project, number))
 
     def keep_snapshot(result: trainer.EpochResult) -> None:
@@ -66,10 +68,9 @@ def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], 
         )
         trainings.add_snapshot(catalog, project.name, snapshot, result.steps, result.seen)
 
-    state_file = folder / "state.safetensors"
     trainer.train(base, examples, settings, state_file, project.folder / "latents", keep_snapshot, report)
     trainings.finish(catalog, project.name, training_id)
-    state_file.unlink(missing_ok=True)  # several times a snapshot's size, and no longer needed
+    remove_file(state_file)  # several times a snapshot's size, and no longer needed
 
 
 def _facts(project: Project, base: BaseModel, examples: list[Example], name: str) -> TrainingFacts:

@@ -22,8 +22,9 @@ from safetensors import SafetensorError, safe_open
 from bootstrap import images
 from bootstrap.catalog import Catalog, candidate_states, candidates, generations, leases, picks
 from bootstrap.catalog.states import CandidateState, GenerationState
+from bootstrap.dataset import pick_files
 from bootstrap.errors import UserError
-from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX, copy_file
+from bootstrap.files import DISK_FLOOR, copy_file, partial_files, remove_partial_files
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
 from bootstrap.pictures.thumbnails import make_thumbnail
@@ -68,6 +69,7 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     Make each repair before you take the next finding: a later one may build on an earlier one.
     """
     yield from _disk(workspace)
+    yield from _left_in_workspace(workspace)
     yield from _models(workspace)
     if not workspace.project_names():
         return
@@ -148,6 +150,7 @@ def _project(project: Project, catalog: Catalog) -> Iterator[Finding]:
         return  # everything below changes while it runs
     yield from _stale_lease(project, catalog)
     yield from _left_behind(project)
+    yield from _unfinished_dataset(project, catalog)
     yield from _interrupted(project, catalog)
     yield from _files_without_rows(project, catalog)
     yield from _rows_without_files(project, catalog)
@@ -170,18 +173,49 @@ def _stale_lease(project: Project, catalog: Catalog) -> Iterator[Finding]:
 
 
 def _left_behind(project: Project) -> Iterator[Finding]:
-    partial = [path for path in project.folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file()]
-    if partial:
+    yield from _partial(f"project '{project.name}'", _folders(project.folder))
+
+
+def _left_in_workspace(workspace: Workspace) -> Iterator[Finding]:
+    """Look for what killed processes left outside the projects: in the workspace's other folders, and by `sid new`."""
+    yield from _partial(
+        f"workspace {workspace.folder}", _folders(workspace.folder, without_inner=workspace.projects_folder)
+    )
+
+
+def _folders(top: Path, without_inner: Path | None = None) -> list[Path]:
+    """Return a folder and all folders in it, except hidden ones, and those inside of `without_inner`."""
+    found = []
+    for folder, inner, _ in os.walk(top):
+        found.append(Path(folder))
+        inner[:] = [name for name in sorted(inner) if not name.startswith(".")]
+        if found[-1] == without_inner:
+            inner.clear()
+    return found
+
+
+def _partial(where: str, folders: list[Path]) -> Iterator[Finding]:
+    left = sum(len(partial_files(folder)) for folder in folders)
+    if left:
 
         def remove() -> str:
-            for path in partial:
-                path.unlink(missing_ok=True)
-            return f"removed {len(partial)} half-written files"
+            return f"removed {sum(map(remove_partial_files, folders))} half-written files"
+
+        yield Finding(f"{where}: {left} half-written files of a killed process", "remove them", remove)
+
+
+def _unfinished_dataset(project: Project, catalog: Catalog) -> Iterator[Finding]:
+    if pick_files.is_interrupted(project):
+
+        def finish() -> str:
+            with running.exclusively(project):
+                pick_files.finish_interrupted(project, catalog)
+            return "the files of its dataset are those that the catalog names"
 
         yield Finding(
-            f"project '{project.name}': {len(partial)} half-written files of a killed process",
-            "remove them",
-            remove,
+            f"project '{project.name}': a process was killed while it changed the dataset",
+            "let the files of the dataset follow the catalog, which has the old picks and captions or the new ones",
+            finish,
         )
 
 
@@ -201,6 +235,13 @@ def _cancel(killed: Generation) -> str:
 
 
 def _files_without_rows(project: Project, catalog: Catalog) -> Iterator[Finding]:
+    if generations.being_restored(catalog, project.name):
+        yield Finding(
+            f"project '{project.name}': `sid reindex` was stopped before it had finished",
+            f"finish it (`sid reindex {project.name}`)",
+            partial(_reindex, project, catalog),
+        )
+        return
     unknown = reindex.unknown_candidates(project, catalog)
     if unknown:
         count = sum(map(len, unknown.values()))

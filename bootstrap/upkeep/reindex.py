@@ -15,8 +15,9 @@ from pathlib import Path
 from bootstrap.catalog import Catalog, candidate_states, candidates, generations, picks, sheets, trainings
 from bootstrap.catalog.candidate_states import NewCandidate
 from bootstrap.catalog.picks import Pick
-from bootstrap.catalog.states import GenerationState
+from bootstrap.catalog.states import CandidateState, GenerationState
 from bootstrap.catalog.trainings import Snapshot
+from bootstrap.dataset import pick_files
 from bootstrap.drawing import infotext, sheet_file
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
@@ -56,6 +57,8 @@ def unknown_candidates(project: Project, catalog: Catalog) -> dict[int, list[Pat
 def reindex(project: Project, catalog: Catalog) -> Restored:
     """Add to the catalog what only the project's folder has; existing rows stay as they are.
 
+    A call that was killed is finished by the next one.
+
     A restored generation is "grown" if a later one exists or the dataset has picks of it; otherwise it is
     "published". A generation that the catalog knows keeps its state; if it is unfinished, `sid run` curates the added
     candidates.
@@ -64,18 +67,16 @@ def reindex(project: Project, catalog: Catalog) -> Restored:
         UserError: a generation is running, or the original cannot be read.
     """
     with running.exclusively(project):
-        new = [
-            number
-            for number, _ in _generation_folders(project)
-            if generations.restore(catalog, project.name, number)
-        ]
-        snapshots = sum(
-            _add_snapshots(Generation(project, catalog, number)) for number, _ in _generation_folders(project)
-        )
-        added = 0
-        for number, paths in unknown_candidates(project, catalog).items():
+        pick_files.finish_interrupted(project, catalog)
+        numbers = [number for number, _ in _generation_folders(project)]
+        generations.restore(catalog, project.name, numbers)
+        new = generations.being_restored(catalog, project.name)
+        snapshots = sum(_add_snapshots(Generation(project, catalog, number)) for number in numbers)
+        unknown, added = unknown_candidates(project, catalog), 0
+        for number in numbers:
             incomplete = Generation(project, catalog, number)
-            added += _add_candidates(incomplete, paths)
+            if number in unknown:
+                added += _add_candidates(incomplete, unknown[number])
             _publish(incomplete, number in new)
         picks_added = _add_picks(project, catalog)
         sheets_added = _add_sheets(project, catalog)
@@ -99,21 +100,19 @@ def _in_order(folder: Path) -> list[Path]:
 
 
 def _add_snapshots(generation: Generation) -> int:
-    project, catalog, known = generation.project, generation.catalog, generation.training()
-    known_paths = {snapshot.path for snapshot in known.snapshots} if known else set()
-    added = 0
+    project, catalog, added = generation.project, generation.catalog, 0
     for path, saved in _records(generation.folder):
         relative = path.relative_to(project.folder)
-        if relative in known_paths:
-            continue
-        trainings.begin(
-            catalog, project.name, generation.number, saved.training_id, saved.settings, saved.dataset
-        )
-        snapshot = Snapshot(saved.training_id, saved.epoch, relative, sha256_of_file(path), saved.loss)
-        trainings.add_snapshot(catalog, project.name, snapshot, saved.steps, saved.seen)
-        if saved.is_last:
+        known = trainings.find(catalog, project.name, saved.training_id)
+        if known is None or relative not in {snapshot.path for snapshot in known.snapshots}:
+            trainings.begin(
+                catalog, project.name, generation.number, saved.training_id, saved.settings, saved.dataset
+            )
+            snapshot = Snapshot(saved.training_id, saved.epoch, relative, sha256_of_file(path), saved.loss)
+            trainings.add_snapshot(catalog, project.name, snapshot, saved.steps, saved.seen)
+            added += 1
+        if saved.is_last and not (known and known.finished):
             trainings.finish(catalog, project.name, saved.training_id)
-        added += 1
     return added
 
 
@@ -152,13 +151,17 @@ def _shot_of(path: Path) -> Shot | None:
 
 def _publish(restored: Generation, is_new: bool) -> None:
     """Curate and publish the added candidates, unless `sid run` will do so because the generation is unfinished."""
+    states = {candidate.state for candidate in restored.candidates(state=None)}
+    is_unfinished = bool(states & {CandidateState.DRAWN, CandidateState.CURATED})
+    is_up = restored.state.is_up_for_review
+    if not is_unfinished if is_up else not (is_new and states):
+        return
     from bootstrap.curation import publishing  # imports scipy, which a mere check should not wait for
 
-    if is_new or restored.state.is_up_for_review:
-        loop.look_through(restored)
-        publishing.publish(restored)
-        if is_new:
-            restored.set_state(GenerationState.PUBLISHED)
+    loop.look_through(restored)
+    publishing.publish(restored)
+    if is_new:
+        restored.set_state(GenerationState.PUBLISHED, generations.BEING_RESTORED)
 
 
 def _add_picks(project: Project, catalog: Catalog) -> int:
@@ -188,10 +191,12 @@ def _add_sheets(project: Project, catalog: Catalog) -> int:
 
 
 def _settle(project: Project, catalog: Catalog, new: list[int]) -> None:
-    """Set the states of the restored generations."""
+    """Set the final states of the restored generations, the latest first: it is the one that a run would work on."""
     last = max((number for number, _ in _generation_folders(project)), default=0)
-    for status in generations.statuses(catalog, project.name):
-        if status.number not in new or status.state is GenerationState.CANCELLED:
+    for status in reversed(generations.statuses(catalog, project.name)):
+        if status.number not in new:
             continue
-        if status.number < last or status.accepted:
-            Generation(project, catalog, status.number).set_state(GenerationState.GROWN)
+        is_grown = status.state is GenerationState.PUBLISHED and (status.number < last or status.accepted)
+        Generation(project, catalog, status.number).set_state(
+            GenerationState.GROWN if is_grown else status.state
+        )

@@ -273,7 +273,7 @@ def test_export_is_all_or_nothing(project, catalog, grown, tmp_path, monkeypatch
     if not is_new:
         folder.mkdir()
     copied = []
-    copyfile = exporting.shutil.copyfile
+    copyfile = exporting.files.shutil.copyfile
 
     def full_disk(source, target):
         if len(copied) == 3:
@@ -281,7 +281,7 @@ def test_export_is_all_or_nothing(project, catalog, grown, tmp_path, monkeypatch
         copied.append(target)
         return copyfile(source, target)
 
-    monkeypatch.setattr(exporting.shutil, "copyfile", full_disk)
+    monkeypatch.setattr(exporting.files.shutil, "copyfile", full_disk)
     with pytest.raises(UserError, match="No space left"):
         exporting.export(project, catalog, "kohya", folder)
     assert copied and folder.exists() != is_new
