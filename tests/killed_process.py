@@ -24,6 +24,7 @@ from bootstrap.cli import main as sid
 from bootstrap.curation import duplicate_marking, publishing, scoring  # noqa: F401
 from bootstrap.dataset import exporting, growth, retagging  # noqa: F401
 from bootstrap.lora import converting, resize  # noqa: F401
+from bootstrap.models import loading, specs
 from bootstrap.upkeep import doctor, reindex  # noqa: F401
 
 _STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate", "os.link", "os.symlink"}
@@ -79,6 +80,7 @@ def run(arguments: list[str], step: int, folder: str, answer: int) -> None:
 
 def main() -> None:
     sid._load_verbs()
+    loading.hold(specs.find("papertown"))
     print("ready", flush=True)
     for line in sys.stdin:
         job = json.loads(line)

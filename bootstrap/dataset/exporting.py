@@ -53,7 +53,8 @@ def export(project: Project, catalog: Catalog, to_format: str, folder: Path) -> 
     if folder.exists() and not folder.is_dir():
         raise UserError(f"export folder {folder}: it is a file")
     try:
-        files.remove_partial_files(folder)
+        for place in (folder, folder.parent):  # where an export that was killed may have left its files
+            files.remove_partial_files(place)
         if folder.is_dir() and any(folder.iterdir()):
             strange = _difference(folder, contents)
             if strange is None:

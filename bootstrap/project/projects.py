@@ -13,7 +13,7 @@ from PIL import Image
 
 from bootstrap import captions, images
 from bootstrap.errors import UserError
-from bootstrap.files import whole_folder, write_text
+from bootstrap.files import remove_partial_files, whole_folder, write_text
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
 from bootstrap.project import settings, template
@@ -185,6 +185,7 @@ def create(
         UserError: see check_name, images.open_picture, specs.find and settings.parse; or the name is taken.
     """
     project = Project(workspace, check_name(name))
+    remove_partial_files(workspace.projects_folder)
     if project.folder.exists():
         raise UserError(f"project '{name}': already exists, at {project.folder}; choose another name")
     tags = captions.parse(caption)
