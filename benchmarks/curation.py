@@ -359,9 +359,7 @@ def main() -> None:
             print(line, flush=True)
         lines.append("")
         print(flush=True)
-        write_text(
-            RESULTS, "\n".join(["# Curation", "", f"`python {' '.join(sys.argv)}`", "", *lines])
-        )
+        write_text(RESULTS, "\n".join(["# Curation", "", f"`python {' '.join(sys.argv)}`", "", *lines]))
 
 
 if __name__ == "__main__":

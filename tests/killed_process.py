@@ -27,7 +27,16 @@ from bootstrap.lora import converting, resize  # noqa: F401
 from bootstrap.models import loading, specs
 from bootstrap.upkeep import doctor, reindex  # noqa: F401
 
-_STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate", "os.link", "os.symlink"}
+_STEPS = {
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.chmod",
+    "os.truncate",
+    "os.link",
+    "os.symlink",
+}
 
 
 def count_steps(step: int, folder: str) -> Callable[[], int]:

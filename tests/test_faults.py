@@ -110,7 +110,7 @@ def outcome(project: Project) -> dict[str, Any]:
             "picks": [(pick.candidate_id, pick.caption) for pick in picks.picks(catalog, project.name)],
         }
     result["dataset"] = sorted((path.name, sha(path)) for path in project.dataset_folder.iterdir())
-    assert [path for path in project.folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file()] == []
+    assert list(project.folder.rglob(f"{TEMPORARY_PREFIX}*")) == []
     assert [
         finding.what for finding in doctor.examine(project.workspace) if project.name in finding.what
     ] == []

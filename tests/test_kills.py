@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 import torch
 
-from bootstrap.catalog import Catalog, candidates, generations, picks, sheets, trainings, verdicts
+from bootstrap.catalog import candidates, generations, picks, sheets, trainings, verdicts
 from bootstrap.catalog.states import Verdict
-from bootstrap.dataset import entries, growth
+from bootstrap.dataset import growth
 from bootstrap.drawing import sheet_file
 from bootstrap.files import TEMPORARY_PREFIX
 from bootstrap.lora import kohya
@@ -168,7 +168,9 @@ def check_export(killed: Path, whole: Path) -> None:
     made = {name: digest for name, digest in files_in(killed).items() if name.startswith("out/")}
     visible = {name: digest for name, digest in made.items() if TEMPORARY_PREFIX not in name}
     if any(name.endswith("/original.png") for name in visible):
-        assert visible == {name: digest for name, digest in files_in(whole).items() if name.startswith("out/")}
+        assert visible == {
+            name: digest for name, digest in files_in(whole).items() if name.startswith("out/")
+        }
 
 
 COMMANDS = {
@@ -198,7 +200,9 @@ def lora(folder: Path) -> list[str]:
     return [str(snapshots / "apple-g01-000002.safetensors"), str(folder / "loras" / "out.safetensors")]
 
 
-def kill_and_retry(commands: Commands, before: Path, folder: Path, command: Command, tried: int | None) -> None:
+def kill_and_retry(
+    commands: Commands, before: Path, folder: Path, command: Command, tried: int | None
+) -> None:
     whole = folder / "whole"
     shutil.copytree(before, whole)
     command.prepare(whole)

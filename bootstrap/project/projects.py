@@ -13,7 +13,7 @@ from PIL import Image
 
 from bootstrap import captions, images
 from bootstrap.errors import UserError
-from bootstrap.files import remove_partial_files, whole_folder, write_text
+from bootstrap.files import make_folder, remove_partial_files, whole_folder, write_text
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
 from bootstrap.project import settings, template
@@ -202,6 +202,7 @@ def create(
 
 def _write_folder(project: Project, picture: Image.Image, text: str) -> None:
     try:
+        make_folder(project.workspace.projects_folder)  # stays if the rest fails
         with whole_folder(project.folder) as new:
             picture.save(new / project.original.name)
             write_text(new / project.toml.name, text)

@@ -288,6 +288,27 @@ def test_export_is_all_or_nothing(project, catalog, grown, tmp_path, monkeypatch
     assert is_new or list(folder.iterdir()) == []
 
 
+def test_an_export_again_stays_and_another_ones_folder_is_refused_by_name(project, catalog, grown, tmp_path):
+    folder = tmp_path / "out"
+    assert exporting.export(project, catalog, "kohya", folder) == 5
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert exporting.export(project, catalog, "kohya", folder) == 5
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == times
+    (caption,) = folder.glob("*/original.txt")
+    text = caption.read_text()
+    caption.write_text("mine")
+    with pytest.raises(UserError, match=r"not empty \(its .*original.txt is another one\)"):
+        exporting.export(project, catalog, "kohya", folder)
+    caption.unlink()
+    with pytest.raises(UserError, match=r"not empty \(of this export it lacks .*original.txt\)"):
+        exporting.export(project, catalog, "kohya", folder)
+    caption.write_text(text)
+    (folder / "notes.md").write_text("mine")
+    with pytest.raises(UserError, match=r"not empty \(it holds notes.md\)"):
+        exporting.export(project, catalog, "kohya", folder)
+    assert set(folder.rglob("*")) == {*times, folder / "notes.md"}
+
+
 def test_a_drawn_candidate_is_no_pick_whatever_its_row_says(project, catalog):
     """Only what was published can be accepted."""
     (drawn,) = add_drawn(project, catalog, 1, [scene(5)])

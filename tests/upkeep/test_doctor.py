@@ -1,14 +1,15 @@
 """Problems are reported and, where possible, repaired; what is in order stays as it is."""
 
+import json
 from pathlib import Path
 
 import pytest
 from making import bring
 
-from bootstrap.catalog import candidates, generations, verdicts
+from bootstrap.catalog import candidates, generations, picks, verdicts
 from bootstrap.catalog.states import Verdict
-from bootstrap.dataset import growth
-from bootstrap.files import TEMPORARY_PREFIX
+from bootstrap.dataset import growth, pick_files
+from bootstrap.files import TEMPORARY_PREFIX, whole_file
 from bootstrap.project.projects import Project
 from bootstrap.project.running import exclusively
 from bootstrap.upkeep import doctor
@@ -55,6 +56,52 @@ def test_half_written_files_are_removed(made: Project) -> None:
     assert problems(made) == ["project 'apple': 1 half-written files of a killed process"]
     assert repaired(made) == ["removed 1 half-written files"]
     assert not left.exists() and problems(made) == []
+
+
+def test_what_a_live_process_writes_is_no_finding(made: Project) -> None:
+    with whole_file(made.workspace.folder / "reports" / "night.md") as temporary:
+        temporary.write_text("half")
+        assert problems(made) == [] and repaired(made) == [] and temporary.exists()
+
+
+def test_half_written_files_outside_the_projects_are_removed(made: Project) -> None:
+    left = [
+        made.workspace.projects_folder / f"{TEMPORARY_PREFIX}pear" / "original.png",
+        made.workspace.folder / "reports" / f"{TEMPORARY_PREFIX}x.md",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+    assert problems(made) == [f"workspace {made.workspace.folder}: 2 half-written files of a killed process"]
+    assert repaired(made) == ["removed 2 half-written files"]
+    assert not any(path.exists() for path in left) and problems(made) == []
+
+
+def test_captions_of_an_interrupted_change_follow_the_catalog(made: Project) -> None:
+    (pick,) = made.dataset_folder.glob("*.png")
+    catalog = making.open_catalog(made)
+    before = pick.with_suffix(".txt").read_text()
+    with pytest.raises(KeyboardInterrupt), pick_files.changing(made, catalog, [pick.stem]):
+        picks.set_captions(catalog, made.name, {pick.stem: "woman, green hat"})
+        raise KeyboardInterrupt
+    assert pick.with_suffix(".txt").read_text() == "woman, green hat\n" != before
+    journal = made.dataset_folder / ".sid-changing.json"
+    journal.write_text(json.dumps([pick.stem, "../../original"]))  # as a killed process leaves it
+    picks.set_captions(catalog, made.name, {pick.stem: "woman, blue hat"})
+    assert problems(made) == ["project 'apple': a process was killed while it changed the dataset"]
+    repaired(made)
+    assert pick.with_suffix(".txt").read_text() == "woman, blue hat\n"
+    assert made.original.exists() and problems(made) == []
+    catalog.close()
+
+
+def test_a_reindex_that_was_stopped_is_found_and_finished(made: Project) -> None:
+    catalog = making.open_catalog(made)
+    generations.restore(catalog, made.name, [1, 2])
+    assert problems(made) == ["project 'apple': `sid reindex` was stopped before it had finished"]
+    repaired(made)
+    assert problems(made) == [] and generations.being_restored(catalog, made.name) == []
+    catalog.close()
 
 
 def test_a_lost_picture_is_shown_no_more(made: Project) -> None:

@@ -1,15 +1,22 @@
 """A lost catalog comes back from the folder: what was drawn, trained and picked."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from bootstrap.catalog import candidates, generations, picks, trainings, verdicts
 from bootstrap.catalog.states import Verdict
 from bootstrap.dataset import growth
 from bootstrap.drawing import infotext
+from bootstrap.lora import kohya
+from bootstrap.lora.kohya import LoraModule
 from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
+from bootstrap.training import record
+from bootstrap.training.record import Record
 from bootstrap.upkeep import reindex
 from bootstrap.upkeep.reindex import Restored
 from tests import making
@@ -102,6 +109,24 @@ def test_what_is_no_candidate_is_left_out_and_told(tmp_path: Path, caplog: pytes
         sum("aaaa" in warning for warning in warnings) == sum("bbbb" in warning for warning in warnings) == 1
     )
     assert not any("holiday" in warning for warning in warnings)
+
+
+def test_a_generation_keeps_the_later_of_two_trainings(tmp_path: Path) -> None:
+    made, _ = two_generations(tmp_path)
+    for age, name in ((20, "a"), (10, "b")):
+        path = made.generation_folder(1) / f"training-{8 * name}" / "apple-g01-000001.safetensors"
+        saved = Record(
+            64 * name, {}, [{"picture": "0" * 64, "caption": "woman", "repeats": 1}], [1], 1, 1, 0.5, True
+        )
+        module = LoraModule(torch.zeros(1, 4), torch.zeros(4, 1), 1.0)
+        kohya.write(path, {"lora_unet_x": module}, record.to_metadata(saved), torch.float16)
+        os.utime(path, (time.time() - age, time.time() - age))
+    catalog = making.open_catalog(made)
+    for snapshots in (2, 0):
+        assert reindex.reindex(made, catalog).snapshots == snapshots
+        training = trainings.of_generation(catalog, made.name, 1)
+        assert training is not None and training.training_id == 64 * "b" and training.finished
+    catalog.close()
 
 
 @pytest.mark.slow
