@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,11 @@ def killed_while_writing(path: Path) -> None:
     """Leave what a process leaves that is killed while it writes a file."""
     child = os.fork()
     if child == 0:
-        with whole_file(path) as temporary:
+        with suppress(BaseException), whole_file(path) as temporary:
             temporary.write_text("half")
             os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 def new_process() -> None:
@@ -131,8 +133,10 @@ def test_half_an_export_is_taken_back_but_not_what_a_person_has_changed(tmp_path
             rename(source, target)
 
         os.rename = second_fails  # type: ignore[assignment]
-        files.fill_folder(folder, {"a/1.txt": "one", "a/2.txt": "two", "b/3.txt": "three"})
-    os.waitpid(child, 0)
+        with suppress(BaseException):
+            files.fill_folder(folder, {"a/1.txt": "one", "a/2.txt": "two", "b/3.txt": "three"})
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert (folder / "a" / "1.txt").read_text() == "one" and not (folder / "b").exists()
     (folder / "a" / "2.txt").write_text("mine now")
     assert files.remove_partial_files(folder) == 1

@@ -50,7 +50,7 @@ WRITERS = {
     (
         "flows/environment.py",
         "own.mkdir",
-    ): "a temporary folder, which must not be anybody else's: never made twice",
+    ): "a temporary folder with a mode of its own, outside the workspace",
     ("review_app/uploads.py", "tempfile.TemporaryDirectory"): "an upload is never kept as it is",
     ("review_app/uploads.py", "path.write_bytes"): "in that temporary folder",
 }

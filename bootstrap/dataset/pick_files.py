@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bootstrap.catalog import Catalog, candidates, picks
-from bootstrap.files import copy_file, remove_file, write_text
+from bootstrap.files import copy_file, remove_file, remove_partial_files, write_text
 from bootstrap.project.projects import Project
 
 _JOURNAL = ".sid-changing.json"
@@ -68,6 +68,7 @@ def finish_interrupted(project: Project, catalog: Catalog) -> bool:
     """
     if not is_interrupted(project):
         return False
+    remove_partial_files(project.dataset_folder)
     _follow_catalog(project, catalog, _named_in_journal(project))
     remove_file(_journal(project))
     return True
