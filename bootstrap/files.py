@@ -139,6 +139,20 @@ def remove_file(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def remove_folder(folder: Path) -> None:
+    """Delete a folder with all that it holds; killed meanwhile, a process leaves only what the next one removes."""
+    with _partial_folder(folder.parent) as partial:
+        folder.rename(partial / folder.name)
+        _flush_folder(folder.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or folder on one disk; a file replaces an existing target."""
+    source.replace(target)
+    for folder in {source.parent, target.parent}:
+        _flush_folder(folder)
+
+
 def make_folder(path: Path) -> list[Path]:
     """Make a folder and its parents where they are missing, and return those that were, the innermost first."""
     if path.is_dir():

@@ -120,6 +120,14 @@ def test_a_folder_appears_as_a_whole_and_replaces_only_where_it_may(tmp_path: Pa
     assert [path.name for path in folder.iterdir()] == ["two.txt"] and not partial(folder.parent)
 
 
+def test_a_folder_is_moved_and_removed(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "a" / "deep" / "1.txt", "one")
+    files.move(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b" / "deep" / "1.txt").read_text() == "one"
+    files.remove_folder(tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_half_an_export_is_taken_back_but_not_what_a_person_has_changed(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
