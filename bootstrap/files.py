@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bootstrap import reading
+
 TEMPORARY_PREFIX = ".sid-partial-"
 # Minimum free space on the workspace's disk, in bytes; a generation of Stable Diffusion 1.5 takes about one GiB.
 DISK_FLOOR = 2 * 2**30
@@ -54,8 +56,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, 64 hex digits."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file's bytes, 64 hex digits.
+
+    Raises:
+        UserError: it is no regular file.
+    """
+    with reading.opened(path, str(path)) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
