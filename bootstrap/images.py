@@ -15,6 +15,28 @@ MIN_SIDE = 32
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    """Return width and height of a picture file in pixels, as they are stored; no pixel is decoded.
+
+    Raises:
+        UserError: the file is missing, not a picture, damaged, or larger than MAX_PIXELS.
+    """
+    if not path.is_file():
+        raise UserError(f"picture {path}: there is no such file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+            with Image.open(path, formats=FORMATS) as picture:
+                size = picture.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"picture {path}: it cannot be read ({error}); put the file back") from None
+    if size[0] * size[1] > MAX_PIXELS:
+        raise UserError(
+            f"picture {path}: {size[0]}x{size[1]} is more than {MAX_PIXELS:,} pixels, scale it down"
+        )
+    return size
+
+
 def open_picture(path: Path) -> Image.Image:
     """Decode a picture file into an upright RGB image: EXIF orientation applied, transparency on white.
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from bootstrap.errors import UserError, in_one_line
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 8_000_000  # of a JSON, text or CSV file
 MOST_BYTES_OF_TOML = 500_000
-MOST_BYTES_OF_HEADER = 25_000_000  # of a safetensors file; the largest known ones, with tag counts, have a few
+MOST_BYTES_OF_HEADER = (
+    25_000_000  # of a safetensors file; the largest known ones, with tag counts, have a few
+)
 DEEPEST = 128  # levels of JSON or TOML; a shot with 32 passes has 66
 _MOST_PARTS = 500_000  # objects and lists of a JSON text, so that a few megabytes do not become gigabytes
 _INT64 = range(-(2**63), 2**63)
@@ -42,7 +44,7 @@ _Shape = TypeVar("_Shape")
 
 
 @contextmanager
-def opened(path: Path, where: str) -> Iterator[BinaryIO]:
+def opened(path: Path, where: str) -> Iterator[io.BufferedReader]:
     """Open a regular file for reading bytes.
 
     Args:
@@ -53,7 +55,9 @@ def opened(path: Path, where: str) -> Iterator[BinaryIO]:
         OSError: it is missing or cannot be read.
     """
     refuse_irregular(path, where)
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    )
     with os.fdopen(os.open(path, flags), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # exchanged since it was looked at
             raise UserError(_irregular(where))
@@ -101,6 +105,20 @@ def inside(folder: Path, relative: Path | str, where: str) -> Path:
     if is_irregular:
         raise UserError(_irregular(f"{where}: {path}"))
     return folder / path
+
+
+def expanded(text: str, where: str) -> Path:
+    """Return a path that a person wrote, with `~` replaced by a home folder.
+
+    Raises:
+        UserError: there is no such person's home folder.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(
+            f"{where}: '{text}' names the home folder of nobody here; write the whole path"
+        ) from None
 
 
 def text_file(path: Path, where: str, most_bytes: int = MOST_BYTES) -> str:
@@ -226,7 +244,9 @@ def _constant(name: str) -> float:
 
 
 _decoder, _decoder_with_infinity = (
-    json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=constant)
+    json.JSONDecoder(
+        object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=constant
+    )
     for constant in (_constant, float)
 )
 
@@ -318,6 +338,7 @@ _SHORTER = {  # pydantic's own words name our classes
     "missing": "it is missing",
 }
 
+
 @lru_cache(maxsize=64)
 def _adapter(shape: Any) -> "TypeAdapter[Any]":
     from pydantic import TypeAdapter  # here, because `sid --help` need not wait for it
@@ -338,7 +359,7 @@ def shaped(shape: type[_Shape], value: Any, where: str, remedy: str) -> _Shape:
     from pydantic import ValidationError
 
     try:
-        return cast("_Shape", _adapter(shape).validate_python(value, strict=True))
+        return cast("_Shape", _adapter(cast("Any", shape)).validate_python(value, strict=True))
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = place_of(problem["loc"])
@@ -381,7 +402,9 @@ def safetensors_header(path: Path, where: str, remedy: str) -> SafetensorsHeader
         if not 2 <= length <= size - 8:
             raise UserError(f"{where}: damaged, not a safetensors file, or an incomplete download; {remedy}")
         if length > MOST_BYTES_OF_HEADER:
-            raise UserError(f"{where}: its safetensors header has {length:,} bytes, which cannot be right; {remedy}")
+            raise UserError(
+                f"{where}: its safetensors header has {length:,} bytes, which cannot be right; {remedy}"
+            )
         content = file.read(length)
     of_header = f"{where}: its safetensors header is damaged"
     raw = shaped(dict[str, Any], parse_json(content, of_header, remedy), of_header, remedy)

@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from bootstrap import reading
 from bootstrap.catalog import candidates, sheets
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.errors import UserError
@@ -198,14 +199,13 @@ def _find(request: Request) -> tuple[Project, Candidate] | None:
 
 
 def _file(project: Project, relative: Path, caching: str) -> Response:
-    path = (project.folder / relative).resolve()
     # The catalog may come from someone else's workspace, so paths that lead out of the project are refused.
-    if not path.is_relative_to(project.folder.resolve()) or not path.is_file():
-        return _missing()
     # Read here, in the request's thread: Starlette's FileResponse uses other threads for each part of a file.
     try:
-        content = path.read_bytes()
-    except OSError:
+        path = reading.inside(project.folder, relative, "picture")
+        with reading.opened(path, "picture") as file:
+            content = file.read()
+    except (OSError, UserError):
         return _missing()
     headers = {
         "Cache-Control": caching,

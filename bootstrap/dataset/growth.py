@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from bootstrap import captions, images
+from bootstrap import captions, images, reading
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.picks import Pick
@@ -42,7 +43,7 @@ def grow(project: Project, catalog: Catalog) -> Growth:
         if not changes:
             raise UserError(f"project '{project.name}': no new picks; accept candidates first (`sid review`)")
         for candidate in changes.to_add:
-            images.open_picture(project.folder / candidate.path)
+            images.open_picture(_picture_of(project, candidate))
         added = [_write_pick(project, candidate) for candidate in changes.to_add]
         picks.apply(catalog, project.name, number, added, changes.to_remove)
         present = picks.picks(catalog, project.name)
@@ -72,9 +73,13 @@ def _write_pick(project: Project, candidate: Candidate) -> Pick:
     if not caption:
         raise UserError(f"candidate '{candidate.id}': its prompt is empty, so a pick would have no caption")
     target = project.dataset_folder / f"{candidate.id}.png"
-    copy_file(project.folder / candidate.path, target)
+    copy_file(_picture_of(project, candidate), target)
     write_text(target.with_suffix(".txt"), caption + "\n")
     return Pick(candidate.id, target.relative_to(project.folder), caption)
+
+
+def _picture_of(project: Project, candidate: Candidate) -> Path:
+    return reading.inside(project.folder, candidate.path, f"candidate '{candidate.id}' of '{project.name}'")
 
 
 def _remove_stale_files(project: Project, pick_ids: set[str]) -> None:
@@ -112,6 +117,6 @@ def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) ->
     with exclusively(project):
         picks.set_captions(catalog, project.name, new)
         for candidate_id, caption in new.items():
-            path = project.folder / present[candidate_id].path
+            path = reading.inside(project.folder, present[candidate_id].path, f"pick '{candidate_id}'")
             write_text(path.with_suffix(".txt"), caption + "\n")
     return len(new)

@@ -6,12 +6,15 @@ Format: stable-diffusion-webui, modules/processing.py `create_infotext` and modu
 
 import json
 import re
+import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from bootstrap.errors import UserError, in_one_line
+from bootstrap import images, reading
+from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.shots import Shot
 
@@ -129,8 +132,8 @@ def read(text: str) -> Infotext:
 def _unquoted(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] == '"':
         try:
-            return str(json.loads(value))
-        except json.JSONDecodeError:
+            return str(reading.parse_json(value, "infotext", ""))
+        except UserError:
             return value
     return value.strip()
 
@@ -152,16 +155,37 @@ def shot_of(path: Path) -> Shot | None:
     Raises:
         UserError: the file is no picture, or its shot is damaged or was written by another release.
     """
-    text = _open(path).info.get(SHOT_KEY)
+    return _shot_in(path, _open(path))
+
+
+def candidate_shot(path: Path) -> Shot | None:
+    """Return the shot stored in a candidate's file, None if there is none; for rebuilding a catalog.
+
+    Raises:
+        UserError: see shot_of; or the shot is not the one that the file's name and size say.
+    """
+    picture = _open(path)
+    shot = _shot_in(path, picture)
+    if shot is None:
+        return None
+    if shot.id != path.stem:
+        raise UserError(
+            f"picture {path}: it records another shot, {shot.id}; give the file that name, or draw it again"
+        )
+    if picture.size != (shot.width, shot.height):
+        size = f"{picture.width}x{picture.height}"
+        raise UserError(
+            f"picture {path}: it is {size}, and its shot {shot.width}x{shot.height}; draw it again"
+        )
+    return shot
+
+
+def _shot_in(path: Path, picture: Image.Image) -> Shot | None:
+    text = picture.info.get(SHOT_KEY)
     if text is None:
         return None
-    try:
-        return Shot.from_dict(json.loads(text))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = in_one_line(str(error))
-        raise UserError(
-            f"picture {path}: its shot cannot be read, another release may have written it ({reason})"
-        ) from None
+    where = f"picture {path}: its shot cannot be read, another release may have written it"
+    return Shot.from_dict(reading.parse_json(str(text), where, "draw it again"), where)
 
 
 def text_of(path: Path) -> str | None:
@@ -174,7 +198,19 @@ def text_of(path: Path) -> str | None:
     text = picture.info.get(PARAMETERS_KEY)
     if isinstance(text, str):
         return text
-    comment = picture.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
+    try:
+        comment = picture.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        OSError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+        struct.error,
+    ):
+        raise UserError(f"picture {path}: its EXIF data is damaged; save the picture again") from None
     if not isinstance(comment, bytes):
         return comment if isinstance(comment, str) else None
     if comment.startswith(b"UNICODE\0"):
@@ -187,11 +223,19 @@ def _open(path: Path) -> Image.Image:
     if not path.is_file():
         raise UserError(f"picture {path}: there is no such file")
     try:
-        with Image.open(path) as picture:
-            if picture.format == "PNG":
-                picture.load()  # texts may follow the pixels
-            return picture
-    except (UnidentifiedImageError, Image.DecompressionBombError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+            with Image.open(path, formats=images.FORMATS) as picture:
+                if picture.width * picture.height > images.MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                if picture.format == "PNG":
+                    picture.load()  # texts may follow the pixels
+                return picture
+    except Image.DecompressionBombError:
+        raise UserError(
+            f"picture {path}: it has more than {images.MAX_PIXELS:,} pixels, scale it down"
+        ) from None
+    except UnidentifiedImageError:
         raise UserError(f"picture {path}: not a picture in a known format (use PNG, JPEG or WebP)") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"picture {path}: the file is damaged ({error})") from None

@@ -9,24 +9,20 @@ from pathlib import Path
 
 from PIL import Image
 
-from bootstrap import images
-from bootstrap.drawing import engine, infotext, networks, samplers
+from bootstrap import images, reading
+from bootstrap.drawing import engine, infotext, infotext_shot, networks, samplers
 from bootstrap.drawing.infotext import Infotext
 from bootstrap.errors import UserError
 from bootstrap.lora import kohya
 from bootstrap.models import loading, specs
-from bootstrap.models.family import SAMPLERS, BaseModelSpec
+from bootstrap.models.family import BaseModelSpec
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import content_hash
 from bootstrap.project.projects import Workspace
 from bootstrap.prompting import embeddings, parse
-from bootstrap.recipes.hires import enlarged
-from bootstrap.shots import EmbeddingUse, LoraUse, Shot, Start
+from bootstrap.shots import EmbeddingUse, LoraUse, Shot
 
 _EPOCH = re.compile(r"-(\d{6})$")  # at the end of a snapshot's name
-# Parameters without a counterpart here, such as a prompt or sampler of hires' second pass.
-_NOT_REDRAWN = ("Hires ", "Refiner", "Variation seed", "Mask blur")
-_HIRES = ("Hires upscale", "Hires resize", "Hires steps", "Hires upscaler", "Hires CFG Scale")
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def redraw(
         raise UserError(
             f"picture {path}: it carries neither a shot of sid nor infotext, which say how it was drawn"
         )
-    shot = shot or _shot_of(path, parameters)
+    shot = shot or infotext_shot.of_infotext(path, parameters)
     files = _lora_files(workspace)
     shot, paths = _with_loras(shot, parameters, files, changes)
     embedding_files = _embedding_files(workspace)
@@ -89,71 +85,12 @@ def redraw(
     return drawing.picture, shot, infotext.write(shot, base.spec.title, hashes)
 
 
-def _shot_of(path: Path, parameters: Infotext) -> Shot:
-    """Return the shot that an infotext describes, without its LoRAs and embeddings."""
-    if "Denoising strength" in parameters.fields and not _is_hires(parameters):
-        raise UserError(
-            f"picture {path}: it was drawn from another picture, and its infotext does not name it"
-        )
-    for key in parameters.fields:
-        if key.startswith(_NOT_REDRAWN) and key not in _HIRES:
-            raise UserError(f"picture {path}: it was made with '{key}', which sid does not support")
-    try:
-        width, height = _size(parameters.fields["Size"])
-        sampler = parameters.fields["Sampler"]
-        kind = parameters.fields.get("Schedule type", "")
-        if f"{sampler} {kind}" in SAMPLERS:  # A1111 1.9 and later write them separately
-            sampler = f"{sampler} {kind}"
-        shot = Shot(
-            prompt=parameters.prompt, negative_prompt=parameters.negative_prompt,
-            seed=int(parameters.fields["Seed"]) % 2**32, steps=int(parameters.fields["Steps"]), sampler=sampler,
-            cfg_scale=float(parameters.fields["CFG scale"]),
-            width=width, height=height, base_model="", base_model_hash="", loras=(),
-            clip_skip=int(parameters.fields.get("Clip skip", "1")),
-        )  # fmt: skip
-        return _second_pass(path, shot, parameters) if _is_hires(parameters) else shot
-    except KeyError as error:
-        raise UserError(f"picture {path}: its infotext does not have {error}") from None
-    except ValueError as error:
-        raise UserError(f"picture {path}: its infotext has a value that is not a number ({error})") from None
-
-
-def _is_hires(parameters: Infotext) -> bool:
-    return any(key in parameters.fields for key in ("Hires upscale", "Hires resize"))
-
-
-def _second_pass(path: Path, first: Shot, parameters: Infotext) -> Shot:
-    """Return the second pass of hires, which starts from the first one."""
-    upscaler = parameters.fields.get("Hires upscaler", "")
-    if upscaler != infotext.UPSCALER:
-        raise UserError(
-            f"picture {path}: it was enlarged with '{upscaler or 'Latent'}', and sid has only {infotext.UPSCALER}"
-        )
-    if "Hires resize" in parameters.fields:
-        size = _size(parameters.fields["Hires resize"])
-    else:
-        size = enlarged((first.width, first.height), float(parameters.fields["Hires upscale"]))
-    return dataclasses.replace(
-        first,
-        width=size[0],
-        height=size[1],
-        steps=int(parameters.fields.get("Hires steps", first.steps)),
-        cfg_scale=float(parameters.fields.get("Hires CFG Scale", first.cfg_scale)),
-        start=Start(float(parameters.fields["Denoising strength"]), shot=first),
-    )
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return int(width), int(height)
-
-
 def _pictures(workspace: Workspace, path: Path, shot: Shot) -> dict[str, Image.Image]:
     """Open the pictures and masks that a shot starts from, by SHA-256, from anywhere in the workspace."""
     folders = [path.parent, *(workspace.project(name).folder for name in workspace.project_names())]
     pictures = {}
     for use in shot.pictures:
-        places = (folder / Path(use.path).expanduser() for folder in folders)
+        places = (folder / reading.expanded(use.path, f"picture {path}") for folder in folders)
         file = next(
             (place for place in places if place.is_file() and content_hash(place) == use.sha256), None
         )

@@ -66,7 +66,9 @@ def read(path: Path) -> LoraFile:
             if up is None:
                 raise UserError(f"LoRA {path}: '{stem}' has a down matrix but no up matrix")
             inner, part = family.stem_path(stem)
-            alpha = _alpha(path, settings.get(part, _Settings()), inner, down.shape[0], tensors.get(f"{stem}.alpha"))
+            alpha = _alpha(
+                path, settings.get(part, _Settings()), inner, down.shape[0], tensors.get(f"{stem}.alpha")
+            )
             name = family.kohya_name(inner, part)
             modules[name] = kohya.checked_module(path, name, down, up, alpha)
             used |= {key, stem + up_suffix, f"{stem}.alpha"}
@@ -144,7 +146,8 @@ def _diffusers_settings(path: Path, metadata: dict[str, str]) -> dict[str, _Sett
         part, _, name = key.partition(".")
         by_part.setdefault(part, {})[name] = value
     return {
-        part: reading.shaped(_Settings, values, f"{where}: {part}", remedy) for part, values in by_part.items()
+        part: reading.shaped(_Settings, values, f"{where}: {part}", remedy)
+        for part, values in by_part.items()
     }
 
 
@@ -159,7 +162,9 @@ def _peft_settings(path: Path, family: Family) -> dict[str, _Settings]:
     return dict.fromkeys(family.parts, settings)
 
 
-def _alpha(path: Path, settings: _Settings, inner: str, rank: int, stored: torch.Tensor | None) -> torch.Tensor | float:
+def _alpha(
+    path: Path, settings: _Settings, inner: str, rank: int, stored: torch.Tensor | None
+) -> torch.Tensor | float:
     """Return the alpha of one module, for which alpha / rank scales its delta."""
     if stored is not None:
         return stored

@@ -7,6 +7,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.models import checkpoint, registry
@@ -126,7 +127,7 @@ def find(name: str) -> BaseModelSpec:
         )  # fmt: skip
     if not name.strip():
         raise UserError(f"base model: its name is empty; the embedded ones are {', '.join(embedded_names())}")
-    path = Path(name).expanduser()
+    path = reading.expanded(name, "base model")
     if path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
         raise UserError(
             f"base model {name}: pickled checkpoints can run code when they are opened, so only .safetensors "

@@ -102,7 +102,9 @@ class PapertownTagger:
             try:
                 net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
             except RuntimeError as error:
-                raise UserError(f"{where}: its weights are not those of the tagger ({error}); {remedy}") from None
+                raise UserError(
+                    f"{where}: its weights are not those of the tagger ({error}); {remedy}"
+                ) from None
         return cls(net)
 
     def save(self, path: Path) -> None:

@@ -41,7 +41,7 @@ def open_embedder(project: Project) -> Embedder | None:
         return None
     if name == BASE:
         return BaseModelEmbedder(project)
-    folder = project.folder / Path(name).expanduser()
+    folder = project.folder / reading.expanded(name, "curation.embedder")
     if (folder / "config.json").is_file() and not list(folder.glob("*.onnx")):
         return TransformersEmbedder(folder)
     return OnnxEmbedder(folder)
@@ -189,4 +189,6 @@ class _Normalization(BaseModel):
     """What preprocessor_config.json says about the colours; its other keys do not matter here."""
 
     image_mean: _ThreeColours = list(_MEAN)
-    image_std: Annotated[list[Annotated[float, Field(gt=0, le=1e6)]], Field(min_length=3, max_length=3)] = list(_STD)
+    image_std: Annotated[list[Annotated[float, Field(gt=0, le=1e6)]], Field(min_length=3, max_length=3)] = (
+        list(_STD)
+    )

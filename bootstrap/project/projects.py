@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from bootstrap import captions, images
+from bootstrap import captions, images, reading
 from bootstrap.errors import UserError
 from bootstrap.files import write_text
 from bootstrap.models import specs
@@ -32,7 +31,8 @@ class Workspace:
     @classmethod
     def locate(cls, folder: Path | str | None = None) -> "Workspace":
         """Return the workspace: `folder`, else $SID_WORKSPACE, else ./sid-workspace."""
-        return cls(Path(folder or os.environ.get("SID_WORKSPACE") or "sid-workspace").expanduser().resolve())
+        name = str(folder or os.environ.get("SID_WORKSPACE") or "sid-workspace")
+        return cls(reading.expanded(name, "workspace").resolve())
 
     @property
     def catalog_url(self) -> str:
@@ -129,10 +129,7 @@ def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:
     Raises:
         UserError: one line that names the file, the key and the fix.
     """
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+    raw = reading.toml_file(path, str(path))
     section = raw.get("project")
     name = section.get("base_model", "papertown") if isinstance(section, dict) else "papertown"
     if not isinstance(name, str):
@@ -195,7 +192,7 @@ def create(
     picture = images.open_picture(image)
     base_in_toml = spec.name if spec.kind in ("embedded", "hub") else spec.source
     text = template.render(tags, base_in_toml, spec.defaults, recipes)
-    settings.parse(with_defaults(spec.defaults, tomllib.loads(text)), "project.toml")
+    settings.parse(with_defaults(spec.defaults, reading.parse_toml(text, "project.toml")), "project.toml")
     _write_folder(project, picture, text)
     return project
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.catalog import Catalog, candidate_states, candidates, generations, leases, picks
 from bootstrap.catalog.states import CandidateState, GenerationState
 from bootstrap.errors import UserError
@@ -232,7 +232,7 @@ def _rows_without_files(project: Project, catalog: Catalog) -> Iterator[Finding]
         )
     for pick in picks.picks(catalog, project.name):
         if not (project.folder / pick.path).is_file():
-            pictures = {candidate.id: project.folder / candidate.path for candidate in known}
+            pictures = {candidate.id: candidate.path for candidate in known}
             yield _lost_pick(project, pick, pictures)
     published = [
         candidate
@@ -259,11 +259,13 @@ def _mark_broken(project: Project, catalog: Catalog, ids: list[str]) -> str:
 def _lost_pick(project: Project, pick: picks.Pick, pictures: dict[str, Path]) -> Finding:
     what = f"project '{project.name}': the pick {pick.path} is missing, and the dataset needs it"
     source = pictures.get(pick.candidate_id)
-    if source is None or not source.is_file():
+    if source is None or not (project.folder / source).is_file():
         return Finding(what, "put the file back, or undo the pick (`sid undo`) and run `sid grow`")
 
     def copy() -> str:
-        copy_file(source, project.folder / pick.path)
+        where = f"pick '{pick.candidate_id}'"
+        inside = [reading.inside(project.folder, path, where) for path in (source, pick.path)]
+        copy_file(*inside)
         return f"copied {pick.path} from its candidate"
 
     return Finding(what, "copy it from its candidate", copy)

@@ -1,7 +1,6 @@
 """A Streamlit component for painting an inpainting mask over a candidate."""
 
 import base64
-import binascii
 import hashlib
 import io
 from functools import cache
@@ -61,7 +60,7 @@ def save_mask(project: Project, candidate: Candidate, painted: str) -> Path:
             if opened.format != "PNG" or opened.size != (candidate.shot.width, candidate.shot.height):
                 raise ValueError("its size is not the candidate's")
             mask = opened.convert("L").point(lambda level: 255 if level >= 128 else 0)
-    except (ValueError, binascii.Error, UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (ValueError, UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"mask: it cannot be used ({error}); paint it again") from None
     if not any(mask.histogram()[128:]):
         raise UserError("mask: it is empty; paint over the part to redraw")
