@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 8_000_000  # of a JSON, text or CSV file
 MOST_BYTES_OF_TOML = 500_000
+MOST_BYTES_OF_YAML = 1_000_000  # its parser takes seconds for a megabyte
 MOST_BYTES_OF_HEADER = (
     25_000_000  # of a safetensors file; the largest known ones, with tag counts, have a few
 )
@@ -105,20 +106,6 @@ def inside(folder: Path, relative: Path | str, where: str) -> Path:
     if is_irregular:
         raise UserError(_irregular(f"{where}: {path}"))
     return folder / path
-
-
-def expanded(text: str, where: str) -> Path:
-    """Return a path that a person wrote, with `~` replaced by a home folder.
-
-    Raises:
-        UserError: there is no such person's home folder.
-    """
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise UserError(
-            f"{where}: '{text}' names the home folder of nobody here; write the whole path"
-        ) from None
 
 
 def text_file(path: Path, where: str, most_bytes: int = MOST_BYTES) -> str:
@@ -256,7 +243,10 @@ def parse_catalog_json(text: str | bytes) -> Any:
 
     Raises:
         UserError: see the module.
+        TypeError: SQLite has made a number of it, which SQLAlchemy then takes as it is.
     """
+    if not isinstance(text, str | bytes):
+        raise TypeError("no text")
     remedy = "move the catalog away (keep it) and run `sid reindex`, which builds a new one"
     return parse_json(text, "catalog: a row is damaged", remedy)
 
@@ -304,6 +294,31 @@ def _check_keys(text: str) -> None:
     bare = _TOML_TEXTS.sub("s", text).replace(" ", "").replace("\t", "")
     if any(dotted[0].count(".") > DEEPEST for dotted in _DOTTED.finditer(bare)):
         raise _RefusedError(f"a key has more than {DEEPEST} parts")
+
+
+# ---- YAML
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Return the value of a YAML text; aliases are refused, because a few lines of them stand for gigabytes.
+
+    Raises:
+        UserError: see the module.
+    """
+    import yaml  # type: ignore[import-untyped]
+
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise _RefusedError("it has aliases (*name)")
+        value = yaml.safe_load(text)
+        _check_tree(value)
+    except RecursionError:
+        problem = f"it is nested deeper than {DEEPEST} levels"
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:  # TypeError: a list as a key
+        problem = f"not valid YAML ({in_one_line(str(error))})"
+    else:
+        return value
+    raise UserError(f"{where}: {problem}; correct it, or take it out")
 
 
 # ---- CSV

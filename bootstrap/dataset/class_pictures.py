@@ -43,7 +43,7 @@ def in_folder(project: Project) -> Iterator[ClassPicture]:
     settings = project.settings.training
     if settings.reg_data_dir is None:
         return
-    folder = project.folder / reading.expanded(settings.reg_data_dir, "training.reg_data_dir")
+    folder = project.folder / Path(settings.reg_data_dir).expanduser()
     if not folder.is_dir():
         raise UserError(f"training.reg_data_dir {folder}: there is no such folder")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)

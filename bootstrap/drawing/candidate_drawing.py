@@ -256,7 +256,7 @@ def _file_of(generation: Generation, training: Training, shelf: Shelf, use: Lora
     if not use.source:
         return reading.inside(project.folder, _path(training, use.snapshot), f"LoRA {use.name}")
     if use.sha256:
-        path = project.folder / reading.expanded(use.source, f"LoRA {use.name}")
+        path = project.folder / Path(use.source).expanduser()
         if not path.is_file() or sha256_of_file(path) != use.sha256:
             raise UserError(f"LoRA {path}: the file is gone or has changed; start the run again")
         return path
@@ -281,7 +281,7 @@ def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]
 
 
 def _opened(project: Project, use: PictureUse) -> Image.Image:
-    path = project.folder / reading.expanded(use.path, "picture")
+    path = project.folder / Path(use.path).expanduser()
     if path.is_file() and sha256_of_file(path) != use.sha256:
         raise UserError(f"picture {path}: the file has changed; start the run again")
     return images.open_picture(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bootstrap import images, reading
+from bootstrap import images
 from bootstrap.drawing import engine, infotext, infotext_shot, networks, samplers
 from bootstrap.drawing.infotext import Infotext
 from bootstrap.errors import UserError
@@ -90,7 +90,7 @@ def _pictures(workspace: Workspace, path: Path, shot: Shot) -> dict[str, Image.I
     folders = [path.parent, *(workspace.project(name).folder for name in workspace.project_names())]
     pictures = {}
     for use in shot.pictures:
-        places = (folder / reading.expanded(use.path, f"picture {path}") for folder in folders)
+        places = (folder / Path(use.path).expanduser() for folder in folders)
         file = next(
             (place for place in places if place.is_file() and content_hash(place) == use.sha256), None
         )
@@ -106,7 +106,7 @@ def _lora_files(workspace: Workspace) -> list[Path]:
     """Return the LoRA files of a workspace: those in its `loras` folders, and the snapshots of all projects."""
     places = ("loras", "projects/*/loras", "projects/*/generation-*/training-*")
     folders = [folder for place in places for folder in sorted(workspace.folder.glob(place))]
-    return [path for folder in folders for path in sorted(folder.rglob("*.safetensors"))]
+    return [path for folder in folders for path in sorted(folder.rglob("*.safetensors")) if path.is_file()]
 
 
 def _with_loras(
@@ -173,7 +173,7 @@ def _file_of(use: LoraUse, hashes: dict[str, str], files: list[Path]) -> Path:
         if use.sha256:
             if content_hash(path) == use.sha256:
                 return path
-        elif model_hash and kohya.model_hash(path).startswith(model_hash):
+        elif model_hash and _has_hash(path, model_hash):
             return path
     for path in named:  # deleted and trained again: the same file except for the time in its metadata
         if use.training_id and path.parent.name == f"training-{use.training_id[:8]}":
@@ -187,6 +187,14 @@ def _file_of(use: LoraUse, hashes: dict[str, str], files: list[Path]) -> Path:
     raise UserError(
         f"LoRA {use.name}: no file{with_hash} is in the workspace; put it into its folder 'loras'{hint}"
     )
+
+
+def _has_hash(path: Path, model_hash: str) -> bool:
+    """Return whether a LoRA file has this hash in infotext; a damaged file has none."""
+    try:
+        return kohya.model_hash(path).startswith(model_hash)
+    except (UserError, OSError):
+        return False
 
 
 def _snapshot_beside(path: Path, epoch: int) -> Path:
@@ -208,7 +216,7 @@ def _snapshot_beside(path: Path, epoch: int) -> Path:
 
 def _embedding_files(workspace: Workspace) -> list[Path]:
     folders = [workspace.folder / "embeddings", *sorted(workspace.folder.glob("projects/*/embeddings"))]
-    return [path for folder in folders for path in sorted(folder.rglob("*.safetensors"))]
+    return [path for folder in folders for path in sorted(folder.rglob("*.safetensors")) if path.is_file()]
 
 
 def _embeddings(shot: Shot, parameters: Infotext, files: list[Path]) -> tuple[EmbeddingUse, ...]:

@@ -7,7 +7,6 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.models import checkpoint, registry
@@ -127,7 +126,7 @@ def find(name: str) -> BaseModelSpec:
         )  # fmt: skip
     if not name.strip():
         raise UserError(f"base model: its name is empty; the embedded ones are {', '.join(embedded_names())}")
-    path = reading.expanded(name, "base model")
+    path = Path(name).expanduser()
     if path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
         raise UserError(
             f"base model {name}: pickled checkpoints can run code when they are opened, so only .safetensors "

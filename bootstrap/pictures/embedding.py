@@ -41,7 +41,7 @@ def open_embedder(project: Project) -> Embedder | None:
         return None
     if name == BASE:
         return BaseModelEmbedder(project)
-    folder = project.folder / reading.expanded(name, "curation.embedder")
+    folder = project.folder / Path(name).expanduser()
     if (folder / "config.json").is_file() and not list(folder.glob("*.onnx")):
         return TransformersEmbedder(folder)
     return OnnxEmbedder(folder)

@@ -1,5 +1,7 @@
 """Find and check what recipes need besides the project's own LoRA, before any model is loaded."""
 
+from pathlib import Path
+
 from bootstrap import images, reading
 from bootstrap.catalog import Catalog, generations, trainings
 from bootstrap.catalog.trainings import Snapshot, Training
@@ -59,7 +61,7 @@ def _check_box(project: Project, kind: str, box: Box, size: tuple[int, int]) -> 
 
 
 def _mask(project: Project, kind: str, name: str, size: tuple[int, int]) -> PictureUse:
-    path = project.folder / reading.expanded(name, f"recipe '{kind}': mask")
+    path = project.folder / Path(name).expanduser()
     if not path.is_file():
         raise UserError(
             f"recipe '{kind}': there is no mask {path}; its path is relative to the project's folder"
@@ -78,7 +80,7 @@ def _mask(project: Project, kind: str, name: str, size: tuple[int, int]) -> Pict
 def _file(project: Project, kind: str, other: OtherLora) -> LoraUse:
     if other.generation is not None or other.snapshot is not None:
         raise UserError(f"recipe '{kind}': {other.lora} is a file: leave out its generation and snapshot")
-    path = project.folder / reading.expanded(other.lora, f"recipe '{kind}': LoRA")
+    path = project.folder / Path(other.lora).expanduser()
     _check_family(project, header.family_of(path), f"the LoRA {other.lora}")
     return LoraUse(path.stem, "", 0, 1.0, sha256=sha256_of_file(path), source=other.lora)
 

@@ -31,8 +31,7 @@ class Workspace:
     @classmethod
     def locate(cls, folder: Path | str | None = None) -> "Workspace":
         """Return the workspace: `folder`, else $SID_WORKSPACE, else ./sid-workspace."""
-        name = str(folder or os.environ.get("SID_WORKSPACE") or "sid-workspace")
-        return cls(reading.expanded(name, "workspace").resolve())
+        return cls(Path(folder or os.environ.get("SID_WORKSPACE") or "sid-workspace").expanduser().resolve())
 
     @property
     def catalog_url(self) -> str:

@@ -17,12 +17,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from bootstrap import images, reading
 from bootstrap.catalog import Catalog, candidate_states, candidates, generations, leases, picks
 from bootstrap.catalog.states import CandidateState, GenerationState
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, reason_of
 from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX, copy_file
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
@@ -112,14 +110,12 @@ def _models(workspace: Workspace) -> Iterator[Finding]:
         models[spec.name] = spec
     for spec in models.values():
         for path in _weights(spec):
+            remedy = "install sid again" if spec.kind == "embedded" else "download the model again"
             try:
-                with safe_open(path, "np") as file:
+                with reading.safetensors(path, f"base model {spec.name}: {path}", remedy, "np") as file:
                     file.keys()
-            except (SafetensorError, OSError) as error:
-                yield Finding(
-                    f"base model {spec.name}: {path} is damaged ({error})",
-                    "install sid again" if spec.kind == "embedded" else "download the model again",
-                )
+            except (UserError, OSError) as error:
+                yield Finding(f"base model {spec.name}: {path} is damaged ({reason_of(error)})", remedy)
 
 
 def _weights(spec: BaseModelSpec) -> list[Path]:
