@@ -82,7 +82,7 @@ def _machine_problem(error: BaseException) -> str | None:
     if isinstance(inner, sqlite3.OperationalError):
         if "is full" in str(inner):
             return "catalog: the disk is full; free some space and run it again, finished work is kept"
-        if "Could not decode to UTF-8" in str(inner):
+        if "Could not decode to UTF-8" in str(inner) or "malformed JSON" in str(inner):
             return (
                 "catalog: a text in it is damaged; move the catalog away (keep it) and run `sid reindex`, which "
                 "builds a new one"

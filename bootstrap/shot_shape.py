@@ -86,7 +86,7 @@ class _Shot(_Part):
     clip_skip: int = Field(1, ge=1, le=12)
     start: _Start | None = None
     embeddings: Annotated[list[_EmbeddingUse], Field(max_length=1000)] = []
-    recipe: Annotated[str, Field(max_length=64)] = ""
+    recipe: Annotated[str, Field(max_length=64)]
     eliminated: _Tags
     added: _Tags
 

@@ -25,7 +25,7 @@ from making import shot as made_shot
 from PIL import PngImagePlugin
 from safetensors.numpy import save_file
 
-from bootstrap.catalog import candidates, published, sheets, trainings
+from bootstrap.catalog import candidates, generations, published, sheets, trainings
 from bootstrap.drawing import infotext, infotext_shot, sheet_file
 from bootstrap.errors import UserError
 from bootstrap.lora import formats, header, kohya
@@ -321,6 +321,8 @@ def catalog_of_two(tmp_path_factory: pytest.TempPathFactory) -> projects.Project
     made = make_project(tmp_path_factory.mktemp("catalog"))
     with closing(open_catalog(made)) as catalog:
         add_published(made, catalog, 1, 2)
+        trainings.begin(catalog, made.name, 1, "t" * 64, {}, [])
+        sheets.note(catalog, made.name, sheets.Sheet(1, Path("a.png"), {"seed": [1], "steps": [2]}, ""))
     return made
 
 
@@ -336,6 +338,34 @@ def test_rows_of_a_damaged_catalog(catalog_of_two: projects.Project, data: st.Da
         holds(lambda: published.shots_of(catalog, [1, 2]))
         holds(lambda: sheets.of_project(catalog, name))
         holds(lambda: trainings.of_generation(catalog, name, 1))
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("candidate", "state"), ("candidate", "verdict"), ("candidate", "decided_at"), ("candidate", "path"),
+        ("candidate", "caption"), ("candidate", "shot"), ("generation", "state"), ("generation", "updated_at"),
+        ("generation", "tallies"), ("sheet", "axes"), ("training", "settings"), ("training", "dataset"),
+    ],
+)  # fmt: skip
+def test_columns_of_a_damaged_catalog(catalog_of_two: projects.Project, table: str, column: str) -> None:
+    """SQLite takes values of any type in any column."""
+    made, name = catalog_of_two, catalog_of_two.name
+    path = made.workspace.folder / "catalog.sqlite"
+    whole = path.read_bytes()
+    for value in (b"\xff", "x", "", 5, "[[]]", "null"):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(f"update {table} set {column} = ?", (value,))
+        with closing(open_catalog(made)) as catalog:
+            for door in (
+                lambda: candidates.candidates(catalog, name, state=None),
+                lambda: generations.statuses(catalog, name),
+                lambda: generations.tallies_of(catalog, name, 1),
+                lambda: sheets.of_project(catalog, name),
+                lambda: trainings.of_generation(catalog, name, 1),
+            ):
+                holds(door)
+        path.write_bytes(whole)
 
 
 def test_a_whole_shot_is_read_as_it_was_written() -> None:

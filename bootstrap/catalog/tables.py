@@ -20,8 +20,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from bootstrap import shot_shape
 from bootstrap.catalog.states import CandidateState, GenerationState, Verdict
 from bootstrap.errors import UserError
+
+REMEDY = "move the catalog away (keep it) and run `sid reindex`, which builds a new one"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -63,6 +66,21 @@ class Text(TypeDecorator[str]):
         return value
 
 
+class _Shot(TypeDecorator[dict[str, Any]]):
+    """A shot as JSON, checked whenever it is read."""
+
+    impl = JSON
+    cache_ok = True
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+        return self.impl_instance.coerce_compared_value(op, value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> dict[str, Any]:
+        shot_shape.check(value, "catalog: the shot of a candidate")
+        assert isinstance(value, dict)
+        return value
+
+
 class _State(TypeDecorator[StrEnum]):
     """A state as text of up to 16 characters."""
 
@@ -85,10 +103,7 @@ class _State(TypeDecorator[StrEnum]):
 
 def damaged(problem: str) -> UserError:
     """Return the error for a row that no version of sid has written."""
-    return UserError(
-        f"catalog: a row is damaged ({problem}); move the catalog away (keep it) and run `sid reindex`, which builds "
-        "a new one"
-    )
+    return UserError(f"catalog: a row is damaged ({problem}); {REMEDY}")
 
 
 def now() -> datetime:
@@ -218,7 +233,7 @@ class CandidateRow(Table):
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))
     generation_id: Mapped[int] = mapped_column(ForeignKey("generation.id", ondelete="CASCADE"), index=True)
     shot_id: Mapped[str] = mapped_column(Text(16))
-    shot: Mapped[dict[str, Any]]
+    shot: Mapped[dict[str, Any]] = mapped_column(_Shot())
     # Its place in its generation's plan: several workers draw in any order, and which candidate is a duplicate of
     # which must not depend on that.
     turn: Mapped[int] = mapped_column(default=0, server_default="0")

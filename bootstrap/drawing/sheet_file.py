@@ -8,6 +8,7 @@ from PIL import Image, PngImagePlugin
 from pydantic import BaseModel, Field
 
 from bootstrap import reading
+from bootstrap.catalog import sheets
 from bootstrap.catalog.sheets import Sheet
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_text, whole_file
@@ -18,15 +19,10 @@ FOLDER = "sheets"  # in the generation's folder
 _KEY = "sid sheet"  # key of the PNG text
 
 
-_Axis = Annotated[
-    list[Annotated[str, Field(max_length=64)] | list[str | int | float]], Field(min_length=2, max_length=2)
-]
-
-
 class _Contents(BaseModel):
     """The JSON in a sheet: [[parameter, [value, ...]], ...] and the prompt."""
 
-    axes: Annotated[list[_Axis], Field(min_length=1, max_length=3)]
+    axes: list[Any]
     prompt: Annotated[str, Field(max_length=100_000)]
 
 
@@ -57,10 +53,8 @@ def read(generation: Generation, path: Path) -> Sheet | None:
         with Image.open(path, formats=["PNG"]) as picture:
             text = str(picture.info[_KEY])
         contents = reading.shaped(_Contents, reading.parse_json(text, where, ""), where, "")
+        axes = sheets.axes_of(contents.axes, where, "")
     except (KeyError, ValueError, OSError, SyntaxError, UserError, Image.DecompressionBombError):
         return None
-    axes = {
-        name: values for name, values in contents.axes if isinstance(name, str) and isinstance(values, list)
-    }
     inside = path.relative_to(generation.project.folder)
     return Sheet(generation.number, inside, axes, contents.prompt)

@@ -312,7 +312,6 @@ def test_no_path_of_the_catalog_leads_out_of_the_project(project, catalog, tmp_p
     growth.grow(project, catalog)
     accept(catalog, project, other)
     rows.change(catalog, "candidate", [other], path=str(secret) if path == "ABSOLUTE" else path)
-    bring(project, catalog, 1, "published")
     before = {file.name: file.read_bytes() for file in project.dataset_folder.iterdir()}
     with pytest.raises(UserError, match=f"candidate '{other}'"):
         growth.grow(project, catalog)

@@ -161,7 +161,7 @@ def test_a_damaged_row_is_one_line_for_the_deck_and_the_grid(made: Project, clie
     rows.change(catalog_of(made), "candidate", shot={"prompt": []})
     headers = {"sec-fetch-site": "same-origin"}
     for answer in (
-        client.post(routes.deck_url(made), json=_ACT, headers=headers),
+        client.post(routes.deck_url(made), json={**_ACT, "want": 3}, headers=headers),
         client.get(routes.cells_url(made)),
     ):
         assert answer.status_code == 500 and "catalog: " in answer.text
