@@ -1,15 +1,58 @@
 """Errors that the user can fix: mistakes, and problems of the machine such as a full disk or missing permissions."""
 
 import errno
+import logging
 import sqlite3
+import unicodedata
+
+LONGEST_MESSAGE = 500  # characters
+# Format characters that spell words and emoji; every other one (bidi overrides, invisible marks) is escaped.
+_JOINERS = "\u200c\u200d"
+
+
+def printable(text: str, longest: int = LONGEST_MESSAGE, keep: str = "") -> str:
+    """Return a text as one line of bounded length that a terminal, a log and a page show as it is.
+
+    Line breaks, control characters, escape sequences, bidi overrides, invisible marks and lone surrogates become
+    escapes such as `\\n` and `\\x1b`. Of a longer text the middle is left out, because a message ends with what to do.
+
+    Args:
+        longest: characters, 20 or more.
+        keep: characters to leave as they are, such as "\\n" where several lines are meant.
+    """
+    cut = len(text) > longest
+    if cut:  # before escaping: a text of megabytes must not take seconds
+        text = text[:longest] + text[-longest:]
+    if not text.isprintable():
+        text = "".join(_escaped(sign, keep) for sign in text)
+    if not cut and len(text) <= longest:
+        return text
+    end = longest // 3
+    return f"{text[: longest - end - 1]}…{text[-end:]}"
+
+
+def cell(text: str, longest: int) -> str:
+    """Return a text as `printable` does, for a cell of a table or the value after a name: its end is cut."""
+    line = printable(text[: longest + 1], 10 * longest + 20)
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def _escaped(sign: str, keep: str) -> str:
+    if sign in _JOINERS or sign in keep:
+        return sign
+    hidden = unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return sign.encode("unicode_escape").decode() if hidden else sign
 
 
 class UserError(Exception):
     """A mistake in a setting, a file or a command.
 
-    Its message is one line that names the setting or file, says what is wrong and what to do.
+    Its message is one printable line that names the setting or file, says what is wrong and what to do.
     The command line prints it and exits with code 2; any other exception is a bug of ours, with exit code 1.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 def in_one_line(text: str) -> str:
@@ -23,6 +66,11 @@ _DENIED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 def machine_problem(error: BaseException) -> str | None:
     """Return a problem of the machine and what to do, in one line; None if the error is of another kind."""
+    problem = _machine_problem(error)
+    return None if problem is None else printable(problem)
+
+
+def _machine_problem(error: BaseException) -> str | None:
     inner = getattr(error, "orig", error)  # SQLAlchemy wraps the database's own errors
     if isinstance(inner, OSError):
         path = in_one_line(str(inner.filename or "a file"))
@@ -34,6 +82,11 @@ def machine_problem(error: BaseException) -> str | None:
     if isinstance(inner, sqlite3.OperationalError):
         if "is full" in str(inner):
             return "catalog: the disk is full; free some space and run it again, finished work is kept"
+        if "Could not decode to UTF-8" in str(inner) or "malformed JSON" in str(inner):
+            return (
+                "catalog: a text in it is damaged; move the catalog away (keep it) and run `sid reindex`, which "
+                "builds a new one"
+            )
         if "readonly" in str(inner):
             return "catalog: its file cannot be written; check its owner and permissions, and run it again"
     # Recognised by name, because PostgreSQL's driver is an optional extra.
@@ -48,5 +101,21 @@ def reason_of(error: Exception) -> str:
     problem = machine_problem(error)
     if problem is not None:
         return problem
-    text = in_one_line(str(error))[:500]
-    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+    text = in_one_line(str(error))
+    return printable(text if isinstance(error, UserError) else f"{type(error).__name__}: {text}")
+
+
+_OURS = ("bootstrap", "flows", "review_app", "prefect.flow_runs", "prefect.task_runs")
+_make_record = logging.getLogRecordFactory()
+
+
+def keep_logs_printable() -> None:
+    """Make each log record of this package and of its flows one printable line, whatever handles it."""
+    logging.setLogRecordFactory(_printable_record)
+
+
+def _printable_record(*args: object, **kwargs: object) -> logging.LogRecord:
+    record = _make_record(*args, **kwargs)
+    if record.name.split(".")[0] in _OURS or record.name in _OURS:
+        record.msg, record.args = printable(record.getMessage()), None
+    return record

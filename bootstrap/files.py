@@ -25,6 +25,8 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
 
+from bootstrap import reading
+
 TEMPORARY_PREFIX = ".sid-partial-"
 # Minimum free space on the workspace's disk, in bytes; a generation of Stable Diffusion 1.5 takes about one GiB.
 DISK_FLOOR = 2 * 2**30
@@ -206,8 +208,12 @@ def remove_partial_files(folder: Path) -> int:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, 64 hex digits."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file's bytes, 64 hex digits.
+
+    Raises:
+        UserError: it is no regular file.
+    """
+    with reading.opened(path, str(path)) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

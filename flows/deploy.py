@@ -6,8 +6,7 @@ import socket
 import sys
 from typing import Any
 
-import typer
-
+from bootstrap.cli.common import say
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
 from flows import environment, leash, serve, server
@@ -39,9 +38,9 @@ def deploy(
     deployments = serve.deployments(workspace, when, when_reviewed, min_picks)
     asyncio.run(_deploy(deployments, work_pool))
     names = ", ".join(deployment.full_name for deployment in deployments)
-    typer.echo(f"on work pool '{work_pool}', for workspace {workspace.folder}: {names}")
-    typer.echo(serve.schedule_line(when))
-    typer.echo(f"next, once for each GPU: sid worker --work-pool {work_pool}")
+    say(f"on work pool '{work_pool}', for workspace {workspace.folder}: {names}")
+    say(serve.schedule_line(when))
+    say(f"next, once for each GPU: sid worker --work-pool {work_pool}")
 
 
 async def _deploy(deployments: list[Any], work_pool: str) -> None:

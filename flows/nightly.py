@@ -13,7 +13,7 @@ from prefect.states import Cancelled
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.states import GenerationState
 from bootstrap.dataset import growth
-from bootstrap.errors import reason_of
+from bootstrap.errors import printable, reason_of
 from bootstrap.files import DISK_FLOOR
 from bootstrap.project import running
 from bootstrap.project.projects import Project, Workspace
@@ -108,7 +108,7 @@ def nightly(
     rows: list[dict[str, str]] = []
     for name in names:
         outcome, detail = work_on_project(located, name, until, max_waiting, min_picks)
-        rows.append({"project": name, "outcome": outcome, "detail": detail})
+        rows.append({"project": name, "outcome": outcome, "detail": printable(detail)})
         get_run_logger().info("project '%s': %s: %s", name, outcome, detail)
         if outcome == "cancelled":
             break

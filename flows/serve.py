@@ -9,8 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import typer
-
+from bootstrap.cli.common import say
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
 from flows import environment, events, leash, server
@@ -114,8 +113,8 @@ async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None) 
         await remove_old_schedule(deployment_id, deployment)
     stop = _stop_requests(runner)
     serving = asyncio.ensure_future(runner.start())
-    typer.echo(f"{READY} of workspace {workspace.folder} through {os.environ['PREFECT_API_URL']}")
-    typer.echo(schedule_line(when))
+    say(f"{READY} of workspace {workspace.folder} through {os.environ['PREFECT_API_URL']}")
+    say(schedule_line(when))
     waiting = asyncio.ensure_future(stop.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
@@ -135,7 +134,7 @@ async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None) 
 def _exit_without_server() -> None:
     # Without a server, Prefect would try for minutes to report the end. The running flow is tied to this process (see
     # leash.py): it gets SIGTERM when this process ends, and marks its generation as cancelled.
-    typer.echo("stopped without reporting it to the Prefect server")
+    say("stopped without reporting it to the Prefect server")
     sys.stdout.flush()
     os._exit(1)
 

@@ -5,8 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
-
+from bootstrap.cli.common import say
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
 from flows import children, environment, http, serve, server
@@ -45,14 +44,15 @@ def up(
     with sigterm_as_ctrl_c(), _stopped_at_the_end() as running:
         try:
             _start(running, workspace, port, _serve_options(when, when_reviewed, min_picks))
-            typer.echo(f"review app: http://localhost:{port}")
-            typer.echo(f"logs: {environment.logs_folder(workspace)}")
-            typer.echo("Ctrl-C stops everything")
+            say(f"review app: http://localhost:{port}")
+            say(f"logs: {environment.logs_folder(workspace)}")
+            say("Ctrl-C stops everything")
             dead = _first_to_end(running)
         except KeyboardInterrupt:
-            typer.echo("stopping ...")
+            say("stopping ...")
             return 0
-        typer.echo(f"sid: {dead.obituary()}\nstopping the rest", err=True)
+        say(f"sid: {dead.obituary()}", of_trouble=True)
+        say("stopping the rest", of_trouble=True)
         return 1
 
 
@@ -80,7 +80,7 @@ def _start(running: list[Child], workspace: Workspace, port: int, options: list[
     prefect.wait()
     flows = children.start("the served flows", [*sid, "serve", *options], logs / "flows.log", variables)
     running.append(flows)
-    typer.echo(f"Prefect: http://127.0.0.1:{prefect.port}")
+    say(f"Prefect: http://127.0.0.1:{prefect.port}")
     app.wait_until(lambda: http.answers(f"http://127.0.0.1:{port}/_stcore/health"), _READY_SECONDS)
     flows.wait_until(lambda: flows.has_said(serve.READY), _READY_SECONDS)
 

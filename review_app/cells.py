@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bootstrap.catalog import Catalog, published
 from bootstrap.catalog.published import Listed
@@ -37,9 +37,9 @@ def _one_of(known: Collection[str]) -> Callable[[str], str]:
 class Filter(BaseModel):
     """Which candidates to show, and in which order; None or an empty list matches all."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    generation: int | None = None
+    generation: int | None = Field(None, ge=1, le=1_000_000)
     verdict: Verdict | None = None
     recipes: list[str] = []
     strengths: list[float] = []

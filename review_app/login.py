@@ -5,7 +5,6 @@ the password gets a signed cookie; one who logs in through OIDC has Streamlit's 
 """
 
 import asyncio
-import json
 from contextlib import suppress
 from fnmatch import fnmatch
 from http.cookies import CookieError, SimpleCookie
@@ -23,6 +22,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bootstrap import reading
+from bootstrap.errors import UserError
 from review_app.login_settings import Login
 from review_app.reviewers import HEADER
 
@@ -113,7 +114,12 @@ def _account(cookies: dict[str, str]) -> str:
         return decode_signed_value(get_cookie_secret(), name, value.encode("latin-1")) if value else None
 
     raw = get_cookie_with_chunks(cookie, USER_COOKIE_NAME)
-    user: dict[str, Any] = json.loads(raw) if raw else {}
+    try:
+        user = (
+            reading.shaped(dict[str, Any], reading.parse_json(raw, "cookie", ""), "cookie", "") if raw else {}
+        )
+    except UserError:  # signed by us, yet of another Streamlit
+        user = {}
     if user.get("is_logged_in") is not True or user.get("email_verified", True) is False:
         return ""
     return str(user.get("email") or "").casefold()

@@ -1,12 +1,12 @@
 """Who may use the app: `review.toml` in the workspace, with a password's hash or the emails that may log in."""
 
 import secrets
-import tomllib
 
 import tomlkit
 from argon2 import PasswordHasher
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import write_text
 from bootstrap.project.projects import Workspace
@@ -35,11 +35,9 @@ def read(workspace: Workspace) -> Login | None:
     path = workspace.folder / FILE
     if not path.is_file():
         return None
+    raw = reading.toml_file(path, str(path))
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
         login = Login.model_validate(raw.get("login", {}))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: no valid TOML: {error}") from None
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(["login", *map(str, problem["loc"])])
@@ -59,9 +57,13 @@ def set_password(workspace: Workspace, password: str) -> None:
         raise UserError(f"password: {len(password)} characters are too few; use {LEAST_LENGTH} or more")
     path = workspace.folder / FILE
     try:
-        document = tomlkit.parse(path.read_text("utf-8") if path.is_file() else _HEAD)
-    except (tomlkit.exceptions.TOMLKitError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: no valid TOML: {error}") from None
+        text = reading.text_file(path, str(path), reading.MOST_BYTES_OF_TOML) if path.is_file() else _HEAD
+        reading.parse_toml(text, str(path))
+        document = tomlkit.parse(text)
+    except (tomlkit.exceptions.TOMLKitError, ValueError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    if not isinstance(document.get("login", {}), dict):
+        raise UserError(f"{path}: 'login' must be a table: [login] with keys below it")
     table = document.setdefault("login", tomlkit.table())
     table["cookie_secret"] = secrets.token_hex(32)
     table["password_hash"] = PasswordHasher().hash(password)

@@ -3,7 +3,6 @@
 Prefect stores all of it. The flow is known only by its deployment's name; nothing is imported from `flows`.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
+from pydantic import BaseModel
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
 from review_app import prefect_runs
@@ -49,6 +50,14 @@ class Schedule:
         if nightly is None:
             return self.cron or "At intervals, as set in Prefect"
         return f"Every night at {int(nightly[2]):02d}:{int(nightly[1]):02d}"
+
+
+class _Row(BaseModel):
+    """What a night did with one project; see flows.nightly.nightly."""
+
+    project: str
+    outcome: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -218,4 +227,9 @@ def _rows(api: "SyncPrefectClient", run: Run) -> list[tuple[str, str, str]]:
     )
     if not artifacts or artifacts[0].type != "table":  # older versions wrote Markdown
         return []
-    return [(row["project"], row["outcome"], row["detail"]) for row in json.loads(str(artifacts[0].data))]
+    try:
+        rows = reading.parse_json(str(artifacts[0].data), "the night's report", "")
+        shown = reading.shaped(list[_Row], rows, "the night's report", "")
+    except UserError:  # another version wrote it
+        return []
+    return [(row.project, row.outcome, row.detail) for row in shown]

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"__init__", "__main__", "captions", "errors", "files", "images", "progress", "shots", "tag_scores"}
+GROUND = {
+    "__init__", "__main__", "captions", "errors", "files", "images", "progress", "reading", "shot_shape", "shots",
+    "tag_scores",
+}  # fmt: skip
 SOURCES = [
     path for room in ("bootstrap", "flows", "review_app") for path in sorted((ROOT / room).rglob("*.py"))
 ]

@@ -51,9 +51,14 @@ class Candidate:
 
 
 def to_candidate(row: CandidateRow, generation: int) -> Candidate:
-    """Return a row as a Candidate."""
+    """Return a row as a Candidate.
+
+    Raises:
+        UserError: the shot in the row is damaged.
+    """
+    shot = Shot.from_dict(row.shot, f"catalog: candidate '{row.shot_id}'")
     return Candidate(
-        row.shot_id, generation, Shot.from_dict(row.shot), Path(row.path), row.state, row.duplicate_of,
+        row.shot_id, generation, shot, Path(row.path), row.state, row.duplicate_of,
         row.verdict, row.reviewer, row.decided_at, row.reason, row.caption,
         Scores(flaw=row.flaw or "", **{name: getattr(row, name) for name in SCORES}), row.seconds,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from bootstrap import reading
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import make_folder
 
@@ -109,7 +110,9 @@ def _engine(url: URL) -> Engine:
         return _postgresql_engine(url)
     if url.database:
         make_folder(Path(url.database).parent)
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    engine = create_engine(
+        url, connect_args={"timeout": _BUSY_SECONDS}, json_deserializer=reading.parse_catalog_json
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -133,7 +136,10 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql_engine(url: URL) -> Engine:
     try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS})
+        engine = create_engine(
+            url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS},
+            json_deserializer=reading.parse_catalog_json,
+        )  # fmt: skip
     except ModuleNotFoundError:
         raise UserError(
             f"catalog {_shown(url)}: PostgreSQL's client is not installed: pip install 'sid-bootstrap[postgres]'"

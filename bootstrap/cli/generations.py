@@ -1,12 +1,11 @@
 """The verbs for a generation: `plan` before it, `advise` and `sheet` for its snapshots, `candidates`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bootstrap.cli.common import Name, generation_of, workspace_of
+from bootstrap.cli.common import Name, generation_of, print_json, say, say_lines, workspace_of
 from bootstrap.errors import UserError
 from bootstrap.files import copy_file
 from bootstrap.progress import silent
@@ -26,7 +25,7 @@ def plan(context: typer.Context, name: Name) -> None:
 
     project = workspace_of(context).project(name)
     next_run = forecast.of_next_run(project, Catalog(project.workspace.catalog_url))
-    typer.echo(forecast.render(project.name, next_run))
+    say_lines(forecast.render(project.name, next_run))
 
 
 def advise(
@@ -43,18 +42,18 @@ def advise(
     project = workspace_of(context).project(name)
     catalog = Catalog(project.workspace.catalog_url)
     advice, plot = advising.advise(generation_of(project, catalog, generation), silent)
-    typer.echo("snapshot  closeness  flexibility  (freedom, elimination)  phase")
+    say("snapshot  closeness  flexibility  (freedom, elimination)  phase")
     for measured, phase in zip(advice.measurements, choosing.phases(advice.measurements), strict=True):
         elimination = "   -" if measured.elimination is None else f"{measured.elimination:.2f}"
         parts = f"({measured.freedom:.2f},    {elimination})"
-        typer.echo(
+        say(
             f"{measured.epoch:>8}  {measured.closeness:>9.2f}  {measured.flexibility:>11.2f}  {parts:<22}  {phase}"
         )
-    typer.echo(
+    say(
         f"to vary: snapshot {advice.variation}; to eliminate, add and replace: {advice.middle}; "
         f"to replicate: {advice.replication}"
     )
-    typer.echo(f"plot: {plot}")
+    say(f"plot: {plot}")
 
 
 def sheet(
@@ -89,7 +88,7 @@ def sheet(
     )  # fmt: skip
     if output:
         copy_file(path, output)
-    typer.echo(f"sheet: {output or path}")
+    say(f"sheet: {output or path}")
 
 
 def list_candidates(
@@ -125,14 +124,14 @@ def list_candidates(
     )
     if as_json:
         pages = [status_page.candidate_as_dict(project, candidate) for candidate in listed]
-        typer.echo(json.dumps(pages, indent=2))
+        print_json(pages, indent=2)
         return
     for candidate in listed:
         is_published = candidate.state is CandidateState.PUBLISHED
         standing = candidate.verdict if is_published else candidate.state
         original = f"  (of {candidate.duplicate_of})" if candidate.duplicate_of else ""
         shot = candidate.shot
-        typer.echo(
+        say(
             f"{candidate.id}  {candidate.generation:>3}  {standing:<9}  {shot.recipe:<9}  "
             f"strength {shot.strength:.2f}  snapshot {shot.snapshot:>2}  {shot.prompt}{original}"
         )

@@ -15,7 +15,8 @@ import typer
 
 from bootstrap import __version__
 from bootstrap.cli import curation, generations, lora, papertown, pictures, projects, upkeep, verdicts
-from bootstrap.errors import UserError, machine_problem
+from bootstrap.cli.common import encode_all, say
+from bootstrap.errors import UserError, keep_logs_printable, machine_problem, printable
 
 app = typer.Typer(
     name="sid",
@@ -32,7 +33,7 @@ for _subject in (projects, generations, pictures, upkeep):
 
 def _print_version(is_given: bool) -> None:
     if is_given:
-        typer.echo(f"sid {__version__}")
+        say(f"sid {__version__}")
         raise typer.Exit
 
 
@@ -70,6 +71,8 @@ def main() -> None:
     Exit codes: 0 success; 1 a bug of ours, with a traceback; 2 the user's mistake or a problem of the machine,
     in one line; 130 interrupted by Ctrl-C.
     """
+    encode_all()
+    keep_logs_printable()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     _load_verbs()
     try:
@@ -78,7 +81,7 @@ def main() -> None:
         sys.stderr.write(f"sid: {error}\n")
         sys.exit(2)
     except typer.TyperException as error:
-        sys.stderr.write(f"sid: {_in_one_line(error)}\n")
+        sys.stderr.write(f"sid: {printable(_in_one_line(error))}\n")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -87,7 +90,8 @@ def main() -> None:
         if problem is not None:
             sys.stderr.write(f"sid: {problem}\n")
             sys.exit(2)
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.write("sid: this is a bug in sid; please report the lines above\n")
         sys.exit(1)
     if code == 130:

@@ -1,12 +1,11 @@
 """The verbs for whole projects: `new`, `set`, `status`, and `grow` and `export` for the dataset."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bootstrap.cli.common import Name, workspace_of
+from bootstrap.cli.common import Name, print_json, say, say_lines, workspace_of
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -33,9 +32,9 @@ def new(
     from bootstrap.project import projects
 
     project = projects.create(workspace_of(context), name, image, caption, base)
-    typer.echo(f"project '{project.name}' made, with base model {project.base_model.name}: {project.folder}")
-    typer.echo(f"settings: {project.toml}")
-    typer.echo(f"next: sid run {project.name}")
+    say(f"project '{project.name}' made, with base model {project.base_model.name}: {project.folder}")
+    say(f"settings: {project.toml}")
+    say(f"next: sid run {project.name}")
 
 
 def set_settings(
@@ -49,7 +48,7 @@ def set_settings(
     from bootstrap.project import editing
 
     for line in editing.set_values(workspace_of(context).project(name), assignments):
-        typer.echo(line)
+        say(line)
 
 
 def status(
@@ -63,7 +62,10 @@ def status(
     workspace = workspace_of(context)
     names = [workspace.project(name).name] if name else workspace.project_names()
     page = status_page.collect(workspace, names)
-    typer.echo(json.dumps(page, indent=2, default=str) if as_json else status_page.render(workspace, page))
+    if as_json:
+        print_json(page, indent=2, default=str)
+    else:
+        say_lines(status_page.render(workspace, page))
 
 
 def grow(context: typer.Context, name: Name) -> None:
@@ -73,10 +75,8 @@ def grow(context: typer.Context, name: Name) -> None:
 
     project = workspace_of(context).project(name)
     grown = growth.grow(project, Catalog(project.workspace.catalog_url))
-    typer.echo(
-        f"dataset of '{name}': {grown.added} added, {grown.removed} removed, {grown.size} pictures now"
-    )
-    typer.echo(f"next: sid run {name}")
+    say(f"dataset of '{name}': {grown.added} added, {grown.removed} removed, {grown.size} pictures now")
+    say(f"next: sid run {name}")
 
 
 def export(
@@ -91,4 +91,4 @@ def export(
 
     project = workspace_of(context).project(name)
     count = exporting.export(project, Catalog(project.workspace.catalog_url), to, folder)
-    typer.echo(f"{count} pictures with captions in {folder}")
+    say(f"{count} pictures with captions in {folder}")

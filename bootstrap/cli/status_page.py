@@ -7,7 +7,7 @@ from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.catalog.states import GenerationState
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, cell, printable
 from bootstrap.project import running
 from bootstrap.project.projects import Project, Workspace
 
@@ -98,7 +98,7 @@ def _quoted(name: str) -> str:
 
 def render(workspace: Workspace, page: list[dict[str, Any]]) -> str:
     """Return the result of `collect` as text for a terminal."""
-    head = f"workspace {workspace.folder}"
+    head = printable(f"workspace {workspace.folder}")
     if not page:
         return f'{head}\nno projects yet; next: sid new NAME --image P --caption "woman, red apple"'
     return "\n\n".join([head, *("\n".join(_project_lines(project)) for project in page)])
@@ -108,7 +108,7 @@ def _project_lines(page: dict[str, Any]) -> list[str]:
     pictures = "1 picture" if page["dataset_size"] == 1 else f"{page['dataset_size']} pictures"
     lines = [f"{page['name']}  (base model {page['base_model'] or 'unknown'}, dataset of {pictures})"]
     if page["caption"]:
-        lines.append(f"  caption: {page['caption']}")
+        lines.append(f"  caption: {cell(page['caption'], 400)}")
     if page["generations"]:
         lines += [f"  {line}" for line in _table(page["generations"], page["running"])]
     lines.append(f"  next: {page['next']}")
@@ -135,12 +135,10 @@ def _table(rows: list[dict[str, Any]], running: bool) -> list[str]:
     last = rows[-1]
     if running and last["total"]:
         speed = f", {last['rate']:.2f} {last['unit']}/s" if last["rate"] else ""
-        progress = (
-            f"now: {last['stage']} {last['done']}/{last['total']} {last['unit']}{speed} {last['message']}"
-        )
-        lines.append(progress.rstrip())
+        done = f"{last['stage']} {last['done']}/{last['total']} {last['unit']}{speed}"
+        lines.append(f"now: {done} {cell(last['message'], 200)}".rstrip())
     elif last["state"] is GenerationState.FAILED and last["message"]:
-        lines.append(f"failed: {last['message']}")
+        lines.append(f"failed: {cell(last['message'], 400)}")
     return lines
 
 

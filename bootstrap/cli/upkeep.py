@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bootstrap.cli.common import workspace_of
+from bootstrap.cli.common import say, workspace_of
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -22,20 +22,22 @@ def run_doctor(
 
     workspace = workspace_of(context)
     for name, value in doctor.machine(workspace):
-        typer.echo(f"{name:<10} {value}")
+        say(f"{name:<10} {value}")
     left = 0
     for finding in doctor.examine(workspace):
-        typer.echo(f"\n{finding.what}\n  to do: {finding.remedy}")
+        say("")
+        say(finding.what)
+        say(f"  to do: {finding.remedy}")
         if repair and finding.repair:
-            typer.echo(f"  done: {finding.repair()}")
+            say(f"  done: {finding.repair()}")
         else:
             left += 1
     if left:
-        typer.echo(
-            f"\n{left} things are not in order" + ("" if repair else "; sid doctor --repair does what it can")
-        )
+        say("")
+        say(f"{left} things are not in order" + ("" if repair else "; sid doctor --repair does what it can"))
         raise typer.Exit(1)
-    typer.echo("\neverything is in order")
+    say("")
+    say("everything is in order")
 
 
 def rebuild_catalog(
@@ -49,12 +51,12 @@ def rebuild_catalog(
     workspace = workspace_of(context)
     names = [workspace.project(name).name] if name else workspace.project_names()
     if not names:
-        typer.echo(f"workspace {workspace.folder}: there are no projects")
+        say(f"workspace {workspace.folder}: there are no projects")
         return
     catalog = Catalog(workspace.catalog_url)
     for project_name in names:
         done = reindex.reindex(workspace.project(project_name), catalog)
-        typer.echo(
+        say(
             f"{project_name}: {done.generations} generations, {done.snapshots} snapshots, {done.candidates} "
             f"candidates, {done.picks} picks and {done.sheets} sheets put into the catalog"
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 
@@ -51,7 +51,7 @@ def in_folder(project: Project) -> Iterator[ClassPicture]:
         raise UserError(f"training.reg_data_dir {folder}: it has no picture ({', '.join(sorted(ENDINGS))})")
     for path in paths:
         text = path.with_suffix(".txt")
-        caption = text.read_text("utf-8").strip() if text.is_file() else settings.class_tokens
+        caption = reading.text_file(text, str(text)).strip() if text.is_file() else settings.class_tokens
         if not caption:
             raise UserError(
                 f"{path}: it has no caption; write one to {text.name}, or set training.class_tokens for all pictures"

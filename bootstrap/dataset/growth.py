@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from bootstrap import captions, images
+from bootstrap import captions, images, reading
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.picks import Pick
@@ -44,7 +45,7 @@ def grow(project: Project, catalog: Catalog) -> Growth:
         if not changes and not was_interrupted:
             raise UserError(f"project '{project.name}': no new picks; accept candidates first (`sid review`)")
         for candidate in changes.to_add:
-            images.open_picture(project.folder / candidate.path)
+            images.open_picture(_picture_of(project, candidate))
         if changes:
             changed = [*(candidate.id for candidate in changes.to_add), *changes.to_remove]
             with pick_files.changing(project, catalog, changed):
@@ -76,8 +77,12 @@ def _write_pick(project: Project, candidate: Candidate) -> Pick:
     caption = candidate.caption
     if not caption:
         raise UserError(f"candidate '{candidate.id}': its prompt is empty, so a pick would have no caption")
-    path = pick_files.write(project, candidate.id, project.folder / candidate.path, caption)
+    path = pick_files.write(project, candidate.id, _picture_of(project, candidate), caption)
     return Pick(candidate.id, path.relative_to(project.folder), caption)
+
+
+def _picture_of(project: Project, candidate: Candidate) -> Path:
+    return reading.inside(project.folder, candidate.path, f"candidate '{candidate.id}' of '{project.name}'")
 
 
 def _remove_stale_files(project: Project, pick_ids: set[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.catalog import advices, candidate_states, candidates, generations, trainings
 from bootstrap.catalog.candidate_states import NewCandidate
 from bootstrap.catalog.measurements import Measured
@@ -254,7 +254,7 @@ def _file_of(generation: Generation, training: Training, shelf: Shelf, use: Lora
     if use.in_prompt:
         return shelf.lora(use.name)
     if not use.source:
-        return project.folder / _path(training, use.snapshot)
+        return reading.inside(project.folder, _path(training, use.snapshot), f"LoRA {use.name}")
     if use.sha256:
         path = project.folder / Path(use.source).expanduser()
         if not path.is_file() or sha256_of_file(path) != use.sha256:
@@ -262,9 +262,12 @@ def _file_of(generation: Generation, training: Training, shelf: Shelf, use: Lora
         return path
     owner = project.workspace.project(use.source)
     path_in_project = trainings.snapshot_path(generation.catalog, owner.name, use.training_id, use.snapshot)
-    if path_in_project is None or not (owner.folder / path_in_project).is_file():
-        raise UserError(f"LoRA {use.name} of project '{owner.name}': the file is gone")
-    return owner.folder / path_in_project
+    where = f"LoRA {use.name} of project '{owner.name}'"
+    if path_in_project is not None:
+        snapshot = reading.inside(owner.folder, path_in_project, where)
+        if snapshot.is_file():
+            return snapshot
+    raise UserError(f"{where}: the file is gone")
 
 
 def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]:

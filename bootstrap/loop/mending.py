@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap import captions, images
+from bootstrap import captions, images, reading
 from bootstrap.catalog import Catalog, candidate_states, candidates, picks, trainings
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.states import CandidateState
@@ -179,7 +179,7 @@ def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[
 
 
 def _existing(project: Project, candidate: Candidate) -> Path:
-    path = project.folder / candidate.path
+    path = reading.inside(project.folder, candidate.path, f"candidate '{candidate.id}'")
     if not path.is_file():
         raise UserError(f"candidate '{candidate.id}': its picture {path} is gone; `sid run` draws it again")
     return path

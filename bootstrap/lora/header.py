@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from safetensors import SafetensorError, safe_open
-
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.models import registry
 from bootstrap.models.family import Family
 
+REMEDY = "download or train it again"
 Format = Literal["kohya", "diffusers", "peft"]
 
 # Parts of names that only a LoRA's tensors have.
@@ -66,11 +66,7 @@ def tensor_names(path: Path) -> list[str]:
         raise UserError(
             f"LoRA {path}: only .safetensors files are read; pickled ones can run code when opened"
         )
-    try:
-        with safe_open(path, framework="np") as file:
-            names = sorted(file.keys())
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"LoRA {path}: damaged, or not a safetensors file ({error})") from None
+    names = sorted(reading.safetensors_header(path, f"LoRA {path}", REMEDY).shapes)
     if not names:
         raise UserError(f"LoRA {path}: it is empty")
     return names
@@ -79,7 +75,6 @@ def tensor_names(path: Path) -> list[str]:
 def metadata(path: Path) -> dict[str, str]:
     """Return the metadata in a safetensors file's header; {} for a damaged file."""
     try:
-        with safe_open(path, framework="np") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError):
+        return reading.safetensors_header(path, f"LoRA {path}", REMEDY).metadata
+    except (UserError, OSError):
         return {}

@@ -6,18 +6,17 @@ convolutions. Source: sd-scripts, networks/lora.py. LyCORIS' kinds are read too,
 """
 
 import hashlib
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
-from bootstrap.lora import lycoris
+from bootstrap.lora import header, lycoris
 from bootstrap.models import registry
 
 _PARTS = {"lora_down.weight", "lora_up.weight", "alpha", *lycoris.LOHA, *lycoris.LOKR, lycoris.MIDDLE}
@@ -95,12 +94,9 @@ def read(path: Path) -> LoraFile:
     """
     if not path.is_file():
         raise UserError(f"LoRA {path}: there is no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"LoRA {path}: damaged, or not a safetensors file ({error})") from None
+    with reading.safetensors(path, f"LoRA {path}", header.REMEDY) as file:
+        metadata = dict(file.metadata() or {})
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
     parts: dict[str, lycoris.Parts] = {}
     for key in sorted(tensors):
         name, _, part = key.partition(".")
@@ -199,10 +195,15 @@ def own_metadata(lora: LoraFile) -> dict[str, str]:
 
 
 def model_hash(path: Path) -> str:
-    """Return `sshs_model_hash` of a LoRA file; infotext shows its first 12 digits."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        stored = json.loads(file.read(length)).get("__metadata__", {}).get("sshs_model_hash")
-        if stored:
-            return str(stored)
+    """Return `sshs_model_hash` of a LoRA file; infotext shows its first 12 digits.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    found = reading.safetensors_header(path, f"LoRA {path}", header.REMEDY)
+    stored = found.metadata.get("sshs_model_hash")
+    if stored:
+        return stored
+    with reading.opened(path, f"LoRA {path}") as file:
+        file.seek(found.begin)
         return hashlib.file_digest(file, "sha256").hexdigest()

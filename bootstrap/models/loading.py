@@ -12,6 +12,11 @@ from bootstrap.models import denormals, registry, specs
 from bootstrap.models.family import BaseModel, BaseModelSpec, Family
 from bootstrap.models.specs import content_hash
 
+# What diffusers, transformers and torch raise for files that are damaged, or have other types than they expect.
+_OF_DAMAGED_FILES = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError, SingleFileComponentError,
+)  # fmt: skip
 _held: dict[BaseModelSpec, BaseModel] = {}
 _users_offline = (
     huggingface_hub.constants.HF_HUB_OFFLINE
@@ -60,7 +65,7 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
         family = specs.family(spec) if spec.kind != "hub" else _fetched_family(spec)
         assert family is not None
         base = family.load(spec, content_hash(spec), dtype)
-    except (OSError, ValueError, KeyError, RuntimeError, SingleFileComponentError) as error:
+    except _OF_DAMAGED_FILES as error:
         reason = in_one_line(str(error))[:300]
         if spec.kind == "hub" and _users_offline:
             raise UserError(

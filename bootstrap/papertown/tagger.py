@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.papertown.tags import parts_of_tags
@@ -91,13 +91,20 @@ class PapertownTagger:
         """Load a tagger that `save` wrote.
 
         Raises:
-            UserError: there is no such file.
+            UserError: there is no such file, or it is damaged or no such tagger.
         """
         if not path.is_file():
             raise UserError(f"tagger {path}: there is no such file")
-        with safe_open(path, "pt") as file:
-            net = TaggerNet(json.loads(file.metadata()["heads"]))
-            net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
+        where, remedy = f"tagger {path}", "install sid again"
+        with reading.safetensors(path, where, remedy) as file:
+            heads = reading.parse_json((file.metadata() or {}).get("heads", ""), where, remedy)
+            net = TaggerNet(reading.shaped(Heads, heads, where, remedy))
+            try:
+                net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
+            except RuntimeError as error:
+                raise UserError(
+                    f"{where}: its weights are not those of the tagger ({error}); {remedy}"
+                ) from None
         return cls(net)
 
     def save(self, path: Path) -> None:

@@ -7,13 +7,13 @@ tagger = open_tagger(Path("wd14/model.onnx"))   # with selected_tags.csv beside 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.papertown.tagger import PapertownTagger
 from bootstrap.tag_scores import Tagger, TagScore
@@ -84,10 +84,7 @@ class OnnxTagger:
 
 
 def _read_table(path: Path) -> tuple[list[str], list[str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {"name", "category"} <= rows[0].keys():
-        raise UserError(f"tagger table {path}: it needs the columns `name` and `category`")
+    rows = reading.csv_file(path, ("name", "category"), f"tagger table {path}")
     return [row["name"].replace("_", " ") for row in rows], [row["category"] for row in rows]
 
 

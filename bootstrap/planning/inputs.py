@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from PIL import Image
-
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.catalog import Catalog, generations, trainings
 from bootstrap.catalog.trainings import Snapshot, Training
 from bootstrap.errors import UserError
@@ -33,8 +31,7 @@ def gather(project: Project, catalog: Catalog) -> Inputs:
         needs = recipe.needs()
         if needs.original:
             original = PictureUse(project.original.name, sha256_of_file(project.original))
-            with Image.open(project.original) as picture:
-                size = picture.size
+            size = images.size_of(project.original)
         for area in needs.areas:
             if isinstance(area, str):
                 masks[area] = _mask(project, recipe.kind, area, size)
@@ -101,10 +98,9 @@ def _of_project(project: Project, catalog: Catalog, kind: str, other: OtherLora)
     _check_family(project, specs.family(owner.base_model), f"the LoRA of project '{owner.name}'")
     training = _training(owner, catalog, kind, other.generation)
     snapshot = _snapshot(training, owner, kind, other.snapshot)
-    if not (owner.folder / snapshot.path).is_file():
-        raise UserError(
-            f"recipe '{kind}': the LoRA {owner.folder / snapshot.path} is gone; `sid run {owner.name}` trains it again"
-        )
+    path = reading.inside(owner.folder, snapshot.path, f"recipe '{kind}': the LoRA of '{owner.name}'")
+    if not path.is_file():
+        raise UserError(f"recipe '{kind}': the LoRA {path} is gone; `sid run {owner.name}` trains it again")
     return LoraUse(snapshot.path.stem, snapshot.training_id, snapshot.epoch, 1.0, source=owner.name)
 
 

@@ -1,7 +1,6 @@
 """Edit a project's settings for `sid set` and the app's forms; comments in project.toml stay."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Item, Table
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import write_text
 from bootstrap.models import specs
@@ -123,9 +123,11 @@ def without_recipe(project: Project, number: int) -> Edit:
 
 
 def _document(project: Project) -> TOMLDocument:
+    text = reading.text_file(project.toml, str(project.toml), reading.MOST_BYTES_OF_TOML)
+    reading.parse_toml(text, str(project.toml))  # first: tomlkit itself takes long for hostile files
     try:
-        return tomlkit.parse(project.toml.read_text("utf-8"))
-    except (TOMLKitError, UnicodeDecodeError) as error:
+        return tomlkit.parse(text)
+    except (TOMLKitError, ValueError) as error:
         raise UserError(f"{project.toml}: not valid TOML: {error}") from None
 
 
@@ -189,7 +191,7 @@ def _inline(value: Any) -> Item:
 
 def _checked(project: Project, document: TOMLDocument) -> Edit:
     text = tomlkit.dumps(document)
-    raw = tomllib.loads(text)
+    raw = reading.parse_toml(text, str(project.toml))
     section = raw.get("project")
     name = section.get("base_model", "papertown") if isinstance(section, dict) else "papertown"
     base = specs.find(str(name))
@@ -201,6 +203,6 @@ def _checked(project: Project, document: TOMLDocument) -> Edit:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return reading.parse_toml(f"value = {text}", "value")["value"]
+    except UserError:
         return text

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from bootstrap import captions, images
+from bootstrap import captions, images, reading
 from bootstrap.errors import UserError
 from bootstrap.files import make_folder, remove_partial_files, whole_folder, write_text
 from bootstrap.models import specs
@@ -128,10 +127,7 @@ def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:
     Raises:
         UserError: one line that names the file, the key and the fix.
     """
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+    raw = reading.toml_file(path, str(path))
     section = raw.get("project")
     name = section.get("base_model", "papertown") if isinstance(section, dict) else "papertown"
     if not isinstance(name, str):
@@ -195,7 +191,7 @@ def create(
     picture = images.open_picture(image)
     base_in_toml = spec.name if spec.kind in ("embedded", "hub") else spec.source
     text = template.render(tags, base_in_toml, spec.defaults, recipes)
-    settings.parse(with_defaults(spec.defaults, tomllib.loads(text)), "project.toml")
+    settings.parse(with_defaults(spec.defaults, reading.parse_toml(text, "project.toml")), "project.toml")
     _write_folder(project, picture, text)
     return project
 

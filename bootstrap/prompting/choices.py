@@ -18,6 +18,7 @@ from dynamicprompts.sampling_context import SamplingContext
 from dynamicprompts.wildcards import WildcardManager
 from dynamicprompts.wildcards.values import WildcardValues
 
+from bootstrap import reading
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.shots import Shot
 
@@ -97,7 +98,31 @@ class Choices:
 
     @cached_property
     def _wildcards(self) -> "_Wildcards":
+        for folder in self._folders:
+            _check_files(folder)
         return _Wildcards(self._folders)
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse wildcard files that the library would wait for, read in part or end on with an exception.
+
+    Raises:
+        UserError: one is no regular file, no UTF-8 text, too long, or not valid JSON or YAML.
+    """
+    for path in sorted(folder.rglob("*")):
+        kind, where = path.suffix, f"wildcards {path}"
+        if kind not in (".txt", ".json", ".yaml") or path.is_dir():
+            continue
+        try:
+            text = reading.text_file(
+                path, where, reading.MOST_BYTES_OF_YAML if kind == ".yaml" else reading.MOST_BYTES
+            )
+        except FileNotFoundError:  # a link that leads nowhere
+            continue
+        if kind == ".json":
+            reading.parse_json(text, where, "correct it, or take it out")
+        elif kind == ".yaml":
+            reading.parse_yaml(text, where)
 
 
 class _Wildcards(WildcardManager):

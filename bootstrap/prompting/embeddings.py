@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.models import registry
@@ -21,6 +22,7 @@ from bootstrap.models.prompt import Embedding
 from bootstrap.shots import EmbeddingUse
 
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
+_MOST_BYTES = 50_000_000  # 75 vectors for both text encoders of XL in float64 have 1.2 million
 _held: dict[EmbeddingUse, Embedding] = {}
 
 
@@ -64,7 +66,11 @@ def held(use: EmbeddingUse) -> Embedding:
 def _read(path: Path, size: int, modified: int) -> Embedding:
     """Read a file; size and modification time are part of the cache's key, so that a replaced file is read again."""
     try:
-        tensors = {name: _array(path, tensor) for name, tensor in deserialize(path.read_bytes())}
+        with reading.opened(path, f"embedding {path}") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise UserError(f"embedding {path}: it has more than {_MOST_BYTES:,} bytes; this is no embedding")
+        tensors = {name: _array(path, tensor) for name, tensor in deserialize(content)}
     except (SafetensorError, OSError) as error:
         raise UserError(f"embedding {path}: damaged, or not a safetensors file ({error})") from None
     vectors = _vectors(path, tensors)

@@ -17,13 +17,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.catalog import Catalog, candidate_states, candidates, generations, leases, picks
 from bootstrap.catalog.states import CandidateState, GenerationState
 from bootstrap.dataset import pick_files
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, reason_of
 from bootstrap.files import DISK_FLOOR, copy_file, partial_files, remove_partial_files
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
@@ -114,14 +112,12 @@ def _models(workspace: Workspace) -> Iterator[Finding]:
         models[spec.name] = spec
     for spec in models.values():
         for path in _weights(spec):
+            remedy = "install sid again" if spec.kind == "embedded" else "download the model again"
             try:
-                with safe_open(path, "np") as file:
+                with reading.safetensors(path, f"base model {spec.name}: {path}", remedy, "np") as file:
                     file.keys()
-            except (SafetensorError, OSError) as error:
-                yield Finding(
-                    f"base model {spec.name}: {path} is damaged ({error})",
-                    "install sid again" if spec.kind == "embedded" else "download the model again",
-                )
+            except (UserError, OSError) as error:
+                yield Finding(f"base model {spec.name}: {path} is damaged ({reason_of(error)})", remedy)
 
 
 def _weights(spec: BaseModelSpec) -> list[Path]:
@@ -273,7 +269,7 @@ def _rows_without_files(project: Project, catalog: Catalog) -> Iterator[Finding]
         )
     for pick in picks.picks(catalog, project.name):
         if not (project.folder / pick.path).is_file():
-            pictures = {candidate.id: project.folder / candidate.path for candidate in known}
+            pictures = {candidate.id: candidate.path for candidate in known}
             yield _lost_pick(project, pick, pictures)
     published = [
         candidate
@@ -300,11 +296,13 @@ def _mark_broken(project: Project, catalog: Catalog, ids: list[str]) -> str:
 def _lost_pick(project: Project, pick: picks.Pick, pictures: dict[str, Path]) -> Finding:
     what = f"project '{project.name}': the pick {pick.path} is missing, and the dataset needs it"
     source = pictures.get(pick.candidate_id)
-    if source is None or not source.is_file():
+    if source is None or not (project.folder / source).is_file():
         return Finding(what, "put the file back, or undo the pick (`sid undo`) and run `sid grow`")
 
     def copy() -> str:
-        copy_file(source, project.folder / pick.path)
+        where = f"pick '{pick.candidate_id}'"
+        inside = [reading.inside(project.folder, path, where) for path in (source, pick.path)]
+        copy_file(*inside)
         return f"copied {pick.path} from its candidate"
 
     return Finding(what, "copy it from its candidate", copy)

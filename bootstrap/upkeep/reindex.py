@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap import reading
 from bootstrap.catalog import Catalog, candidate_states, candidates, generations, picks, sheets, trainings
 from bootstrap.catalog.candidate_states import NewCandidate
 from bootstrap.catalog.picks import Pick
@@ -19,7 +20,7 @@ from bootstrap.catalog.states import CandidateState, GenerationState
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.dataset import pick_files
 from bootstrap.drawing import infotext, sheet_file
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, reason_of
 from bootstrap.files import sha256_of_file
 from bootstrap.loop import generation as loop
 from bootstrap.project import running
@@ -122,7 +123,11 @@ def _records(folder: Path) -> Iterator[tuple[Path, record.Record]]:
         folder.glob("training-*/*.safetensors"), key=lambda path: (path.stat().st_mtime_ns, path.name)
     )
     for path in files:
-        saved = record.of_file(path)
+        try:
+            saved = record.of_file(path)
+        except UserError as error:
+            _log.warning("left out: %s", error)
+            continue
         if saved is not None:
             yield path, saved
 
@@ -132,17 +137,18 @@ def _add_candidates(generation: Generation, paths: list[Path]) -> int:
     new = [
         NewCandidate(path.stem, shot, path.relative_to(folder))
         for path in paths
-        if (shot := _shot_of(path)) is not None
+        if (shot := _shot_of(folder, path)) is not None
     ]
     candidate_states.add_drawn(generation.catalog, generation.project.name, generation.number, new)
     return len(new)
 
 
-def _shot_of(path: Path) -> Shot | None:
+def _shot_of(folder: Path, path: Path) -> Shot | None:
     try:
-        shot = infotext.shot_of(path)
-    except UserError as error:
-        _log.warning("left out: %s", error)
+        reading.inside(folder, path.relative_to(folder), f"picture {path}")
+        shot = infotext.candidate_shot(path)
+    except (UserError, OSError) as error:
+        _log.warning("left out: %s", reason_of(error))
         return None
     if shot is None:
         _log.warning("%s is left out: it records no shot, so sid did not draw it", path)
@@ -166,11 +172,18 @@ def _publish(restored: Generation, is_new: bool) -> None:
 
 def _add_picks(project: Project, catalog: Catalog) -> int:
     """Accept each candidate that the dataset's folder has a copy of, and record it as a pick."""
-    copies = [
-        Pick(path.stem, path.relative_to(project.folder), caption_file.read_text("utf-8").strip())
-        for path in _in_order(project.dataset_folder)
-        if (caption_file := path.with_suffix(".txt")).is_file()
-    ]
+    copies = []
+    for path in _in_order(project.dataset_folder):
+        caption_file = path.with_suffix(".txt")
+        if not caption_file.is_file():
+            continue
+        try:
+            reading.inside(project.folder, path.relative_to(project.folder), f"picture {path}")
+            caption = reading.text_file(caption_file, f"caption {caption_file}").strip()
+        except (UserError, OSError) as error:
+            _log.warning("left out: %s", reason_of(error))
+            continue
+        copies.append(Pick(path.stem, path.relative_to(project.folder), caption))
     return picks.restore(catalog, project.name, copies, REVIEWER)
 
 

@@ -1,8 +1,10 @@
 """The dataset grows by picks, and leaves the house in other tools' formats."""
 
 import json
+import os
 
 import pytest
+import rows
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
@@ -314,3 +316,34 @@ def test_a_drawn_candidate_is_no_pick_whatever_its_row_says(project, catalog):
     (drawn,) = add_drawn(project, catalog, 1, [scene(5)])
     with pytest.raises(UserError, match="not up for review"):
         accept(catalog, project, drawn)
+
+
+@pytest.mark.parametrize(
+    "path", ["../../../secret.png", "ABSOLUTE", "link/secret.png", "link.png", "fifo.png"]
+)
+def test_no_path_of_the_catalog_leads_out_of_the_project(project, catalog, tmp_path, path):
+    """A catalog may come from someone else: grow and export copied whatever file it named."""
+    secret = tmp_path / "secret.png"
+    scene(7).save(secret)
+    (project.folder / "link").symlink_to(tmp_path)
+    (project.folder / "link.png").symlink_to(secret)
+    os.mkfifo(project.folder / "fifo.png")
+    one, other = add_published(project, catalog, 1, 2)
+    accept(catalog, project, one)
+    growth.grow(project, catalog)
+    accept(catalog, project, other)
+    rows.change(catalog, "candidate", [other], path=str(secret) if path == "ABSOLUTE" else path)
+    before = {file.name: file.read_bytes() for file in project.dataset_folder.iterdir()}
+    with pytest.raises(UserError, match=f"candidate '{other}'"):
+        growth.grow(project, catalog)
+    assert {file.name: file.read_bytes() for file in project.dataset_folder.iterdir()} == before
+
+    rows.change(catalog, "pick", path=str(secret) if path == "ABSOLUTE" else path)
+    for leaves in (
+        lambda: exporting.export(project, catalog, "kohya", tmp_path / "out"),
+        lambda: entries.of_project(project, catalog),
+        lambda: growth.recaption(project, catalog, {one: "other"}),
+    ):
+        with pytest.raises(UserError, match=f"pick '{one}'"):
+            leaves()
+    assert not (tmp_path / "out").exists() and not secret.with_suffix(".txt").exists()
