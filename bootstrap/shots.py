@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,14 @@ from typing import Any
 # Limits of a LoRA's strength when a finished picture is drawn again. Below 0 the picture moves away from what the LoRA
 # has learnt, as with <lora:name:-1>; recipes want what it has learnt, and allow 0 to 2.
 LEAST_STRENGTH, MOST_STRENGTH = -2.0, 2.0
+# Limits of the other parameters, for settings as for the shots that pictures carry.
+MOST_STEPS, MOST_CLIP_SKIP = 150, 12
+LEAST_CFG_SCALE, MOST_CFG_SCALE = 1.0, 30.0
+MOST_PIXELS = (
+    64_000_000  # of a picture, as bootstrap.images.MAX_PIXELS: a larger one could not be opened again
+)
+MOST_MASK_BLUR, MOST_MASK_PADDING = 64, 256  # pixels
+_MOST_PASSES = _MOST_NETWORKS = 100
 
 
 @dataclass(frozen=True)
@@ -180,6 +189,46 @@ class Shot:
         lists = {key: tuple(data[key]) for key in ("eliminated", "added")}
         start = _start(data["start"]) if data.get("start") else None
         return cls(**{**data, "loras": loras, "embeddings": embeddings, "start": start, **lists})
+
+
+def check(shot: Shot) -> None:
+    """Make sure that a shot from outside, such as a picture's file, is one that sid could have planned.
+
+    Raises:
+        ValueError: a parameter is out of its range; the message names it.
+    """
+    each: Shot | None = shot
+    for _ in range(_MOST_PASSES):
+        if each is None:
+            return
+        _check_pass(each)
+        each = each.start.shot if each.start else None
+    raise ValueError(f"it has more than {_MOST_PASSES} passes")
+
+
+def _check_pass(shot: Shot) -> None:
+    if shot.width * shot.height > MOST_PIXELS:
+        raise ValueError(f"its size {shot.width}x{shot.height} is more than {MOST_PIXELS:,} pixels")
+    ranges: dict[str, tuple[float, float, float]] = {
+        "width": (shot.width, 8, MOST_PIXELS),
+        "height": (shot.height, 8, MOST_PIXELS),
+        "seed": (shot.seed, 0, 2**32 - 1),
+        "number of steps": (shot.steps, 1, MOST_STEPS),
+        "guidance scale": (shot.cfg_scale, LEAST_CFG_SCALE, MOST_CFG_SCALE),
+        "clip skip": (shot.clip_skip, 1, MOST_CLIP_SKIP),
+        "number of LoRAs": (len(shot.loras), 0, _MOST_NETWORKS),
+        "number of embeddings": (len(shot.embeddings), 0, _MOST_NETWORKS),
+    }
+    if shot.start is not None:
+        ranges["denoising strength"] = (shot.start.denoising_strength, 0, 1)
+        if shot.start.mask is not None:
+            ranges["mask blur"] = (shot.start.mask.blur, 0, MOST_MASK_BLUR)
+            ranges["padding of the mask"] = (shot.start.mask.padding or 0, 0, MOST_MASK_PADDING)
+    for name, (value, least, most) in ranges.items():
+        if not least <= value <= most:  # also of what is no number
+            raise ValueError(f"its {name} is {value:g}, and not from {least:g} to {most:g}")
+    if not all(math.isfinite(strength) for use in shot.loras for strength in use.strengths):
+        raise ValueError("the strength of a LoRA is no number")
 
 
 def _identity_of_start(start: Start) -> dict[str, Any]:
