@@ -8,9 +8,11 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
+from bootstrap import images, shots
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import whole_file
 from bootstrap.shots import Shot
@@ -19,10 +21,9 @@ PARAMETERS_KEY = "parameters"  # A1111's
 SHOT_KEY = "sid"  # ours: the shot as JSON
 UPSCALER = "Lanczos"  # how the first pass of hires is enlarged
 
-_FIELD = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-
-
-_LONGEST = 20_000  # characters of a line of parameters; the time to parse it grows with the square
+# A1111's names of parameters have at most 40 letters; without a limit the time would grow with the line's square.
+_FIELD = re.compile(r'(\w[\w \-/]{1,100}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_LONGEST = 1_000_000  # characters
 _EXIF, _USER_COMMENT = 0x8769, 0x9286  # its place in JPEG and WebP; A1111 writes b"UNICODE\0" and UTF-16BE
 
 
@@ -110,9 +111,14 @@ def read(text: str) -> Infotext:
     """Parse an infotext as A1111 does; a text without parameters is all prompt.
 
     As in A1111, white space around lines is removed, and a line that begins with "Negative prompt:" ends the prompt.
+
+    Raises:
+        UserError: the text has more than a million characters.
     """
+    if len(text) > _LONGEST:
+        raise UserError(f"infotext: it has {len(text):,} characters, {_LONGEST:,} at most are read")
     lines = [line.strip() for line in text.strip().split("\n")]
-    pairs = _FIELD.findall(lines[-1]) if len(lines[-1]) <= _LONGEST else []
+    pairs = _FIELD.findall(lines[-1])
     if len(pairs) >= 3:
         lines.pop()
     fields = {key: _unquoted(value) for key, value in pairs} if len(pairs) >= 3 else {}
@@ -152,16 +158,19 @@ def shot_of(path: Path) -> Shot | None:
     Raises:
         UserError: the file is no picture, or its shot is damaged or was written by another release.
     """
-    text = _open(path).info.get(SHOT_KEY)
+    with images.opened(path) as picture:
+        text = _texts(picture).get(SHOT_KEY)
     if text is None:
         return None
     try:
-        return Shot.from_dict(json.loads(text))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        shot = Shot.from_dict(json.loads(text))
+        shots.check(shot)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = in_one_line(str(error))
         raise UserError(
             f"picture {path}: its shot cannot be read, another release may have written it ({reason})"
         ) from None
+    return shot
 
 
 def text_of(path: Path) -> str | None:
@@ -170,11 +179,11 @@ def text_of(path: Path) -> str | None:
     Raises:
         UserError: the file is no picture.
     """
-    picture = _open(path)
-    text = picture.info.get(PARAMETERS_KEY)
-    if isinstance(text, str):
-        return text
-    comment = picture.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
+    with images.opened(path) as picture:
+        text = _texts(picture).get(PARAMETERS_KEY)
+        if isinstance(text, str):
+            return text
+        comment = picture.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
     if not isinstance(comment, bytes):
         return comment if isinstance(comment, str) else None
     if comment.startswith(b"UNICODE\0"):
@@ -182,16 +191,8 @@ def text_of(path: Path) -> str | None:
     return comment.removeprefix(b"ASCII\0\0\0").decode("utf-8", "replace").strip("\0") or None
 
 
-def _open(path: Path) -> Image.Image:
-    """Open a picture with its texts; only a PNG's pixels are decoded."""
-    if not path.is_file():
-        raise UserError(f"picture {path}: there is no such file")
-    try:
-        with Image.open(path) as picture:
-            if picture.format == "PNG":
-                picture.load()  # texts may follow the pixels
-            return picture
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        raise UserError(f"picture {path}: not a picture in a known format (use PNG, JPEG or WebP)") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"picture {path}: the file is damaged ({error})") from None
+def _texts(picture: Image.Image) -> dict[Any, Any]:
+    """Return the texts of an opened picture; only a PNG's pixels are decoded, as texts may follow them."""
+    if picture.format == "PNG":
+        picture.load()
+    return picture.info

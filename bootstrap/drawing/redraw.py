@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bootstrap import images
+from bootstrap import images, shots
 from bootstrap.drawing import engine, infotext, networks, samplers
 from bootstrap.drawing.infotext import Infotext
 from bootstrap.errors import UserError
@@ -20,12 +20,14 @@ from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import content_hash
 from bootstrap.project.projects import Workspace
 from bootstrap.prompting import embeddings, parse
+from bootstrap.prompting.parse import MOST_NETWORKS
 from bootstrap.recipes.hires import enlarged
 from bootstrap.shots import EmbeddingUse, LoraUse, Shot, Start
 
 _EPOCH = re.compile(r"-(\d{6})$")  # at the end of a snapshot's name
 # Parameters without a counterpart here, such as a prompt or sampler of hires' second pass.
 _NOT_REDRAWN = ("Hires ", "Refiner", "Variation seed", "Mask blur")
+_MOST_UPSCALE = 8  # as in the recipe
 _HIRES = ("Hires upscale", "Hires resize", "Hires steps", "Hires upscaler", "Hires CFG Scale")
 
 
@@ -61,6 +63,7 @@ def redraw(
             f"picture {path}: it carries neither a shot of sid nor infotext, which say how it was drawn"
         )
     shot = shot or _shot_of(path, parameters)
+    _check_prompts(path, shot)
     files = _lora_files(workspace)
     shot, paths = _with_loras(shot, parameters, files, changes)
     embedding_files = _embedding_files(workspace)
@@ -111,11 +114,25 @@ def _shot_of(path: Path, parameters: Infotext) -> Shot:
             width=width, height=height, base_model="", base_model_hash="", loras=(),
             clip_skip=int(parameters.fields.get("Clip skip", "1")),
         )  # fmt: skip
-        return _second_pass(path, shot, parameters) if _is_hires(parameters) else shot
+        shot = _second_pass(path, shot, parameters) if _is_hires(parameters) else shot
     except KeyError as error:
         raise UserError(f"picture {path}: its infotext does not have {error}") from None
     except ValueError as error:
         raise UserError(f"picture {path}: its infotext has a value that is not a number ({error})") from None
+    try:
+        shots.check(shot)
+    except ValueError as error:
+        raise UserError(f"picture {path}: by its infotext {error}") from None
+    return shot
+
+
+def _check_prompts(path: Path, shot: Shot) -> None:
+    for each in shot.passes:
+        for text in (each.prompt, each.negative_prompt):
+            try:
+                parse.check(text)
+            except ValueError as error:
+                raise UserError(f"picture {path}: {error}") from None
 
 
 def _is_hires(parameters: Infotext) -> bool:
@@ -132,7 +149,12 @@ def _second_pass(path: Path, first: Shot, parameters: Infotext) -> Shot:
     if "Hires resize" in parameters.fields:
         size = _size(parameters.fields["Hires resize"])
     else:
-        size = enlarged((first.width, first.height), float(parameters.fields["Hires upscale"]))
+        upscale = float(parameters.fields["Hires upscale"])
+        if not 0 < upscale <= _MOST_UPSCALE:
+            raise UserError(
+                f"picture {path}: by its infotext it was enlarged {upscale:g} times, {_MOST_UPSCALE} at most"
+            )
+        size = enlarged((first.width, first.height), upscale)
     return dataclasses.replace(
         first,
         width=size[0],
@@ -279,6 +301,8 @@ def _embeddings(shot: Shot, parameters: Infotext, files: list[Path]) -> tuple[Em
     hashes = _name_hashes(parameters.fields.get("TI hashes", ""))
     uses: Iterable[tuple[str, str]] = [(use.name, use.sha256) for use in shot.embeddings]
     if not shot.base_model_hash:
+        if len(hashes) > MOST_NETWORKS:
+            raise UserError(f"infotext: it names {len(hashes):,} embeddings, {MOST_NETWORKS} at most")
         uses = sorted(hashes.items())
     held = []
     for name, hash_ in uses:

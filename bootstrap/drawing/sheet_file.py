@@ -37,9 +37,9 @@ def save(picture: Image.Image, sheet: Sheet, project: Project) -> None:
 def read(generation: Generation, path: Path) -> Sheet | None:
     """Return the sheet that a file shows; None: it was not written by sid, or is damaged."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=["PNG"]) as picture:
             contents = json.loads(picture.info[_KEY])
         inside = path.relative_to(generation.project.folder)
         return Sheet(generation.number, inside, dict(contents["axes"]), contents["prompt"])
-    except (KeyError, TypeError, ValueError, OSError):
+    except (KeyError, TypeError, ValueError, OSError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from PIL import Image
-
 from bootstrap import images
 from bootstrap.catalog import Catalog, generations, trainings
 from bootstrap.catalog.trainings import Snapshot, Training
@@ -33,8 +31,7 @@ def gather(project: Project, catalog: Catalog) -> Inputs:
         needs = recipe.needs()
         if needs.original:
             original = PictureUse(project.original.name, sha256_of_file(project.original))
-            with Image.open(project.original) as picture:
-                size = picture.size
+            size = images.size_of(project.original)
         for area in needs.areas:
             if isinstance(area, str):
                 masks[area] = _mask(project, recipe.kind, area, size)

@@ -22,6 +22,7 @@ from bootstrap.shots import LEAST_CFG_SCALE, MOST_CFG_SCALE, MOST_CLIP_SKIP, MOS
 MOST_SHOTS = 100_000  # of a generation
 _MOST_PLANNED = 100_000_000  # characters of all prompts of a generation
 _MOST_PAIRS = 1000  # of strength and snapshot in a recipe
+_MOST_SAMPLES = 1000  # pictures of sample prompts
 _MOST_SHOWN = 1_000_000  # times that a training shows the original
 LCM_STEPS = 50  # LCM's distillation divides the noise schedule into this many parts
 
@@ -99,6 +100,12 @@ class TrainingSection(Section):
             raise ValueError(
                 f"repeats {self.repeats} x epochs {self.epochs} shows the original {shown:,} times, {_MOST_SHOWN:,} at "
                 "most"
+            )
+        samples = len(self.sample_prompts) * len(self.snapshots)
+        if samples > _MOST_SAMPLES:
+            raise ValueError(
+                f"sample_prompts are drawn with each of {len(self.snapshots)} snapshots: {samples:,} pictures, "
+                f"{_MOST_SAMPLES:,} at most"
             )
         if self.save_every_n_epochs > self.epochs:
             raise ValueError(
