@@ -6,7 +6,6 @@ utils/save_and_load.py (`base_model.model.` prefix, adapter_config.json beside t
 
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.lora import kohya, lycoris
+from bootstrap.lora.alpha_patterns import AlphaPatterns
 from bootstrap.lora.header import format_of, tensor_names
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.models import registry
@@ -55,6 +55,7 @@ def read(path: Path) -> LoraFile:
     family = registry.of_lora(tensors)
     assert family is not None
     settings = _diffusers_settings(path, metadata) if dialect == "diffusers" else _peft_settings(path, family)
+    patterns = {part: _patterns(path, of_part) for part, of_part in settings.items()}
     modules: dict[str, LoraModule] = {}
     used: set[str] = set()
     for key, down in tensors.items():
@@ -66,7 +67,9 @@ def read(path: Path) -> LoraFile:
             if up is None:
                 raise UserError(f"LoRA {path}: '{stem}' has a down matrix but no up matrix")
             inner, part = family.stem_path(stem)
-            alpha = _alpha(settings.get(part, {}), inner, down.shape[0], tensors.get(f"{stem}.alpha"))
+            alpha = tensors.get(f"{stem}.alpha")
+            if alpha is None:
+                alpha = _alpha(settings.get(part, {}), patterns.get(part), inner, down.shape[0])
             name = family.kohya_name(inner, part)
             modules[name] = kohya.checked_module(path, name, down, up, alpha)
             used |= {key, stem + up_suffix, f"{stem}.alpha"}
@@ -149,16 +152,18 @@ def _peft_settings(path: Path, family: Family) -> dict[str, dict[str, Any]]:
     return dict.fromkeys(family.parts, settings)
 
 
-def _alpha(
-    settings: dict[str, Any], inner: str, rank: int, stored: torch.Tensor | None
-) -> torch.Tensor | float:
+def _patterns(path: Path, settings: dict[str, Any]) -> AlphaPatterns:
+    try:
+        return AlphaPatterns.read(settings.get("alpha_pattern") or {})
+    except ValueError as error:
+        raise UserError(f"LoRA {path}: its {error}") from None
+
+
+def _alpha(settings: dict[str, Any], patterns: AlphaPatterns | None, inner: str, rank: int) -> float:
     """Return the alpha of one module, for which alpha / rank scales its delta."""
-    if stored is not None:
-        return stored
-    alpha = settings.get("lora_alpha")
-    for pattern, value in (settings.get("alpha_pattern") or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", inner):  # as PEFT's get_pattern_key does
-            alpha = value
+    alpha = patterns.alpha_of(inner) if patterns is not None else None
+    if alpha is None:
+        alpha = settings.get("lora_alpha")
     if alpha is None:
         return float(rank)
     return float(alpha) * math.sqrt(rank) if settings.get("use_rslora") else float(alpha)

@@ -6,7 +6,6 @@ convolutions. Source: sd-scripts, networks/lora.py. LyCORIS' kinds are read too,
 """
 
 import hashlib
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from safetensors.torch import save, save_file
 
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
-from bootstrap.lora import lycoris
+from bootstrap.lora import header, lycoris
 from bootstrap.models import registry
 
 _PARTS = {"lora_down.weight", "lora_up.weight", "alpha", *lycoris.LOHA, *lycoris.LOKR, lycoris.MIDDLE}
@@ -110,6 +109,7 @@ def read(path: Path) -> LoraFile:
             )
         parts.setdefault(name, {})[part] = tensors[key]
     family = registry.of_lora(parts)
+    _check_sizes(path, parts)
     sizes = {name: family.kernel_size(name) if family else None for name in parts}
     modules = {name: _module(path, name, tensors, sizes[name]) for name, tensors in parts.items()}
     if not modules:
@@ -117,6 +117,27 @@ def read(path: Path) -> LoraFile:
     if any(lycoris.kind_of(set(suffixes)) for suffixes in parts.values()):
         metadata = _metadata_as_lora(metadata, modules)
     return LoraFile(modules, metadata)
+
+
+def _check_sizes(path: Path, modules: dict[str, lycoris.Parts]) -> None:
+    """Refuse LyCORIS modules whose small factors multiply out to more than any base model has, before computing one."""
+    numbers = 0
+    for name, parts in modules.items():
+        if lycoris.kind_of(set(parts)) is None:
+            continue
+        try:
+            numbers += lycoris.size_as_lora(parts)
+        except lycoris.TooLargeError as error:
+            raise UserError(
+                f"LoRA {path}: the factors of module '{name}' multiply to {error}, more than any layer has"
+            ) from None
+        except (KeyError, RuntimeError):
+            continue  # _module reports it
+        if numbers > lycoris.MOST_IN_ALL:
+            raise UserError(
+                f"LoRA {path}: its factors multiply to more than {4 * lycoris.MOST_IN_ALL >> 30} GiB, more than any "
+                "base model has"
+            )
 
 
 def _module(path: Path, name: str, parts: lycoris.Parts, kernel_size: int | None) -> LoraModule:
@@ -200,9 +221,10 @@ def own_metadata(lora: LoraFile) -> dict[str, str]:
 
 def model_hash(path: Path) -> str:
     """Return `sshs_model_hash` of a LoRA file; infotext shows its first 12 digits."""
+    stored = header.metadata(path).get("sshs_model_hash")
+    if stored:
+        return stored
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        stored = json.loads(file.read(length)).get("__metadata__", {}).get("sshs_model_hash")
-        if stored:
-            return str(stored)
+        length = int.from_bytes(file.read(8), "little")  # of the header; any number in a damaged file
+        file.seek(min(8 + length, path.stat().st_size))
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """Contact sheets: many pictures in one, each with a label under it."""
 
-import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +56,9 @@ def compose(title: str, cells: Sequence[Cell], columns: int) -> Image.Image:
 def _scaled_down(cells: Sequence[Cell]) -> Sequence[Cell]:
     """Return the cells with pictures small enough for a sheet."""
     width = max(cell.picture.width for cell in cells) + _GAP
-    height = max(cell.picture.height for cell in cells) + max(len(cell.label) for cell in cells) * _LINE + _GAP
+    height = (
+        max(cell.picture.height for cell in cells) + max(len(cell.label) for cell in cells) * _LINE + _GAP
+    )
     scale = math.sqrt(MOST_PIXELS / (len(cells) * width * height))
     if scale >= 1:
         return cells
@@ -85,6 +86,14 @@ def _cut(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFo
     text = " ".join(text[:_MOST_LETTERS].splitlines())
     if font.getlength(text) <= width:
         return text
-    # The length grows with the number of letters, so halving finds the most that fit.
-    letters = bisect.bisect_right(range(len(text)), width, key=lambda count: font.getlength(text[:count] + "…"))
-    return text[: max(0, letters - 1)] + "…"
+    fits, too_many = (
+        0,
+        len(text) + 1,
+    )  # letters; the length grows with their number, so halving finds the most
+    while fits + 1 < too_many:
+        letters = (fits + too_many) // 2
+        if font.getlength(text[:letters] + "…") <= width:
+            fits = letters
+        else:
+            too_many = letters
+    return text[:fits] + "…"
