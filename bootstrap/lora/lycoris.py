@@ -15,10 +15,9 @@ Parts = dict[str, torch.Tensor]  # a module's tensors, by the suffix after its n
 # Up and down with flattened kernels, and the divisor of alpha; None: alpha has no effect.
 Product = tuple[torch.Tensor, torch.Tensor, int | None]
 
-# Numbers of one matrix: 512 MiB as float32. The largest layer of SDXL has 2**25; a LoKr of a 10240 x 1280 layer that is
-# not factorized passes through a matrix of 10240 x 10240.
-MOST_NUMBERS = 2**27
+MOST_NUMBERS = 2**26  # of one matrix: 256 MiB as float32; the largest layer of SDXL has 2**25
 MOST_IN_ALL = 2**33  # of a file's modules together, 32 GiB; a LoHa of dim 32 for all of SDXL has 2**31.5
+_MOST_EXPANDED = 2**24  # numbers of a LoHa's `up`; beyond, its delta is computed instead if that is smaller
 
 LOHA = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2")
 LOKR = ("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
@@ -78,7 +77,12 @@ def size_as_lora(parts: Parts) -> int:
     for first, second in ((rows, rank), (rank, columns), (rows, columns)):
         if first * second > MOST_NUMBERS:
             raise TooLargeError(f"a matrix of {first:,} x {second:,}")
-    return min(rows, rank, columns) * (rows + columns)
+    return _folded(rows, rank, columns) * (rows + columns)
+
+
+def _folded(rows: int, rank: int, columns: int) -> int:
+    """Return the rank of a delta's LoRA: an identity takes the place of a factor that is larger than the delta."""
+    return rows if rank > rows else min(rank, columns)
 
 
 def _sizes(shapes: dict[str, tuple[int, ...]]) -> tuple[int, int, int]:
@@ -87,18 +91,15 @@ def _sizes(shapes: dict[str, tuple[int, ...]]) -> tuple[int, int, int]:
     if kind == "LoHa":
         (rows, rank1), (_, columns) = _pair_sizes(shapes, "hada_w1_a", "hada_w1_b", "hada_t1")
         (_, rank2), _ = _pair_sizes(shapes, "hada_w2_a", "hada_w2_b", "hada_t2")
-        return (
-            (rows, columns, columns)
-            if rows * rank1 * rank2 > MOST_NUMBERS
-            else (rows, rank1 * rank2, columns)
-        )
+        rank = rank1 * rank2
+        return rows, columns if _is_large(rows, rank, columns) else rank, columns
     if kind == "LoKr":
         w1 = shapes.get("lokr_w1") or (shapes["lokr_w1_a"][0], shapes["lokr_w1_b"][1])
         if "lokr_w2" in shapes:
             w2 = shapes["lokr_w2"]
-            left, right = (w2[0], w2[0]), (w2[0], math.prod(w2[1:]))
-        else:
-            left, right = _pair_sizes(shapes, "lokr_w2_a", "lokr_w2_b", "lokr_t2")
+            rows, columns = w1[0] * w2[0], w1[1] * math.prod(w2[1:])
+            return rows, _folded(rows, w1[1] * w2[0], columns), columns
+        left, right = _pair_sizes(shapes, "lokr_w2_a", "lokr_w2_b", "lokr_t2")
         return w1[0] * left[0], w1[1] * left[1], w1[1] * right[1]
     up, middle, down = shapes["lora_up.weight"], shapes[MIDDLE], shapes["lora_down.weight"]
     return up[0], math.prod(up[1:]), math.prod(middle[2:]) * math.prod(down[1:])
@@ -134,12 +135,16 @@ def _loha(parts: Parts) -> Product:
         _pair(parts[f"hada_w{number}_a"], parts[f"hada_w{number}_b"], parts.get(f"hada_t{number}"))
         for number in (1, 2)
     )
-    if up1.shape[0] * up1.shape[1] * up2.shape[1] > MOST_NUMBERS:  # the delta itself is smaller
+    if _is_large(up1.shape[0], up1.shape[1] * up2.shape[1], down1.shape[1]):
         delta = (up1 @ down1) * (up2 @ down2)
         return delta, torch.eye(delta.shape[1]), parts["hada_w1_b"].shape[0]
     up = torch.einsum("oi,oj->oij", up1, up2).flatten(1)
     down = torch.einsum("in,jn->ijn", down1, down2).flatten(0, 1)
     return up, down, parts["hada_w1_b"].shape[0]
+
+
+def _is_large(rows: int, rank: int, columns: int) -> bool:
+    return rows * rank > _MOST_EXPANDED and rank > columns
 
 
 def _lokr(parts: Parts) -> Product:
@@ -151,6 +156,11 @@ def _lokr(parts: Parts) -> Product:
         w1, dim = parts["lokr_w1_a"] @ parts["lokr_w1_b"], parts["lokr_w1_b"].shape[0]
     if "lokr_w2" in parts:
         w2 = parts["lokr_w2"].flatten(1)
+        rows, rank, columns = w1.shape[0] * w2.shape[0], w1.shape[1] * w2.shape[0], w1.shape[1] * w2.shape[1]
+        if rank > rows:
+            return torch.eye(rows), _kronecker(w1, w2), dim
+        if rank > columns:
+            return _kronecker(w1, w2), torch.eye(columns), dim
         left, right = torch.eye(len(w2)), w2
     else:
         left, right = _pair(parts["lokr_w2_a"], parts["lokr_w2_b"], parts.get("lokr_t2"))
