@@ -48,6 +48,7 @@ __all__ = [
 _Body = TypeVar("_Body", bound=BaseModel)
 
 _ID = re.compile(r"[0-9a-f]{16}")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 # A candidate's id is a hash of everything that its pixels depend on, so its picture never changes.
 _FOR_EVER = "private, max-age=31536000, immutable"
 _ASK_AGAIN = "private, no-cache"
@@ -61,8 +62,8 @@ def routes() -> list[Route]:
         Route("/picture/{project}/{candidate}.png", _picture),
         Route("/thumbnail/{project}/{candidate}.webp", _thumbnail),
         Route("/original/{project}.png", _original),
-        Route("/sheet/{project}/{generation:int}.png", _sheet),
-        Route("/sheet/{project}/{generation:int}/{name}", _drawn_sheet),
+        Route("/sheet/{project}/{generation}.png", _sheet),
+        Route("/sheet/{project}/{generation}/{name}", _drawn_sheet),
         Route("/deck/{project}", _deck, methods=["POST"]),
         Route("/alike/{project}", _alike, methods=["POST"]),
         Route("/cells/{project}", _cells, methods=["GET"]),
@@ -96,20 +97,19 @@ def _original(request: Request) -> Response:
 
 
 def _sheet(request: Request) -> Response:
-    project = _project(request)
-    if project is None:
+    project, generation = _project(request), _generation(request)
+    if project is None or generation is None:
         return _missing()
-    sheet = sheet_path(project, request.path_params["generation"])
+    sheet = sheet_path(project, generation)
     return _file(
         project, sheet.relative_to(project.folder), _ASK_AGAIN
     )  # it changes when candidates are added
 
 
 def _drawn_sheet(request: Request) -> Response:
-    project = _project(request)
-    if project is None:
+    project, generation, name = _project(request), _generation(request), request.path_params["name"]
+    if project is None or generation is None:
         return _missing()
-    generation, name = request.path_params["generation"], request.path_params["name"]
     known = sheets.of_project(catalog_of(project), project.name)
     path = next(
         (sheet.path for sheet in known if (sheet.generation, sheet.path.name) == (generation, name)), None
@@ -185,6 +185,12 @@ def _project(request: Request) -> Project | None:
         return workspace().project(request.path_params["project"])
     except UserError:
         return None
+
+
+def _generation(request: Request) -> int | None:
+    """Return the number in the URL; None: it is no number that a generation can have."""
+    number = request.path_params["generation"]
+    return int(number) if _NUMBER.fullmatch(number) else None
 
 
 def _find(request: Request) -> tuple[Project, Candidate] | None:

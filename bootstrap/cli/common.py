@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 
+MOST_GENERATIONS = 1_000_000
 _LONGEST_REVIEWER = 64  # characters, the catalog's limit
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 from bootstrap.errors import UserError
 
+MOST_TENSORS = 100_000  # of a checkpoint; SDXL has 2,515
 PredictionType = Literal["epsilon", "v_prediction"]
 
 # Prefixes of tensor names that identify a kind of model for which there is no family.
@@ -116,6 +117,10 @@ def _raw(path: Path) -> dict[str, Any]:
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             raise UserError(f"base model {path}: its safetensors header is damaged") from None
+    if len(header) > MOST_TENSORS:
+        raise UserError(
+            f"base model {path}: it has {len(header):,} tensors, {MOST_TENSORS:,} at most are read"
+        )
     if size < 8 + length + end:
         raise UserError(
             f"base model {path}: the file is cut off, {8 + length + end - size:,} bytes are missing"

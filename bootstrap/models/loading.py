@@ -5,6 +5,7 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from bootstrap.errors import UserError, in_one_line
@@ -60,7 +61,7 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
         family = specs.family(spec) if spec.kind != "hub" else _fetched_family(spec)
         assert family is not None
         base = family.load(spec, content_hash(spec), dtype)
-    except (OSError, ValueError, KeyError, RuntimeError, SingleFileComponentError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SingleFileComponentError, SafetensorError) as error:
         reason = in_one_line(str(error))[:300]
         if spec.kind == "hub" and _users_offline:
             raise UserError(
