@@ -71,12 +71,16 @@ class Choices:
         """Return a text with its choices made; the same text and seed give the same result.
 
         Raises:
-            UserError: a wildcard file is missing or empty, or refers to itself.
+            UserError: a wildcard file is missing, empty or too large, or refers to itself, or the choices multiply.
         """
         return ",".join(after for _, after in self._tags(text, Random(f"{seed} prompt"), ()))
 
     def _tags(self, text: str, random: Random, names: Collection[str]) -> list[tuple[str, str]]:
         """Return the tags of a text as (tag, tag with its choices made)."""
+        try:
+            wildcards.check_braces(text)
+        except ValueError as error:
+            raise UserError(f"prompt: {error}") from None
         context = _Bounded(SamplingMethod.RANDOM, self._wildcards, rand=random)
         return [
             (tag, tag if tag.strip() in names or not _SIGN.search(tag) else self._choose(tag, context))

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bootstrap import captions
+from bootstrap.errors import in_one_line
 from bootstrap.models.prompt import CHUNK_END, Span
 
 ROUND, SQUARE = 1.1, 1 / 1.1  # the factor of a pair of brackets
@@ -128,7 +129,7 @@ def check(prompt: str) -> None:
 
 
 def _place(prompt: str, at: int) -> str:
-    return f"'{prompt[at : at + 20]}' at character {at + 1}"
+    return f"'{in_one_line(prompt[at : at + 20])}' at character {at + 1}"
 
 
 def without_comments(prompt: str) -> str:

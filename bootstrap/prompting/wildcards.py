@@ -22,6 +22,7 @@ from bootstrap import captions
 from bootstrap.errors import UserError, in_one_line
 
 DEEPEST = 8  # nested braces; the parser's time grows fast with the depth
+MOST_BRACES = 300  # of a prompt or a line; each takes the parser a few milliseconds
 MOST_FILES = 20_000  # in the wildcard folders, and lists in a .json or .yaml file
 MOST_BYTES = 10_000_000  # of a file
 MOST_LINES = 200_000  # of a wildcard
@@ -91,22 +92,27 @@ class Wildcards(WildcardManager):
         for line in values.string_values:
             try:
                 captions.check_length(line, "a line")
-                check_depth(line)
+                check_braces(line)
+                if depth(line) > DEEPEST:
+                    raise ValueError(
+                        f"braces are nested {DEEPEST} levels deep at most, not so in '{in_one_line(line[:40])}'"
+                    )
             except ValueError as error:
                 raise UserError(f"wildcard __{name}__: {error}") from None
         self._checked[wildcard] = Values(values.items)
         return self._checked[wildcard]
 
 
-def check_depth(text: str) -> None:
-    """Make sure that a text's braces are not nested deeper than DEEPEST.
+def check_braces(text: str) -> None:
+    """Make sure that a text has no more than MOST_BRACES opening braces.
 
     Raises:
-        ValueError: they are.
+        ValueError: it has more.
     """
-    if depth(text) > DEEPEST:
+    braces = text.count("{")
+    if braces > MOST_BRACES:
         raise ValueError(
-            f"braces are nested {DEEPEST} levels deep at most; in '{in_one_line(text[:40])}' they are deeper"
+            f"a prompt has {MOST_BRACES} braces at most, and here it has {braces:,}: '{in_one_line(text[:40])}'"
         )
 
 

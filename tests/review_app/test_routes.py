@@ -1,6 +1,7 @@
 """Pictures by URL: the files that the catalog names, for our own pages, and nothing else."""
 
 import io
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -106,3 +107,24 @@ def test_the_contact_sheet_is_served_and_asked_for_again(made: Project, client: 
     routes.sheet_path(made, 1).write_bytes(made.original.read_bytes())
     answer = client.get(routes.sheet_url(made, 1))
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "private, no-cache")
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 30, "-1", "1.5"])
+def test_a_number_that_no_generation_has_is_not_found(made: Project, client: TestClient, number: str) -> None:
+    for url in (f"/sheet/{made.name}/{number}.png", f"/sheet/{made.name}/{number}/a.png"):
+        assert client.get(url).status_code == 404
+
+
+def test_a_filter_of_countless_tags_is_refused(made: Project, client: TestClient) -> None:
+    filter_ = json.dumps({"tags": ["a"] * 1001})
+    answer = client.get(routes.cells_url(made), params={"filter": filter_})
+    assert answer.status_code == 400 and "1000" in answer.text
+
+
+def test_a_generation_beyond_all_is_refused(made: Project, client: TestClient) -> None:
+    answer = client.post(
+        routes.deck_url(made),
+        json={"browser": "b", "generation": 10**30, "want": 1},
+        headers={"sec-fetch-site": "same-origin"},
+    )
+    assert answer.status_code == 400
