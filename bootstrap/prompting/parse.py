@@ -38,9 +38,9 @@ _ATTENTION = re.compile(
 )
 _BRACKET = re.compile(r"\\.|[()\[\]]", re.DOTALL)
 _COUNTED = (
-    ("BREAK", re.compile(r"\bBREAK\b"), MOST_BREAKS),
-    ("AND", re.compile(r"\bAND\b"), MOST_PARTS),
-    ("extra networks", re.compile(r"<\w+:"), MOST_NETWORKS),
+    ("BREAK", "BREAK", re.compile(r"\bBREAK\b"), MOST_BREAKS),
+    ("AND", "AND", re.compile(r"\bAND\b"), MOST_PARTS),
+    ("extra networks", "<", re.compile(r"<\w+:"), MOST_NETWORKS),
 )
 
 
@@ -104,6 +104,23 @@ def check(prompt: str) -> None:
         ValueError: it does not; the message says where.
     """
     captions.check_length(prompt, "a prompt")
+    if prompt.count("(") + prompt.count("[") > captions.DEEPEST:
+        _check_depth(prompt)
+    for kind, sign, pattern, most in _COUNTED:
+        if prompt.count(sign) <= most:
+            continue
+        match = next(itertools.islice(pattern.finditer(prompt), most, None), None)
+        if match is not None:
+            raise ValueError(
+                f"a prompt has {most} {kind} at most; {_place(prompt, match.start())} is one more"
+            )
+    number = _TOO_MANY_DIGITS.search(prompt)
+    if number is not None:
+        place = _place(prompt, number.start())
+        raise ValueError(f"a number has {_LONGEST_NUMBER} digits at most; {place} has more")
+
+
+def _check_depth(prompt: str) -> None:
     depths = {"(": 0, "[": 0}  # as in `attention`, each kind of bracket counts by itself
     for token in _BRACKET.finditer(prompt):
         opening = {")": "(", "]": "["}.get(token[0])
@@ -116,16 +133,6 @@ def check(prompt: str) -> None:
                 raise ValueError(
                     f"brackets are nested {captions.DEEPEST} levels deep at most; {place} is deeper"
                 )
-    for kind, pattern, most in _COUNTED:
-        match = next(itertools.islice(pattern.finditer(prompt), most, None), None)
-        if match is not None:
-            raise ValueError(
-                f"a prompt has {most} {kind} at most; {_place(prompt, match.start())} is one more"
-            )
-    number = _TOO_MANY_DIGITS.search(prompt)
-    if number is not None:
-        place = _place(prompt, number.start())
-        raise ValueError(f"a number has {_LONGEST_NUMBER} digits at most; {place} has more")
 
 
 def _place(prompt: str, at: int) -> str:

@@ -4,9 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from making import make_project, png
+from making import add_published, make_project, open_catalog, png
 
+from bootstrap.catalog import candidates, verdicts
+from bootstrap.catalog.states import Verdict
 from bootstrap.cli import main
+from bootstrap.dataset import growth
+from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 
 
@@ -75,3 +79,14 @@ def test_a_bomb_is_refused_at_every_door_for_pictures(
     made.original.write_bytes(original)
     assert ended.value.code == 2
     assert "far more than 64,000,000 pixels" in capsys.readouterr().err
+
+
+def test_a_caption_is_limited_wherever_it_is_given(made: Project) -> None:
+    catalog, long = open_catalog(made), "tag, " * 4001
+    (one,) = add_published(made, catalog, 1, 1)
+    with pytest.raises(UserError, match="caption has 20,000 characters at most"):
+        candidates.set_caption(catalog, made.name, one, long)
+    verdicts.decide(catalog, made.name, [one], Verdict.ACCEPT, "tester")
+    growth.grow(made, catalog)
+    with pytest.raises(UserError, match="caption has 20,000 characters at most"):
+        growth.recaption(made, catalog, {one: long})

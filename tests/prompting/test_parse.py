@@ -202,7 +202,7 @@ def test_a_hash_sign_begins_a_comment() -> None:
         ("a" * 20_001, "20,000 characters at most, and here it has 20,001 .it begins with 'aaaa"),
         ("(" * 65, r"64 levels deep at most; '\(' at character 65 is deeper"),
         ("a, [(b" * 33 + ")]" * 33, r"64 levels .* '\[\(b\)\].*' at character 196 is deeper"),
-        ("a BREAK " * 101, "100 BREAK at most; .BREAK a. at character 803"),
+        ("a BREAK " * 101, "100 BREAK at most; .BREAK. at character 803"),
         ("a AND " * 101, "100 AND at most"),
         ("<lora:a:1>" * 101, "100 extra networks at most; '<lora:a:1>' at character 1001"),
         (f"(a:{'9' * 400})", "40 digits at most; '9999"),
