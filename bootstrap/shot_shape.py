@@ -9,8 +9,17 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bootstrap import reading
+from bootstrap.shot_limits import (
+    LEAST_CFG_SCALE,
+    MOST_CFG_SCALE,
+    MOST_CLIP_SKIP,
+    MOST_MASK_BLUR,
+    MOST_MASK_PADDING,
+    MOST_NETWORKS,
+    MOST_PIXELS,
+    MOST_STEPS,
+)
 
-MOST_PIXELS = 64_000_000  # of the drawn picture: no larger one is opened, see bootstrap.images
 _REMEDY = "it is damaged, or another release of sid wrote it"
 
 _Prompt = Annotated[str, Field(max_length=100_000)]
@@ -46,10 +55,10 @@ class _PictureUse(_Part):
 
 
 class _Mask(_Part):
-    blur: int = Field(ge=0, le=1000)
+    blur: int = Field(ge=0, le=MOST_MASK_BLUR)
     box: Annotated[list[Annotated[int, Field(ge=0, le=32_768)]], Field(min_length=4, max_length=4)] | None
     picture: _PictureUse | None
-    padding: int | None = Field(None, ge=0, le=32_768)
+    padding: int | None = Field(None, ge=0, le=MOST_MASK_PADDING)
 
     @model_validator(mode="after")
     def _is_one_area(self) -> "_Mask":
@@ -75,17 +84,17 @@ class _Shot(_Part):
     prompt: _Prompt
     negative_prompt: _Prompt
     seed: int = Field(ge=0, lt=2**32)
-    steps: int = Field(ge=1, le=1000)
+    steps: int = Field(ge=1, le=MOST_STEPS)
     sampler: Annotated[str, Field(min_length=1, max_length=64)]
-    cfg_scale: float = Field(ge=0, le=1000)
+    cfg_scale: float = Field(ge=LEAST_CFG_SCALE, le=MOST_CFG_SCALE)
     width: _Side
     height: _Side
     base_model: Annotated[str, Field(max_length=4096)]
     base_model_hash: _Hash
-    loras: Annotated[list[_LoraUse], Field(max_length=1000)]
-    clip_skip: int = Field(1, ge=1, le=12)
+    loras: Annotated[list[_LoraUse], Field(max_length=MOST_NETWORKS)]
+    clip_skip: int = Field(1, ge=1, le=MOST_CLIP_SKIP)
     start: _Start | None = None
-    embeddings: Annotated[list[_EmbeddingUse], Field(max_length=1000)] = []
+    embeddings: Annotated[list[_EmbeddingUse], Field(max_length=MOST_NETWORKS)] = []
     recipe: Annotated[str, Field(max_length=64)]
     eliminated: _Tags
     added: _Tags

@@ -8,10 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-# Limits of a LoRA's strength when a finished picture is drawn again. Below 0 the picture moves away from what the LoRA
-# has learnt, as with <lora:name:-1>; recipes want what it has learnt, and allow 0 to 2.
-LEAST_STRENGTH, MOST_STRENGTH = -2.0, 2.0
-
 
 @dataclass(frozen=True)
 class LoraUse:

@@ -36,6 +36,7 @@ MaxWaiting = Annotated[
     int | None,
     typer.Option(
         min=0,
+        max=1_000_000,
         help="With --cron: work on a project even if up to this many of its candidates wait for review.",
         show_default="0",
     ),
@@ -44,6 +45,7 @@ MinPicks = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=1_000_000,
         help="With --cron or --when-reviewed: with fewer new picks, draw more candidates of the same generation.",
         show_default=str(MIN_PICKS),
     ),

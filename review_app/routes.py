@@ -50,6 +50,7 @@ __all__ = [
 _Body = TypeVar("_Body", bound=BaseModel)
 
 _ID = re.compile(r"[0-9a-f]{16}")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 # A candidate's id is a hash of everything that its pixels depend on, so its picture never changes.
 _FOR_EVER = "private, max-age=31536000, immutable"
 _ASK_AGAIN = "private, no-cache"

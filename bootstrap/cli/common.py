@@ -22,6 +22,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project."
 
 # Characters of a prompt, a caption or another text that a person asked to see; longer ones are whole in --json.
 LONGEST_TEXT = 10_000
+MOST_GENERATIONS = 1_000_000
 _LONGEST_REVIEWER = 64  # characters, the catalog's limit
 
 

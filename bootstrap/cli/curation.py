@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bootstrap import captions
-from bootstrap.cli.common import Name, reviewer, say, say_text, workspace_of
+from bootstrap.cli.common import MOST_GENERATIONS, Name, reviewer, say, say_text, workspace_of
 from bootstrap.errors import UserError
 
 
@@ -116,7 +116,8 @@ def reject_unlikely(
         float, typer.Option(min=0, max=1, help="Reject candidates whose chance of being a pick is lower.")
     ] = 0.05,
     generation: Annotated[
-        int | None, typer.Option(min=1, help="Of this generation.", show_default="the latest")
+        int | None,
+        typer.Option(min=1, max=MOST_GENERATIONS, help="Of this generation.", show_default="the latest"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from bootstrap.cli.common import Name, generation_of, print_json, say, say_lines, workspace_of
+from bootstrap.cli.common import (
+    MOST_GENERATIONS,
+    Name,
+    generation_of,
+    print_json,
+    say,
+    say_lines,
+    workspace_of,
+)
 from bootstrap.errors import UserError
 from bootstrap.files import copy_file
 from bootstrap.progress import silent
@@ -32,7 +40,10 @@ def advise(
     context: typer.Context,
     name: Name,
     generation: Annotated[
-        int | None, typer.Option(min=1, help="Measure the snapshots of this one.", show_default="the latest")
+        int | None,
+        typer.Option(
+            min=1, max=MOST_GENERATIONS, help="Measure the snapshots of this one.", show_default="the latest"
+        ),
     ] = None,
 ) -> None:
     """Measure how close and how flexible each snapshot is, and recommend which ones to draw with."""
@@ -69,7 +80,10 @@ def sheet(
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="Draw this instead of the project's caption.")] = None,
     generation: Annotated[
-        int | None, typer.Option(min=1, help="Draw with this one's LoRA.", show_default="the latest")
+        int | None,
+        typer.Option(
+            min=1, max=MOST_GENERATIONS, help="Draw with this one's LoRA.", show_default="the latest"
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -100,7 +114,9 @@ def list_candidates(
     everything: Annotated[
         bool, typer.Option("--all", help="Include duplicates, flawed and broken ones.")
     ] = False,
-    generation: Annotated[int | None, typer.Option(min=1, help="Only this generation.")] = None,
+    generation: Annotated[
+        int | None, typer.Option(min=1, max=MOST_GENERATIONS, help="Only this generation.")
+    ] = None,
     verdict: Annotated[str | None, typer.Option(help="Only undecided, accept or reject.")] = None,
     ranked: Annotated[
         bool, typer.Option("--ranked", help="Likely picks first, instead of the order of drawing.")

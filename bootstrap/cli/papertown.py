@@ -27,10 +27,12 @@ def make(
         typer.Option("--dir", help="Folder for all results.", show_default="~/.cache/sid/papertown-making"),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after this many minutes; the next run resumes.")
+        float | None,
+        typer.Option(min=0, max=1_000_000, help="Stop after this many minutes; the next run resumes."),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Number of samples of the stage's whole training.")
+        int | None,
+        typer.Option(min=1, max=1_000_000_000, help="Number of samples of the stage's whole training."),
     ] = None,
     start: Annotated[
         Path | None, typer.Option(help="Folder of a model whose weights `vae`, `base` or `ink` start from.")

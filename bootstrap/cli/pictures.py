@@ -9,7 +9,7 @@ import typer
 from bootstrap import captions
 from bootstrap.cli.common import Name, print_json, say, say_text, workspace_of
 from bootstrap.errors import UserError, cell
-from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH
+from bootstrap.shot_limits import LEAST_STRENGTH, MOST_STRENGTH
 
 if TYPE_CHECKING:
     from bootstrap.loop.mending import Inpaint, Redraw
@@ -26,7 +26,7 @@ Strength = Annotated[
         help="Another strength of its first LoRA; below 0 the picture moves away from what the LoRA has learnt.",
     ),
 ]
-Snapshot = Annotated[int | None, typer.Option(min=1, help="Another epoch of its first LoRA.")]
+Snapshot = Annotated[int | None, typer.Option(min=1, max=1000, help="Another epoch of its first LoRA.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another seed, for another picture.")]
 Count = Annotated[
     int, typer.Option(min=1, max=16, help="How many pictures to draw, each with a seed of its own.")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap import images, reading
+from bootstrap import captions, images, reading
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 
@@ -52,6 +52,10 @@ def in_folder(project: Project) -> Iterator[ClassPicture]:
     for path in paths:
         text = path.with_suffix(".txt")
         caption = reading.text_file(text, str(text)).strip() if text.is_file() else settings.class_tokens
+        try:
+            captions.check_length(caption or "", "a caption")
+        except ValueError as error:
+            raise UserError(f"{text}: {error}") from None
         if not caption:
             raise UserError(
                 f"{path}: it has no caption; write one to {text.name}, or set training.class_tokens for all pictures"

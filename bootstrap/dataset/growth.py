@@ -114,6 +114,10 @@ def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) ->
     for candidate_id, text in changed.items():
         if candidate_id not in present:
             raise UserError(f"pick '{candidate_id}': the dataset of '{project.name}' has none with this id")
+        try:
+            captions.check_length(text, "a caption")
+        except ValueError as error:
+            raise UserError(f"pick '{candidate_id}': {error}") from None
         caption = captions.join(captions.parse(text))
         if not caption:
             raise UserError(

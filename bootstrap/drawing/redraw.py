@@ -21,6 +21,7 @@ from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import content_hash
 from bootstrap.project.projects import Workspace
 from bootstrap.prompting import embeddings, parse
+from bootstrap.prompting.parse import MOST_NETWORKS
 from bootstrap.shots import EmbeddingUse, LoraUse, Shot
 
 _EPOCH = re.compile(r"-(\d{6})$")  # at the end of a snapshot's name
@@ -58,6 +59,7 @@ def redraw(
             f"picture {path}: it carries neither a shot of sid nor infotext, which say how it was drawn"
         )
     shot = shot or infotext_shot.of_infotext(path, parameters)
+    _check_prompts(path, shot)
     files = _lora_files(workspace)
     shot, paths = _with_loras(shot, parameters, files, changes)
     embedding_files = _embedding_files(workspace)
@@ -84,6 +86,15 @@ def redraw(
     )
     hashes = {use.name: kohya.model_hash(paths[use]) for use in shot.loras}
     return drawing.picture, shot, infotext.write(shot, base.spec.title, hashes)
+
+
+def _check_prompts(path: Path, shot: Shot) -> None:
+    for each in shot.passes:
+        for text in (each.prompt, each.negative_prompt):
+            try:
+                parse.check(text)
+            except ValueError as error:
+                raise UserError(f"picture {path}: {error}") from None
 
 
 def _pictures(workspace: Workspace, path: Path, shot: Shot) -> dict[str, Image.Image]:
@@ -235,6 +246,8 @@ def _embeddings(shot: Shot, parameters: Infotext, files: list[Path]) -> tuple[Em
     hashes = _name_hashes(parameters.fields.get("TI hashes", ""))
     uses: Iterable[tuple[str, str]] = [(use.name, use.sha256) for use in shot.embeddings]
     if not shot.base_model_hash:
+        if len(hashes) > MOST_NETWORKS:
+            raise UserError(f"infotext: it names {len(hashes):,} embeddings, {MOST_NETWORKS} at most")
         uses = sorted(hashes.items())
     held = []
     for name, hash_ in uses:

@@ -28,7 +28,8 @@ from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.running import exclusively
 from bootstrap.prompting import parse
-from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH, LoraUse, Mask, PictureUse, Shot, Start
+from bootstrap.shot_limits import LEAST_STRENGTH, MOST_STRENGTH
+from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 
 MOST = 16  # pictures per call
 MOST_ROUNDS = 8

@@ -5,7 +5,6 @@ utils/save_and_load.py (`base_model.model.` prefix, adapter_config.json beside t
 """
 
 import math
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.lora import kohya, lycoris
+from bootstrap.lora.alpha_patterns import AlphaPatterns
 from bootstrap.lora.header import REMEDY, format_of, tensor_names
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.models import registry
@@ -55,6 +55,7 @@ def read(path: Path) -> LoraFile:
     family = registry.of_lora(tensors)
     assert family is not None
     settings = _diffusers_settings(path, metadata) if dialect == "diffusers" else _peft_settings(path, family)
+    patterns = {part: _patterns(path, of_part) for part, of_part in settings.items()}
     modules: dict[str, LoraModule] = {}
     used: set[str] = set()
     for key, down in tensors.items():
@@ -66,9 +67,9 @@ def read(path: Path) -> LoraFile:
             if up is None:
                 raise UserError(f"LoRA {path}: '{stem}' has a down matrix but no up matrix")
             inner, part = family.stem_path(stem)
-            alpha = _alpha(
-                path, settings.get(part, _Settings()), inner, down.shape[0], tensors.get(f"{stem}.alpha")
-            )
+            alpha: torch.Tensor | float | None = tensors.get(f"{stem}.alpha")
+            if alpha is None:
+                alpha = _alpha(settings.get(part, _Settings()), patterns.get(part), inner, down.shape[0])
             name = family.kohya_name(inner, part)
             modules[name] = kohya.checked_module(path, name, down, up, alpha)
             used |= {key, stem + up_suffix, f"{stem}.alpha"}
@@ -162,22 +163,18 @@ def _peft_settings(path: Path, family: Family) -> dict[str, _Settings]:
     return dict.fromkeys(family.parts, settings)
 
 
-def _alpha(
-    path: Path, settings: _Settings, inner: str, rank: int, stored: torch.Tensor | None
-) -> torch.Tensor | float:
+def _patterns(path: Path, settings: _Settings) -> AlphaPatterns:
+    try:
+        return AlphaPatterns.read(settings.alpha_pattern or {})
+    except ValueError as error:
+        raise UserError(f"LoRA {path}: its {error}") from None
+
+
+def _alpha(settings: _Settings, patterns: AlphaPatterns | None, inner: str, rank: int) -> float:
     """Return the alpha of one module, for which alpha / rank scales its delta."""
-    if stored is not None:
-        return stored
-    alpha = settings.lora_alpha
-    for pattern, value in (settings.alpha_pattern or {}).items():
-        try:
-            matches = re.match(rf"(.*\.)?({pattern})$", inner)  # as PEFT's get_pattern_key does
-        except (re.error, RecursionError, OverflowError) as error:
-            raise UserError(
-                f"LoRA {path}: its alpha_pattern '{pattern}' is no regular expression ({error}); get the file again"
-            ) from None
-        if matches:
-            alpha = value
+    alpha = patterns.alpha_of(inner) if patterns is not None else None
+    if alpha is None:
+        alpha = settings.lora_alpha
     if alpha is None:
         return float(rank)
     return float(alpha) * math.sqrt(rank) if settings.use_rslora else float(alpha)

@@ -10,6 +10,7 @@ from bootstrap.models import registry
 from bootstrap.models.family import Family
 
 REMEDY = "download or train it again"
+MOST_TENSORS = 50_000  # of a LoRA file; LyCORIS' files for all of SDXL have about 5,000
 Format = Literal["kohya", "diffusers", "peft"]
 
 # Parts of names that only a LoRA's tensors have.
@@ -58,7 +59,7 @@ def tensor_names(path: Path) -> list[str]:
     """Return the names of a LoRA file's tensors, sorted.
 
     Raises:
-        UserError: it is missing, damaged or empty.
+        UserError: it is missing, damaged or empty, or has more than MOST_TENSORS.
     """
     if not path.is_file():
         raise UserError(f"LoRA {path}: there is no such file")
@@ -69,6 +70,8 @@ def tensor_names(path: Path) -> list[str]:
     names = sorted(reading.safetensors_header(path, f"LoRA {path}", REMEDY).shapes)
     if not names:
         raise UserError(f"LoRA {path}: it is empty")
+    if len(names) > MOST_TENSORS:
+        raise UserError(f"LoRA {path}: it has {len(names):,} tensors, {MOST_TENSORS:,} at most are read")
     return names
 
 

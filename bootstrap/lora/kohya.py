@@ -106,6 +106,7 @@ def read(path: Path) -> LoraFile:
             )
         parts.setdefault(name, {})[part] = tensors[key]
     family = registry.of_lora(parts)
+    _check_sizes(path, parts)
     sizes = {name: family.kernel_size(name) if family else None for name in parts}
     modules = {name: _module(path, name, tensors, sizes[name]) for name, tensors in parts.items()}
     if not modules:
@@ -113,6 +114,27 @@ def read(path: Path) -> LoraFile:
     if any(lycoris.kind_of(set(suffixes)) for suffixes in parts.values()):
         metadata = _metadata_as_lora(metadata, modules)
     return LoraFile(modules, metadata)
+
+
+def _check_sizes(path: Path, modules: dict[str, lycoris.Parts]) -> None:
+    """Refuse LyCORIS modules whose small factors multiply out to more than any base model has, before computing one."""
+    numbers = 0
+    for name, parts in modules.items():
+        if lycoris.kind_of(set(parts)) is None:
+            continue
+        try:
+            numbers += lycoris.size_as_lora(parts)
+        except lycoris.TooLargeError as error:
+            raise UserError(
+                f"LoRA {path}: the factors of module '{name}' multiply to {error}, more than any layer has"
+            ) from None
+        except (KeyError, RuntimeError):
+            continue  # _module reports it
+        if numbers > lycoris.MOST_IN_ALL:
+            raise UserError(
+                f"LoRA {path}: its factors multiply to more than {4 * lycoris.MOST_IN_ALL >> 30} GiB, more than any "
+                "base model has"
+            )
 
 
 def _module(path: Path, name: str, parts: lycoris.Parts, kernel_size: int | None) -> LoraModule:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bootstrap import reading
+from bootstrap.errors import UserError
 
 _REMEDY = "download the model again"
+MOST_TENSORS = 100_000  # of a checkpoint; SDXL has 2,515
 PredictionType = Literal["epsilon", "v_prediction"]
 
 # Prefixes of tensor names that identify a kind of model for which there is no family.
@@ -68,6 +70,10 @@ def read(path: Path) -> Header:
 def _read(path: Path, size: int, modified: int) -> Header:
     """Read a file; size and modification time are part of the cache's key, so that a replaced file is read again."""
     header = reading.safetensors_header(path, f"base model {path}", _REMEDY)
+    if len(header.shapes) > MOST_TENSORS:
+        raise UserError(
+            f"base model {path}: it has {len(header.shapes):,} tensors, {MOST_TENSORS:,} at most are read"
+        )
     return Header(header.shapes, header.metadata)
 
 

@@ -21,6 +21,7 @@ from bootstrap.models import registry
 from bootstrap.models.prompt import Embedding
 from bootstrap.shots import EmbeddingUse
 
+MOST_BYTES = 64_000_000  # of a file; 75 vectors of SDXL have 0.6 million
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 _MOST_BYTES = 50_000_000  # 75 vectors for both text encoders of XL in float64 have 1.2 million
 _held: dict[EmbeddingUse, Embedding] = {}
@@ -33,7 +34,7 @@ def hold(path: Path, name: str | None = None) -> Embedding:
         name: that prompts use for it; None: the file's name without its extension.
 
     Raises:
-        UserError: the file is missing, damaged, a pickle, or not an embedding.
+        UserError: the file is missing, too large, damaged, a pickle, or not an embedding.
     """
     if path.suffix.lower() != ".safetensors":
         raise UserError(
@@ -44,6 +45,8 @@ def hold(path: Path, name: str | None = None) -> Embedding:
         status = path.stat()
     except OSError:
         raise UserError(f"embedding {path}: there is no such file") from None
+    if status.st_size > MOST_BYTES:
+        raise UserError(f"embedding {path}: it has {status.st_size:,} bytes, {MOST_BYTES:,} at most are read")
     embedding = _read(path, status.st_size, status.st_mtime_ns)
     if name is not None:
         embedding = replace(embedding, name=name)

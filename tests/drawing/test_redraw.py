@@ -237,3 +237,26 @@ def test_the_verb_writes_a_picture_that_can_be_drawn_again(
         refused = CliRunner().invoke(main.app, [*command, "--output", output])
         assert isinstance(refused.exception, UserError)
         assert problem in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "fields", "refusal"),
+    [
+        ("a", "Steps: 1000000000, Size: 512x512", "by its infotext its number of steps"),
+        ("a", "Steps: 20, Size: 1000000x1000000", "more than 64,000,000 pixels"),
+        ("a", "Steps: 20, Size: 4096x4096, Hires upscale: 8, Hires upscaler: Lanczos, Denoising strength: 0.5",
+         "32768x32768 is more than"),
+        ("a", "Steps: 20, Size: 64x64, Hires upscale: inf, Hires upscaler: Lanczos, Denoising strength: 0.5",
+         "enlarged inf times, 8 at most"),
+        ("(" * 65, "Steps: 20, Size: 64x64", "64 levels deep"),
+        ("a AND " * 101, "Steps: 20, Size: 64x64", "100 AND at most"),
+    ],
+)  # fmt: skip
+def test_an_infotext_beyond_the_limits_is_refused_before_a_model_is_loaded(
+    tmp_path: Path, prompt: str, fields: str, refusal: str
+) -> None:
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text("parameters", f"{prompt}\nSampler: Euler, CFG scale: 7, Seed: 1, {fields}")
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png", pnginfo=chunks)
+    with pytest.raises(UserError, match=refusal):
+        redraw.redraw(Workspace(tmp_path), tmp_path / "a.png", Changes(), None)

@@ -166,3 +166,24 @@ def test_a_damaged_row_is_one_line_for_the_deck_and_the_grid(made: Project, clie
     ):
         assert answer.status_code == 500 and "catalog: " in answer.text
         assert answer.text.isprintable() and len(answer.text) <= 500
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 30, "-1", "1.5"])
+def test_a_number_that_no_generation_has_is_not_found(made: Project, client: TestClient, number: str) -> None:
+    for url in (f"/sheet/{made.name}/{number}.png", f"/sheet/{made.name}/{number}/a.png"):
+        assert client.get(url).status_code == 404
+
+
+def test_a_filter_of_countless_tags_is_refused(made: Project, client: TestClient) -> None:
+    filter_ = json.dumps({"tags": ["a"] * 1001})
+    answer = client.get(routes.cells_url(made), params={"filter": filter_})
+    assert answer.status_code == 400 and "1000" in answer.text
+
+
+def test_a_generation_beyond_all_is_refused(made: Project, client: TestClient) -> None:
+    answer = client.post(
+        routes.deck_url(made),
+        json={"browser": "b", "generation": 10**30, "want": 1},
+        headers={"sec-fetch-site": "same-origin"},
+    )
+    assert answer.status_code == 400
