@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image
 from bootstrap import images
 from bootstrap.drawing import engine, infotext, networks, samplers
 from bootstrap.drawing.infotext import Infotext
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, in_one_line
 from bootstrap.lora import kohya
 from bootstrap.models import loading, specs
 from bootstrap.models.family import SAMPLERS, BaseModelSpec
@@ -304,23 +305,23 @@ def _base(workspace: Workspace, shot: Shot, parameters: Infotext, name: str | No
         if specs.content_hash(spec).startswith(wanted) if wanted else spec.title == title:
             return spec
     raise UserError(
-        f"base model '{shot.base_model or title}' with the hash {wanted[:10] or '(none given)'}: no project "
-        "here has it; name one with --base"
+        f"base model '{in_one_line(shot.base_model or title)}' with the hash {wanted[:10] or '(none given)'}: no "
+        "project here has it, and nothing is downloaded for a picture; name one with --base"
     )
 
 
 def _known_bases(workspace: Workspace, name: str) -> list[BaseModelSpec]:
+    """Return the base models that projects name, those that are shipped, and the picture's own if it is here."""
     known: list[BaseModelSpec] = []
-    for base_name in [name, *specs.embedded_names()]:
-        try:
-            known += [specs.find(base_name)] if base_name else []
-        except UserError:
-            continue  # the base model has moved since the picture was drawn
     for project in workspace.project_names():
         try:
             known.append(workspace.project(project).base_model)
         except UserError:
             continue  # a mistake in one project is no reason to skip the others
+    known += [specs.find(embedded) for embedded in specs.embedded_names()]
+    if name and name not in [spec.name for spec in known]:
+        with suppress(UserError):  # it is not here, or has moved since the picture was drawn
+            known.insert(0, specs.find(name, local_only=True))  # anybody may have made the picture
     return list(dict.fromkeys(known))
 
 
