@@ -239,7 +239,7 @@ def _file_of(use: LoraUse, hashes: dict[str, str], files: list[Path]) -> Path:
                 return path
         elif model_hash and kohya.model_hash(path).startswith(model_hash):
             return path
-    for path in named:  # deleted and trained again: the same file except for the time in its metadata
+    for path in named:  # deleted and trained again; files of early versions have the time in their metadata
         if use.training_id and path.parent.name == f"training-{use.training_id[:8]}":
             return path
     if named and not model_hash and not use.sha256:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 
+from bootstrap import tensor_files
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
 from bootstrap.lora import lycoris
 from bootstrap.models import registry
 
@@ -69,8 +69,7 @@ def write(
         tensors[f"{name}.lora_down.weight"] = module.down.detach().to("cpu", dtype).contiguous()
         tensors[f"{name}.lora_up.weight"] = module.up.detach().to("cpu", dtype).contiguous()
         tensors[f"{name}.alpha"] = torch.tensor(module.alpha, dtype=dtype)
-    with whole_file(path) as temporary:
-        save_file(tensors, temporary, {**metadata, **_hashes(tensors, metadata)})
+    tensor_files.write(path, tensors, {**metadata, **_hashes(tensors, metadata)})
 
 
 def _hashes(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> dict[str, str]:

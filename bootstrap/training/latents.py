@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from bootstrap import images
-from bootstrap.files import sha256_of_text, whole_file
+from bootstrap import images, tensor_files
+from bootstrap.files import sha256_of_text
 from bootstrap.models import latents
 from bootstrap.models.family import BaseModel
 from bootstrap.training.identity import Example
@@ -54,8 +54,7 @@ class LatentCache:
             except (SafetensorError, KeyError):
                 path.unlink()  # damaged by something else: whole_file leaves no partial file
         latent = encode(self._base, Path(example.path), example.size, mirrored)
-        with whole_file(path) as temporary:
-            save_file({"mean": latent.mean.cpu(), "deviation": latent.deviation.cpu()}, temporary)
+        tensor_files.write(path, {"mean": latent.mean, "deviation": latent.deviation})
         return latent
 
 

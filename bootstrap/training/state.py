@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from bootstrap.files import whole_file
+from bootstrap import tensor_files
 from bootstrap.training.adapters import Adapters
 
 
@@ -53,8 +52,7 @@ def save(
         "groups": json.dumps(groups),
         "scaler": json.dumps(scaler.state_dict()),
     }
-    with whole_file(path) as temporary:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+    tensor_files.write(path, tensors, metadata)
 
 
 def load(
