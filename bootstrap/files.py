@@ -25,14 +25,26 @@ def whole_file(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb+") as written:
+        with _naming(path):
+            yield temporary
+        with _naming(path), temporary.open("rb+") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o644)  # mkstemp creates files that only their owner can read
         temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let the errors of writing to an open file, which name none, name the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -22,7 +22,7 @@ from review_app.assets import Assets
 from review_app.login import LoginRequired
 from review_app.login import routes as login_routes
 from review_app.login_settings import Login
-from review_app.routes import routes
+from review_app.routes import machine_problems, routes
 from review_app.theme import THEME
 from review_app.workspace import catalog_of, workspace
 
@@ -62,9 +62,14 @@ def serve(address: str, port: int, login: Login | None, browse: str | None = Non
 def app(login: Login | None = None) -> st.App:
     """Return the ASGI app: pages and routes, behind the login, if any."""
     if login is None:
-        return st.App(SCRIPT, routes=routes(), middleware=[Middleware(Assets)])
+        return st.App(
+            SCRIPT, routes=routes(), middleware=[Middleware(Assets)], exception_handlers=machine_problems()
+        )
     guard = Middleware(LoginRequired, login=login)
-    return st.App(SCRIPT, routes=[*routes(), *login_routes(login)], middleware=[guard, Middleware(Assets)])
+    return st.App(
+        SCRIPT, routes=[*routes(), *login_routes(login)], middleware=[guard, Middleware(Assets)],
+        exception_handlers=machine_problems(),
+    )  # fmt: skip
 
 
 def look_nothing_up() -> None:

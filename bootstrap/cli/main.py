@@ -15,7 +15,7 @@ import typer
 
 from bootstrap import __version__
 from bootstrap.cli import curation, generations, lora, papertown, pictures, projects, upkeep, verdicts
-from bootstrap.errors import UserError, machine_problem
+from bootstrap.errors import MachineError, UserError, machine_problem
 
 app = typer.Typer(
     name="sid",
@@ -67,8 +67,8 @@ def _load_verbs() -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    Exit codes: 0 success; 1 a bug of ours, with a traceback; 2 the user's mistake or a problem of the machine,
-    in one line; 130 interrupted by Ctrl-C.
+    Exit codes: 0 success; 1 a problem of the machine, in one line, or a bug of ours, with a traceback; 2 the user's
+    mistake, in one line; 130 interrupted by Ctrl-C.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     _load_verbs()
@@ -76,7 +76,7 @@ def main() -> None:
         code = app(sys.argv[1:] or ["--help"], prog_name="sid", standalone_mode=False)
     except UserError as error:
         sys.stderr.write(f"sid: {error}\n")
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, MachineError) else 2)
     except typer.TyperException as error:
         sys.stderr.write(f"sid: {_in_one_line(error)}\n")
         sys.exit(2)
@@ -86,7 +86,7 @@ def main() -> None:
         problem = machine_problem(error)
         if problem is not None:
             sys.stderr.write(f"sid: {problem}\n")
-            sys.exit(2)
+            sys.exit(1)
         traceback.print_exc()
         sys.stderr.write("sid: this is a bug in sid; please report the lines above\n")
         sys.exit(1)

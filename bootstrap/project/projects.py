@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from bootstrap import captions, images
-from bootstrap.errors import UserError
+from bootstrap.errors import MachineError, UserError
 from bootstrap.files import write_text
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
@@ -210,4 +210,4 @@ def _write_folder(project: Project, picture: Image.Image, text: str) -> None:
         partial.rename(project.folder)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(f"workspace {project.workspace.folder}: cannot be written ({error})") from None
+        raise MachineError(f"workspace {project.workspace.folder}: cannot be written ({error})") from None
