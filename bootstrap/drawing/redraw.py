@@ -312,16 +312,17 @@ def _base(workspace: Workspace, shot: Shot, parameters: Infotext, name: str | No
 
 def _known_bases(workspace: Workspace, name: str) -> list[BaseModelSpec]:
     """Return the base models that projects name, those that are shipped, and the picture's own if it is here."""
-    known: list[BaseModelSpec] = []
+    of_projects: list[BaseModelSpec] = []
     for project in workspace.project_names():
         try:
-            known.append(workspace.project(project).base_model)
+            of_projects.append(workspace.project(project).base_model)
         except UserError:
             continue  # a mistake in one project is no reason to skip the others
-    known += [specs.find(embedded) for embedded in specs.embedded_names()]
-    if name and name not in [spec.name for spec in known]:
-        with suppress(UserError):  # it is not here, or has moved since the picture was drawn
-            known.insert(0, specs.find(name, local_only=True))  # anybody may have made the picture
+    known = [*map(specs.find, specs.embedded_names()), *of_projects]
+    if name:
+        is_only_the_pictures = name not in [spec.name for spec in known]  # which anybody may have made
+        with suppress(UserError):  # the model is not here, or has moved since the picture was drawn
+            known.insert(0, specs.find(name, local_only=is_only_the_pictures))
     return list(dict.fromkeys(known))
 
 

@@ -17,7 +17,10 @@ _UNSET = (
     "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK",
     "PREFECT_SERVER_ANALYTICS_ENABLED", "CI", "GITHUB_ACTIONS",
 )  # fmt: skip
-_ASKING = {"socket.getaddrinfo", "socket.gethostbyname", "socket.connect", "socket.sendto", "socket.sendmsg"}
+_ASKING = {
+    "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.connect", "socket.sendto",
+    "socket.sendmsg",
+}  # fmt: skip
 
 
 def watched(environment: dict[str, str], record: Path) -> dict[str, str]:
