@@ -4,6 +4,8 @@ import errno
 import logging
 import sqlite3
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LONGEST_MESSAGE = 500  # characters
 # Format characters that spell words and emoji; every other one (bidi overrides, invisible marks) is escaped.
@@ -55,13 +57,40 @@ class UserError(Exception):
         super().__init__(printable(message))
 
 
+class MachineError(UserError):
+    """A problem of the machine, such as a full disk, where no setting or command was wrong; exit code 1."""
+
+
 def in_one_line(text: str) -> str:
     """Return a user's text, such as a prompt of several lines, on one line for a message."""
     return " ".join(text.split())
 
 
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quotas
-_DENIED = {errno.EROFS, errno.EACCES, errno.EPERM}
+def _known(*names: str) -> set[int]:
+    return {getattr(errno, name) for name in names if hasattr(errno, name)}  # not every system has all
+
+
+_FULL = _known("ENOSPC", "EDQUOT")
+_DENIED = _known("EROFS", "EACCES", "EPERM")
+_FAILING = _known(
+    "EIO", "EFBIG", "EBUSY", "ENOMEM", "EMFILE", "ENFILE", "ENXIO", "ENODEV", "ESTALE", "ETIMEDOUT", "EUCLEAN",
+    "EREMOTEIO", "EHOSTDOWN",
+)  # fmt: skip
+_FULL_REMEDY = "the disk is full; free some space and run it again, finished work is kept"
+_REBUILT = (
+    "move it away, but keep it, and run `sid reindex`, which builds a new one from the projects' folders"
+)
+# What SQLite says, and what is wrong and to be done. Source: sqlite3.c, `sqlite3ErrStr`.
+_SQLITE = {
+    "is full": _FULL_REMEDY,
+    "readonly": "its file cannot be written; check its owner and permissions, and run it again",
+    "is locked": "another process has been writing to it for too long; wait until that one is done, and run it again",
+    "disk I/O error": "its disk cannot be read or written; check the disk and run it again, finished work is kept",
+    "malformed": f"its file is damaged; {_REBUILT}",
+    "Could not decode to UTF-8": f"a text in it is damaged; {_REBUILT}",
+    "not a database": f"its file is damaged, or no catalog; {_REBUILT}",
+    "unable to open": "its file cannot be opened; check its owner and permissions, and run it again",
+}
 
 
 def machine_problem(error: BaseException) -> str | None:
@@ -75,25 +104,33 @@ def _machine_problem(error: BaseException) -> str | None:
     if isinstance(inner, OSError):
         path = in_one_line(str(inner.filename or "a file"))
         if inner.errno in _FULL:
-            return f"{path}: the disk is full; free some space and run it again, finished work is kept"
+            return f"{path}: {_FULL_REMEDY}"
         if inner.errno in _DENIED:
             reason = f"it cannot be read or written ({inner.strerror})"
             return f"{path}: {reason}; check its owner and permissions, and run it again"
-    if isinstance(inner, sqlite3.OperationalError):
-        if "is full" in str(inner):
-            return "catalog: the disk is full; free some space and run it again, finished work is kept"
-        if "Could not decode to UTF-8" in str(inner) or "malformed JSON" in str(inner):
-            return (
-                "catalog: a text in it is damaged; move the catalog away (keep it) and run `sid reindex`, which "
-                "builds a new one"
-            )
-        if "readonly" in str(inner):
-            return "catalog: its file cannot be written; check its owner and permissions, and run it again"
+        if inner.errno in _FAILING:
+            reason = f"reading or writing it failed ({inner.strerror})"
+            return f"{path}: {reason}; check the disk and run it again, finished work is kept"
+    if isinstance(inner, sqlite3.DatabaseError):
+        return next((f"catalog: {told}" for words, told in _SQLITE.items() if words in str(inner)), None)
     # Recognised by name, because PostgreSQL's driver is an optional extra.
-    if (type(inner).__module__.split(".")[0], type(inner).__name__) == ("psycopg", "OperationalError"):
+    names = {(kind.__module__.split(".")[0], kind.__name__) for kind in type(inner).__mro__}
+    if ("psycopg", "OperationalError") in names:
         reason = in_one_line(str(inner))[:200]
         return f"SID_CATALOG_URL: the database does not answer ({reason}); start it and retry, finished work is kept"
     return None
+
+
+@contextmanager
+def as_machine_errors() -> Iterator[None]:
+    """Raise a problem of the machine in the block as a MachineError; every other error passes."""
+    try:
+        yield
+    except Exception as error:
+        problem = None if isinstance(error, UserError) else machine_problem(error)
+        if problem is None:
+            raise
+        raise MachineError(problem) from error
 
 
 def reason_of(error: Exception) -> str:

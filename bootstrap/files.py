@@ -54,9 +54,10 @@ def whole_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
     make_folder(path.parent)
     with _partial_folder(path.parent) as partial:
         temporary = partial / path.name
-        yield temporary
-        temporary.chmod(mode)
-        _flush(temporary)
+        with _naming(path):
+            yield temporary
+            temporary.chmod(mode)
+            _flush(temporary)
         temporary.replace(path)
         _flush_folder(path.parent)
 
@@ -122,6 +123,17 @@ def fill_folder(folder: Path, contents: Mapping[str, Path | str]) -> None:
             _take_back(partial)
             raise
         journal.unlink()  # from here on the folder is finished
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let the errors of writing to an open file, which name none, name the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bootstrap.catalog import Catalog, Unavailable
-from bootstrap.errors import reason_of
+from bootstrap.errors import MachineError, reason_of
 from bootstrap.loop import generation as loop
 from bootstrap.project import running
 from bootstrap.project.generation import Generation
@@ -138,6 +138,8 @@ def _with_retries(station: Callable[..., Any]) -> Callable[..., Any]:
 
 def can_pass(error: object) -> bool:
     """Return whether a retry may succeed: after a lack of memory or disk or a busy catalog, not a wrong setting."""
+    if isinstance(error, MachineError):  # such as a catalog that cannot be opened
+        return can_pass(error.__cause__)
     if isinstance(error, MemoryError | Unavailable):
         return True
     if isinstance(error, OSError):

@@ -13,7 +13,7 @@ import mimetypes
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
@@ -24,9 +24,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bootstrap import reading
-from bootstrap.catalog import candidates, sheets
+from bootstrap.catalog import DatabaseError, candidates, sheets
 from bootstrap.catalog.candidates import Candidate
-from bootstrap.errors import UserError
+from bootstrap.errors import MachineError, UserError, machine_problem
 from bootstrap.pictures.thumbnails import make_thumbnail
 from bootstrap.project.projects import Project
 from review_app import cells, deck_server, reviewers
@@ -70,6 +70,18 @@ def routes() -> list[Route]:
         Route("/alike/{project}", _alike, methods=["POST"]),
         Route("/cells/{project}", _cells, methods=["GET"]),
     ]
+
+
+def machine_problems() -> dict[Any, Callable[[Request, Exception], Response]]:
+    """Return the handlers of errors of files and of the catalog: the answer is a line, 503, and may be asked again."""
+    return dict.fromkeys((OSError, MachineError, DatabaseError), _machine_problem)
+
+
+def _machine_problem(_: Request, error: Exception) -> Response:
+    told = str(error) if isinstance(error, MachineError) else machine_problem(error)
+    if told is None:
+        raise error
+    return PlainTextResponse(told, 503, _NOT_KEPT)
 
 
 # Plain functions, not coroutines: Starlette runs them in threads, so a slow disk delays only its own request.
@@ -225,6 +237,8 @@ def _find(request: Request) -> tuple[Project, Candidate] | None:
         return None
     try:
         return project, candidates.candidate(catalog_of(project), project.name, candidate_id)
+    except MachineError:
+        raise
     except UserError:
         return None
 

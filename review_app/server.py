@@ -13,6 +13,7 @@ from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit import net_util
 
 from bootstrap.catalog.generations import statuses
 from bootstrap.errors import UserError
@@ -21,7 +22,7 @@ from review_app.assets import Assets
 from review_app.login import LoginRequired
 from review_app.login import routes as login_routes
 from review_app.login_settings import Login
-from review_app.routes import routes
+from review_app.routes import machine_problems, routes
 from review_app.theme import THEME
 from review_app.workspace import catalog_of, workspace
 
@@ -51,6 +52,7 @@ def settings(address: str, port: int) -> dict[str, Any]:
 def serve(address: str, port: int, login: Login | None, browse: str | None = None) -> None:
     """Serve the app until the process receives a signal to stop; open the URL `browse` once the server answers."""
     _quiet_uvicorn()
+    look_nothing_up()
     threading.Thread(target=_prepare, name="prepare", daemon=True).start()
     if browse and _has_display():
         threading.Thread(target=_open_when_ready, args=(browse,), daemon=True).start()
@@ -60,9 +62,23 @@ def serve(address: str, port: int, login: Login | None, browse: str | None = Non
 def app(login: Login | None = None) -> st.App:
     """Return the ASGI app: pages and routes, behind the login, if any."""
     if login is None:
-        return st.App(SCRIPT, routes=routes(), middleware=[Middleware(Assets)])
+        return st.App(
+            SCRIPT, routes=routes(), middleware=[Middleware(Assets)], exception_handlers=machine_problems()
+        )
     guard = Middleware(LoginRequired, login=login)
-    return st.App(SCRIPT, routes=[*routes(), *login_routes(login)], middleware=[guard, Middleware(Assets)])
+    return st.App(
+        SCRIPT, routes=[*routes(), *login_routes(login)], middleware=[guard, Middleware(Assets)],
+        exception_handlers=machine_problems(),
+    )  # fmt: skip
+
+
+def look_nothing_up() -> None:
+    """Keep Streamlit from asking a web service for this machine's address, to compare a foreign page's origin with it.
+
+    It would ask at each websocket of a page that was served by another address than this machine's own. No setting
+    forbids it; without an answer, Streamlit refuses the origin.
+    """
+    net_util.get_external_ip = lambda: None
 
 
 def _prepare() -> None:

@@ -16,19 +16,22 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from bootstrap import reading
-from bootstrap.errors import UserError, in_one_line
+from bootstrap.errors import MachineError, UserError, in_one_line, machine_problem
 from bootstrap.files import make_folder
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {name: name for name in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")} | {
     "postgresql": "postgresql+psycopg"
 }
-_BUSY_SECONDS = 30  # how long a process waits while another one writes
+_BUSY_SECONDS = 60  # how long a process waits while another one writes
+_CONNECT_SECONDS = 30  # how long it waits for a database server
 # Key of a PostgreSQL advisory lock: any number that no other program in the database uses.
 _WRITER_LOCK = 0x51D_CA7A
 
 # Reading and writing raise this while the database is busy, full or unreachable; a retry may succeed.
 Unavailable = OperationalError
+# The class of these errors and of those that stay, such as a damaged file; see bootstrap.errors.machine_problem.
+DatabaseError = DBAPIError
 
 
 class Catalog:
@@ -42,7 +45,8 @@ class Catalog:
         """Open the catalog at an SQLAlchemy URL; a missing SQLite file and its folder are created.
 
         Raises:
-            UserError: the database does not exist or is damaged, or a newer version of sid made it.
+            UserError: the database does not exist or is damaged, or a newer version of sid made it; a MachineError if
+            the fault is the machine's.
         """
         self.url = url
         parsed = _parse(url)
@@ -51,7 +55,11 @@ class Catalog:
             _migrate(self._engine, parsed)
         except (DBAPIError, OSError) as error:
             reason = in_one_line(str(getattr(error, "orig", error)))
-            raise UserError(f"catalog {_shown(parsed)}: cannot be opened ({reason})") from None
+            message = f"catalog {_shown(parsed)}: cannot be opened ({reason})"
+            problem = machine_problem(error)
+            if problem is None or is_shared(url):
+                raise UserError(message) from None
+            raise MachineError(f"{message}; {problem.partition('; ')[2]}") from error
         except CommandError as error:
             raise UserError(
                 f"catalog {_shown(parsed)}: another version of sid made it; update this one ({error})"
@@ -66,7 +74,7 @@ class Catalog:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Yield a session that writes; one writer at a time, others wait up to 30 s."""
+        """Yield a session that writes; one writer at a time, others wait up to a minute."""
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -137,7 +145,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def _postgresql_engine(url: URL) -> Engine:
     try:
         engine = create_engine(
-            url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS},
+            url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS},
             json_deserializer=reading.parse_catalog_json,
         )  # fmt: skip
     except ModuleNotFoundError:

@@ -16,7 +16,7 @@ import typer
 from bootstrap import __version__
 from bootstrap.cli import curation, generations, lora, papertown, pictures, projects, upkeep, verdicts
 from bootstrap.cli.common import encode_all, say
-from bootstrap.errors import UserError, keep_logs_printable, machine_problem, printable
+from bootstrap.errors import MachineError, UserError, keep_logs_printable, machine_problem, printable
 
 app = typer.Typer(
     name="sid",
@@ -68,8 +68,8 @@ def _load_verbs() -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    Exit codes: 0 success; 1 a bug of ours, with a traceback; 2 the user's mistake or a problem of the machine,
-    in one line; 130 interrupted by Ctrl-C.
+    Exit codes: 0 success; 1 a problem of the machine, in one line, or a bug of ours, with a traceback; 2 the user's
+    mistake, in one line; 130 interrupted by Ctrl-C.
     """
     encode_all()
     keep_logs_printable()
@@ -79,7 +79,7 @@ def main() -> None:
         code = app(sys.argv[1:] or ["--help"], prog_name="sid", standalone_mode=False)
     except UserError as error:
         sys.stderr.write(f"sid: {error}\n")
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, MachineError) else 2)
     except typer.TyperException as error:
         sys.stderr.write(f"sid: {printable(_in_one_line(error))}\n")
         sys.exit(2)
@@ -89,7 +89,7 @@ def main() -> None:
         problem = machine_problem(error)
         if problem is not None:
             sys.stderr.write(f"sid: {problem}\n")
-            sys.exit(2)
+            sys.exit(1)
         for line in traceback.format_exc().splitlines():
             sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.write("sid: this is a bug in sid; please report the lines above\n")

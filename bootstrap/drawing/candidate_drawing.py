@@ -184,7 +184,11 @@ def _batches(project: Project, shots: list[Shot], files: dict[LoraUse, Path]) ->
 
 
 def _held(project: Project, name: str, model_hash: str) -> BaseModel:
-    spec = project.base_model if name == project.base_model.name else specs.find(name)
+    if name == project.base_model.name:
+        spec = project.base_model
+    else:
+        # A candidate that is drawn again may name a base model that project.toml does not, or no longer.
+        spec = specs.find(name, local_only=name not in inputs.named_base_models(project))
     base = loading.hold(spec)
     if base.hash != model_hash:
         raise UserError(f"base model {name}: its files have changed during the run; start the run again")

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image
 from bootstrap import images
 from bootstrap.drawing import engine, infotext, infotext_shot, networks, samplers
 from bootstrap.drawing.infotext import Infotext
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import is_partial
 from bootstrap.lora import kohya
 from bootstrap.models import loading, specs
@@ -192,7 +193,7 @@ def _file_of(use: LoraUse, hashes: dict[str, str], files: list[Path]) -> Path:
                 return path
         elif model_hash and _has_hash(path, model_hash):
             return path
-    for path in named:  # deleted and trained again: the same file except for the time in its metadata
+    for path in named:  # deleted and trained again; files of early versions have the time in their metadata
         if use.training_id and path.parent.name == f"training-{use.training_id[:8]}":
             return path
     if named and not model_hash and not use.sha256:
@@ -273,23 +274,24 @@ def _base(workspace: Workspace, shot: Shot, parameters: Infotext, name: str | No
         if specs.content_hash(spec).startswith(wanted) if wanted else spec.title == title:
             return spec
     raise UserError(
-        f"base model '{shot.base_model or title}' with the hash {wanted[:10] or '(none given)'}: no project "
-        "here has it; name one with --base"
+        f"base model '{in_one_line(shot.base_model or title)}' with the hash {wanted[:10] or '(none given)'}: no "
+        "project here has it, and nothing is downloaded for a picture; name one with --base"
     )
 
 
 def _known_bases(workspace: Workspace, name: str) -> list[BaseModelSpec]:
-    known: list[BaseModelSpec] = []
-    for base_name in [name, *specs.embedded_names()]:
-        try:
-            known += [specs.find(base_name)] if base_name else []
-        except UserError:
-            continue  # the base model has moved since the picture was drawn
+    """Return the base models that projects name, those that are shipped, and the picture's own if it is here."""
+    of_projects: list[BaseModelSpec] = []
     for project in workspace.project_names():
         try:
-            known.append(workspace.project(project).base_model)
+            of_projects.append(workspace.project(project).base_model)
         except UserError:
             continue  # a mistake in one project is no reason to skip the others
+    known = [*map(specs.find, specs.embedded_names()), *of_projects]
+    if name:
+        is_only_the_pictures = name not in [spec.name for spec in known]  # which anybody may have made
+        with suppress(UserError):  # the model is not here, or has moved since the picture was drawn
+            known.insert(0, specs.find(name, local_only=is_only_the_pictures))
     return list(dict.fromkeys(known))
 
 

@@ -19,10 +19,11 @@ from bootstrap.drawing.shards import Planned
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.loop.generation import look_through
-from bootstrap.models import loading
+from bootstrap.models import loading, specs
 from bootstrap.pictures.thumbnails import make_thumbnail
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import Shelf
+from bootstrap.planning.inputs import named_base_models
 from bootstrap.progress import Report, silent
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
@@ -86,6 +87,7 @@ def draw_again(
     with exclusively(project):
         candidate = candidates.candidate(catalog, project.name, candidate_id)
         generation = Generation(project, catalog, candidate.generation)
+        _check_base_models(project, candidate.shot)
         shots = _shots(generation, candidate, wanted)
         missing = missing_shots(generation, shots)
         if missing:
@@ -99,6 +101,13 @@ def draw_again(
             _keep_caption(project, catalog, candidate, ids)
         _put_up(project, catalog, ids)
     return Drawn(ids, len(missing))
+
+
+def _check_base_models(project: Project, shot: Shot) -> None:
+    """Refuse a base model that is not here and that only the candidate's picture names."""
+    known = named_base_models(project)
+    for name in {each.base_model for each in shot.passes} - known:
+        specs.find(name, local_only=True)
 
 
 def _shots(generation: Generation, candidate: Candidate, wanted: Redraw | Inpaint) -> list[Shot]:

@@ -10,11 +10,9 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import save_file
 
-from bootstrap import reading
+from bootstrap import reading, tensor_files
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
 from bootstrap.lora import kohya, lycoris
 from bootstrap.lora.alpha_patterns import AlphaPatterns
 from bootstrap.lora.header import REMEDY, format_of, tensor_names
@@ -104,8 +102,7 @@ def write_diffusers(path: Path, lora: LoraFile) -> None:
         factor = module.alpha / module.rank
         tensors[f"{part}.{inner}{down}"] = module.down.contiguous()
         tensors[f"{part}.{inner}{up}"] = (module.up.float() * factor).to(module.up.dtype).contiguous()
-    with whole_file(path) as temporary:
-        save_file(tensors, temporary, {"format": "pt"})
+    tensor_files.write(path, tensors, {"format": "pt"})
 
 
 def _with_kohyas_names(lora: LoraFile) -> LoraFile:

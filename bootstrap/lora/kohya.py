@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 
-from bootstrap import reading
+from bootstrap import reading, tensor_files
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
 from bootstrap.lora import header, lycoris
 from bootstrap.models import registry
 
@@ -68,8 +67,7 @@ def write(
         tensors[f"{name}.lora_down.weight"] = module.down.detach().to("cpu", dtype).contiguous()
         tensors[f"{name}.lora_up.weight"] = module.up.detach().to("cpu", dtype).contiguous()
         tensors[f"{name}.alpha"] = torch.tensor(module.alpha, dtype=dtype)
-    with whole_file(path) as temporary:
-        save_file(tensors, temporary, {**metadata, **_hashes(tensors, metadata)})
+    tensor_files.write(path, tensors, {**metadata, **_hashes(tensors, metadata)})
 
 
 def _hashes(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> dict[str, str]:

@@ -58,7 +58,7 @@ def _load(spec: BaseModelSpec) -> BaseModel:
 
 def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
     # A local model must not contact the hub; for a hub model the user's setting counts.
-    huggingface_hub.constants.HF_HUB_OFFLINE = spec.kind != "hub" or _users_offline
+    huggingface_hub.constants.HF_HUB_OFFLINE = spec.kind != "hub" or spec.local_only or _users_offline
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     try:
@@ -67,6 +67,11 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
         base = family.load(spec, content_hash(spec), dtype)
     except _OF_DAMAGED_FILES as error:
         reason = in_one_line(str(error))[:300]
+        if spec.local_only:
+            raise UserError(
+                f"base model {spec.name}: only a picture names it, and its copy on this machine is incomplete; nothing "
+                f"is downloaded for a picture, so if you trust it, name it yourself: sid redraw FILE --base MODEL"
+            ) from error
         if spec.kind == "hub" and _users_offline:
             raise UserError(
                 f"base model {spec.name}: it is missing from the cache, or incomplete there, and HF_HUB_OFFLINE "

@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bootstrap import reading
+from bootstrap import reading, tensor_files
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
 from bootstrap.papertown.tags import parts_of_tags
 from bootstrap.tag_scores import TagScore
 
@@ -112,8 +110,7 @@ class PapertownTagger:
         weights = {
             name: value.detach().cpu().half().contiguous() for name, value in self.net.state_dict().items()
         }
-        with whole_file(path) as unfinished:
-            save_file(weights, unfinished, metadata={"heads": json.dumps(self.net.heads)})
+        tensor_files.write(path, weights, {"heads": json.dumps(self.net.heads)})
 
     def read(self, pictures: Sequence[Image.Image]) -> list[list[TagScore]]:
         """Return the tags of each picture, in caption order; pictures of other sizes are scaled to SIZE."""

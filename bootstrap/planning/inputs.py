@@ -124,6 +124,12 @@ def _snapshot(training: Training, owner: Project, kind: str, epoch: int | None) 
     return training.snapshots[epochs.index(epoch) if epoch else -1]
 
 
+def named_base_models(project: Project) -> set[str]:
+    """Return the names of the base models that project.toml names: the project's own and those of its recipes."""
+    of_recipes = {name for recipe in project.settings.recipe for name in recipe.needs().base_models}
+    return {project.base_model.name, *of_recipes}
+
+
 def _base_model(project: Project, kind: str, name: str) -> str:
     spec = specs.find(name)
     _check_family(project, specs.family(spec), f"the base model {name} of recipe '{kind}'")

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from bootstrap import captions, images, reading
-from bootstrap.errors import UserError
+from bootstrap.errors import MachineError, UserError
 from bootstrap.files import make_folder, remove_partial_files, whole_folder, write_text
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
@@ -203,4 +203,4 @@ def _write_folder(project: Project, picture: Image.Image, text: str) -> None:
             picture.save(new / project.original.name)
             write_text(new / project.toml.name, text)
     except OSError as error:
-        raise UserError(f"workspace {project.workspace.folder}: cannot be written ({error})") from None
+        raise MachineError(f"workspace {project.workspace.folder}: cannot be written ({error})") from None

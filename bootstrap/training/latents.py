@@ -5,11 +5,10 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
-from bootstrap import images, reading
+from bootstrap import images, reading, tensor_files
 from bootstrap.errors import UserError
-from bootstrap.files import remove_file, sha256_of_text, whole_file
+from bootstrap.files import remove_file, sha256_of_text
 from bootstrap.models import latents
 from bootstrap.models.family import BaseModel
 from bootstrap.training.identity import Example
@@ -57,8 +56,7 @@ class LatentCache:
             except UserError:
                 remove_file(path)  # damaged by something else: whole_file leaves no partial file
         latent = encode(self._base, Path(example.path), example.size, mirrored)
-        with whole_file(path) as temporary:
-            save_file({"mean": latent.mean.cpu(), "deviation": latent.deviation.cpu()}, temporary)
+        tensor_files.write(path, {"mean": latent.mean, "deviation": latent.deviation})
         return latent
 
 

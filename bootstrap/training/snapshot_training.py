@@ -1,7 +1,6 @@
 """The training station: from a project's dataset to the snapshots of a generation, files and catalog rows."""
 
 import re
-from datetime import UTC, datetime
 
 import torch
 
@@ -48,7 +47,7 @@ def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], 
     if _is_complete(generation):
         remove_file(state_file)  # a killed process may have finished everything else
         return
-    facts = _facts(project, base, examples, output_name(project, number))
+    facts = _facts(project, base, examples, output_name(project, number), training_id)
 
     def keep_snapshot(result: trainer.EpochResult) -> None:
         if result.epoch not in settings.snapshots:
@@ -73,7 +72,9 @@ def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], 
     remove_file(state_file)  # several times a snapshot's size, and no longer needed
 
 
-def _facts(project: Project, base: BaseModel, examples: list[Example], name: str) -> TrainingFacts:
+def _facts(
+    project: Project, base: BaseModel, examples: list[Example], name: str, training_id: str
+) -> TrainingFacts:
     settings: TrainingSection = project.settings.training
     dataset = [example for example in examples if not example.is_regularization]
     plan = schedule.Schedule(examples, settings)
@@ -90,7 +91,7 @@ def _facts(project: Project, base: BaseModel, examples: list[Example], name: str
         reg_images=len(examples) - len(dataset),
         steps_per_epoch=plan.epoch_end(1),
         total_steps=plan.total_steps,
-        started_at=datetime.now(UTC),
+        training_id=training_id,
     )
 
 

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import save_file
 
-from bootstrap import reading
+from bootstrap import reading, tensor_files
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
 from bootstrap.training.adapters import Adapters
 
 _REMEDY = "delete it to start over"
@@ -57,8 +55,7 @@ def save(
         "groups": json.dumps(groups),
         "scaler": json.dumps(scaler.state_dict()),
     }
-    with whole_file(path) as temporary:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+    tensor_files.write(path, tensors, metadata)
 
 
 def load(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from bootstrap.errors import UserError, in_one_line, printable
+from bootstrap.errors import UserError, as_machine_errors, in_one_line, printable
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _LONGEST = 100_000  # characters of one text on a page
@@ -52,9 +52,13 @@ def show(*parts: Markup) -> None:
 
 @contextmanager
 def show_errors() -> Iterator[None]:
-    """Show a UserError of the block on the page. Each fragment needs its own: errors do not leave a fragment."""
+    """Show a UserError or a problem of the machine on the page, in a line.
+
+    Each fragment needs its own: errors do not leave a fragment.
+    """
     try:
-        yield
+        with as_machine_errors():
+            yield
     except UserError as error:
         st.error(plain(str(error)), icon=":material/error:")
 

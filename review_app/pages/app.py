@@ -68,12 +68,14 @@ def main() -> None:
     """Show the requested page."""
     st.set_page_config(page_title="sid review", page_icon=str(_ICON), layout="wide")
     markup.style()
-    _pick_project()
-    of_project, of_workspace = _pages(_PROJECT_PAGES), _pages(_WORKSPACE_PAGES)
-    chosen = st.navigation({"": list(of_project.values()), "Workspace": list(of_workspace.values())})
-    links.remember(of_project | of_workspace, chosen.url_path or "review")  # the default page's path is empty
-    _show_reviewer()
     with markup.show_errors():
+        _pick_project()
+        of_project, of_workspace = _pages(_PROJECT_PAGES), _pages(_WORKSPACE_PAGES)
+        chosen = st.navigation({"": list(of_project.values()), "Workspace": list(of_workspace.values())})
+        links.remember(
+            of_project | of_workspace, chosen.url_path or "review"
+        )  # the default page's path is empty
+        _show_reviewer()
         chosen.run()
 
 

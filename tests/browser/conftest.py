@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.guard import network_guard
+
 _FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--no-first-run",
@@ -59,11 +61,12 @@ class App:
         self.port = _free_port()
         self.url = f"http://localhost:{self.port}"
         self.log = workspace / "review-app.log"
+        self.asked = workspace / "asked.txt"  # of other machines, by the app and the processes that it starts
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the app and wait until it answers."""
-        environment = {**os.environ, "SID_REVIEWER": "tester"}
+        environment = network_guard.watched({**os.environ, "SID_REVIEWER": "tester"}, self.asked)
         environment.pop("PREFECT_API_URL", None)
         command = [  # what the command `sid` does
             sys.executable, "-c", "from bootstrap.cli.main import main; main()", "--workspace", str(self.workspace),
@@ -102,6 +105,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running.start()
     yield running
     running.stop()
+    assert network_guard.asked(running.asked) == []
 
 
 class Visitor:

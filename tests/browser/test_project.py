@@ -19,6 +19,7 @@ import bootstrap
 from bootstrap.catalog import Catalog, candidates, generations, picks
 from bootstrap.project import editing
 from bootstrap.project.projects import Project, Workspace
+from tests.guard import network_guard
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -40,6 +41,8 @@ def up(tmp_path: Path) -> Iterator[tuple[Workspace, str]]:
     environment = {**os.environ, "SID_REVIEWER": "tester"}
     for name in ("PREFECT_API_URL", "PREFECT_HOME"):
         environment.pop(name, None)
+    asked = tmp_path / "asked.txt"
+    environment = network_guard.watched(environment, asked)
     command = [sys.executable, "-c", "from bootstrap.cli.main import main; main()"]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -53,6 +56,7 @@ def up(tmp_path: Path) -> Iterator[tuple[Workspace, str]]:
     yield workspace, f"http://localhost:{port}"
     process.send_signal(signal.SIGINT)
     process.wait(120)
+    assert network_guard.asked(asked) == []
 
 
 def test_a_whole_project_without_a_terminal(up: tuple[Workspace, str], chromium: Any, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bootstrap.errors import UserError
 from bootstrap.models import diffusers_samplers
 from bootstrap.models.family import BaseModel
 from bootstrap.planning.prompt_texts import predictions
-from bootstrap.project.settings import SAMPLERS, parse
+from bootstrap.project.settings import LCM_STEPS, SAMPLERS, parse
 from tests.drawing.test_engine import draw, shot
 
 NOISY = ("Euler a", "DPM++ 2M SDE", "DPM++ 2M SDE Karras", "DPM++ SDE", "DPM++ SDE Karras", "LCM")
@@ -56,6 +56,48 @@ def test_the_base_models_noise_schedule_is_kept(sampler: str, config: dict) -> N
     assert abs(scheduler.alphas_cumprod[-1] - expected[-1]) < 1e-6
     scheduler.set_timesteps(8)
     assert all(earlier >= later for earlier, later in pairwise(scheduler.timesteps.tolist()))
+
+
+TARGET = 0.3  # of every latent that the perfect denoiser knows
+
+
+def drawn_to_target(base: BaseModel, sampler: str, steps: int, last: int | None) -> torch.Tensor:
+    """Sample with a denoiser that knows the result: v-prediction of latents that are TARGET everywhere."""
+    alphas_cumprod = diffusers_samplers.scheduler_of("DDIM", base.scheduler_config).alphas_cumprod.double()
+    generators = [torch.Generator().manual_seed(steps)]
+    noise = torch.randn(1, 4, 2, 2, generator=generators[0])
+    sampling = base.family.sampling(base, sampler, steps, last, noise, generators)
+    latents = sampling.begin(None if last is None else torch.full_like(noise, -TARGET))
+    for timestep in sampling.timesteps:
+        # Karras' timesteps may lie between two whole ones.
+        below = int(timestep)
+        share = float(timestep) - below
+        above = min(below + 1, len(alphas_cumprod) - 1)
+        alpha = ((1 - share) * alphas_cumprod[below] + share * alphas_cumprod[above]).sqrt()
+        noisy = sampling.model_input(latents, timestep)
+        velocity = (alpha * noisy - TARGET) / (1 - alpha**2).sqrt()
+        latents = sampling.step(velocity.float(), timestep, latents)
+    return latents
+
+
+# "DPM++ SDE" draws its noise slowly, so it tries fewer.
+FEW = [1, 2, 4, 20, 21, 25, 60]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_number_of_steps_ends_at_the_picture(papertown: BaseModel, sampler: str) -> None:
+    """Paper Town's schedule has zero terminal SNR, whose first Karras steps round to equal timesteps."""
+    most = LCM_STEPS if sampler == "LCM" else 60
+    # With counts that do not divide 1000, diffusers' DDIM ends at the smallest noise level, 0.03 standard deviations.
+    allowed = 0.15 if sampler == "DDIM" else 0.02
+    counts = FEW if sampler.startswith("DPM++ SDE") else range(1, most + 1)
+    for steps in counts:
+        for last in (None, max(1, steps // 2)) if steps in FEW else (None,):
+            if steps > most:
+                continue
+            ended = drawn_to_target(papertown, sampler, steps, last)
+            off = (ended - TARGET).abs().max()
+            assert off < allowed, f"{steps} steps, the last {last}: off by {off}"
 
 
 def test_only_samplers_named_karras_use_its_sigmas() -> None:

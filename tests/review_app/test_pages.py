@@ -13,7 +13,8 @@ from bootstrap.catalog.states import Verdict
 from bootstrap.project.projects import Project
 from review_app.components.markup import plain
 from review_app.server import SCRIPT
-from review_app.workspace import catalog_of
+from review_app.workspace import _opened, catalog_of
+from tests.test_machine_problems import damage
 
 
 def app() -> AppTest:
@@ -62,6 +63,13 @@ def test_verdicts_need_no_readable_settings(made: Project) -> None:
     ran = page("review")
     assert not ran.exception
     assert not ran.error
+
+
+def test_a_damaged_catalog_is_told_in_a_line(made: Project) -> None:
+    populate.add_generation(made, 2)
+    damage(made)
+    _opened.cache_clear()
+    assert plain("catalog: its file is damaged; move it away") in texts(app())
 
 
 def test_invalid_settings_are_reported_on_the_generations_page(made: Project) -> None:
