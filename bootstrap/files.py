@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bootstrap.errors import UserError
+
 TEMPORARY_PREFIX = ".sid-partial-"
 # Minimum free space on the workspace's disk, in bytes; a generation of Stable Diffusion 1.5 takes about one GiB.
 DISK_FLOOR = 2 * 2**30
@@ -33,6 +35,31 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is a file that can be seen; unlike Path.is_file it raises nothing, whatever the path is."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def path_of(text: str | Path, what: str) -> Path:
+    """Return the path that a user has written, with `~` replaced by the home folder.
+
+    Args:
+        text: the path.
+        what: the option or setting that it is from, for the message.
+
+    Raises:
+        UserError: it is empty, or begins with `~` and a name that no account of this machine has.
+    """
+    if not str(text) or "\0" in str(text):
+        raise UserError(f"{what}: the path is empty or has characters that no path has; give another one")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(
+            f"{what} {text}: this machine has no account of that name, so '~' means no folder; write the whole path"
+        ) from None
 
 
 def copy_file(source: Path, target: Path) -> None:
