@@ -19,6 +19,18 @@ def in_one_line(text: str) -> str:
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quotas
 _DENIED = {errno.EROFS, errno.EACCES, errno.EPERM}
+# Wrong paths: whichever verb meets one, its path is the user's, or a file or folder of theirs is where sid's own goes.
+_WRONG_PATHS = {
+    errno.ENOENT: "there is no such file or folder; check the path",
+    errno.ENAMETOOLONG: "the name is longer than the file system takes; choose a shorter one",
+    errno.ELOOP: "its links lead in a circle; remove them, or name another path",
+    errno.ENOTDIR: "a part of the path is a file, where a folder is needed; move the file away, or name another path",
+    errno.EISDIR: "it is a folder, where a file is needed; move it away, or name another path",
+    errno.EEXIST: "it is there already, and is no folder; move it away, or name another path",
+    errno.ENOTEMPTY: "the folder is not empty; move its content away, or name another path",
+    errno.EINVAL: "the file system does not take this name; choose another one",
+    errno.ENXIO: "it is no regular file; name another path",
+}
 
 
 def machine_problem(error: BaseException) -> str | None:
@@ -31,6 +43,8 @@ def machine_problem(error: BaseException) -> str | None:
         if inner.errno in _DENIED:
             reason = f"it cannot be read or written ({inner.strerror})"
             return f"{path}: {reason}; check its owner and permissions, and run it again"
+        if inner.filename and inner.errno in _WRONG_PATHS:
+            return f"{path}: {_WRONG_PATHS[inner.errno]}"
     if isinstance(inner, sqlite3.OperationalError):
         if "is full" in str(inner):
             return "catalog: the disk is full; free some space and run it again, finished work is kept"

@@ -1,6 +1,7 @@
-"""The verbs for whole projects: `new`, `set`, `status`, and `grow` and `export` for the dataset."""
+"""The verbs for whole projects: `new`, `set`, `status`, `rename`, `delete`, and `grow` and `export` for the dataset."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ def add_verbs(app: typer.Typer) -> None:
     """Add these verbs to the command line."""
     app.command()(new)
     app.command("set")(set_settings)
-    for verb in (status, grow, export):
+    for verb in (status, rename, delete, grow, export):
         app.command()(verb)
 
 
@@ -62,17 +63,71 @@ def status(
 
     workspace = workspace_of(context)
     names = [workspace.project(name).name] if name else workspace.project_names()
+    strays = [] if name else workspace.strays()
     page = status_page.collect(workspace, names)
-    typer.echo(json.dumps(page, indent=2, default=str) if as_json else status_page.render(workspace, page))
+    if not as_json:
+        typer.echo(status_page.render(workspace, page, strays))
+        return
+    typer.echo(json.dumps(page, indent=2, default=str))
+    for stray in strays:  # the JSON lists projects only
+        typer.echo(str(stray), err=True)
+
+
+def rename(
+    context: typer.Context,
+    name: Name,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+) -> None:
+    """Rename a project; recipes of other projects that draw with its LoRA follow."""
+    from bootstrap.project import renaming
+
+    workspace = workspace_of(context)
+    with closing(workspace.open_catalog()) as catalog:
+        followed = renaming.rename(workspace, name, new, catalog)
+    project = workspace.project(new)
+    typer.echo(f"project '{name}' is '{new}' now: {project.folder}")
+    if followed:
+        typer.echo(f"recipes that draw with its LoRA follow, in: {', '.join(followed)}")
+    for toml in renaming.mentions(project, name):
+        typer.echo(f"{toml} has the path of its former folder; change it there")
+
+
+def delete(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    for_good: Annotated[
+        bool,
+        typer.Option(
+            "--for-good", help="Remove it from disk and catalog, instead of moving it to the trash."
+        ),
+    ] = False,
+) -> None:
+    """Delete a project: move it to the workspace's folder `trash`, from where it can come back; asks first."""
+    from bootstrap.project import removing
+
+    project = workspace_of(context).project(name)
+    with closing(project.workspace.open_catalog()) as catalog:
+        typer.echo(f"project '{name}': {removing.contents(project, catalog)}")
+        question = "Remove it for good?" if for_good else "Move it to the trash?"
+        if not yes and not typer.confirm(question):
+            typer.echo("nothing is deleted")
+            return
+        folder = removing.delete(project, catalog, for_good)
+    if folder is None:
+        typer.echo(f"project '{name}' is deleted")
+        return
+    typer.echo(f"project '{name}' is in the trash: {folder}")
+    typer.echo(f"to get it back with all its verdicts, move that folder to {project.folder}")
+    typer.echo("to free its disk space, remove that folder")
 
 
 def grow(context: typer.Context, name: Name) -> None:
     """Add the picks with their captions to the dataset, on which the next `sid run` trains."""
-    from bootstrap.catalog import Catalog
     from bootstrap.dataset import growth
 
     project = workspace_of(context).project(name)
-    grown = growth.grow(project, Catalog(project.workspace.catalog_url))
+    grown = growth.grow(project, project.workspace.open_catalog())
     typer.echo(
         f"dataset of '{name}': {grown.added} added, {grown.removed} removed, {grown.size} pictures now"
     )
@@ -86,9 +141,8 @@ def export(
     to: Annotated[str, typer.Option("--format", help="kohya or imagefolder.")],
 ) -> None:
     """Copy the dataset into a folder that kohya_ss or Hugging Face datasets can read."""
-    from bootstrap.catalog import Catalog
     from bootstrap.dataset import exporting
 
     project = workspace_of(context).project(name)
-    count = exporting.export(project, Catalog(project.workspace.catalog_url), to, folder)
+    count = exporting.export(project, project.workspace.open_catalog(), to, folder)
     typer.echo(f"{count} pictures with captions in {folder}")

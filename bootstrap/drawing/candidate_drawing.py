@@ -19,7 +19,7 @@ from bootstrap.drawing import engine, infotext, networks
 from bootstrap.drawing.engine import Drawing
 from bootstrap.drawing.shards import DrawingPlan, Planned
 from bootstrap.errors import UserError
-from bootstrap.files import sha256_of_file
+from bootstrap.files import path_of, sha256_of_file
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.models import loading, specs
@@ -256,15 +256,19 @@ def _file_of(generation: Generation, training: Training, shelf: Shelf, use: Lora
     if not use.source:
         return project.folder / _path(training, use.snapshot)
     if use.sha256:
-        path = project.folder / Path(use.source).expanduser()
+        path = project.folder / path_of(use.source, "LoRA")
         if not path.is_file() or sha256_of_file(path) != use.sha256:
             raise UserError(f"LoRA {path}: the file is gone or has changed; start the run again")
         return path
-    owner = project.workspace.project(use.source)
-    path_in_project = trainings.snapshot_path(generation.catalog, owner.name, use.training_id, use.snapshot)
-    if path_in_project is None or not (owner.folder / path_in_project).is_file():
-        raise UserError(f"LoRA {use.name} of project '{owner.name}': the file is gone")
-    return owner.folder / path_in_project
+    # The shot has the owner's name; it may have been renamed since.
+    names = sorted(project.workspace.project_names(), key=lambda name: name != use.source)
+    for name in names:
+        path_in_project = trainings.snapshot_path(generation.catalog, name, use.training_id, use.snapshot)
+        if path_in_project is not None:
+            file = Project(project.workspace, name).folder / path_in_project
+            if file.is_file():
+                return file
+    raise UserError(f"LoRA {use.name} of project '{use.source}': the file is gone")
 
 
 def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]:
@@ -278,7 +282,7 @@ def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]
 
 
 def _opened(project: Project, use: PictureUse) -> Image.Image:
-    path = project.folder / Path(use.path).expanduser()
+    path = project.folder / path_of(use.path, "picture")
     if path.is_file() and sha256_of_file(path) != use.sha256:
         raise UserError(f"picture {path}: the file has changed; start the run again")
     return images.open_picture(path)

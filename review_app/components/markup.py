@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, machine_problem
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _STYLE = Path(__file__).with_name("style.css")
@@ -46,11 +46,17 @@ def show(*parts: Markup) -> None:
 
 @contextmanager
 def show_errors() -> Iterator[None]:
-    """Show a UserError of the block on the page. Each fragment needs its own: errors do not leave a fragment."""
+    """Show a UserError of the block on the page, or that a path cannot be used.
+
+    Each fragment needs its own: errors do not leave a fragment.
+    """
     try:
         yield
-    except UserError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+    except (UserError, OSError) as error:
+        problem = str(error) if isinstance(error, UserError) else machine_problem(error)
+        if problem is None:
+            raise
+        st.error(plain(problem), icon=":material/error:")
 
 
 def style() -> None:
