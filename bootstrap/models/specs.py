@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from bootstrap.errors import UserError
-from bootstrap.files import sha256_of_file
+from bootstrap.files import path_of, sha256_of_file
 from bootstrap.models import checkpoint, registry
 from bootstrap.models.checkpoint import PredictionType
 from bootstrap.models.family import BaseModelSpec, Family, Files, Geometry, Settings, Vocabulary
@@ -126,7 +126,13 @@ def find(name: str) -> BaseModelSpec:
         )  # fmt: skip
     if not name.strip():
         raise UserError(f"base model: its name is empty; the embedded ones are {', '.join(embedded_names())}")
-    path = Path(name).expanduser()
+    path = path_of(name, "base model")
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UserError(f"base model {name[:200]}: its path cannot be used ({error.strerror})") from None
     if path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
         raise UserError(
             f"base model {name}: pickled checkpoints can run code when they are opened, so only .safetensors "
