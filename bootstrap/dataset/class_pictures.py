@@ -10,7 +10,6 @@ from pathlib import Path
 
 from bootstrap import images
 from bootstrap.errors import UserError
-from bootstrap.files import path_of
 from bootstrap.project.projects import Project
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -44,7 +43,7 @@ def in_folder(project: Project) -> Iterator[ClassPicture]:
     settings = project.settings.training
     if settings.reg_data_dir is None:
         return
-    folder = project.folder / path_of(settings.reg_data_dir, "training.reg_data_dir")
+    folder = project.folder / Path(settings.reg_data_dir).expanduser()
     if not folder.is_dir():
         raise UserError(f"training.reg_data_dir {folder}: there is no such folder")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)

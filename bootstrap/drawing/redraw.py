@@ -13,7 +13,6 @@ from bootstrap import images
 from bootstrap.drawing import engine, infotext, networks, samplers
 from bootstrap.drawing.infotext import Infotext
 from bootstrap.errors import UserError
-from bootstrap.files import path_of
 from bootstrap.lora import kohya
 from bootstrap.models import loading, specs
 from bootstrap.models.family import SAMPLERS, BaseModelSpec
@@ -154,7 +153,7 @@ def _pictures(workspace: Workspace, path: Path, shot: Shot) -> dict[str, Image.I
     folders = [path.parent, *(workspace.project(name).folder for name in workspace.project_names())]
     pictures = {}
     for use in shot.pictures:
-        places = (folder / path_of(use.path, f"picture {path}: it was drawn from") for folder in folders)
+        places = (folder / Path(use.path).expanduser() for folder in folders)
         file = next(
             (place for place in places if place.is_file() and content_hash(place) == use.sha256), None
         )

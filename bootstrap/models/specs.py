@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from bootstrap.errors import UserError
-from bootstrap.files import path_of, sha256_of_file
+from bootstrap.files import sha256_of_file
 from bootstrap.models import checkpoint, registry
 from bootstrap.models.checkpoint import PredictionType
 from bootstrap.models.family import BaseModelSpec, Family, Files, Geometry, Settings, Vocabulary
@@ -126,7 +126,7 @@ def find(name: str) -> BaseModelSpec:
         )  # fmt: skip
     if not name.strip():
         raise UserError(f"base model: its name is empty; the embedded ones are {', '.join(embedded_names())}")
-    path = path_of(name, "base model")
+    path = Path(name).expanduser()
     try:
         path.stat()
     except FileNotFoundError:
@@ -148,7 +148,9 @@ def find(name: str) -> BaseModelSpec:
         if not path.is_file():
             raise UserError(f"base model {name}: there is no such file")
         return _with_defaults(BaseModelSpec(name, "file", str(path.resolve())))
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "/")):
+    if (
+        re.fullmatch(r"\b[\w.-]+\b/\b[\w.-]{1,96}\b", name) and "--" not in name and ".." not in name
+    ):  # as the hub does
         return _with_defaults(BaseModelSpec(name, "hub", name))
     near = difflib.get_close_matches(name, embedded_names(), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"embedded ones: {', '.join(embedded_names())}"

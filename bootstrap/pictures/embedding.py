@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bootstrap.errors import UserError
-from bootstrap.files import path_of
 from bootstrap.project.projects import Project
 
 BASE, NONE = "base", "none"
@@ -40,7 +39,7 @@ def open_embedder(project: Project) -> Embedder | None:
         return None
     if name == BASE:
         return BaseModelEmbedder(project)
-    folder = project.folder / path_of(name, "curation.embedder")
+    folder = project.folder / Path(name).expanduser()
     if (folder / "config.json").is_file() and not list(folder.glob("*.onnx")):
         return TransformersEmbedder(folder)
     return OnnxEmbedder(folder)

@@ -100,7 +100,10 @@ class Workspace:
         project = Project(self, check_name(name))
         if not names.is_project(self.projects_folder, name):
             known = ", ".join(self.project_names()) or "none yet; create one with `sid new`"
-            raise UserError(f"project '{name}': not in workspace {self.folder} (its projects: {known})")
+            of_name = [f"; {stray}" for stray in self.strays() if stray.path.name == name]
+            raise UserError(
+                f"project '{name}': not in workspace {self.folder} (its projects: {known})" + "".join(of_name)
+            )
         return project
 
     @contextmanager

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from bootstrap.catalog import Catalog, candidates, identities, picks
 from bootstrap.errors import UserError
-from bootstrap.files import TEMPORARY_PREFIX
 from bootstrap.project import identity, running
 from bootstrap.project.projects import Project, Workspace
 
 FOLDER = "trash"  # in the workspace
+_BEING_REMOVED = ".deleted-"  # and the identity: the folder of a project that is deleted for good
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def delete(project: Project, catalog: Catalog, for_good: bool = False) -> Path |
 
 def interrupted(workspace: Workspace) -> list[Path]:
     """Return the folders of projects whose deletion for good was interrupted."""
-    name = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{32}}")
-    folders = (workspace.folder / FOLDER).glob(f"{TEMPORARY_PREFIX}*")
+    name = re.compile(rf"{re.escape(_BEING_REMOVED)}[0-9a-f]{{32}}")
+    folders = (workspace.folder / FOLDER).glob(f"{_BEING_REMOVED}*")
     return sorted(path for path in folders if name.fullmatch(path.name) and path.is_dir())
 
 
@@ -99,14 +99,14 @@ def finish(workspace: Workspace, catalog: Catalog) -> None:
     """Complete the deletions for good that were interrupted."""
     with workspace.changing_projects():
         for folder in interrupted(workspace):
-            identities.remove(catalog, folder.name.removeprefix(TEMPORARY_PREFIX))
+            identities.remove(catalog, folder.name.removeprefix(_BEING_REMOVED))
             shutil.rmtree(folder)
 
 
 def _place(workspace: Workspace, name: str, own: str, for_good: bool) -> Path:
     trash = workspace.folder / FOLDER
     if for_good:
-        return trash / f"{TEMPORARY_PREFIX}{own}"
+        return trash / f"{_BEING_REMOVED}{own}"
     numbered = (trash / (name if number == 1 else f"{name} ({number})") for number in range(1, 10_000))
     return next(path for path in numbered if not os.path.lexists(path))
 
