@@ -49,12 +49,12 @@ class Workspace:
         path = path_of(folder, what)
         try:
             resolved = path.resolve()
-            is_other = resolved.exists() and not resolved.is_dir()
+            nearest = next(path for path in (resolved, *resolved.parents) if path.exists())
         except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
             reason = getattr(error, "strerror", None) or "its links lead in a circle"
             raise UserError(f"{what} {folder}: no folder can be there ({reason}); name another one") from None
-        if is_other:
-            raise UserError(f"{what} {folder}: it is a file; name a folder, or one to be made")
+        if not nearest.is_dir():
+            raise UserError(f"{what} {folder}: {nearest} is a file; name a folder, or one to be made")
         return cls(resolved)
 
     @property
