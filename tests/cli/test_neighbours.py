@@ -170,7 +170,6 @@ def test_a_folder_in_the_place_of_a_file_of_ours_is_told_in_one_line(
         ("trash", ("delete", "apple", "--yes")),
         ("projects/fig", ("new", "fig", "--image", "good.png", "--caption", "woman")),
         ("projects/fig", ("rename", "apple", "fig")),
-        ("projects/apple/generation-01", ("run", "apple")),
     ],
 )
 def test_a_file_in_the_place_of_a_folder_of_ours_is_told_in_one_line(
