@@ -73,7 +73,7 @@ def _known(*names: str) -> set[int]:
 _FULL = _known("ENOSPC", "EDQUOT")
 _DENIED = _known("EROFS", "EACCES", "EPERM")
 _FAILING = _known(
-    "EIO", "EFBIG", "EBUSY", "ENOMEM", "EMFILE", "ENFILE", "ENXIO", "ENODEV", "ESTALE", "ETIMEDOUT", "EUCLEAN",
+    "EIO", "EFBIG", "EBUSY", "ENOMEM", "EMFILE", "ENFILE", "ENODEV", "ESTALE", "ETIMEDOUT", "EUCLEAN",
     "EREMOTEIO", "EHOSTDOWN",
 )  # fmt: skip
 _FULL_REMEDY = "the disk is full; free some space and run it again, finished work is kept"
@@ -90,6 +90,18 @@ _SQLITE = {
     "Could not decode to UTF-8": f"a text in it is damaged; {_REBUILT}",
     "not a database": f"its file is damaged, or no catalog; {_REBUILT}",
     "unable to open": "its file cannot be opened; check its owner and permissions, and run it again",
+}
+# Wrong paths: whichever verb meets one, its path is the user's, or a file or folder of theirs is where sid's own goes.
+_WRONG_PATHS = {
+    errno.ENOENT: "there is no such file or folder; check the path",
+    errno.ENAMETOOLONG: "the name is longer than the file system takes; choose a shorter one",
+    errno.ELOOP: "its links lead in a circle; remove them, or name another path",
+    errno.ENOTDIR: "a part of the path is a file, where a folder is needed; move the file away, or name another path",
+    errno.EISDIR: "it is a folder, where a file is needed; move it away, or name another path",
+    errno.EEXIST: "it is there already, and is no folder; move it away, or name another path",
+    errno.ENOTEMPTY: "the folder is not empty; move its content away, or name another path",
+    errno.EINVAL: "the file system does not take this name; choose another one",
+    errno.ENXIO: "it is no regular file; name another path",
 }
 
 
@@ -108,6 +120,8 @@ def _machine_problem(error: BaseException) -> str | None:
         if inner.errno in _DENIED:
             reason = f"it cannot be read or written ({inner.strerror})"
             return f"{path}: {reason}; check its owner and permissions, and run it again"
+        if inner.filename and inner.errno in _WRONG_PATHS:
+            return f"{path}: {_WRONG_PATHS[inner.errno]}"
         if inner.errno in _FAILING:
             reason = f"reading or writing it failed ({inner.strerror})"
             return f"{path}: {reason}; check the disk and run it again, finished work is kept"

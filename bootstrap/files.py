@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from bootstrap import reading
+from bootstrap.errors import UserError
 
 TEMPORARY_PREFIX = ".sid-partial-"
 # Minimum free space on the workspace's disk, in bytes; a generation of Stable Diffusion 1.5 takes about one GiB.
@@ -134,6 +135,31 @@ def _naming(path: Path) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is a file that can be seen; unlike Path.is_file it raises nothing, whatever the path is."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def path_of(text: str | Path, what: str) -> Path:
+    """Return the path that a user has written, with `~` replaced by the home folder.
+
+    Args:
+        text: the path.
+        what: the option or setting that it is from, for the message.
+
+    Raises:
+        UserError: it is empty, or begins with `~` and a name that no account of this machine has.
+    """
+    if not str(text) or "\0" in str(text):
+        raise UserError(f"{what}: the path is empty or has characters that no path has; give another one")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(
+            f"{what} {text}: this machine has no account of that name, so '~' means no folder; write the whole path"
+        ) from None
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bootstrap.errors import UserError
-from bootstrap.files import make_folder
+from bootstrap.files import make_folder, path_of
 from bootstrap.project.projects import Workspace
 
 ALWAYS = {
@@ -70,7 +70,7 @@ def api_headers() -> dict[str, str]:
 def prefect_folder(workspace: Workspace) -> Path:
     """Return where Prefect keeps its database and settings: $PREFECT_HOME, else `.prefect` in the workspace."""
     home = os.environ.get("PREFECT_HOME")
-    return Path(home).expanduser().resolve() if home else workspace.folder / ".prefect"
+    return path_of(home, "PREFECT_HOME").resolve() if home else workspace.folder / ".prefect"
 
 
 def logs_folder(workspace: Workspace) -> Path:

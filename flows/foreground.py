@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 
-from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
 from bootstrap.project import running
@@ -48,7 +47,7 @@ def check(project: Project) -> None:
         UserError: something is wrong, named in one line.
     """
     project.settings_and_base  # noqa: B018  # a wrong setting is reported before the catalog is touched
-    with closing(Catalog(project.workspace.catalog_url)) as catalog, running.exclusively(project):
+    with closing(project.workspace.open_catalog()) as catalog, running.exclusively(project):
         generation.prepare(project, catalog)
 
 

@@ -154,7 +154,7 @@ def can_pass(error: object) -> bool:
 def open_project(workspace: str, project: str) -> Iterator[tuple[Project, Catalog]]:
     """Yield a project with its catalog."""
     opened = Workspace.locate(workspace).project(project)
-    with closing(Catalog(opened.workspace.catalog_url)) as catalog:
+    with closing(opened.workspace.open_catalog()) as catalog:
         yield opened, catalog
 
 

@@ -1,5 +1,6 @@
 """Open the catalog: engine, migrations, sessions."""
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -94,6 +95,12 @@ class Catalog:
 def is_shared(url: str) -> bool:
     """Return whether a database server holds the catalog at this URL, so that several machines may use it at once."""
     return _parse(url).get_backend_name() != "sqlite"
+
+
+def exists(url: str) -> bool:
+    """Return whether there may be a catalog at this URL: a database server has one, or a SQLite file is there."""
+    parsed = _parse(url)
+    return parsed.get_backend_name() != "sqlite" or bool(parsed.database and os.path.lexists(parsed.database))
 
 
 def _parse(url: str) -> URL:

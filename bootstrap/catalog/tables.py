@@ -121,9 +121,12 @@ class ProjectRow(Table):
     """A project that the catalog knows."""
 
     __tablename__ = "project"
+    __table_args__ = (Index("project_identity", "identity", unique=True),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    # That of its folder; of a row whose folder is gone, something with a slash, see bootstrap.catalog.identities.
     name: Mapped[str] = mapped_column(Text(64), unique=True)
+    identity: Mapped[str | None] = mapped_column(Text(32))  # the folder's; None: an earlier version made it
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

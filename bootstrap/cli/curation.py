@@ -38,12 +38,11 @@ def dedupe(
     ] = None,
 ) -> None:
     """List the duplicates, or show where the threshold lies (section dedupe of project.toml)."""
-    from bootstrap.catalog import Catalog
     from bootstrap.catalog.candidates import ORIGINAL
     from bootstrap.curation import clusters, explaining
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     if again:
         shown, hidden = clusters.compare_again(project, catalog)
         say(f"{shown} former duplicates are shown now, {hidden} candidates are newly hidden as duplicates")
@@ -74,12 +73,12 @@ def keep_apart(
     ],
 ) -> None:
     """Declare that two pictures are not duplicates, for good."""
-    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog import candidates
     from bootstrap.catalog.candidates import ORIGINAL
     from bootstrap.curation import clusters
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     pair = [
         name_or_id if name_or_id == ORIGINAL else candidates.candidate(catalog, project.name, name_or_id).id
         for name_or_id in (first, second)
@@ -99,11 +98,11 @@ def represent(
     ],
 ) -> None:
     """Show a duplicate instead of the candidate that represents its group."""
-    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog import candidates
     from bootstrap.curation import clusters
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     candidate_id = candidates.candidate(catalog, project.name, candidate).id
     clusters.represent(project, catalog, candidate_id)
     say(f"shown for its group: {candidate_id}")
@@ -122,13 +121,13 @@ def reject_unlikely(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Reject the undecided candidates of a generation that your verdicts make unlikely picks; asks first."""
-    from bootstrap.catalog import Catalog, candidates, generations, verdicts
+    from bootstrap.catalog import candidates, generations, verdicts
     from bootstrap.catalog.states import Verdict
     from bootstrap.curation import ranking
     from bootstrap.project.generation import Generation
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     number = generation or generations.latest(catalog, project.name) or 1
     unlikely = ranking.unlikely(Generation(project, catalog, number), below)
     if not unlikely:
@@ -156,11 +155,10 @@ def tags(
     ] = False,
 ) -> None:
     """Report inconsistencies in the dataset's captions: rare tags, near-identical tags, missing tags."""
-    from bootstrap.catalog import Catalog
     from bootstrap.dataset import retagging
 
     project = workspace_of(context).project(name)
-    report = retagging.consistency(project, Catalog(project.workspace.catalog_url))
+    report = retagging.consistency(project, project.workspace.open_catalog())
     say(f"{report.pictures} pictures, {len(report.uses)} tags")
     if everything:
         for tag, count in report.uses.items():
@@ -201,11 +199,11 @@ def retag(
     having: Annotated[str, typer.Option(metavar="TAG", help="Change only picks with this tag.")] = "",
 ) -> None:
     """Change the tags of many captions at once; the next training uses the new captions."""
-    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog import candidates
     from bootstrap.dataset import retagging
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     edit = retagging.TagEdit(
         tuple(captions.parse(add)),
         tuple(captions.parse(remove)),

@@ -28,11 +28,10 @@ def add_verbs(app: typer.Typer) -> None:
 
 def plan(context: typer.Context, name: Name) -> None:
     """Show what the next `sid run` will draw, how long it takes and how much disk it needs; draw nothing."""
-    from bootstrap.catalog import Catalog
     from bootstrap.loop import forecast
 
     project = workspace_of(context).project(name)
-    next_run = forecast.of_next_run(project, Catalog(project.workspace.catalog_url))
+    next_run = forecast.of_next_run(project, project.workspace.open_catalog())
     say_lines(forecast.render(project.name, next_run))
 
 
@@ -48,10 +47,9 @@ def advise(
 ) -> None:
     """Measure how close and how flexible each snapshot is, and recommend which ones to draw with."""
     from bootstrap.adviser import advising, choosing  # imports torch: seconds that other verbs need not wait
-    from bootstrap.catalog import Catalog
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     advice, plot = advising.advise(generation_of(project, catalog, generation), silent)
     say("snapshot  closeness  flexibility  (freedom, elimination)  phase")
     for measured, phase in zip(advice.measurements, choosing.phases(advice.measurements), strict=True):
@@ -91,11 +89,10 @@ def sheet(
     ] = None,
 ) -> None:
     """Draw the caption over two or three parameters, side by side, to choose strength and snapshot by eye."""
-    from bootstrap.catalog import Catalog
     from bootstrap.drawing import sheet as sheets  # imports torch: seconds that other verbs need not wait
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     path = sheets.draw_sheet(
         generation_of(project, catalog, generation), sheets.parse_axis(x), sheets.parse_axis(y), prompt, silent,
         sheets.parse_axis(z) if z else None,
@@ -123,7 +120,7 @@ def list_candidates(
     ] = False,
 ) -> None:
     """List the candidates: id, verdict, how each was drawn."""
-    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog import candidates
     from bootstrap.catalog.states import CandidateState, Verdict
     from bootstrap.cli import status_page
 
@@ -131,7 +128,7 @@ def list_candidates(
         raise UserError(f"--verdict {verdict}: use undecided, accept or reject")
     project = workspace_of(context).project(name)
     listed = candidates.candidates(
-        Catalog(project.workspace.catalog_url),
+        project.workspace.open_catalog(),
         project.name,
         generation=generation,
         state=None if everything else CandidateState.PUBLISHED,

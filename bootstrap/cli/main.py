@@ -8,7 +8,6 @@ import sys
 import traceback
 from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,9 +40,11 @@ def _print_version(is_given: bool) -> None:
 def _common(
     context: typer.Context,
     workspace: Annotated[
-        Path | None,
+        str | None,  # a text, because an empty Path is the current folder
         typer.Option(
-            help="Folder of the catalog and the projects.", show_default="$SID_WORKSPACE or ./sid-workspace"
+            metavar="FOLDER",
+            help="Folder of the catalog and the projects.",
+            show_default="$SID_WORKSPACE or ./sid-workspace",
         ),
     ] = None,
     version: Annotated[

@@ -192,10 +192,10 @@ def caption(
     tags: Annotated[str, typer.Argument(metavar="CAPTION", help='Tags; "" restores those of its prompt.')],
 ) -> None:
     """Set the caption that a candidate gets as a pick, instead of its prompt's tags."""
-    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog import candidates
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     candidate_id = candidates.candidate(catalog, project.name, candidate).id
     candidates.set_caption(catalog, project.name, candidate_id, tags)
     say_text(candidates.candidate(catalog, project.name, candidate_id).caption, f"{candidate_id}: ")
@@ -222,11 +222,10 @@ def draw_tags(
 def _draw_again(
     context: typer.Context, name: str, candidate: str, change: "Redraw | Inpaint", as_json: bool
 ) -> None:
-    from bootstrap.catalog import Catalog
     from bootstrap.loop.mending import draw_again
 
     project = workspace_of(context).project(name)
-    drawn = draw_again(project, Catalog(project.workspace.catalog_url), candidate, change)
+    drawn = draw_again(project, project.workspace.open_catalog(), candidate, change)
     if as_json:
         print_json({"new": drawn.new, "candidates": drawn.ids})
         return

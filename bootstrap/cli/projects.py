@@ -1,5 +1,6 @@
-"""The verbs for whole projects: `new`, `set`, `status`, and `grow` and `export` for the dataset."""
+"""The verbs for whole projects: `new`, `set`, `status`, `rename`, `delete`, and `grow` and `export` for the dataset."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ def add_verbs(app: typer.Typer) -> None:
     """Add these verbs to the command line."""
     app.command()(new)
     app.command("set")(set_settings)
-    for verb in (status, grow, export):
+    for verb in (status, rename, delete, grow, export):
         app.command()(verb)
 
 
@@ -61,20 +62,71 @@ def status(
 
     workspace = workspace_of(context)
     names = [workspace.project(name).name] if name else workspace.project_names()
+    strays = [] if name else workspace.strays()
     page = status_page.collect(workspace, names)
-    if as_json:
-        print_json(page, indent=2, default=str)
-    else:
-        say_lines(status_page.render(workspace, page))
+    if not as_json:
+        say_lines(status_page.render(workspace, page, strays))
+        return
+    print_json(page, indent=2, default=str)
+    for stray in strays:  # the JSON lists projects only
+        say(str(stray), err=True)
+
+
+def rename(
+    context: typer.Context,
+    name: Name,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+) -> None:
+    """Rename a project; recipes of other projects that draw with its LoRA follow."""
+    from bootstrap.project import renaming
+
+    workspace = workspace_of(context)
+    with closing(workspace.open_catalog()) as catalog:
+        followed = renaming.rename(workspace, name, new, catalog)
+    project = workspace.project(new)
+    say(f"project '{name}' is '{new}' now: {project.folder}")
+    if followed:
+        say(f"recipes that draw with its LoRA follow, in: {', '.join(followed)}")
+    for toml in renaming.mentions(project, name):
+        say(f"{toml} has the path of its former folder; change it there")
+
+
+def delete(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    for_good: Annotated[
+        bool,
+        typer.Option(
+            "--for-good", help="Remove it from disk and catalog, instead of moving it to the trash."
+        ),
+    ] = False,
+) -> None:
+    """Delete a project: move it to the workspace's folder `trash`, from where it can come back; asks first."""
+    from bootstrap.project import removing
+
+    project = workspace_of(context).project(name)
+    with closing(project.workspace.open_catalog()) as catalog:
+        say(f"project '{name}': {removing.contents(project, catalog)}")
+        question = "Remove it for good?" if for_good else "Move it to the trash?"
+        if not yes and not typer.confirm(question):
+            say("nothing is deleted")
+            return
+        folder = removing.delete(project, catalog, for_good)
+    if folder is None:
+        say(f"project '{name}' is deleted")
+        return
+    say(f"project '{name}' is in the trash: {folder}")
+    say(f"to get it back with all its verdicts, move that folder to {project.folder}")
+    say("to free its disk space, remove that folder")
 
 
 def grow(context: typer.Context, name: Name) -> None:
     """Add the picks with their captions to the dataset, on which the next `sid run` trains."""
-    from bootstrap.catalog import Catalog
     from bootstrap.dataset import growth
 
     project = workspace_of(context).project(name)
-    grown = growth.grow(project, Catalog(project.workspace.catalog_url))
+    grown = growth.grow(project, project.workspace.open_catalog())
     say(f"dataset of '{name}': {grown.added} added, {grown.removed} removed, {grown.size} pictures now")
     say(f"next: sid run {name}")
 
@@ -86,9 +138,8 @@ def export(
     to: Annotated[str, typer.Option("--format", help="kohya or imagefolder.")],
 ) -> None:
     """Copy the dataset into a folder that kohya_ss or Hugging Face datasets can read."""
-    from bootstrap.catalog import Catalog
     from bootstrap.dataset import exporting
 
     project = workspace_of(context).project(name)
-    count = exporting.export(project, Catalog(project.workspace.catalog_url), to, folder)
+    count = exporting.export(project, project.workspace.open_catalog(), to, folder)
     say(f"{count} pictures with captions in {folder}")

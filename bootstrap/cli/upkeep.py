@@ -1,10 +1,12 @@
 """The verbs that keep a workspace in order: `doctor` and `reindex`."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
 
 from bootstrap.cli.common import say, workspace_of
+from bootstrap.errors import UserError, reason_of
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -45,7 +47,6 @@ def rebuild_catalog(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this project.")] = None,
 ) -> None:
     """Rebuild a lost catalog from the projects' folders; existing entries stay as they are."""
-    from bootstrap.catalog import Catalog
     from bootstrap.upkeep import reindex
 
     workspace = workspace_of(context)
@@ -53,11 +54,24 @@ def rebuild_catalog(
     if not names:
         say(f"workspace {workspace.folder}: there are no projects")
         return
-    catalog = Catalog(workspace.catalog_url)
-    for project_name in names:
-        done = reindex.reindex(workspace.project(project_name), catalog)
-        say(
-            f"{project_name}: {done.generations} generations, {done.snapshots} snapshots, {done.candidates} "
-            f"candidates, {done.picks} picks and {done.sheets} sheets put into the catalog"
+    failed = 0
+    with closing(workspace.open_catalog()) as catalog:
+        for project_name in names:
+            try:
+                done = reindex.reindex(workspace.project(project_name), catalog)
+            except (UserError, OSError) as error:
+                if name:
+                    raise
+                say(f"{project_name}: left out: {reason_of(error)}", err=True)
+                failed += 1
+                continue
+            say(
+                f"{project_name}: {done.generations} generations, {done.snapshots} snapshots, {done.candidates} "
+                f"candidates, {done.picks} picks and {done.sheets} sheets put into the catalog"
+            )
+    for stray in [] if name else workspace.strays():
+        say(str(stray), err=True)
+    if failed:
+        raise UserError(
+            f"{failed} of {len(names)} projects were left out; mend them, then run `sid reindex` again"
         )
-    catalog.close()

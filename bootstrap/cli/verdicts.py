@@ -40,10 +40,10 @@ def undo(
     ] = None,
 ) -> None:
     """Take back the last verdict on each candidate, or all verdicts of your last action."""
-    from bootstrap.catalog import Catalog, candidates, verdicts
+    from bootstrap.catalog import candidates, verdicts
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     if not ids:
         undone = verdicts.undo_act(catalog, project.name, reviewer())
         if not undone:
@@ -59,12 +59,12 @@ def undo(
 
 
 def _decide(context: typer.Context, name: str, ids: list[str], verdict_name: str) -> None:
-    from bootstrap.catalog import Catalog, candidates, verdicts
+    from bootstrap.catalog import candidates, verdicts
     from bootstrap.catalog.states import Verdict
 
     verdict = Verdict(verdict_name)
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     candidate_ids = [candidates.candidate(catalog, project.name, prefix).id for prefix in ids]
     verdicts.decide(catalog, project.name, candidate_ids, verdict, reviewer=reviewer())
     say(f"{verdict}ed: {_listed(candidate_ids)}")

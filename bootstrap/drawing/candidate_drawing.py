@@ -264,13 +264,14 @@ def _file_of(generation: Generation, training: Training, shelf: Shelf, use: Lora
         if not path.is_file() or sha256_of_file(path) != use.sha256:
             raise UserError(f"LoRA {path}: the file is gone or has changed; start the run again")
         return path
-    owner = project.workspace.project(use.source)
-    path_in_project = trainings.snapshot_path(generation.catalog, owner.name, use.training_id, use.snapshot)
-    where = f"LoRA {use.name} of project '{owner.name}'"
-    if path_in_project is not None:
-        snapshot = reading.inside(owner.folder, path_in_project, where)
-        if snapshot.is_file():
-            return snapshot
+    # The shot has the owner's name; it may have been renamed since.
+    where = f"LoRA {use.name} of project '{use.source}'"
+    for name in sorted(project.workspace.project_names(), key=lambda name: name != use.source):
+        path_in_project = trainings.snapshot_path(generation.catalog, name, use.training_id, use.snapshot)
+        if path_in_project is not None:
+            snapshot = reading.inside(Project(project.workspace, name).folder, path_in_project, where)
+            if snapshot.is_file():
+                return snapshot
     raise UserError(f"{where}: the file is gone")
 
 

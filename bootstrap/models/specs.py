@@ -136,6 +136,12 @@ def find(name: str, *, local_only: bool = False) -> BaseModelSpec:
     if local_only and name.startswith(_NETWORK_PATHS):
         raise UserError(_only_in_a_picture(name))
     path = Path(name).expanduser()
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UserError(f"base model {name[:200]}: its path cannot be used ({error.strerror})") from None
     if path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
         raise UserError(
             f"base model {name}: pickled checkpoints can run code when they are opened, so only .safetensors "
@@ -151,7 +157,8 @@ def find(name: str, *, local_only: bool = False) -> BaseModelSpec:
         if not path.is_file():
             raise UserError(f"base model {name}: there is no such file")
         return _with_defaults(BaseModelSpec(name, "file", str(path.resolve())))
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "/")):
+    # As the hub does.
+    if re.fullmatch(r"\b[\w.-]+\b/\b[\w.-]{1,96}\b", name) and "--" not in name and ".." not in name:
         spec = BaseModelSpec(name, "hub", name, local_only=local_only)
         if local_only and family(spec) is None:
             raise UserError(_only_in_a_picture(name))

@@ -43,7 +43,7 @@ class OnnxTagger:
             import onnxruntime  # type: ignore[import-untyped]
         except ImportError:
             raise UserError(f"tagger {path}: reading ONNX files needs `pip install onnxruntime`") from None
-        table = path.with_name("selected_tags.csv")
+        table = path.parent / "selected_tags.csv"
         for file in (path, table):
             if not file.is_file():
                 raise UserError(f"tagger {path}: {file} is missing; put model and selected_tags.csv together")

@@ -1,7 +1,7 @@
 """Edit a project's settings for `sid set` and the app's forms; comments in project.toml stay."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,32 @@ def without_recipe(project: Project, number: int) -> Edit:
         preceding.add(item)
     del recipes[number - 1]
     return _checked(project, document)
+
+
+def with_other_project(project: Project, old: str, new: str) -> str | None:
+    """Return project.toml with another name for another project wherever a recipe draws with that project's LoRA.
+
+    Args:
+        old: the other project's former name.
+        new: its name now.
+
+    Returns:
+        None if no recipe names it.
+
+    Raises:
+        UserError: the file is not valid TOML.
+    """
+    document, recipes = _document(project), []
+    for recipe in document.get("recipe", []):
+        loras = recipe.get("loras", []) if isinstance(recipe, Mapping) else []
+        recipes += [
+            lora
+            for lora in (loras if isinstance(loras, list) else [])
+            if isinstance(lora, MutableMapping) and str(lora.get("lora")).strip() == old
+        ]
+    for lora in recipes:
+        lora["lora"] = new
+    return tomlkit.dumps(document) if recipes else None
 
 
 def _document(project: Project) -> TOMLDocument:

@@ -11,9 +11,8 @@ The check itself changes nothing.
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -26,19 +25,11 @@ from bootstrap.files import DISK_FLOOR, copy_file, partial_files, remove_partial
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
 from bootstrap.pictures.thumbnails import make_thumbnail
-from bootstrap.project import running
+from bootstrap.project import renaming, running
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
-from bootstrap.upkeep import reindex
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A problem that the doctor has found."""
-
-    what: str
-    remedy: str  # what to do, or what `repair` would do
-    repair: Callable[[], str] | None = None  # carries out the remedy and returns a report of it
+from bootstrap.upkeep import reindex, strays
+from bootstrap.upkeep.finding import Finding
 
 
 def machine(workspace: Workspace) -> list[tuple[str, str]]:
@@ -69,10 +60,11 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     yield from _disk(workspace)
     yield from _left_in_workspace(workspace)
     yield from _models(workspace)
-    if not workspace.project_names():
+    yield from strays.examine(workspace)
+    if not workspace.project_names() and not strays.is_trash(workspace):
         return
     try:
-        catalog = Catalog(workspace.catalog_url)
+        catalog = workspace.open_catalog()
     except UserError as error:
         yield Finding(
             str(error),
@@ -81,8 +73,12 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
         return
     with closing(catalog):
         yield from _catalog(catalog)
+        yield from strays.of_trash(workspace, catalog)
         for name in workspace.project_names():
-            yield from _project(workspace.project(name), catalog)
+            try:
+                yield from _project(workspace.project(name), catalog)
+            except (UserError, OSError) as error:  # the other projects are looked at all the same
+                yield Finding(f"project '{name}': {reason_of(error)}", "mend it, then run `sid doctor` again")
 
 
 def _free_bytes(workspace: Workspace) -> int:
@@ -145,6 +141,7 @@ def _project(project: Project, catalog: Catalog) -> Iterator[Finding]:
     if running.is_running(project):
         return  # everything below changes while it runs
     yield from _stale_lease(project, catalog)
+    yield from _half_renamed(project)
     yield from _left_behind(project)
     yield from _unfinished_dataset(project, catalog)
     yield from _interrupted(project, catalog)
@@ -165,6 +162,21 @@ def _stale_lease(project: Project, catalog: Catalog) -> Iterator[Finding]:
             "longer sends heartbeats",
             "remove the lease; the next run would also do so, after a while",
             forget,
+        )
+
+
+def _half_renamed(project: Project) -> Iterator[Finding]:
+    old = renaming.former_name(project)
+    if old is not None:
+
+        def rename() -> str:
+            changed = renaming.finish(project)
+            return f"completed; {len(changed)} projects have recipes that name it"
+
+        yield Finding(
+            f"project '{project.name}': its renaming from '{old}' was interrupted",
+            "name it anew in the recipes of the other projects",
+            rename,
         )
 
 

@@ -70,6 +70,7 @@ def main() -> None:
     markup.style()
     with markup.show_errors():
         _pick_project()
+        _strays()
         of_project, of_workspace = _pages(_PROJECT_PAGES), _pages(_WORKSPACE_PAGES)
         chosen = st.navigation({"": list(of_project.values()), "Workspace": list(of_workspace.values())})
         links.remember(
@@ -116,6 +117,13 @@ def _pick_project() -> None:
             on_click=lambda: links.choose_project(st.session_state["picked project"]),
             width="stretch",
         )
+
+
+def _strays() -> None:
+    """Say in small print what is in the projects' folder and no project."""
+    for stray in workspace().strays():
+        with st.sidebar:
+            st.caption(markup.plain(str(stray)))
 
 
 def _no_project() -> None:

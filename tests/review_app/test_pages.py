@@ -49,6 +49,21 @@ def test_no_project_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert not (tmp_path / "not-there").exists()  # looking creates nothing
 
 
+def test_what_is_no_project_is_a_quiet_note(made: Project) -> None:
+    for name in (".sid-partial-plum", "a..b"):
+        (made.workspace.projects_folder / name).mkdir()
+        (made.workspace.projects_folder / name / "project.toml").write_text("")
+    ran = app()
+    said = "\n".join(str(one.value) for one in ran.sidebar.caption)
+    assert (
+        plain("'a..b'") in said
+        and plain("'.sid-partial-plum'") in said
+        and plain("sid does not take this name") in said
+    )
+    assert not ran.exception and not ran.error
+    assert "badge" in texts(ran) or ran.session_state["project"] == "badge"
+
+
 @pytest.mark.parametrize("name", ["review", "grid", "generations"])
 def test_a_project_without_a_generation(made: Project, name: str) -> None:
     said = texts(page(name))
