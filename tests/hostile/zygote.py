@@ -28,7 +28,7 @@ from tests.hostile.case import BUSY, HERE, Case, Web
 ARCHIVE = Path(__file__).parents[1] / "golden" / "workspace-a76663c.zip"
 MEMORY = 2**30  # bytes beyond what the process has when it meets the input
 SECONDS = 10  # of processor time
-PATIENCE = 60  # seconds until a process counts as one that waits for ever
+PATIENCE = 120  # seconds until a process counts as one that waits for ever
 AT_ONCE = 2
 _OUTPUT = 4_000_000  # characters of a process's output that are kept
 
@@ -200,7 +200,7 @@ def _report_one(running: dict[int, tuple[Case, Path, dict[str, Any], float]]) ->
         "err": err,
         "changed": sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)),
         "files": sorted(after),
-        "prepared": bool(before),
+        "prepared": before_file.is_file(),
     }
     print(json.dumps(result), flush=True)
     shutil.rmtree(here, ignore_errors=True)

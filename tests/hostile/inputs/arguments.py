@@ -65,7 +65,7 @@ _NUMBERS = (
 # A number that these verbs would take starts work that has nothing to do with reading numbers.
 _TAKEN = {("--seed", "0"), ("--snapshot", "1_0"), ("--strength", "-0.0"), ("--strength", "0"), ("--strength", "-1"),
           ("--strength", "-inf"), ("--max-waiting", "0"), ("--max-waiting", "-0.0"), ("--max-waiting", "1_0"),
-          ("--min-picks", "1_0"), ("--seed", "1_0"), ("--only-masked-padding", "0")}  # fmt: skip
+          ("--port", "1_0"), ("--min-picks", "1_0"), ("--seed", "1_0"), ("--only-masked-padding", "0")}  # fmt: skip
 
 _PATHS = {
     "empty": "", "the folder itself": ".", "not there": f"{HERE}/none/x", "a folder": f"{HERE}/folder",
@@ -124,7 +124,8 @@ def cases() -> Iterator[Case]:
             yield Case("numbers", f"{given[0]} {given[-1]} {short!r}", (*given, number))
     for title, given in _WITH_PATH.items():
         for path in rng.sample(sorted(_PATHS), 4):
-            yield Case("paths", f"{title}, {path}", _with(given, PATH, _PATHS[path]), odd_paths)
+            exits = (0, 1, 2) if "doctor" in given else (0, 2)
+            yield Case("paths", f"{title}, {path}", _with(given, PATH, _PATHS[path]), odd_paths, exits=exits)
     yield from _others()
 
 
