@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.store import Catalog
@@ -50,3 +50,14 @@ def of_project(catalog: Catalog, project: str) -> list[Sheet]:
             .where(ProjectRow.name == project).order_by(SheetRow.drawn_at.desc(), SheetRow.id.desc())
         ).all()  # fmt: skip
     return [Sheet(number, Path(row.path), dict(row.axes), row.prompt) for row, number in rows]
+
+
+def forget(catalog: Catalog, project: str, sheet: Sheet) -> None:
+    """Remove the record of a sheet whose file is gone."""
+    with catalog.write() as session:
+        generation = generation_row(session, project, sheet.generation)
+        session.execute(
+            delete(SheetRow).where(
+                SheetRow.generation_id == generation.id, SheetRow.path == sheet.path.as_posix()
+            )
+        )

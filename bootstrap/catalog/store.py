@@ -64,12 +64,15 @@ class Catalog:
             yield session
 
     def damage(self) -> str:
-        """Check a SQLite file for damage and return the first problem; empty if there is none."""
+        """Check a SQLite file for damage, rows and indexes, and return the first problem; empty if there is none."""
         if self._engine.dialect.name != "sqlite":
             return ""
-        with self.read() as session:
-            problems = session.scalars(text("PRAGMA quick_check(1)")).all()
-        return "" if problems == ["ok"] else str(problems[0])
+        try:
+            with self.read() as session:
+                problems = session.scalars(text("PRAGMA integrity_check(1)")).all()
+        except DBAPIError as error:  # too damaged to be checked
+            return in_one_line(str(error.orig))
+        return "" if problems == ["ok"] else in_one_line(str(problems[0]))
 
     def close(self) -> None:
         """Close all connections."""

@@ -111,7 +111,9 @@ def _copied(url: URL, shown: str, revision: str) -> Path | None:
             f"catalog {shown}: it is of an older version of sid ({revision}), and its copy and the upgrade need "
             f"{needed / 2**20:.0f} MiB of disk, of which {free / 2**20:.0f} MiB are free; free some space first"
         )
-    for left in path.parent.glob(f"{TEMPORARY_PREFIX}*{path.suffix}"):  # by a process that was killed at the copy
+    for left in path.parent.glob(
+        f"{TEMPORARY_PREFIX}*{path.suffix}"
+    ):  # by a process that was killed at the copy
         left.unlink(missing_ok=True)
     try:
         with (

@@ -1,10 +1,16 @@
 """The verbs that keep a workspace in order: `doctor` and `reindex`."""
 
-from typing import Annotated
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootstrap.cli.common import workspace_of
+from bootstrap.errors import UserError, reason_of
+
+if TYPE_CHECKING:
+    from bootstrap.progress import Progress
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -23,19 +29,56 @@ def run_doctor(
     workspace = workspace_of(context)
     for name, value in doctor.machine(workspace):
         typer.echo(f"{name:<10} {value}")
-    left = 0
-    for finding in doctor.examine(workspace):
-        typer.echo(f"\n{finding.what}\n  to do: {finding.remedy}")
-        if repair and finding.repair:
-            typer.echo(f"  done: {finding.repair()}")
-        else:
-            left += 1
+    left, looking = 0, _Looking()
+    for finding in doctor.examine(workspace, looking):
+        looking.clear()
+        typer.echo(f"\n{finding.what}; to do: {finding.remedy}")
+        done = _carried_out(finding.repair) if repair and finding.repair else ""
+        if done:
+            typer.echo(f"  {done}")
+        left += not done.startswith("done")
+    looking.clear()
+    typer.echo(
+        f"\nlooked at {looking.pictures} pictures"
+        + (f", {looking.rate:.0f} a second" if looking.pictures else "")
+    )
     if left:
         typer.echo(
-            f"\n{left} things are not in order" + ("" if repair else "; sid doctor --repair does what it can")
+            f"{left} things are not in order" + ("" if repair else "; sid doctor --repair does what it can")
         )
         raise typer.Exit(1)
-    typer.echo("\neverything is in order")
+    typer.echo("everything is in order")
+
+
+def _carried_out(repair: Callable[[], str]) -> str:
+    try:
+        return f"done: {repair()}"
+    except (UserError, OSError) as error:  # one that cannot be made keeps nobody from the others
+        return f"not done: {reason_of(error)}"
+
+
+class _Looking:
+    """Shows the progress of looking at pictures on a terminal, in one line."""
+
+    def __init__(self) -> None:
+        self.pictures, self.rate, self._shown = 0, 0.0, False
+
+    def __call__(self, progress: "Progress") -> None:
+        """Take a report; it is called once per picture."""
+        self.pictures, self.rate = self.pictures + 1, progress.rate
+        if sys.stderr.isatty() and (progress.done % 50 == 0 or progress.done == progress.total):
+            typer.echo(
+                f"\rlooking at pictures: {progress.done} of {progress.total}, {progress.rate:.0f} a second ",
+                nl=False,
+                err=True,
+            )
+            self._shown = True
+
+    def clear(self) -> None:
+        """Remove the line before another one is printed."""
+        if self._shown:
+            typer.echo("\r" + " " * 70 + "\r", nl=False, err=True)
+            self._shown = False
 
 
 def rebuild_catalog(

@@ -1,5 +1,7 @@
 """Catalogs of every version that there has been, each with a row in every table that it had."""
 
+# ruff: noqa: E501  (SQL is easier to read on one line)
+
 import json
 import shutil
 from pathlib import Path
@@ -93,7 +95,8 @@ def content(url: str) -> dict[str, list[tuple[object, ...]]]:
     with engine.connect() as connection:
         tables = sorted(sa.inspect(connection).get_table_names())
         found = {
-            name: [tuple(row) for row in connection.execute(sa.text(f"select * from {name} order by 1"))] for name in tables
+            name: [tuple(row) for row in connection.execute(sa.text(f"select * from {name} order by 1"))]
+            for name in tables
         }
     engine.dispose()
     return found

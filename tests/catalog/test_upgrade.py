@@ -58,7 +58,9 @@ def test_each_earlier_version_is_upgraded_with_all_its_rows(
         (first.id, first, "accept", "ann"),
         (second.id, second, "reject", "ann"),
     ]
-    assert [(pick.candidate_id, pick.caption) for pick in picks.picks(catalog, "apple")] == [(first.id, "woman, hat")]
+    assert [(pick.candidate_id, pick.caption) for pick in picks.picks(catalog, "apple")] == [
+        (first.id, "woman, hat")
+    ]
     assert [status.state for status in generations.statuses(catalog, "apple")] == ["grown"]
     training = trainings.of_generation(catalog, "apple", 1)
     assert training is not None and [(one.epoch, one.loss) for one in training.snapshots] == [(1, 0.2)]
@@ -72,16 +74,22 @@ def test_each_earlier_version_is_upgraded_with_all_its_rows(
     [line] = [record.message for record in caplog.records if upgraded(record.message)]
     assert f"upgraded from version {version} to {NEWEST}; a copy of the old one is {copy}" in line
     after = old_catalogs.content(url_of(tmp_path))
-    assert {name: len(rows) for name, rows in after.items()}.items() >= {name: len(rows) for name, rows in before.items()}.items()
+    assert {name: len(rows) for name, rows in after.items()}.items() >= {
+        name: len(rows) for name, rows in before.items()
+    }.items()
 
 
-def test_a_new_catalog_and_one_of_this_version_are_not_copied(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_new_catalog_and_one_of_this_version_are_not_copied(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for _ in range(2):
         Catalog(url_of(tmp_path)).close()
     assert copies(tmp_path) == [] and not [record for record in caplog.records if upgraded(record.message)]
 
 
-def test_an_upgrade_of_postgresql_is_told_with_what_follows(postgres, caplog: pytest.LogCaptureFixture) -> None:  # noqa: ANN001
+def test_an_upgrade_of_postgresql_is_told_with_what_follows(
+    postgres, caplog: pytest.LogCaptureFixture
+) -> None:
     url = postgres.new_database()
     Catalog(url).close()
     engine, settings = sa.create_engine(url), old_catalogs.config()
@@ -138,14 +146,18 @@ def test_processes_that_open_it_at_once_upgrade_it_once(made: dict[str, Path], t
     assert len(opening.lines) == 1 and len(copies(tmp_path)) == 1
 
 
-def test_an_upgrade_that_fails_leaves_the_catalog_and_tells_of_its_copy(made: dict[str, Path], tmp_path: Path) -> None:
+def test_an_upgrade_that_fails_leaves_the_catalog_and_tells_of_its_copy(
+    made: dict[str, Path], tmp_path: Path
+) -> None:
     put(made, "0009", tmp_path)
     engine = sa.create_engine(url_of(tmp_path))
     with engine.begin() as connection:  # as a hand that added it would have
         connection.exec_driver_sql("alter table candidate add column image_hash text")
     engine.dispose()
     before = old_catalogs.content(url_of(tmp_path))
-    with pytest.raises(UserError, match=f"could not be upgraded from version 0009 to {NEWEST} and is unchanged") as told:
+    with pytest.raises(
+        UserError, match=f"could not be upgraded from version 0009 to {NEWEST} and is unchanged"
+    ) as told:
         Catalog(url_of(tmp_path))
     [copy] = copies(tmp_path)
     assert str(copy) in str(told.value) and "\n" not in str(told.value)
@@ -156,7 +168,9 @@ def test_an_upgrade_without_room_for_its_copy_is_refused(made: dict[str, Path], 
     put(made, "0009", tmp_path)
     before = old_catalogs.content(url_of(tmp_path))
     os.truncate(tmp_path / "catalog.sqlite", 2**42)  # with a hole: it takes no room, a copy would
-    with pytest.raises(UserError, match=r"\(0009\), and its copy and the upgrade need 8388\d+ MiB of disk, of which"):
+    with pytest.raises(
+        UserError, match=r"\(0009\), and its copy and the upgrade need 8388\d+ MiB of disk, of which"
+    ):
         Catalog(url_of(tmp_path))
     assert copies(tmp_path) == [] and old_catalogs.content(url_of(tmp_path)) == before
 

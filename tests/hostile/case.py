@@ -56,7 +56,9 @@ def file(name: str, content: bytes | str) -> Prepare:
     def write(here: Path) -> None:
         path = here / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape"))
+        path.write_bytes(
+            content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape")
+        )
 
     return write
 
@@ -96,4 +98,19 @@ ODD_TEXTS = {
     "of a user that is not": "~nobody-of-that-name/x",
     "of combining marks": "e" + "\u0301" * 500,
 }
-ODD_NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1e400", "9" * 400, "0x10", "1_0", "\u0663", "1,5", "", "two", "-0.0")
+ODD_NUMBERS = (
+    "nan",
+    "inf",
+    "-inf",
+    "-1",
+    "0",
+    "1e400",
+    "9" * 400,
+    "0x10",
+    "1_0",
+    "\u0663",
+    "1,5",
+    "",
+    "two",
+    "-0.0",
+)

@@ -1,6 +1,6 @@
 """Run all hostile inputs, and print those that `sid` does not meet as it should, by kind.
 
-    python -m tests.hostile.report [PART OF A CASE'S ID]
+python -m tests.hostile.report [PART OF A CASE'S ID]
 """
 
 import json
@@ -11,13 +11,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.hostile import verdict
+from tests.hostile import inputs, verdict
 
 _TOGETHER = 1500  # seconds
 
 
-def results(wanted: str = "") -> list[dict[str, Any]]:
-    """Run the cases whose id contains `wanted`; return what became of each."""
+def results(ids: list[str]) -> list[dict[str, Any]]:
+    """Run the cases of these ids; return what became of each."""
     root = Path(__file__).parents[2]
     with tempfile.TemporaryDirectory(prefix="sid-hostile-") as folder:
         environment = {
@@ -31,7 +31,8 @@ def results(wanted: str = "") -> list[dict[str, Any]]:
             "PREFECT_HOME": f"{folder}/prefect",
         }
         done = subprocess.run(
-            [sys.executable, "-m", "tests.hostile.zygote", folder, wanted],
+            [sys.executable, "-m", "tests.hostile.zygote", folder],
+            input=json.dumps(ids),
             capture_output=True, text=True, cwd=root, env=environment, timeout=_TOGETHER,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
@@ -40,7 +41,8 @@ def results(wanted: str = "") -> list[dict[str, Any]]:
 
 def main() -> None:
     """Print the failures."""
-    found = results(" ".join(sys.argv[1:]))
+    wanted = " ".join(sys.argv[1:])
+    found = results([case.id for case in inputs.all_cases() if wanted in case.id])
     kinds: dict[str, list[str]] = {}
     for result in found:
         for fault in verdict.faults(result):

@@ -30,7 +30,11 @@ def faults(result: dict[str, Any]) -> list[str]:
     elif code >= 0 and code not in result["exits"]:
         found.append(f"readers: exit {code} ({_last(err)})")
     lines = err.splitlines() if code == 0 else err.removesuffix("\n").split("\n")
-    if code == 2 and len(lines) != 1 and not any("Traceback" in fault or "traceback" in fault for fault in found):
+    if (
+        code == 2
+        and len(lines) != 1
+        and not any("Traceback" in fault or "traceback" in fault for fault in found)
+    ):
         found.append(f"readers: {len(lines)} lines on stderr ({lines[0][:200]!r})")
     too_long = max((len(line) for line in lines), default=0)
     if code >= 0 and too_long > LONGEST and not found:
@@ -50,7 +54,9 @@ def faults(result: dict[str, Any]) -> list[str]:
 
 
 def _is_raw(letter: str) -> bool:
-    return letter not in "\n\t" and (unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in _TURNING)
+    return letter not in "\n\t" and (
+        unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in _TURNING
+    )
 
 
 def _last(text: str) -> str:

@@ -1,6 +1,6 @@
 """Give every hostile input to `sid` in a fork of this process, and print what became of it as JSON, one line each.
 
-    python -m tests.hostile.zygote FOLDER [PART OF A CASE'S ID]
+    python -m tests.hostile.zygote FOLDER < A JSON LIST OF CASES' IDS
 
 It imports everything and loads the model once, so that a fork takes tens of milliseconds. Each fork has a folder with a
 workspace of its own, 1 GiB of memory beyond what it starts with, and 10 s of processor time.
@@ -33,14 +33,14 @@ AT_ONCE = 2
 _OUTPUT = 4_000_000  # characters of a process's output that are kept
 
 
-def main(folder: Path, wanted: str) -> None:
-    """Run the cases whose id contains `wanted`."""
+def main(folder: Path, wanted: set[str]) -> None:
+    """Run the cases of these ids."""
     workspace = folder / "workspace"
     shutil.unpack_archive(ARCHIVE, workspace)
     _import_everything(workspace)
     busy = socket.create_server(("127.0.0.1", 0))
     running: dict[int, tuple[Case, Path, dict[str, Any], float]] = {}
-    for number, case in enumerate(case for case in inputs.all_cases() if wanted in case.id):
+    for number, case in enumerate(case for case in inputs.all_cases() if case.id in wanted):
         here = folder / str(number)
         shutil.copytree(workspace, here / "workspace")
         # Named before the fork, so that the parent can look at them when the fork is dead.
@@ -96,7 +96,11 @@ def _meet(case: Case, here: Path, busy: int) -> None:
             os.dup2(os.open(path, mode | os.O_CREAT, 0o644), stream)
         sys.stdin, sys.stdout, sys.stderr = (
             os.fdopen(stream, mode, encoding="utf-8", errors=errors)
-            for stream, mode, errors in ((0, "r", "strict"), (1, "w", "surrogateescape"), (2, "w", "backslashreplace"))
+            for stream, mode, errors in (
+                (0, "r", "strict"),
+                (1, "w", "surrogateescape"),
+                (2, "w", "backslashreplace"),
+            )
         )
         _limit()
         if case.web is not None:
@@ -198,7 +202,9 @@ def _report_one(running: dict[int, tuple[Case, Path, dict[str, Any], float]]) ->
         "seconds": round(time.monotonic() - began, 2),
         "out": out,
         "err": err,
-        "changed": sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)),
+        "changed": sorted(
+            name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+        ),
         "files": sorted(after),
         "prepared": before_file.is_file(),
     }
@@ -212,4 +218,4 @@ def _text(path: Path) -> str:
 
 if __name__ == "__main__":
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "")
+    main(Path(sys.argv[1]), set(json.load(sys.stdin)))

@@ -3,7 +3,17 @@
 from collections.abc import Iterator
 
 from tests.hostile.case import Case
-from tests.hostile.inputs import arguments, catalogs, pictures, prompts, requests, settings, shots, tensors, workspaces
+from tests.hostile.inputs import (
+    arguments,
+    catalogs,
+    pictures,
+    prompts,
+    requests,
+    settings,
+    shots,
+    tensors,
+    workspaces,
+)
 
 
 def all_cases() -> list[Case]:

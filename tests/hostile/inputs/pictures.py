@@ -19,8 +19,16 @@ def chunk(kind: bytes, body: bytes, check: int | None = None, length: int | None
     return struct.pack(">I", len(body) if length is None else length) + kind + body + struct.pack(">I", sum_)
 
 
-def png(*extra: bytes, width: int = 128, height: int = 128, depth: int = 8, colour: int = 2, data: bytes | None = None,
-        end: bool = True, interlace: int = 0) -> bytes:  # fmt: skip
+def png(
+    *extra: bytes,
+    width: int = 128,
+    height: int = 128,
+    depth: int = 8,
+    colour: int = 2,
+    data: bytes | None = None,
+    end: bool = True,
+    interlace: int = 0,
+) -> bytes:
     """Return a PNG of one colour; `extra` chunks stand between its header and its pixels."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
     if data is None:
@@ -65,8 +73,14 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "cut in the header": lambda: png()[:30],
     "cut in the pixels": lambda: png()[:80],
     "without an end": lambda: png(end=False),
-    "a wrong checksum of the pixels": lambda: png(data=b"")[:-12] + chunk(b"IDAT", zlib.compress(b"x"), check=1) + chunk(b"IEND", b""),
-    "a chunk that claims 2 GiB": lambda: _SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", 128, 128, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b"x", length=2**31 - 1),
+    "a wrong checksum of the pixels": lambda: (
+        png(data=b"")[:-12] + chunk(b"IDAT", zlib.compress(b"x"), check=1) + chunk(b"IEND", b"")
+    ),
+    "a chunk that claims 2 GiB": lambda: (
+        _SIGNATURE
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 128, 128, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", b"x", length=2**31 - 1)
+    ),
     "no pixels at all": lambda: png(data=zlib.compress(b"")),
     "pixels of no zlib": lambda: png(data=b"nothing" * 20),
     "pixels that unpack to 300 MiB": lambda: png(data=_bomb()),
@@ -101,19 +115,27 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "of Lab": lambda: _saved("LAB", "TIFF"),
     "with transparency": lambda: _saved("LA", "PNG"),
     "turned by an odd number": lambda: _saved("RGB", "JPEG", exif=_exif({0x0112: 99})),
-    "with EXIF of odd types": lambda: _saved("RGB", "JPEG", exif=_exif({0x010F: "\x1b[31m", 0x011A: 5}, {0x9286: "\x00\x01"})),
-    "with a comment of half a letter": lambda: _saved("RGB", "JPEG", exif=_exif({}, {0x9286: b"UNICODE\0\xd8\x3d\x00"})),
+    "with EXIF of odd types": lambda: _saved(
+        "RGB", "JPEG", exif=_exif({0x010F: "\x1b[31m", 0x011A: 5}, {0x9286: "\x00\x01"})
+    ),
+    "with a comment of half a letter": lambda: _saved(
+        "RGB", "JPEG", exif=_exif({}, {0x9286: b"UNICODE\0\xd8\x3d\x00"})
+    ),
     "with EXIF that is cut": lambda: _saved("RGB", "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff"),
     "a WebP that is cut": lambda: _saved("RGB", "WEBP")[:40],
     "a JPEG that is cut": lambda: _saved("RGB", "JPEG")[:300],
     "a GIF without pictures": lambda: b"GIF89a\x80\0\x80\0\0\0\0;",
-    "a BMP of a negative size": lambda: b"BM" + struct.pack("<IHHIIiiHHIIiiII", 99, 0, 0, 54, 40, -128, -128, 1, 24, 0, 0, 0, 0, 0, 0),
-    "a TIFF that names itself": lambda: b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 0x8769, 4, 1, 8) + b"\x08\0\0\0",
+    "a BMP of a negative size": lambda: (
+        b"BM" + struct.pack("<IHHIIiiHHIIiiII", 99, 0, 0, 54, 40, -128, -128, 1, 24, 0, 0, 0, 0, 0, 0)
+    ),
+    "a TIFF that names itself": lambda: (
+        b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 0x8769, 4, 1, 8) + b"\x08\0\0\0"
+    ),
     "an SVG": lambda: b'<svg xmlns="http://www.w3.org/2000/svg" width="128" height="128"/>',
     "a PDF": lambda: b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\n",
     "an archive": lambda: b"PK\x03\x04" + bytes(60),
     "another format than its name": lambda: _saved("RGB", "BMP"),
-}  # fmt: skip
+}
 
 _DOORS = {
     "new": ("new", "fresh", "--image", f"{HERE}/picture.png", "--caption", "woman, hat"),
@@ -132,5 +154,5 @@ def cases() -> Iterator[Case]:
             yield Case("pictures", f"{title}, {verb}", _DOORS[verb], _made(cache(make)))
 
 
-def _made(make: Callable[[], bytes]):  # noqa: ANN202
+def _made(make: Callable[[], bytes]):
     return lambda here: file("picture.png", make())(here)
