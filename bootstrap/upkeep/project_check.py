@@ -51,10 +51,13 @@ def examine(project: Project, catalog: Catalog, report: Report) -> Iterator[Find
 
     Make each repair before you take the next finding: a later one may build on an earlier one.
     """
-    yield from _settings(project, catalog)
+    first_to_fix = [_first_to_fix(project, problem) for problem in _unreadable(project)]
+    yield from first_to_fix
     if running.is_running(project):
         return
     try:
+        if not first_to_fix:
+            yield from _named_files(project, catalog)
         yield from _stale_lease(project, catalog)
         yield from _left_behind(project)
         yield from _interrupted(project, catalog)
@@ -100,17 +103,16 @@ def _is_inside(project: Project, path: Path) -> bool:
     return path.resolve().is_relative_to(project.folder.resolve())
 
 
-def _settings(project: Project, catalog: Catalog) -> Iterator[Finding]:
-    """Check the settings and the original; and, if both can be read, every file and model that the settings name."""
-    found = 0
-    for check in (lambda: project.settings, lambda: images.open_picture(project.original)):
-        for problem in _refused(check):
-            found += 1
+def _unreadable(project: Project) -> list[str]:
+    """Return what is wrong with the settings and the original."""
+    return [*_refused(lambda: project.settings), *_refused(lambda: images.open_picture(project.original))]
+
+
+def _named_files(project: Project, catalog: Catalog) -> Iterator[Finding]:
+    """Check the files and models that the settings name."""
+    for look_up in (lambda: inputs.gather(project, catalog), lambda: class_pictures.check(project)):
+        for problem in _refused(look_up):
             yield _first_to_fix(project, problem)
-    if not found:
-        for look_up in (lambda: inputs.gather(project, catalog), lambda: class_pictures.check(project)):
-            for problem in _refused(look_up):
-                yield _first_to_fix(project, problem)
 
 
 def _refused(check: Callable[[], object]) -> list[str]:

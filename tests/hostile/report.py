@@ -52,8 +52,9 @@ def main() -> None:
     print(f"{len(found)} inputs, {len(bad)} not met as they should be")
     for kind, lines in sorted(kinds.items()):
         print(f"\n## {kind} ({len(lines)})\n" + "\n".join(sorted(lines)))
-    slow = sorted(found, key=lambda result: -result["seconds"])[:15]
-    print("\n## slowest\n" + "\n".join(f"- {one['seconds']:.1f} s {one['id']}" for one in slow))
+    print(f"\n{sum(result['cpu'] for result in found):.0f} s of processor time")
+    slow = sorted(found, key=lambda result: -result["cpu"])[:40]
+    print("\n## slowest\n" + "\n".join(f"- {one['cpu']:.1f} s {one['id']}" for one in slow))
 
 
 if __name__ == "__main__":

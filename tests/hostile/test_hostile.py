@@ -1,4 +1,4 @@
-"""Whatever a user's files, arguments and requests hold: one line, no traceback, at most 10 s and 1 GiB, nothing half-done.
+"""Whatever files, arguments and requests hold: one line, no traceback, at most 10 s and 1 GiB, nothing half-done.
 
 The suite gives a part of the inputs to `sid`, the same part in each run; `python -m tests.hostile.report` gives all.
 """
@@ -11,8 +11,10 @@ from tests.hostile import inputs, verdict
 from tests.hostile.report import results
 
 # Doors whose inputs take little time: all of them. Of the others, every n-th.
-_EVERY = {"workspaces": 4, "catalogs": 3, "prompts": 4, "pictures": 3, "LoRA files": 3, "names": 3, "project.toml": 3,
-          "requests": 2, "paths": 2, "a PNG's shot": 2, "infotext": 3, "model folders": 2, "captions": 2, "numbers": 2}  # fmt: skip
+_EVERY = {
+    "workspaces": 4, "catalogs": 3, "prompts": 4, "pictures": 3, "LoRA files": 3, "names": 3, "project.toml": 3,
+    "requests": 2, "paths": 2, "a PNG's shot": 2, "infotext": 3, "model folders": 2, "captions": 2, "numbers": 2,
+}  # fmt: skip
 DOORS = sorted({case.door for case in inputs.all_cases()})
 
 

@@ -189,7 +189,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _report_one(running: dict[int, tuple[Case, Path, dict[str, Any], float]]) -> None:
     """Wait until a fork ends, and print what became of its case."""
-    process, status = os.wait()
+    process, status, used = os.wait3(0)
     case, here, _, began = running.pop(process)
     before_file = here.parent / f"{here.name}.before"
     before = json.loads(before_file.read_text()) if before_file.is_file() else {}
@@ -200,6 +200,7 @@ def _report_one(running: dict[int, tuple[Case, Path, dict[str, Any], float]]) ->
         "exits": case.exits,
         "exit": os.waitstatus_to_exitcode(status),
         "seconds": round(time.monotonic() - began, 2),
+        "cpu": round(used.ru_utime + used.ru_stime, 3),
         "out": out,
         "err": err,
         "changed": sorted(
