@@ -11,10 +11,8 @@ The check itself changes nothing.
 import os
 import platform
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -22,15 +20,13 @@ from safetensors import SafetensorError, safe_open
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.store import is_shared
 from bootstrap.errors import UserError
-from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX
+from bootstrap.files import DISK_FLOOR
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
 from bootstrap.progress import Report, silent
 from bootstrap.project.projects import Workspace
 from bootstrap.upkeep import project_check
 from bootstrap.upkeep.finding import Finding
-
-_OLD = 3600.0  # seconds after which a half-written file beside the projects belongs to no living process
 
 
 def machine(workspace: Workspace) -> list[tuple[str, str]]:
@@ -59,7 +55,6 @@ def examine(workspace: Workspace, report: Report = silent) -> Iterator[Finding]:
     Make each repair before you take the next finding: a later one may build on an earlier one.
     """
     yield from _disk(workspace)
-    yield from _left_behind(workspace)
     yield from _models(workspace)
     if not workspace.project_names():
         return
@@ -103,24 +98,6 @@ def _disk(workspace: Workspace) -> Iterator[Finding]:
         )
     if workspace.folder.exists() and not os.access(workspace.folder, os.W_OK):
         yield Finding(f"workspace {workspace.folder}: it cannot be written", "give yourself write permission")
-
-
-def _left_behind(workspace: Workspace) -> Iterator[Finding]:
-    """Find what a killed process left beside the projects, such as half a project of `sid new`."""
-    for folder in (workspace.folder, workspace.projects_folder):
-        for path in sorted(folder.glob(f"{TEMPORARY_PREFIX}*")):
-            if time.time() - path.lstat().st_mtime > _OLD:
-                yield Finding(
-                    f"{path}: half-written, by a killed process", "remove it", partial(_remove, path)
-                )
-
-
-def _remove(path: Path) -> str:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-    return f"removed {path.name}"
 
 
 def _models(workspace: Workspace) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """What the doctor looks at in one project: its files, its rows in the catalog, and whether they agree."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.upkeep import contents, reindex
 from bootstrap.upkeep.contents import Looked
-from bootstrap.upkeep.finding import Finding, named
+from bootstrap.upkeep.finding import Finding
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,12 @@ def _read(project: Project, catalog: Catalog) -> _Rows:
 
 def _is_inside(project: Project, path: Path) -> bool:
     return path.resolve().is_relative_to(project.folder.resolve())
+
+
+def _named(paths: Sequence[Path], folder: Path) -> str:
+    """Return the first path inside a folder, and how many more there are."""
+    first = paths[0].relative_to(folder) if paths[0].is_relative_to(folder) else paths[0]
+    return first.as_posix() + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
 
 
 def _unreadable(project: Project) -> list[str]:
@@ -187,7 +193,7 @@ def _files_without_rows(project: Project, catalog: Catalog) -> Iterator[Finding]
     snapshots = reindex.unknown_snapshots(project, catalog)
     if snapshots:
         yield Finding(
-            f"project '{project.name}': the catalog does not know the LoRA {named(snapshots, project.folder)}",
+            f"project '{project.name}': the catalog does not know the LoRA {_named(snapshots, project.folder)}",
             f"add it to the catalog (`sid reindex {project.name}`)",
             partial(_reindex, project, catalog),
         )
@@ -199,7 +205,7 @@ def _files_without_rows(project: Project, catalog: Catalog) -> Iterator[Finding]
     ]
     if strangers:
         yield Finding(
-            f"project '{project.name}': {named(strangers, project.folder)} is in the dataset's folder, but no pick, "
+            f"project '{project.name}': {_named(strangers, project.folder)} is in the dataset's folder, but no pick, "
             "so no training sees it",
             f"accept its candidate and run `sid grow {project.name}`, or move the file elsewhere",
         )
@@ -224,7 +230,7 @@ def _paths_outside(project: Project, rows: _Rows) -> Iterator[Finding]:
     if outside:
         yield Finding(
             f"project '{project.name}': the catalog names files outside of the project's folder: "
-            f"{named(outside, project.folder)}",
+            f"{_named(outside, project.folder)}",
             "such a catalog was changed by hand or comes from elsewhere; move it away and run `sid reindex`",
         )
 
@@ -316,7 +322,7 @@ def _candidates(
         )
     if exchanged:
         yield Finding(
-            f"project '{project.name}': {named(exchanged, project.folder)} is another candidate's picture",
+            f"project '{project.name}': {_named(exchanged, project.folder)} is another candidate's picture",
             "put the right file back, from a copy of your own, or delete it and let `sid doctor --repair` mark it",
         )
 
@@ -419,7 +425,7 @@ def _sheets(project: Project, catalog: Catalog, rows: _Rows) -> Iterator[Finding
             return f"forgot {len(lost)} sheets"
 
         yield Finding(
-            f"project '{project.name}': the sheet {named([sheet.path for sheet in lost], project.folder)} is missing",
+            f"project '{project.name}': the sheet {_named([sheet.path for sheet in lost], project.folder)} is missing",
             "forget it; `sid sheet` draws it again",
             forget,
         )

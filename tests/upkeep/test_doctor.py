@@ -325,17 +325,6 @@ prompt = "hat"
     assert "there is no mask" in finding.what and "gone.png" in finding.what
 
 
-def test_half_a_project_of_a_killed_process_is_removed(trained: Project) -> None:
-    half = trained.workspace.projects_folder / f"{TEMPORARY_PREFIX}fresh"
-    half.mkdir()
-    (half / "original.png").write_bytes(b"half")
-    assert found(trained) == []  # a process may be writing it now
-    os.utime(half, (0, 0))
-    (finding,) = found(trained)
-    assert finding.repair is not None and finding.repair() == f"removed {half.name}"
-    assert not half.exists() and found(trained) == []
-
-
 def test_the_command_tells_each_in_a_line_and_ends_with_what_is_left(
     trained: Project,
 ) -> None:
