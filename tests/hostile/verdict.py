@@ -5,7 +5,7 @@ import signal
 import unicodedata
 from typing import Any
 
-LONGEST = 500  # characters of a message
+LONGEST = 505  # characters of a message: `sid: ` and 500
 _PARTIAL = ".sid-partial-"
 # Control characters, half a pair, line separators and marks that turn the direction of writing.
 _TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
