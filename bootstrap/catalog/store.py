@@ -87,7 +87,7 @@ def is_shared(url: str) -> bool:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         parsed = None
     if parsed is None or parsed.drivername not in _DRIVERS:
         raise UserError(

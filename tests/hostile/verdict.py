@@ -27,7 +27,7 @@ def faults(result: dict[str, Any]) -> list[str]:
         found.append(f"bounds: more than 1 GiB of memory ({_last(err)})")
     elif "Traceback (most recent call last)" in err or "Traceback (most recent call last)" in out:
         found.append(f"readers: a traceback ({_last(err)})")
-    elif code >= 0 and code not in result["exits"]:
+    elif code >= 0 and code not in result["exits"] and not _is_machines(result):
         found.append(f"readers: exit {code} ({_last(err)})")
     lines = err.splitlines() if code == 0 else err.removesuffix("\n").split("\n")
     if (
@@ -51,6 +51,11 @@ def faults(result: dict[str, Any]) -> list[str]:
     if re.match(r"5\d\d ", out):
         found.append(f"servers: answers {out[:3]}")
     return found
+
+
+def _is_machines(result: dict[str, Any]) -> bool:
+    """Return whether it told a problem of the machine, such as a damaged catalog: exit code 1 and one line."""
+    return result["exit"] == 1 and re.fullmatch(r"sid: [^\n]+\n", result["err"]) is not None
 
 
 def _is_raw(letter: str) -> bool:
