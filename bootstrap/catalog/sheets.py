@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from bootstrap import reading
 from bootstrap.catalog.generations import generation_row
@@ -71,3 +71,14 @@ def axes_of(
     """
     checked = reading.shaped(_Axes, stored, where, remedy)
     return {axis[0]: axis[1] for axis in checked if isinstance(axis[0], str) and isinstance(axis[1], list)}
+
+
+def forget(catalog: Catalog, project: str, sheet: Sheet) -> None:
+    """Remove the record of a sheet whose file is gone."""
+    with catalog.write() as session:
+        generation = generation_row(session, project, sheet.generation)
+        session.execute(
+            delete(SheetRow).where(
+                SheetRow.generation_id == generation.id, SheetRow.path == sheet.path.as_posix()
+            )
+        )

@@ -1,26 +1,21 @@
-"""Open the catalog: engine, migrations, sessions."""
+"""Open the catalog: engine and sessions; `upgrade` brings its schema up to date."""
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from bootstrap import reading
+from bootstrap.catalog.upgrade import upgrade
 from bootstrap.errors import MachineError, UserError, in_one_line, machine_problem
 from bootstrap.files import make_folder
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {name: name for name in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")} | {
     "postgresql": "postgresql+psycopg"
 }
@@ -53,7 +48,7 @@ class Catalog:
         parsed = _parse(url)
         try:
             self._engine = _engine(parsed)
-            _migrate(self._engine, parsed)
+            upgrade(self._engine, parsed, _shown(parsed), _lock_for_upgrading)
         except (DBAPIError, OSError) as error:
             reason = in_one_line(str(getattr(error, "orig", error)))
             message = f"catalog {_shown(parsed)}: cannot be opened ({reason})"
@@ -80,12 +75,15 @@ class Catalog:
             yield session
 
     def damage(self) -> str:
-        """Check a SQLite file for damage and return the first problem; empty if there is none."""
+        """Check a SQLite file for damage, rows and indexes, and return the first problem; empty if there is none."""
         if self._engine.dialect.name != "sqlite":
             return ""
-        with self.read() as session:
-            problems = session.scalars(text("PRAGMA quick_check(1)")).all()
-        return "" if problems == ["ok"] else str(problems[0])
+        try:
+            with self.read() as session:
+                problems = session.scalars(text("PRAGMA integrity_check(1)")).all()
+        except DBAPIError as error:  # too damaged to be checked
+            return in_one_line(str(error.orig))
+        return "" if problems == ["ok"] else in_one_line(str(problems[0]))
 
     def close(self) -> None:
         """Close all connections."""
@@ -106,7 +104,7 @@ def exists(url: str) -> bool:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         parsed = None
     if parsed is None or parsed.drivername not in _DRIVERS:
         raise UserError(
@@ -174,29 +172,6 @@ def _lock_for_writing(connection: Connection) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
 
 
-def _migrate(engine: Engine, url: URL) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    newest = ScriptDirectory.from_config(config).get_current_head()
-    with _one_at_a_time(url):
-        if _schema(engine) == newest:
-            return
-        with engine.begin() as connection:
-            if engine.dialect.name == "postgresql":  # another process may have done it in the meantime
-                _lock_for_writing(connection)
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-
-
-def _one_at_a_time(url: URL) -> AbstractContextManager[object]:
-    if url.get_backend_name() != "sqlite":
-        return nullcontext()  # the migrating transaction locks out others, also on other machines
-    # The lock is held from the first connection on: switching a new database to WAL fails at once, whatever the
-    # timeout, while another process is doing the same.
-    folder = Path(url.database).parent if url.database else Path.cwd()
-    return FileLock(folder / ".catalog-migration.lock")
-
-
-def _schema(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+def _lock_for_upgrading(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # for SQLite, a file's lock is held
+        _lock_for_writing(connection)

@@ -141,3 +141,14 @@ def find(catalog: Catalog, project: str, training_id: str) -> Training | None:
         row.finished_at is not None,
         snapshots,
     )
+
+
+def of_project(catalog: Catalog, project: str) -> list[Training]:
+    """Return all trainings of a project, in the order in which they began."""
+    with catalog.read() as session:
+        ids = session.scalars(
+            select(TrainingRow.training_id).join(ProjectRow, TrainingRow.project_id == ProjectRow.id)
+            .where(ProjectRow.name == project).order_by(TrainingRow.id)
+        ).all()  # fmt: skip
+    found = [find(catalog, project, training_id) for training_id in ids]
+    return [training for training in found if training is not None]

@@ -1,12 +1,17 @@
 """The verbs that keep a workspace in order: `doctor` and `reindex`."""
 
+import sys
+from collections.abc import Callable
 from contextlib import closing
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootstrap.cli.common import say, workspace_of
 from bootstrap.errors import UserError, reason_of
+
+if TYPE_CHECKING:
+    from bootstrap.progress import Progress
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -25,21 +30,56 @@ def run_doctor(
     workspace = workspace_of(context)
     for name, value in doctor.machine(workspace):
         say(f"{name:<10} {value}")
-    left = 0
-    for finding in doctor.examine(workspace):
+    left, looking = 0, _Looking()
+    for finding in doctor.examine(workspace, looking):
+        looking.clear()
         say("")
-        say(finding.what)
-        say(f"  to do: {finding.remedy}")
-        if repair and finding.repair:
-            say(f"  done: {finding.repair()}")
-        else:
-            left += 1
+        say(f"{finding.what}; to do: {finding.remedy}")
+        done = _carried_out(finding.repair) if repair and finding.repair else ""
+        if done:
+            say(f"  {done}")
+        left += not done.startswith("done")
+    looking.clear()
+    say("")
+    say(
+        f"looked at {looking.pictures} pictures"
+        + (f", {looking.rate:.0f} a second" if looking.pictures else "")
+    )
     if left:
-        say("")
         say(f"{left} things are not in order" + ("" if repair else "; sid doctor --repair does what it can"))
         raise typer.Exit(1)
-    say("")
     say("everything is in order")
+
+
+def _carried_out(repair: Callable[[], str]) -> str:
+    try:
+        return f"done: {repair()}"
+    except (UserError, OSError) as error:  # one that cannot be made keeps nobody from the others
+        return f"not done: {reason_of(error)}"
+
+
+class _Looking:
+    """Shows the progress of looking at pictures on a terminal, in one line."""
+
+    def __init__(self) -> None:
+        self.pictures, self.rate, self._shown = 0, 0.0, False
+
+    def __call__(self, progress: "Progress") -> None:
+        """Take a report; it is called once per picture."""
+        self.pictures, self.rate = self.pictures + 1, progress.rate
+        if sys.stderr.isatty() and (progress.done % 50 == 0 or progress.done == progress.total):
+            typer.echo(
+                f"\rlooking at pictures: {progress.done} of {progress.total}, {progress.rate:.0f} a second ",
+                nl=False,
+                err=True,
+            )
+            self._shown = True
+
+    def clear(self) -> None:
+        """Remove the line before another one is printed."""
+        if self._shown:
+            typer.echo("\r" + " " * 70 + "\r", nl=False, err=True)
+            self._shown = False
 
 
 def rebuild_catalog(

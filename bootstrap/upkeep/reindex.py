@@ -55,6 +55,17 @@ def unknown_candidates(project: Project, catalog: Catalog) -> dict[int, list[Pat
     }
 
 
+def unknown_snapshots(project: Project, catalog: Catalog) -> list[Path]:
+    """Return the LoRA files of trainings of this project that the catalog does not know."""
+    known = {
+        project.folder / snapshot.path
+        for training in trainings.of_project(catalog, project.name)
+        for snapshot in training.snapshots
+    }
+    folders = [folder for _, folder in _generation_folders(project)]
+    return [path for folder in folders for path, _ in _records(folder) if path not in known]
+
+
 def reindex(project: Project, catalog: Catalog) -> Restored:
     """Add to the catalog what only the project's folder has; existing rows stay as they are.
 

@@ -117,7 +117,10 @@ def test_a_catalog_of_a_newer_version_is_left_alone(catalog_url):
     database.dispose()
 
 
-@pytest.mark.parametrize("wrong", ["", "here", "mysql://me@host/sid", "postgresql+nothing://host/sid"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "here", "mysql://me@host/sid", "postgresql+nothing://host/sid", "postgresql://me@host:port/sid"],
+)
 def test_a_wrong_url_is_told_in_one_line(wrong):
     with pytest.raises(UserError, match="SID_CATALOG_URL: not the URL of a catalog; write postgresql://"):
         Catalog(wrong)
