@@ -305,7 +305,7 @@ def parse_yaml(text: str, where: str) -> Any:
     Raises:
         UserError: see the module.
     """
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):

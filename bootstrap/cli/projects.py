@@ -69,7 +69,7 @@ def status(
         return
     print_json(page, indent=2, default=str)
     for stray in strays:  # the JSON lists projects only
-        say(str(stray), err=True)
+        say(str(stray), of_trouble=True)
 
 
 def rename(
