@@ -14,8 +14,12 @@ DISK_FLOOR = 2 * 2**30
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`, and rename it to `path` if the block succeeds.
+
+    Args:
+        path: the file to write.
+        mode: its permissions; 0o600 for a secret, which nobody else can read at any moment.
 
     The temporary file is flushed to disk before it is renamed, and removed if the block raises.
     A killed process leaves at most a file whose name starts with TEMPORARY_PREFIX.
@@ -28,7 +32,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o644)  # mkstemp creates files that only their owner can read
+        temporary.chmod(mode)  # mkstemp creates files that only their owner can read
         temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):
@@ -47,9 +51,9 @@ def remove_partial_files(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path`, whole or not at all."""
-    with whole_file(path) as temporary:
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write `text` as UTF-8 to `path`, whole or not at all; `mode` is that of `whole_file`."""
+    with whole_file(path, mode) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

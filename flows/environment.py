@@ -3,13 +3,13 @@
 Prefect reads its settings once, at import, so every verb calls `prepare` before it imports Prefect.
 """
 
-import base64
 import os
 import tempfile
 from pathlib import Path
 
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
+from bootstrap.serving import http, own_server
 
 ALWAYS = {
     "DO_NOT_TRACK": "1",
@@ -37,7 +37,16 @@ def prepare(workspace: Workspace) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    use_own_login(workspace)
     _use_own_temporary_folder()
+
+
+def use_own_login(workspace: Workspace) -> None:
+    """If $PREFECT_API_URL is the address of the workspace's own server, log in there, unless the user has set a login."""
+    url = os.environ.get("PREFECT_API_URL")
+    login = own_server.login_for(workspace.folder, url) if url else None
+    if login is not None:
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", login)
 
 
 def _use_own_temporary_folder() -> None:
@@ -56,13 +65,8 @@ def _use_own_temporary_folder() -> None:
 
 
 def api_headers() -> dict[str, str]:
-    """Return the Authorization header for Prefect: of $PREFECT_API_KEY or $PREFECT_API_AUTH_STRING, if any."""
-    key, auth_string = os.environ.get("PREFECT_API_KEY"), os.environ.get("PREFECT_API_AUTH_STRING")
-    if key:
-        return {"Authorization": f"Bearer {key}"}
-    if auth_string:
-        return {"Authorization": f"Basic {base64.b64encode(auth_string.encode()).decode()}"}
-    return {}
+    """Return the Authorization header for Prefect: of $PREFECT_API_AUTH_STRING or $PREFECT_API_KEY, if any."""
+    return http.authorization(os.environ.get("PREFECT_API_AUTH_STRING"), os.environ.get("PREFECT_API_KEY"))
 
 
 def prefect_folder(workspace: Workspace) -> Path:

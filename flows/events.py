@@ -5,7 +5,9 @@ import os
 import uuid
 from datetime import UTC, datetime
 
-from flows import environment, http
+from bootstrap.project.projects import Workspace
+from bootstrap.serving import http
+from flows import environment
 
 REVIEW_FINISHED = "sid.review.finished"
 RESOURCE = "sid.project"  # the event's resource id is this, a dot and the project's name
@@ -22,6 +24,7 @@ def review_finished(project: str, number: int) -> None:
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         return
+    environment.use_own_login(Workspace.locate())
     event = {
         "id": str(uuid.uuid4()),
         "occurred": datetime.now(UTC).isoformat(),

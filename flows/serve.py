@@ -99,7 +99,7 @@ def serve(
         UserError: no Prefect server answers.
     """
     environment.prepare(workspace)
-    server.require_named_server()
+    server.require_named_server(workspace)
     os.environ[leash.PARENT] = str(os.getpid())
     asyncio.run(_serve(deployments(workspace, when, when_reviewed, min_picks), workspace, when))
 
