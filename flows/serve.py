@@ -13,6 +13,7 @@ import typer
 
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
+from bootstrap.serving.cron import checked
 from flows import environment, events, leash, server
 from flows.deadline import checked_time_of_day
 from flows.enough import MIN_PICKS
@@ -58,14 +59,11 @@ def clock(
     from pydantic import ValidationError
 
     zone = timezone or _local_timezone()
+    checked(cron, "--cron")
     try:
         CronSchedule(cron=cron, timezone=zone)
-    except ValidationError as error:
-        if error.errors()[0]["loc"][:1] == ("timezone",):
-            raise UserError(f"--timezone {zone}: unknown; write it as in Europe/Berlin") from None
-        raise UserError(
-            f"--cron '{cron}': not a cron schedule; give minute, hour, day, month and weekday as in '0 1 * * *'"
-        ) from None
+    except ValidationError:
+        raise UserError(f"--timezone {zone}: unknown; write it as in Europe/Berlin") from None
     return Clock(
         cron, zone, checked_time_of_day(deadline) if deadline is not None else None, max_waiting or 0
     )

@@ -149,6 +149,7 @@ def _start_flow(project: Project, token: str, begun: Start) -> None:
 
 def _run_deployment(project: Project, token: str) -> str | None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    prefect_runs.credentials()  # Prefect reads them from the environment when it is imported
     from prefect.deployments import run_deployment  # takes more than a second to import, so only here
     from prefect.exceptions import ObjectNotFound
 

@@ -63,7 +63,7 @@ class Guard:
             return
         status, problem = self._problem(scope)
         if not problem:
-            await self._app(scope, receive, self._with_headers(send))
+            await self._app(self._as_seen_by_browser(scope), receive, self._with_headers(send))
         elif scope["type"] == "websocket":
             await receive()  # the connect event; closing before accepting gives a plain 403
             await send({"type": "websocket.close", "code": 1008})
@@ -86,6 +86,15 @@ class Guard:
         elif headers.get("sec-fetch-site", "none") in _OWN or _opens_a_page(scope, headers):
             return 200, ""
         return 403, "another web site may not use this server\n"
+
+    def _as_seen_by_browser(self, scope: Scope) -> Scope:
+        """Return the scope of an accepted request with the name in Host under which the browser knows the server."""
+        origin = Headers(scope=scope).get("origin")
+        place = urlsplit(origin).netloc.lower().encode() if origin else b""
+        if not place:
+            return scope
+        headers = [(name, place if name == b"host" else value) for name, value in scope["headers"]]
+        return {**scope, "headers": headers}
 
     def _is_ours(self, name: str) -> bool:
         if self._any_address and _is_address(name):
