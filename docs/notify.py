@@ -4,10 +4,14 @@ Run it once, with PREFECT_API_URL naming the server; running it again with anoth
 automation can be switched off in Prefect's pages.
 """
 
-import os
 import sys
 
-os.environ.setdefault("DO_NOT_TRACK", "1")
+from bootstrap.project.projects import Workspace
+from flows import environment
+
+environment.prepare(
+    Workspace.locate()
+)  # before Prefect is imported; it finds the login of the workspace's own server
 
 from prefect.automations import Automation
 from prefect.blocks.webhook import Webhook

@@ -42,11 +42,19 @@ def prepare(workspace: Workspace) -> None:
 
 
 def use_own_login(workspace: Workspace) -> None:
-    """If $PREFECT_API_URL is the address of the workspace's own server, log in there, unless the user has set a login."""
-    url = os.environ.get("PREFECT_API_URL")
-    login = own_server.login_for(workspace.folder, url) if url else None
+    """Put the login of the workspace's own server into the environment if $PREFECT_API_URL is its address.
+
+    A login that the user has set stays.
+    """
+    login = _login(workspace)
     if login is not None:
-        os.environ.setdefault("PREFECT_API_AUTH_STRING", login)
+        os.environ["PREFECT_API_AUTH_STRING"] = login
+
+
+def _login(workspace: Workspace) -> str | None:
+    url = os.environ.get("PREFECT_API_URL")
+    users_own = os.environ.get("PREFECT_API_AUTH_STRING")
+    return users_own or (own_server.login_for(workspace.folder, url) if url else None)
 
 
 def _use_own_temporary_folder() -> None:
@@ -64,9 +72,14 @@ def _use_own_temporary_folder() -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(own)
 
 
-def api_headers() -> dict[str, str]:
-    """Return the Authorization header for Prefect: of $PREFECT_API_AUTH_STRING or $PREFECT_API_KEY, if any."""
-    return http.authorization(os.environ.get("PREFECT_API_AUTH_STRING"), os.environ.get("PREFECT_API_KEY"))
+def api_headers(workspace: Workspace | None = None) -> dict[str, str]:
+    """Return the Authorization header for Prefect, if any: of $PREFECT_API_AUTH_STRING or $PREFECT_API_KEY.
+
+    Args:
+        workspace: if $PREFECT_API_URL is the address of its own server, its login counts too.
+    """
+    login = _login(workspace) if workspace else os.environ.get("PREFECT_API_AUTH_STRING")
+    return http.authorization(login, os.environ.get("PREFECT_API_KEY"))
 
 
 def prefect_folder(workspace: Workspace) -> Path:

@@ -24,7 +24,6 @@ def review_finished(project: str, number: int) -> None:
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         return
-    environment.use_own_login(Workspace.locate())
     event = {
         "id": str(uuid.uuid4()),
         "occurred": datetime.now(UTC).isoformat(),
@@ -32,7 +31,8 @@ def review_finished(project: str, number: int) -> None:
         "resource": {"prefect.resource.id": f"{RESOURCE}.{project}", "prefect.resource.name": project},
         "payload": {"project": project, "generation": number},
     }
-    problem = http.post(f"{url.rstrip('/')}/events", [event], environment.api_headers(), _TIMEOUT_SECONDS)
+    headers = environment.api_headers(Workspace.locate())
+    problem = http.post(f"{url.rstrip('/')}/events", [event], headers, _TIMEOUT_SECONDS)
     if problem:
         _log.warning(
             "could not report to the Prefect server at %s that '%s' is reviewed (%s)", url, project, problem

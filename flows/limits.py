@@ -65,7 +65,9 @@ def held(project: str, until: float | None) -> Iterator[None]:
         finally:
             try:
                 stack.close()
-            except Exception as error:  # a server that is gone must not hide how the run has ended; the lease expires
+            except (
+                Exception
+            ) as error:  # a server that is gone must not hide how the run has ended; the lease expires
                 get_run_logger().warning("project '%s': its limits were not released (%s)", project, error)
 
 

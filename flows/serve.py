@@ -96,13 +96,15 @@ def serve(
     Raises:
         UserError: no Prefect server answers.
     """
+    started_by = os.getppid()
     environment.prepare(workspace)
     server.require_named_server(workspace)
     os.environ[leash.PARENT] = str(os.getpid())
-    asyncio.run(_serve(deployments(workspace, when, when_reviewed, min_picks), workspace, when))
+    to_serve = deployments(workspace, when, when_reviewed, min_picks)
+    asyncio.run(_serve(to_serve, workspace, when, started_by))
 
 
-async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None) -> None:
+async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None, started_by: int) -> None:
     from prefect.runner import Runner
 
     # A pause at shutdown would leave the schedule off for good after a mere restart of the machine.
@@ -119,6 +121,8 @@ async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None) 
     waiting.cancel()
     if serving.done():
         serving.result()  # raises the error that ended it
+    elif await _has_ended(started_by):  # `sid up` was killed, and its server is ending, too
+        _exit_without_server()
     elif runner.started and server.answers(os.environ["PREFECT_API_URL"]):
         try:
             async with asyncio.timeout(_STOP_SECONDS):
@@ -128,6 +132,15 @@ async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None) 
             _exit_without_server()
     else:
         _exit_without_server()
+
+
+async def _has_ended(parent: int) -> bool:
+    # The signal that tells of the parent's end may arrive a moment before the end.
+    for _ in range(5):
+        if os.getppid() != parent:
+            return True
+        await asyncio.sleep(0.1)
+    return False
 
 
 def _exit_without_server() -> None:

@@ -168,14 +168,15 @@ def routes(login: Login) -> list[Route]:
         if not name:
             return _page(request, login, "Your name is missing; verdicts are recorded under it.")
         address = request.client.host if request.client else ""
-        if tries.are_too_many(address):
-            problem = "Too many wrong passwords from your address; try again in a minute."
-            return _page(request, login, problem, name, status=429)
-        async with guarding:
-            right = await asyncio.to_thread(_is_right, login.password_hash, password)
-        if not right:
-            await tries.hold_back(address, _SECONDS_A_TRY)
-            return _page(request, login, "Wrong password.", name)
+        with tries.one(address) as is_heard:
+            if not is_heard:
+                problem = "Too many wrong passwords from your address; try again in a minute."
+                return _page(request, login, problem, name, status=429)
+            async with guarding:
+                right = await asyncio.to_thread(_is_right, login.password_hash, password)
+            if not right:
+                await tries.hold_back(address, _SECONDS_A_TRY)
+                return _page(request, login, "Wrong password.", name)
         tries.forget(address)
         answer = RedirectResponse(_way_back(str(form.get("next", ""))), status_code=303)
         # The second part makes this login different from others of the same name, so that it can end alone.
@@ -214,9 +215,7 @@ def _way_back(wanted: str) -> str:
     return wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else "/"
 
 
-def _page(
-    request: Request, login: Login, problem: str = "", name: str = "", status: int = 403
-) -> Response:
+def _page(request: Request, login: Login, problem: str = "", name: str = "", status: int = 403) -> Response:
     way_back = _way_back(request.query_params.get("next", "/"))
     text = _PAGE.substitute(
         problem=escape(problem),

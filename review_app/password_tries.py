@@ -4,11 +4,13 @@ import asyncio
 import ipaddress
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _LONGEST_SECONDS = 30.0
 _FORGOTTEN_SECONDS = 900  # without another wrong password
 _MOST_ADDRESSES = 1000  # the one that has been quiet for longest is forgotten
-_MOST_AT_ONCE = 4  # answers that an address waits for; else it would try many passwords side by side
+_MOST_AT_ONCE = 8  # answers that an address waits for; else it would try many passwords side by side
 
 
 class Tries:
@@ -18,9 +20,21 @@ class Tries:
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # how many, and when the last was
         self._waiting: dict[str, int] = {}
 
-    def are_too_many(self, address: str) -> bool:
-        """Return whether the address waits for so many answers that its next password is not even looked at."""
-        return self._waiting.get(_network(address), 0) >= _MOST_AT_ONCE
+    def __len__(self) -> int:
+        """Return how many addresses are remembered."""
+        return len(self._wrong)
+
+    @contextmanager
+    def one(self, address: str) -> Iterator[bool]:
+        """Yield whether a password of this address is looked at: not if the address waits for too many answers."""
+        key = _network(address)
+        self._waiting[key] = self._waiting.get(key, 0) + 1
+        try:
+            yield self._waiting[key] <= _MOST_AT_ONCE
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
 
     async def hold_back(self, address: str, seconds: float) -> None:
         """Wait before a wrong password of this address is answered.
@@ -35,13 +49,7 @@ class Tries:
         self._wrong[key] = (count, now)
         while len(self._wrong) > _MOST_ADDRESSES:
             self._wrong.popitem(last=False)
-        self._waiting[key] = self._waiting.get(key, 0) + 1
-        try:
-            await asyncio.sleep(min(_LONGEST_SECONDS, seconds * 2 ** min(count - 1, 10)))
-        finally:
-            self._waiting[key] -= 1
-            if not self._waiting[key]:
-                del self._waiting[key]
+        await asyncio.sleep(min(_LONGEST_SECONDS, seconds * 2 ** min(count - 1, 10)))
 
     def forget(self, address: str) -> None:
         """Forget the wrong passwords of an address, after the right one."""

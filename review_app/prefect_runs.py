@@ -53,13 +53,10 @@ def api_url() -> str:
 def credentials() -> tuple[str | None, str | None]:
     """Return the login `user:password` and the API key for Prefect, of which it takes the first.
 
-    If $PREFECT_API_URL is the address of the workspace's own server, its login is put into $PREFECT_API_AUTH_STRING,
-    for Prefect's own code and for processes that are started from here, unless the user has set one.
+    The login is the user's own, else that of the workspace's own server if $PREFECT_API_URL is its address.
     """
-    login = own_server.login_for(workspace().folder, api_url())
-    if login is not None:
-        os.environ.setdefault(_LOGIN, login)
-    return os.environ.get(_LOGIN), os.environ.get("PREFECT_API_KEY")
+    login = os.environ.get(_LOGIN) or own_server.login_for(workspace().folder, api_url())
+    return login, os.environ.get("PREFECT_API_KEY")
 
 
 def ask(path: str) -> Any:

@@ -1,1 +1,1 @@
-"""What the local servers of `flows` and `review_app` share: their guard, the login of a workspace's own server, HTTP."""
+"""What `flows` and `review_app` share: the guard of their servers, the login of a workspace's own, HTTP, schedules."""

@@ -48,7 +48,7 @@ def checked(cron: str, name: str) -> str:
 
 
 def _is_plain(field: str) -> bool:
-    """Return whether a field is *, */2, or a list of values and ranges; of 5/2, 5-5, 1-MON and 1,* there are two readings."""
+    """Return whether a field is *, */2, or a list of values and ranges; 5/2, 5-5, 1-MON and 1,* have two readings."""
     return bool(_ALL.fullmatch(field)) or all(map(_is_plain_item, field.upper().split(",")))
 
 
@@ -60,6 +60,6 @@ def _is_plain_item(item: str) -> bool:
 
 
 def _is_ambiguous(schedule: CronSim, fields: list[str]) -> bool:
-    """Return whether Prefect takes a limit of day or weekday for none, or cron both limits together and Prefect either."""
+    """Return whether Prefect drops a limit of day or weekday, or meets either where cron meets both."""
     is_stepped = fields[2].startswith("*") or fields[4].startswith("*")
     return is_stepped or len(schedule.days) >= 31 or len(schedule.weekdays) >= 7

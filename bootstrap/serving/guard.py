@@ -51,7 +51,10 @@ class Guard:
         """
         self._app = app
         self._proxied = tuple(place.lower() for place in proxied)
-        self._hosts = tuple(_name(host) or host for host in (*hosts, *self._proxied))
+        self._hosts = (
+            *(host.lower() for host in hosts),
+            *(re.sub(r":\d+$", "", place) for place in self._proxied),
+        )
         self._any_address = any_address
         self._advice = advice
         self._headers = dict(headers or {})

@@ -1,18 +1,13 @@
 """A whole project from the browser alone: `sid up`, Paper Town, small settings, and no other command."""
 
 import io
-import os
-import signal
-import subprocess
-import sys
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.conftest import Visitor, _free_port
+from browser.conftest import Up, Visitor
 from PIL import Image
 
 import bootstrap
@@ -31,38 +26,16 @@ _SMALL = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[tuple[Workspace, str]]:
-    """`sid up` on an empty workspace: the workspace, and the address of the app."""
-    workspace, port = Workspace(tmp_path / "workspace"), _free_port()
-    workspace.folder.mkdir()
-    log = tmp_path / "up.log"
-    environment = {**os.environ, "SID_REVIEWER": "tester"}
-    for name in ("PREFECT_API_URL", "PREFECT_HOME"):
-        environment.pop(name, None)
-    command = [sys.executable, "-c", "from bootstrap.cli.main import main; main()"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--workspace", str(workspace.folder), "up", "--port", str(port)],
-            stdout=output, stderr=output, env=environment,
-        )  # fmt: skip
-    deadline = time.monotonic() + 180
-    while "Ctrl-C stops everything" not in log.read_text():
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)
-    yield workspace, f"http://localhost:{port}"
-    process.send_signal(signal.SIGINT)
-    process.wait(120)
-
-
-def test_a_whole_project_without_a_terminal(up: tuple[Workspace, str], chromium: Any, tmp_path: Path) -> None:
-    workspace, url = up
+def test_a_whole_project_without_a_terminal(up: Up, chromium: Any, tmp_path: Path) -> None:
+    workspace, url = up.workspace, up.app
     context = chromium.new_context(viewport={"width": 1440, "height": 1000}, locale="en-GB")
     context.set_default_timeout(60_000)
     visitor = Visitor(context.new_page(), url)
     try:
         make_project(visitor, workspace, tmp_path)
         made = workspace.project("crown")
+        kept = visitor.page.request.get(f"{url}/_stcore/metrics?families=cache_memory_bytes").text()
+        assert "# EOF" in kept and "UploadedFileManager" not in kept
         set_schedule(visitor)
         run_and_cancel(visitor, made)
         review(visitor, made)
@@ -72,6 +45,9 @@ def test_a_whole_project_without_a_terminal(up: tuple[Workspace, str], chromium:
         context.close()
     assert visitor.errors == []
     assert visitor.foreign == []
+    assert {run["deployment_id"] for run in up.ask("flow_runs/filter", {})} == {
+        up.ask("deployments/name/bootstrap/bootstrap")["id"]
+    }
 
 
 def make_project(visitor: Visitor, workspace: Workspace, folder: Path) -> None:

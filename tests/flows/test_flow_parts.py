@@ -91,6 +91,7 @@ def test_clock() -> None:
         ("61 1 * * *", None, "--cron '61 1 \\* \\* \\*': not a cron schedule"),
         ("every night", None, "not a cron schedule"),
         ("", None, "not a cron schedule"),
+        ("0 0 1 * * *", None, "--cron '0 0 1 .*': it has six fields, and seconds cannot be set"),
         ("0 1 * * *", "Mars/Base", "--timezone Mars/Base: unknown"),
         (None, "Europe/Berlin", "--timezone: it has no effect without --cron"),
     ],
