@@ -9,21 +9,18 @@ import sys
 from bootstrap.project.projects import Workspace
 from flows import environment
 
-environment.prepare(
-    Workspace.locate()
-)  # before Prefect is imported; it finds the login of the workspace's own server
-
-from prefect.automations import Automation
-from prefect.blocks.webhook import Webhook
-from prefect.client.orchestration import get_client
-from prefect.events.actions import CallWebhook
-from prefect.events.schemas.automations import EventTrigger
-
 NAME = "sid: tell me when a run fails"
 
 
 def main(url: str) -> None:
     """Create the webhook and the automation that calls it; replace those of an earlier run."""
+    environment.prepare(Workspace.locate())  # finds the login of the workspace's own server
+    from prefect.automations import Automation
+    from prefect.blocks.webhook import Webhook
+    from prefect.client.orchestration import get_client
+    from prefect.events.actions import CallWebhook
+    from prefect.events.schemas.automations import EventTrigger
+
     block = Webhook(method="POST", url=url).save("sid-notifications", overwrite=True)
     with get_client(sync_client=True) as client:
         for automation in client.read_automations_by_name(NAME):

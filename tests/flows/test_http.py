@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.project.projects import Workspace
 from bootstrap.errors import UserError
+from bootstrap.project.projects import Workspace
 from bootstrap.serving import http as http_client
 from bootstrap.serving import own_server
 from flows import events, server

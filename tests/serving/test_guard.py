@@ -115,9 +115,8 @@ def test_on_all_addresses_any_address_is_its_own_but_no_unknown_name() -> None:
         assert everywhere.post("/", headers=own).status_code == 200, host
     refused = everywhere.get("/", headers={"host": "rebound.example"})
     assert refused.status_code == 400
-    assert refused.text.endswith(
-        "'rebound.example': the server is not reached under this name; name it in review.toml\n"
-    )
+    assert refused.text.startswith("'rebound.example': ")
+    assert refused.text.endswith("; name it in review.toml\n")
 
 
 def test_a_proxy_may_replace_the_name() -> None:
