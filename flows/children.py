@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+KILLED_GRACE_SECONDS = 15.0  # for children if we are killed; a running flow stops between two steps
+
 
 class StartError(RuntimeError):
     """A child ended or timed out before it was ready."""
@@ -112,7 +114,7 @@ def _tell_watcher(change: str, pid: int) -> None:
 def _watcher() -> "subprocess.Popen[bytes]":
     """Start this process's watcher, which ends when this process does."""
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.watcher"],
+        [sys.executable, "-m", "flows.watcher", str(KILLED_GRACE_SECONDS)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

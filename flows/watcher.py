@@ -1,8 +1,8 @@
-"""A process that ends what `sid` has started when `sid` itself is killed: `python -m flows.watcher`.
+"""A process that ends what `sid` has started when `sid` itself is killed: `python -m flows.watcher SECONDS`.
 
 It reads from a pipe which processes to watch: `+PID` and `-PID`, a line each, PID being the leader of a session. The
 pipe closes with `sid`, however that ends, and no child has its other end. Then those still watched get SIGTERM, and
-after a while SIGKILL with all that they have started: flow runs that wait for a server which is gone, too.
+after these seconds SIGKILL with all that they have started: flow runs that wait for a server which is gone, too.
 """
 
 import os
@@ -10,8 +10,6 @@ import signal
 import sys
 import time
 from contextlib import suppress
-
-GRACE_SECONDS = 15  # a running flow stops between two steps and records that in the catalog
 
 
 def main() -> None:
@@ -27,7 +25,7 @@ def main() -> None:
     for process in watched:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + float(sys.argv[1])
     while any(map(_is_left, watched)) and time.monotonic() < deadline:
         time.sleep(0.1)
     for process in watched:

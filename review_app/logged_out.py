@@ -6,15 +6,19 @@ another app on the same workspace.
 
 import hashlib
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from bootstrap.files import write_text
 from review_app.workspace import workspace
 
 FILE = ".review-logged-out"
+_log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _kept: dict[Path, tuple[int, dict[str, float]]] = {}  # by file: when it was changed, and what is in it
 
@@ -50,7 +54,14 @@ def _ended(path: Path) -> dict[str, float]:
         return {}
     known = _kept.get(path)
     if known is None or known[0] != changed:
-        known = (changed, dict(json.loads(path.read_text("utf-8"))))
+        try:
+            ended = TypeAdapter(dict[str, float]).validate_json(path.read_bytes())
+        except ValidationError:
+            _log.error(
+                "%s: it is damaged; logins that had ended work again, until `sid password` ends all", path
+            )
+            ended = {}
+        known = (changed, ended)
         _kept[path] = known
     return known[1]
 

@@ -4,7 +4,9 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,7 @@ from bootstrap.models.family import BaseModelSpec
 from bootstrap.project import settings, template
 from bootstrap.project.settings import Settings
 
+_named: ContextVar[Path | None] = ContextVar("named", default=None)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}")
 
 
@@ -31,8 +34,9 @@ class Workspace:
 
     @classmethod
     def locate(cls, folder: Path | str | None = None) -> "Workspace":
-        """Return the workspace: `folder`, else $SID_WORKSPACE, else ./sid-workspace."""
-        return cls(Path(folder or os.environ.get("SID_WORKSPACE") or "sid-workspace").expanduser().resolve())
+        """Return the workspace: `folder`, else that of `named`, else $SID_WORKSPACE, else ./sid-workspace."""
+        chosen = folder or _named.get() or os.environ.get("SID_WORKSPACE") or "sid-workspace"
+        return cls(Path(chosen).expanduser().resolve())
 
     @property
     def catalog_url(self) -> str:
@@ -59,6 +63,16 @@ class Workspace:
             known = ", ".join(self.project_names()) or "none yet; create one with `sid new`"
             raise UserError(f"project '{name}': not in workspace {self.folder} (its projects: {known})")
         return project
+
+
+@contextmanager
+def named(folder: Path | None) -> Iterator[None]:
+    """Within the block, `Workspace.locate()` returns this workspace, that of the command line; None: no change."""
+    token = _named.set(folder or _named.get())
+    try:
+        yield
+    finally:
+        _named.reset(token)
 
 
 @dataclass(frozen=True)

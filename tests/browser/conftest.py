@@ -149,7 +149,7 @@ class Up:
 
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One `sid up` for all tests, which test_up_and_other_sites.py kills at last."""
+    """One `sid up` for all tests, which test_up.py kills at last."""
     started = Up(tmp_path_factory.mktemp("up"))
     yield started
     if started.process.poll() is None:

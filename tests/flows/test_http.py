@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import populate
+from typer.testing import CliRunner
 
+from bootstrap.cli import main
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
 from bootstrap.serving import http as http_client
@@ -90,6 +93,25 @@ def test_the_workspaces_own_server_gets_its_login_without_being_told(
     assert os.environ["PREFECT_API_AUTH_STRING"] == login
     got = [authorization for _, _, authorization, _ in requests]
     assert got[:4] == [None, None, expected, expected] and set(got[4:]) == {expected}
+
+
+def test_a_verdict_in_a_named_workspace_is_reported_with_its_login(
+    requests: Requests, tmp_path: Path
+) -> None:
+    made = populate.make_project(tmp_path / "workspace")
+    (one,) = populate.add_generation(made, 1)
+    folder = made.workspace.folder
+    own_server.record(folder, prefect_runs.api_url())
+    main._load_verbs()
+    done = CliRunner().invoke(main.app, ["--workspace", str(folder), "accept", made.name, one])
+    assert done.exit_code == 0, done.output
+    for thread in threading.enumerate():
+        if thread.name == "review finished":
+            thread.join()
+    [(method, path, authorization, _)] = requests
+    expected = http_client.authorization(own_server.login(folder), None)["Authorization"]
+    assert (method, path, authorization) == ("POST", "/api/events", expected)
+    assert Workspace.locate().folder != folder
 
 
 def test_a_server_that_wants_another_login_is_named(
