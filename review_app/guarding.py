@@ -1,16 +1,30 @@
 """Under which names the app answers, and what it tells the browser to forbid: the guard around the whole app."""
 
+import base64
+import hashlib
+import re
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 from starlette.middleware import Middleware
+from streamlit import file_util
 
 from bootstrap.serving.guard import LOOPBACK, Guard
 
+
+def _inline_scripts() -> str:
+    """Return the hashes of the scripts in Streamlit's own page, the only ones within a page that may run."""
+    page = (Path(file_util.get_static_dir()) / "index.html").read_bytes()
+    scripts = re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts]
+    return " ".join(f"'sha256-{one}'" for one in hashes)
+
+
 _CONTENT_POLICY = {
     "default-src": "'self'",
-    # Streamlit starts with an inline script, loads our components' scripts as blobs, and its charts make functions.
-    "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:",
+    # Streamlit loads our components' scripts as blobs, and its charts make functions.
+    "script-src": f"'self' 'unsafe-eval' blob: {_inline_scripts()}",
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data: blob:",
     "font-src": "'self' data:",

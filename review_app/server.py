@@ -77,15 +77,18 @@ def serve(
 
 def app(login: Login | None = None, address: str = "127.0.0.1", named: Sequence[str] = ()) -> st.App:
     """Return the ASGI app: pages and routes, behind the guard and the login, if any; see `serve`."""
-    advice = f"; if it is yours, add it to hosts under [server] in {workspace().folder / FILE}"
-    outer = [guard(address, named, advice), Middleware(Unclaimed)]
-    if login is None:
-        return st.App(SCRIPT, routes=routes(), middleware=[*outer, Middleware(Assets)])
-    return st.App(
-        SCRIPT,
-        routes=[*routes(), *login_routes(login)],
-        middleware=[*outer, Middleware(LoginRequired, login=login), Middleware(Assets)],
-    )
+    own_routes = [*routes(), *(login_routes(login) if login else [])]
+    return st.App(SCRIPT, routes=own_routes, middleware=middleware(login, address, named))
+
+
+def middleware(
+    login: Login | None = None, address: str = "127.0.0.1", named: Sequence[str] = ()
+) -> list[Middleware]:
+    """Return what a request passes before it reaches the app, the outermost first; see `serve`."""
+    # Without the file's folder: a page of another site may read this.
+    advice = f"; if it is yours, add it to hosts under [server] in the workspace's {FILE}"
+    required = [Middleware(LoginRequired, login=login)] if login else []
+    return [guard(address, named, advice), Middleware(Unclaimed), *required, Middleware(Assets)]
 
 
 def _prepare() -> None:

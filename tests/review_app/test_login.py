@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from typer.testing import CliRunner
 
+from bootstrap.catalog.verdicts import history
 from bootstrap.cli import main as sid
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project, Workspace
 from review_app import cli, login, login_settings, password_tries, reviewers, server
 from review_app import routes as pictures
 from review_app.login_settings import Login
+from review_app.workspace import catalog_of
 
 PASSWORD = "a long enough password"
 HTML = {"accept": "text/html,*/*"}
@@ -49,12 +52,12 @@ def client_of(settings: Login) -> TestClient:
             await websocket.send_text(text)
         await websocket.close()
 
-    async def socket(websocket: WebSocket) -> None:
+    async def who_socket(websocket: WebSocket) -> None:
         await websocket.accept()
         await websocket.send_text(reviewers.reviewer_of(websocket.headers))
         await websocket.close()
 
-    routes = [Route("/", who), Route("/_stcore/health", who), WebSocketRoute("/_stcore/stream", socket)]
+    routes = [Route("/", who), Route("/_stcore/health", who), WebSocketRoute("/_stcore/stream", who_socket)]
     routes.append(WebSocketRoute("/echo", echo))
     guarded = Starlette(
         routes=[*routes, *pictures.routes(), *login.routes(settings)],
@@ -134,14 +137,40 @@ def test_a_login_that_has_ended_lets_nobody_in(made: Project, protected: Login, 
 
 
 def test_without_a_login_nobody_can_claim_to_be_somebody(made: Project) -> None:
-    def who(request: Request) -> PlainTextResponse:
-        return PlainTextResponse(reviewers.reviewer_of(request.headers))
+    (one,) = populate.add_generation(made, 1)
+    verdict = {"browser": "b", "acts": [{"id": "1", "do": "accept", "seen": {one: "undecided"}}]}
+    claim = {reviewers.HEADER: "somebody", "origin": "http://localhost:8501"}
+    with TestClient(guarded(), base_url="http://localhost:8501") as client:
+        assert client.post(pictures.deck_url(made), json=verdict, headers=claim).json()["done"] == ["1"]
+    assert [given.reviewer for given in history(catalog_of(made), made.name)] == ["tester"]
 
-    app = server.app()
-    app._user_routes.append(Route("/who", who))
-    with TestClient(app, base_url="http://localhost:8501") as client:
-        assert client.get("/who").text == "tester"
-        assert client.get("/who", headers={reviewers.HEADER: "somebody"}).text == "tester"
+
+def test_the_app_is_guarded_as_a_whole(made: Project) -> None:
+    (one,) = populate.add_generation(made, 1)
+    with TestClient(guarded(), base_url="http://localhost:8501") as client:
+        for url in (pictures.picture_url(made, one), pictures.cells_url(made), "/nothing"):
+            answer = client.get(url)
+            assert "frame-ancestors 'none'" in answer.headers["content-security-policy"], url
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["referrer-policy"] == "same-origin"
+            assert client.get(url, headers={"host": "rebound.example"}).status_code == 400
+            assert client.get(url, headers={"origin": "http://localhost:9000"}).status_code == 403
+        assert "private" in client.get(pictures.picture_url(made, one)).headers["cache-control"]
+    for address, host, passes in [
+        ("127.0.0.1", "review.example.org", True),
+        ("127.0.0.1", "192.168.1.5:8501", False),
+        ("0.0.0.0", "192.168.1.5:8501", True),
+        ("0.0.0.0", f"{socket.gethostname()}:8501", True),
+        ("0.0.0.0", "rebound.example", False),
+    ]:
+        with TestClient(guarded(address, "review.example.org"), base_url=f"http://{host}") as client:
+            status = client.get(pictures.picture_url(made, one)).status_code
+            assert status == (200 if passes else 400), (address, host)
+
+
+def guarded(address: str = "127.0.0.1", *named: str) -> Starlette:
+    """The app's own routes behind all that stands before them, without a login."""
+    return Starlette(routes=pictures.routes(), middleware=server.middleware(None, address, named))
 
 
 def test_wrong_passwords_wait_and_right_ones_do_not(
