@@ -75,7 +75,13 @@ class Child:
         return "".join(f"\n    {line}" for line in lines) + f"\n    (log: {self.log})"
 
 
-def start(name: str, command: list[str], log: Path, environment: dict[str, str] | None = None) -> Child:
+def start(
+    name: str,
+    command: list[str],
+    log: Path,
+    environment: dict[str, str] | None = None,
+    descriptors: tuple[int, ...] = (),
+) -> Child:
     """Start a command in its own session, so that Ctrl-C reaches only us and we choose the order of stopping.
 
     If this process is killed, it ends all the same, see flows.leash and flows.watcher.
@@ -85,6 +91,7 @@ def start(name: str, command: list[str], log: Path, environment: dict[str, str] 
         command: program and arguments.
         log: file that its output is appended to.
         environment: variables added to ours.
+        descriptors: open files and sockets that it keeps.
     """
     leashed = [sys.executable, "-m", "flows.leash", str(os.getpid()), *command]
     with log.open("ab") as output:
@@ -96,6 +103,7 @@ def start(name: str, command: list[str], log: Path, environment: dict[str, str] 
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
             start_new_session=True,
+            pass_fds=descriptors,
         )
     _tell_watcher("+", process.pid)
     return Child(name, process, log, log_start)

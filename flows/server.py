@@ -39,21 +39,25 @@ class Server:
             schedules: whether it starts scheduled runs and serves Prefect's pages; a foreground run needs neither.
             port: port to listen on; None: with `schedules` USUAL_PORT if it is free, else any free one.
         """
-        self.port = port or (free_port(USUAL_PORT) if schedules else free_port())
+        # Bound here: another server that starts at the same moment must not take the port before ours is ready to.
+        listening = _listening(port or (free_port(USUAL_PORT) if schedules else 0))
+        self.port = int(listening.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}/api"
         users_own = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
         self.login = users_own or own_server.login(workspace.folder)
         self.variables = {"PREFECT_API_URL": self.url, "PREFECT_API_AUTH_STRING": self.login}
         self._folder = workspace.folder
-        self.child = children.start(
-            "the Prefect server",
-            [sys.executable, "-m", "flows.prefect_server", str(self.port)],
-            environment.logs_folder(workspace) / "prefect-server.log",
-            {
-                "PREFECT_SERVER_API_AUTH_STRING": self.login,
-                **({} if schedules else _ONLY_WITH_SCHEDULES),
-            },
-        )
+        with listening:
+            self.child = children.start(
+                "the Prefect server",
+                [sys.executable, "-m", "flows.prefect_server", str(listening.fileno())],
+                environment.logs_folder(workspace) / "prefect-server.log",
+                {
+                    "PREFECT_SERVER_API_AUTH_STRING": self.login,
+                    **({} if schedules else _ONLY_WITH_SCHEDULES),
+                },
+                (listening.fileno(),),
+            )
         if schedules and not users_own:
             own_server.record(self._folder, self.url)  # for other terminals
 
@@ -105,6 +109,23 @@ def require_login(api_url: str) -> None:
             f"the Prefect server at {api_url} wants a login: set PREFECT_API_AUTH_STRING; that of a server which "
             f"`sid up` started is in the file {own_server.LOGIN_FILE} of its workspace"
         )
+
+
+def _listening(port: int) -> socket.socket:
+    """Return a socket that listens on this port of loopback, or on any free one if it has just been taken."""
+    for wanted in (port, 0):
+        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            opened.bind(("127.0.0.1", wanted))
+            opened.listen(2048)  # as uvicorn does
+        except OSError:
+            opened.close()
+            if wanted == 0:
+                raise
+        else:
+            return opened
+    raise AssertionError("port 0 is always free")
 
 
 def is_free(port: int) -> bool:
