@@ -126,7 +126,7 @@ def draw_on_ray(folder: str, workers: str, pictures: str) -> None:
     environment.prepare(project.workspace)
     prefect = server.Server(project.workspace, schedules=False)
     prefect.wait()
-    os.environ["PREFECT_API_URL"] = prefect.url
+    os.environ.update(prefect.variables)
     try:
         import ray
         from prefect import flow
@@ -172,7 +172,7 @@ def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
     environment.prepare(project.workspace)
     prefect = server.Server(project.workspace, schedules=False)
     prefect.wait()
-    os.environ["PREFECT_API_URL"] = prefect.url
+    os.environ.update(prefect.variables)
     try:
         from prefect import flow
 
@@ -206,7 +206,8 @@ def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
         plain_shard_cost, _ = _costs_in_turn(plain_shard, lambda: None, rounds)
     finally:
         prefect.stop()
-        del os.environ["PREFECT_API_URL"]
+        for name in prefect.variables:
+            del os.environ[name]
     arguments = ["--workspace", str(project.workspace.folder), "run", project.name]
     code = "import sys; from scaling import generate_in_process; generate_in_process(*sys.argv[1:])"
     processes = _costs_in_turn(

@@ -34,7 +34,7 @@ def deploy(
         UserError: no Prefect server answers, or the pool is of another type.
     """
     environment.prepare(workspace)
-    server.require_named_server()
+    server.require_named_server(workspace)
     deployments = serve.deployments(workspace, when, when_reviewed, min_picks)
     asyncio.run(_deploy(deployments, work_pool))
     names = ", ".join(deployment.full_name for deployment in deployments)
@@ -69,7 +69,7 @@ def work(workspace: Workspace, work_pool: str) -> None:
         UserError: no Prefect server answers.
     """
     environment.prepare(workspace)
-    server.require_named_server()
+    server.require_named_server(workspace)
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
     os.environ[leash.PARENT] = str(os.getpid())  # exec keeps the process id
     arguments = ["--pool", work_pool, "--type", _POOL_TYPE, "--limit", "1", "--prefetch-seconds", "0"]

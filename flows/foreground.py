@@ -79,14 +79,17 @@ def _server(workspace: Workspace) -> Iterator[server.Server | None]:
             raise UserError(
                 f"PREFECT_API_URL={url}: no Prefect server answers there; start it, or unset the variable"
             )
+        server.require_login(url)
         yield None
         return
     started = server.Server(workspace, schedules=False)
-    os.environ["PREFECT_API_URL"] = started.url
+    before = {name: os.environ.get(name) for name in started.variables}
+    os.environ.update(started.variables)
     try:
         yield started
     finally:
-        del os.environ["PREFECT_API_URL"]
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
         started.stop()
 
 

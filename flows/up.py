@@ -1,5 +1,6 @@
 """`sid up`: start the Prefect server, the served flows and the review app together, and stop them together."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -8,7 +9,8 @@ from contextlib import contextmanager
 from bootstrap.cli.common import say
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
-from flows import children, environment, http, serve, server
+from bootstrap.serving import http, own_server
+from flows import children, environment, serve, server
 from flows.children import Child
 from flows.enough import MIN_PICKS
 from flows.signals import sigterm_as_ctrl_c
@@ -65,7 +67,7 @@ def _serve_options(when: serve.Clock | None, when_reviewed: bool, min_picks: int
 def _start(running: list[Child], workspace: Workspace, port: int, options: list[str]) -> None:
     prefect = server.Server(workspace, schedules=True)
     running.append(prefect.child)
-    logs, variables = environment.logs_folder(workspace), {"PREFECT_API_URL": prefect.url}
+    logs, variables = environment.logs_folder(workspace), prefect.variables
     sid = [
         sys.executable,
         "-c",
@@ -80,9 +82,16 @@ def _start(running: list[Child], workspace: Workspace, port: int, options: list[
     prefect.wait()
     flows = children.start("the served flows", [*sid, "serve", *options], logs / "flows.log", variables)
     running.append(flows)
-    say(f"Prefect: http://127.0.0.1:{prefect.port}")
+    say(f"Prefect: http://127.0.0.1:{prefect.port}  ({_login_words(workspace, prefect)})")
     app.wait_until(lambda: http.answers(f"http://127.0.0.1:{port}/_stcore/health"), _READY_SECONDS)
     flows.wait_until(lambda: flows.has_said(serve.READY), _READY_SECONDS)
+
+
+def _login_words(workspace: Workspace, prefect: server.Server) -> str:
+    """Return where the person finds what Prefect's pages ask for."""
+    if prefect.login == os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        return "its pages ask for your PREFECT_SERVER_API_AUTH_STRING"
+    return f"its pages ask for the line in {workspace.folder / own_server.LOGIN_FILE}"
 
 
 def _first_to_end(running: list[Child]) -> Child:

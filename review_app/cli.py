@@ -32,8 +32,11 @@ def review(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
     """Open the review app: accept and reject candidates, create projects, start generations."""
+    from review_app import login_settings
+
     workspace = workspace_of(context)
     login = login_for(workspace, host)
+    named = login_settings.hosts(workspace)
     address = "127.0.0.1" if host == "localhost" else host
     check_port(address, port)
     # Streamlit's scripts take no arguments; they find the workspace as every verb does.
@@ -44,7 +47,7 @@ def review(
         say("the connection is not encrypted: outside a trusted network, put a TLS proxy in front of the app")
     from review_app import server  # imports Streamlit, which takes a second that other verbs save
 
-    server.serve(address, port, login, browse=None if no_browser else url)
+    server.serve(address, port, login, named, browse=None if no_browser else url)
 
 
 def set_password(

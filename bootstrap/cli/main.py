@@ -52,8 +52,9 @@ def _common(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    from bootstrap.project.projects import Workspace
+    from bootstrap.project.projects import Workspace, named
 
+    context.with_resource(named(workspace))  # for who is told that a review is finished
     context.obj = Workspace.locate(workspace)
 
 

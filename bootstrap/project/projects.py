@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from bootstrap.project.settings import Settings
 if TYPE_CHECKING:
     from bootstrap.catalog import Catalog
 
+_named: ContextVar[Path | None] = ContextVar("named", default=None)
 _LOCK = ".new.lock"  # of the one process that makes or renames a project
 _LOCK_SECONDS = 60.0
 
@@ -35,13 +37,14 @@ class Workspace:
 
     @classmethod
     def locate(cls, folder: Path | str | None = None) -> "Workspace":
-        """Return the workspace: `folder`, else $SID_WORKSPACE, else ./sid-workspace.
+        """Return the workspace: `folder`, else that of `named`, else $SID_WORKSPACE, else ./sid-workspace.
 
         Raises:
             UserError: the path is empty, leads to a file, or leads nowhere.
         """
         if folder is None:
-            what, folder = "SID_WORKSPACE", os.environ.get("SID_WORKSPACE") or "sid-workspace"
+            folder = _named.get() or os.environ.get("SID_WORKSPACE") or "sid-workspace"
+            what = "SID_WORKSPACE"
         else:
             what = "--workspace"
         path = path_of(folder, what)
@@ -125,6 +128,16 @@ class Workspace:
             yield
         finally:
             lock.release()
+
+
+@contextmanager
+def named(folder: Path | None) -> Iterator[None]:
+    """Within the block, `Workspace.locate()` returns this workspace, that of the command line; None: no change."""
+    token = _named.set(folder or _named.get())
+    try:
+        yield
+    finally:
+        _named.reset(token)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from bootstrap.project.projects import Project
-from review_app import links, reviewers
+from review_app import links, reviewers, uploads
 from review_app.components import markup
 from review_app.pages import (
     dataset,
@@ -77,6 +77,8 @@ def main() -> None:
             of_project | of_workspace, chosen.url_path or "review"
         )  # the default page's path is empty
         _show_reviewer()
+        if chosen.url_path != "new":
+            uploads.forget()  # the page has made its project, or the visitor has left it
         chosen.run()
 
 
