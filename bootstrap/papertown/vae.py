@@ -84,11 +84,7 @@ def train_vae(
         flat = data.on_device(pictures.batch(numbers), device)
         inked = torch.rand(len(flat), generator=generator, device=device) < INK_SHARE
         wanted = data.to_model(torch.where(inked.view(-1, 1, 1, 1), as_ink(flat), flat))
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            latents = vae.encode(wanted).latent_dist.mean
-            noise = torch.randn(latents.shape, generator=generator, device=device)
-            decoded = vae.decode(latents + LATENT_NOISE * noise).sample
-        return _loss(wanted, decoded.float(), latents.float())
+        return autoencoder_loss(vae, wanted, generator)
 
     def report() -> None:
         rows = []
@@ -103,6 +99,17 @@ def train_vae(
         vae.save_pretrained(training.folder / "model")
 
     training.run(loss, minutes, report)
+
+
+def autoencoder_loss(
+    vae: AutoencoderKL, wanted: Tensor, generator: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return a training step's loss for the pictures `wanted`, from `data.to_model`, and its terms by name."""
+    with torch.autocast(wanted.device.type, dtype=torch.bfloat16):
+        latents = vae.encode(wanted).latent_dist.mean
+        noise = torch.randn(latents.shape, generator=generator, device=wanted.device)
+        decoded = vae.decode(latents + LATENT_NOISE * noise).sample
+    return _loss(wanted, decoded.float(), latents.float())
 
 
 @torch.no_grad()

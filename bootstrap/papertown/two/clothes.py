@@ -61,7 +61,7 @@ def hand(limb: Limb, skin: str, is_open: bool = False) -> str:
     fingers = ""
     if is_open:
         fingers = "".join(
-            tube(((x, y - 2), (x + dx, y + dy)), skin, 7) for dx, dy in ((-10, -5), (-5, -13), (2, -14), (9, -9))
+            tube(((x, y - 2), (x + dx, y + dy)), skin, 7) for dx, dy in ((-11, -5), (-6, -14), (2, -16), (10, -11))
         )
     return fingers + oval(x, y, 8, 8, skin, shade(skin, 0.75)) + (oval(x, y, 6.5, 6.5, skin) if is_open else "")
 

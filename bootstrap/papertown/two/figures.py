@@ -50,6 +50,7 @@ class Stance:
     """How a figure is seen; `sway` and `tilt` (degrees) have no tags."""
 
     view: View
+    is_whole: bool  # else nothing below the waist is drawn
     pose: str  # of rig.POSES
     holding: bool
     sway: float
@@ -114,6 +115,7 @@ def _person(person: Person, stance: Stance, pose: Joints, accent: str | None, pr
     lower = clothes.legs(outfit, pose.left_leg, pose.right_leg, view)
     lap = clothes.skirt(outfit, view, stance.pose == "sitting")
     lower = lower + seat + lap if view == "from behind" else seat + lower + lap
+    lower = lower if stance.is_whole else ""
     layer = accents.ACCENTS.get(accent or "", "")
     back = accents.at_back(accent, view) if accent and layer == "back" else ""
     worn = accents.on_body(accent, view) if accent and layer in ("chest", "neck") else ""
@@ -130,6 +132,7 @@ def _robot(robot: Robot, stance: Stance, pose: Joints, prop: str | None) -> list
     lower = robots.legs(pose.left_leg, pose.right_leg, fill, stance.view)
     seat = clothes.stool(stance.view) if stance.pose == "sitting" else ""
     lower = lower + seat if stance.view == "from behind" else seat + lower
+    lower = lower if stance.is_whole else ""
     head = _on_neck(robots.head(robot.color, stance.view), stance.tilt)
     return _stacked(stance, "", "", lower, robots.torso(robot.color, stance.view), "", head, left, right)
 

@@ -76,9 +76,8 @@ def _figure(scene: Scene, figure: Person | Robot) -> str:
     if scene.prop:
         drawing = prop(scene.prop.kind, scene.prop.color)
         held = placed(*_held_at(scene, figure), drawing, PROP_SCALES[scene.framing])
-    stance = Stance(
-        scene.view, scene.pose, scene.prop is not None, scene.variation.sway, 7 * scene.variation.tilt
-    )
+    v, is_whole = scene.variation, scene.framing == "full body"
+    stance = Stance(scene.view, is_whole, scene.pose, scene.prop is not None, v.sway, 7 * v.tilt)
     drawing, _ = draw(figure, stance, scene.accent, held)
     x, y, scale = _stand(scene)
     shadow = ""

@@ -62,8 +62,8 @@ def _from_front(pose: str, shoulders: float, holding: bool, sway: float) -> Join
     if pose == "sitting":
         arms = dict.fromkeys(arms, Limb((s, SHOULDER), (s + 8, -28), (17, 5)))
     elif pose == "walking":
-        arms["left"] = Limb((s, SHOULDER), (s + 9, -33), (s + 13 + 3 * sway, -13))
-        arms["right"] = Limb((s, SHOULDER), (s + 9, -33), (s - 1 - 3 * sway, -21))
+        arms["left"] = Limb((s, SHOULDER), (s + 13, -35), (s + 23 + 3 * sway, -18))
+        arms["right"] = Limb((s, SHOULDER), (s + 10, -33), (s - 6 - 3 * sway, -25))
     if holding:
         arms["right"] = Limb((s, SHOULDER), (s + 10, -32), (s + 24, -43 - 4 * sway))
     if pose == "arms up":
@@ -73,7 +73,7 @@ def _from_front(pose: str, shoulders: float, holding: bool, sway: float) -> Join
     legs = {"left": Limb((10, -2), (11, 30), (11, 60)), "right": Limb((10, -2), (11, 30), (11, 60))}
     ground = 70.0
     if pose == "walking":
-        legs = {"left": Limb((10, -2), (12, 30), (14, 60)), "right": Limb((10, -2), (13, 24), (12, 42))}
+        legs = {"left": Limb((10, -2), (13, 30), (16, 60)), "right": Limb((10, -2), (18, 20), (20, 37))}
     elif pose == "sitting":
         legs = dict.fromkeys(legs, Limb((10, 0), (14, 14), (14, 43)))
         ground = 53.0
@@ -93,7 +93,7 @@ def _from_side(pose: str, holding: bool, sway: float) -> Joints:
     if pose == "arms up":
         far, near = Limb(root, (34, -60), (60, -82 - 3 * sway)), Limb(root, (30, -64), (50 + 3 * sway, -106))
     elif pose == "waving":
-        far = Limb(root, (31, -56), (56 + 3 * sway, -84))
+        far = Limb(root, (35, -54), (66 + 3 * sway, -86))
     far_leg, near_leg = Limb((2, -2), (5, 30), (4, 60)), Limb((-2, -2), (-1, 30), (-3, 60))
     ground = 70.0
     if pose == "walking":

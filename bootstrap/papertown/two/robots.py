@@ -25,8 +25,9 @@ def arm(limb: Limb, fill: str) -> str:
 def hand(limb: Limb, fill: str, is_open: bool = False) -> str:
     """Draw a hand of two claws."""
     x, y = limb.end
-    reach = 15 if is_open else 9
-    claws = tube(((x - 4, y - 2), (x - 8, y - reach)), STEEL, 6) + tube(((x + 4, y - 2), (x + 8, y - reach)), STEEL, 6)
+    reach, spread = (17, 11) if is_open else (9, 8)
+    claws = tube(((x - 4, y - 2), (x - spread, y - reach)), STEEL, 6)
+    claws += tube(((x + 4, y - 2), (x + spread, y - reach)), STEEL, 6)
     return claws + oval(x, y, 8, 8, fill, shade(fill, 0.7))
 
 

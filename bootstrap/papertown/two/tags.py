@@ -83,3 +83,42 @@ def parts_of_tags(attributes: Mapping[str, str]) -> list[tuple[str, tuple[str, .
 def tags_of(attributes: Mapping[str, str]) -> list[str]:
     """Return the tags of a picture, in caption order."""
     return [tag for tag, _ in parts_of_tags(attributes)]
+
+
+def is_allowed(name: str, value: str, seen: Mapping[str, str]) -> bool:
+    """Whether a picture with the attributes `seen`, those before `name`, may have a value ("": none) of `name`."""
+    if name == "figure":
+        return bool(value)
+    figure = seen["figure"]
+    somebody, behind = figure in ("woman", "man"), seen.get("view") == "from behind"
+    whole = seen.get("framing") == "full body"
+    if name.endswith("_color") and name not in ("hair_color", "shoes_color", "robot_color"):
+        return bool(value) == (name.removesuffix("_color") in seen)
+    needed: dict[str, bool] = {
+        "framing": figure != "nobody",
+        "view": figure != "nobody",
+        "hair": somebody and "hat" not in seen,
+        "hair_color": somebody and seen.get("hair") != "bald",
+        "shoes_color": somebody and whole,
+        "robot_color": figure == "robot",
+        "mouth": somebody and not behind,
+    }
+    if name in needed:
+        return bool(value) == needed[name]
+    if name == "pose":
+        if figure == "nobody":
+            return not value
+        return bool(value) if whole else value in ("", "arms up", "waving")
+    if name in ("skin", "clothes"):
+        return bool(value) == somebody or (behind and not value)
+    if name == "bottoms":
+        is_shown = somebody and whole and seen.get("clothes") != "overalls"
+        return bool(value) == is_shown or (behind and not value)
+    possible = {
+        "hat": somebody,
+        "eyes": somebody and not behind,
+        "eyewear": somebody and not behind,
+        "beard": somebody and not behind,
+        "accent": somebody,
+    }
+    return not value or possible.get(name, True)
