@@ -27,7 +27,11 @@ def make(
     ] = "one",
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", help="Folder for all results.", show_default="~/.cache/sid/papertown-making, or papertown-two-making"),
+        typer.Option(
+            "--dir",
+            help="Folder for all results.",
+            show_default="~/.cache/sid/papertown-making, or papertown-two-making",
+        ),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Stop after this many minutes; the next run resumes.")

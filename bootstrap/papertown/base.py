@@ -243,8 +243,8 @@ def detail_weights(
 ) -> Tensor:
     """Return the loss weight of each latent cell of some pictures: (n, 16, 16), float32, mean 1 per picture.
 
-    Before scaling to mean 1, cells outside a picture's boxes of details weigh 1 and cells inside `detail_weight`; a cell
-    that a box covers in part is weighted by the share covered. Boxes are as in `world.details`.
+    Before scaling to mean 1, cells outside a picture's boxes of details weigh 1 and cells inside `detail_weight`;
+    a cell that a box covers in part is weighted by the share covered. Boxes are as in `world.details`.
     """
     side = data.SIZE // 8
     edges = np.linspace(0, 256, side + 1)

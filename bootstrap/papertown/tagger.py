@@ -140,7 +140,9 @@ class PapertownTagger:
                 for name, head_logits in self.net.by_head(logits).items()
             }
             readings += [
-                _reading(self.net.heads, {name: rows[row] for name, rows in probabilities.items()}, self.rules)
+                _reading(
+                    self.net.heads, {name: rows[row] for name, rows in probabilities.items()}, self.rules
+                )
                 for row in range(len(part))
             ]
         return readings

@@ -140,7 +140,9 @@ def labels(split: str, count: int, town: TaggedWorld = FIRST) -> Tensor:
 
     An answer is the index of a head's option, or IGNORED for the colour of something the scene does not have.
     """
-    indices = {name: {option: i for i, option in enumerate(options)} for name, options in town.heads().items()}
+    indices = {
+        name: {option: i for i, option in enumerate(options)} for name, options in town.heads().items()
+    }
     rows = []
     for number in range(count):
         attributes = town.attributes(town.scene(split, number))

@@ -77,7 +77,9 @@ def is_allowed(name: str, value: str, seen: Mapping[str, str]) -> bool:
     """Whether a picture with the attributes `seen`, those before `name`, may have a value ("": none) of `name`."""
     if not _is_possible(name, seen):
         return not value
-    return bool(value) or not (name.endswith("_color") or name in ("figure", "hair", "skin", "clothes", "mouth"))
+    return bool(value) or not (
+        name.endswith("_color") or name in ("figure", "hair", "skin", "clothes", "mouth")
+    )
 
 
 def _is_possible(name: str, seen: Mapping[str, str]) -> bool:

@@ -1,11 +1,11 @@
-"""The second town: a tag for all that a picture shows and for nothing that it hides; the same seed, the same picture."""
+"""The second town: a tag for all that a picture shows and for nothing that it hides; one seed, one picture."""
 
 import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("resvg_py", reason="drawing Paper Town needs the extra `papertown`")
@@ -68,9 +68,14 @@ def test_tags_name_everything_in_the_order_of_captions():
     assert world.tags(Scene(Robot("teal"), "portrait", "from side", outdoors="beach")) == [
         "robot", "portrait", "from side", "teal robot", "outdoors", "beach",
     ]  # fmt: skip
-    assert world.tags(Scene(None, prop=Prop("cup", "red"), wall="white")) == ["no humans", "red cup", "white wall"]
+    assert world.tags(Scene(None, prop=Prop("cup", "red"), wall="white")) == [
+        "no humans",
+        "red cup",
+        "white wall",
+    ]
 
 
+@settings(deadline=None, max_examples=40)
 @given(scenes)
 def test_a_tag_says_what_is_seen_and_nothing_that_is_hidden(scene):
     seen = world.attributes(scene)
@@ -94,6 +99,7 @@ def test_a_tag_says_what_is_seen_and_nothing_that_is_hidden(scene):
         assert ("hair_color" in seen) == (scene.figure.hair != "bald")
 
 
+@settings(deadline=None, max_examples=40)
 @given(scenes)
 def test_all_attributes_are_answers_that_a_tagger_can_give(scene):
     seen, before = world.attributes(scene), {}
@@ -105,6 +111,7 @@ def test_all_attributes_are_answers_that_a_tagger_can_give(scene):
         before |= {name: value} if value else {}
 
 
+@settings(deadline=None, max_examples=40)
 @given(scenes)
 def test_what_has_no_tag_does_not_show(scene):
     """A face from behind, shoes in a portrait: whatever they are, the picture is the same."""
@@ -116,7 +123,12 @@ def test_what_has_no_tag_does_not_show(scene):
         hidden |= {"mouth": "smile", "eyes": None, "eyewear": None, "beard": None}
     if scene.framing != "full body":
         hidden |= {"shoes_color": "red"}
-    if "clothes" in seen and person.clothes != "overalls" and "bottoms" not in seen and scene.framing != "full body":
+    if (
+        "clothes" in seen
+        and person.clothes != "overalls"
+        and "bottoms" not in seen
+        and scene.framing != "full body"
+    ):
         hidden |= {"bottoms_color": "red"}
     assert not differs(scene, figure=replace(person, **hidden))
     if scene.accent in HIDDEN_FROM_BEHIND and "accent" not in seen:
@@ -147,7 +159,11 @@ def test_every_tag_of_a_scene_changes_its_picture(framing, view):
 
 
 def test_every_framing_view_and_pose_looks_different():
-    for figure in (WALKER.figure, replace(WALKER.figure, sex="man", hair="shaggy"), *map(Robot, list(COLORS)[:3])):
+    for figure in (
+        WALKER.figure,
+        replace(WALKER.figure, sex="man", hair="shaggy"),
+        *map(Robot, list(COLORS)[:3]),
+    ):
         drawn = {}
         for framing in FRAMINGS:
             for view in VIEWS:
@@ -170,11 +186,14 @@ def test_pictures_of_one_caption_differ_and_the_same_seed_gives_the_same():
     assert data.picture("train", 5).shape == (128, 128, 3)
 
 
+@settings(deadline=None, max_examples=40)
 @given(scenes)
 def test_the_details_of_a_scene_are_where_faces_and_props_differ(scene):
     variants = []
     if isinstance(scene.figure, Person) and not scene.figure.beard and not scene.figure.eyewear:
-        variants += [{"figure": replace(scene.figure, mouth=mouth, eyes=None)} for mouth in ("sad", "tongue out")]
+        variants += [
+            {"figure": replace(scene.figure, mouth=mouth, eyes=None)} for mouth in ("sad", "tongue out")
+        ]
     if scene.prop:
         variants.append({"prop": Prop("balloon", scene.prop.color)})
     before = pixels(scene, 128)

@@ -34,7 +34,9 @@ def on_body(name: str, view: View) -> str:
     if view == "from behind":
         return ""
     if name == "id badge":
-        cord = stroke("M-14-60L0-44L14-60", "#e05a00", 4) if x == 0 else stroke(f"M-6-60L{x}-44", "#e05a00", 4)
+        cord = (
+            stroke("M-14-60L0-44L14-60", "#e05a00", 4) if x == 0 else stroke(f"M-6-60L{x}-44", "#e05a00", 4)
+        )
         card = shape("M-11-46H11V-20H-11Z", "#ffffff", "#e05a00", 3) + oval(0, -37, 5.5, 5.5, "#1f7a4d")
         return cord + placed(x, 0, card + stroke("M-6-28H6M-6-24H3", "#444444", 2))
     ribbon = shape("M-14-60H-4L4-38H-4Z", BLUE) + shape("M14-60H4L-4-38H4Z", BLUE)
@@ -58,7 +60,11 @@ def on_head(name: str, view: View) -> str:
         wing = shape("M0 0Q-14-22-34-18Q-38 0-34 16Q-14 18 0 0Z", "#e0218a", "#9c1260")
         dots = "".join(oval(x, y, 3.2, 3.2, "#ffffff") for x, y in ((-26, -8), (-26, 7), (-14, -3)))
         bow = wing + dots
-        x, y, turn = {"from front": (-24, -32, -24), "from side": (-10, -36, -12), "from behind": (24, -32, 24)}[view]
+        x, y, turn = {
+            "from front": (-24, -32, -24),
+            "from side": (-10, -36, -12),
+            "from behind": (24, -32, 24),
+        }[view]
         return placed(x, y, bow + mirrored(bow) + oval(0, 0, 8, 9, "#e0218a", "#9c1260"), 0.85, turn)
     band = stroke("M-41 2C-46-66 46-66 41 2", "#20272e", 10)
     if view == "from side":
@@ -111,12 +117,12 @@ def _scarf(view: View) -> str:
 
 
 def _star(x: float, y: float) -> str:
-    return placed(x, y, flat("M0-6L1.8-1.8L6-1.5L2.8 1.4L3.8 6L0 3.5L-3.8 6L-2.8 1.4L-6-1.5L-1.8-1.8Z", YELLOW))
+    return placed(
+        x, y, flat("M0-6L1.8-1.8L6-1.5L2.8 1.4L3.8 6L0 3.5L-3.8 6L-2.8 1.4L-6-1.5L-1.8-1.8Z", YELLOW)
+    )
 
 
 def motion(x: float, y: float) -> str:
     """Draw the two arcs beside a hand that waves to the viewer's left of a point."""
     arcs = stroke(f"M{x - 15} {y - 12}Q{x - 21} {y - 1} {x - 16} {y + 9}", "#ffffff", 5)
     return arcs + stroke(f"M{x - 15} {y - 12}Q{x - 21} {y - 1} {x - 16} {y + 9}", "#5b5566", 2.5)
-
-

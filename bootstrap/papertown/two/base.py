@@ -25,11 +25,12 @@ DETAIL_WEIGHT = 4.0  # loss weight of the latent cells of a face and of a prop
 WEIGHT_DECAY = 0.1  # of Muon's matrices
 UNIFORM_SHARE = 0.25  # of the noise levels; the others are logit-normal
 SHORT_SHARE = 0.6  # of the captions of a batch that fill one block; of all augmented captions, 59 % do
+TOKENIZER_SCENES = 5000
 BLOCK = 32  # Z-Image pads captions to multiples of this many tokens
 DRAWN_LENGTH = 128  # tokens of the longest prompt that `draw_prompts` takes
 SHEET = (
-    "woman, full body, from front, waving, tied up blonde hair, pale skin, blue t-shirt, red skirt, white shoes, smile, "
-    "pink wall, window",
+    "woman, full body, from front, waving, tied up blonde hair, pale skin, blue t-shirt, red skirt, white shoes, "
+    "smile, pink wall, window",
     "man, full body, from side, walking, short brown hair, dark skin, green sweater, gray trousers, red shoes, "
     "open mouth, holding blue ball, outdoors, city street",
     "robot, full body, from front, arms up, teal robot, outdoors, forest",
@@ -73,7 +74,7 @@ def train_base_model(
     tag_lists = data.tag_lists("train", len(pictures))
     vae = finished_vae(directory).to(device).eval()
     latents = cached_latents(directory, "base", pictures, vae).to(device)
-    tokenizer = _tokenizer(directory / "tokenizer", tag_lists)
+    tokenizer = made_tokenizer(directory / "tokenizer")
     transformer, encoder = networks.new_transformer(), networks.new_text_encoder(tokenizer)
     transformer.to(device).train()
     encoder.to(device).train()
@@ -96,7 +97,11 @@ def train_base_model(
     def report() -> None:
         pipeline = assembled(vae, encoder, tokenizer, transformer)
         samples_seen = training.step * hyperparameters.batch
-        save_grid(draw_prompts(pipeline, list(SHEET), seed=1), 8, training.folder / f"samples-{samples_seen:08d}.png")
+        save_grid(
+            draw_prompts(pipeline, list(SHEET), seed=1),
+            8,
+            training.folder / f"samples-{samples_seen:08d}.png",
+        )
         save_half(pipeline, training.folder / "model")
 
     training.run(loss, minutes, report, report_minutes=30)
@@ -130,8 +135,8 @@ class CaptionBatches(Dataset):
 class Loss:
     """The loss of a step: the squared error of the velocity, with noise levels spread evenly over the batch.
 
-    As in Z-Image, noisy latents are (1 - s) latents + s noise, and the transformer is given 1 - s and predicts latents -
-    noise.
+    As in Z-Image, noisy latents are (1 - s) latents + s noise, and the transformer is given 1 - s and predicts
+    latents - noise.
 
     Args:
         weights: the loss weight of each latent cell, from `detail_weights`.
@@ -147,7 +152,12 @@ class Loss:
         batches: Iterable[tuple[Tensor, Tensor, Tensor]],
         batch: int,
     ) -> None:
-        self.transformer, self.encoder, self.latents, self.cell_weights = transformer, encoder, latents, weights
+        self.transformer, self.encoder, self.latents, self.cell_weights = (
+            transformer,
+            encoder,
+            latents,
+            weights,
+        )
         self.batches, self.batch = iter(batches), batch
         self.device = latents.device
 
@@ -160,7 +170,9 @@ class Loss:
         share = levels.view(-1, 1, 1, 1)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             states = encoded(self.encoder, on_device(tokens, self.device))
-            predicted = predict(self.transformer, (1 - share) * clean + share * noise, levels, states, counts.tolist())
+            predicted = predict(
+                self.transformer, (1 - share) * clean + share * noise, levels, states, counts.tolist()
+            )
         errors = (predicted - (clean - noise)).pow(2).mean(1)
         cell_weights = self.cell_weights[chosen]
         loss = (cell_weights * errors).mean()
@@ -174,8 +186,7 @@ class Loss:
 
 
 def noise_levels(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Return the noise levels of a batch, 0 (picture) to 1 (noise), spread evenly: (count,), in random order, so that short and long captions
-    have the same.
+    """Return the noise levels of a batch, 0 (picture) to 1 (noise): (count,), spread evenly, in random order.
 
     They are logit-normal, as Stable Diffusion 3's were found best, but for a share that is uniform: the first steps of
     a drawing, near 1, decide its colours, and a logit-normal distribution hardly ever trains them.
@@ -279,8 +290,10 @@ def finished_vae(directory: Path) -> AutoencoderKL:
     return AutoencoderKL.from_pretrained(folder)
 
 
-def _tokenizer(folder: Path, tag_lists: list[list[str]]) -> Qwen2Tokenizer:
+def made_tokenizer(folder: Path) -> Qwen2Tokenizer:
+    """Return the tokenizer in `folder`; if there is none, make it of the first TOKENIZER_SCENES captions."""
     if not folder.exists():
+        tag_lists = data.tag_lists("train", TOKENIZER_SCENES)
         texts = [", ".join(tags) for tags in tag_lists]
         networks.new_tokenizer(texts + [tag for tags in tag_lists for tag in tags]).save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)

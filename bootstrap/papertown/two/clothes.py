@@ -61,9 +61,12 @@ def hand(limb: Limb, skin: str, is_open: bool = False) -> str:
     fingers = ""
     if is_open:
         fingers = "".join(
-            tube(((x, y - 2), (x + dx, y + dy)), skin, 7) for dx, dy in ((-11, -5), (-6, -14), (2, -16), (10, -11))
+            tube(((x, y - 2), (x + dx, y + dy)), skin, 7)
+            for dx, dy in ((-11, -5), (-6, -14), (2, -16), (10, -11))
         )
-    return fingers + oval(x, y, 8, 8, skin, shade(skin, 0.75)) + (oval(x, y, 6.5, 6.5, skin) if is_open else "")
+    return (
+        fingers + oval(x, y, 8, 8, skin, shade(skin, 0.75)) + (oval(x, y, 6.5, 6.5, skin) if is_open else "")
+    )
 
 
 def legs(outfit: Outfit, left: Limb, right: Limb, view: View) -> str:
@@ -115,7 +118,9 @@ def stool(view: View) -> str:
     x, y, half = (-6, 10, 29) if view == "from side" else (0, 7, 36)
     dark = shade(WOOD, 0.75)
     feet = "".join(tube(((x + s * (half - 8), y + 6), (x + s * (half - 5), 52)), dark, 6) for s in (-1, 1))
-    return feet + shape(f"M{x - half} {y}h{2 * half}q3 0 3 4v3q0 4-3 4h{-2 * half}q-3 0-3-4v-3q0-4 3-4Z", WOOD)
+    return feet + shape(
+        f"M{x - half} {y}h{2 * half}q3 0 3 4v3q0 4-3 4h{-2 * half}q-3 0-3-4v-3q0-4 3-4Z", WOOD
+    )
 
 
 def torso(outfit: Outfit, view: View) -> str:
@@ -138,7 +143,11 @@ def _from_front(outfit: Outfit, behind: bool) -> str:
     dark, light = shade(color, 0.72), _light(color)
     w = WAISTS[outfit.sex]
     if kind == "t-shirt":
-        neckline = shape("M-12-60Q0-44 12-60Z", outfit.skin, dark) if not behind else stroke("M-11-59Q0-54 11-59", dark)
+        neckline = (
+            shape("M-12-60Q0-44 12-60Z", outfit.skin, dark)
+            if not behind
+            else stroke("M-11-59Q0-54 11-59", dark)
+        )
         return _trunk(outfit, color, 4) + neckline
     if kind == "hoodie":
         body = _trunk(outfit, color, 6) + stroke(f"M{-w + 2} 2Q0 7 {w - 2} 2", dark, 3)
@@ -146,7 +155,13 @@ def _from_front(outfit: Outfit, behind: bool) -> str:
             return body + shape("M-21-62Q0-70 21-62Q26-38 0-24Q-26-38-21-62Z", shade(color, 0.86))
         hood = shape("M-25-56Q-20-71 0-71Q20-71 25-56Q12-42 0-40Q-12-42-25-56Z", shade(color, 0.86))
         cords = stroke("M-7-46V-30M7-46V-30", WHITE, 3)
-        return body + shape("M-12-20H12L17-3H-17Z", shade(color, 0.92)) + hood + flat("M-10-64H10L0-47Z", outfit.skin) + cords
+        return (
+            body
+            + shape("M-12-20H12L17-3H-17Z", shade(color, 0.92))
+            + hood
+            + flat("M-10-64H10L0-47Z", outfit.skin)
+            + cords
+        )
     if kind == "sweater":
         band = flat(f"M{-s + 2}-41H{s - 2}L{w + 1}-29H{-w - 1}Z", light)
         zigzag = "M-15-32L-9-38L-3-32L3-38L9-32L15-38"
@@ -158,11 +173,19 @@ def _from_front(outfit: Outfit, behind: bool) -> str:
         h = HIPS[outfit.sex]
         lower = f"M{-w - 1}-22H{w + 1}L{h} 6Q0 12 {-h} 6Z"
         if behind:
-            straps = stroke("M-15-58L12-22M15-58L-12-22", dark, 9) + stroke("M-15-58L12-22M15-58L-12-22", color, 6.5)
+            straps = stroke("M-15-58L12-22M15-58L-12-22", dark, 9) + stroke(
+                "M-15-58L12-22M15-58L-12-22", color, 6.5
+            )
             return shirt + straps + shape(lower, color)
         straps = stroke("M-14-58V-40M14-58V-40", dark, 9) + stroke("M-14-58V-40M14-58V-40", color, 6.5)
         bib = shape("M-15-44H15V-18H-15Z", color) + shape("M-8-34H8V-24H-8Z", shade(color, 0.88))
-        return shirt + shape(lower, color) + straps + bib + "".join(oval(x, -41, 3, 3, "#f6c945") for x in (-14, 14))
+        return (
+            shirt
+            + shape(lower, color)
+            + straps
+            + bib
+            + "".join(oval(x, -41, 3, 3, "#f6c945") for x in (-14, 14))
+        )
     body = _trunk(outfit, color, 9)
     if behind:
         return body + shape("M-16-61Q0-54 16-61L13-52Q0-46-13-52Z", dark) + stroke("M0-48V10", dark, 3)
@@ -178,21 +201,40 @@ def _from_side(outfit: Outfit) -> str:
     belly = 17 if outfit.sex == "man" else 11
 
     def trunk(fill: str, hem: float) -> str:
-        d = f"M{back}-46Q{back + 1}-60-6-60H6Q{chest}-58 {chest}-44Q{chest}-34 {belly}-26L16 {hem}Q0 {hem + 5}-17 {hem}L{back + 2}-26Z"
+        d = (
+            f"M{back}-46Q{back + 1}-60-6-60H6Q{chest}-58 {chest}-44Q{chest}-34 {belly}-26"
+            f"L16 {hem}Q0 {hem + 5}-17 {hem}L{back + 2}-26Z"
+        )
         return shape(d, fill)
 
     if kind == "t-shirt":
         return trunk(color, 4) + stroke("M-8-60Q2-56 9-58", dark)
     if kind == "hoodie":
         hood = shape("M6-68Q-12-72-24-62Q-32-46-20-38Q-8-40 12-52Z", shade(color, 0.86))
-        return trunk(color, 6) + shape("M4-20L15-20L17-4H0Z", shade(color, 0.92)) + hood + stroke("M12-50V-34", WHITE, 3)
+        return (
+            trunk(color, 6)
+            + shape("M4-20L15-20L17-4H0Z", shade(color, 0.92))
+            + hood
+            + stroke("M12-50V-34", WHITE, 3)
+        )
     if kind == "sweater":
         band = flat(f"M{back + 1}-41H{chest - 1}L{belly + 1}-29H{back + 2}Z", light)
         zigzag = stroke("M-12-32L-6-38L0-32L6-38L12-32", dark, 2.5)
-        return trunk(color, 4) + band + zigzag + shape("M-10-70Q0-66 11-68L11-56Q0-52-11-56Z", color) + stroke("M-15 1Q0 6 14 1", light, 4)
+        return (
+            trunk(color, 4)
+            + band
+            + zigzag
+            + shape("M-10-70Q0-66 11-68L11-56Q0-52-11-56Z", color)
+            + stroke("M-15 1Q0 6 14 1", light, 4)
+        )
     if kind == "overalls":
         bib = shape(f"M3-44H{chest - 1}L{belly}-22L16 6Q0 11-17 6L-13-22H3Z", color)
-        return trunk(WHITE, 4) + stroke("M-10-24Q-10-54 2-58Q8-54 8-42", dark, 8) + stroke("M-10-24Q-10-54 2-58Q8-54 8-42", color, 5.5) + bib
+        return (
+            trunk(WHITE, 4)
+            + stroke("M-10-24Q-10-54 2-58Q8-54 8-42", dark, 8)
+            + stroke("M-10-24Q-10-54 2-58Q8-54 8-42", color, 5.5)
+            + bib
+        )
     shirt = flat(f"M5-61L10-60L{chest}-46L{belly + 3}-28L{belly - 1}-27Z", WHITE)
     return trunk(color, 9) + shirt + shape(f"M0-61L8-58L{belly}-25L6-40Z", dark)
 

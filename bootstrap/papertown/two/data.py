@@ -1,4 +1,4 @@
-"""The scenes, pictures and captions that the models of Paper Town Two are trained on; see `bootstrap.papertown.data`."""
+"""The scenes, pictures and captions that the models of Paper Town Two are trained on; see `papertown.data`."""
 
 from __future__ import annotations
 

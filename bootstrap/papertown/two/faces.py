@@ -50,7 +50,12 @@ def face(view: View, skin: str, brow: str, mouth: str, eyes: str | None, sex: st
         x, y = SIDE_EYE
         cheek = f'<ellipse cx="12" cy="16" rx="6" ry="4" fill="{blush}" fill-opacity="0.3"/>'
         brows = stroke(f"M{x - 7}-11Q{x}-16 {x + 7}-12", brow, 4)
-        return cheek + placed(x, y, _eye(eyes if eyes != "wink" else None, sex)) + brows + placed(24, 23, _mouth(mouth, 0.72))
+        return (
+            cheek
+            + placed(x, y, _eye(eyes if eyes != "wink" else None, sex))
+            + brows
+            + placed(24, 23, _mouth(mouth, 0.72))
+        )
     x, y = FRONT_EYE
     cheeks = "".join(
         f'<ellipse cx="{s * 23}" cy="15" rx="6.5" ry="4" fill="{blush}" fill-opacity="0.3"/>' for s in (-1, 1)
@@ -71,7 +76,10 @@ def beard(kind: str, color: str, view: View) -> str:
         return shape("M-36-2Q-39 46 0 47Q39 46 36-2L29 10Q22 17 0 16Q-22 17-29 10Z", color)
     if view == "from side":
         return shape("M38 13Q30 12 22 16Q12 22 10 13Q8 26 20 24Q34 22 38 18Z", color)
-    return shape("M0 14Q8 10 17 17Q24 20 27 13Q28 26 15 24Q6 24 0 18Q-6 24-15 24Q-28 26-27 13Q-24 20-17 17Q-8 10 0 14Z", color)
+    return shape(
+        "M0 14Q8 10 17 17Q24 20 27 13Q28 26 15 24Q6 24 0 18Q-6 24-15 24Q-28 26-27 13Q-24 20-17 17Q-8 10 0 14Z",
+        color,
+    )
 
 
 def eyewear(kind: str, view: View) -> str:
@@ -89,7 +97,11 @@ def eyewear(kind: str, view: View) -> str:
         frame = stroke("M-5 1H8", INK, 4) if view == "from side" else stroke("M-34-4H34", INK, 4)
     else:
         lens = f'<circle r="11.5" fill="#ffffff" fill-opacity="0.28" stroke="{INK}" stroke-width="3.4"/>'
-        frame = stroke("M-5 4H9", INK, 3.2) if view == "from side" else stroke("M-4 2Q0-1 4 2M-26 1H-35M26 1H35", INK, 3.2)
+        frame = (
+            stroke("M-5 4H9", INK, 3.2)
+            if view == "from side"
+            else stroke("M-4 2Q0-1 4 2M-26 1H-35M26 1H35", INK, 3.2)
+        )
     if view == "from side":
         return frame + placed(x, y, lens, scale=0.9)
     return frame + placed(-x, y, lens) + placed(x, y, lens)
@@ -116,5 +128,7 @@ def _mouth(mouth: str, squeeze: float) -> str:
     elif mouth == "serious":
         drawn = stroke("M-9 2H9", MOUTH_RED, 3.6)
     else:
-        drawn = flat("M-12-3Q0 1 12-3Q9 10 0 10Q-9 10-12-3Z", MOUTH_RED) + shape("M-5 4H6V12Q6 17 0 17Q-5 17-5 12Z", TONGUE)
+        drawn = flat("M-12-3Q0 1 12-3Q9 10 0 10Q-9 10-12-3Z", MOUTH_RED) + shape(
+            "M-5 4H6V12Q6 17 0 17Q-5 17-5 12Z", TONGUE
+        )
     return f'<g transform="scale({squeeze} 1)">{drawn}</g>'

@@ -12,7 +12,6 @@ from bootstrap.papertown.two.drawing import placed
 from bootstrap.papertown.two.rig import HEAD, NECK, Joints, View, joints
 
 
-
 @dataclass(frozen=True)
 class Person:
     """A person's looks, in the words of the tables of `hair`, `faces` and `clothes`.
@@ -65,7 +64,11 @@ def draw(figure: Person | Robot, stance: Stance, accent: str | None, prop: str |
     """
     shoulders = robots.SHOULDERS if isinstance(figure, Robot) else clothes.SHOULDERS[figure.sex]
     pose = joints(stance.view, stance.pose, shoulders, stance.holding, stance.sway)
-    layers = _robot(figure, stance, pose, prop) if isinstance(figure, Robot) else _person(figure, stance, pose, accent, prop)
+    layers = (
+        _robot(figure, stance, pose, prop)
+        if isinstance(figure, Robot)
+        else _person(figure, stance, pose, accent, prop)
+    )
     return "".join(layers), pose.ground
 
 
@@ -76,7 +79,9 @@ def sample_person(rng: random.Random, sex: str, bare_head: bool = False) -> Pers
     beard = rng.choice(faces.BEARDS) if sex == "man" and rng.random() < 0.35 else None
     eyes = rng.choice(faces.EYES) if rng.random() < 0.5 and eyewear in (None, "round glasses") else None
     kind = rng.choice(clothes.CLOTHES)
-    bottoms = None if kind == "overalls" else rng.choice(clothes.BOTTOMS if sex == "woman" else clothes.BOTTOMS[:2])
+    bottoms = (
+        None if kind == "overalls" else rng.choice(clothes.BOTTOMS if sex == "woman" else clothes.BOTTOMS[:2])
+    )
     return Person(
         sex=sex,
         skin=rng.choices(list(SKINS), (0.4, 0.3, 0.3))[0],
@@ -108,7 +113,9 @@ def _person(person: Person, stance: Stance, pose: Joints, accent: str | None, pr
         person.sex,
     )
     back_hair, head = _head(person, stance, accent)
-    left = clothes.arm(outfit, pose.left_arm, view) + clothes.hand(pose.left_arm, skin, stance.pose == "waving")
+    left = clothes.arm(outfit, pose.left_arm, view) + clothes.hand(
+        pose.left_arm, skin, stance.pose == "waving"
+    )
     held = prop or ""
     right = clothes.arm(outfit, pose.right_arm, view) + held + clothes.hand(pose.right_arm, skin)
     seat = clothes.stool(view) if stance.pose == "sitting" else ""
@@ -138,7 +145,15 @@ def _robot(robot: Robot, stance: Stance, pose: Joints, prop: str | None) -> list
 
 
 def _stacked(
-    stance: Stance, back: str, back_hair: str, lower: str, trunk: str, worn: str, head: str, left: str, right: str
+    stance: Stance,
+    back: str,
+    back_hair: str,
+    lower: str,
+    trunk: str,
+    worn: str,
+    head: str,
+    left: str,
+    right: str,
 ) -> list[str]:
     """Return the layers of a figure from back to front."""
     if stance.view == "from side":

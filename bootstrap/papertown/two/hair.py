@@ -51,7 +51,9 @@ def under_hat(sex: str, color: str, view: View) -> Layers:
 def hat(kind: str, color: str, view: View) -> str:
     """Draw a hat on a head."""
     if kind == "winter hat":
-        dome = shape("M-39-10C-44-62 44-62 39-10Z", color) + stroke("M-14-46V-20M14-46V-20M0-48V-20", shade(color, 0.82), 3)
+        dome = shape("M-39-10C-44-62 44-62 39-10Z", color) + stroke(
+            "M-14-46V-20M14-46V-20M0-48V-20", shade(color, 0.82), 3
+        )
         band = shape("M-42-22Q0-30 42-22V-7Q0-14-42-7Z", "#f7f5ee" if color != "#f5f5f0" else "#c8cdd4")
         return oval(0, -52, 11, 11, "#f7f5ee", "#c9c6bd") + dome + band
     brim = 8 if view == "from side" else 0
@@ -70,7 +72,10 @@ def _front(name: str, color: str) -> Layers:
         locks = shape("M-38-8Q-43 20-40 52Q-33 56-27 50Q-31 18-31-10Z", color)
         return shape("M-38-14Q-48 24-42 54Q0 62 42 54Q48 24 38-14Z", dark), locks + mirrored(locks) + parting
     if name == "long wavy":
-        wavy = "M-38-16Q-52-2-44 12Q-54 26-45 38Q-51 52-38 58Q-22 58-25 44Q-14 50 0 50Q14 50 25 44Q22 58 38 60Q51 52 45 38Q54 26 44 12Q52-2 38-16Z"
+        wavy = (
+            "M-38-16Q-52-2-44 12Q-54 26-45 38Q-51 52-38 58Q-22 58-25 44Q-14 50 0 50"
+            "Q14 50 25 44Q22 58 38 60Q51 52 45 38Q54 26 44 12Q52-2 38-16Z"
+        )
         return shape(wavy, dark), parting + _wave(color) + mirrored(_wave(color))
     if name == "bob cut":
         sides = shape("M-38-10Q-46 14-43 30Q-34 36-27 28Q-30 8-31-12Z", color)
@@ -79,7 +84,9 @@ def _front(name: str, color: str) -> Layers:
         return oval(0, -54, 18, 16, color, dark), parting + stroke("M-12-44Q0-50 12-44", dark, 3)
     if name == "curly woman":
         fringe = shape(scallops(0, -28, 33, 11, 9), color)
-        return shape(scallops(0, 0, 50, 48, 15), color), shape(f"{_CROWN}Q30-20 0-24Q-30-20-38 4Z", color, color) + fringe
+        return shape(scallops(0, 0, 50, 48, 15), color), shape(
+            f"{_CROWN}Q30-20 0-24Q-30-20-38 4Z", color, color
+        ) + fringe
     if name == "short":
         return "", shape("M-38 2C-47-56 47-56 38 2L33-4V-18Q10-15-4-24Q-20-14-33-17V-4Z", color)
     if name == "curly man":
@@ -87,7 +94,9 @@ def _front(name: str, color: str) -> Layers:
     if name == "shaggy":
         d = "M-40 12L-37-6C-52-62 52-62 39-6L41 12L31-6L26-16L20-5L10-20L2-6L-8-21L-17-8L-26-19L-31-5Z"
         return "", shape(d, color)
-    return shape(scallops(0, -14, 55, 48, 18), color), shape(f"{_CROWN}Q32-24 0-26Q-32-24-38 4Z", color, color)
+    return shape(scallops(0, -14, 55, 48, 18), color), shape(
+        f"{_CROWN}Q32-24 0-26Q-32-24-38 4Z", color, color
+    )
 
 
 def _wave(color: str) -> str:
@@ -100,10 +109,17 @@ def _behind(name: str, color: str) -> Layers:
         d = "M-39-4C-46-58 46-58 39-4Q46 26 41 54Q0 62-41 54Q-46 26-39-4Z"
         return "", shape(d, color) + stroke("M-16 0V50M0-30V54M16 0V50", dark, 2.5)
     if name == "long wavy":
-        d = "M-38-12C-42-58 42-58 38-12Q51 0 44 13Q54 27 45 38Q51 52 38 58Q24 54 16 60Q0 52-16 60Q-24 54-38 60Q-51 52-45 38Q-54 27-44 13Q-51 0-38-12Z"
-        return "", shape(d, color) + stroke("M-18-4Q-26 12-18 26Q-26 38-18 48M18-4Q26 12 18 26Q26 38 18 48", dark, 2.5)
+        d = (
+            "M-38-12C-42-58 42-58 38-12Q51 0 44 13Q54 27 45 38Q51 52 38 58Q24 54 16 60"
+            "Q0 52-16 60Q-24 54-38 60Q-51 52-45 38Q-54 27-44 13Q-51 0-38-12Z"
+        )
+        return "", shape(d, color) + stroke(
+            "M-18-4Q-26 12-18 26Q-26 38-18 48M18-4Q26 12 18 26Q26 38 18 48", dark, 2.5
+        )
     if name == "bob cut":
-        return "", shape("M-39-4C-46-58 46-58 39-4Q47 16 43 32H-43Q-47 16-39-4Z", color) + stroke("M-14 2V26M14 2V26", dark, 2.5)
+        return "", shape("M-39-4C-46-58 46-58 39-4Q47 16 43 32H-43Q-47 16-39-4Z", color) + stroke(
+            "M-14 2V26M14 2V26", dark, 2.5
+        )
     if name == "tied up":
         nape = shape("M-37 2C-45-58 45-58 37 2Q32 24 0 25Q-32 24-37 2Z", color)
         return "", nape + oval(0, -50, 18, 17, color, dark) + stroke("M-13-37Q0-31 13-37", dark, 3)
@@ -127,7 +143,10 @@ def _side(name: str, color: str) -> Layers:
         d = "M32-12C32-60-48-58-40 0Q-46 28-44 52Q-26 60-8 52Q2 24 4-4Q20-14 32-12Z"
         return "", shape(d, color) + stroke("M-26 4Q-30 28-28 48", dark, 2.5)
     if name == "long wavy":
-        d = "M32-12C32-60-46-58-39-10Q-56 2-47 14Q-60 28-48 40Q-54 56-36 60Q-22 56-14 58Q2 54-6 40Q8 28 0 16Q8 4 4-6Q20-14 32-12Z"
+        d = (
+            "M32-12C32-60-46-58-39-10Q-56 2-47 14Q-60 28-48 40Q-54 56-36 60Q-22 56-14 58"
+            "Q2 54-6 40Q8 28 0 16Q8 4 4-6Q20-14 32-12Z"
+        )
         return "", shape(d, color) + stroke("M-24-2Q-32 12-24 26Q-32 38-24 48", dark, 2.5)
     if name == "bob cut":
         return "", shape("M32-12C32-60-48-58-40 0Q-46 18-42 32H4Q10 12 8-6Q20-14 32-12Z", color)
@@ -135,17 +154,21 @@ def _side(name: str, color: str) -> Layers:
         d = f"{cap}Q-36 20-22 24Q-16 8-4-6Q18-14 32-12Z"
         return oval(-16, -53, 18, 16, color, dark), shape(d, color) + stroke("M-26-42Q-14-48-4-46", dark, 3)
     if name == "curly woman":
-        return "", shape(scallops(-12, -2, 38, 46, 14), color) + shape(scallops(10, -32, 24, 14, 9), color) + flat_patch(color)
+        return "", shape(scallops(-12, -2, 38, 46, 14), color) + shape(
+            scallops(10, -32, 24, 14, 9), color
+        ) + flat_patch(color)
     if name == "short":
         return "", shape(f"{cap}Q-38 12-28 17L-16 6L-10-6L4-8L6-18L33-14Z", color)
     if name == "curly man":
-        return "", shape(scallops(-4, -26, 37, 24, 12), color) + shape(scallops(-24, -2, 14, 18, 8), color) + oval(-16, -18, 20, 16, color)
+        return "", shape(scallops(-4, -26, 37, 24, 12), color) + shape(
+            scallops(-24, -2, 14, 18, 8), color
+        ) + oval(-16, -18, 20, 16, color)
     if name == "shaggy":
         d = "M35-8C40-60-52-62-40-2L-46 18L-34 15L-30 30L-20 16L-12 4L-4 10L2-6L12-2L16-16L26-6L28-16Z"
         return "", shape(d, color)
-    return shape(scallops(-14, -16, 45, 46, 16), color), shape(scallops(-20, -16, 38, 40, 15), color, color) + shape(
-        scallops(6, -36, 24, 16, 9), color, color
-    )
+    return shape(scallops(-14, -16, 45, 46, 16), color), shape(
+        scallops(-20, -16, 38, 40, 15), color, color
+    ) + shape(scallops(6, -36, 24, 16, 9), color, color)
 
 
 def flat_patch(color: str) -> str:
@@ -160,7 +183,8 @@ def _curls(dark: str) -> str:
 
 def _shine(view: View) -> str:
     x = -12 if view == "from front" else -14
-    return f'<ellipse cx="{x}" cy="-27" rx="9" ry="4.5" transform="rotate(-24 {x} -27)" fill="#fff" fill-opacity="0.4"/>'
+    turned = f'transform="rotate(-24 {x} -27)"'
+    return f'<ellipse cx="{x}" cy="-27" rx="9" ry="4.5" {turned} fill="#fff" fill-opacity="0.4"/>'
 
 
 _DRAWN = {"from front": _front, "from side": _side, "from behind": _behind}

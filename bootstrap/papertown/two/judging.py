@@ -34,11 +34,15 @@ def judge_base_model(
     pictures = draw_prompts(pipeline, [", ".join(tags) for tags in tag_lists], seed=0)
     truth = [world.attributes(scene) for scene in scenes]
     accuracies = accuracy(tagger, pictures, truth)
-    print(f"base: {len(scenes)} whole captions: macro accuracy {sum(accuracies.values()) / len(accuracies):.4f}")
+    print(
+        f"base: {len(scenes)} whole captions: macro accuracy {sum(accuracies.values()) / len(accuracies):.4f}"
+    )
     print(f"base: {share_seen(tagger, pictures, tag_lists):.4f} of all prompted tags are seen")
     for name in sorted(accuracies, key=lambda name: accuracies[name]):
         print(f"base:   {name} {accuracies[name]:.3f}", flush=True)
-    for value, share in shares_of_values(tagger.attributes(pictures), truth, ("framing", "view", "pose")).items():
+    for value, share in shares_of_values(
+        tagger.attributes(pictures), truth, ("framing", "view", "pose")
+    ).items():
         print(f"base:   {value} {share:.3f}", flush=True)
 
     nobody = (data.scene("nobody", number) for number in range(NOBODY * 50))

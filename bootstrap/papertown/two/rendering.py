@@ -19,7 +19,11 @@ from bootstrap.papertown.two.world import Scene
 # The lowest y of the figure that a framing shows, in units of the figure, and the figure's usual scale.
 CUTS = {"portrait": (-22.0, 1.66), "upper body": (-8.0, 1.36)}
 FULL_SCALE, GROUND = 0.93, 240.0  # scale of a whole figure; y of the ground under it
-SPREAD = {"portrait": 13.0, "upper body": 19.0, "full body": 36.0}  # how far a figure stands from its usual x, at most
+SPREAD = {
+    "portrait": 13.0,
+    "upper body": 19.0,
+    "full body": 36.0,
+}  # how far a figure stands from its usual x, at most
 MIDDLE = {"portrait": 126.0, "upper body": 130.0, "full body": 138.0}
 PROP_SCALES = {"portrait": 0.85, "upper body": 0.95, "full body": 1.15}
 DESK_RAISES = 22.0
@@ -46,7 +50,9 @@ def svg(scene: Scene) -> str:
     if scene.desk_item:
         layers.append(placed(46 + 10 * scene.variation.item_x, 222, DESK_ITEMS[scene.desk_item]))
     if scene.prop and not scene.figure:
-        layers.append(placed(*_lone_prop(scene)[:2], prop(scene.prop.kind, scene.prop.color), _lone_prop(scene)[2]))
+        layers.append(
+            placed(*_lone_prop(scene)[:2], prop(scene.prop.kind, scene.prop.color), _lone_prop(scene)[2])
+        )
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 256 256" width="256" height="256">'
         f"{''.join(layers)}</svg>"
@@ -82,7 +88,8 @@ def _figure(scene: Scene, figure: Person | Robot) -> str:
     x, y, scale = _stand(scene)
     shadow = ""
     if scene.framing == "full body":
-        shadow = f'<ellipse cx="{x:.1f}" cy="{GROUND + 4 * scene.variation.y - 1:.1f}" rx="{44 * scale:.1f}" ry="7" fill="#000000" fill-opacity="0.18"/>'
+        middle = f'cx="{x:.1f}" cy="{GROUND + 4 * scene.variation.y - 1:.1f}"'
+        shadow = f'<ellipse {middle} rx="{44 * scale:.1f}" ry="7" fill="#000000" fill-opacity="0.18"/>'
     return shadow + placed(x, y, drawing, scale)
 
 

@@ -49,8 +49,14 @@ def joints(view: View, pose: str, shoulders: float, holding: bool, sway: float) 
         holding: whether the right hand holds something.
         sway: -1 to 1, how raised or swung the arms are; no tag describes it.
     """
-    found = _from_side(pose, holding, sway) if view == "from side" else _from_front(pose, shoulders, holding, sway)
-    if view == "from behind" and pose == "walking":  # the lifted foot of the other leg, so that both views differ
+    found = (
+        _from_side(pose, holding, sway)
+        if view == "from side"
+        else _from_front(pose, shoulders, holding, sway)
+    )
+    if (
+        view == "from behind" and pose == "walking"
+    ):  # the lifted foot of the other leg, so that both views differ
         found = replace(found, left_leg=_mirror(found.right_leg), right_leg=_mirror(found.left_leg))
     return found
 

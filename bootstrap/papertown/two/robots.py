@@ -37,7 +37,9 @@ def legs(left: Limb, right: Limb, fill: str, view: View) -> str:
     for limb in (left, right):
         foot = "M-9-4Q-8-10 2-10Q18-8 19 9H-9Z" if view == "from side" else "M-12 9Q-12-9 0-9Q12-9 12 9Z"
         size = 0.86 if view != "from side" and limb.end[1] < limb.middle[1] + 24 else 1
-        drawn += tube((limb.root, limb.middle, limb.end), STEEL, 11) + oval(*limb.middle, 6.5, 6.5, shade(STEEL, 0.85))
+        drawn += tube((limb.root, limb.middle, limb.end), STEEL, 11) + oval(
+            *limb.middle, 6.5, 6.5, shade(STEEL, 0.85)
+        )
         drawn += placed(*limb.end, shape(foot, fill), scale=size)
     return drawn
 
@@ -55,7 +57,9 @@ def torso(color: str, view: View) -> str:
     )
     if view == "from front":
         panel = shape("M-15-48H15V-22H-15Z", shade(fill, 1.5), shade(fill, 0.7))
-        lights = "".join(oval(x, -41, 3.4, 3.4, c) for x, c in ((-8, "#e5344f"), (0, "#f6c945"), (8, "#3aa655")))
+        lights = "".join(
+            oval(x, -41, 3.4, 3.4, c) for x, c in ((-8, "#e5344f"), (0, "#f6c945"), (8, "#3aa655"))
+        )
         return neck + box + panel + lights + stroke("M-9-30H9", shade(fill, 0.6), 3)
     if view == "from behind":
         vents = "".join(stroke(f"M-12 {y}H12", shade(fill, 0.6), 3.5) for y in (-46, -37, -28))
@@ -74,9 +78,14 @@ def head(color: str, view: View) -> str:
         top = shape("M-12-34V-44Q0-52 12-44V-34Z", "#f6c945", "#c08a1d")
         skull = shape("M-32-35H32Q38-35 38-29V29Q38 35 32 35H-32Q-38 35-38 29V-29Q-38-35-32-35Z", fill, line)
     else:
-        top = "".join(placed(0, 0, stroke("M0-36V-48", STEEL, 4) + oval(0, -51, 5, 5, "#e5344f", "#a01d33"), turn=t) for t in (-24, 24))
+        top = "".join(
+            placed(0, 0, stroke("M0-36V-48", STEEL, 4) + oval(0, -51, 5, 5, "#e5344f", "#a01d33"), turn=t)
+            for t in (-24, 24)
+        )
         skull = shape("M-38 35V0C-38-50 38-50 38 0V35Q0 39-38 35Z", fill, line)
-    ears = "" if view == "from side" else "".join(tube(((s * 41, -6), (s * 41, 8)), STEEL, 8) for s in (-1, 1))
+    ears = (
+        "" if view == "from side" else "".join(tube(((s * 41, -6), (s * 41, 8)), STEEL, 8) for s in (-1, 1))
+    )
     if view == "from behind":
         plate = shape("M-18-14H18V14H-18Z", shade(fill, 0.86), line)
         screws = "".join(oval(x, y, 2.4, 2.4, STEEL) for x in (-12, 12) for y in (-8, 8))
@@ -89,18 +98,36 @@ def head(color: str, view: View) -> str:
 def _face(kind: str) -> str:
     if kind == "round":
         screen = flat("M-28-14Q0-20 28-14Q34-2 28 8Q0 13-28 8Q-34-2-28-14Z", SCREEN)
-        return screen + oval(-12, -3, 5.5, 6, GLOW) + oval(12, -3, 5.5, 6, GLOW) + stroke("M-9 19Q0 27 9 19", SCREEN, 3.5)
+        return (
+            screen
+            + oval(-12, -3, 5.5, 6, GLOW)
+            + oval(12, -3, 5.5, 6, GLOW)
+            + stroke("M-9 19Q0 27 9 19", SCREEN, 3.5)
+        )
     if kind == "square":
         eyes = flat("M-28-18H28V4H-28Z", SCREEN) + flat("M-20-12H-8V-2H-20ZM8-12H20V-2H8Z", GLOW)
-        return eyes + flat("M-20 13H20V26H-20Z", "#e9edf2") + stroke("M-10 14V25M0 14V25M10 14V25", SCREEN, 2.5)
-    eyes = "".join(oval(x, -6, 11, 11, "#ffffff", SCREEN) + stroke(f"M{x - 5}-4Q{x}-12 {x + 5}-4", SCREEN, 3.4) for x in (-15, 15))
+        return (
+            eyes + flat("M-20 13H20V26H-20Z", "#e9edf2") + stroke("M-10 14V25M0 14V25M10 14V25", SCREEN, 2.5)
+        )
+    eyes = "".join(
+        oval(x, -6, 11, 11, "#ffffff", SCREEN) + stroke(f"M{x - 5}-4Q{x}-12 {x + 5}-4", SCREEN, 3.4)
+        for x in (-15, 15)
+    )
     return eyes + flat("M-14 13Q0 17 14 13Q12 27 0 27Q-12 27-14 13Z", SCREEN)
 
 
 def _side_face(kind: str) -> str:
     if kind == "round":
-        return flat("M10-15Q24-18 34-13Q40-2 34 8Q24 12 10 9Q6-2 10-15Z", SCREEN) + oval(26, -3, 5, 6, GLOW) + stroke("M20 20Q27 23 32 17", SCREEN, 3.5)
+        return (
+            flat("M10-15Q24-18 34-13Q40-2 34 8Q24 12 10 9Q6-2 10-15Z", SCREEN)
+            + oval(26, -3, 5, 6, GLOW)
+            + stroke("M20 20Q27 23 32 17", SCREEN, 3.5)
+        )
     if kind == "square":
         mouth = flat("M14 13H37V26H14Z", "#e9edf2") + stroke("M22 14V25M30 14V25", SCREEN, 2.5)
         return flat("M8-18H37V4H8Z", SCREEN) + flat("M20-12H32V-2H20Z", GLOW) + mouth
-    return oval(22, -6, 11, 11, "#ffffff", SCREEN) + stroke("M17-4Q22-12 27-4", SCREEN, 3.4) + flat("M12 14Q26 17 38 13Q35 27 24 27Q13 26 12 14Z", SCREEN)
+    return (
+        oval(22, -6, 11, 11, "#ffffff", SCREEN)
+        + stroke("M17-4Q22-12 27-4", SCREEN, 3.4)
+        + flat("M12 14Q26 17 38 13Q35 27 24 27Q13 26 12 14Z", SCREEN)
+    )

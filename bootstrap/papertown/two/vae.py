@@ -40,7 +40,10 @@ def train_vae(
     vae.to(device, memory_format=torch.channels_last).train()
     training = Training(directory / "vae", {"vae": vae}, vae_hyperparameters(device, samples))
     pictures = Pictures(directory / "data", "train", "accents")
-    held_out = {"without accents": data.held_out(HELD_OUT), "with accents": data.held_out(HELD_OUT, accents=True)}
+    held_out = {
+        "without accents": data.held_out(HELD_OUT),
+        "with accents": data.held_out(HELD_OUT, accents=True),
+    }
 
     def loss(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         rng = np.random.default_rng((training.hyperparameters.seed, step))
@@ -54,7 +57,9 @@ def train_vae(
             psnr = peak_signal_to_noise(to_model(wanted), decoded)
             print(f"vae: {psnr:.2f} dB on held-out scenes {name}", flush=True)
             rows += [wanted[:10], to_pixels(decoded[:10])]
-            if name == "without accents":  # the base model is trained on latents with a standard deviation of 1
+            if (
+                name == "without accents"
+            ):  # the base model is trained on latents with a standard deviation of 1
                 vae.register_to_config(scaling_factor=float(1 / latents.std()))
         save_grid(torch.cat(rows), 10, training.folder / "held-out.png")
         vae.save_pretrained(training.folder / "model")

@@ -3,10 +3,10 @@
     scene = sample(random.Random(7))
     picture, caption = rendering.render(scene), ", ".join(tags(scene))
 
-It is the town of `bootstrap.papertown.world` with the same people, clothes, props, walls and places, all drawn here. What
-a framing or a view hides has no tag: there is no mouth from behind, and there are no shoes in a portrait. Pictures of
-one caption differ: in where the figure stands and how large it is, how it holds its head and arms, and in how much of
-the place is seen. No tag describes that.
+It is the town of `bootstrap.papertown.world` with the same people, clothes, props, walls and places, all drawn
+here. What a framing or a view hides has no tag: there is no mouth from behind, and there are no shoes in a portrait.
+Pictures of one caption differ: in where the figure stands and how large it is, how it holds its head and arms, and in
+how much of the place is seen. No tag describes that.
 
 Accents are drawn only on request, as in the first world.
 """
@@ -62,7 +62,7 @@ class Scene:
     """Everything that a picture shows. Values are keys of the tables of this package and of the first world.
 
     Exactly one of `outdoors` and `wall` is set. `wall_item` requires a wall, `desk_item` a desk, `accent` a person, and
-    a desk a framing other than a whole figure or a portrait. Without a figure, `framing`, `view` and `pose` mean nothing.
+    a desk the framing `upper body`. Without a figure, `framing`, `view` and `pose` mean nothing.
     """
 
     figure: Person | Robot | None
@@ -155,7 +155,9 @@ def shows_clothes(scene: Scene) -> bool:
 def shows_bottoms(scene: Scene) -> bool:
     """Whether what a whole person wears below can be told apart: a cape hides it, and the stool hides shorts."""
     assert isinstance(scene.figure, Person)
-    is_hidden = scene.accent == "starry cape" or (scene.pose == "sitting" and scene.figure.bottoms == "shorts")
+    is_hidden = scene.accent == "starry cape" or (
+        scene.pose == "sitting" and scene.figure.bottoms == "shorts"
+    )
     return not (scene.view == "from behind" and is_hidden)
 
 
@@ -166,7 +168,11 @@ def shows_skin(scene: Scene) -> bool:
         return True
     if scene.prop or scene.pose in RAISED:
         return True
-    return scene.framing == "upper body" and scene.figure.clothes in clothes.SHORT_SLEEVED and scene.accent != "starry cape"
+    return (
+        scene.framing == "upper body"
+        and scene.figure.clothes in clothes.SHORT_SLEEVED
+        and scene.accent != "starry cape"
+    )
 
 
 def _sample_prop(rng: random.Random) -> Prop:
@@ -175,7 +181,11 @@ def _sample_prop(rng: random.Random) -> Prop:
 
 def _figure_attributes(scene: Scene, figure: Person | Robot) -> dict[str, str]:
     is_whole, is_behind = scene.framing == "full body", scene.view == "from behind"
-    seen = {"figure": figure.sex if isinstance(figure, Person) else "robot", "framing": scene.framing, "view": scene.view}
+    seen = {
+        "figure": figure.sex if isinstance(figure, Person) else "robot",
+        "framing": scene.framing,
+        "view": scene.view,
+    }
     if is_whole or scene.pose in RAISED:
         seen["pose"] = scene.pose
     if isinstance(figure, Robot):
