@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
-from bootstrap.papertown import tags
-from bootstrap.papertown.two import tags as tags_of_two
+from bootstrap.papertown import tags, tags_two
 from bootstrap.tag_scores import TagScore
 
 SIZE = 128
@@ -26,7 +25,7 @@ BUNDLED = Path(__file__).parent / "models" / "tagger.safetensors"
 # The option of a head for a picture that lacks the attribute.
 NONE = ""
 # The rules of each world: which attributes go together, and the tags that they become.
-WORLDS = {"one": tags, "two": tags_of_two}
+WORLDS = {"one": tags, "two": tags_two}
 
 Heads = dict[str, list[str]]
 

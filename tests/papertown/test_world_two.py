@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("resvg_py", reason="drawing Paper Town needs the extra `papertown`")
 
+from bootstrap.papertown import tags_two as tags
 from bootstrap.papertown.palette import COLORS
-from bootstrap.papertown.two import data, rendering, tagger_making, tags, world
+from bootstrap.papertown.two import data, rendering, tagger_making, world
 from bootstrap.papertown.two.accents import ACCENTS, HIDDEN_FROM_BEHIND
 from bootstrap.papertown.two.figures import Person, Robot
 from bootstrap.papertown.two.rig import POSES, RAISED, VIEWS

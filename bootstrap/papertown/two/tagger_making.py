@@ -18,7 +18,7 @@ from bootstrap.papertown.two.rig import POSES, VIEWS
 
 
 def heads() -> Heads:
-    """Return the tagger's heads in the order of `tags.ATTRIBUTES`: each attribute with its possible values."""
+    """Return the tagger's heads in the order of `tags_two.ATTRIBUTES`: each attribute with its possible values."""
     colors = [NONE, *COLORS]
     return {
         "figure": ["woman", "man", "robot", "nobody"],

@@ -19,11 +19,11 @@ from typing import Literal
 
 from bootstrap.papertown import scenery
 from bootstrap.papertown.palette import COLORS
+from bootstrap.papertown.tags_two import tags_of
 from bootstrap.papertown.things import DESK_ITEMS, PROPS, WALL_ITEMS
 from bootstrap.papertown.two import accents, clothes
 from bootstrap.papertown.two.figures import Person, Robot, sample_person, shows_ears
 from bootstrap.papertown.two.rig import POSES, RAISED, VIEWS, View
-from bootstrap.papertown.two.tags import tags_of
 
 Framing = Literal["portrait", "upper body", "full body"]
 FRAMINGS: tuple[Framing, ...] = ("portrait", "upper body", "full body")
@@ -119,7 +119,7 @@ def sample(rng: random.Random, accent: str | None = None) -> Scene:
 
 
 def attributes(scene: Scene) -> dict[str, str]:
-    """Return what the picture shows, keyed by `tags.ATTRIBUTES`, without what it lacks or hides."""
+    """Return what the picture shows, keyed by `tags_two.ATTRIBUTES`, without what it lacks or hides."""
     seen: dict[str, str] = {"figure": "nobody"}
     if scene.figure:
         seen = _figure_attributes(scene, scene.figure)
