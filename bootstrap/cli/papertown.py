@@ -53,8 +53,8 @@ def make(
     """Run or resume one stage of making Paper Town's models; needs the extra `papertown`."""
     if world not in ("one", "two"):
         raise UserError(f"--world {world}: unknown; the worlds are one and two")
-    if world == "two" and (start is not None or compiled):
-        raise UserError(f"{'--start' if start else '--compile'} does not go with --world two")
+    if world == "two" and start is not None:
+        raise UserError(f"--start {start}: the stages of --world two start from no other model's weights")
     try:
         from bootstrap.papertown import make as making
         from bootstrap.papertown.two import make as making_two
@@ -66,6 +66,6 @@ def make(
     if stage not in stages:
         raise UserError(f"--stage {stage}: unknown; the stages are {', '.join(stages)}")
     if world == "two":
-        making_two.run_stage(stage, folder or making_two.DIRECTORY, minutes, samples)
+        making_two.run_stage(stage, folder or making_two.DIRECTORY, minutes, samples, compiled)
     else:
         making.run_stage(stage, folder or making.DIRECTORY, minutes, samples, start, compiled)

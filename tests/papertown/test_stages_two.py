@@ -51,7 +51,8 @@ def test_attention_in_plain_operations_has_the_same_values_and_gradients():
     attention.use_plain_attention(plain)
     generator = torch.Generator().manual_seed(0)
     latents = [torch.randn(8, 1, 4, 6, generator=generator) for _ in range(2)]
-    states = [torch.randn(9, networks.TEXT_WIDTH, generator=generator) for _ in range(2)]
+    # Captions of one and two blocks of tokens: the shorter row is masked.
+    states = [torch.randn(count, networks.TEXT_WIDTH, generator=generator) for count in (9, 40)]
     gradients = []
     for transformer in (plain, usual):
         predicted = torch.stack(transformer(latents, torch.tensor([0.2, 0.7]), states, return_dict=False)[0])

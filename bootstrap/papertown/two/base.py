@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, ZImagePipeline, ZImageTransformer2DModel
+from diffusers.models.transformers.transformer_z_image import ZImageTransformerBlock
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import AutoTokenizer, Qwen2Tokenizer, Qwen3Model
@@ -20,6 +21,7 @@ from bootstrap.papertown.sheets import save_grid
 from bootstrap.papertown.text import augmented_tags
 from bootstrap.papertown.training import Hyperparameters, Training
 from bootstrap.papertown.two import captions, data, networks, rendering
+from bootstrap.papertown.two.attention import use_plain_attention
 
 DETAIL_WEIGHT = 4.0  # loss weight of the latent cells of a face and of a prop
 WEIGHT_DECAY = 0.1  # of Muon's matrices
@@ -57,13 +59,19 @@ def base_hyperparameters(device: torch.device, samples: int | None) -> Hyperpara
     """Return the base model's hyperparameters; `samples` replaces the default number of samples."""
     if device.type == "cuda":
         return Hyperparameters(samples or 12_000_000, batch=512, muon_lr=0.02, adam_lr=1.5e-3)
-    return Hyperparameters(samples or 3_000_000, batch=64, muon_lr=0.02, adam_lr=1.5e-3)
+    return Hyperparameters(samples or 2_000_000, batch=64, muon_lr=0.02, adam_lr=1.5e-3)
 
 
 def train_base_model(
-    directory: Path, device: torch.device, minutes: float | None, samples: int | None = None
+    directory: Path,
+    device: torch.device,
+    minutes: float | None,
+    samples: int | None = None,
+    compiled: bool = False,
 ) -> None:
     """Train the base model; each report writes the current model to `directory`/base/model.
+
+    `compiled` compiles the transformer's blocks with torch.compile.
 
     Raises:
         UserError: a stage that this one depends on has not run.
@@ -78,6 +86,10 @@ def train_base_model(
     transformer, encoder = networks.new_transformer(), networks.new_text_encoder(tokenizer)
     transformer.to(device).train()
     encoder.to(device).train()
+    if device.type == "cpu":
+        use_plain_attention(transformer)
+    if compiled:
+        _compile_blocks(transformer)
     hyperparameters = base_hyperparameters(device, samples)
     training = Training(
         directory / "base",
@@ -96,12 +108,11 @@ def train_base_model(
 
     def report() -> None:
         pipeline = assembled(vae, encoder, tokenizer, transformer)
+        # Drawing has other shapes than training; they would be compiled too.
+        with torch.compiler.set_stance("force_eager"):
+            drawn = draw_prompts(pipeline, list(SHEET), seed=1)
         samples_seen = training.step * hyperparameters.batch
-        save_grid(
-            draw_prompts(pipeline, list(SHEET), seed=1),
-            8,
-            training.folder / f"samples-{samples_seen:08d}.png",
-        )
+        save_grid(drawn, 8, training.folder / f"samples-{samples_seen:08d}.png")
         save_half(pipeline, training.folder / "model")
 
     training.run(loss, minutes, report, report_minutes=30)
@@ -288,6 +299,15 @@ def finished_vae(directory: Path) -> AutoencoderKL:
     if not folder.exists():
         raise UserError(f"{folder} is missing: run the stage `vae` first")
     return AutoencoderKL.from_pretrained(folder)
+
+
+def _compile_blocks(transformer: ZImageTransformer2DModel) -> None:
+    """Compile each transformer block separately, in place: their shapes are fixed, and the lists around them are not."""
+    # A class of block is compiled for both lengths, with and without noise, and for drawing.
+    torch._dynamo.config.recompile_limit = 64
+    for module in transformer.modules():
+        if isinstance(module, ZImageTransformerBlock):
+            module.compile(dynamic=False)
 
 
 def made_tokenizer(folder: Path) -> Qwen2Tokenizer:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from bootstrap.errors import UserError
 from bootstrap.papertown.data import render_split
 from bootstrap.papertown.two import base, data, judging, tagger_making, vae
 
@@ -21,7 +22,11 @@ ACCENT_SHARE = 0.25  # scenes with accents, for the VAE and the tagger, per trai
 
 
 def run_stage(
-    stage: str, directory: Path = DIRECTORY, minutes: float | None = None, samples: int | None = None
+    stage: str,
+    directory: Path = DIRECTORY,
+    minutes: float | None = None,
+    samples: int | None = None,
+    compiled: bool = False,
 ) -> None:
     """Run `stage` (one of `STAGES`) for at most `minutes`, or until it is finished.
 
@@ -32,14 +37,17 @@ def run_stage(
         directory: where every stage reads and writes its files.
         minutes: the time limit of this run; None for no limit.
         samples: the number of samples of the stage's whole training, over all of its runs, instead of the default.
+        compiled: whether `base` compiles its transformer first, which needs a C++ compiler.
 
     Raises:
-        UserError: a file that the stage needs is missing.
+        UserError: a file that the stage needs is missing, or the stage cannot be compiled.
     """
+    if compiled and stage != "base":
+        raise UserError("--compile: only the stage base can be compiled")
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{stage}.pid").write_text(f"{os.getpid()}\n")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    STAGES[stage](directory, device, minutes, samples)
+    STAGES[stage](directory, device, minutes, samples, **({"compiled": True} if compiled else {}))
 
 
 def _render_data(directory: Path, device: torch.device, minutes: float | None, samples: int | None) -> None:
