@@ -15,6 +15,7 @@ from bootstrap.papertown.palette import COLORS
 from bootstrap.papertown.two import data, rendering, tagger_making, world
 from bootstrap.papertown.two.accents import ACCENTS, HIDDEN_FROM_BEHIND
 from bootstrap.papertown.two.figures import Person, Robot
+from bootstrap.papertown.two.hair import HAIR, HATS
 from bootstrap.papertown.two.rig import POSES, RAISED, VIEWS
 from bootstrap.papertown.two.world import FRAMINGS, Prop, Scene, Variation
 
@@ -157,6 +158,31 @@ def test_every_tag_of_a_scene_changes_its_picture(framing, view):
     for accent in (*ACCENTS, None):
         is_hidden = view == "from behind" and accent in (*HIDDEN_FROM_BEHIND, None)
         assert differs(replace(scene, accent=None), accent=accent) != is_hidden or accent is None
+
+
+@pytest.mark.parametrize("view", ["from front", "from side"])
+def test_neither_hair_nor_hat_hides_a_face(view):
+    bald = replace(WALKER.figure, sex="man", hair="bald", eyes=None)
+    changes = [
+        ({"eyes": "heart eyes"}, {"eyes": "closed eyes"}),
+        ({"mouth": "sad"}, {"mouth": "tongue out"}),
+        ({"eyewear": "sunglasses"}, {"eyewear": None}),
+    ]
+
+    def shown(person):
+        scenes = (
+            Scene(replace(person, **looks), "portrait", view, wall="blue")
+            for pair in changes
+            for looks in pair
+        )
+        drawn = [pixels(scene, 128) for scene in scenes]
+        return np.array([(a != b).any(-1).sum() for a, b in zip(drawn[::2], drawn[1::2], strict=True)])
+
+    whole = shown(bald)
+    for sex, styles in HAIR.items():
+        for hair, hat in [*((hair, None) for hair in styles), *((None, hat) for hat in HATS)]:
+            person = replace(bald, sex=sex, hair=hair, hat=hat, hat_color=hat and "red")
+            assert (shown(person) > 0.75 * whole).all(), (sex, hair, hat, shown(person) / whole)
 
 
 def test_every_framing_view_and_pose_looks_different():

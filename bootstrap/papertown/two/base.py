@@ -302,7 +302,7 @@ def finished_vae(directory: Path) -> AutoencoderKL:
 
 
 def _compile_blocks(transformer: ZImageTransformer2DModel) -> None:
-    """Compile each transformer block separately, in place: their shapes are fixed, and the lists around them are not."""
+    """Compile each transformer block separately, in place: the lists of rows around them would break the graph."""
     # A class of block is compiled for both lengths, with and without noise, and for drawing.
     torch._dynamo.config.recompile_limit = 64
     for module in transformer.modules():

@@ -58,9 +58,9 @@ def hat(kind: str, color: str, view: View) -> str:
         return oval(0, -52, 11, 11, "#f7f5ee", "#c9c6bd") + dome + band
     brim = 8 if view == "from side" else 0
     return (
-        oval(brim, -17, 60, 14, shade(color, 0.86), shade(color, 0.62))
-        + shape("M-34-20C-36-66 36-66 34-20Q0-12-34-20Z", color)
-        + shape("M-34-30Q0-22 34-30V-19Q0-11-34-19Z", shade(color, 0.55))
+        oval(brim, -22, 60, 14, shade(color, 0.86), shade(color, 0.62))
+        + shape("M-34-25C-36-71 36-71 34-25Q0-17-34-25Z", color)
+        + shape("M-34-35Q0-27 34-35V-24Q0-16-34-24Z", shade(color, 0.55))
     )
 
 
@@ -154,7 +154,7 @@ def _side(name: str, color: str) -> Layers:
         d = f"{cap}Q-36 20-22 24Q-16 8-4-6Q18-14 32-12Z"
         return oval(-16, -53, 18, 16, color, dark), shape(d, color) + stroke("M-26-42Q-14-48-4-46", dark, 3)
     if name == "curly woman":
-        return "", shape(scallops(-12, -2, 38, 46, 14), color) + shape(
+        return "", shape(scallops(-22, -2, 33, 46, 14), color) + shape(
             scallops(10, -32, 24, 14, 9), color
         ) + flat_patch(color)
     if name == "short":
@@ -167,13 +167,13 @@ def _side(name: str, color: str) -> Layers:
         d = "M35-8C40-60-52-62-40-2L-46 18L-34 15L-30 30L-20 16L-12 4L-4 10L2-6L12-2L16-16L26-6L28-16Z"
         return "", shape(d, color)
     return shape(scallops(-14, -16, 45, 46, 16), color), shape(
-        scallops(-20, -16, 38, 40, 15), color, color
+        scallops(-26, -14, 33, 40, 15), color, color
     ) + shape(scallops(6, -36, 24, 16, 9), color, color)
 
 
 def flat_patch(color: str) -> str:
     """Cover the seam between two clouds of curls."""
-    return oval(-2, -24, 16, 14, color)
+    return oval(-4, -26, 16, 12, color)
 
 
 def _curls(dark: str) -> str:
