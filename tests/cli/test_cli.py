@@ -487,6 +487,22 @@ def test_a_wrong_setting_is_refused_and_nothing_is_changed(sid, folder, assignme
         ),
         (["papertown", "make", "--stage", "tagger", "--start", "model"], "only the stages vae, base, ink"),
         (["papertown", "make", "--stage", "vae", "--compile"], "--compile: only the stages base and ink"),
+        (
+            ["papertown", "make", "--stage", "data", "--world", "three"],
+            "--world three: unknown; the worlds are one",
+        ),
+        (
+            ["papertown", "make", "--stage", "ink", "--world", "two"],
+            "--stage ink: unknown; the stages are data, vae",
+        ),
+        (
+            ["papertown", "make", "--stage", "vae", "--world", "two", "--compile"],
+            "--compile: only the stage base",
+        ),
+        (
+            ["papertown", "make", "--stage", "vae", "--world", "two", "--start", "x"],
+            "--start x: the stages of",
+        ),
     ],
 )
 def test_tagging_and_making_refuse_in_one_line(sid, folder, arguments, message):
