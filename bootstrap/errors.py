@@ -111,6 +111,11 @@ def machine_problem(error: BaseException) -> str | None:
     return None if problem is None else printable(problem)
 
 
+def is_wrong_path(error: BaseException) -> bool:
+    """Return whether a path is wrong: the user's mistake, unlike the other problems that machine_problem knows."""
+    return isinstance(error, OSError) and bool(error.filename) and error.errno in _WRONG_PATHS
+
+
 def _machine_problem(error: BaseException) -> str | None:
     inner = getattr(error, "orig", error)  # SQLAlchemy wraps the database's own errors
     if isinstance(inner, OSError):
@@ -120,7 +125,7 @@ def _machine_problem(error: BaseException) -> str | None:
         if inner.errno in _DENIED:
             reason = f"it cannot be read or written ({inner.strerror})"
             return f"{path}: {reason}; check its owner and permissions, and run it again"
-        if inner.filename and inner.errno in _WRONG_PATHS:
+        if inner.errno in _WRONG_PATHS and is_wrong_path(inner):
             return f"{path}: {_WRONG_PATHS[inner.errno]}"
         if inner.errno in _FAILING:
             reason = f"reading or writing it failed ({inner.strerror})"
@@ -144,7 +149,7 @@ def as_machine_errors() -> Iterator[None]:
         problem = None if isinstance(error, UserError) else machine_problem(error)
         if problem is None:
             raise
-        raise MachineError(problem) from error
+        raise (UserError if is_wrong_path(error) else MachineError)(problem) from error
 
 
 def reason_of(error: Exception) -> str:

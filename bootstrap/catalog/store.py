@@ -122,6 +122,8 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
         return _postgresql_engine(url)
     if url.database:
+        if Path(url.database).is_dir():
+            raise UserError(f"catalog {_shown(url)}: it is a folder, where a file is needed; move it away")
         make_folder(Path(url.database).parent)
     engine = create_engine(
         url, connect_args={"timeout": _BUSY_SECONDS}, json_deserializer=reading.parse_catalog_json

@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from bootstrap.errors import UserError, in_one_line
-from bootstrap.files import TEMPORARY_PREFIX, whole_file
+from bootstrap.files import remove_file, whole_file
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 COPIES = 3  # copies of old catalogs that are kept
@@ -111,18 +111,13 @@ def _copied(url: URL, shown: str, revision: str) -> Path | None:
             f"catalog {shown}: it is of an older version of sid ({revision}), and its copy and the upgrade need "
             f"{needed / 2**20:.0f} MiB of disk, of which {free / 2**20:.0f} MiB are free; free some space first"
         )
-    for left in path.parent.glob(
-        f"{TEMPORARY_PREFIX}*{path.suffix}"
-    ):  # by a process that was killed at the copy
-        left.unlink(missing_ok=True)
     try:
         with (
-            whole_file(copy) as temporary,
+            whole_file(copy, path.stat().st_mode & 0o777) as temporary,
             closing(sqlite3.connect(path)) as old,
             closing(sqlite3.connect(temporary)) as new,
         ):
             old.backup(new)  # with what still stands in its log, unlike a copy of the file
-        shutil.copymode(path, copy)
     except (sqlite3.Error, OSError) as error:
         raise UserError(
             f"catalog {shown}: it is of an older version of sid ({revision}), and the copy of it that an upgrade needs "
@@ -143,4 +138,4 @@ def _announce(shown: str, old: str, newest: str | None, copy: Path | None) -> No
 def _remove_old_copies(path: Path) -> None:
     copies = path.parent.glob(f"{path.stem}-[0-9][0-9][0-9][0-9]-????????{path.suffix}")
     for old in sorted(copies, key=lambda copy: copy.stat().st_mtime_ns)[:-COPIES]:
-        old.unlink(missing_ok=True)
+        remove_file(old)

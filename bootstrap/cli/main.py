@@ -15,7 +15,14 @@ import typer
 from bootstrap import __version__
 from bootstrap.cli import curation, generations, lora, papertown, pictures, projects, upkeep, verdicts
 from bootstrap.cli.common import encode_all, say
-from bootstrap.errors import MachineError, UserError, keep_logs_printable, machine_problem, printable
+from bootstrap.errors import (
+    MachineError,
+    UserError,
+    is_wrong_path,
+    keep_logs_printable,
+    machine_problem,
+    printable,
+)
 
 app = typer.Typer(
     name="sid",
@@ -91,7 +98,7 @@ def main() -> None:
         problem = machine_problem(error)
         if problem is not None:
             sys.stderr.write(f"sid: {problem}\n")
-            sys.exit(1)
+            sys.exit(2 if is_wrong_path(error) else 1)
         for line in traceback.format_exc().splitlines():
             sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.write("sid: this is a bug in sid; please report the lines above\n")

@@ -68,17 +68,17 @@ class _Looking:
         """Take a report; it is called once per picture."""
         self.pictures, self.rate = self.pictures + 1, progress.rate
         if sys.stderr.isatty() and (progress.done % 50 == 0 or progress.done == progress.total):
-            typer.echo(
-                f"\rlooking at pictures: {progress.done} of {progress.total}, {progress.rate:.0f} a second ",
-                nl=False,
-                err=True,
+            sys.stderr.write(
+                f"\rlooking at pictures: {progress.done} of {progress.total}, {progress.rate:.0f} a second "
             )
+            sys.stderr.flush()
             self._shown = True
 
     def clear(self) -> None:
         """Remove the line before another one is printed."""
         if self._shown:
-            typer.echo("\r" + " " * 70 + "\r", nl=False, err=True)
+            sys.stderr.write("\r" + " " * 70 + "\r")
+            sys.stderr.flush()
             self._shown = False
 
 

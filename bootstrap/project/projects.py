@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from bootstrap import captions, images, reading
-from bootstrap.errors import MachineError, UserError
+from bootstrap.errors import MachineError, UserError, is_wrong_path
 from bootstrap.files import make_folder, path_of, remove_partial_files, whole_folder, write_text
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
@@ -123,7 +123,7 @@ class Workspace:
                 f"workspace {self.folder}: another process is making, renaming or deleting a project; try again"
             ) from None
         except OSError as error:
-            raise MachineError(f"workspace {self.folder}: cannot be written ({error})") from None
+            raise _unwritable(self, error) from None
         try:
             yield
         finally:
@@ -299,4 +299,9 @@ def _write_folder(project: Project, picture: Image.Image, text: str) -> None:
             write_text(new / names.SETTINGS, text)
             identity.give(new)
     except OSError as error:
-        raise MachineError(f"workspace {project.workspace.folder}: cannot be written ({error})") from None
+        raise _unwritable(project.workspace, error) from None
+
+
+def _unwritable(workspace: Workspace, error: OSError) -> UserError:
+    kind = UserError if is_wrong_path(error) else MachineError
+    return kind(f"workspace {workspace.folder}: cannot be written ({error})")

@@ -7,13 +7,13 @@ again. A process that is killed in between leaves the project as it was, or a de
 import errno
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.catalog import Catalog, candidates, identities, picks
 from bootstrap.errors import UserError
+from bootstrap.files import make_folder, move, remove_folder
 from bootstrap.project import identity, running
 from bootstrap.project.projects import Project, Workspace
 
@@ -67,8 +67,8 @@ def delete(project: Project, catalog: Catalog, for_good: bool = False) -> Path |
         target = _place(workspace, project.name, own, for_good)
         identities.mark_deleted(catalog, own)
         try:
-            target.parent.mkdir(exist_ok=True)
-            folder.rename(target)
+            make_folder(target.parent)
+            move(folder, target)
         except OSError as error:
             identity.settle(catalog, workspace.projects_folder)  # it is here still
             raise _not_moved(project, target, error) from None
@@ -100,7 +100,7 @@ def finish(workspace: Workspace, catalog: Catalog) -> None:
     with workspace.changing_projects():
         for folder in interrupted(workspace):
             identities.remove(catalog, folder.name.removeprefix(_BEING_REMOVED))
-            shutil.rmtree(folder)
+            remove_folder(folder)
 
 
 def _place(workspace: Workspace, name: str, own: str, for_good: bool) -> Path:

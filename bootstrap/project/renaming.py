@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
-from bootstrap.files import write_text
+from bootstrap.files import move, remove_file, write_text
 from bootstrap.project import editing, identity, names, projects, running
 from bootstrap.project.projects import Project, Workspace
 
@@ -40,7 +40,7 @@ def rename(workspace: Workspace, old: str, new: str, catalog: Catalog) -> list[s
         identity.settle(catalog, workspace.projects_folder)  # its row has the identity now
         try:
             write_text(project.folder / _FORMER_NAME, f"{old}\n")
-            project.folder.rename(target.folder)
+            move(project.folder, target.folder)
         except OSError as error:
             raise UserError(
                 f"project '{old}': its folder cannot be renamed to {target.folder} ({error.strerror or error})"
@@ -70,7 +70,7 @@ def finish(project: Project) -> list[str]:
         if text is not None:
             write_text(other.toml, text)
             changed.append(name)
-    (project.folder / _FORMER_NAME).unlink(missing_ok=True)
+    remove_file(project.folder / _FORMER_NAME)
     return changed
 
 

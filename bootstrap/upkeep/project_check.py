@@ -20,7 +20,7 @@ from bootstrap.catalog.picks import Pick
 from bootstrap.catalog.sheets import Sheet
 from bootstrap.catalog.states import CandidateState
 from bootstrap.catalog.trainings import Training
-from bootstrap.dataset import class_pictures
+from bootstrap.dataset import class_pictures, pick_files
 from bootstrap.errors import UserError, reason_of
 from bootstrap.files import TEMPORARY_PREFIX, copy_file, move, remove_file, sha256_of_file, write_text
 from bootstrap.pictures.thumbnails import make_thumbnail
@@ -77,7 +77,10 @@ def examine(project: Project, catalog: Catalog, report: Report) -> Iterator[Find
         (path for path in sorted(known | thumbnails) if path.is_file() and _is_inside(project, path)), report
     )
     yield from _candidates(project, catalog, rows, looked)
-    yield from _picks(project, rows, looked)
+    if not pick_files.is_interrupted(
+        project
+    ):  # otherwise files and catalog differ, which is reported already
+        yield from _picks(project, rows, looked)
     yield from _thumbnails(project, rows, looked)
     yield from _sheets(project, catalog, rows)
 

@@ -55,6 +55,7 @@ _ROWS: dict[str, tuple[str, ...]] = {
     "0009": ("""update generation set tallies = '[{"kind": "vary"}]'""",),
     "0010": ("update candidate set hash_kind = 'dhash' where id = 2",),
     "0011": (f"""insert into sheet values (1, 1, 'sheets/one.png', '[["strength", [0.5]]]', '', {_WHEN})""",),
+    "0012": (f"update project set identity = '{'d' * 32}'",),
 }  # fmt: skip
 
 

@@ -1,12 +1,13 @@
 """Which names a new project can have, and what else lies in the projects' folder."""
 
+import os
 from pathlib import Path
 
 import making
 import pytest
 
 from bootstrap.errors import UserError
-from bootstrap.project import names, projects
+from bootstrap.project import names
 from bootstrap.project.projects import Workspace
 
 
@@ -46,13 +47,14 @@ def test_an_empty_folder_of_the_name_is_used_and_nothing_else_is(tmp_path: Path)
     assert (folder / "pear" / "letter.txt").read_text() == "dear"
 
 
-def test_a_leftover_with_more_in_it_is_left_alone(tmp_path: Path) -> None:
-    left = projects.leftover_folder(tmp_path / "workspace/projects", "apple")
+def test_a_new_project_removes_what_an_interrupted_one_left(tmp_path: Path) -> None:
+    left = tmp_path / "workspace/projects/.sid-partial-0123abcd-xyz"
     left.mkdir(parents=True)
-    (left / "letter.txt").write_text("dear")
-    with pytest.raises(UserError, match="holds more than an interrupted"):
-        making.make_project(tmp_path)
-    assert (left / "letter.txt").read_text() == "dear"
+    (left / "original.png").write_bytes(b"half")
+    os.utime(left / "original.png", (0, 0))
+    os.utime(left, (0, 0))  # of another machine, and still for long
+    making.make_project(tmp_path)
+    assert not left.exists()
 
 
 def test_strays_are_named_with_their_reason(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_another_base_model_does_not_get_papertowns_defaults(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[project", "not valid TOML"),
+        ("[project", "UTF-8"),
         ("[project]\ncaption = 5", "'project.caption'"),
         ("[project]\ncaption = 'x, y'\nbase_model = 5", "must be a text in quotes"),
         ("[project]\ncaption = 'x, y'\nbase_model = ''", "its name is empty"),
@@ -87,7 +87,7 @@ def test_wrong_settings_are_told_in_one_line(tmp_path, text, message):
 def test_settings_that_are_not_utf8_are_told(tmp_path):
     made = make_project(tmp_path)
     made.toml.write_bytes(b"[project]\ncaption = '\xff'\n")
-    with pytest.raises(UserError, match="not valid TOML"):
+    with pytest.raises(UserError, match="UTF-8"):
         _ = reopened(made).settings
 
 

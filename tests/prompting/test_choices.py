@@ -134,7 +134,7 @@ def test_a_wildcard_folder_beyond_the_limits_is_refused(tmp_path: Path) -> None:
     (tmp_path / "huge").mkdir()
     with (tmp_path / "huge" / "a.txt").open("wb") as file:
         file.truncate(10_000_001)  # takes no space on the disk
-    with pytest.raises(UserError, match=r"a\.txt: it has 10,000,001 bytes, 10,000,000 at most"):
+    with pytest.raises(UserError, match=r"a\.txt: it has more than 10,000,000 bytes"):
         Choices((tmp_path / "huge",)).chosen("__a__", 1)
     (tmp_path / "doubled").mkdir()
     levels = [f"l{n}: &l{n} {{a: *l{n - 1}, b: *l{n - 1}}}" for n in range(1, 40)]

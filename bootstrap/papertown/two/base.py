@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import AutoTokenizer, Qwen2Tokenizer, Qwen3Model
 
 from bootstrap.errors import UserError
+from bootstrap.files import whole_folder
 from bootstrap.papertown.base import cached_latents, detail_weights
 from bootstrap.papertown.data import SIZE, Pictures, on_device
 from bootstrap.papertown.sheets import save_grid
@@ -290,7 +291,9 @@ def save_half(pipeline: ZImagePipeline, folder: Path) -> None:
         copy.deepcopy(getattr(pipeline, name)).to("cpu", torch.float16)
         for name in ("vae", "text_encoder", "transformer")
     )
-    assembled(vae, encoder, pipeline.tokenizer, transformer).save_pretrained(folder)
+    half = assembled(vae, encoder, pipeline.tokenizer, transformer)
+    with whole_folder(folder, replaces=True) as unfinished:
+        half.save_pretrained(unfinished)
 
 
 def finished_vae(directory: Path) -> AutoencoderKL:
@@ -315,5 +318,7 @@ def made_tokenizer(folder: Path) -> Qwen2Tokenizer:
     if not folder.exists():
         tag_lists = data.tag_lists("train", TOKENIZER_SCENES)
         texts = [", ".join(tags) for tags in tag_lists]
-        networks.new_tokenizer(texts + [tag for tags in tag_lists for tag in tags]).save_pretrained(folder)
+        tokenizer = networks.new_tokenizer(texts + [tag for tags in tag_lists for tag in tags])
+        with whole_folder(folder) as unfinished:
+            tokenizer.save_pretrained(unfinished)
     return AutoTokenizer.from_pretrained(folder)

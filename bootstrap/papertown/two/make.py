@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from bootstrap.errors import UserError
+from bootstrap.files import write_text
 from bootstrap.papertown.data import render_split
 from bootstrap.papertown.two import base, data, judging, tagger_making, vae
 
@@ -44,8 +45,7 @@ def run_stage(
     """
     if compiled and stage != "base":
         raise UserError("--compile: only the stage base can be compiled")
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{stage}.pid").write_text(f"{os.getpid()}\n")
+    write_text(directory / f"{stage}.pid", f"{os.getpid()}\n")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     STAGES[stage](directory, device, minutes, samples, **({"compiled": True} if compiled else {}))
 

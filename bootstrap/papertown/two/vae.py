@@ -12,6 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from bootstrap.files import whole_folder
 from bootstrap.papertown.base import detail_weights
 from bootstrap.papertown.data import Pictures, on_device, to_model, to_pixels
 from bootstrap.papertown.sheets import save_grid
@@ -69,6 +70,7 @@ def train_vae(
             ):  # the base model is trained on latents with a standard deviation of 1
                 vae.register_to_config(scaling_factor=float(1 / latents.std()))
         save_grid(torch.cat(rows), 10, training.folder / "held-out.png")
-        vae.save_pretrained(training.folder / "model")
+        with whole_folder(training.folder / "model", replaces=True) as unfinished:
+            vae.save_pretrained(unfinished)
 
     training.run(loss, minutes, report)
