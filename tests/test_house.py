@@ -57,6 +57,7 @@ WRITERS = {
     ("review_app/uploads.py", "tempfile.TemporaryDirectory"): "an upload is never kept as it is",
     ("review_app/uploads.py", "path.write_bytes"): "in that temporary folder",
     ("bootstrap/tensor_files.py", "temporary.open"): "the temporary file of whole_file",
+    ("bootstrap/serving/own_server.py", "path.chmod"): "takes permissions away, and writes nothing",
     ("bootstrap/reading.py", "os.open"): "for reading only, without waiting for a pipe",
     ("bootstrap/cli/projects.py", "renaming.rename"): "our own, which is held to these rules",
     ("review_app/pages/project_changes.py", "renaming.rename"): "our own, which is held to these rules",

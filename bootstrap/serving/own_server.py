@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bootstrap.errors import UserError
-from bootstrap.files import write_text
+from bootstrap.files import remove_file, write_text
 
 LOGIN_FILE = ".server-login"
 _ADDRESS_FILE = ".server-address"
@@ -48,7 +48,7 @@ def forget(folder: Path, url: str) -> None:
     path = folder / _ADDRESS_FILE
     with suppress(OSError):
         if path.read_text("utf-8").strip() == url:
-            path.unlink()
+            remove_file(path)
 
 
 def login_for(folder: Path, url: str) -> str | None:

@@ -65,7 +65,7 @@ def test_each_earlier_version_is_upgraded_with_all_its_rows(
     training = trainings.of_generation(catalog, "apple", 1)
     assert training is not None and [(one.epoch, one.loss) for one in training.snapshots] == [(1, 0.2)]
     assert [entry.verdict for entry in verdicts.history(catalog, "apple")] == ["accept", "reject"]
-    assert sheets.of_project(catalog, "apple") == []
+    assert len(sheets.of_project(catalog, "apple")) == (version >= "0011")  # which has the first sheets
     catalog.close()
 
     [copy] = copies(tmp_path)

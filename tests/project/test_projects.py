@@ -66,7 +66,7 @@ def test_another_base_model_does_not_get_papertowns_defaults(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[project", "UTF-8"),
+        ("[project", "not valid TOML"),
         ("[project]\ncaption = 5", "'project.caption'"),
         ("[project]\ncaption = 'x, y'\nbase_model = 5", "must be a text in quotes"),
         ("[project]\ncaption = 'x, y'\nbase_model = ''", "its name is empty"),
