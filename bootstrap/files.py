@@ -310,8 +310,10 @@ def _claim(partial: Path) -> FileLock | None:
 def _take_back(partial: Path) -> None:
     """Delete the files that `fill_folder` has moved up from a temporary folder, and the folders that are empty then."""
     try:
-        moves = json.loads((partial / _MOVES).read_text("utf-8"))
-    except (FileNotFoundError, ValueError):  # nothing had been moved yet
+        moves = reading.shaped(
+            dict[str, list[int]], reading.json_file(partial / _MOVES, "journal", ""), "journal", ""
+        )
+    except (FileNotFoundError, UserError):  # nothing had been moved yet
         return
     folders = set()
     for name, identity in moves.items():

@@ -10,7 +10,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bootstrap import reading
 from bootstrap.catalog import Catalog, candidates, picks
+from bootstrap.errors import UserError
 from bootstrap.files import copy_file, remove_file, remove_partial_files, write_text
 from bootstrap.project.projects import Project
 
@@ -92,10 +94,9 @@ def _follow_catalog(project: Project, catalog: Catalog, ids: Collection[str]) ->
 
 def _named_in_journal(project: Project) -> list[str]:
     try:
-        named = json.loads(_journal(project).read_text("utf-8"))
-    except ValueError:  # sid writes it whole, so something else has changed it
+        return reading.shaped(list[str], reading.json_file(_journal(project), "journal", ""), "journal", "")
+    except UserError:  # sid writes it whole, so something else has changed it
         return []
-    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
 
 
 def _write_caption(path: Path, caption: str) -> None:

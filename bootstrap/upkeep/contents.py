@@ -9,8 +9,8 @@ from hashlib import file_digest
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
-from safetensors import SafetensorError, safe_open
 
+from bootstrap import reading
 from bootstrap.drawing import infotext
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import sha256_of_file
@@ -70,10 +70,11 @@ def lora_damage(path: Path, sha256: str) -> str:
     if sha256_of_file(path) == sha256:
         return ""
     try:
-        with safe_open(path, "np") as file:
-            stated = (file.metadata() or {}).get("sshs_model_hash", "")
-    except (SafetensorError, OSError) as error:
-        return _short(str(error)) or "it cannot be read"
+        stated = reading.safetensors_header(path, "LoRA", "train it again").metadata.get(
+            "sshs_model_hash", ""
+        )
+    except (UserError, OSError) as error:
+        return _short(str(error).removeprefix("LoRA: ")) or "it cannot be read"
     return (
         "its tensors do not have the hash in its metadata"
         if stated and stated != _hash_of_tensors(path)
@@ -91,8 +92,8 @@ def _hash_of_tensors(path: Path) -> str:
 def caption_in(path: Path) -> str | None:
     """Return the caption in a text file beside a pick; None: it cannot be read."""
     try:
-        return path.read_text("utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError):
+        return reading.text_file(path, str(path)).removeprefix("\ufeff").strip()
+    except (OSError, UserError):
         return None
 
 

@@ -289,7 +289,7 @@ def test_this_machine_needs_none(made: Project) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[login", "no valid TOML"),
+        ("[login", "not valid TOML"),
         ("[login]\n", "'login.cookie_secret'"),
         ("", "'login.cookie_secret'"),
         ("[sever]\n", "'login.cookie_secret'"),
