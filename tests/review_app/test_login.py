@@ -164,7 +164,7 @@ def test_this_machine_needs_none(made: Project) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[login", "no valid TOML"),
+        ("[login", "not valid TOML"),
         ("[login]\n", "'login.cookie_secret'"),
         (f'[login]\ncookie_secret = "{"x" * 32}"\n', "lets nobody in"),
         (f'[login]\ncookie_secret = "{"x" * 32}"\npassword = "plain"\n', "'login.password'"),
