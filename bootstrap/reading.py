@@ -261,7 +261,7 @@ def toml_file(path: Path, where: str) -> dict[str, Any]:
         UserError: see the module.
         OSError: it is missing or cannot be read.
     """
-    return parse_toml(text_file(path, where, MOST_BYTES_OF_TOML), where)
+    return parse_toml(text_file(path, f"{where}: not valid TOML", MOST_BYTES_OF_TOML), where)
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:

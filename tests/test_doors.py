@@ -194,7 +194,7 @@ _NUMBERS = st.sampled_from(
 ) | st.text(max_size=9)  # fmt: skip
 
 
-@settings(MORE, max_examples=150)
+@settings(MORE, max_examples=80)
 @given(st.dictionaries(st.sampled_from(sorted(_FIELDS)), _NUMBERS, max_size=3))
 def test_numbers_of_infotext(changed: dict[str, str]) -> None:
     parameters = infotext.Infotext("woman", "", {**_FIELDS, **changed})
@@ -326,7 +326,7 @@ def catalog_of_two(tmp_path_factory: pytest.TempPathFactory) -> projects.Project
     return made
 
 
-@settings(MORE, max_examples=40)
+@settings(MORE, max_examples=20)
 @given(st.data())
 def test_rows_of_a_damaged_catalog(catalog_of_two: projects.Project, data: st.DataObject) -> None:
     made, name = catalog_of_two, catalog_of_two.name

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from bootstrap import reading
 from bootstrap.catalog import states, tallies
 from bootstrap.catalog.states import CandidateState, GenerationState, Verdict
 from bootstrap.catalog.store import Catalog
-from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, now
+from bootstrap.catalog.tables import REMEDY, CandidateRow, GenerationRow, ProjectRow, now
 from bootstrap.catalog.tallies import Tally
 from bootstrap.progress import Progress, Report
 
@@ -106,7 +108,8 @@ def tallies_of(catalog: Catalog, project: str, number: int) -> tuple[Tally, ...]
         )
         if stored is None:
             return tuple(tallies.of_project(session, owner.id))
-        return tuple(map(Tally.from_dict, stored))
+        rows = reading.shaped(list[Any], stored, "catalog: the tallies of a generation", REMEDY)
+        return tuple(map(Tally.from_dict, rows))
 
 
 def next_number(catalog: Catalog, project: str) -> int:

@@ -46,6 +46,9 @@ def of_infotext(path: Path, parameters: Infotext) -> Shot:
     for key in fields:
         if key.startswith(_NOT_REDRAWN) and key not in _HIRES:
             raise UserError(f"picture {path}: it was made with '{key}', which sid does not support")
+    if is_hires and fields.get("Hires upscaler", "") != UPSCALER:
+        upscaler = fields.get("Hires upscaler", "") or "Latent"
+        raise UserError(f"picture {path}: it was enlarged with '{upscaler}', and sid has only {UPSCALER}")
     check_numbers(path, fields)
     try:
         sampler = fields["Sampler"]
@@ -60,7 +63,7 @@ def of_infotext(path: Path, parameters: Infotext) -> Shot:
             clip_skip=int(fields.get("Clip skip", "1")),
         )  # fmt: skip
         if is_hires:
-            shot = _second_pass(path, shot, fields)
+            shot = _second_pass(shot, fields)
     except KeyError as error:
         raise UserError(f"picture {path}: its infotext does not have {error}") from None
     except ValueError as error:  # a whole number written as 20.0
@@ -117,13 +120,8 @@ def _check(
         ) from None
 
 
-def _second_pass(path: Path, first: Shot, fields: Mapping[str, str]) -> Shot:
+def _second_pass(first: Shot, fields: Mapping[str, str]) -> Shot:
     """Return the second pass of hires, which starts from the first one."""
-    upscaler = fields.get("Hires upscaler", "")
-    if upscaler != UPSCALER:
-        raise UserError(
-            f"picture {path}: it was enlarged with '{upscaler or 'Latent'}', and sid has only {UPSCALER}"
-        )
     if "Hires resize" in fields:
         size = _size(fields["Hires resize"])
     else:

@@ -204,7 +204,7 @@ def test_what_is_missing_is_reported_in_one_line(workspace: Workspace, drawn: Pa
 def test_show_prints_what_a_picture_was_drawn_with(drawn: Path, workspace: Workspace) -> None:
     run = CliRunner().invoke(main.app, ["--workspace", str(workspace.folder), "show", str(drawn)])
     assert run.exit_code == 0, run.output
-    assert f"shot: {infotext.shot_of(drawn).id}\nprompt: woman, (red apple:1.2)\nwindow" in run.output
+    assert f"shot: {infotext.shot_of(drawn).id}\nprompt: woman, (red apple:1.2)\\nwindow" in run.output
     assert "LoRA ink, wet: strength 0.3, of the text encoder 0.4" in run.output
     assert "Sampler: DPM++ 2M SDE Karras" in run.output
     as_json = CliRunner().invoke(main.app, ["show", "--json", str(drawn)])
