@@ -242,12 +242,12 @@ def test_the_verb_writes_a_picture_that_can_be_drawn_again(
 @pytest.mark.parametrize(
     ("prompt", "fields", "refusal"),
     [
-        ("a", "Steps: 1000000000, Size: 512x512", "by its infotext its number of steps"),
-        ("a", "Steps: 20, Size: 1000000x1000000", "more than 64,000,000 pixels"),
+        ("a", "Steps: 1000000000, Size: 512x512", "Steps: 1000000000, which sid cannot draw"),
+        ("a", "Steps: 20, Size: 1000000x1000000", "Size: 1000000x1000000, which sid cannot draw"),
         ("a", "Steps: 20, Size: 4096x4096, Hires upscale: 8, Hires upscaler: Lanczos, Denoising strength: 0.5",
          "32768x32768 is more than"),
         ("a", "Steps: 20, Size: 64x64, Hires upscale: inf, Hires upscaler: Lanczos, Denoising strength: 0.5",
-         "enlarged inf times, 8 at most"),
+         "Hires upscale: inf, which sid cannot draw"),
         ("(" * 65, "Steps: 20, Size: 64x64", "64 levels deep"),
         ("a AND " * 101, "Steps: 20, Size: 64x64", "100 AND at most"),
     ],
