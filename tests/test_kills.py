@@ -26,6 +26,7 @@ from bootstrap.drawing import sheet_file
 from bootstrap.files import TEMPORARY_PREFIX
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraModule
+from bootstrap.project import identity
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.training import record
@@ -116,9 +117,11 @@ def project_in(folder: Path) -> Project:
 
 
 def files_in(folder: Path) -> dict[str, str]:
-    """Return the hash of each file but the catalog's and the locks."""
+    """Return the hash of each file but the catalog's and the locks; a project's identity is random."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): hashlib.sha256(
+            b"" if path.name == identity.FILE else path.read_bytes()
+        ).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith("catalog.sqlite") and not path.name.endswith(".lock")
     }
