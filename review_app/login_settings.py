@@ -93,6 +93,10 @@ def set_password(workspace: Workspace, password: str) -> None:
     """
     if len(password) < LEAST_LENGTH:
         raise UserError(f"password: {len(password)} characters are too few; use {LEAST_LENGTH} or more")
+    if any("\ud800" <= letter <= "\udfff" for letter in password):
+        raise UserError(
+            "password: it has bytes that are no UTF-8 text; use letters that every browser can send"
+        )
     path = workspace.folder / FILE
     try:
         text = reading.text_file(path, str(path), reading.MOST_BYTES_OF_TOML) if path.is_file() else _HEAD

@@ -85,6 +85,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     _load_verbs()
     try:
+        _check_encoding(sys.argv[1:])
         code = app(sys.argv[1:] or ["--help"], prog_name="sid", standalone_mode=False)
     except UserError as error:
         sys.stderr.write(f"sid: {error}\n")
@@ -106,6 +107,14 @@ def main() -> None:
     if code == 130:
         sys.stderr.write("sid: stopped\n")
     sys.exit(code or 0)
+
+
+def _check_encoding(arguments: list[str]) -> None:
+    for argument in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):  # what Python makes of other bytes
+            raise UserError(
+                f"argument {argument!r}: it is no UTF-8 text, which neither settings nor catalog can hold"
+            )
 
 
 def _in_one_line(error: typer.TyperException) -> str:

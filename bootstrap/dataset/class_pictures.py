@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bootstrap import captions, images, reading
 from bootstrap.errors import UserError
+from bootstrap.files import path_of
 from bootstrap.project.projects import Project
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -43,7 +44,7 @@ def in_folder(project: Project) -> Iterator[ClassPicture]:
     settings = project.settings.training
     if settings.reg_data_dir is None:
         return
-    folder = project.folder / Path(settings.reg_data_dir).expanduser()
+    folder = project.folder / path_of(settings.reg_data_dir, "training.reg_data_dir")
     if not folder.is_dir():
         raise UserError(f"training.reg_data_dir {folder}: there is no such folder")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)

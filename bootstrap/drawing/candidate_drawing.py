@@ -19,7 +19,7 @@ from bootstrap.drawing import engine, infotext, networks
 from bootstrap.drawing.engine import Drawing
 from bootstrap.drawing.shards import DrawingPlan, Planned
 from bootstrap.errors import UserError
-from bootstrap.files import sha256_of_file
+from bootstrap.files import path_of, sha256_of_file
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.models import loading, specs
@@ -260,7 +260,7 @@ def _file_of(generation: Generation, training: Training, shelf: Shelf, use: Lora
     if not use.source:
         return reading.inside(project.folder, _path(training, use.snapshot), f"LoRA {use.name}")
     if use.sha256:
-        path = project.folder / Path(use.source).expanduser()
+        path = project.folder / path_of(use.source, "the file of a LoRA:")
         if not path.is_file() or sha256_of_file(path) != use.sha256:
             raise UserError(f"LoRA {path}: the file is gone or has changed; start the run again")
         return path
@@ -286,7 +286,7 @@ def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]
 
 
 def _opened(project: Project, use: PictureUse) -> Image.Image:
-    path = project.folder / Path(use.path).expanduser()
+    path = project.folder / path_of(use.path, "a picture:")
     if path.is_file() and sha256_of_file(path) != use.sha256:
         raise UserError(f"picture {path}: the file has changed; start the run again")
     return images.open_picture(path)

@@ -14,7 +14,7 @@ from bootstrap import images
 from bootstrap.drawing import engine, infotext, infotext_shot, networks, samplers
 from bootstrap.drawing.infotext import Infotext
 from bootstrap.errors import UserError, in_one_line
-from bootstrap.files import is_partial
+from bootstrap.files import is_partial, path_of
 from bootstrap.lora import kohya
 from bootstrap.models import loading, specs
 from bootstrap.models.family import BaseModelSpec
@@ -103,7 +103,8 @@ def _pictures(workspace: Workspace, path: Path, shot: Shot) -> dict[str, Image.I
     folders = [path.parent, *(workspace.project(name).folder for name in workspace.project_names())]
     pictures = {}
     for use in shot.pictures:
-        places = (folder / Path(use.path).expanduser() for folder in folders)
+        inner = path_of(use.path, f"picture {path}: it was drawn from")
+        places = (folder / inner for folder in folders)
         file = next(
             (place for place in places if place.is_file() and content_hash(place) == use.sha256), None
         )

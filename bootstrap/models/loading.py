@@ -65,7 +65,11 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
         family = specs.family(spec) if spec.kind != "hub" else _fetched_family(spec)
         assert family is not None
         base = family.load(spec, content_hash(spec), dtype)
-    except _OF_DAMAGED_FILES as error:
+    except Exception as error:
+        if (
+            not isinstance(error, _OF_DAMAGED_FILES) and type(error) is not Exception
+        ):  # tokenizers raises plain ones
+            raise
         reason = in_one_line(str(error))[:300]
         if spec.local_only:
             raise UserError(

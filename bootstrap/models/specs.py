@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from bootstrap.errors import UserError, in_one_line
-from bootstrap.files import sha256_of_file
+from bootstrap.files import path_of, sha256_of_file
 from bootstrap.models import checkpoint, registry
 from bootstrap.models.checkpoint import PredictionType
 from bootstrap.models.family import BaseModelSpec, Family, Files, Geometry, Settings, Vocabulary
@@ -135,7 +135,7 @@ def find(name: str, *, local_only: bool = False) -> BaseModelSpec:
         raise UserError(f"base model: its name is empty; the embedded ones are {', '.join(embedded_names())}")
     if local_only and name.startswith(_NETWORK_PATHS):
         raise UserError(_only_in_a_picture(name))
-    path = Path(name).expanduser()
+    path = path_of(name, "base model")
     try:
         path.stat()
     except FileNotFoundError:

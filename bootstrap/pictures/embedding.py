@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from bootstrap import reading
 from bootstrap.errors import UserError
+from bootstrap.files import path_of
 from bootstrap.project.projects import Project
 
 BASE, NONE = "base", "none"
@@ -41,7 +42,7 @@ def open_embedder(project: Project) -> Embedder | None:
         return None
     if name == BASE:
         return BaseModelEmbedder(project)
-    folder = project.folder / Path(name).expanduser()
+    folder = project.folder / path_of(name, "file")
     if (folder / "config.json").is_file() and not list(folder.glob("*.onnx")):
         return TransformersEmbedder(folder)
     return OnnxEmbedder(folder)

@@ -1,12 +1,10 @@
 """Find and check what recipes need besides the project's own LoRA, before any model is loaded."""
 
-from pathlib import Path
-
 from bootstrap import images, reading
 from bootstrap.catalog import Catalog, generations, trainings
 from bootstrap.catalog.trainings import Snapshot, Training
 from bootstrap.errors import UserError
-from bootstrap.files import sha256_of_file
+from bootstrap.files import path_of, sha256_of_file
 from bootstrap.lora import header
 from bootstrap.models import specs
 from bootstrap.models.family import Family
@@ -61,7 +59,7 @@ def _check_box(project: Project, kind: str, box: Box, size: tuple[int, int]) -> 
 
 
 def _mask(project: Project, kind: str, name: str, size: tuple[int, int]) -> PictureUse:
-    path = project.folder / Path(name).expanduser()
+    path = project.folder / path_of(name, f"recipe '{kind}': mask")
     if not path.is_file():
         raise UserError(
             f"recipe '{kind}': there is no mask {path}; its path is relative to the project's folder"
@@ -80,7 +78,7 @@ def _mask(project: Project, kind: str, name: str, size: tuple[int, int]) -> Pict
 def _file(project: Project, kind: str, other: OtherLora) -> LoraUse:
     if other.generation is not None or other.snapshot is not None:
         raise UserError(f"recipe '{kind}': {other.lora} is a file: leave out its generation and snapshot")
-    path = project.folder / Path(other.lora).expanduser()
+    path = project.folder / path_of(other.lora, f"recipe '{kind}': LoRA")
     _check_family(project, header.family_of(path), f"the LoRA {other.lora}")
     return LoraUse(path.stem, "", 0, 1.0, sha256=sha256_of_file(path), source=other.lora)
 

@@ -257,7 +257,10 @@ def create(
     picture = images.open_picture(image)
     base_in_toml = spec.name if spec.kind in ("embedded", "hub") else spec.source
     text = template.render(tags, base_in_toml, spec.defaults, recipes)
-    settings.parse(with_defaults(spec.defaults, reading.parse_toml(text, "project.toml")), "project.toml")
+    raw = reading.parse_toml(text, "project.toml")
+    parsed = settings.parse(with_defaults(spec.defaults, raw), "project.toml")
+    specs.check(spec, parsed.model_dump(), "project.toml")
+    specs.predicting(spec, parsed.project.prediction_type)
     from bootstrap.catalog import Catalog, identities
     from bootstrap.catalog.store import exists
 
