@@ -131,9 +131,9 @@ class Workspace:
 
 
 @contextmanager
-def named(folder: Path | None) -> Iterator[None]:
+def named(folder: Path | str | None) -> Iterator[None]:
     """Within the block, `Workspace.locate()` returns this workspace, that of the command line; None: no change."""
-    token = _named.set(folder or _named.get())
+    token = _named.set(Path(folder) if folder else _named.get())
     try:
         yield
     finally:
