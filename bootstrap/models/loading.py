@@ -61,14 +61,14 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
     huggingface_hub.constants.HF_HUB_OFFLINE = spec.kind != "hub" or spec.local_only or _users_offline
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
+    diffusers_logging.set_verbosity(diffusers_logging.CRITICAL)  # what it logs as an error, it also raises
     try:
         family = specs.family(spec) if spec.kind != "hub" else _fetched_family(spec)
         assert family is not None
         base = family.load(spec, content_hash(spec), dtype)
     except Exception as error:
-        if (
-            not isinstance(error, _OF_DAMAGED_FILES) and type(error) is not Exception
-        ):  # tokenizers raises plain ones
+        # tokenizers raises plain exceptions.
+        if not isinstance(error, _OF_DAMAGED_FILES) and type(error) is not Exception:
             raise
         reason = in_one_line(str(error))[:300]
         if spec.local_only:
