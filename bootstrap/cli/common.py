@@ -75,7 +75,9 @@ def workspace_of(context: typer.Context) -> "Workspace":
 def reviewer() -> str:
     """Return who gives the verdicts: $SID_REVIEWER, or else the login name."""
     name = os.environ.get("SID_REVIEWER") or os.environ.get("USER") or os.environ.get("USERNAME") or "someone"
-    return name[:_LONGEST_REVIEWER]
+    return (
+        name[:_LONGEST_REVIEWER].encode("utf-8", "replace").decode()
+    )  # bytes of another encoding become "?"
 
 
 def generation_of(project: "Project", catalog: "Catalog", number: int | None) -> "Generation":

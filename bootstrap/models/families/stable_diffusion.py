@@ -196,7 +196,7 @@ class StableDiffusion(ABC):
         if vectors is None:
             return None
         vectors = tuple(array[None] if array.ndim == 1 else array for array in vectors)
-        count = len(vectors[0])
+        count = len(vectors[0]) if vectors[0].ndim else 0
         if any(array.ndim != 2 or len(array) != count for array in vectors):
             raise ValueError("its tensors are not all (vectors, width), or differ in their number of vectors")
         if not 1 <= count <= clip_chunks.LENGTH:  # more do not fit into a chunk
