@@ -228,7 +228,7 @@ def _project(request: Request) -> Project | None:
 def _generation(request: Request) -> int | None:
     """Return the generation in a request's path; Starlette's own `int` fails for thousands of digits."""
     text = request.path_params["generation"]
-    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def _find(request: Request) -> tuple[Project, Candidate] | None:

@@ -14,11 +14,11 @@ from making import CAPTION, add_drawn, add_published, bring, open_catalog, png, 
 from safetensors.numpy import save_file
 
 from bootstrap.catalog import generations, verdicts
-from bootstrap.cli import main
 from bootstrap.loop import generation
 from bootstrap.progress import Progress
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Workspace
+from tests.sid_command import in_this_process
 
 
 @pytest.fixture
@@ -33,15 +33,7 @@ def folder(tmp_path, monkeypatch):
 def sid(folder, monkeypatch, capsys):
     """Run the command line in this process: sid("status") -> (exit code, output, errors)."""
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sid", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
+    return in_this_process(monkeypatch, capsys)
 
 
 def outside(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,15 +1,14 @@
 """One bad neighbour stops nobody: what is odd in the projects' folder is told, and the other projects go on."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import making
 import pytest
 
-from bootstrap.cli import main
 from bootstrap.project.projects import Workspace
+from tests.sid_command import in_this_process
 
 Sid = Callable[..., tuple[int, str, str]]
 ODD = [".sid-partial-plum", "a..b", "empty", "without", "loop", "file"]
@@ -21,15 +20,7 @@ def sid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
     making.scene(0).save("good.png")
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sid", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
+    return in_this_process(monkeypatch, capsys)
 
 
 @pytest.fixture
