@@ -24,17 +24,10 @@ from bootstrap.papertown.things import DESK_ITEMS, PROPS, WALL_ITEMS
 from bootstrap.papertown.two import accents, clothes
 from bootstrap.papertown.two.figures import Person, Robot, sample_person, shows_ears
 from bootstrap.papertown.two.rig import POSES, RAISED, VIEWS, View
+from bootstrap.papertown.world import Prop
 
 Framing = Literal["portrait", "upper body", "full body"]
 FRAMINGS: tuple[Framing, ...] = ("portrait", "upper body", "full body")
-
-
-@dataclass(frozen=True)
-class Prop:
-    """A thing in the figure's hand, or by itself if there is no figure."""
-
-    kind: str
-    color: str
 
 
 @dataclass(frozen=True)
