@@ -5,7 +5,7 @@ A picture is stored under the id of its shot and never drawn twice.
 
 from pathlib import Path
 
-from bootstrap.dataset.class_pictures import ClassPicture, in_folder
+from bootstrap.dataset.class_pictures import ClassPicture, caption_of_class, in_folder
 from bootstrap.drawing import engine, networks
 from bootstrap.drawing.networks import with_networks
 from bootstrap.files import whole_file
@@ -31,7 +31,8 @@ def pictures(project: Project, report: Report) -> list[ClassPicture]:
     missing = [shot for shot in shots if not (folder / f"{shot.id}.png").is_file()]
     if missing:
         _draw(project, missing, folder, report)
-    return [ClassPicture(folder / f"{shot.id}.png", settings.class_tokens) for shot in shots]
+    caption = caption_of_class(settings.class_tokens)
+    return [ClassPicture(folder / f"{shot.id}.png", caption) for shot in shots]
 
 
 def _shots(project: Project) -> list[Shot]:

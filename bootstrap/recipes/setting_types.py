@@ -61,6 +61,8 @@ Snapshots = Annotated[
     Discriminator(lambda value: TEXT if isinstance(value, str) else NUMBERS),
 ]
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+# A tag of the caption, which is words: `saber \\(fate\\)` means `saber (fate)`.
+CaptionTag = Annotated[Tag, AfterValidator(captions.without_escapes)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 DenoisingStrength = Annotated[float, Field(ge=0.05, le=1.0)]
 
