@@ -38,10 +38,10 @@ _DOUBLED = re.compile(r"(?<!\()\(\(+([^()]*)\)\)+")  # ((red apple))
 _EMPHASIZED = re.compile(
     r"(^|,)( ?)\(([^()]*\w\w[^()]*)\)(?= ?(?:,|$))"
 )  # (red apple), not the name `saber (fate)`
-_ROUND = re.compile(r"\(([^()]*)\)")
+_PLAIN_BRACKETS = re.compile(r"\([^()\[\]]*\)|\[[^()\[\]]*\]")
 _SQUARE = re.compile(r"\[([^\[\]]+)\]")
 _TIMED = re.compile(rf"(.*):\s*{_NUMBER}\s*")
-_CHOICE = re.compile(r"[$%]?\{([^{}]+)\}")
+_CHOICE = re.compile(r"(?:[$%]\{|\{(?=[^{}]*(?:\||\$\$)))([^{}]+)\}")
 _HEAD_OF_CHOICE = re.compile(r"\s*[~!@]?\s*\d*-?\d*\$\$(?:[^$]*\$\$)?")  # {2$$ and $$red|blue}
 _WEIGHT_OF_CHOICE = re.compile(rf"\s*{_NUMBER}::")
 _WILDCARD = re.compile(r"__(?=[^_\s])([\w*./ -]+?)__")
@@ -76,7 +76,7 @@ def read(text: str) -> list[str]:
 
 def without_syntax(text: str) -> list[str]:
     """Return the tags of a caption with words instead of prompt syntax; see `of_prompt`."""
-    return parse(_without_syntax(join(parse(without_escapes(text)))))
+    return parse(_without_syntax(join(parse(without_escapes(text))), _REPLACEMENTS))
 
 
 def without_escapes(text: str) -> str:
@@ -89,14 +89,23 @@ def of_prompt(prompt: str) -> list[str]:
 
     `<lora:name:0.8>` is removed. `(red apple:1.2)`, `[red apple]` and `saber \\(fate\\)` become `red apple` and
     `saber (fate)`. BREAK and AND part tags. A schedule becomes the text that it ends with, or, if it ends with none,
-    the one before; an alternation all its texts. `saber (fate)` stays, because that is how names are spelled.
+    the one before; an alternation all its texts.
     """
     literal = re.sub(r"\\(.?)", lambda escaped: _as_literal(escaped[1]), " ".join(prompt.split()))
-    return parse(_without_syntax(without_escapes(_without_syntax(literal))))
+    return without_syntax(
+        _without_syntax(literal, (*_REPLACEMENTS[:3], _without_emphasis, *_REPLACEMENTS[3:]))
+    )
 
 
-def _without_syntax(text: str) -> str:
-    """Return a caption, or a prompt whose escaped signs are literal, with words instead of prompt syntax."""
+_Replace = Callable[[str], str]
+
+
+def _without_syntax(text: str, replacements: Sequence[_Replace]) -> str:
+    """Return a caption, or a prompt whose escaped signs are literal, with words instead of prompt syntax.
+
+    Args:
+        replacements: the first that changes the text is made, then the first again, and so on.
+    """
     text = _EXTRA_NETWORK.sub("", " ".join(text.split()))
     parts = [re.sub(r"\bBREAK\b", ", ", part) for part in re.split(r"\bAND\b", text)]
     if len(parts) > 1:
@@ -104,7 +113,7 @@ def _without_syntax(text: str) -> str:
     else:
         text = _LONE_PART_WEIGHT.sub("", parts[0])
     for _ in range(DEEPEST):  # from the innermost bracket outwards: ((red apple:1.2), hat:0.9)
-        changed = next((new for replace in _REPLACEMENTS if (new := replace(text)) != text), text)
+        changed = next((new for replace in replacements if (new := replace(text)) != text), text)
         if changed == text:
             break
         text = changed
@@ -120,7 +129,7 @@ def _scheduled(bracket: re.Match[str]) -> str:
         return _all_of(bracket[1].split("|"))
     timed = _TIMED.fullmatch(bracket[1])
     if timed is None:
-        return bracket[1]
+        return bracket[0]
     before, _, after = timed[1].rpartition(":")
     return after if after.strip() else before
 
@@ -134,12 +143,23 @@ def _all_of(texts: Iterable[str]) -> str:
     return " ".join(dict.fromkeys(text.strip() for text in texts if text.strip()))
 
 
-_REPLACEMENTS: tuple[Callable[[str], str], ...] = (
+def _without_emphasis(text: str) -> str:
+    """Return a prompt without brackets that weigh; `saber (fate)` stays, because that is how names are spelled."""
+    return _EMPHASIZED.sub(r"\1\2\3", _SQUARE.sub(r"\1", text))
+
+
+def _with_literal_brackets(text: str) -> str:
+    """Make what brackets are left part of a name; there may be syntax around it."""
+    return _PLAIN_BRACKETS.sub(
+        lambda name: f"{_as_literal(name[0][0])}{name[0][1:-1]}{_as_literal(name[0][-1])}", text
+    )
+
+
+_REPLACEMENTS: tuple[_Replace, ...] = (
     lambda text: _WILDCARD.sub(r"\1", _CHOICE.sub(_chosen, text)),
     lambda text: _SQUARE.sub(_scheduled, _WEIGHTED.sub(r"\1", text)),
-    lambda text: _EMPHASIZED.sub(r"\1\2\3", _DOUBLED.sub(r"\1", text)),
-    # What is left is part of a name, but there may be syntax around it.
-    lambda text: _ROUND.sub(lambda name: f"{_as_literal('(')}{name[1]}{_as_literal(')')}", text),
+    lambda text: _DOUBLED.sub(r"\1", text),
+    _with_literal_brackets,
 )
 
 
