@@ -126,7 +126,6 @@ def shots_of(
     size = drawn_with.width, drawn_with.height
     ideas = recipe.ideas(settings.project.tags, size, drawn_with.size_step)
     choices = Choices(drawn_with.wildcards)
-    names = {captions.as_prompt([tag]) for tag in settings.project.tags}
     seed_of = _seeds(settings.drawing.seed, drawn_with.generation, recipe)
     for index, slot in enumerate(slots):
         idea, strength, snapshot = ideas[slot.idea], slot.strength, slot.snapshot
@@ -153,7 +152,7 @@ def shots_of(
             added=idea.added,
         )
         completed = recipe.completed(shot, drawn_with.inputs, settings.drawing.negative_prompt)
-        yield completed.in_all_passes(lambda each: choices.of_shot(each, names))
+        yield completed.in_all_passes(choices.of_shot)
 
 
 def _prompt(idea: Idea) -> str:
