@@ -26,6 +26,8 @@ def check_length(text: str, what: str) -> None:
 
 
 _COMMAS = re.compile("[,\uff0c\u3001]")  # also the full-width and the ideographic comma
+_SIGN_OF_PAIR = re.compile(r"\\.|[()\[\]{}]", re.DOTALL)
+_OPENING = {")": "(", "]": "[", "}": "{"}
 _ESCAPED_BRACKET = re.compile(r"\\+([()\[\]])")
 # What a prompt means by something else than words; see docs/prompts.md.
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
@@ -54,6 +56,33 @@ def parse(caption: str) -> list[str]:
     Full-width commas, as Chinese and Japanese keyboards type them, part tags too.
     """
     return [" ".join(tag.split()) for tag in _COMMAS.split(caption) if tag.strip()]
+
+
+def parse_prompt(prompt: str) -> list[str]:
+    """Split a prompt at the commas that are outside of its brackets and braces; otherwise as `parse`.
+
+    So no part of a bracket is taken for a tag that the prompt has already.
+    """
+    opened = list[tuple[str, int]]()
+    within = [0] * (len(prompt) + 1)  # +1 where a pair begins, -1 behind its end
+    for sign in _SIGN_OF_PAIR.finditer(prompt):
+        at, opening = sign.start(), _OPENING.get(sign[0])
+        if opening is None and len(sign[0]) == 1:
+            opened.append((sign[0], at))
+        elif any(known == opening for known, _ in opened):
+            while opened:
+                known, begin = opened.pop()
+                if known == opening:
+                    within[begin] += 1
+                    within[at] -= 1
+                    break
+    depth, start, tags = 0, 0, list[str]()
+    for at, change in enumerate(within):
+        depth += change
+        if at == len(prompt) or (not depth and _COMMAS.match(prompt[at])):
+            tags.append(join(parse(prompt[start:at])))
+            start = at + 1
+    return [tag for tag in tags if tag]
 
 
 def read(text: str) -> list[str]:
@@ -219,8 +248,8 @@ def with_added(tags: Sequence[str], added: Iterable[str]) -> list[str]:
 
 
 def replaced(tags: Sequence[str], old: str, new: str) -> list[str]:
-    """Return the tags with `old` replaced by the tags of `new` (a caption), in the same place."""
+    """Return the tags with `old` replaced by the tags of `new` (a caption or prompt), in the same place."""
     result: list[str] = []
     for tag in tags:
-        result.extend(parse(new) if same_tag(tag, old) else [tag])
+        result.extend(parse_prompt(new) if same_tag(tag, old) else [tag])
     return result

@@ -204,3 +204,21 @@ def test_the_length_of_a_caption_is_limited():
 def test_brackets_nested_without_end_are_left_in_a_few_rounds():
     deep = "(" * 5000 + "a" + ":1.1)" * 5000
     assert captions.of_prompt(deep) == ["(" * 4872 + "a" + ":1.1)" * 4872]
+
+
+@given(SYNTAX)
+def test_a_prompt_is_split_outside_of_its_brackets_only(prompt):
+    assert captions.parse(captions.join(captions.parse_prompt(prompt))) == captions.parse(prompt)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "parts"),
+    [
+        ("woman, (smile, hat:1.2), {a, b|c,b} x", ["woman", "(smile, hat:1.2)", "{a, b|c, b} x"]),
+        ("a), (b, c", ["a)", "(b", "c"]),
+        (r"\(a, b\), [c, (d, e], f", [r"\(a", r"b\)", "[c, (d, e]", "f"]),
+        (":(, hat, :)", [":(, hat, :)"]),
+    ],
+)
+def test_brackets_and_braces_of_a_prompt_stay_whole(prompt, parts):
+    assert captions.parse_prompt(prompt) == parts

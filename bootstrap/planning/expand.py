@@ -157,13 +157,13 @@ def shots_of(
 
 def _prompt(idea: Idea) -> str:
     """Return the prompt: the caption's tags are escaped, a recipe's own texts keep their prompt syntax."""
-    as_written = {tag for added in idea.added for tag in captions.parse(added)}
+    as_written = {tag for added in idea.added for tag in captions.parse_prompt(added)}
     return captions.join(tag if tag in as_written else captions.as_prompt([tag]) for tag in idea.tags)
 
 
 def _negative_prompt(recipe: Recipe, settings: Settings, idea: Idea) -> str:
     texts = (settings.drawing.negative_prompt, recipe.negative_prompt)
-    parts = [tag for text in texts for tag in captions.parse(parse.without_comments(text))]
+    parts = [tag for text in texts for tag in captions.parse_prompt(parse.without_comments(text))]
     return captions.join(captions.with_added(parts, recipe.negatives_of(idea)))
 
 

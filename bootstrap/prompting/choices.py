@@ -21,6 +21,7 @@ from dynamicprompts.sampling_context import SamplingContext
 from dynamicprompts.sampling_result import SamplingResult
 from dynamicprompts.types import ResultGen
 
+from bootstrap import captions
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.prompting import choice_syntax, wildcards
 from bootstrap.shots import Shot
@@ -62,7 +63,10 @@ class Choices:
             prompt=",".join(after for _, after in tags),
             negative_prompt=",".join(after for _, after in negative),
             added=tuple(
-                ", ".join(chosen_tags.get(tag, tag) for tag in map(str.strip, _written_tags(text)))
+                ", ".join(
+                    chosen_tags.get(tag, tag)
+                    for tag in map(str.strip, _written_tags(captions.join(captions.parse_prompt(text))))
+                )
                 for text in shot.added
             ),
         )

@@ -77,7 +77,7 @@ def _changed(tags: list[str], changes: list[tuple[Aspect, str]]) -> Idea:
     left = captions.without(tags, replaced)
     added = [tag for _, tag in changes]
     return Idea(
-        tuple(captions.with_added(left, captions.parse(captions.join(added)))),
+        tuple(captions.with_added(left, captions.parse_prompt(captions.join(added)))),
         eliminated=tuple(captions.without(tags, left)),
         added=tuple(added),
     )

@@ -43,7 +43,10 @@ class ComposeRecipe(Recipe):
         ]
         own = self.tags or tags
         return [
-            Idea(tuple(captions.with_added(own, captions.parse(captions.join(added)))), added=tuple(added))
+            Idea(
+                tuple(captions.with_added(own, captions.parse_prompt(captions.join(added)))),
+                added=tuple(added),
+            )
             for added in ([*others, prompt] if prompt else others for prompt in self.prompts or [""])
         ]
 
