@@ -1,10 +1,10 @@
-"""Check a shot's sampler before any drawing."""
+"""Check a shot's sampler and schedule before any drawing."""
 
 import difflib
 
 from bootstrap.errors import UserError
-from bootstrap.models.family import Family
-from bootstrap.project.settings import LCM_STEPS, SAMPLERS
+from bootstrap.models.family import SAMPLERS, SCHEDULES, Family, sampler_and_schedule
+from bootstrap.project.settings import LCM_STEPS
 from bootstrap.shots import Shot
 
 
@@ -12,13 +12,19 @@ def check(shot: Shot, family: Family) -> None:
     """Refuse a shot that its sampler cannot draw.
 
     Raises:
-        UserError: the sampler is unknown, takes fewer steps, or is not one of the base model's family.
+        UserError: the sampler or the schedule is unknown or not one of the base model's family, or the sampler takes
+            fewer steps.
     """
-    if shot.sampler not in SAMPLERS:
-        near = difflib.get_close_matches(shot.sampler, SAMPLERS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(SAMPLERS)}"
-        raise UserError(f"sampler '{shot.sampler}': unknown ({hint})")
-    if shot.sampler not in family.samplers:
+    # A shot without a schedule is older, and its sampler's name may include one.
+    sampler = shot.sampler if shot.schedule else sampler_and_schedule(shot.sampler)[0]
+    _check_known("sampler", sampler, SAMPLERS)
+    if shot.schedule:
+        _check_known("schedule", shot.schedule, SCHEDULES)
+        if shot.schedule not in family.schedules:
+            raise UserError(
+                f"schedule {shot.schedule}: {family.title} does not have it; use one of {', '.join(family.schedules)}"
+            )
+    if sampler not in family.samplers:
         raise UserError(
             f"sampler {shot.sampler}: it does not draw {family.title}; use one of {', '.join(family.samplers)}"
         )
@@ -26,3 +32,10 @@ def check(shot: Shot, family: Family) -> None:
         raise UserError(
             f"sampler LCM: it takes {LCM_STEPS} steps at most, ideally 4 to 8 (steps is {shot.steps})"
         )
+
+
+def _check_known(what: str, name: str, names: tuple[str, ...]) -> None:
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(names)}"
+        raise UserError(f"{what} '{name}': unknown ({hint})")

@@ -17,19 +17,18 @@ from bootstrap.drawing.candidate_drawing import drawn_with, open_loras
 from bootstrap.drawing.networks import with_networks
 from bootstrap.errors import UserError
 from bootstrap.models import loading
-from bootstrap.models.family import BaseModel
+from bootstrap.models.family import SAMPLERS, SCHEDULES, BaseModel, sampler_and_schedule
 from bootstrap.pictures import contact_sheet
 from bootstrap.pictures.contact_sheet import Cell
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
 from bootstrap.project.generation import Generation
-from bootstrap.project.settings import SAMPLERS
 from bootstrap.prompting import parse
 from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH, LoraUse, Shot
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "strength": float, "snapshot": int, "seed": int, "steps": int, "cfg_scale": float, "sampler": str,
+    "strength": float, "snapshot": int, "seed": int, "steps": int, "cfg_scale": float, "sampler": str, "schedule": str,
     "clip_skip": int,
 }  # fmt: skip
 
@@ -70,8 +69,10 @@ def _check_values(name: str, values: tuple[Any, ...]) -> None:
         "clip_skip": (1, 12),
     }
     for value in values:
-        if name == "sampler" and value not in SAMPLERS:
+        if name == "sampler" and sampler_and_schedule(value)[0] not in SAMPLERS:
             raise UserError(f"axis sampler: '{value}' is unknown; use {', '.join(SAMPLERS)}")
+        if name == "schedule" and value not in SCHEDULES:
+            raise UserError(f"axis schedule: '{value}' is unknown; use {', '.join(SCHEDULES)}")
         if name in limits and not limits[name][0] <= value <= limits[name][1]:
             raise UserError(f"axis {name}: {value} is not from {limits[name][0]} to {limits[name][1]}")
 
@@ -143,7 +144,7 @@ def common_shot(generation: Generation, base: BaseModel, training: Training, pro
         parse.without_comments(prompt) if prompt else captions.as_prompt(settings.project.tags),
         parse.without_comments(drawing.negative_prompt),
         drawing.seed, drawing.steps, drawing.sampler, drawing.cfg_scale, shared.width, shared.height,
-        shared.base_model, shared.base_model_hash, (lora,), settings.clip_skip,
+        shared.base_model, shared.base_model_hash, (lora,), settings.clip_skip, schedule=drawing.schedule,
     )  # fmt: skip
 
 

@@ -128,6 +128,7 @@ def shots_of(
             seed=seed,
             steps=settings.drawing.steps,
             sampler=settings.drawing.sampler,
+            schedule=settings.drawing.schedule,
             cfg_scale=settings.drawing.cfg_scale,
             width=width,
             height=height,

@@ -249,6 +249,7 @@ class TinyFlow:
         self,
         base: BaseModel,
         sampler: str,
+        schedule: str,
         steps: int,
         last: int | None,
         noise: torch.Tensor,
