@@ -117,7 +117,7 @@ def _prepared(folder: Path) -> tuple[BaseModel, list[Shot], dict[LoraUse, Path]]
             negative_prompt="",
             seed=index,
             steps=drawing.steps,
-            sampler="DPM++ 2M Karras",
+            sampler="DPM++ 2M", schedule="Karras",
             cfg_scale=drawing.cfg_scale,
             width=common.width,
             height=common.height,

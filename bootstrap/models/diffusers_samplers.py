@@ -129,7 +129,8 @@ def step_sigmas(scheduler: SchedulerMixin, steps: int) -> list[float]:
         *scheduler.alphas_cumprod[scheduler.timesteps.long()].tolist(),
         float(scheduler.final_alpha_cumprod),
     ]
-    return [((1 - alpha) / alpha) ** 0.5 for alpha in alphas]
+    # Without any signal left, sigma would be infinite; that of the samplers above is then 4096.
+    return [((1 - alpha) / max(alpha, 2**-24)) ** 0.5 for alpha in alphas]
 
 
 class ScheduledSampling:

@@ -218,9 +218,9 @@ def difference(first: torch.Tensor, second: torch.Tensor) -> float:
 def test_steps_follow_k_diffusions_rules(sampler: str, config: dict[str, Any]) -> None:
     for schedule in SCHEDULES[1:]:
         for steps in STEPS:
-            if sampler == "Heun" and config is ZERO_SNR and steps < 20:
-                continue  # from 4096 to the second sigma, its correction multiplies rounding errors by hundreds
             sigmas = discrete_sampling.step_sigmas(config, sampler, schedule, steps)
+            if sampler == "Heun" and sigmas[0] > 10 * sigmas[1]:
+                continue  # the correction of such a step multiplies rounding errors by this ratio
             expected = by_k_diffusion(sampler, sigmas)
             found = sampled(config, sampler, schedule, steps)
             assert difference(found, expected) < 1e-4, (schedule, steps)
