@@ -14,8 +14,9 @@ INSTALL := $(VENV)/bin/pip install -c constraints.txt
 demo: $(VENV)/.demo-installed
 	$(VENV)/bin/sid --workspace demo-workspace demo $(if $(DEMO_ONCE),--once)
 
+# Two workers: many tests wait for a server, a browser or a process. A file's tests stay together, with their fixtures.
 test: $(VENV)/.test-installed debian
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 soak: $(VENV)/.test-installed debian
 	SID_FAULT_RUNS=20 $(VENV)/bin/python -m pytest -m soak tests/flows/test_cluster.py

@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bootstrap.curation.duplicates import Limits, Prints, look_alikes
 from bootstrap.curation.near import near
 from bootstrap.curation.ranking import RankedCandidate
+from bootstrap.files import write_text
 from bootstrap.papertown import world
 from bootstrap.pictures import hashing
 from bootstrap.project.settings import DedupeSection
@@ -358,9 +359,7 @@ def main() -> None:
             print(line, flush=True)
         lines.append("")
         print(flush=True)
-        RESULTS.write_text(
-            "\n".join(["# Curation", "", f"`python {' '.join(sys.argv)}`", "", *lines]), "utf-8"
-        )
+        write_text(RESULTS, "\n".join(["# Curation", "", f"`python {' '.join(sys.argv)}`", "", *lines]))
 
 
 if __name__ == "__main__":

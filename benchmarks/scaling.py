@@ -29,6 +29,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from bootstrap.files import write_text
 from bootstrap.project import running
 from bootstrap.project.generation import Generation
 
@@ -80,7 +81,7 @@ def main() -> None:
     head += f"{os.cpu_count()} cores, load {load:.1f} before and {os.getloadavg()[0]:.1f} after"
     page = _page(head, rates, costs, writes)
     print(page)
-    RESULTS.write_text(page)
+    write_text(RESULTS, page)
 
 
 # --- (a) pictures a second ----------------------------------------------------------------------------
@@ -125,7 +126,7 @@ def draw_on_ray(folder: str, workers: str, pictures: str) -> None:
     environment.prepare(project.workspace)
     prefect = server.Server(project.workspace, schedules=False)
     prefect.wait()
-    os.environ["PREFECT_API_URL"] = prefect.url
+    os.environ.update(prefect.variables)
     try:
         import ray
         from prefect import flow
@@ -171,7 +172,7 @@ def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
     environment.prepare(project.workspace)
     prefect = server.Server(project.workspace, schedules=False)
     prefect.wait()
-    os.environ["PREFECT_API_URL"] = prefect.url
+    os.environ.update(prefect.variables)
     try:
         from prefect import flow
 
@@ -205,7 +206,8 @@ def _flow_costs(folder: Path, rounds: int) -> dict[str, Cost]:
         plain_shard_cost, _ = _costs_in_turn(plain_shard, lambda: None, rounds)
     finally:
         prefect.stop()
-        del os.environ["PREFECT_API_URL"]
+        for name in prefect.variables:
+            del os.environ[name]
     arguments = ["--workspace", str(project.workspace.folder), "run", project.name]
     code = "import sys; from scaling import generate_in_process; generate_in_process(*sys.argv[1:])"
     processes = _costs_in_turn(

@@ -9,6 +9,8 @@ __version__ = "0.1.0"
 # The libraries read these variables at import, so they are set here first; the user's own values stay.
 # No telemetry, and no warnings about image processors that nothing here uses:
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # of ONNX Runtime, which diffusers imports if it is there
+os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect, and whatever else heeds it
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 # By default, torch's threads spin for long while they wait for each other, which is ruinous if other work needs the

@@ -4,6 +4,25 @@ import random
 import re
 from collections.abc import Iterable, Sequence
 
+MOST_CHARACTERS = 20_000  # of a caption or a prompt; the longest captions of training have 225 tokens
+DEEPEST = 64  # levels of nested brackets
+
+
+def check_length(text: str, what: str) -> None:
+    """Make sure that a caption or a prompt is not longer than MOST_CHARACTERS.
+
+    Args:
+        what: such as "a prompt", for the message.
+
+    Raises:
+        ValueError: it is longer.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(
+            f"{what} has {MOST_CHARACTERS:,} characters at most, and here it has {len(text):,} "
+            f"(it begins with '{' '.join(text[:40].split())}')"
+        )
+
 
 def parse(caption: str) -> list[str]:
     """Split a caption at its commas into tags, strip them and drop empty ones; order and case stay."""
@@ -23,9 +42,10 @@ def of_prompt(prompt: str) -> list[str]:
     Brackets without a weight stay, because in a caption they are part of a name, such as `saber (fate)`.
     """
     text = _EXTRA_NETWORK.sub("", prompt)
-    weighted = ""
-    while weighted != text:  # from the innermost bracket outwards: ((red apple:1.2), hat:0.9)
-        weighted, text = text, _WEIGHTED.sub(r"\1", text)
+    for _ in range(DEEPEST):  # from the innermost bracket outwards: ((red apple:1.2), hat:0.9)
+        text, changed = _WEIGHTED.subn(r"\1", text)
+        if not changed:
+            break
     return parse(re.sub(r"\\([()\[\]\\])", r"\1", text))
 
 
@@ -63,8 +83,10 @@ def without(tags: Sequence[str], dropped: Iterable[str]) -> list[str]:
 def with_added(tags: Sequence[str], added: Iterable[str]) -> list[str]:
     """Return the tags followed by those of `added` that are not among them."""
     result = list(tags)
+    known = {tag.casefold() for tag in result}
     for tag in added:
-        if not any(same_tag(tag, known) for known in result):
+        if tag.casefold() not in known:
+            known.add(tag.casefold())
             result.append(tag)
     return result
 

@@ -2,6 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,47 @@ MIN_SIDE = 32
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
 
 
+@contextmanager
+def opened(path: Path, least_side: int = 1) -> Iterator[Image.Image]:
+    """Yield a picture file as Pillow opens it; nothing is decoded before its size has been checked.
+
+    Args:
+        least_side: the least width and height, in pixels.
+
+    Raises:
+        UserError: see open_picture; also for what the block meets while it decodes the picture or its tags.
+    """
+    if not path.is_file():
+        raise UserError(f"picture {path}: there is no such file")
+    if path.stat().st_size == 0:
+        raise UserError(f"picture {path}: the file is empty (0 bytes)")
+    try:
+        with warnings.catch_warnings():
+            # Our own limit is below Pillow's; of a malformed EXIF it warns once for each of its tags.
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS) as picture:
+                _check_size(path, picture, least_side)
+                yield picture
+    except Image.DecompressionBombError:
+        raise UserError(
+            f"picture {path}: it has far more than {MAX_PIXELS:,} pixels, scale it down"
+        ) from None
+    except UnidentifiedImageError:
+        raise UserError(f"picture {path}: not a picture in a known format (use PNG, JPEG or WebP)") from None
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's decoders raise these on damaged files
+        raise UserError(f"picture {path}: the file is damaged ({error})") from None
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return the width and height of a picture file, in pixels, without decoding it.
+
+    Raises:
+        UserError: see open_picture.
+    """
+    with opened(path, MIN_SIDE) as picture:
+        return picture.size
+
+
 def open_picture(path: Path) -> Image.Image:
     """Decode a picture file into an upright RGB image: EXIF orientation applied, transparency on white.
 
@@ -24,25 +67,9 @@ def open_picture(path: Path) -> Image.Image:
         UserError: the file is missing, empty, not a picture, damaged, smaller than MIN_SIDE or larger than MAX_PIXELS;
             the size is checked before any pixel is decoded.
     """
-    if not path.is_file():
-        raise UserError(f"picture {path}: there is no such file")
-    if path.stat().st_size == 0:
-        raise UserError(f"picture {path}: the file is empty (0 bytes)")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            picture = Image.open(path, formats=FORMATS)
-            _check_size(path, picture)
-            upright = ImageOps.exif_transpose(picture)
-            upright.load()
-    except Image.DecompressionBombError:
-        raise UserError(
-            f"picture {path}: it has far more than {MAX_PIXELS:,} pixels, scale it down"
-        ) from None
-    except UnidentifiedImageError:
-        raise UserError(f"picture {path}: not a picture in a known format (use PNG, JPEG or WebP)") from None
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's decoders raise these on damaged files
-        raise UserError(f"picture {path}: the file is damaged ({error})") from None
+    with opened(path, MIN_SIDE) as picture:
+        upright = ImageOps.exif_transpose(picture)
+        upright.load()
     return on_white(_in_srgb(_in_8_bits(upright)))
 
 
@@ -73,12 +100,14 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
     return converted
 
 
-def _check_size(path: Path, picture: Image.Image) -> None:
+def _check_size(path: Path, picture: Image.Image, least_side: int) -> None:
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise UserError(f"picture {path}: {width}x{height} is more than {MAX_PIXELS:,} pixels, scale it down")
-    if min(width, height) < MIN_SIDE:
-        raise UserError(f"picture {path}: {width}x{height} is too small, each side needs {MIN_SIDE} or more")
+    if min(width, height) < least_side:
+        raise UserError(
+            f"picture {path}: {width}x{height} is too small, each side needs {least_side} or more"
+        )
 
 
 def on_white(picture: Image.Image) -> Image.Image:

@@ -8,10 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-# Limits of a LoRA's strength when a finished picture is drawn again. Below 0 the picture moves away from what the LoRA
-# has learnt, as with <lora:name:-1>; recipes want what it has learnt, and allow 0 to 2.
-LEAST_STRENGTH, MOST_STRENGTH = -2.0, 2.0
-
 
 @dataclass(frozen=True)
 class LoraUse:
@@ -173,16 +169,40 @@ class Shot:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the shot as dicts, lists, strings and numbers, ready for JSON."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        return {name: _as_json(value) for name, value in dataclasses.asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Shot":
-        """Return the shot that `to_dict` was called on."""
+    def from_dict(cls, data: Any, where: str = "shot") -> "Shot":
+        """Return the shot that `to_dict` was called on.
+
+        Args:
+            data: parsed JSON, from a file or the catalog.
+            where: the beginning of a message.
+
+        Raises:
+            UserError: a field is missing, unknown, or has another type, range or length; the message names it.
+        """
+        from bootstrap import shot_shape  # pydantic, which `sid --help` need not wait for
+
+        shot_shape.check(data, where)
+        return cls._of_checked(data)
+
+    @classmethod
+    def _of_checked(cls, data: dict[str, Any]) -> "Shot":
         loras = tuple(LoraUse(**lora) for lora in data["loras"])
         embeddings = tuple(EmbeddingUse(**embedding) for embedding in data.get("embeddings", ()))
         lists = {key: tuple(data[key]) for key in ("eliminated", "added")}
         start = _start(data["start"]) if data.get("start") else None
         return cls(**{**data, "loras": loras, "embeddings": embeddings, "start": start, **lists})
+
+
+def _as_json(value: Any) -> Any:
+    """Return a value with lists instead of tuples, as JSON has them."""
+    if isinstance(value, list | tuple):
+        return [_as_json(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _as_json(part) for key, part in value.items()}
+    return value
 
 
 def _identity_of_start(start: Start) -> dict[str, Any]:
@@ -206,7 +226,7 @@ def _start(data: dict[str, Any]) -> Start:
     if mask is not None:
         box = tuple(mask["box"]) if mask["box"] else None
         mask = Mask(mask["blur"], box, _picture(mask["picture"]), mask.get("padding"))
-    shot = Shot.from_dict(data["shot"]) if data["shot"] else None
+    shot = Shot._of_checked(data["shot"]) if data["shot"] else None
     return Start(data["denoising_strength"], _picture(data["picture"]), shot, mask)
 
 

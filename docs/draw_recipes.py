@@ -12,7 +12,6 @@ import tomllib
 from pathlib import Path
 
 from bootstrap import images, papertown
-from bootstrap.catalog import Catalog
 from bootstrap.catalog.candidates import candidates
 from bootstrap.loop import generation
 from bootstrap.models import specs
@@ -55,7 +54,7 @@ def main() -> None:
         del recipes["restyle"]
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
-        catalog = Catalog(workspace.catalog_url)
+        catalog = workspace.open_catalog()
         second = make_project(workspace, "medal", recipes["vary"])
         generation.train(generation.prepare(second, catalog))
         project = make_project(workspace, "badge", "\n".join(recipes.values()))

@@ -4,22 +4,23 @@ Run it once, with PREFECT_API_URL naming the server; running it again with anoth
 automation can be switched off in Prefect's pages.
 """
 
-import os
 import sys
 
-os.environ.setdefault("DO_NOT_TRACK", "1")
-
-from prefect.automations import Automation
-from prefect.blocks.webhook import Webhook
-from prefect.client.orchestration import get_client
-from prefect.events.actions import CallWebhook
-from prefect.events.schemas.automations import EventTrigger
+from bootstrap.project.projects import Workspace
+from flows import environment
 
 NAME = "sid: tell me when a run fails"
 
 
 def main(url: str) -> None:
     """Create the webhook and the automation that calls it; replace those of an earlier run."""
+    environment.prepare(Workspace.locate())  # finds the login of the workspace's own server
+    from prefect.automations import Automation
+    from prefect.blocks.webhook import Webhook
+    from prefect.client.orchestration import get_client
+    from prefect.events.actions import CallWebhook
+    from prefect.events.schemas.automations import EventTrigger
+
     block = Webhook(method="POST", url=url).save("sid-notifications", overwrite=True)
     with get_client(sync_client=True) as client:
         for automation in client.read_automations_by_name(NAME):

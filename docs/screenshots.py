@@ -97,7 +97,7 @@ def demo_project(workspace: Workspace) -> Project:
     prompts = ["woman, red hat, garden", "woman, reading, library"]
     editing.edited(made, {"training.sample_prompts": prompts, "recipe[1].snapshot": "auto"}).save()
     made = workspace.project(demo.NAME)
-    with closing(Catalog(workspace.catalog_url)) as catalog:
+    with closing(workspace.open_catalog()) as catalog:
         run_generation(made, catalog)
         review_share(made, catalog, 1, share=1.0)
         growth.grow(made, catalog)

@@ -4,9 +4,12 @@ A thin layer over `bootstrap.loop.generation`, whose stations do only what is mi
 another run finishes what a killed run has begun. Tasks pass ids and paths, never pictures.
 """
 
+import os
+import signal
 from typing import Any
 
 from prefect import flow, get_run_logger, task
+from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled
 
 from bootstrap.loop.generation import STOPPED
@@ -46,8 +49,14 @@ def bootstrap(workspace: str, project: str, until: float | None = None, more: bo
         summary = one_generation.run_generation(workspace, project, until, stations, more)
     except DeadlineReached:
         return Cancelled(message=AT_DEADLINE)  # type: ignore[return-value]
-    # A TerminationSignal is not caught: Prefect knows whether the run was cancelled or its machine is shutting down.
+    # Any other TerminationSignal is Prefect's: it knows whether the run was cancelled or its machine is shutting down.
     except KeyboardInterrupt:
         return Cancelled(message=STOPPED)  # type: ignore[return-value]  # Prefect accepts a state as the result
+    except TerminationSignal:
+        if leash.is_torn():
+            # The server has most likely gone with it, and Prefect would try for minutes to report the end to it. The
+            # catalog knows it already.
+            os._exit(128 + signal.SIGTERM)
+        raise
     reports.report_generation(summary)
     return summary

@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+KILLED_GRACE_SECONDS = 15.0  # for children if we are killed; a running flow stops between two steps
 
 
 class StartError(RuntimeError):
@@ -52,6 +55,7 @@ class Child:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)  # processes that it has started, such as flow runs
         self.process.wait()
+        _tell_watcher("-", self.process.pid)
 
     def has_said(self, words: str) -> bool:
         """Whether the process has written these words to its log."""
@@ -71,14 +75,23 @@ class Child:
         return "".join(f"\n    {line}" for line in lines) + f"\n    (log: {self.log})"
 
 
-def start(name: str, command: list[str], log: Path, environment: dict[str, str] | None = None) -> Child:
+def start(
+    name: str,
+    command: list[str],
+    log: Path,
+    environment: dict[str, str] | None = None,
+    descriptors: tuple[int, ...] = (),
+) -> Child:
     """Start a command in its own session, so that Ctrl-C reaches only us and we choose the order of stopping.
+
+    If this process is killed, it ends all the same, see flows.leash and flows.watcher.
 
     Args:
         name: name of the child in messages.
         command: program and arguments.
         log: file that its output is appended to.
         environment: variables added to ours.
+        descriptors: open files and sockets that it keeps.
     """
     leashed = [sys.executable, "-m", "flows.leash", str(os.getpid()), *command]
     with log.open("ab") as output:
@@ -90,5 +103,28 @@ def start(name: str, command: list[str], log: Path, environment: dict[str, str] 
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
             start_new_session=True,
+            pass_fds=descriptors,
         )
+    _tell_watcher("+", process.pid)
     return Child(name, process, log, log_start)
+
+
+def _tell_watcher(change: str, pid: int) -> None:
+    """Have the watcher end this process if we are killed ("+"), or no longer do so ("-")."""
+    pipe = _watcher().stdin
+    assert pipe is not None
+    with suppress(BrokenPipeError):  # somebody has ended it
+        pipe.write(f"{change}{pid}\n".encode())
+        pipe.flush()
+
+
+@cache
+def _watcher() -> "subprocess.Popen[bytes]":
+    """Start this process's watcher, which ends when this process does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.watcher", str(KILLED_GRACE_SECONDS)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.common import Name, workspace_of
+from bootstrap import reading
+from bootstrap.cli.common import Name, say, say_lines, workspace_of
 from flows.enough import MIN_PICKS
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ MaxWaiting = Annotated[
     int | None,
     typer.Option(
         min=0,
+        max=1_000_000,
         help="With --cron: work on a project even if up to this many of its candidates wait for review.",
         show_default="0",
     ),
@@ -43,6 +45,7 @@ MinPicks = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=1_000_000,
         help="With --cron or --when-reviewed: with fewer new picks, draw more candidates of the same generation.",
         show_default=str(MIN_PICKS),
     ),
@@ -70,7 +73,7 @@ def run(
 
     project = workspace_of(context).project(name)
     _print_summary(foreground.run_in_foreground(project, more))
-    typer.echo(f"next: {status_page.collect(project.workspace, [name])[0]['next']}")
+    say(f"next: {status_page.collect(project.workspace, [name])[0]['next']}")
 
 
 def serve(
@@ -140,9 +143,11 @@ def report(context: typer.Context) -> None:
 
     nights = sorted(reports.folder(workspace_of(context).folder).glob("*.md"))
     if not nights:
-        typer.echo("no night yet; schedule one with `sid up --cron`")
+        say("no night yet; schedule one with `sid up --cron`")
         return
-    typer.echo(f"the night that ended at {nights[-1].stem}: {nights[-1]}\n\n{nights[-1].read_text('utf-8')}")
+    say(f"the night that ended at {nights[-1].stem}: {nights[-1]}")
+    say("")
+    say_lines(reading.text_file(nights[-1], f"report {nights[-1]}").rstrip())
 
 
 def demo(
@@ -160,7 +165,7 @@ def demo(
     if demonstration.needs_run(project):
         run(context, project.name)
     if once:
-        typer.echo(f"pictures: {demonstration.pictures(project)}")
+        say(f"pictures: {demonstration.pictures(project)}")
     else:
         _up(workspace, port)
 
@@ -177,17 +182,17 @@ def _up(
     try:
         code = up.up(workspace, port, when, when_reviewed, min_picks)
     except children.StartError as error:
-        typer.echo(f"sid: {error}", err=True)
+        say(f"sid: {error}", of_trouble=True)
         code = 1
     raise typer.Exit(code)
 
 
 def _print_summary(summary: dict[str, object]) -> None:
-    typer.echo(
+    say(
         f"generation {summary['number']} of '{summary['project']}': {summary['published']} candidates "
         f"({summary['drawn']} drawn, {summary['duplicates']} duplicates)"
     )
-    typer.echo(f"contact sheet: {summary['sheet']}")
+    say(f"contact sheet: {summary['sheet']}")
 
 
 def add_verbs(app: typer.Typer) -> None:

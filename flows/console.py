@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from bootstrap.errors import cell, printable
 from bootstrap.progress import Progress, Report, silent
 
 # A foreground run calls its tasks in its own thread, so they see its context variables.
@@ -45,7 +46,7 @@ def _bars(console: Console) -> Bars:
         TextColumn("{task.description:<7}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[detail]}"),
+        TextColumn("{task.fields[detail]}", markup=False),
         TimeElapsedColumn(),
         console=console,
         refresh_per_second=5,
@@ -90,7 +91,7 @@ class _LineReport:
 
 
 def _print(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def details(progress: Progress) -> str:
@@ -103,7 +104,7 @@ def details(progress: Progress) -> str:
     left = progress.seconds_left
     if left is not None and progress.done < progress.total:
         parts.append(f"{_clock(left)} left")
-    return ", ".join(part for part in parts if part)
+    return cell(", ".join(part for part in parts if part), 200)
 
 
 def _clock(seconds: float) -> str:

@@ -4,7 +4,7 @@ from contextlib import closing
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from bootstrap.catalog import Catalog, generations
+from bootstrap.catalog import generations
 from bootstrap.project import projects
 from bootstrap.project.projects import Project, Workspace
 
@@ -73,11 +73,11 @@ def project(workspace: Workspace) -> Project:
 
 def needs_run(demo: Project) -> bool:
     """Return whether no candidates are up for review yet; if some are, `make demo` goes straight to the app."""
-    with closing(Catalog(demo.workspace.catalog_url)) as catalog:
+    with closing(demo.workspace.open_catalog()) as catalog:
         return not any(status.state.is_up_for_review for status in generations.statuses(catalog, demo.name))
 
 
 def pictures(demo: Project) -> Path:
     """Return the folder of the latest generation's candidates."""
-    with closing(Catalog(demo.workspace.catalog_url)) as catalog:
+    with closing(demo.workspace.open_catalog()) as catalog:
         return demo.generation_folder(generations.latest(catalog, demo.name) or 1) / "candidates"

@@ -6,8 +6,7 @@ import socket
 import sys
 from typing import Any
 
-import typer
-
+from bootstrap.cli.common import say
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
 from flows import environment, leash, serve, server
@@ -35,13 +34,13 @@ def deploy(
         UserError: no Prefect server answers, or the pool is of another type.
     """
     environment.prepare(workspace)
-    server.require_named_server()
+    server.require_named_server(workspace)
     deployments = serve.deployments(workspace, when, when_reviewed, min_picks)
     asyncio.run(_deploy(deployments, work_pool))
     names = ", ".join(deployment.full_name for deployment in deployments)
-    typer.echo(f"on work pool '{work_pool}', for workspace {workspace.folder}: {names}")
-    typer.echo(serve.schedule_line(when))
-    typer.echo(f"next, once for each GPU: sid worker --work-pool {work_pool}")
+    say(f"on work pool '{work_pool}', for workspace {workspace.folder}: {names}")
+    say(serve.schedule_line(when))
+    say(f"next, once for each GPU: sid worker --work-pool {work_pool}")
 
 
 async def _deploy(deployments: list[Any], work_pool: str) -> None:
@@ -70,7 +69,7 @@ def work(workspace: Workspace, work_pool: str) -> None:
         UserError: no Prefect server answers.
     """
     environment.prepare(workspace)
-    server.require_named_server()
+    server.require_named_server(workspace)
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
     os.environ[leash.PARENT] = str(os.getpid())  # exec keeps the process id
     arguments = ["--pool", work_pool, "--type", _POOL_TYPE, "--limit", "1", "--prefetch-seconds", "0"]

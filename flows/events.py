@@ -5,7 +5,9 @@ import os
 import uuid
 from datetime import UTC, datetime
 
-from flows import environment, http
+from bootstrap.project.projects import Workspace
+from bootstrap.serving import http
+from flows import environment
 
 REVIEW_FINISHED = "sid.review.finished"
 RESOURCE = "sid.project"  # the event's resource id is this, a dot and the project's name
@@ -29,7 +31,8 @@ def review_finished(project: str, number: int) -> None:
         "resource": {"prefect.resource.id": f"{RESOURCE}.{project}", "prefect.resource.name": project},
         "payload": {"project": project, "generation": number},
     }
-    problem = http.post(f"{url.rstrip('/')}/events", [event], environment.api_headers(), _TIMEOUT_SECONDS)
+    headers = environment.api_headers(Workspace.locate())
+    problem = http.post(f"{url.rstrip('/')}/events", [event], headers, _TIMEOUT_SECONDS)
     if problem:
         _log.warning(
             "could not report to the Prefect server at %s that '%s' is reviewed (%s)", url, project, problem

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 
-from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
 from bootstrap.project import running
@@ -48,7 +47,7 @@ def check(project: Project) -> None:
         UserError: something is wrong, named in one line.
     """
     project.settings_and_base  # noqa: B018  # a wrong setting is reported before the catalog is touched
-    with closing(Catalog(project.workspace.catalog_url)) as catalog, running.exclusively(project):
+    with closing(project.workspace.open_catalog()) as catalog, running.exclusively(project):
         generation.prepare(project, catalog)
 
 
@@ -80,14 +79,17 @@ def _server(workspace: Workspace) -> Iterator[server.Server | None]:
             raise UserError(
                 f"PREFECT_API_URL={url}: no Prefect server answers there; start it, or unset the variable"
             )
+        server.require_login(url)
         yield None
         return
     started = server.Server(workspace, schedules=False)
-    os.environ["PREFECT_API_URL"] = started.url
+    before = {name: os.environ.get(name) for name in started.variables}
+    os.environ.update(started.variables)
     try:
         yield started
     finally:
-        del os.environ["PREFECT_API_URL"]
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
         started.stop()
 
 

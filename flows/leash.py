@@ -11,6 +11,7 @@ import sys
 
 PARENT = "SID_SERVED_BY"  # environment variable: id of the process whose flow runs end when it ends
 _PR_SET_PDEATHSIG = 1
+_is_tied = False  # whether this process runs a served flow
 
 
 def end_with(parent: int) -> None:
@@ -26,9 +27,17 @@ def end_with(parent: int) -> None:
 
 def end_with_server_of_flows() -> None:
     """End with the serving process if this process runs a served flow; a foreground run is not affected."""
+    global _is_tied
     parent = os.environ.get(PARENT)
     if parent is not None and int(parent) == os.getppid():
+        _is_tied = True
         end_with(int(parent))
+
+
+def is_torn() -> bool:
+    """Return whether this process runs a served flow and the serving process is gone, however it has ended."""
+    parent = os.environ.get(PARENT)
+    return _is_tied and parent is not None and int(parent) != os.getppid()
 
 
 def main() -> None:

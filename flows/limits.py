@@ -60,7 +60,15 @@ def held(project: str, until: float | None) -> Iterator[None]:
             )  # fmt: skip
         except TimeoutError:
             raise DeadlineReached from None
-        yield
+        try:
+            yield
+        finally:
+            try:
+                stack.close()
+            except (
+                Exception
+            ) as error:  # a server that is gone must not hide how the run has ended; the lease expires
+                get_run_logger().warning("project '%s': its limits were not released (%s)", project, error)
 
 
 def project_limit(project: str) -> str:

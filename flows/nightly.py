@@ -13,7 +13,7 @@ from prefect.states import Cancelled
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.states import GenerationState
 from bootstrap.dataset import growth
-from bootstrap.errors import reason_of
+from bootstrap.errors import printable, reason_of
 from bootstrap.files import DISK_FLOOR
 from bootstrap.project import running
 from bootstrap.project.projects import Project, Workspace
@@ -108,11 +108,19 @@ def nightly(
     rows: list[dict[str, str]] = []
     for name in names:
         outcome, detail = work_on_project(located, name, until, max_waiting, min_picks)
-        rows.append({"project": name, "outcome": outcome, "detail": detail})
+        rows.append({"project": name, "outcome": outcome, "detail": printable(detail)})
         get_run_logger().info("project '%s': %s: %s", name, outcome, detail)
         if outcome == "cancelled":
             break
-    reports.report_night(rows, located.folder)
+    strays = [
+        {
+            "project": repr(stray.path.name),
+            "outcome": "skipped",
+            "detail": f"no project: {stray.what}; {stray.remedy}",
+        }
+        for stray in located.strays()
+    ]
+    reports.report_night(rows + strays, located.folder)
     if rows and rows[-1]["outcome"] == "cancelled":
         return Cancelled(message="stopped")  # type: ignore[return-value]  # Prefect accepts a state as the result
     failed = [row["project"] for row in rows if row["outcome"] == "failed"]
@@ -123,7 +131,7 @@ def nightly(
 
 def in_turn(located: Workspace) -> list[str]:
     """Return the projects' names, the longest waiting first, so that a deadline does not always skip the same ones."""
-    with closing(Catalog(located.catalog_url)) as catalog:
+    with closing(located.open_catalog()) as catalog:
         seconds_waited = {}
         for name in located.project_names():
             statuses = generations.statuses(catalog, name)
@@ -151,7 +159,7 @@ def work_on_project(
         return "failed", f"less than {DISK_FLOOR / 2**30:.0f} GiB is free on the workspace's disk"
     try:
         project = located.project(name)
-        with closing(Catalog(located.catalog_url)) as catalog:
+        with closing(located.open_catalog()) as catalog:
             step = next_step(project, catalog, max_waiting, min_picks)
             if only_reviewed and not (step.grow or step.more):
                 return "skipped", step.reason

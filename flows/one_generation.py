@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bootstrap.catalog import Catalog, Unavailable
-from bootstrap.errors import reason_of
+from bootstrap.errors import MachineError, reason_of
 from bootstrap.loop import generation as loop
 from bootstrap.project import running
 from bootstrap.project.generation import Generation
@@ -138,6 +138,8 @@ def _with_retries(station: Callable[..., Any]) -> Callable[..., Any]:
 
 def can_pass(error: object) -> bool:
     """Return whether a retry may succeed: after a lack of memory or disk or a busy catalog, not a wrong setting."""
+    if isinstance(error, MachineError):  # such as a catalog that cannot be opened
+        return can_pass(error.__cause__)
     if isinstance(error, MemoryError | Unavailable):
         return True
     if isinstance(error, OSError):
@@ -152,7 +154,7 @@ def can_pass(error: object) -> bool:
 def open_project(workspace: str, project: str) -> Iterator[tuple[Project, Catalog]]:
     """Yield a project with its catalog."""
     opened = Workspace.locate(workspace).project(project)
-    with closing(Catalog(opened.workspace.catalog_url)) as catalog:
+    with closing(opened.workspace.open_catalog()) as catalog:
         yield opened, catalog
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from bootstrap.errors import printable
 from bootstrap.files import write_text
 
 _EMBEDDED_WIDTH = 640  # pixels; the whole sheet is on disk, and Prefect's database is no place for pictures
@@ -57,9 +58,15 @@ def night_markdown(rows: list[dict[str, str]]) -> str:
     """Return the night's rows as a table; see `flows.nightly.nightly` for their fields."""
     if not rows:
         return "There are no projects yet.\n"
-    # A message may contain |, which would split a cell of the table.
-    lines = [f"| {row['project']} | {row['outcome']} | {row['detail'].replace('|', '/')} |" for row in rows]
+    lines = [
+        f"| {' | '.join(_cell(row[name]) for name in ('project', 'outcome', 'detail'))} |" for row in rows
+    ]
     return "\n".join(["| project | outcome | why |", "| --- | --- | --- |", *lines, ""])
+
+
+def _cell(text: str) -> str:
+    """Return a text for a cell of a Markdown table: on one line, and without |, which would split the cell."""
+    return printable(text).replace("|", "/")
 
 
 def key(kind: str, project: str) -> str:
@@ -69,7 +76,7 @@ def key(kind: str, project: str) -> str:
 
 def _data_url(sheet: Path) -> str:
     buffer = io.BytesIO()
-    with Image.open(sheet) as full_size:
+    with Image.open(sheet, formats=["PNG"]) as full_size:
         small = full_size.convert("RGB")
     small.thumbnail((_EMBEDDED_WIDTH, 4 * _EMBEDDED_WIDTH))
     small.save(buffer, "JPEG", quality=75)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import available_timezones
 
-import typer
-
+from bootstrap.cli.common import say
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
+from bootstrap.serving.cron import checked
 from flows import environment, events, leash, server
 from flows.deadline import checked_time_of_day
 from flows.enough import MIN_PICKS
@@ -54,18 +55,11 @@ def clock(
             if value is not None:
                 raise UserError(f"{name}: it has no effect without --cron; add --cron, or leave it out")
         return None
-    from prefect.client.schemas.schedules import CronSchedule
-    from pydantic import ValidationError
-
     zone = timezone or _local_timezone()
-    try:
-        CronSchedule(cron=cron, timezone=zone)
-    except ValidationError as error:
-        if error.errors()[0]["loc"][:1] == ("timezone",):
-            raise UserError(f"--timezone {zone}: unknown; write it as in Europe/Berlin") from None
-        raise UserError(
-            f"--cron '{cron}': not a cron schedule; give minute, hour, day, month and weekday as in '0 1 * * *'"
-        ) from None
+    checked(cron, "--cron")
+    # Not Prefect's own check: Prefect must not be imported before its environment is set.
+    if zone not in available_timezones():
+        raise UserError(f"--timezone {zone}: unknown; write it as in Europe/Berlin")
     return Clock(
         cron, zone, checked_time_of_day(deadline) if deadline is not None else None, max_waiting or 0
     )
@@ -98,13 +92,15 @@ def serve(
     Raises:
         UserError: no Prefect server answers.
     """
+    started_by = os.getppid()
     environment.prepare(workspace)
-    server.require_named_server()
+    server.require_named_server(workspace)
     os.environ[leash.PARENT] = str(os.getpid())
-    asyncio.run(_serve(deployments(workspace, when, when_reviewed, min_picks), workspace, when))
+    to_serve = deployments(workspace, when, when_reviewed, min_picks)
+    asyncio.run(_serve(to_serve, workspace, when, started_by))
 
 
-async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None) -> None:
+async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None, started_by: int) -> None:
     from prefect.runner import Runner
 
     # A pause at shutdown would leave the schedule off for good after a mere restart of the machine.
@@ -114,13 +110,15 @@ async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None) 
         await remove_old_schedule(deployment_id, deployment)
     stop = _stop_requests(runner)
     serving = asyncio.ensure_future(runner.start())
-    typer.echo(f"{READY} of workspace {workspace.folder} through {os.environ['PREFECT_API_URL']}")
-    typer.echo(schedule_line(when))
+    say(f"{READY} of workspace {workspace.folder} through {os.environ['PREFECT_API_URL']}")
+    say(schedule_line(when))
     waiting = asyncio.ensure_future(stop.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if serving.done():
         serving.result()  # raises the error that ended it
+    elif await _has_ended(started_by):  # `sid up` was killed, and its server is ending, too
+        _exit_without_server()
     elif runner.started and server.answers(os.environ["PREFECT_API_URL"]):
         try:
             async with asyncio.timeout(_STOP_SECONDS):
@@ -132,10 +130,19 @@ async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None) 
         _exit_without_server()
 
 
+async def _has_ended(parent: int) -> bool:
+    # The signal that tells of the parent's end may arrive a moment before the end.
+    for _ in range(5):
+        if os.getppid() != parent:
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
 def _exit_without_server() -> None:
     # Without a server, Prefect would try for minutes to report the end. The running flow is tied to this process (see
     # leash.py): it gets SIGTERM when this process ends, and marks its generation as cancelled.
-    typer.echo("stopped without reporting it to the Prefect server")
+    say("stopped without reporting it to the Prefect server")
     sys.stdout.flush()
     os._exit(1)
 

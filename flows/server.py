@@ -4,10 +4,12 @@ import os
 import socket
 import sys
 from contextlib import closing
+from http import HTTPStatus
 
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
-from flows import children, environment, http
+from bootstrap.serving import http, own_server
+from flows import children, environment
 
 USUAL_PORT = 4200
 _USUAL_URL = f"http://127.0.0.1:{USUAL_PORT}/api"
@@ -21,7 +23,13 @@ _ONLY_WITH_SCHEDULES = {
 
 
 class Server:
-    """A Prefect server process, ready a few seconds after its start."""
+    """A Prefect server process, ready a few seconds after its start; only who has the workspace's login can use it.
+
+    Attributes:
+        url: address of its API.
+        login: `user:password`, that of the workspace, or the user's own from $PREFECT_SERVER_API_AUTH_STRING.
+        variables: environment variables for the processes that use it; no command line and no log has the login.
+    """
 
     def __init__(self, workspace: Workspace, *, schedules: bool, port: int | None = None) -> None:
         """Start the server.
@@ -31,15 +39,27 @@ class Server:
             schedules: whether it starts scheduled runs and serves Prefect's pages; a foreground run needs neither.
             port: port to listen on; None: with `schedules` USUAL_PORT if it is free, else any free one.
         """
-        self.port = port or (free_port(USUAL_PORT) if schedules else free_port())
+        # Bound here: another server that starts at the same moment must not take the port before ours is ready to.
+        listening = _listening(port or (free_port(USUAL_PORT) if schedules else 0))
+        self.port = int(listening.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}/api"
-        address = ["--host", "127.0.0.1", "--port", str(self.port)]
-        self.child = children.start(
-            "the Prefect server",
-            [sys.executable, "-m", "prefect", "server", "start", *address],
-            environment.logs_folder(workspace) / "prefect-server.log",
-            {} if schedules else _ONLY_WITH_SCHEDULES,
-        )
+        users_own = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+        self.login = users_own or own_server.login(workspace.folder)
+        self.variables = {"PREFECT_API_URL": self.url, "PREFECT_API_AUTH_STRING": self.login}
+        self._folder = workspace.folder
+        with listening:
+            self.child = children.start(
+                "the Prefect server",
+                [sys.executable, "-m", "flows.prefect_server", str(listening.fileno())],
+                environment.logs_folder(workspace) / "prefect-server.log",
+                {
+                    "PREFECT_SERVER_API_AUTH_STRING": self.login,
+                    **({} if schedules else _ONLY_WITH_SCHEDULES),
+                },
+                (listening.fileno(),),
+            )
+        if schedules and not users_own:
+            own_server.record(self._folder, self.url)  # for other terminals
 
     def wait(self) -> None:
         """Wait until the server answers.
@@ -52,6 +72,7 @@ class Server:
     def stop(self) -> None:
         """Stop the server, and wait until it has ended."""
         self.child.stop(_STOP_SECONDS)
+        own_server.forget(self._folder, self.url)
 
 
 def answers(api_url: str) -> bool:
@@ -59,19 +80,52 @@ def answers(api_url: str) -> bool:
     return http.answers(f"{api_url.rstrip('/')}/health", environment.api_headers())
 
 
-def require_named_server() -> str:
+def require_named_server(workspace: Workspace) -> str:
     """Return the API address in PREFECT_API_URL, which is set to the usual address if it is unset.
 
     Raises:
-        UserError: no server answers there.
+        UserError: no server answers there, or it wants a login.
     """
     url = os.environ.setdefault("PREFECT_API_URL", _USUAL_URL)
+    environment.use_own_login(workspace)
+    require_login(url)
     if not answers(url):
         raise UserError(
             f"no Prefect server answers at {url}: start one with `prefect server start` and name it in "
             "PREFECT_API_URL, or start everything with `sid up`"
         )
     return url
+
+
+def require_login(api_url: str) -> None:
+    """Check that the Prefect server at this address, if one answers, takes our login.
+
+    Raises:
+        UserError: it does not.
+    """
+    # Its /health is open to all, and does not tell.
+    if http.status(f"{api_url.rstrip('/')}/version", environment.api_headers()) == HTTPStatus.UNAUTHORIZED:
+        raise UserError(
+            f"the Prefect server at {api_url} wants a login: set PREFECT_API_AUTH_STRING; that of a server which "
+            f"`sid up` started is in the file {own_server.LOGIN_FILE} of its workspace"
+        )
+
+
+def _listening(port: int) -> socket.socket:
+    """Return a socket that listens on this port of loopback, or on any free one if it has just been taken."""
+    for wanted in (port, 0):
+        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            opened.bind(("127.0.0.1", wanted))
+            opened.listen(2048)  # as uvicorn does
+        except OSError:
+            opened.close()
+            if wanted == 0:
+                raise
+        else:
+            return opened
+    raise AssertionError("port 0 is always free")
 
 
 def is_free(port: int) -> bool:

@@ -1,15 +1,16 @@
 """`sid up`: start the Prefect server, the served flows and the review app together, and stop them together."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
-
+from bootstrap.cli.common import say
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
-from flows import children, environment, http, serve, server
+from bootstrap.serving import http, own_server
+from flows import children, environment, serve, server
 from flows.children import Child
 from flows.enough import MIN_PICKS
 from flows.signals import sigterm_as_ctrl_c
@@ -45,14 +46,15 @@ def up(
     with sigterm_as_ctrl_c(), _stopped_at_the_end() as running:
         try:
             _start(running, workspace, port, _serve_options(when, when_reviewed, min_picks))
-            typer.echo(f"review app: http://localhost:{port}")
-            typer.echo(f"logs: {environment.logs_folder(workspace)}")
-            typer.echo("Ctrl-C stops everything")
+            say(f"review app: http://localhost:{port}")
+            say(f"logs: {environment.logs_folder(workspace)}")
+            say("Ctrl-C stops everything")
             dead = _first_to_end(running)
         except KeyboardInterrupt:
-            typer.echo("stopping ...")
+            say("stopping ...")
             return 0
-        typer.echo(f"sid: {dead.obituary()}\nstopping the rest", err=True)
+        say(f"sid: {dead.obituary()}", of_trouble=True)
+        say("stopping the rest", of_trouble=True)
         return 1
 
 
@@ -65,7 +67,7 @@ def _serve_options(when: serve.Clock | None, when_reviewed: bool, min_picks: int
 def _start(running: list[Child], workspace: Workspace, port: int, options: list[str]) -> None:
     prefect = server.Server(workspace, schedules=True)
     running.append(prefect.child)
-    logs, variables = environment.logs_folder(workspace), {"PREFECT_API_URL": prefect.url}
+    logs, variables = environment.logs_folder(workspace), prefect.variables
     sid = [
         sys.executable,
         "-c",
@@ -80,9 +82,16 @@ def _start(running: list[Child], workspace: Workspace, port: int, options: list[
     prefect.wait()
     flows = children.start("the served flows", [*sid, "serve", *options], logs / "flows.log", variables)
     running.append(flows)
-    typer.echo(f"Prefect: http://127.0.0.1:{prefect.port}")
+    say(f"Prefect: http://127.0.0.1:{prefect.port}  ({_login_words(workspace, prefect)})")
     app.wait_until(lambda: http.answers(f"http://127.0.0.1:{port}/_stcore/health"), _READY_SECONDS)
     flows.wait_until(lambda: flows.has_said(serve.READY), _READY_SECONDS)
+
+
+def _login_words(workspace: Workspace, prefect: server.Server) -> str:
+    """Return where the person finds what Prefect's pages ask for."""
+    if prefect.login == os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        return "its pages ask for your PREFECT_SERVER_API_AUTH_STRING"
+    return f"its pages ask for the line in {workspace.folder / own_server.LOGIN_FILE}"
 
 
 def _first_to_end(running: list[Child]) -> Child:

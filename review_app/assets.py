@@ -77,8 +77,10 @@ class Assets:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                kind = dict(message["headers"]).get(b"content-type", b"")
-                if kind.startswith(b"text/html") and self._soon:
+                headers = dict(message["headers"])
+                # The login page has a policy of its own, under which nothing may be loaded.
+                is_page = headers.get(b"content-type", b"").startswith(b"text/html")
+                if is_page and b"content-security-policy" not in headers and self._soon:
                     message = {**message, "headers": [*message["headers"], (b"link", self._soon)]}
             await send(message)
 

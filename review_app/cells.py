@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bootstrap.catalog import Catalog, published
 from bootstrap.catalog.published import Listed
@@ -34,18 +34,21 @@ def _one_of(known: Collection[str]) -> Callable[[str], str]:
     return check
 
 
+_LISTED: Any = Field([], max_length=1000)  # each candidate is compared with all of them
+
+
 class Filter(BaseModel):
     """Which candidates to show, and in which order; None or an empty list matches all."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    generation: int | None = None
+    generation: int | None = Field(None, ge=1, le=1_000_000)
     verdict: Verdict | None = None
-    recipes: list[str] = []
-    strengths: list[float] = []
-    snapshots: list[int] = []
-    tags: list[str] = []  # the prompt has all of them
-    reasons: list[str] = []
+    recipes: list[str] = _LISTED
+    strengths: list[float] = _LISTED
+    snapshots: list[int] = _LISTED
+    tags: list[str] = _LISTED  # the prompt has all of them
+    reasons: list[str] = _LISTED
     score: Annotated[str, AfterValidator(_one_of(SCORES))] | None = None
     least: float | None = None  # of that score
     sort: Annotated[str, AfterValidator(_one_of(SORTS))] = "drawn"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.common import workspace_of
+from bootstrap.cli.common import say, workspace_of
 from bootstrap.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,21 +32,22 @@ def review(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
     """Open the review app: accept and reject candidates, create projects, start generations."""
+    from review_app import login_settings
+
     workspace = workspace_of(context)
     login = login_for(workspace, host)
+    named = login_settings.hosts(workspace)
     address = "127.0.0.1" if host == "localhost" else host
     check_port(address, port)
     # Streamlit's scripts take no arguments; they find the workspace as every verb does.
     os.environ["SID_WORKSPACE"] = str(workspace.folder)
     url = f"http://{'localhost' if host in _THIS_MACHINE else _in_url(host)}:{port}"
-    typer.echo(f"review app: {url}  (Ctrl-C stops it)")
+    say(f"review app: {url}  (Ctrl-C stops it)")
     if host not in _THIS_MACHINE:
-        typer.echo(
-            "the connection is not encrypted: outside a trusted network, put a TLS proxy in front of the app"
-        )
+        say("the connection is not encrypted: outside a trusted network, put a TLS proxy in front of the app")
     from review_app import server  # imports Streamlit, which takes a second that other verbs save
 
-    server.serve(address, port, login, browse=None if no_browser else url)
+    server.serve(address, port, login, named, browse=None if no_browser else url)
 
 
 def set_password(
@@ -63,8 +64,8 @@ def set_password(
 
     workspace = workspace_of(context)
     login_settings.set_password(workspace, password)
-    typer.echo(f"password set: {workspace.folder / login_settings.FILE}")
-    typer.echo("a running app uses it after its next start")
+    say(f"password set: {workspace.folder / login_settings.FILE}")
+    say("a running app uses it after its next start")
 
 
 def login_for(workspace: "Workspace", host: str) -> "Login | None":

@@ -46,7 +46,7 @@ class Request(_Sent):
 
     browser: _Name
     acts: list[SentAct] = []
-    generation: int | None = Field(None, ge=1)  # None: it only sends acts
+    generation: int | None = Field(None, ge=1, le=1_000_000)  # None: it only sends acts
     holding: list[_Id] = Field([], max_length=200)
     first: list[_Id] = Field([], max_length=200)
     want: int = Field(0, ge=0, le=100)

@@ -3,17 +3,25 @@
 The process is the verb `sid again` or `sid inpaint`, which holds the project's lease while it draws.
 """
 
-import json
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from bootstrap import reading
 from bootstrap.project.projects import Project
 from review_app import verbs
 
 _MOST_LISTED = 6  # orders of a project; the oldest ended ones are dropped first
+
+
+class _Answer(BaseModel):
+    """What `sid again --json` and `sid inpaint --json` print."""
+
+    candidates: list[str]
 
 
 @dataclass
@@ -69,7 +77,8 @@ def order(project: Project, what: str, verb: str, candidate_id: str, options: Ma
 def _run(project: Project, fix: Fix) -> None:
     output, fix.problem = verbs.run_verb(project.workspace, fix.order)
     if not fix.problem:
-        fix.drawn = json.loads(output)["candidates"]
+        answer = reading.parse_json(output, "the verb's answer", "see the server's log")
+        fix.drawn = reading.shaped(_Answer, answer, "the verb's answer", "see the server's log").candidates
 
 
 def _end(fix: Fix, done: "Future[None]") -> None:

@@ -5,7 +5,8 @@ the password gets a signed cookie; one who logs in through OIDC has Streamlit's 
 """
 
 import asyncio
-import json
+import re
+import secrets
 from contextlib import suppress
 from fnmatch import fnmatch
 from http.cookies import CookieError, SimpleCookie
@@ -21,14 +22,18 @@ from markupsafe import escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bootstrap import reading
+from bootstrap.errors import UserError
+from review_app import logged_out
 from review_app.login_settings import Login
-from review_app.reviewers import HEADER
+from review_app.password_tries import Tries
+from review_app.reviewers import HEADER, unclaimed
 
 COOKIE = "sid_login"
-_DAYS = 30
-_SECONDS_A_TRY = 1.0  # the delay after a wrong password slows down guessing
+_SECONDS = 30 * 24 * 3600  # that a login lasts
+_SECONDS_A_TRY = 1.0  # the delay after an address's first wrong password
 # Paths without a login: our login page, Streamlit's redirects to the OIDC provider and back, the health check.
 _OPEN = ("/login", "/auth/login", "/oauth2callback", "/_stcore/health")
 _PAGE = Template((Path(__file__).parent / "components" / "login.html").read_text("utf-8"))
@@ -51,14 +56,22 @@ class LoginRequired:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        who = _who(self._login, _cookies(scope))
-        headers = [(name, value) for name, value in scope["headers"] if name.lower() != HEADER.encode()]
+        cookies = _cookies(scope)
+        who = _who(self._login, cookies)
+        scope = unclaimed(scope)
         if who is not None:
-            headers.append((HEADER.encode(), quote(who).encode()))
+            scope["headers"].append((HEADER.encode(), quote(who).encode()))
         elif scope["path"] not in _OPEN:
             await _refuse(scope, receive, send)
             return
-        await self._app({**scope, "headers": headers}, receive, send)
+
+        async def receiving() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.receive" and _who(self._login, cookies) != who:
+                return {"type": "websocket.disconnect", "code": 1008}  # logged out in another tab since
+            return message
+
+        await self._app(scope, receiving if scope["type"] == "websocket" else receive, send)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,10 +100,11 @@ def _cookies(scope: Scope) -> dict[str, str]:
 
 def _who(login: Login, cookies: dict[str, str]) -> str | None:
     """Return who sent a request; None: somebody who has not logged in."""
-    if login.password_hash is not None and COOKIE in cookies:
+    if login.password_hash is not None and COOKIE in cookies and not logged_out.has_ended(cookies[COOKIE]):
         # An expired or forged cookie does not lock out a person who is logged in through OIDC.
-        with suppress(BadSignature):
-            return str(_signer(login).loads(cookies[COOKIE], max_age=_DAYS * 24 * 3600))
+        with suppress(BadSignature, ValueError):
+            name, _ = _signer(login).loads(cookies[COOKIE], max_age=_SECONDS)
+            return str(name)
     return _signed_in(login, cookies) if login.emails else None
 
 
@@ -112,11 +126,26 @@ def _account(cookies: dict[str, str]) -> str:
         value = cookies.get(name)
         return decode_signed_value(get_cookie_secret(), name, value.encode("latin-1")) if value else None
 
+    if any(map(logged_out.has_ended, _account_cookies(cookies))):
+        return ""
     raw = get_cookie_with_chunks(cookie, USER_COOKIE_NAME)
-    user: dict[str, Any] = json.loads(raw) if raw else {}
+    try:
+        user = (
+            reading.shaped(dict[str, Any], reading.parse_json(raw, "cookie", ""), "cookie", "") if raw else {}
+        )
+    except UserError:  # signed by us, yet of another Streamlit
+        user = {}
     if user.get("is_logged_in") is not True or user.get("email_verified", True) is False:
         return ""
     return str(user.get("email") or "").casefold()
+
+
+def _account_cookies(cookies: dict[str, str]) -> list[str]:
+    """Return the values of Streamlit's cookies of an account; a long one is split into several."""
+    from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+    parts = re.compile(rf"{re.escape(USER_COOKIE_NAME)}(__\d+)?")
+    return [value for name, value in cookies.items() if parts.fullmatch(name)]
 
 
 def _signer(login: Login) -> URLSafeTimedSerializer:
@@ -128,7 +157,8 @@ def _signer(login: Login) -> URLSafeTimedSerializer:
 
 def routes(login: Login) -> list[Route]:
     """Return the routes of the login page and of logging out."""
-    guarding = asyncio.Lock()  # one attempt at a time: argon2 takes memory and time on purpose
+    guarding = asyncio.Lock()  # one check at a time: argon2 takes memory and time on purpose
+    tries = Tries()
 
     async def ask(request: Request) -> Response:
         stranger = _account(dict(request.cookies)) if login.emails else ""
@@ -143,20 +173,31 @@ def routes(login: Login) -> list[Route]:
             return _page(request, login, "This app has no password login.")
         if not name:
             return _page(request, login, "Your name is missing; verdicts are recorded under it.")
-        async with guarding:
-            right = await asyncio.to_thread(_is_right, login.password_hash, password)
+        address = request.client.host if request.client else ""
+        with tries.one(address) as is_heard:
+            if not is_heard:
+                problem = "Too many wrong passwords from your address; try again in a minute."
+                return _page(request, login, problem, name, status=429)
+            async with guarding:
+                right = await asyncio.to_thread(_is_right, login.password_hash, password)
             if not right:
-                await asyncio.sleep(_SECONDS_A_TRY)
-        if not right:
-            return _page(request, login, "Wrong password.", name)
+                await tries.hold_back(address, _SECONDS_A_TRY)
+                return _page(request, login, "Wrong password.", name)
+        tries.forget(address)
         answer = RedirectResponse(_way_back(str(form.get("next", ""))), status_code=303)
+        # The second part makes this login different from others of the same name, so that it can end alone.
         answer.set_cookie(
-            COOKIE, str(_signer(login).dumps(name)), max_age=_DAYS * 24 * 3600, httponly=True, samesite="lax",
-            secure=request.url.scheme == "https",
+            COOKIE, str(_signer(login).dumps([name, secrets.token_hex(8)])), max_age=_SECONDS, httponly=True,
+            samesite="lax", secure=request.url.scheme == "https",
         )  # fmt: skip
         return answer
 
-    async def leave(_: Request) -> Response:
+    async def leave(request: Request) -> Response:
+        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            return RedirectResponse("/", status_code=303)  # a link on another site logs nobody out
+        known = dict(request.cookies)
+        ending = [known[COOKIE]] if COOKIE in known else []
+        await asyncio.to_thread(logged_out.end, ending + _account_cookies(known), _SECONDS)
         answer = RedirectResponse("/auth/logout" if login.emails else "/login", status_code=303)
         answer.delete_cookie(COOKIE)
         return answer
@@ -180,7 +221,7 @@ def _way_back(wanted: str) -> str:
     return wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else "/"
 
 
-def _page(request: Request, login: Login, problem: str = "", name: str = "") -> Response:
+def _page(request: Request, login: Login, problem: str = "", name: str = "", status: int = 403) -> Response:
     way_back = _way_back(request.query_params.get("next", "/"))
     text = _PAGE.substitute(
         problem=escape(problem),
@@ -190,7 +231,7 @@ def _page(request: Request, login: Login, problem: str = "", name: str = "") -> 
         account="" if login.emails else "hidden",
         account_link=escape(_account_link() if login.emails else ""),
     )
-    return HTMLResponse(text, status_code=403 if problem else 200, headers=_HEADERS)
+    return HTMLResponse(text, status_code=status if problem else 200, headers=_HEADERS)
 
 
 def _account_link() -> str:

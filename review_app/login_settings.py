@@ -1,12 +1,16 @@
-"""Who may use the app: `review.toml` in the workspace, with a password's hash or the emails that may log in."""
+"""Who may use the app, and under which names: `review.toml` in the workspace.
+
+It has a password's hash or the emails that may log in, and the names under which people reach the app.
+"""
 
 import secrets
-import tomllib
+from typing import Annotated
 
 import tomlkit
 from argon2 import PasswordHasher
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import write_text
 from bootstrap.project.projects import Workspace
@@ -26,27 +30,59 @@ class Login(BaseModel):
     emails: list[str] = []  # with Streamlit's OIDC: addresses, or patterns such as *@example.org
 
 
+class Server(BaseModel):
+    """`[server]`: under which names people reach the app, beside those of this machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Such as review.example.org, box:8443 for a proxy on another port than 80 and 443, *.example.org for all below it.
+    hosts: list[Annotated[str, StringConstraints(pattern=r"^(\*\.)?[A-Za-z0-9._-]+(:\d{1,5})?$")]] = []
+
+
+class _File(BaseModel):
+    """`review.toml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    login: Login | None = None
+    server: Server = Server()
+
+
 def read(workspace: Workspace) -> Login | None:
     """Return the workspace's login; None: it has none.
 
     Raises:
         UserError: the file is invalid; refusing to start is safer than running without a login.
     """
+    return _read(workspace).login
+
+
+def hosts(workspace: Workspace) -> list[str]:
+    """Return the names under which people reach the workspace's app, beside those of this machine.
+
+    Raises:
+        UserError: the file is invalid.
+    """
+    return _read(workspace).server.hosts
+
+
+def _read(workspace: Workspace) -> _File:
     path = workspace.folder / FILE
     if not path.is_file():
-        return None
+        return _File()
+    raw = reading.toml_file(path, str(path))
+    if "server" not in raw:
+        raw.setdefault("login", {})  # an empty file is a mistake, not an app without a login
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-        login = Login.model_validate(raw.get("login", {}))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: no valid TOML: {error}") from None
+        read = _File.model_validate(raw)
     except ValidationError as error:
         problem = error.errors()[0]
-        name = ".".join(["login", *map(str, problem["loc"])])
-        raise UserError(f"{path}: '{name}': {problem['msg']}; `sid password` rewrites it") from None
-    if login.password_hash is None and not login.emails:
+        name = ".".join(map(str, problem["loc"]))
+        advice = "; `sid password` rewrites it" if name.startswith("login") else ""
+        raise UserError(f"{path}: '{name}': {problem['msg']}{advice}") from None
+    if read.login is not None and read.login.password_hash is None and not read.login.emails:
         raise UserError(f"{path}: it lets nobody in; `sid password` sets a password, or name emails")
-    return login
+    return read
 
 
 def set_password(workspace: Workspace, password: str) -> None:
@@ -57,13 +93,20 @@ def set_password(workspace: Workspace, password: str) -> None:
     """
     if len(password) < LEAST_LENGTH:
         raise UserError(f"password: {len(password)} characters are too few; use {LEAST_LENGTH} or more")
+    if any("\ud800" <= letter <= "\udfff" for letter in password):
+        raise UserError(
+            "password: it has bytes that are no UTF-8 text; use letters that every browser can send"
+        )
     path = workspace.folder / FILE
     try:
-        document = tomlkit.parse(path.read_text("utf-8") if path.is_file() else _HEAD)
-    except (tomlkit.exceptions.TOMLKitError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: no valid TOML: {error}") from None
+        text = reading.text_file(path, str(path), reading.MOST_BYTES_OF_TOML) if path.is_file() else _HEAD
+        reading.parse_toml(text, str(path))
+        document = tomlkit.parse(text)
+    except (tomlkit.exceptions.TOMLKitError, ValueError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    if not isinstance(document.get("login", {}), dict):
+        raise UserError(f"{path}: 'login' must be a table: [login] with keys below it")
     table = document.setdefault("login", tomlkit.table())
     table["cookie_secret"] = secrets.token_hex(32)
     table["password_hash"] = PasswordHasher().hash(password)
-    write_text(path, tomlkit.dumps(document))
-    path.chmod(0o600)
+    write_text(path, tomlkit.dumps(document), mode=0o600)

@@ -5,16 +5,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
+from bootstrap.serving import http, own_server
+from review_app.workspace import workspace
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 FLOW = "bootstrap"
+_LOGIN = "PREFECT_API_AUTH_STRING"
 _SECONDS = 5  # timeout of a request
 _QUICK_SECONDS = 3  # timeout of a request that a page waits for
 _ALIVE = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
@@ -46,24 +50,21 @@ def api_url() -> str:
     return (os.environ.get("PREFECT_API_URL") or "").rstrip("/")
 
 
+def credentials() -> tuple[str | None, str | None]:
+    """Return the login `user:password` and the API key for Prefect, of which it takes the first.
+
+    The login is the user's own, else that of the workspace's own server if $PREFECT_API_URL is its address.
+    """
+    login = os.environ.get(_LOGIN) or own_server.login_for(workspace().folder, api_url())
+    return login, os.environ.get("PREFECT_API_KEY")
+
+
 def ask(path: str) -> Any:
     """Return the JSON from a GET of this path of the API, or None without an answer within three seconds.
 
     For pages that refresh every few seconds: it neither imports Prefect, which takes a second, nor retries.
     """
-    import httpx
-
-    login, key = os.environ.get("PREFECT_API_AUTH_STRING"), os.environ.get("PREFECT_API_KEY")
-    auth = httpx.BasicAuth(*login.split(":", 1)) if login and ":" in login and not key else None
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    try:
-        answer = httpx.get(
-            f"{api_url()}/{path}", headers=headers, auth=auth, timeout=_QUICK_SECONDS,
-            verify=api_url().startswith("https:"),  # reading all certificates takes longer than the request
-        )  # fmt: skip
-        return answer.raise_for_status().json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
-        return None
+    return http.get_json(f"{api_url()}/{path}", http.authorization(*credentials()), _QUICK_SECONDS)
 
 
 @contextmanager
@@ -79,15 +80,26 @@ def client() -> Iterator["SyncPrefectClient"]:
     import httpx
     from prefect.client.orchestration import SyncPrefectClient  # takes a second to import, so only here
 
-    key = os.environ.get("PREFECT_API_KEY")
+    login, key = credentials()
     try:
-        with SyncPrefectClient(api_url(), api_key=key, httpx_settings={"timeout": _SECONDS}) as opened:
+        with SyncPrefectClient(
+            api_url(), auth_string=login, api_key=key, httpx_settings={"timeout": _SECONDS}
+        ) as opened:
             yield opened
-    except (httpx.HTTPError, RuntimeError) as error:
-        reason = str(error) or type(error).__name__
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != HTTPStatus.UNAUTHORIZED:
+            raise _unanswered(error) from None
         raise UserError(
-            f"the Prefect server at {api_url()} does not answer ({reason.splitlines()[0]})"
+            f"the Prefect server at {api_url()} wants a login: set {_LOGIN}; that of a server which `sid up` started "
+            f"is in the file {own_server.LOGIN_FILE} of its workspace"
         ) from None
+    except (httpx.HTTPError, RuntimeError) as error:
+        raise _unanswered(error) from None
+
+
+def _unanswered(error: Exception) -> UserError:
+    reason = str(error) or type(error).__name__
+    return UserError(f"the Prefect server at {api_url()} does not answer ({reason.splitlines()[0]})")
 
 
 def of_project(project: Project, limit: int = 100) -> Run | None:

@@ -11,8 +11,9 @@ while the script is busy, and it is lost with the connection.
 import json
 import mimetypes
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
@@ -22,9 +23,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bootstrap.catalog import candidates, sheets
+from bootstrap import reading
+from bootstrap.catalog import DatabaseError, candidates, sheets
 from bootstrap.catalog.candidates import Candidate
-from bootstrap.errors import UserError
+from bootstrap.errors import MachineError, UserError, machine_problem
 from bootstrap.pictures.thumbnails import make_thumbnail
 from bootstrap.project.projects import Project
 from review_app import cells, deck_server, reviewers
@@ -48,6 +50,7 @@ __all__ = [
 _Body = TypeVar("_Body", bound=BaseModel)
 
 _ID = re.compile(r"[0-9a-f]{16}")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 # A candidate's id is a hash of everything that its pixels depend on, so its picture never changes.
 _FOR_EVER = "private, max-age=31536000, immutable"
 _ASK_AGAIN = "private, no-cache"
@@ -61,12 +64,24 @@ def routes() -> list[Route]:
         Route("/picture/{project}/{candidate}.png", _picture),
         Route("/thumbnail/{project}/{candidate}.webp", _thumbnail),
         Route("/original/{project}.png", _original),
-        Route("/sheet/{project}/{generation:int}.png", _sheet),
-        Route("/sheet/{project}/{generation:int}/{name}", _drawn_sheet),
+        Route("/sheet/{project}/{generation}.png", _sheet),
+        Route("/sheet/{project}/{generation}/{name}", _drawn_sheet),
         Route("/deck/{project}", _deck, methods=["POST"]),
         Route("/alike/{project}", _alike, methods=["POST"]),
         Route("/cells/{project}", _cells, methods=["GET"]),
     ]
+
+
+def machine_problems() -> dict[Any, Callable[[Request, Exception], Response]]:
+    """Return the handlers of errors of files and of the catalog: the answer is a line, 503, and may be asked again."""
+    return dict.fromkeys((OSError, MachineError, DatabaseError), _machine_problem)
+
+
+def _machine_problem(_: Request, error: Exception) -> Response:
+    told = str(error) if isinstance(error, MachineError) else machine_problem(error)
+    if told is None:
+        raise error
+    return PlainTextResponse(told, 503, _NOT_KEPT)
 
 
 # Plain functions, not coroutines: Starlette runs them in threads, so a slow disk delays only its own request.
@@ -96,20 +111,19 @@ def _original(request: Request) -> Response:
 
 
 def _sheet(request: Request) -> Response:
-    project = _project(request)
-    if project is None:
+    project, generation = _project(request), _generation(request)
+    if project is None or generation is None:
         return _missing()
-    sheet = sheet_path(project, request.path_params["generation"])
+    sheet = sheet_path(project, generation)
     return _file(
         project, sheet.relative_to(project.folder), _ASK_AGAIN
     )  # it changes when candidates are added
 
 
 def _drawn_sheet(request: Request) -> Response:
-    project = _project(request)
-    if project is None:
+    project, generation, name = _project(request), _generation(request), request.path_params["name"]
+    if project is None or generation is None:
         return _missing()
-    generation, name = request.path_params["generation"], request.path_params["name"]
     known = sheets.of_project(catalog_of(project), project.name)
     path = next(
         (sheet.path for sheet in known if (sheet.generation, sheet.path.name) == (generation, name)), None
@@ -120,13 +134,20 @@ def _drawn_sheet(request: Request) -> Response:
 async def _deck(request: Request) -> Response:
     project, body = await _parsed_request(request, deck_server.Request)
     who = reviewers.reviewer_of(request.headers)
-    return _json(await run_in_threadpool(deck_server.answer, project, catalog_of(project), body, who))
+    return await _answered(deck_server.answer, project, catalog_of(project), body, who)
 
 
 async def _alike(request: Request) -> Response:
     project, body = await _parsed_request(request, deck_server.AlikeRequest)
     who = reviewers.reviewer_of(request.headers)
-    return _json(await run_in_threadpool(deck_server.settle_alike, project, catalog_of(project), body, who))
+    return await _answered(deck_server.settle_alike, project, catalog_of(project), body, who)
+
+
+async def _answered(answer: Callable[..., object], *arguments: object) -> Response:
+    try:
+        return _json(await run_in_threadpool(answer, *arguments))
+    except UserError as error:  # a row of the catalog is damaged
+        return PlainTextResponse(str(error), 500, _NOT_KEPT)
 
 
 async def _parsed_request(request: Request, kind: type[_Body]) -> tuple[Project, _Body]:
@@ -149,11 +170,25 @@ async def _parsed_request(request: Request, kind: type[_Body]) -> tuple[Project,
     except ClientDisconnect:  # the page was closed while sending; it sends its acts again later
         raise HTTPException(400, "the browser went away", _NOT_KEPT) from None
     try:
-        return project, kind.model_validate_json(bytes(body))
+        return project, _checked(kind, bytes(body))
+    except UserError as error:
+        raise HTTPException(400, str(error), _NOT_KEPT) from None
+
+
+def _checked(kind: type[_Body], text: str | bytes) -> _Body:
+    """Return the JSON of a request as this model.
+
+    Raises:
+        UserError: it is not valid JSON, or has another shape.
+    """
+    value = reading.parse_json(text, "request", "reload the page")
+    try:
+        return kind.model_validate(value)
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise HTTPException(400, f"{where}: {problem['msg']}", _NOT_KEPT) from None
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise UserError(
+            f"request: {reading.place_of(problem['loc'])}: {problem['msg']}; reload the page"
+        ) from None
 
 
 def _is_our_own_page(request: Request) -> bool:
@@ -169,10 +204,13 @@ def _cells(request: Request) -> Response:
     if project is None:
         return PlainTextResponse("there is no such project", 404, _NOT_KEPT)
     try:
-        criteria = cells.Filter.model_validate_json(request.query_params.get("filter", "{}"))
-    except ValidationError as error:
-        return PlainTextResponse(str(error.errors()[0]["msg"]), 400, _NOT_KEPT)
-    return _json(cells.cells(project, catalog_of(project), criteria))
+        criteria = _checked(cells.Filter, request.query_params.get("filter", "{}"))
+    except UserError as error:
+        return PlainTextResponse(str(error), 400, _NOT_KEPT)
+    try:
+        return _json(cells.cells(project, catalog_of(project), criteria))
+    except UserError as error:  # a row of the catalog is damaged
+        return PlainTextResponse(str(error), 500, _NOT_KEPT)
 
 
 def _json(answer: object) -> Response:
@@ -187,25 +225,32 @@ def _project(request: Request) -> Project | None:
         return None
 
 
+def _generation(request: Request) -> int | None:
+    """Return the generation in a request's path; Starlette's own `int` fails for thousands of digits."""
+    text = request.path_params["generation"]
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
 def _find(request: Request) -> tuple[Project, Candidate] | None:
     project, candidate_id = _project(request), request.path_params["candidate"]
     if project is None or not _ID.fullmatch(candidate_id):
         return None
     try:
         return project, candidates.candidate(catalog_of(project), project.name, candidate_id)
+    except MachineError:
+        raise
     except UserError:
         return None
 
 
 def _file(project: Project, relative: Path, caching: str) -> Response:
-    path = (project.folder / relative).resolve()
     # The catalog may come from someone else's workspace, so paths that lead out of the project are refused.
-    if not path.is_relative_to(project.folder.resolve()) or not path.is_file():
-        return _missing()
     # Read here, in the request's thread: Starlette's FileResponse uses other threads for each part of a file.
     try:
-        content = path.read_bytes()
-    except OSError:
+        path = reading.inside(project.folder, relative, "picture")
+        with reading.opened(path, "picture") as file:
+            content = file.read()
+    except (OSError, UserError):
         return _missing()
     headers = {
         "Cache-Control": caching,

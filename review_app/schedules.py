@@ -3,7 +3,6 @@
 Prefect stores all of it. The flow is known only by its deployment's name; nothing is imported from `flows`.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
+from pydantic import BaseModel
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
+from bootstrap.serving.cron import checked
 from review_app import prefect_runs
 from review_app.prefect_runs import Run
 
@@ -49,6 +51,14 @@ class Schedule:
         if nightly is None:
             return self.cron or "At intervals, as set in Prefect"
         return f"Every night at {int(nightly[2]):02d}:{int(nightly[1]):02d}"
+
+
+class _Row(BaseModel):
+    """What a night did with one project; see flows.nightly.nightly."""
+
+    project: str
+    outcome: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -84,13 +94,19 @@ def read(workspace: Workspace, count: int = 5) -> Nights:
         ended = prefect_runs.of_deployment(api, deployment.id, _ENDED, count)
         # Prefect plans the runs of a new schedule within a minute; until then they are computed as Prefect does.
         upcoming = [run.due for run in due if run.due is not None] or [
-            next(CronSim(schedule.cron, datetime.now(ZoneInfo(schedule.timezone))))
-            for schedule in schedules
-            if schedule.active and schedule.cron
+            when for schedule in schedules if schedule.active and schedule.cron for when in _due(schedule)
         ]
         last = [Night(run, _rows(api, run)) for run in ended]
     ready = deployment.status is None or str(deployment.status.value) == "READY"
     return Nights(ready, schedules, min(upcoming, default=None), last, _min_picks(deployment.parameters))
+
+
+def _due(schedule: Schedule) -> list[datetime]:
+    """Return when a schedule comes due next; empty for one that was set elsewhere and that only Prefect understands."""
+    try:
+        return [next(CronSim(schedule.cron.upper(), datetime.now(ZoneInfo(schedule.timezone))))]
+    except (CronSimError, StopIteration):
+        return []
 
 
 def check(cron: str, timezone: str) -> None:
@@ -102,14 +118,11 @@ def check(cron: str, timezone: str) -> None:
     from prefect.client.schemas.schedules import CronSchedule
     from pydantic import ValidationError
 
+    checked(cron, "cron")
     try:
         CronSchedule(cron=cron, timezone=timezone)
-    except ValidationError as error:
-        if error.errors()[0]["loc"][:1] == ("timezone",):
-            raise UserError(f"time zone '{timezone}': unknown; use a name such as Europe/Berlin") from None
-        raise UserError(
-            f"cron '{cron}': not valid; give minute, hour, day, month and weekday, such as 0 1 * * *"
-        ) from None
+    except ValidationError:
+        raise UserError(f"time zone '{timezone}': unknown; use a name such as Europe/Berlin") from None
 
 
 def put(
@@ -218,4 +231,9 @@ def _rows(api: "SyncPrefectClient", run: Run) -> list[tuple[str, str, str]]:
     )
     if not artifacts or artifacts[0].type != "table":  # older versions wrote Markdown
         return []
-    return [(row["project"], row["outcome"], row["detail"]) for row in json.loads(str(artifacts[0].data))]
+    try:
+        rows = reading.parse_json(str(artifacts[0].data), "the night's report", "")
+        shown = reading.shaped(list[_Row], rows, "the night's report", "")
+    except UserError:  # another version wrote it
+        return []
+    return [(row.project, row.outcome, row.detail) for row in shown]

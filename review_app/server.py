@@ -7,21 +7,26 @@ import sys
 import threading
 import time
 import webbrowser
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit import net_util
 
 from bootstrap.catalog.generations import statuses
 from bootstrap.errors import UserError
+from bootstrap.serving import http
 from review_app import uploads
 from review_app.assets import Assets
+from review_app.guarding import guard
 from review_app.login import LoginRequired
 from review_app.login import routes as login_routes
-from review_app.login_settings import Login
-from review_app.routes import routes
+from review_app.login_settings import FILE, Login
+from review_app.reviewers import Unclaimed
+from review_app.routes import machine_problems, routes
 from review_app.theme import THEME
 from review_app.workspace import catalog_of, workspace
 
@@ -38,6 +43,10 @@ def settings(address: str, port: int) -> dict[str, Any]:
         "server.fileWatcherType": "none",
         "server.runOnSave": False,
         "server.maxUploadSize": uploads.MAX_MEGABYTES,
+        "server.enableXsrfProtection": True,
+        "server.enableCORS": True,  # which means: other origins may not read its answers
+        "server.corsAllowedOrigins": [],
+        "server.enableAgentApi": False,
         "browser.gatherUsageStats": False,
         "client.toolbarMode": "viewer",
         "client.showErrorLinks": False,
@@ -48,21 +57,52 @@ def settings(address: str, port: int) -> dict[str, Any]:
     }
 
 
-def serve(address: str, port: int, login: Login | None, browse: str | None = None) -> None:
-    """Serve the app until the process receives a signal to stop; open the URL `browse` once the server answers."""
+def serve(
+    address: str, port: int, login: Login | None, named: Sequence[str], browse: str | None = None
+) -> None:
+    """Serve the app until the process receives a signal to stop; open the URL `browse` once the server answers.
+
+    Args:
+        address: to listen on.
+        port: to listen on.
+        login: who may use it; None: everybody on this machine.
+        named: further names under which people reach it.
+        browse: the URL; None: open none.
+    """
     _quiet_uvicorn()
+    look_nothing_up()
     threading.Thread(target=_prepare, name="prepare", daemon=True).start()
     if browse and _has_display():
         threading.Thread(target=_open_when_ready, args=(browse,), daemon=True).start()
-    app(login).run(config=settings(address, port))
+    app(login, address, named).run(config=settings(address, port))
 
 
-def app(login: Login | None = None) -> st.App:
-    """Return the ASGI app: pages and routes, behind the login, if any."""
-    if login is None:
-        return st.App(SCRIPT, routes=routes(), middleware=[Middleware(Assets)])
-    guard = Middleware(LoginRequired, login=login)
-    return st.App(SCRIPT, routes=[*routes(), *login_routes(login)], middleware=[guard, Middleware(Assets)])
+def app(login: Login | None = None, address: str = "127.0.0.1", named: Sequence[str] = ()) -> st.App:
+    """Return the ASGI app: pages and routes, behind the guard and the login, if any; see `serve`."""
+    own_routes = [*routes(), *(login_routes(login) if login else [])]
+    return st.App(
+        SCRIPT, routes=own_routes, middleware=middleware(login, address, named),
+        exception_handlers=machine_problems(),
+    )  # fmt: skip
+
+
+def middleware(
+    login: Login | None = None, address: str = "127.0.0.1", named: Sequence[str] = ()
+) -> list[Middleware]:
+    """Return what a request passes before it reaches the app, the outermost first; see `serve`."""
+    # Without the file's folder: a page of another site may read this.
+    advice = f"; if it is yours, add it to hosts under [server] in the workspace's {FILE}"
+    required = [Middleware(LoginRequired, login=login)] if login else []
+    return [guard(address, named, advice), Middleware(Unclaimed), *required, Middleware(Assets)]
+
+
+def look_nothing_up() -> None:
+    """Keep Streamlit from asking a web service for this machine's address, to compare a foreign page's origin with it.
+
+    It would ask at each websocket of a page that was served by another address than this machine's own. No setting
+    forbids it; without an answer, Streamlit refuses the origin.
+    """
+    net_util.get_external_ip = lambda: None
 
 
 def _prepare() -> None:
@@ -92,13 +132,8 @@ def _has_display() -> bool:
 
 
 def _open_when_ready(url: str) -> None:
-    import httpx  # only where there is a browser to open
-
     for _ in range(60):
-        try:
-            httpx.get(f"{url}/_stcore/health", timeout=2, trust_env=False, verify=False).raise_for_status()
-        except httpx.HTTPError:
-            time.sleep(0.5)
-        else:
+        if http.answers(f"{url}/_stcore/health"):
             webbrowser.open(url)
             return
+        time.sleep(0.5)

@@ -151,15 +151,18 @@ def _run_deployment(project: Project, token: str) -> str | None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from prefect.deployments import run_deployment  # takes more than a second to import, so only here
     from prefect.exceptions import ObjectNotFound
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
+    login, _ = prefect_runs.credentials()
     try:
-        run: Any = run_deployment(
-            DEPLOYMENT,
-            parameters={"workspace": str(project.workspace.folder), "project": project.name},
-            timeout=0,
-            as_subflow=False,
-            idempotency_key=f"{project.folder}:{token}",
-        )
+        with temporary_settings({PREFECT_API_URL: prefect_runs.api_url(), PREFECT_API_AUTH_STRING: login}):
+            run: Any = run_deployment(
+                DEPLOYMENT,
+                parameters={"workspace": str(project.workspace.folder), "project": project.name},
+                timeout=0,
+                as_subflow=False,
+                idempotency_key=f"{project.folder}:{token}",
+            )
     except ObjectNotFound:  # not served, or not yet
         return None
     return str(run.id)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
 from bootstrap.errors import UserError
 
 MAX_MEGABYTES = 64
@@ -37,6 +39,13 @@ def as_file(upload: Upload) -> Iterator[Path]:
             yield path
         except UserError as error:
             raise UserError(str(error).replace(str(path), upload.name)) from None
+
+
+def forget() -> None:
+    """Free the memory of this visitor's uploads, which Streamlit keeps for as long as the browser tab is open."""
+    context = get_script_run_ctx()
+    if context is not None:
+        context.uploaded_file_mgr.remove_session_files(context.session_id)
 
 
 def project_name(file_name: str) -> str:

@@ -4,9 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from bootstrap.cli import main
 from bootstrap.project.projects import Project, Workspace
 
 SMALL_TRAINING = {"repeats": 6, "train_batch_size": 1, "epochs": 4, "network_dim": 8, "network_alpha": 8}
@@ -31,6 +35,22 @@ count = 2
 strength = 0.6
 snapshot = 4
 """
+
+
+def in_this_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs the command line in this process: run("status") -> (exit code, output, errors)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sid", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
 
 
 def sid_command(workspace: Path, *arguments: str) -> list[str]:

@@ -91,3 +91,14 @@ def test_a_prompt_of_plain_tags_is_the_caption(given_tags):
 def test_of_prompt_always_ends_in_clean_tags(prompt):
     for tag in captions.of_prompt(prompt):
         assert tag and "," not in tag
+
+
+def test_the_length_of_a_caption_is_limited():
+    captions.check_length("a" * 20_000, "a caption")
+    with pytest.raises(ValueError, match="a caption has 20,000 characters at most, and here it has 20,001"):
+        captions.check_length("a" * 20_001, "a caption")
+
+
+def test_brackets_nested_without_end_are_left_in_a_few_rounds():
+    deep = "(" * 5000 + "a" + ":1.1)" * 5000
+    assert captions.of_prompt(deep) == ["(" * 4936 + "a" + ":1.1)" * 4936]

@@ -21,7 +21,6 @@ import pytest
 
 from bootstrap.catalog import Catalog, candidates, generations, picks, trainings
 from bootstrap.files import TEMPORARY_PREFIX
-from bootstrap.lora import kohya
 from bootstrap.project.projects import Project, Workspace, create
 from bootstrap.upkeep import doctor
 from tests.drawing.small import CHANGES, RECIPES
@@ -98,9 +97,8 @@ def outcome(project: Project) -> dict[str, Any]:
             "generations": [
                 (status.number, status.state) for status in generations.statuses(catalog, project.name)
             ],
-            # Not the file's own hash, because its metadata contain the time of the training.
             "snapshots": [
-                (snapshot.epoch, kohya.model_hash(project.folder / snapshot.path))
+                (snapshot.epoch, snapshot.sha256, sha(project.folder / snapshot.path))
                 for snapshot in training.snapshots
             ],
             "candidates": [
@@ -110,7 +108,7 @@ def outcome(project: Project) -> dict[str, Any]:
             "picks": [(pick.candidate_id, pick.caption) for pick in picks.picks(catalog, project.name)],
         }
     result["dataset"] = sorted((path.name, sha(path)) for path in project.dataset_folder.iterdir())
-    assert [path for path in project.folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file()] == []
+    assert list(project.folder.rglob(f"{TEMPORARY_PREFIX}*")) == []
     assert [
         finding.what for finding in doctor.examine(project.workspace) if project.name in finding.what
     ] == []

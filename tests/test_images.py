@@ -1,5 +1,6 @@
 """Pictures from outside are opened safely, and a bad one is refused before its pixels are decoded."""
 
+import struct
 import tracemalloc
 
 import numpy as np
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from making import png, scene
 from PIL import Image, ImageCms
 
-from bootstrap import images
+from bootstrap import images, shot_limits
+from bootstrap.drawing import infotext, sheet_file
 from bootstrap.errors import UserError
 
 
@@ -159,3 +161,27 @@ def test_fit_covers_the_requested_size_with_the_middle_of_the_picture(sizes):
 def test_fit_leaves_a_picture_that_fits_alone():
     picture = scene(2)
     assert images.fit(picture, 128, 128) is picture
+
+
+@pytest.mark.parametrize("size", [(9000, 9000), (100_000, 100_000)])
+def test_a_bomb_is_refused_by_each_function_that_opens_pictures(path, size):
+    path.write_bytes(png(*size, rows=1))
+    for read in (images.open_picture, images.size_of, infotext.shot_of, infotext.text_of):
+        with pytest.raises(UserError, match="more than 64,000,000 pixels"):
+            read(path)
+    assert sheet_file.read(None, path) is None
+    assert images.MAX_PIXELS == shot_limits.MOST_PIXELS
+
+
+def test_a_malformed_exif_is_read_without_a_word(path, recwarn):
+    entries = [struct.pack("<HHII", tag, 2, 10**9, 8) for tag in range(1000, 1100)]
+    exif = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(entries) + bytes(4)
+    Image.new("RGB", (64, 64)).save(path, exif=exif)
+    assert images.open_picture(path).size == (64, 64) and infotext.text_of(path) is None
+    assert not recwarn.list
+
+
+def test_only_the_first_of_many_frames_is_read(tmp_path):
+    frames = [Image.new("RGB", (64, 64), (shade, 0, 0)) for shade in range(0, 250, 5)]
+    frames[0].save(tmp_path / "many.gif", save_all=True, append_images=frames[1:])
+    assert images.open_picture(tmp_path / "many.gif").getpixel((0, 0)) == (0, 0, 0)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.adviser import choosing, measuring, plot, prompts
 from bootstrap.catalog import advices
 from bootstrap.catalog.advices import Advice
@@ -10,7 +10,7 @@ from bootstrap.catalog.trainings import Training
 from bootstrap.drawing.candidate_drawing import drawn_with
 from bootstrap.drawing.networks import with_networks
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
+from bootstrap.files import remove_file, whole_file
 from bootstrap.lora import kohya
 from bootstrap.models import loading
 from bootstrap.models.family import BaseModel
@@ -33,11 +33,12 @@ def advise(generation: Generation, report: Report) -> tuple[Advice, Path]:
     project, catalog, training = generation.project, generation.catalog, generation.training()
     if training is None or not training.finished:
         raise UserError(f"{generation}: its training has not finished, see `sid status`")
-    path = (project.folder / training.snapshots[0].path).with_name("snapshots.png")
+    first = reading.inside(project.folder, training.snapshots[0].path, f"{generation}: its LoRA")
+    path = first.with_name("snapshots.png")
     advice = advices.of_training(catalog, project.name, training.training_id)
     if advice is None:
         advice = _measure_snapshots(generation, training, report)
-        path.unlink(missing_ok=True)  # a plot from an earlier catalog
+        remove_file(path)  # a plot from an earlier catalog
         advices.add(catalog, project.name, training.training_id, advice)
     if not path.is_file():
         picture = plot.draw_plot(f"{project.name}, generation {training.generation}: its snapshots", advice)
@@ -54,7 +55,7 @@ def _measure_snapshots(generation: Generation, training: Training, report: Repor
     snapshots = (
         (
             LoraUse(lora_file_name(lora_name, snapshot.epoch), training.training_id, snapshot.epoch, 1.0),
-            kohya.read(project.folder / snapshot.path),
+            kohya.read(reading.inside(project.folder, snapshot.path, f"{generation}: its LoRA")),
         )
         for snapshot in training.snapshots
     )

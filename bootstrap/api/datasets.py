@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from bootstrap.catalog import Catalog, verdicts
 from bootstrap.catalog import candidates as records
+from bootstrap.catalog import verdicts
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.dataset import exporting, growth
@@ -36,7 +36,7 @@ def candidates(
     """
     state = None if everything else CandidateState.PUBLISHED
     wanted = None if verdict is None else _verdict(verdict)
-    with closing(Catalog(project.workspace.catalog_url)) as catalog:
+    with closing(project.workspace.open_catalog()) as catalog:
         yield from records.candidates(
             catalog, project.name, generation=generation, state=state, verdict=wanted, ranked=True
         )
@@ -58,7 +58,7 @@ def decide(project: Project, candidate_ids: Sequence[str], verdict: str, reviewe
         raise UserError(
             "verdict 'undecided': a candidate without a verdict is undecided; use accept or reject"
         )
-    with closing(Catalog(project.workspace.catalog_url)) as catalog:
+    with closing(project.workspace.open_catalog()) as catalog:
         ids = [records.candidate(catalog, project.name, beginning).id for beginning in candidate_ids]
         verdicts.decide(catalog, project.name, ids, decision, reviewer[:64])
 
@@ -72,7 +72,7 @@ def grow(project: Project) -> Growth:
     Raises:
         UserError: nothing has changed, or no generation is up for review; the dataset stays as it is.
     """
-    with closing(Catalog(project.workspace.catalog_url)) as catalog:
+    with closing(project.workspace.open_catalog()) as catalog:
         return growth.grow(project, catalog)
 
 
@@ -86,7 +86,7 @@ def export(project: Project, to_format: str, folder: Path | str) -> int:
     Raises:
         UserError: the format is unknown, the folder is not empty, or a picture is missing.
     """
-    with closing(Catalog(project.workspace.catalog_url)) as catalog:
+    with closing(project.workspace.open_catalog()) as catalog:
         return exporting.export(project, catalog, to_format, Path(folder))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Literal, get_args
 
-from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
 from bootstrap.loop import generation as loop
 from bootstrap.loop.generation import Summary
@@ -60,7 +59,7 @@ def run_station(project: Project, station: Station, report: Report = silent) -> 
 @contextmanager
 def _prepared(project: Project) -> Iterator[Generation]:
     """Lock the project, and check everything before any work."""
-    with closing(Catalog(project.workspace.catalog_url)) as catalog, running.exclusively(project):
+    with closing(project.workspace.open_catalog()) as catalog, running.exclusively(project):
         yield loop.prepare(project, catalog)
 
 

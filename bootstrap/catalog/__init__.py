@@ -1,5 +1,5 @@
 """The database of what exists and in which state: SQLite in the workspace, or PostgreSQL."""
 
-from bootstrap.catalog.store import Catalog, Unavailable
+from bootstrap.catalog.store import Catalog, DatabaseError, Unavailable
 
-__all__ = ["Catalog", "Unavailable"]
+__all__ = ["Catalog", "DatabaseError", "Unavailable"]

@@ -51,9 +51,14 @@ class Candidate:
 
 
 def to_candidate(row: CandidateRow, generation: int) -> Candidate:
-    """Return a row as a Candidate."""
+    """Return a row as a Candidate.
+
+    Raises:
+        UserError: the shot in the row is damaged.
+    """
+    shot = Shot.from_dict(row.shot, f"catalog: candidate '{row.shot_id}'")
     return Candidate(
-        row.shot_id, generation, Shot.from_dict(row.shot), Path(row.path), row.state, row.duplicate_of,
+        row.shot_id, generation, shot, Path(row.path), row.state, row.duplicate_of,
         row.verdict, row.reviewer, row.decided_at, row.reason, row.caption,
         Scores(flaw=row.flaw or "", **{name: getattr(row, name) for name in SCORES}), row.seconds,
     )  # fmt: skip
@@ -214,8 +219,12 @@ def set_caption(catalog: Catalog, project: str, candidate_id: str, caption: str)
     """Set the caption that a candidate gets as a pick; an empty text restores the prompt's tags.
 
     Raises:
-        UserError: there is no such candidate, or the dataset already has it.
+        UserError: there is no such candidate, the dataset already has it, or the caption is too long.
     """
+    try:
+        captions.check_length(caption, "a caption")
+    except ValueError as error:
+        raise UserError(f"candidate '{candidate_id}': {error}") from None
     tags = captions.parse(caption)
     with catalog.write() as session:
         row = session.scalar(

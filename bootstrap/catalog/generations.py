@@ -1,17 +1,23 @@
 """Generations in the catalog: their numbers, states and progress."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from bootstrap import reading
 from bootstrap.catalog import states, tallies
 from bootstrap.catalog.states import CandidateState, GenerationState, Verdict
 from bootstrap.catalog.store import Catalog
-from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, now
+from bootstrap.catalog.tables import REMEDY, CandidateRow, GenerationRow, ProjectRow, now
 from bootstrap.catalog.tallies import Tally
 from bootstrap.progress import Progress, Report
+
+# The message of a generation until `sid reindex` has added all that its folder has.
+BEING_RESTORED = "its folder is being read; `sid reindex` goes on with it"
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,8 @@ def tallies_of(catalog: Catalog, project: str, number: int) -> tuple[Tally, ...]
         )
         if stored is None:
             return tuple(tallies.of_project(session, owner.id))
-        return tuple(map(Tally.from_dict, stored))
+        rows = reading.shaped(list[Any], stored, "catalog: the tallies of a generation", REMEDY)
+        return tuple(map(Tally.from_dict, rows))
 
 
 def next_number(catalog: Catalog, project: str) -> int:
@@ -114,17 +121,29 @@ def next_number(catalog: Catalog, project: str) -> int:
         return last + 1 if generation_row(session, project, last).state is GenerationState.GROWN else last
 
 
-def restore(catalog: Catalog, project: str, number: int) -> bool:
-    """Create the row of a generation whose folder exists, as cancelled, unless it exists; return whether it is new."""
+def restore(catalog: Catalog, project: str, numbers: Iterable[int]) -> None:
+    """Create the rows of generations whose folders exist, as cancelled and being restored, unless they exist."""
     with catalog.write() as session:
         owner = project_row(session, project)
-        same = select(GenerationRow).where(
-            GenerationRow.project_id == owner.id, GenerationRow.number == number
-        )
-        if session.scalar(same) is not None:
-            return False
-        session.add(GenerationRow(project_id=owner.id, number=number, state=GenerationState.CANCELLED))
-    return True
+        known = set(session.scalars(select(GenerationRow.number).where(GenerationRow.project_id == owner.id)))
+        for number in sorted(set(numbers) - known):
+            session.add(
+                GenerationRow(
+                    project_id=owner.id, number=number, state=GenerationState.CANCELLED, message=BEING_RESTORED
+                )
+            )  # fmt: skip
+
+
+def being_restored(catalog: Catalog, project: str) -> list[int]:
+    """Return the numbers of the generations that `restore` created and whose message has not changed since."""
+    query = (
+        select(GenerationRow.number)
+        .join(ProjectRow)
+        .where(ProjectRow.name == project, GenerationRow.message == BEING_RESTORED)
+        .order_by(GenerationRow.number)
+    )
+    with catalog.read() as session:
+        return list(session.scalars(query))
 
 
 def state_of(catalog: Catalog, project: str, number: int) -> GenerationState:

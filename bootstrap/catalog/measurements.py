@@ -240,7 +240,7 @@ def unscored(
             .where(missing.is_(None), CandidateRow.state.in_(KEPT))
             .order_by(*IN_TURN)
         )
-        return [(_file(row), Shot.from_dict(row.shot)) for row in rows]
+        return [(_file(row), Shot.from_dict(row.shot, f"catalog: candidate '{row.shot_id}'")) for row in rows]
 
 
 def set_scores(catalog: Catalog, scores: Mapping[int, ModelScores]) -> None:

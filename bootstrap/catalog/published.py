@@ -119,7 +119,7 @@ def shots_of(catalog: Catalog, rows: Sequence[int]) -> dict[int, Shot]:
             part = select(CandidateRow.id, CandidateRow.shot).where(
                 CandidateRow.id.in_(rows[first : first + _AT_ONCE])
             )
-            shots |= {row: Shot.from_dict(shot) for row, shot in session.execute(part)}
+            shots |= {row: Shot.from_dict(shot, f"catalog: row {row}") for row, shot in session.execute(part)}
     return shots
 
 

@@ -3,6 +3,8 @@
 import logging
 import threading
 from collections.abc import Iterable
+from contextvars import copy_context
+from functools import partial
 from importlib.metadata import entry_points
 
 from sqlalchemy import select
@@ -47,7 +49,8 @@ def note(session: Session, generation_ids: Iterable[int]) -> list[int]:
 def announce(project: str, numbers: Iterable[int]) -> None:
     """Notify all listeners in threads of their own, so that a verdict does not wait for a network."""
     for number in numbers:
-        threading.Thread(target=_notify, args=(project, number), name="review finished").start()
+        notify = partial(copy_context().run, _notify, project, number)  # a listener asks for the workspace
+        threading.Thread(target=notify, name="review finished").start()
 
 
 def _notify(project: str, number: int) -> None:

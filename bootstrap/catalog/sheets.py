@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from sqlalchemy import select
+from pydantic import Field
+from sqlalchemy import delete, select
 
+from bootstrap import reading
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.store import Catalog
-from bootstrap.catalog.tables import GenerationRow, ProjectRow, SheetRow, now
+from bootstrap.catalog.tables import REMEDY, GenerationRow, ProjectRow, SheetRow, now
+
+_Name = Annotated[str, Field(max_length=64)]
+_Values = Annotated[list[str | int | float], Field(max_length=10_000)]
+_Axes: Any = Annotated[
+    list[Annotated[list[_Name | _Values], Field(min_length=2, max_length=2)]],
+    Field(min_length=1, max_length=3),
+]
 
 
 @dataclass(frozen=True)
@@ -49,4 +58,27 @@ def of_project(catalog: Catalog, project: str) -> list[Sheet]:
             select(SheetRow, GenerationRow.number).join(GenerationRow).join(ProjectRow)
             .where(ProjectRow.name == project).order_by(SheetRow.drawn_at.desc(), SheetRow.id.desc())
         ).all()  # fmt: skip
-    return [Sheet(number, Path(row.path), dict(row.axes), row.prompt) for row, number in rows]
+    return [Sheet(number, Path(row.path), axes_of(row.axes), row.prompt) for row, number in rows]
+
+
+def axes_of(
+    stored: Any, where: str = "catalog: the axes of a sheet", remedy: str = REMEDY
+) -> dict[str, list[Any]]:
+    """Return the axes of a sheet as the catalog and its PNG store them: [[parameter, [value, ...]], ...].
+
+    Raises:
+        UserError: they are not of that form.
+    """
+    checked = reading.shaped(_Axes, stored, where, remedy)
+    return {axis[0]: axis[1] for axis in checked if isinstance(axis[0], str) and isinstance(axis[1], list)}
+
+
+def forget(catalog: Catalog, project: str, sheet: Sheet) -> None:
+    """Remove the record of a sheet whose file is gone."""
+    with catalog.write() as session:
+        generation = generation_row(session, project, sheet.generation)
+        session.execute(
+            delete(SheetRow).where(
+                SheetRow.generation_id == generation.id, SheetRow.path == sheet.path.as_posix()
+            )
+        )

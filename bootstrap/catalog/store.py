@@ -1,32 +1,33 @@
-"""Open the catalog: engine, migrations, sessions."""
+"""Open the catalog: engine and sessions; `upgrade` brings its schema up to date."""
 
+import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from bootstrap.errors import UserError, in_one_line
+from bootstrap import reading
+from bootstrap.catalog.upgrade import upgrade
+from bootstrap.errors import MachineError, UserError, in_one_line, machine_problem
+from bootstrap.files import make_folder
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {name: name for name in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")} | {
     "postgresql": "postgresql+psycopg"
 }
-_BUSY_SECONDS = 30  # how long a process waits while another one writes
+_BUSY_SECONDS = 60  # how long a process waits while another one writes
+_CONNECT_SECONDS = 30  # how long it waits for a database server
 # Key of a PostgreSQL advisory lock: any number that no other program in the database uses.
 _WRITER_LOCK = 0x51D_CA7A
 
 # Reading and writing raise this while the database is busy, full or unreachable; a retry may succeed.
 Unavailable = OperationalError
+# The class of these errors and of those that stay, such as a damaged file; see bootstrap.errors.machine_problem.
+DatabaseError = DBAPIError
 
 
 class Catalog:
@@ -40,16 +41,21 @@ class Catalog:
         """Open the catalog at an SQLAlchemy URL; a missing SQLite file and its folder are created.
 
         Raises:
-            UserError: the database does not exist or is damaged, or a newer version of sid made it.
+            UserError: the database does not exist or is damaged, or a newer version of sid made it; a MachineError if
+            the fault is the machine's.
         """
         self.url = url
         parsed = _parse(url)
         try:
             self._engine = _engine(parsed)
-            _migrate(self._engine, parsed)
+            upgrade(self._engine, parsed, _shown(parsed), _lock_for_upgrading)
         except (DBAPIError, OSError) as error:
             reason = in_one_line(str(getattr(error, "orig", error)))
-            raise UserError(f"catalog {_shown(parsed)}: cannot be opened ({reason})") from None
+            message = f"catalog {_shown(parsed)}: cannot be opened ({reason})"
+            problem = machine_problem(error)
+            if problem is None or is_shared(url):
+                raise UserError(message) from None
+            raise MachineError(f"{message}; {problem.partition('; ')[2]}") from error
         except CommandError as error:
             raise UserError(
                 f"catalog {_shown(parsed)}: another version of sid made it; update this one ({error})"
@@ -64,17 +70,20 @@ class Catalog:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Yield a session that writes; one writer at a time, others wait up to 30 s."""
+        """Yield a session that writes; one writer at a time, others wait up to a minute."""
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
     def damage(self) -> str:
-        """Check a SQLite file for damage and return the first problem; empty if there is none."""
+        """Check a SQLite file for damage, rows and indexes, and return the first problem; empty if there is none."""
         if self._engine.dialect.name != "sqlite":
             return ""
-        with self.read() as session:
-            problems = session.scalars(text("PRAGMA quick_check(1)")).all()
-        return "" if problems == ["ok"] else str(problems[0])
+        try:
+            with self.read() as session:
+                problems = session.scalars(text("PRAGMA integrity_check(1)")).all()
+        except DBAPIError as error:  # too damaged to be checked
+            return in_one_line(str(error.orig))
+        return "" if problems == ["ok"] else in_one_line(str(problems[0]))
 
     def close(self) -> None:
         """Close all connections."""
@@ -86,10 +95,16 @@ def is_shared(url: str) -> bool:
     return _parse(url).get_backend_name() != "sqlite"
 
 
+def exists(url: str) -> bool:
+    """Return whether there may be a catalog at this URL: a database server has one, or a SQLite file is there."""
+    parsed = _parse(url)
+    return parsed.get_backend_name() != "sqlite" or bool(parsed.database and os.path.lexists(parsed.database))
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         parsed = None
     if parsed is None or parsed.drivername not in _DRIVERS:
         raise UserError(
@@ -107,8 +122,12 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
         return _postgresql_engine(url)
     if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+        if Path(url.database).is_dir():
+            raise UserError(f"catalog {_shown(url)}: it is a folder, where a file is needed; move it away")
+        make_folder(Path(url.database).parent)
+    engine = create_engine(
+        url, connect_args={"timeout": _BUSY_SECONDS}, json_deserializer=reading.parse_catalog_json
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -132,7 +151,10 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql_engine(url: URL) -> Engine:
     try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS})
+        engine = create_engine(
+            url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS},
+            json_deserializer=reading.parse_catalog_json,
+        )  # fmt: skip
     except ModuleNotFoundError:
         raise UserError(
             f"catalog {_shown(url)}: PostgreSQL's client is not installed: pip install 'sid-bootstrap[postgres]'"
@@ -152,29 +174,6 @@ def _lock_for_writing(connection: Connection) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
 
 
-def _migrate(engine: Engine, url: URL) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    newest = ScriptDirectory.from_config(config).get_current_head()
-    with _one_at_a_time(url):
-        if _schema(engine) == newest:
-            return
-        with engine.begin() as connection:
-            if engine.dialect.name == "postgresql":  # another process may have done it in the meantime
-                _lock_for_writing(connection)
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-
-
-def _one_at_a_time(url: URL) -> AbstractContextManager[object]:
-    if url.get_backend_name() != "sqlite":
-        return nullcontext()  # the migrating transaction locks out others, also on other machines
-    # The lock is held from the first connection on: switching a new database to WAL fails at once, whatever the
-    # timeout, while another process is doing the same.
-    folder = Path(url.database).parent if url.database else Path.cwd()
-    return FileLock(folder / ".catalog-migration.lock")
-
-
-def _schema(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+def _lock_for_upgrading(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # for SQLite, a file's lock is held
+        _lock_for_writing(connection)

@@ -4,16 +4,30 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from bootstrap import reading
 from bootstrap.catalog.states import CandidateState, Verdict
-from bootstrap.catalog.tables import CandidateRow
+from bootstrap.catalog.tables import REMEDY, CandidateRow
 
 # Nobody judged these, but they were drawn in vain.
 _WASTED = (CandidateState.DUPLICATE, CandidateState.FLAWED)
 
 _Key = tuple[str, tuple[str, ...], tuple[str, ...], float, int]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    recipe: str
+    eliminated: list[str]
+    added: list[str]
+    strength: float
+    snapshot: int
+    picks: int
+    spent: int
 
 
 @dataclass(frozen=True)
@@ -33,8 +47,13 @@ class Tally:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Tally":
-        """Return the tally of a dict from to_dict."""
+    def from_dict(cls, data: Any) -> "Tally":
+        """Return the tally of a dict from to_dict.
+
+        Raises:
+            UserError: the catalog is damaged, and it is none.
+        """
+        reading.shaped(_Shape, data, "catalog: the tallies of a generation", REMEDY)
         lists = {key: tuple(data[key]) for key in ("eliminated", "added")}
         return cls(**{**data, **lists})
 

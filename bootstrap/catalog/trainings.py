@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import select
 
+from bootstrap import reading
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.store import Catalog
-from bootstrap.catalog.tables import GenerationRow, ProjectRow, SnapshotRow, TrainingRow, now
+from bootstrap.catalog.tables import REMEDY, GenerationRow, ProjectRow, SnapshotRow, TrainingRow, now
 
 
 @dataclass(frozen=True)
@@ -130,12 +131,24 @@ def find(catalog: Catalog, project: str, training_id: str) -> Training | None:
         Snapshot(row.training_id, saved.epoch, Path(saved.path), saved.sha256, saved.loss)
         for saved in snapshot_rows
     ]
+    where = f"catalog: training '{training_id}'"
     return Training(
         row.training_id,
         trained_in,
-        row.settings,
-        row.dataset,
+        reading.shaped(dict[str, Any], row.settings, where, REMEDY),
+        reading.shaped(list[dict[str, Any]], row.dataset, where, REMEDY),
         row.steps,
         row.finished_at is not None,
         snapshots,
     )
+
+
+def of_project(catalog: Catalog, project: str) -> list[Training]:
+    """Return all trainings of a project, in the order in which they began."""
+    with catalog.read() as session:
+        ids = session.scalars(
+            select(TrainingRow.training_id).join(ProjectRow, TrainingRow.project_id == ProjectRow.id)
+            .where(ProjectRow.name == project).order_by(TrainingRow.id)
+        ).all()  # fmt: skip
+    found = [find(catalog, project, training_id) for training_id in ids]
+    return [training for training in found if training is not None]

@@ -4,12 +4,14 @@ A verb imports what it needs in its body, so that `sid --help` and a mistyped co
 catalog or torch.
 """
 
+import json
 import os
-from typing import TYPE_CHECKING, Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bootstrap.errors import UserError
+from bootstrap.errors import LONGEST_MESSAGE, UserError, cell, printable
 
 if TYPE_CHECKING:
     from bootstrap.catalog import Catalog
@@ -18,7 +20,46 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
 
+# Characters of a prompt, a caption or another text that a person asked to see; longer ones are whole in --json.
+LONGEST_TEXT = 10_000
+MOST_GENERATIONS = 1_000_000
 _LONGEST_REVIEWER = 64  # characters, the catalog's limit
+
+
+def say(line: str, *, of_trouble: bool = False) -> None:
+    """Print one line of at most 500 characters; whatever it quotes cannot break it or steer the terminal.
+
+    Args:
+        of_trouble: print it on standard error.
+    """
+    typer.echo(printable(line, LONGEST_MESSAGE), err=of_trouble)
+
+
+def say_lines(text: str) -> None:
+    """Print a text of several lines, each as `say` does."""
+    for line in text.split("\n"):
+        say(line)
+
+
+def say_text(text: str, before: str = "") -> None:
+    """Print a prompt, a caption or another text that may be long, on one line.
+
+    Args:
+        before: what stands before it, such as `prompt: `.
+    """
+    typer.echo(printable(before) + cell(text, LONGEST_TEXT))
+
+
+def print_json(value: Any, **options: Any) -> None:
+    """Print a value as JSON, with all its characters."""
+    typer.echo(json.dumps(value, **options))
+
+
+def encode_all() -> None:
+    """Let standard output and error escape what the terminal's encoding does not have, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def workspace_of(context: typer.Context) -> "Workspace":
@@ -34,7 +75,9 @@ def workspace_of(context: typer.Context) -> "Workspace":
 def reviewer() -> str:
     """Return who gives the verdicts: $SID_REVIEWER, or else the login name."""
     name = os.environ.get("SID_REVIEWER") or os.environ.get("USER") or os.environ.get("USERNAME") or "someone"
-    return name[:_LONGEST_REVIEWER]
+    return (
+        name[:_LONGEST_REVIEWER].encode("utf-8", "replace").decode()
+    )  # bytes of another encoding become "?"
 
 
 def generation_of(project: "Project", catalog: "Catalog", number: int | None) -> "Generation":

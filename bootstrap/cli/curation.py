@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bootstrap import captions
-from bootstrap.cli.common import Name, reviewer, workspace_of
+from bootstrap.cli.common import MOST_GENERATIONS, Name, reviewer, say, say_text, workspace_of
 from bootstrap.errors import UserError
 
 
@@ -38,33 +38,28 @@ def dedupe(
     ] = None,
 ) -> None:
     """List the duplicates, or show where the threshold lies (section dedupe of project.toml)."""
-    from bootstrap.catalog import Catalog
     from bootstrap.catalog.candidates import ORIGINAL
     from bootstrap.curation import clusters, explaining
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     if again:
         shown, hidden = clusters.compare_again(project, catalog)
-        typer.echo(
-            f"{shown} former duplicates are shown now, {hidden} candidates are newly hidden as duplicates"
-        )
+        say(f"{shown} former duplicates are shown now, {hidden} candidates are newly hidden as duplicates")
     if explain:
         pairs = explaining.pairs_around(project, catalog, count)
         path = output or project.folder / "pairs.png"
         explaining.draw_pairs(project, catalog, pairs, path)
         for pair in pairs:
             mirrored = "  mirrored" if pair.is_mirrored else ""
-            typer.echo(
-                f"{pair.earlier}  {pair.later}  {pair.distance:>2} bits  {pair.difference:.3f}{mirrored}"
-            )
-        typer.echo(f"sheet: {path}")
+            say(f"{pair.earlier}  {pair.later}  {pair.distance:>2} bits  {pair.difference:.3f}{mirrored}")
+        say(f"sheet: {path}")
     elif not again:
         groups = clusters.clusters(catalog, project.name)
         for group in groups:
             representative = group.representative.id if group.representative else ORIGINAL
-            typer.echo(f"{representative}: {', '.join(duplicate.id for duplicate in group.others)}")
-        typer.echo(f"{sum(len(group.others) for group in groups)} duplicates in {len(groups)} groups")
+            say(f"{representative}: {', '.join(duplicate.id for duplicate in group.others)}")
+        say(f"{sum(len(group.others) for group in groups)} duplicates in {len(groups)} groups")
 
 
 def keep_apart(
@@ -78,18 +73,18 @@ def keep_apart(
     ],
 ) -> None:
     """Declare that two pictures are not duplicates, for good."""
-    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog import candidates
     from bootstrap.catalog.candidates import ORIGINAL
     from bootstrap.curation import clusters
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     pair = [
         name_or_id if name_or_id == ORIGINAL else candidates.candidate(catalog, project.name, name_or_id).id
         for name_or_id in (first, second)
     ]
     shown_again = clusters.keep_apart(project, catalog, pair[0], pair[1], reviewer())
-    typer.echo(
+    say(
         f"kept apart: {pair[0]} and {pair[1]}"
         + (f"; shown now: {', '.join(shown_again)}" if shown_again else "")
     )
@@ -103,14 +98,14 @@ def represent(
     ],
 ) -> None:
     """Show a duplicate instead of the candidate that represents its group."""
-    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog import candidates
     from bootstrap.curation import clusters
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     candidate_id = candidates.candidate(catalog, project.name, candidate).id
     clusters.represent(project, catalog, candidate_id)
-    typer.echo(f"shown for its group: {candidate_id}")
+    say(f"shown for its group: {candidate_id}")
 
 
 def reject_unlikely(
@@ -120,27 +115,28 @@ def reject_unlikely(
         float, typer.Option(min=0, max=1, help="Reject candidates whose chance of being a pick is lower.")
     ] = 0.05,
     generation: Annotated[
-        int | None, typer.Option(min=1, help="Of this generation.", show_default="the latest")
+        int | None,
+        typer.Option(min=1, max=MOST_GENERATIONS, help="Of this generation.", show_default="the latest"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Reject the undecided candidates of a generation that your verdicts make unlikely picks; asks first."""
-    from bootstrap.catalog import Catalog, candidates, generations, verdicts
+    from bootstrap.catalog import candidates, generations, verdicts
     from bootstrap.catalog.states import Verdict
     from bootstrap.curation import ranking
     from bootstrap.project.generation import Generation
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     number = generation or generations.latest(catalog, project.name) or 1
     unlikely = ranking.unlikely(Generation(project, catalog, number), below)
     if not unlikely:
-        typer.echo(f"generation {number}: no candidate is less likely than {below:g}")
+        say(f"generation {number}: no candidate is less likely than {below:g}")
         return
     undecided = len(
         candidates.candidates(catalog, project.name, generation=number, verdict=Verdict.UNDECIDED)
     )
-    typer.echo(
+    say(
         f"generation {number}: {len(unlikely)} of {undecided} undecided candidates are less likely than {below:g}, "
         f"from {unlikely[0][1]:.3f} to {unlikely[-1][1]:.3f}"
     )
@@ -148,7 +144,7 @@ def reject_unlikely(
         verdicts.decide(
             catalog, project.name, [candidate_id for candidate_id, _ in unlikely], Verdict.REJECT, reviewer()
         )
-        typer.echo(f"{len(unlikely)} rejected; `sid undo {name}` takes them all back")
+        say(f"{len(unlikely)} rejected; `sid undo {name}` takes them all back")
 
 
 def tags(
@@ -159,27 +155,30 @@ def tags(
     ] = False,
 ) -> None:
     """Report inconsistencies in the dataset's captions: rare tags, near-identical tags, missing tags."""
-    from bootstrap.catalog import Catalog
     from bootstrap.dataset import retagging
 
     project = workspace_of(context).project(name)
-    report = retagging.consistency(project, Catalog(project.workspace.catalog_url))
-    typer.echo(f"{report.pictures} pictures, {len(report.uses)} tags")
+    report = retagging.consistency(project, project.workspace.open_catalog())
+    say(f"{report.pictures} pictures, {len(report.uses)} tags")
     if everything:
         for tag, count in report.uses.items():
-            typer.echo(f"{count:>6}  {tag}")
+            say(f"{count:>6}  {tag}")
     if report.once:
-        typer.echo(f"\nof one picture only: {captions.join(report.once)}")
+        say("")
+        say_text(captions.join(report.once), "of one picture only: ")
     if report.alike:
-        typer.echo(f'\nnearly the same (`sid retag {name} --rename "OLD=NEW"` makes them one):')
+        say("")
+        say(f'nearly the same (`sid retag {name} --rename "OLD=NEW"` makes them one):')
         for first, second in report.alike:
-            typer.echo(f"  {first} ({report.uses[first]})  {second} ({report.uses[second]})")
+            say(f"  {first} ({report.uses[first]})  {second} ({report.uses[second]})")
     if report.lacking:
-        typer.echo(f"\nwithout a tag that each pick should have ({captions.join(report.required)}):")
+        say("")
+        say(f"without a tag that each pick should have ({captions.join(report.required)}):")
         for candidate_id, missing in report.lacking.items():
-            typer.echo(f"  {candidate_id}  {captions.join(missing)}")
+            say(f"  {candidate_id}  {captions.join(missing)}")
     if report.is_clean:
-        typer.echo("\nno two tags are nearly the same, and no pick lacks a required one")
+        say("")
+        say("no two tags are nearly the same, and no pick lacks a required one")
 
 
 def retag(
@@ -200,11 +199,11 @@ def retag(
     having: Annotated[str, typer.Option(metavar="TAG", help="Change only picks with this tag.")] = "",
 ) -> None:
     """Change the tags of many captions at once; the next training uses the new captions."""
-    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog import candidates
     from bootstrap.dataset import retagging
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     edit = retagging.TagEdit(
         tuple(captions.parse(add)),
         tuple(captions.parse(remove)),
@@ -212,7 +211,7 @@ def retag(
     )
     pick_ids = [candidates.candidate(catalog, project.name, prefix).id for prefix in ids or []]
     count = retagging.retag(project, catalog, edit, pick_ids or None, having)
-    typer.echo(f"{count} captions changed" if count != 1 else "1 caption changed")
+    say(f"{count} captions changed" if count != 1 else "1 caption changed")
 
 
 def _parse_renaming(text: str) -> tuple[str, str]:

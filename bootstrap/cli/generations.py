@@ -1,12 +1,19 @@
 """The verbs for a generation: `plan` before it, `advise` and `sheet` for its snapshots, `candidates`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bootstrap.cli.common import Name, generation_of, workspace_of
+from bootstrap.cli.common import (
+    MOST_GENERATIONS,
+    Name,
+    generation_of,
+    print_json,
+    say,
+    say_lines,
+    workspace_of,
+)
 from bootstrap.errors import UserError
 from bootstrap.files import copy_file
 from bootstrap.progress import silent
@@ -21,40 +28,41 @@ def add_verbs(app: typer.Typer) -> None:
 
 def plan(context: typer.Context, name: Name) -> None:
     """Show what the next `sid run` will draw, how long it takes and how much disk it needs; draw nothing."""
-    from bootstrap.catalog import Catalog
     from bootstrap.loop import forecast
 
     project = workspace_of(context).project(name)
-    next_run = forecast.of_next_run(project, Catalog(project.workspace.catalog_url))
-    typer.echo(forecast.render(project.name, next_run))
+    next_run = forecast.of_next_run(project, project.workspace.open_catalog())
+    say_lines(forecast.render(project.name, next_run))
 
 
 def advise(
     context: typer.Context,
     name: Name,
     generation: Annotated[
-        int | None, typer.Option(min=1, help="Measure the snapshots of this one.", show_default="the latest")
+        int | None,
+        typer.Option(
+            min=1, max=MOST_GENERATIONS, help="Measure the snapshots of this one.", show_default="the latest"
+        ),
     ] = None,
 ) -> None:
     """Measure how close and how flexible each snapshot is, and recommend which ones to draw with."""
     from bootstrap.adviser import advising, choosing  # imports torch: seconds that other verbs need not wait
-    from bootstrap.catalog import Catalog
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     advice, plot = advising.advise(generation_of(project, catalog, generation), silent)
-    typer.echo("snapshot  closeness  flexibility  (freedom, elimination)  phase")
+    say("snapshot  closeness  flexibility  (freedom, elimination)  phase")
     for measured, phase in zip(advice.measurements, choosing.phases(advice.measurements), strict=True):
         elimination = "   -" if measured.elimination is None else f"{measured.elimination:.2f}"
         parts = f"({measured.freedom:.2f},    {elimination})"
-        typer.echo(
+        say(
             f"{measured.epoch:>8}  {measured.closeness:>9.2f}  {measured.flexibility:>11.2f}  {parts:<22}  {phase}"
         )
-    typer.echo(
+    say(
         f"to vary: snapshot {advice.variation}; to eliminate, add and replace: {advice.middle}; "
         f"to replicate: {advice.replication}"
     )
-    typer.echo(f"plot: {plot}")
+    say(f"plot: {plot}")
 
 
 def sheet(
@@ -70,7 +78,10 @@ def sheet(
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="Draw this instead of the project's caption.")] = None,
     generation: Annotated[
-        int | None, typer.Option(min=1, help="Draw with this one's LoRA.", show_default="the latest")
+        int | None,
+        typer.Option(
+            min=1, max=MOST_GENERATIONS, help="Draw with this one's LoRA.", show_default="the latest"
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -78,18 +89,17 @@ def sheet(
     ] = None,
 ) -> None:
     """Draw the caption over two or three parameters, side by side, to choose strength and snapshot by eye."""
-    from bootstrap.catalog import Catalog
     from bootstrap.drawing import sheet as sheets  # imports torch: seconds that other verbs need not wait
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     path = sheets.draw_sheet(
         generation_of(project, catalog, generation), sheets.parse_axis(x), sheets.parse_axis(y), prompt, silent,
         sheets.parse_axis(z) if z else None,
     )  # fmt: skip
     if output:
         copy_file(path, output)
-    typer.echo(f"sheet: {output or path}")
+    say(f"sheet: {output or path}")
 
 
 def list_candidates(
@@ -101,14 +111,16 @@ def list_candidates(
     everything: Annotated[
         bool, typer.Option("--all", help="Include duplicates, flawed and broken ones.")
     ] = False,
-    generation: Annotated[int | None, typer.Option(min=1, help="Only this generation.")] = None,
+    generation: Annotated[
+        int | None, typer.Option(min=1, max=MOST_GENERATIONS, help="Only this generation.")
+    ] = None,
     verdict: Annotated[str | None, typer.Option(help="Only undecided, accept or reject.")] = None,
     ranked: Annotated[
         bool, typer.Option("--ranked", help="Likely picks first, instead of the order of drawing.")
     ] = False,
 ) -> None:
     """List the candidates: id, verdict, how each was drawn."""
-    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog import candidates
     from bootstrap.catalog.states import CandidateState, Verdict
     from bootstrap.cli import status_page
 
@@ -116,7 +128,7 @@ def list_candidates(
         raise UserError(f"--verdict {verdict}: use undecided, accept or reject")
     project = workspace_of(context).project(name)
     listed = candidates.candidates(
-        Catalog(project.workspace.catalog_url),
+        project.workspace.open_catalog(),
         project.name,
         generation=generation,
         state=None if everything else CandidateState.PUBLISHED,
@@ -125,14 +137,14 @@ def list_candidates(
     )
     if as_json:
         pages = [status_page.candidate_as_dict(project, candidate) for candidate in listed]
-        typer.echo(json.dumps(pages, indent=2))
+        print_json(pages, indent=2)
         return
     for candidate in listed:
         is_published = candidate.state is CandidateState.PUBLISHED
         standing = candidate.verdict if is_published else candidate.state
         original = f"  (of {candidate.duplicate_of})" if candidate.duplicate_of else ""
         shot = candidate.shot
-        typer.echo(
+        say(
             f"{candidate.id}  {candidate.generation:>3}  {standing:<9}  {shot.recipe:<9}  "
             f"strength {shot.strength:.2f}  snapshot {shot.snapshot:>2}  {shot.prompt}{original}"
         )

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from bootstrap.cli.common import say
+from bootstrap.errors import cell
+
 app = typer.Typer(help="Inspect, convert and resize LoRA files.", no_args_is_help=True)
 
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="A LoRA file, .safetensors.")]
@@ -32,16 +35,16 @@ def inspect(
     lora = formats.read(file)
     family = header.family_of(file)
     parts = Counter(family.part_title(name) for name in lora.modules)
-    typer.echo(f"format: {formats.format_of(file)}")
+    say(f"format: {formats.format_of(file)}")
     kind = formats.kind_of(file)
     if kind != "LoRA":
-        typer.echo(f"kind: {kind}; ranks and alphas are those of the equivalent LoRA")
-    typer.echo(f"made for: {family.title}")
-    typer.echo("modules: " + ", ".join(f"{count} of the {part}" for part, count in sorted(parts.items())))
-    typer.echo("rank: " + _with_counts([module.rank for module in lora.modules.values()]))
-    typer.echo("alpha: " + _with_counts([module.alpha for module in lora.modules.values()]))
+        say(f"kind: {kind}; ranks and alphas are those of the equivalent LoRA")
+    say(f"made for: {family.title}")
+    say("modules: " + ", ".join(f"{count} of the {part}" for part, count in sorted(parts.items())))
+    say("rank: " + _with_counts([module.rank for module in lora.modules.values()]))
+    say("alpha: " + _with_counts([module.alpha for module in lora.modules.values()]))
     for key, value in sorted(lora.metadata.items()):
-        typer.echo(f"{key}: {value if len(value) <= 200 else value[:200] + '...'}")
+        say(f"{cell(key, 100)}: {cell(value, 200)}")
     if base is not None:
         _print_fit(lora.modules, base)
 
@@ -60,9 +63,9 @@ def _print_fit(names: Iterable[str], base: str) -> None:
     known = target_modules(loading.hold(specs.find(base)), convolutions=True)
     modules = list(names)
     unknown = [name for name in modules if name not in known]
-    typer.echo(f"{base}: {len(modules) - len(unknown)} of {len(modules)} modules fit")
+    say(f"{base}: {len(modules) - len(unknown)} of {len(modules)} modules fit")
     for name in unknown[:10]:
-        typer.echo(f"  it has no {name}")
+        say(f"  it has no {name}")
 
 
 @app.command()
@@ -74,7 +77,7 @@ def convert(
     """Write a LoRA in another format; its effect is unchanged."""
     from bootstrap.lora import converting
 
-    typer.echo(f"{converting.convert(file, out, to)} modules written to {out}")
+    say(f"{converting.convert(file, out, to)} modules written to {out}")
 
 
 @app.command()
@@ -91,4 +94,4 @@ def resize(
     lora = formats.read(file)
     resized = resizing.resize(lora, rank)
     kohya.write(out, resized.lora.modules, kohya.own_metadata(resized.lora), kohya.dtype_of(lora))
-    typer.echo(f"{out}: rank {rank}, {100 * resized.kept:.2f} % of the deltas' squares kept")
+    say(f"{out}: rank {rank}, {100 * resized.kept:.2f} % of the deltas' squares kept")

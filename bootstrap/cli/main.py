@@ -8,7 +8,6 @@ import sys
 import traceback
 from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,7 +24,15 @@ from bootstrap.cli import (
     upkeep,
     verdicts,
 )
-from bootstrap.errors import UserError, machine_problem
+from bootstrap.cli.common import encode_all, say
+from bootstrap.errors import (
+    MachineError,
+    UserError,
+    is_wrong_path,
+    keep_logs_printable,
+    machine_problem,
+    printable,
+)
 
 app = typer.Typer(
     name="sid",
@@ -42,7 +49,7 @@ for _subject in (projects, generations, pictures, samplers, upkeep):
 
 def _print_version(is_given: bool) -> None:
     if is_given:
-        typer.echo(f"sid {__version__}")
+        say(f"sid {__version__}")
         raise typer.Exit
 
 
@@ -50,9 +57,11 @@ def _print_version(is_given: bool) -> None:
 def _common(
     context: typer.Context,
     workspace: Annotated[
-        Path | None,
+        str | None,  # a text, because an empty Path is the current folder
         typer.Option(
-            help="Folder of the catalog and the projects.", show_default="$SID_WORKSPACE or ./sid-workspace"
+            metavar="FOLDER",
+            help="Folder of the catalog and the projects.",
+            show_default="$SID_WORKSPACE or ./sid-workspace",
         ),
     ] = None,
     version: Annotated[
@@ -60,8 +69,9 @@ def _common(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    from bootstrap.project.projects import Workspace
+    from bootstrap.project.projects import Workspace, named
 
+    context.with_resource(named(workspace))  # for who is told that a review is finished
     context.obj = Workspace.locate(workspace)
 
 
@@ -77,18 +87,21 @@ def _load_verbs() -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    Exit codes: 0 success; 1 a bug of ours, with a traceback; 2 the user's mistake or a problem of the machine,
-    in one line; 130 interrupted by Ctrl-C.
+    Exit codes: 0 success; 1 a problem of the machine, in one line, or a bug of ours, with a traceback; 2 the user's
+    mistake, in one line; 130 interrupted by Ctrl-C.
     """
+    encode_all()
+    keep_logs_printable()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     _load_verbs()
     try:
+        _check_encoding(sys.argv[1:])
         code = app(sys.argv[1:] or ["--help"], prog_name="sid", standalone_mode=False)
     except UserError as error:
         sys.stderr.write(f"sid: {error}\n")
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, MachineError) else 2)
     except typer.TyperException as error:
-        sys.stderr.write(f"sid: {_in_one_line(error)}\n")
+        sys.stderr.write(f"sid: {printable(_in_one_line(error))}\n")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -96,13 +109,22 @@ def main() -> None:
         problem = machine_problem(error)
         if problem is not None:
             sys.stderr.write(f"sid: {problem}\n")
-            sys.exit(2)
-        traceback.print_exc()
+            sys.exit(2 if is_wrong_path(error) else 1)
+        for line in traceback.format_exc().splitlines():
+            sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.write("sid: this is a bug in sid; please report the lines above\n")
         sys.exit(1)
     if code == 130:
         sys.stderr.write("sid: stopped\n")
     sys.exit(code or 0)
+
+
+def _check_encoding(arguments: list[str]) -> None:
+    for argument in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):  # what Python makes of other bytes
+            raise UserError(
+                f"argument {argument!r}: it is no UTF-8 text, which neither settings nor catalog can hold"
+            )
 
 
 def _in_one_line(error: typer.TyperException) -> str:

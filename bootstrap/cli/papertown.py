@@ -22,15 +22,24 @@ def make(
     stage: Annotated[
         str, typer.Option(help="The stage to run: data, vae, base, ink, tagger or judge, in this order.")
     ],
+    world: Annotated[
+        str, typer.Option(help="The world: one, or two (whole figures; flow matching; without `ink`).")
+    ] = "one",
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", help="Folder for all results.", show_default="~/.cache/sid/papertown-making"),
+        typer.Option(
+            "--dir",
+            help="Folder for all results.",
+            show_default="~/.cache/sid/papertown-making, or papertown-two-making",
+        ),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after this many minutes; the next run resumes.")
+        float | None,
+        typer.Option(min=0, max=1_000_000, help="Stop after this many minutes; the next run resumes."),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Number of samples of the stage's whole training.")
+        int | None,
+        typer.Option(min=1, max=1_000_000_000, help="Number of samples of the stage's whole training."),
     ] = None,
     start: Annotated[
         Path | None, typer.Option(help="Folder of a model whose weights `vae`, `base` or `ink` start from.")
@@ -44,12 +53,21 @@ def make(
     ] = False,
 ) -> None:
     """Run or resume one stage of making Paper Town's models; needs the extra `papertown`."""
+    if world not in ("one", "two"):
+        raise UserError(f"--world {world}: unknown; the worlds are one and two")
+    if world == "two" and start is not None:
+        raise UserError(f"--start {start}: the stages of --world two start from no other model's weights")
     try:
         from bootstrap.papertown import make as making
+        from bootstrap.papertown.two import make as making_two
     except ImportError as error:
         raise UserError(
             f"sid papertown make: {error.name} is not installed; run `pip install 'sid-bootstrap[papertown]'`"
         ) from None
-    if stage not in making.STAGES:
-        raise UserError(f"--stage {stage}: unknown; the stages are {', '.join(making.STAGES)}")
-    making.run_stage(stage, folder or making.DIRECTORY, minutes, samples, start, compiled)
+    stages = making.STAGES if world == "one" else making_two.STAGES
+    if stage not in stages:
+        raise UserError(f"--stage {stage}: unknown; the stages are {', '.join(stages)}")
+    if world == "two":
+        making_two.run_stage(stage, folder or making_two.DIRECTORY, minutes, samples, compiled)
+    else:
+        making.run_stage(stage, folder or making.DIRECTORY, minutes, samples, start, compiled)

@@ -1,16 +1,15 @@
 """The verbs for single pictures: their tags, how one was drawn, drawing one again, mending a candidate."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bootstrap import captions
-from bootstrap.cli.common import Name, workspace_of
-from bootstrap.errors import UserError
-from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH
+from bootstrap.cli.common import Name, print_json, say, say_text, workspace_of
+from bootstrap.errors import UserError, cell
+from bootstrap.shot_limits import LEAST_STRENGTH, MOST_STRENGTH
 
 if TYPE_CHECKING:
     from bootstrap.loop.mending import Inpaint, Redraw
@@ -27,7 +26,7 @@ Strength = Annotated[
         help="Another strength of its first LoRA; below 0 the picture moves away from what the LoRA has learnt.",
     ),
 ]
-Snapshot = Annotated[int | None, typer.Option(min=1, help="Another epoch of its first LoRA.")]
+Snapshot = Annotated[int | None, typer.Option(min=1, max=1000, help="Another epoch of its first LoRA.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another seed, for another picture.")]
 Count = Annotated[
     int, typer.Option(min=1, max=16, help="How many pictures to draw, each with a seed of its own.")
@@ -67,16 +66,16 @@ def tag(
     [tag_scores] = open_tagger(tagger).read([picture])
     if scores:
         for scored in tag_scores:
-            typer.echo(f"{scored.score:.3f}  {scored.tag}")
+            say(f"{scored.score:.3f}  {scored.tag}")
     else:
-        typer.echo(", ".join(scored.tag for scored in tag_scores))
+        say_text(", ".join(scored.tag for scored in tag_scores))
 
 
 def show(
     file: File, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the whole shot.")] = False
 ) -> None:
     """Show how a picture was drawn, by sid or by another tool that writes infotext."""
-    from bootstrap.drawing import infotext
+    from bootstrap.drawing import infotext, infotext_shot
 
     shot, text = infotext.shot_of(file), infotext.text_of(file)
     fields = infotext.read(text or "")
@@ -86,7 +85,7 @@ def show(
         )
     if as_json:
         description = shot.to_dict() if shot else dataclasses.asdict(fields)
-        typer.echo(json.dumps(description, indent=2, ensure_ascii=False))
+        print_json(description, indent=2, ensure_ascii=False)
         return
     lines = {"prompt": fields.prompt, "negative prompt": fields.negative_prompt, **fields.fields}
     if shot is not None:
@@ -99,7 +98,12 @@ def show(
         lines |= {"eliminated": ", ".join(shot.eliminated), "added": ", ".join(shot.added)}
     for name, value in lines.items():
         if value:
-            typer.echo(f"{name}: {value}")
+            say_text(str(value), f"{cell(name, 100)}: ")
+    if shot is None:
+        try:
+            infotext_shot.check_numbers(file, fields.fields)
+        except UserError as error:
+            say(f"it cannot be redrawn: {error}")
 
 
 def redraw(
@@ -125,7 +129,7 @@ def redraw(
     picture, shot, text = redrawing.redraw(workspace_of(context), file, changes, base)
     path = output or Path(f"redrawn-{shot.id}.png")
     infotext.save_png(picture, path, shot, text)
-    typer.echo(f"redrawn: {path}")
+    say(f"redrawn: {path}")
 
 
 def again(
@@ -188,13 +192,13 @@ def caption(
     tags: Annotated[str, typer.Argument(metavar="CAPTION", help='Tags; "" restores those of its prompt.')],
 ) -> None:
     """Set the caption that a candidate gets as a pick, instead of its prompt's tags."""
-    from bootstrap.catalog import Catalog, candidates
+    from bootstrap.catalog import candidates
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     candidate_id = candidates.candidate(catalog, project.name, candidate).id
     candidates.set_caption(catalog, project.name, candidate_id, tags)
-    typer.echo(f"{candidate_id}: {candidates.candidate(catalog, project.name, candidate_id).caption}")
+    say_text(candidates.candidate(catalog, project.name, candidate_id).caption, f"{candidate_id}: ")
 
 
 def draw_tags(
@@ -212,19 +216,18 @@ def draw_tags(
         doubt = (
             "" if drawing.is_known else "  seems unknown: it changes the drawing no more than a made-up word"
         )
-        typer.echo(f"{drawing.tag}  {output / drawing.file}{doubt}")
+        say(f"{drawing.tag}  {output / drawing.file}{doubt}")
 
 
 def _draw_again(
     context: typer.Context, name: str, candidate: str, change: "Redraw | Inpaint", as_json: bool
 ) -> None:
-    from bootstrap.catalog import Catalog
     from bootstrap.loop.mending import draw_again
 
     project = workspace_of(context).project(name)
-    drawn = draw_again(project, Catalog(project.workspace.catalog_url), candidate, change)
+    drawn = draw_again(project, project.workspace.open_catalog(), candidate, change)
     if as_json:
-        typer.echo(json.dumps({"new": drawn.new, "candidates": drawn.ids}))
+        print_json({"new": drawn.new, "candidates": drawn.ids})
         return
     result = f"{drawn.new} drawn" if drawn.new else "already drawn"
-    typer.echo(f"{result}, up for review: {' '.join(drawn.ids)}")
+    say(f"{result}, up for review: {' '.join(drawn.ids)}")

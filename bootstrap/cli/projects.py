@@ -1,19 +1,19 @@
-"""The verbs for whole projects: `new`, `set`, `status`, and `grow` and `export` for the dataset."""
+"""The verbs for whole projects: `new`, `set`, `status`, `rename`, `delete`, and `grow` and `export` for the dataset."""
 
-import json
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bootstrap.cli.common import Name, workspace_of
+from bootstrap.cli.common import Name, print_json, say, say_lines, workspace_of
 
 
 def add_verbs(app: typer.Typer) -> None:
     """Add these verbs to the command line."""
     app.command()(new)
     app.command("set")(set_settings)
-    for verb in (status, grow, export):
+    for verb in (status, rename, delete, grow, export):
         app.command()(verb)
 
 
@@ -33,9 +33,9 @@ def new(
     from bootstrap.project import projects
 
     project = projects.create(workspace_of(context), name, image, caption, base)
-    typer.echo(f"project '{project.name}' made, with base model {project.base_model.name}: {project.folder}")
-    typer.echo(f"settings: {project.toml}")
-    typer.echo(f"next: sid run {project.name}")
+    say(f"project '{project.name}' made, with base model {project.base_model.name}: {project.folder}")
+    say(f"settings: {project.toml}")
+    say(f"next: sid run {project.name}")
 
 
 def set_settings(
@@ -49,7 +49,7 @@ def set_settings(
     from bootstrap.project import editing
 
     for line in editing.set_values(workspace_of(context).project(name), assignments):
-        typer.echo(line)
+        say(line)
 
 
 def status(
@@ -62,21 +62,73 @@ def status(
 
     workspace = workspace_of(context)
     names = [workspace.project(name).name] if name else workspace.project_names()
+    strays = [] if name else workspace.strays()
     page = status_page.collect(workspace, names)
-    typer.echo(json.dumps(page, indent=2, default=str) if as_json else status_page.render(workspace, page))
+    if not as_json:
+        say_lines(status_page.render(workspace, page, strays))
+        return
+    print_json(page, indent=2, default=str)
+    for stray in strays:  # the JSON lists projects only
+        say(str(stray), of_trouble=True)
+
+
+def rename(
+    context: typer.Context,
+    name: Name,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+) -> None:
+    """Rename a project; recipes of other projects that draw with its LoRA follow."""
+    from bootstrap.project import renaming
+
+    workspace = workspace_of(context)
+    with closing(workspace.open_catalog()) as catalog:
+        followed = renaming.rename(workspace, name, new, catalog)
+    project = workspace.project(new)
+    say(f"project '{name}' is '{new}' now: {project.folder}")
+    if followed:
+        say(f"recipes that draw with its LoRA follow, in: {', '.join(followed)}")
+    for toml in renaming.mentions(project, name):
+        say(f"{toml} has the path of its former folder; change it there")
+
+
+def delete(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    for_good: Annotated[
+        bool,
+        typer.Option(
+            "--for-good", help="Remove it from disk and catalog, instead of moving it to the trash."
+        ),
+    ] = False,
+) -> None:
+    """Delete a project: move it to the workspace's folder `trash`, from where it can come back; asks first."""
+    from bootstrap.project import removing
+
+    project = workspace_of(context).project(name)
+    with closing(project.workspace.open_catalog()) as catalog:
+        say(f"project '{name}': {removing.contents(project, catalog)}")
+        question = "Remove it for good?" if for_good else "Move it to the trash?"
+        if not yes and not typer.confirm(question):
+            say("nothing is deleted")
+            return
+        folder = removing.delete(project, catalog, for_good)
+    if folder is None:
+        say(f"project '{name}' is deleted")
+        return
+    say(f"project '{name}' is in the trash: {folder}")
+    say(f"to get it back with all its verdicts, move that folder to {project.folder}")
+    say("to free its disk space, remove that folder")
 
 
 def grow(context: typer.Context, name: Name) -> None:
     """Add the picks with their captions to the dataset, on which the next `sid run` trains."""
-    from bootstrap.catalog import Catalog
     from bootstrap.dataset import growth
 
     project = workspace_of(context).project(name)
-    grown = growth.grow(project, Catalog(project.workspace.catalog_url))
-    typer.echo(
-        f"dataset of '{name}': {grown.added} added, {grown.removed} removed, {grown.size} pictures now"
-    )
-    typer.echo(f"next: sid run {name}")
+    grown = growth.grow(project, project.workspace.open_catalog())
+    say(f"dataset of '{name}': {grown.added} added, {grown.removed} removed, {grown.size} pictures now")
+    say(f"next: sid run {name}")
 
 
 def export(
@@ -86,9 +138,8 @@ def export(
     to: Annotated[str, typer.Option("--format", help="kohya or imagefolder.")],
 ) -> None:
     """Copy the dataset into a folder that kohya_ss or Hugging Face datasets can read."""
-    from bootstrap.catalog import Catalog
     from bootstrap.dataset import exporting
 
     project = workspace_of(context).project(name)
-    count = exporting.export(project, Catalog(project.workspace.catalog_url), to, folder)
-    typer.echo(f"{count} pictures with captions in {folder}")
+    count = exporting.export(project, project.workspace.open_catalog(), to, folder)
+    say(f"{count} pictures with captions in {folder}")

@@ -1,14 +1,17 @@
 """What `sid status` and `sid candidates --json` print: plain dicts for scripts, aligned text for people."""
 
 import dataclasses
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.catalog.states import GenerationState
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, cell, printable
 from bootstrap.project import running
+from bootstrap.project.names import Stray
 from bootstrap.project.projects import Project, Workspace
 
 _COLUMNS = ("state", "drawn", "duplicates", "to review", "undecided", "accepted", "rejected")
@@ -17,16 +20,13 @@ _COLUMNS = ("state", "drawn", "duplicates", "to review", "undecided", "accepted"
 def collect(workspace: Workspace, names: list[str]) -> list[dict[str, Any]]:
     """Return one dict per project, with its generations, its dataset and what to do next.
 
-    A project whose settings cannot be read is listed too, with the reason under `problem`. An empty workspace
-    gets no catalog.
+    A project whose settings cannot be read, or whose folder cannot be used, is listed too, with the reason under
+    `problem`. An empty workspace gets no catalog.
     """
     if not names:
         return []
-    catalog = Catalog(workspace.catalog_url)
-    try:
-        return [_collect_project(workspace.project(name), catalog) for name in names]
-    finally:
-        catalog.close()
+    with closing(workspace.open_catalog()) as catalog:
+        return [_collect_project(Project(workspace, name), catalog) for name in names]
 
 
 def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
@@ -34,8 +34,12 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
     try:
         caption, base_model = project.settings.project.caption, project.base_model.name
     except UserError as error:
-        problem = str(error)
-    is_running = running.is_running(project)
+        problem = f"mend the settings: {error}"
+    is_running = False
+    try:
+        is_running = running.is_running(project)
+    except UserError as error:
+        problem = problem or f"mend its folder: {error}"
     statuses = generations.statuses(catalog, project.name)
     changes = picks.changes(catalog, project.name)
     page: dict[str, Any] = {
@@ -43,7 +47,7 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
         "folder": str(project.folder),
         "caption": caption,
         "base_model": base_model,
-        "problem": problem,
+        "problem": problem.partition(": ")[2] if problem else None,
         "running": is_running,
         "dataset_size": 1 + len(picks.picks(catalog, project.name)),
         "picks_to_add": len(changes.to_add),
@@ -53,15 +57,13 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
             for status in statuses
         ],
     }
-    page["next"] = _next_step(page, statuses[-1] if statuses else None)
+    page["next"] = problem or _next_step(page, statuses[-1] if statuses else None)
     return page
 
 
 def _next_step(page: dict[str, Any], last: GenerationStatus | None) -> str:
     """Return the user's next step, in one line."""
     run, grow = f"sid run {_quoted(page['name'])}", f"sid grow {_quoted(page['name'])}"
-    if page["problem"]:
-        return f"mend the settings: {page['problem']}"
     if page["running"]:
         return "wait for the generation, or review what is published: sid review"
     if last is None:
@@ -96,19 +98,22 @@ def _quoted(name: str) -> str:
     return f"'{name}'" if " " in name else name
 
 
-def render(workspace: Workspace, page: list[dict[str, Any]]) -> str:
-    """Return the result of `collect` as text for a terminal."""
-    head = f"workspace {workspace.folder}"
+def render(workspace: Workspace, page: list[dict[str, Any]], strays: Sequence[Stray] = ()) -> str:
+    """Return the result of `collect` as text for a terminal, with a line for all else in the projects' folder."""
+    head = printable(f"workspace {workspace.folder}")
     if not page:
-        return f'{head}\nno projects yet; next: sid new NAME --image P --caption "woman, red apple"'
-    return "\n\n".join([head, *("\n".join(_project_lines(project)) for project in page)])
+        head += '\nno projects yet; next: sid new NAME --image P --caption "woman, red apple"'
+    parts = [head, *("\n".join(_project_lines(project)) for project in page)]
+    if strays:
+        parts.append("\n".join(map(str, strays)))
+    return "\n\n".join(parts)
 
 
 def _project_lines(page: dict[str, Any]) -> list[str]:
     pictures = "1 picture" if page["dataset_size"] == 1 else f"{page['dataset_size']} pictures"
     lines = [f"{page['name']}  (base model {page['base_model'] or 'unknown'}, dataset of {pictures})"]
     if page["caption"]:
-        lines.append(f"  caption: {page['caption']}")
+        lines.append(f"  caption: {cell(page['caption'], 400)}")
     if page["generations"]:
         lines += [f"  {line}" for line in _table(page["generations"], page["running"])]
     lines.append(f"  next: {page['next']}")
@@ -135,12 +140,10 @@ def _table(rows: list[dict[str, Any]], running: bool) -> list[str]:
     last = rows[-1]
     if running and last["total"]:
         speed = f", {last['rate']:.2f} {last['unit']}/s" if last["rate"] else ""
-        progress = (
-            f"now: {last['stage']} {last['done']}/{last['total']} {last['unit']}{speed} {last['message']}"
-        )
-        lines.append(progress.rstrip())
+        done = f"{last['stage']} {last['done']}/{last['total']} {last['unit']}{speed}"
+        lines.append(f"now: {done} {cell(last['message'], 200)}".rstrip())
     elif last["state"] is GenerationState.FAILED and last["message"]:
-        lines.append(f"failed: {last['message']}")
+        lines.append(f"failed: {cell(last['message'], 400)}")
     return lines
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bootstrap.cli.common import Name, reviewer, workspace_of
+from bootstrap.cli.common import Name, reviewer, say, workspace_of
 from bootstrap.errors import UserError
 
 MOST_NAMED = 8  # of more ids only the number is printed
@@ -40,34 +40,34 @@ def undo(
     ] = None,
 ) -> None:
     """Take back the last verdict on each candidate, or all verdicts of your last action."""
-    from bootstrap.catalog import Catalog, candidates, verdicts
+    from bootstrap.catalog import candidates, verdicts
 
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     if not ids:
         undone = verdicts.undo_act(catalog, project.name, reviewer())
         if not undone:
             raise UserError(f"project '{name}': you have given no verdict that could be undone")
-        typer.echo(f"taken back: {_listed(undone)}")
+        say(f"taken back: {_listed(undone)}")
         return
     for prefix in ids:
         candidate_id = candidates.candidate(catalog, project.name, prefix).id
         if verdicts.undo(catalog, project.name, candidate_id) is None:
             raise UserError(f"candidate '{candidate_id}': it has no verdict that could be undone")
         verdict = candidates.candidate(catalog, project.name, candidate_id).verdict
-        typer.echo(f"{candidate_id} is {verdict} again")
+        say(f"{candidate_id} is {verdict} again")
 
 
 def _decide(context: typer.Context, name: str, ids: list[str], verdict_name: str) -> None:
-    from bootstrap.catalog import Catalog, candidates, verdicts
+    from bootstrap.catalog import candidates, verdicts
     from bootstrap.catalog.states import Verdict
 
     verdict = Verdict(verdict_name)
     project = workspace_of(context).project(name)
-    catalog = Catalog(project.workspace.catalog_url)
+    catalog = project.workspace.open_catalog()
     candidate_ids = [candidates.candidate(catalog, project.name, prefix).id for prefix in ids]
     verdicts.decide(catalog, project.name, candidate_ids, verdict, reviewer=reviewer())
-    typer.echo(f"{verdict}ed: {_listed(candidate_ids)}")
+    say(f"{verdict}ed: {_listed(candidate_ids)}")
 
 
 def _listed(ids: list[str]) -> str:

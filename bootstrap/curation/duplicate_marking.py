@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.catalog import candidate_states, measurements
 from bootstrap.catalog.candidates import ORIGINAL
 from bootstrap.catalog.measurements import PictureFile
@@ -67,19 +67,18 @@ def _noted(generation: Generation, batch: Sequence[PictureFile], examiner: Exami
     """Return the measurements made while drawing, by row, of those candidates whose files are whole."""
     noted = examiner.noted(generation.catalog, [file.row for file in batch])
     folder = generation.project.folder
-    return {
-        file.row: noted[file.row] for file in batch if file.row in noted and _is_whole(folder / file.path)
-    }
+    return {file.row: noted[file.row] for file in batch if file.row in noted and _is_whole(folder, file)}
 
 
-def _is_whole(path: Path) -> bool:
+def _is_whole(folder: Path, candidate: PictureFile) -> bool:
     """Return whether a PNG has its first and last bytes; publishing detects damage in between."""
     try:
-        with path.open("rb") as file:
+        where = f"candidate '{candidate.id}'"
+        with reading.opened(reading.inside(folder, candidate.path, where), where) as file:
             start = file.read(len(_PNG))
             file.seek(-len(_END), os.SEEK_END)
             return start == _PNG and file.read() == _END
-    except OSError:  # missing, or shorter than those bytes
+    except (OSError, UserError):  # missing, shorter than those bytes, or no file of the project
         return False
 
 
@@ -88,7 +87,8 @@ def _examined(project: Project, batch: Sequence[PictureFile], examiner: Examiner
     pictures = {}
     for file in batch:
         try:
-            pictures[file.row] = images.open_picture(project.folder / file.path)
+            path = reading.inside(project.folder, file.path, f"candidate '{file.id}'")
+            pictures[file.row] = images.open_picture(path)
         except UserError as error:
             _log.warning("candidate %s cannot be shown: %s", file.id, error)
     return dict(zip(pictures, examiner.examine(list(pictures.values())), strict=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.catalog import Catalog, candidates, measurements
 from bootstrap.catalog.measurements import Compared
 from bootstrap.catalog.states import KEPT, CandidateState
@@ -92,7 +92,9 @@ def draw_pairs(project: Project, catalog: Catalog, pairs: list[Pair], path: Path
     for pair in pairs:
         try:
             pictures = [
-                images.open_picture(project.folder / paths[candidate_id])
+                images.open_picture(
+                    reading.inside(project.folder, paths[candidate_id], f"candidate '{candidate_id}'")
+                )
                 for candidate_id in (pair.earlier, pair.later)
             ]
         except UserError:

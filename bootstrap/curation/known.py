@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.catalog import Catalog, measurements
 from bootstrap.catalog.candidates import ORIGINAL
 from bootstrap.catalog.measurements import ALL_KEPT, Compared, StoredFingerprint
@@ -154,7 +154,8 @@ def _complete(project: Project, catalog: Catalog, which: Compared, kind: str) ->
         pictures = {}
         for file in files[start : start + _BATCH]:
             try:
-                pictures[file.row] = images.open_picture(project.folder / file.path)
+                path = reading.inside(project.folder, file.path, f"candidate '{file.id}'")
+                pictures[file.row] = images.open_picture(path)
             except UserError as error:
                 copy = measurements.small_copy(catalog, file.row)
                 if copy is None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.catalog import candidate_states
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.states import KEPT, CandidateState
@@ -64,7 +64,8 @@ def _draw_sheet(generation: Generation, shown: list[Candidate]) -> Path:
     original.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
     cells = [Cell(original, ("original",))]
     for candidate in shown[:MAX_ON_SHEET]:
-        with Image.open(project.folder / candidate.thumbnail) as thumbnail:
+        path = reading.inside(project.folder, candidate.thumbnail, f"candidate '{candidate.id}'")
+        with Image.open(path, formats=["WEBP"]) as thumbnail:
             cells.append(Cell(thumbnail.convert("RGB"), _label(candidate.shot)))
     title = f"{project.name}, generation {generation.number}: {len(shown)} candidates"
     if len(shown) > MAX_ON_SHEET:

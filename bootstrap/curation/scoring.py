@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bootstrap import captions, images
+from bootstrap import captions, images, reading
 from bootstrap.catalog import Catalog, measurements, picks
 from bootstrap.catalog.measurements import ModelScores, PictureFile
 from bootstrap.errors import UserError
@@ -113,7 +113,8 @@ def _open(
     readable, pictures = [], []
     for file, shot in batch:
         try:
-            pictures.append(images.fit(images.open_picture(project.folder / file.path), *size))
+            path = reading.inside(project.folder, file.path, f"candidate '{file.id}'")
+            pictures.append(images.fit(images.open_picture(path), *size))
         except UserError as error:
             _log.warning("candidate %s gets no scores: %s", file.id, error)
             continue
@@ -125,7 +126,11 @@ def _vectors_of_dataset(
     project: Project, catalog: Catalog, embedder: Embedder, size: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Return the vectors of the dataset, (pictures, d), the original first."""
-    files = [project.original, *(project.folder / pick.path for pick in picks.picks(catalog, project.name))]
+    in_dataset = (
+        reading.inside(project.folder, pick.path, f"pick '{pick.candidate_id}'")
+        for pick in picks.picks(catalog, project.name)
+    )
+    files = [project.original, *in_dataset]
     return embedder.embed([images.fit(images.open_picture(file), *size) for file in files])
 
 

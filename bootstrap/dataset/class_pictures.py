@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap import images
+from bootstrap import captions, images, reading
 from bootstrap.errors import UserError
+from bootstrap.files import path_of
 from bootstrap.project.projects import Project
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -43,7 +44,7 @@ def in_folder(project: Project) -> Iterator[ClassPicture]:
     settings = project.settings.training
     if settings.reg_data_dir is None:
         return
-    folder = project.folder / Path(settings.reg_data_dir).expanduser()
+    folder = project.folder / path_of(settings.reg_data_dir, "training.reg_data_dir")
     if not folder.is_dir():
         raise UserError(f"training.reg_data_dir {folder}: there is no such folder")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
@@ -51,7 +52,11 @@ def in_folder(project: Project) -> Iterator[ClassPicture]:
         raise UserError(f"training.reg_data_dir {folder}: it has no picture ({', '.join(sorted(ENDINGS))})")
     for path in paths:
         text = path.with_suffix(".txt")
-        caption = text.read_text("utf-8").strip() if text.is_file() else settings.class_tokens
+        caption = reading.text_file(text, str(text)).strip() if text.is_file() else settings.class_tokens
+        try:
+            captions.check_length(caption or "", "a caption")
+        except ValueError as error:
+            raise UserError(f"{text}: {error}") from None
         if not caption:
             raise UserError(
                 f"{path}: it has no caption; write one to {text.name}, or set training.class_tokens for all pictures"

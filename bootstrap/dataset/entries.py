@@ -7,7 +7,7 @@ in text files beside them for other tools.
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap import captions, images
+from bootstrap import captions, images, reading
 from bootstrap.catalog import Catalog, picks
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
@@ -29,12 +29,13 @@ def of_project(project: Project, catalog: Catalog) -> list[DatasetEntry]:
     """Return the dataset: the original first, then the picks in the order they were added.
 
     Raises:
-        UserError: a picture is missing, or the settings cannot be read.
+        UserError: a picture is missing, the catalog names one outside of the project, or the settings cannot be read.
     """
     caption = captions.join(project.settings.project.tags)
     entries = [_entry(project.original, caption, is_original=True)]
     for pick in picks.picks(catalog, project.name):
-        entries.append(_entry(project.folder / pick.path, pick.caption, is_original=False))
+        path = reading.inside(project.folder, pick.path, f"pick '{pick.candidate_id}' of '{project.name}'")
+        entries.append(_entry(path, pick.caption, is_original=False))
     return entries
 
 

@@ -2,35 +2,35 @@
 
 import io
 import json
-import shutil
-import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from bootstrap import files
 from bootstrap.catalog import Catalog
 from bootstrap.dataset import entries
 from bootstrap.dataset.entries import DatasetEntry, balance
 from bootstrap.errors import UserError
-from bootstrap.files import TEMPORARY_PREFIX
 from bootstrap.project.projects import Project
 
 FORMATS = ("kohya", "imagefolder")
+
+Contents = dict[str, Path | str]
+"""What an export holds: by path in its folder, with `/`, a picture to copy or a text. The original comes last."""
 
 
 def zipped(project: Project, catalog: Catalog, to_format: str) -> bytes:
     """Return the dataset as the bytes of a zip file; formats as in export.
 
     Raises:
-        UserError: see export.
+        UserError: the format is unknown, or a picture is missing.
     """
     archive = io.BytesIO()
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
-        export(project, catalog, to_format, Path(folder))
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:  # PNGs do not compress further
-            for path in sorted(Path(folder).rglob("*")):
-                packed.write(path, path.relative_to(folder))
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:  # PNGs do not compress further
+        for name, content in sorted(_contents(project, catalog, to_format).items()):
+            if isinstance(content, str):
+                packed.writestr(name, content.encode("utf-8"))
+            else:
+                packed.write(content, name)
     return archive.getvalue()
 
 
@@ -40,69 +40,80 @@ def export(project: Project, catalog: Catalog, to_format: str, folder: Path) -> 
     kohya: `<repeats>_<project>/NAME.png` with `NAME.txt` beside it, with the same repeats as our own
     training. imagefolder: `train/NAME.png` and `train/metadata.jsonl`, as Hugging Face datasets read it.
 
+    An export that was killed starts over. A folder that holds this very export already stays as it is.
+
     Returns:
         The number of pictures.
 
     Raises:
-        UserError: the format is unknown, the folder is not empty or cannot be written, a picture is missing.
+        UserError: the format is unknown, the folder holds something else or cannot be written, a picture is missing.
+    """
+    contents = _contents(project, catalog, to_format)
+    count = sum(isinstance(content, Path) for content in contents.values())
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"export folder {folder}: it is a file")
+    try:
+        for place in (folder, folder.parent):  # where an export that was killed may have left its files
+            files.remove_partial_files(place)
+        if folder.is_dir() and any(folder.iterdir()):
+            strange = _difference(folder, contents)
+            if strange is None:
+                return count
+            raise UserError(f"export folder {folder}: it is not empty ({strange}); give a new one")
+        files.fill_folder(folder, contents)
+    except OSError as error:
+        raise UserError(f"export folder {folder}: cannot be written ({error})") from None
+    return count
+
+
+def _contents(project: Project, catalog: Catalog, to_format: str) -> Contents:
+    """Return what an export of the present dataset holds.
+
+    The original comes last: should a kill leave a part of it, that part never looks like the export of a dataset
+    without picks.
     """
     if to_format not in FORMATS:
         raise UserError(f"--format {to_format}: unknown, use {' or '.join(FORMATS)}")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"export folder {folder}: it is a file")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"export folder {folder}: it is not empty; give a new one")
-    dataset = entries.of_project(project, catalog)
-    try:
-        with _filled_whole(folder) as partial:
-            if to_format == "kohya":
-                _write_kohya(project, dataset, partial)
-            else:
-                _write_imagefolder(dataset, partial / "train")
-    except OSError as error:
-        raise UserError(f"export folder {folder}: cannot be written ({error})") from None
-    return len(dataset)
+    original, *picks = entries.of_project(project, catalog)
+    if to_format == "kohya":
+        return _kohya_contents(project, [*picks, original])
+    return _imagefolder_contents([original, *picks])
 
 
-@contextmanager
-def _filled_whole(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder inside `folder`; move its contents up when the block succeeds, else remove everything.
-
-    A folder beside `folder` that is renamed at the end would not do: `folder` may be a shell's current one, or a mount.
-    """
-    created = [path for path in (folder, *folder.parents) if not path.exists()]
-    moved: list[Path] = []
-    partial: Path | None = None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder))
-        yield partial
-        for path in list(partial.iterdir()):
-            moved.append(path.rename(folder / path.name))
-        partial.rmdir()
-    except BaseException:
-        for path in [*moved, *([partial] if partial else [])]:
-            shutil.rmtree(path)
-        for path in created:
-            if path.is_dir():
-                path.rmdir()
-        raise
-
-
-def _write_kohya(project: Project, dataset: list[DatasetEntry], folder: Path) -> None:
+def _kohya_contents(project: Project, dataset: list[DatasetEntry]) -> Contents:
     of_original, of_pick = balance(len(dataset) - 1, project.settings.training.repeats)
+    contents: Contents = {}
     for entry in dataset:
-        repeats = of_original if entry.is_original else of_pick
-        target = folder / f"{repeats}_{project.name}"
-        target.mkdir(exist_ok=True)
-        shutil.copyfile(entry.path, target / entry.path.name)
-        (target / entry.path.name).with_suffix(".txt").write_text(entry.caption + "\n", encoding="utf-8")
+        folder = f"{of_original if entry.is_original else of_pick}_{project.name}"
+        contents[f"{folder}/{entry.path.name}"] = entry.path
+        contents[f"{folder}/{entry.path.stem}.txt"] = entry.caption + "\n"
+    return contents
 
 
-def _write_imagefolder(dataset: Iterable[DatasetEntry], folder: Path) -> None:
-    folder.mkdir()
-    lines = []
-    for entry in dataset:
-        shutil.copyfile(entry.path, folder / entry.path.name)
-        lines.append(json.dumps({"file_name": entry.path.name, "text": entry.caption}, ensure_ascii=False))
-    (folder / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+def _imagefolder_contents(dataset: list[DatasetEntry]) -> Contents:
+    lines = [
+        json.dumps({"file_name": entry.path.name, "text": entry.caption}, ensure_ascii=False)
+        for entry in dataset
+    ]
+    pictures: Contents = {f"train/{entry.path.name}": entry.path for entry in dataset}
+    return {**pictures, "train/metadata.jsonl": "\n".join(lines) + "\n"}
+
+
+def _difference(folder: Path, contents: Contents) -> str | None:
+    """Return how a folder differs from a finished export of the present dataset; None: not at all."""
+    present = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+    foreign = sorted(set(present) - set(contents))
+    if foreign:
+        return f"it holds {foreign[0]}"
+    missing = sorted(set(contents) - set(present))
+    if missing:
+        return f"of this export it lacks {missing[0]}"
+    for name, content in contents.items():
+        same = (
+            present[name].read_bytes() == content.encode("utf-8")
+            if isinstance(content, str)
+            else files.sha256_of_file(present[name]) == files.sha256_of_file(content)
+        )
+        if not same:
+            return f"its {name} is another one"
+    return None

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from bootstrap import captions, images
+from bootstrap import captions, images, reading
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.picks import Pick
+from bootstrap.dataset import pick_files
 from bootstrap.errors import UserError
-from bootstrap.files import TEMPORARY_PREFIX, copy_file, write_text
+from bootstrap.files import remove_file, remove_partial_files
 from bootstrap.project.projects import Project
 from bootstrap.project.running import exclusively
 
@@ -30,21 +32,25 @@ def grow(project: Project, catalog: Catalog) -> Growth:
 
     A new pick's caption is its prompt's tags. A pick whose verdict was undone leaves the dataset. The generation
     under review becomes "grown", so the next run begins the next generation. If the process is killed, the dataset
-    stays as it was.
+    is the old one or the new one; the next call tidies its folder.
 
     Raises:
         UserError: no generation has been published, one is unfinished or running, nothing has changed, or the
             picture of an accepted candidate cannot be read; nothing is changed then.
     """
     with exclusively(project):
+        was_interrupted = pick_files.finish_interrupted(project, catalog)
         number = _reviewed_generation(project, catalog)
         changes = picks.changes(catalog, project.name)
-        if not changes:
+        if not changes and not was_interrupted:
             raise UserError(f"project '{project.name}': no new picks; accept candidates first (`sid review`)")
         for candidate in changes.to_add:
-            images.open_picture(project.folder / candidate.path)
-        added = [_write_pick(project, candidate) for candidate in changes.to_add]
-        picks.apply(catalog, project.name, number, added, changes.to_remove)
+            images.open_picture(_picture_of(project, candidate))
+        if changes:
+            changed = [*(candidate.id for candidate in changes.to_add), *changes.to_remove]
+            with pick_files.changing(project, catalog, changed):
+                added = [_write_pick(project, candidate) for candidate in changes.to_add]
+                picks.apply(catalog, project.name, number, added, changes.to_remove)
         present = picks.picks(catalog, project.name)
         _remove_stale_files(project, {pick.candidate_id for pick in present})
     return Growth(len(changes.to_add), len(changes.to_remove), 1 + len(present))
@@ -71,18 +77,24 @@ def _write_pick(project: Project, candidate: Candidate) -> Pick:
     caption = candidate.caption
     if not caption:
         raise UserError(f"candidate '{candidate.id}': its prompt is empty, so a pick would have no caption")
-    target = project.dataset_folder / f"{candidate.id}.png"
-    copy_file(project.folder / candidate.path, target)
-    write_text(target.with_suffix(".txt"), caption + "\n")
-    return Pick(candidate.id, target.relative_to(project.folder), caption)
+    path = pick_files.write(project, candidate.id, _picture_of(project, candidate), caption)
+    return Pick(candidate.id, path.relative_to(project.folder), caption)
+
+
+def _picture_of(project: Project, candidate: Candidate) -> Path:
+    return reading.inside(project.folder, candidate.path, f"candidate '{candidate.id}' of '{project.name}'")
 
 
 def _remove_stale_files(project: Project, pick_ids: set[str]) -> None:
     """Delete former picks, and files that a killed process left; files that are not ours stay."""
     for path in project.dataset_folder.glob("*"):
-        ours = path.suffix in (".png", ".txt") and _CANDIDATE_ID.fullmatch(path.stem)
-        if (ours and path.stem not in pick_ids) or path.name.startswith(TEMPORARY_PREFIX):
-            path.unlink()
+        if (
+            path.suffix in (".png", ".txt")
+            and _CANDIDATE_ID.fullmatch(path.stem)
+            and path.stem not in pick_ids
+        ):
+            remove_file(path)
+    remove_partial_files(project.dataset_folder)
 
 
 def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) -> int:
@@ -102,6 +114,10 @@ def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) ->
     for candidate_id, text in changed.items():
         if candidate_id not in present:
             raise UserError(f"pick '{candidate_id}': the dataset of '{project.name}' has none with this id")
+        try:
+            captions.check_length(text, "a caption")
+        except ValueError as error:
+            raise UserError(f"pick '{candidate_id}': {error}") from None
         caption = captions.join(captions.parse(text))
         if not caption:
             raise UserError(
@@ -110,8 +126,8 @@ def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) ->
         if caption != present[candidate_id].caption:
             new[candidate_id] = caption
     with exclusively(project):
-        picks.set_captions(catalog, project.name, new)
-        for candidate_id, caption in new.items():
-            path = project.folder / present[candidate_id].path
-            write_text(path.with_suffix(".txt"), caption + "\n")
+        pick_files.finish_interrupted(project, catalog)
+        if new:
+            with pick_files.changing(project, catalog, new):
+                picks.set_captions(catalog, project.name, new)
     return len(new)

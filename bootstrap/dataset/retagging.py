@@ -15,6 +15,8 @@ from bootstrap.dataset import growth
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 
+_MOST_ALIKE = 50  # tags of one form that are all paired with each other
+_MOST_LETTERS, _MOST_WORDS = 40, 20  # of a tag in which typos are looked for
 _LONG = 5  # letters; in a word this long, one different letter is rather a typo than another word
 
 
@@ -115,7 +117,8 @@ def nearly_the_same(tags: Sequence[str]) -> list[tuple[str, str]]:
     """Return pairs of different tags that may mean the same, sorted.
 
     They differ in case, hyphens, underscores, word order or a plural s, or in one letter of a word of at least _LONG
-    letters. A different digit is never taken for a typo.
+    letters. A different digit is never taken for a typo. Of more than _MOST_ALIKE tags of one form, each further one is
+    paired with the first only.
     """
     by_form: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for tag in dict.fromkeys(tags):
@@ -124,8 +127,8 @@ def nearly_the_same(tags: Sequence[str]) -> list[tuple[str, str]]:
     pairs = {
         (first, second) if (first.casefold(), first) < (second.casefold(), second) else (second, first)
         for group in by_form.values()
-        for index, first in enumerate(group)
-        for second in group[index + 1 :]
+        for index, first in enumerate(group[:_MOST_ALIKE])
+        for second in (group if index == 0 else group[:_MOST_ALIKE])[index + 1 :]
     }
     return sorted(pairs, key=lambda pair: (pair[0].casefold(), pair))
 
@@ -137,8 +140,10 @@ def _forms(tag: str) -> Iterator[tuple[str, ...]]:
     """
     words = [_singular(word) for word in re.split(r"[\s_-]+", tag.casefold()) if word]
     yield tuple(sorted(words))
+    if len(words) > _MOST_WORDS:
+        return
     for place, word in enumerate(words):
-        if len(word) < _LONG:
+        if not _LONG <= len(word) <= _MOST_LETTERS:
             continue
         for at, letter in enumerate(word):
             if not letter.isdigit():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.catalog import advices, candidate_states, candidates, generations, trainings
 from bootstrap.catalog.candidate_states import NewCandidate
 from bootstrap.catalog.measurements import Measured
@@ -19,7 +19,7 @@ from bootstrap.drawing import engine, infotext, networks
 from bootstrap.drawing.engine import Drawing
 from bootstrap.drawing.shards import DrawingPlan, Planned
 from bootstrap.errors import UserError
-from bootstrap.files import sha256_of_file
+from bootstrap.files import path_of, sha256_of_file
 from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile
 from bootstrap.models import loading, specs
@@ -184,7 +184,11 @@ def _batches(project: Project, shots: list[Shot], files: dict[LoraUse, Path]) ->
 
 
 def _held(project: Project, name: str, model_hash: str) -> BaseModel:
-    spec = project.base_model if name == project.base_model.name else specs.find(name)
+    if name == project.base_model.name:
+        spec = project.base_model
+    else:
+        # A candidate that is drawn again may name a base model that project.toml does not, or no longer.
+        spec = specs.find(name, local_only=name not in inputs.named_base_models(project))
     base = loading.hold(spec)
     if base.hash != model_hash:
         raise UserError(f"base model {name}: its files have changed during the run; start the run again")
@@ -254,17 +258,21 @@ def _file_of(generation: Generation, training: Training, shelf: Shelf, use: Lora
     if use.in_prompt:
         return shelf.lora(use.name)
     if not use.source:
-        return project.folder / _path(training, use.snapshot)
+        return reading.inside(project.folder, _path(training, use.snapshot), f"LoRA {use.name}")
     if use.sha256:
-        path = project.folder / Path(use.source).expanduser()
+        path = project.folder / path_of(use.source, "the file of a LoRA:")
         if not path.is_file() or sha256_of_file(path) != use.sha256:
             raise UserError(f"LoRA {path}: the file is gone or has changed; start the run again")
         return path
-    owner = project.workspace.project(use.source)
-    path_in_project = trainings.snapshot_path(generation.catalog, owner.name, use.training_id, use.snapshot)
-    if path_in_project is None or not (owner.folder / path_in_project).is_file():
-        raise UserError(f"LoRA {use.name} of project '{owner.name}': the file is gone")
-    return owner.folder / path_in_project
+    # The shot has the owner's name; it may have been renamed since.
+    where = f"LoRA {use.name} of project '{use.source}'"
+    for name in sorted(project.workspace.project_names(), key=lambda name: name != use.source):
+        path_in_project = trainings.snapshot_path(generation.catalog, name, use.training_id, use.snapshot)
+        if path_in_project is not None:
+            snapshot = reading.inside(Project(project.workspace, name).folder, path_in_project, where)
+            if snapshot.is_file():
+                return snapshot
+    raise UserError(f"{where}: the file is gone")
 
 
 def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]:
@@ -278,7 +286,7 @@ def open_pictures(project: Project, shots: list[Shot]) -> dict[str, Image.Image]
 
 
 def _opened(project: Project, use: PictureUse) -> Image.Image:
-    path = project.folder / Path(use.path).expanduser()
+    path = project.folder / path_of(use.path, "a picture:")
     if path.is_file() and sha256_of_file(path) != use.sha256:
         raise UserError(f"picture {path}: the file has changed; start the run again")
     return images.open_picture(path)

@@ -6,12 +6,15 @@ Format: stable-diffusion-webui, modules/processing.py `create_infotext` and modu
 
 import json
 import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
-from bootstrap.errors import UserError, in_one_line
+from bootstrap import images, reading
+from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.shots import Shot
 
@@ -19,10 +22,9 @@ PARAMETERS_KEY = "parameters"  # A1111's
 SHOT_KEY = "sid"  # ours: the shot as JSON
 UPSCALER = "Lanczos"  # how the first pass of hires is enlarged
 
-_FIELD = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-
-
-_LONGEST = 20_000  # characters of a line of parameters; the time to parse it grows with the square
+# A1111's names of parameters have at most 40 letters; without a limit the time would grow with the line's square.
+_FIELD = re.compile(r'(\w[\w \-/]{1,100}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_LONGEST = 1_000_000  # characters
 _EXIF, _USER_COMMENT = 0x8769, 0x9286  # its place in JPEG and WebP; A1111 writes b"UNICODE\0" and UTF-16BE
 
 
@@ -111,9 +113,14 @@ def read(text: str) -> Infotext:
     """Parse an infotext as A1111 does; a text without parameters is all prompt.
 
     As in A1111, white space around lines is removed, and a line that begins with "Negative prompt:" ends the prompt.
+
+    Raises:
+        UserError: the text has more than a million characters.
     """
+    if len(text) > _LONGEST:
+        raise UserError(f"infotext: it has {len(text):,} characters, {_LONGEST:,} at most are read")
     lines = [line.strip() for line in text.strip().split("\n")]
-    pairs = _FIELD.findall(lines[-1]) if len(lines[-1]) <= _LONGEST else []
+    pairs = _FIELD.findall(lines[-1])
     if len(pairs) >= 3:
         lines.pop()
     fields = {key: _unquoted(value) for key, value in pairs} if len(pairs) >= 3 else {}
@@ -130,8 +137,8 @@ def read(text: str) -> Infotext:
 def _unquoted(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] == '"':
         try:
-            return str(json.loads(value))
-        except json.JSONDecodeError:
+            return str(reading.parse_json(value, "infotext", ""))
+        except UserError:
             return value
     return value.strip()
 
@@ -153,16 +160,38 @@ def shot_of(path: Path) -> Shot | None:
     Raises:
         UserError: the file is no picture, or its shot is damaged or was written by another release.
     """
-    text = _open(path).info.get(SHOT_KEY)
+    with images.opened(path) as picture:
+        text = _texts(picture).get(SHOT_KEY)
+    return _parsed(path, text)
+
+
+def candidate_shot(path: Path) -> Shot | None:
+    """Return the shot stored in a candidate's file, None if there is none; for rebuilding a catalog.
+
+    Raises:
+        UserError: see shot_of; or the shot is not the one that the file's name and size say.
+    """
+    with images.opened(path) as picture:
+        text, size = _texts(picture).get(SHOT_KEY), picture.size
+    shot = _parsed(path, text)
+    if shot is None:
+        return None
+    if shot.id != path.stem:
+        raise UserError(
+            f"picture {path}: it records another shot, {shot.id}; give it that name, or draw it again"
+        )
+    if size != (shot.width, shot.height):
+        raise UserError(
+            f"picture {path}: it is {size[0]}x{size[1]}, and its shot {shot.width}x{shot.height}; draw it again"
+        )
+    return shot
+
+
+def _parsed(path: Path, text: Any) -> Shot | None:
     if text is None:
         return None
-    try:
-        return Shot.from_dict(json.loads(text))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = in_one_line(str(error))
-        raise UserError(
-            f"picture {path}: its shot cannot be read, another release may have written it ({reason})"
-        ) from None
+    where = f"picture {path}: its shot cannot be read, another release may have written it"
+    return Shot.from_dict(reading.parse_json(str(text), where, "draw it again"), where)
 
 
 def text_of(path: Path) -> str | None:
@@ -171,11 +200,14 @@ def text_of(path: Path) -> str | None:
     Raises:
         UserError: the file is no picture.
     """
-    picture = _open(path)
-    text = picture.info.get(PARAMETERS_KEY)
-    if isinstance(text, str):
-        return text
-    comment = picture.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
+    with images.opened(path) as picture:
+        text = _texts(picture).get(PARAMETERS_KEY)
+        if isinstance(text, str):
+            return text
+        try:
+            comment = picture.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, struct.error) as error:
+            raise ValueError(f"its EXIF data: {error}") from error  # as Pillow's other decoders do
     if not isinstance(comment, bytes):
         return comment if isinstance(comment, str) else None
     if comment.startswith(b"UNICODE\0"):
@@ -183,16 +215,8 @@ def text_of(path: Path) -> str | None:
     return comment.removeprefix(b"ASCII\0\0\0").decode("utf-8", "replace").strip("\0") or None
 
 
-def _open(path: Path) -> Image.Image:
-    """Open a picture with its texts; only a PNG's pixels are decoded."""
-    if not path.is_file():
-        raise UserError(f"picture {path}: there is no such file")
-    try:
-        with Image.open(path) as picture:
-            if picture.format == "PNG":
-                picture.load()  # texts may follow the pixels
-            return picture
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        raise UserError(f"picture {path}: not a picture in a known format (use PNG, JPEG or WebP)") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"picture {path}: the file is damaged ({error})") from None
+def _texts(picture: Image.Image) -> dict[Any, Any]:
+    """Return the texts of an opened picture; only a PNG's pixels are decoded, as texts may follow them."""
+    if picture.format == "PNG":
+        picture.load()
+    return picture.info

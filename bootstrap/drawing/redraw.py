@@ -4,29 +4,28 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from bootstrap import images
-from bootstrap.drawing import engine, infotext, networks, samplers
+from bootstrap.drawing import engine, infotext, infotext_shot, networks, samplers
 from bootstrap.drawing.infotext import Infotext
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, in_one_line
+from bootstrap.files import is_partial, path_of
 from bootstrap.lora import kohya
 from bootstrap.models import loading, specs
-from bootstrap.models.family import SAMPLERS, BaseModelSpec
+from bootstrap.models.family import BaseModelSpec
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import content_hash
 from bootstrap.project.projects import Workspace
 from bootstrap.prompting import embeddings, parse
-from bootstrap.recipes.hires import enlarged
-from bootstrap.shots import EmbeddingUse, LoraUse, Shot, Start
+from bootstrap.prompting.parse import MOST_NETWORKS
+from bootstrap.shots import EmbeddingUse, LoraUse, Shot
 
 _EPOCH = re.compile(r"-(\d{6})$")  # at the end of a snapshot's name
-# Parameters without a counterpart here, such as a prompt or sampler of hires' second pass.
-_NOT_REDRAWN = ("Hires ", "Refiner", "Variation seed", "Mask blur")
-_HIRES = ("Hires upscale", "Hires resize", "Hires steps", "Hires upscaler", "Hires CFG Scale")
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,8 @@ def redraw(
         raise UserError(
             f"picture {path}: it carries neither a shot of sid nor infotext, which say how it was drawn"
         )
-    shot = shot or _shot_of(path, parameters)
+    shot = shot or infotext_shot.of_infotext(path, parameters)
+    _check_prompts(path, shot)
     files = _lora_files(workspace)
     shot, paths = _with_loras(shot, parameters, files, changes)
     embedding_files = _embedding_files(workspace)
@@ -89,63 +89,13 @@ def redraw(
     return drawing.picture, shot, infotext.write(shot, base.spec.title, hashes)
 
 
-def _shot_of(path: Path, parameters: Infotext) -> Shot:
-    """Return the shot that an infotext describes, without its LoRAs and embeddings."""
-    if "Denoising strength" in parameters.fields and not _is_hires(parameters):
-        raise UserError(
-            f"picture {path}: it was drawn from another picture, and its infotext does not name it"
-        )
-    for key in parameters.fields:
-        if key.startswith(_NOT_REDRAWN) and key not in _HIRES:
-            raise UserError(f"picture {path}: it was made with '{key}', which sid does not support")
-    try:
-        width, height = _size(parameters.fields["Size"])
-        sampler = parameters.fields["Sampler"]
-        kind = parameters.fields.get("Schedule type", "")
-        if f"{sampler} {kind}" in SAMPLERS:  # A1111 1.9 and later write them separately
-            sampler = f"{sampler} {kind}"
-        shot = Shot(
-            prompt=parameters.prompt, negative_prompt=parameters.negative_prompt,
-            seed=int(parameters.fields["Seed"]) % 2**32, steps=int(parameters.fields["Steps"]), sampler=sampler,
-            cfg_scale=float(parameters.fields["CFG scale"]),
-            width=width, height=height, base_model="", base_model_hash="", loras=(),
-            clip_skip=int(parameters.fields.get("Clip skip", "1")),
-        )  # fmt: skip
-        return _second_pass(path, shot, parameters) if _is_hires(parameters) else shot
-    except KeyError as error:
-        raise UserError(f"picture {path}: its infotext does not have {error}") from None
-    except ValueError as error:
-        raise UserError(f"picture {path}: its infotext has a value that is not a number ({error})") from None
-
-
-def _is_hires(parameters: Infotext) -> bool:
-    return any(key in parameters.fields for key in ("Hires upscale", "Hires resize"))
-
-
-def _second_pass(path: Path, first: Shot, parameters: Infotext) -> Shot:
-    """Return the second pass of hires, which starts from the first one."""
-    upscaler = parameters.fields.get("Hires upscaler", "")
-    if upscaler != infotext.UPSCALER:
-        raise UserError(
-            f"picture {path}: it was enlarged with '{upscaler or 'Latent'}', and sid has only {infotext.UPSCALER}"
-        )
-    if "Hires resize" in parameters.fields:
-        size = _size(parameters.fields["Hires resize"])
-    else:
-        size = enlarged((first.width, first.height), float(parameters.fields["Hires upscale"]))
-    return dataclasses.replace(
-        first,
-        width=size[0],
-        height=size[1],
-        steps=int(parameters.fields.get("Hires steps", first.steps)),
-        cfg_scale=float(parameters.fields.get("Hires CFG Scale", first.cfg_scale)),
-        start=Start(float(parameters.fields["Denoising strength"]), shot=first),
-    )
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return int(width), int(height)
+def _check_prompts(path: Path, shot: Shot) -> None:
+    for each in shot.passes:
+        for text in (each.prompt, each.negative_prompt):
+            try:
+                parse.check(text)
+            except ValueError as error:
+                raise UserError(f"picture {path}: {error}") from None
 
 
 def _pictures(workspace: Workspace, path: Path, shot: Shot) -> dict[str, Image.Image]:
@@ -153,7 +103,8 @@ def _pictures(workspace: Workspace, path: Path, shot: Shot) -> dict[str, Image.I
     folders = [path.parent, *(workspace.project(name).folder for name in workspace.project_names())]
     pictures = {}
     for use in shot.pictures:
-        places = (folder / Path(use.path).expanduser() for folder in folders)
+        inner = path_of(use.path, f"picture {path}: it was drawn from")
+        places = (folder / inner for folder in folders)
         file = next(
             (place for place in places if place.is_file() and content_hash(place) == use.sha256), None
         )
@@ -169,7 +120,12 @@ def _lora_files(workspace: Workspace) -> list[Path]:
     """Return the LoRA files of a workspace: those in its `loras` folders, and the snapshots of all projects."""
     places = ("loras", "projects/*/loras", "projects/*/generation-*/training-*")
     folders = [folder for place in places for folder in sorted(workspace.folder.glob(place))]
-    return [path for folder in folders for path in sorted(folder.rglob("*.safetensors"))]
+    return [
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*.safetensors"))
+        if path.is_file() and not is_partial(path)
+    ]
 
 
 def _with_loras(
@@ -236,9 +192,9 @@ def _file_of(use: LoraUse, hashes: dict[str, str], files: list[Path]) -> Path:
         if use.sha256:
             if content_hash(path) == use.sha256:
                 return path
-        elif model_hash and kohya.model_hash(path).startswith(model_hash):
+        elif model_hash and _has_hash(path, model_hash):
             return path
-    for path in named:  # deleted and trained again: the same file except for the time in its metadata
+    for path in named:  # deleted and trained again; files of early versions have the time in their metadata
         if use.training_id and path.parent.name == f"training-{use.training_id[:8]}":
             return path
     if named and not model_hash and not use.sha256:
@@ -250,6 +206,14 @@ def _file_of(use: LoraUse, hashes: dict[str, str], files: list[Path]) -> Path:
     raise UserError(
         f"LoRA {use.name}: no file{with_hash} is in the workspace; put it into its folder 'loras'{hint}"
     )
+
+
+def _has_hash(path: Path, model_hash: str) -> bool:
+    """Return whether a LoRA file has this hash in infotext; a damaged file has none."""
+    try:
+        return kohya.model_hash(path).startswith(model_hash)
+    except (UserError, OSError):
+        return False
 
 
 def _snapshot_beside(path: Path, epoch: int) -> Path:
@@ -271,7 +235,12 @@ def _snapshot_beside(path: Path, epoch: int) -> Path:
 
 def _embedding_files(workspace: Workspace) -> list[Path]:
     folders = [workspace.folder / "embeddings", *sorted(workspace.folder.glob("projects/*/embeddings"))]
-    return [path for folder in folders for path in sorted(folder.rglob("*.safetensors"))]
+    return [
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*.safetensors"))
+        if path.is_file() and not is_partial(path)
+    ]
 
 
 def _embeddings(shot: Shot, parameters: Infotext, files: list[Path]) -> tuple[EmbeddingUse, ...]:
@@ -279,6 +248,8 @@ def _embeddings(shot: Shot, parameters: Infotext, files: list[Path]) -> tuple[Em
     hashes = _name_hashes(parameters.fields.get("TI hashes", ""))
     uses: Iterable[tuple[str, str]] = [(use.name, use.sha256) for use in shot.embeddings]
     if not shot.base_model_hash:
+        if len(hashes) > MOST_NETWORKS:
+            raise UserError(f"infotext: it names {len(hashes):,} embeddings, {MOST_NETWORKS} at most")
         uses = sorted(hashes.items())
     held = []
     for name, hash_ in uses:
@@ -304,23 +275,24 @@ def _base(workspace: Workspace, shot: Shot, parameters: Infotext, name: str | No
         if specs.content_hash(spec).startswith(wanted) if wanted else spec.title == title:
             return spec
     raise UserError(
-        f"base model '{shot.base_model or title}' with the hash {wanted[:10] or '(none given)'}: no project "
-        "here has it; name one with --base"
+        f"base model '{in_one_line(shot.base_model or title)}' with the hash {wanted[:10] or '(none given)'}: no "
+        "project here has it, and nothing is downloaded for a picture; name one with --base"
     )
 
 
 def _known_bases(workspace: Workspace, name: str) -> list[BaseModelSpec]:
-    known: list[BaseModelSpec] = []
-    for base_name in [name, *specs.embedded_names()]:
-        try:
-            known += [specs.find(base_name)] if base_name else []
-        except UserError:
-            continue  # the base model has moved since the picture was drawn
+    """Return the base models that projects name, those that are shipped, and the picture's own if it is here."""
+    of_projects: list[BaseModelSpec] = []
     for project in workspace.project_names():
         try:
-            known.append(workspace.project(project).base_model)
+            of_projects.append(workspace.project(project).base_model)
         except UserError:
             continue  # a mistake in one project is no reason to skip the others
+    known = [*map(specs.find, specs.embedded_names()), *of_projects]
+    if name:
+        is_only_the_pictures = name not in [spec.name for spec in known]  # which anybody may have made
+        with suppress(UserError):  # the model is not here, or has moved since the picture was drawn
+            known.insert(0, specs.find(name, local_only=is_only_the_pictures))
     return list(dict.fromkeys(known))
 
 

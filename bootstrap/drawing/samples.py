@@ -1,9 +1,10 @@
 """Draw the sample prompts with each snapshot of a training, as one sheet with a row per snapshot."""
 
+from bootstrap import reading
 from bootstrap.drawing import engine, sheet
 from bootstrap.drawing.candidate_drawing import open_loras
 from bootstrap.drawing.networks import with_networks
-from bootstrap.files import whole_file
+from bootstrap.files import whole_file, write_text
 from bootstrap.models import loading
 from bootstrap.pictures import contact_sheet
 from bootstrap.pictures.contact_sheet import Cell
@@ -27,10 +28,10 @@ def draw_samples(generation: Generation, report: Report) -> None:
         for prompt in settings.training.sample_prompts
     ]
     shots = with_networks(base, Shelf.of(project), shots)
-    folder = (project.folder / training.snapshots[0].path).parent
+    folder = reading.inside(project.folder, training.snapshots[0].path, f"{generation}: its LoRA").parent
     path, ids_path = folder / "samples.png", folder / "samples.txt"
     ids = "\n".join(shot.id for shot in shots) + "\n"
-    if path.is_file() and ids_path.is_file() and ids_path.read_text() == ids:
+    if path.is_file() and ids_path.is_file() and reading.text_file(ids_path, str(ids_path)) == ids:
         return
     pictures = {}
     loras = open_loras(generation, training, shots)
@@ -43,5 +44,4 @@ def draw_samples(generation: Generation, report: Report) -> None:
         contact_sheet.compose(title, cells, len(settings.training.sample_prompts)).save(
             temporary, format="PNG"
         )
-    with whole_file(ids_path) as temporary:
-        temporary.write_text(ids)
+    write_text(ids_path, ids)

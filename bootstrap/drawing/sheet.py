@@ -1,6 +1,7 @@
 """Sheets: one prompt drawn over two or three parameters, such as strength by snapshot (`sid sheet`)."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -25,12 +26,23 @@ from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
 from bootstrap.project.generation import Generation
 from bootstrap.prompting import parse
-from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH, LoraUse, Shot
+from bootstrap.shot_limits import (
+    LEAST_CFG_SCALE,
+    LEAST_STRENGTH,
+    MOST_CFG_SCALE,
+    MOST_CLIP_SKIP,
+    MOST_STEPS,
+    MOST_STRENGTH,
+)
+from bootstrap.shots import LoraUse, Shot
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "strength": float, "snapshot": int, "seed": int, "steps": int, "cfg_scale": float, "sampler": str, "schedule": str,
     "clip_skip": int,
 }  # fmt: skip
+
+
+_MOST_PIXELS = 500_000_000  # of all pictures of a sheet together
 
 
 @dataclass(frozen=True)
@@ -64,9 +76,9 @@ def _check_values(name: str, values: tuple[Any, ...]) -> None:
         "strength": (LEAST_STRENGTH, MOST_STRENGTH),
         "snapshot": (1, 1000),
         "seed": (0, 2**32 - 1),
-        "steps": (1, 150),
-        "cfg_scale": (1.0, 30.0),
-        "clip_skip": (1, 12),
+        "steps": (1, MOST_STEPS),
+        "cfg_scale": (LEAST_CFG_SCALE, MOST_CFG_SCALE),
+        "clip_skip": (1, MOST_CLIP_SKIP),
     }
     for value in values:
         if name == "sampler" and sampler_and_schedule(value)[0] not in SAMPLERS:
@@ -109,6 +121,7 @@ def draw_sheet(
         raise UserError(f"{generation}: its training has not finished, see `sid status`")
     base = loading.hold(project.base_model)
     common = common_shot(generation, base, training, prompt)
+    _check_amount(axes, common)
     row_values = list(product(z.values if z else (None,), y.values))
     grid = [
         [_at(common, (x, x_value), (y, y_value), (z, z_value)) for x_value in x.values]
@@ -132,6 +145,16 @@ def draw_sheet(
     sheet_file.save(picture, sheet, project)
     sheets.note(generation.catalog, project.name, sheet)
     return project.folder / sheet.path
+
+
+def _check_amount(axes: Sequence[Axis], shot: Shot) -> None:
+    count = math.prod(len(axis.values) for axis in axes)
+    most = _MOST_PIXELS // (shot.width * shot.height)
+    if count > most:
+        raise UserError(
+            f"axes: {' x '.join(str(len(axis.values)) for axis in axes)} are {count:,} pictures of "
+            f"{shot.width}x{shot.height}, {most:,} at most fit on a sheet; give fewer values"
+        )
 
 
 def common_shot(generation: Generation, base: BaseModel, training: Training, prompt: str | None) -> Shot:

@@ -15,7 +15,7 @@ from PIL import Image
 from bootstrap import captions
 from bootstrap.drawing import engine
 from bootstrap.errors import UserError
-from bootstrap.files import remove_partial_files, sha256_of_text, whole_file
+from bootstrap.files import sha256_of_text, whole_file
 from bootstrap.models import loading
 from bootstrap.models.family import BaseModel, BaseModelSpec
 from bootstrap.pictures import drawn_tags, features
@@ -49,8 +49,6 @@ def draw_tags(
     stored = drawn_tags.read(folder, base.hash)
     missing = [tag for tag in wanted if tag not in stored]
     if missing:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_partial_files(folder)
         stored |= {drawing.tag: drawing for drawing in _drawn(base, missing, folder, report)}
         drawn_tags.write(folder, base.hash, stored.values())
     return [stored[tag] for tag in wanted]

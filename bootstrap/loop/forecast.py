@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
+from bootstrap import reading
 from bootstrap.catalog import Catalog, advices, candidates, generations
 from bootstrap.catalog.states import CandidateState
 from bootstrap.dataset import class_pictures
@@ -218,8 +219,10 @@ def _drawn(project: Project, catalog: Catalog) -> dict[str, _Drawn]:
     """Return the project's candidates whose pictures exist, by id."""
     drawn = {}
     for candidate in candidates.candidates(catalog, project.name, state=None):
-        path = project.folder / candidate.path
-        if candidate.state is not CandidateState.BROKEN and path.is_file():
+        if candidate.state is CandidateState.BROKEN:
+            continue
+        path = reading.inside(project.folder, candidate.path, f"candidate '{candidate.id}'")
+        if path.is_file():
             drawn[candidate.id] = _Drawn(candidate.shot, path.stat().st_size, candidate.seconds)
     return drawn
 

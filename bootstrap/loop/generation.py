@@ -4,6 +4,7 @@ Each station is a plain function that does the missing work and returns; call th
 run. The Prefect flow in `flows/bootstrap.py` wraps each one in a task.
 """
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.catalog.states import GenerationState
-from bootstrap.dataset import class_pictures, entries
-from bootstrap.errors import UserError, reason_of
+from bootstrap.dataset import class_pictures, entries, pick_files
+from bootstrap.errors import UserError, machine_problem, reason_of
 from bootstrap.files import remove_partial_files
 from bootstrap.models import specs
 from bootstrap.planning import inputs
@@ -32,6 +33,8 @@ from bootstrap.recipes.needs import Inputs
 
 if TYPE_CHECKING:
     from bootstrap.drawing.shards import Shard
+
+_log = logging.getLogger(__name__)
 
 STOPPED = "stopped; the next run resumes here"
 
@@ -68,6 +71,7 @@ def prepare(project: Project, catalog: Catalog) -> Generation:
         from bootstrap.training import optimizers
 
         optimizers.check(settings.training)
+    pick_files.finish_interrupted(project, catalog)
     for folder in (
         *project.folder.glob("generation-*/candidates"),
         *project.folder.glob("generation-*/training-*"),
@@ -166,11 +170,19 @@ def ending_recorded(
         raise  # the generation belongs to another run now
     except BaseException as error:
         if type(error) in stopped_by:
-            generation.set_state(GenerationState.CANCELLED, stopped_by[type(error)])
+            ending = GenerationState.CANCELLED, stopped_by[type(error)]
         elif isinstance(error, Exception):
-            generation.set_state(GenerationState.FAILED, reason_of(error))
+            ending = GenerationState.FAILED, reason_of(error)
         else:  # Ctrl-C, or a signal as Prefect reports it
-            generation.set_state(GenerationState.CANCELLED, STOPPED)
+            ending = GenerationState.CANCELLED, STOPPED
+        try:
+            generation.set_state(*ending)
+        except Exception as failure:
+            problem = machine_problem(failure)
+            if problem is None:
+                raise
+            # What ended the run often keeps the catalog from recording it: the caller gets the cause.
+            _log.warning("the end of the run could not be recorded: %s", problem)
         raise
 
 

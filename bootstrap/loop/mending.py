@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap import captions, images
+from bootstrap import captions, images, reading
 from bootstrap.catalog import Catalog, candidate_states, candidates, picks, trainings
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.states import CandidateState
@@ -19,16 +19,18 @@ from bootstrap.drawing.shards import Planned
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.loop.generation import look_through
-from bootstrap.models import loading
+from bootstrap.models import loading, specs
 from bootstrap.pictures.thumbnails import make_thumbnail
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import Shelf
+from bootstrap.planning.inputs import named_base_models
 from bootstrap.progress import Report, silent
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.running import exclusively
 from bootstrap.prompting import parse
-from bootstrap.shots import LEAST_STRENGTH, MOST_STRENGTH, LoraUse, Mask, PictureUse, Shot, Start
+from bootstrap.shot_limits import LEAST_STRENGTH, MOST_STRENGTH
+from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 
 MOST = 16  # pictures per call
 MOST_ROUNDS = 8
@@ -85,6 +87,7 @@ def draw_again(
     with exclusively(project):
         candidate = candidates.candidate(catalog, project.name, candidate_id)
         generation = Generation(project, catalog, candidate.generation)
+        _check_base_models(project, candidate.shot)
         shots = _shots(generation, candidate, wanted)
         missing = missing_shots(generation, shots)
         if missing:
@@ -98,6 +101,13 @@ def draw_again(
             _keep_caption(project, catalog, candidate, ids)
         _put_up(project, catalog, ids)
     return Drawn(ids, len(missing))
+
+
+def _check_base_models(project: Project, shot: Shot) -> None:
+    """Refuse a base model that is not here and that only the candidate's picture names."""
+    known = named_base_models(project)
+    for name in {each.base_model for each in shot.passes} - known:
+        specs.find(name, local_only=True)
 
 
 def _shots(generation: Generation, candidate: Candidate, wanted: Redraw | Inpaint) -> list[Shot]:
@@ -179,7 +189,7 @@ def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[
 
 
 def _existing(project: Project, candidate: Candidate) -> Path:
-    path = project.folder / candidate.path
+    path = reading.inside(project.folder, candidate.path, f"candidate '{candidate.id}'")
     if not path.is_file():
         raise UserError(f"candidate '{candidate.id}': its picture {path} is gone; `sid run` draws it again")
     return path

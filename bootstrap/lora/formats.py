@@ -4,20 +4,18 @@ Sources: diffusers, loaders/lora_base.py and lora_pipeline.py (key names, `lora_
 utils/save_and_load.py (`base_model.model.` prefix, adapter_config.json beside the weights).
 """
 
-import json
 import math
-import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from pydantic import BaseModel, ConfigDict, Field
 
+from bootstrap import reading, tensor_files
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
 from bootstrap.lora import kohya, lycoris
-from bootstrap.lora.header import format_of, tensor_names
+from bootstrap.lora.alpha_patterns import AlphaPatterns
+from bootstrap.lora.header import REMEDY, format_of, tensor_names
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.models import registry
 from bootstrap.models.family import Family
@@ -49,12 +47,13 @@ def read(path: Path) -> LoraFile:
     dialect = format_of(path)
     if dialect == "kohya":
         return _with_kohyas_names(kohya.read(path))
-    with safe_open(path, framework="pt") as file:
+    with reading.safetensors(path, f"LoRA {path}", REMEDY) as file:
         metadata = dict(file.metadata() or {})
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
     family = registry.of_lora(tensors)
     assert family is not None
     settings = _diffusers_settings(path, metadata) if dialect == "diffusers" else _peft_settings(path, family)
+    patterns = {part: _patterns(path, of_part) for part, of_part in settings.items()}
     modules: dict[str, LoraModule] = {}
     used: set[str] = set()
     for key, down in tensors.items():
@@ -66,7 +65,9 @@ def read(path: Path) -> LoraFile:
             if up is None:
                 raise UserError(f"LoRA {path}: '{stem}' has a down matrix but no up matrix")
             inner, part = family.stem_path(stem)
-            alpha = _alpha(settings.get(part, {}), inner, down.shape[0], tensors.get(f"{stem}.alpha"))
+            alpha: torch.Tensor | float | None = tensors.get(f"{stem}.alpha")
+            if alpha is None:
+                alpha = _alpha(settings.get(part, _Settings()), patterns.get(part), inner, down.shape[0])
             name = family.kohya_name(inner, part)
             modules[name] = kohya.checked_module(path, name, down, up, alpha)
             used |= {key, stem + up_suffix, f"{stem}.alpha"}
@@ -101,8 +102,7 @@ def write_diffusers(path: Path, lora: LoraFile) -> None:
         factor = module.alpha / module.rank
         tensors[f"{part}.{inner}{down}"] = module.down.contiguous()
         tensors[f"{part}.{inner}{up}"] = (module.up.float() * factor).to(module.up.dtype).contiguous()
-    with whole_file(path) as temporary:
-        save_file(tensors, temporary, {"format": "pt"})
+    tensor_files.write(path, tensors, {"format": "pt"})
 
 
 def _with_kohyas_names(lora: LoraFile) -> LoraFile:
@@ -121,44 +121,57 @@ def _with_kohyas_names(lora: LoraFile) -> LoraFile:
     return LoraFile(modules, lora.metadata)
 
 
-def _diffusers_settings(path: Path, metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Return {part: LoraConfig} from `lora_adapter_metadata`, with keys `unet.r`, `text_encoder.lora_alpha`, ..."""
-    try:
-        flat = dict(json.loads(metadata.get("lora_adapter_metadata", "{}")))
-    except (ValueError, TypeError):
-        raise UserError(
-            f"LoRA {path}: its lora_adapter_metadata, the only source of alpha, is not valid JSON"
-        ) from None
+_Alpha = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Settings(BaseModel):
+    """What decides a module's alpha in PEFT's LoraConfig; its other keys do not matter here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    lora_alpha: _Alpha | None = None
+    alpha_pattern: dict[Annotated[str, Field(max_length=500)], _Alpha] | None = None
+    use_rslora: bool | None = None
+
+
+def _diffusers_settings(path: Path, metadata: dict[str, str]) -> dict[str, _Settings]:
+    """Return {part: settings} from `lora_adapter_metadata`, with keys `unet.r`, `text_encoder.lora_alpha`, ..."""
+    where, remedy = f"LoRA {path}: its lora_adapter_metadata, the only source of alpha", "get the file again"
+    text = metadata.get("lora_adapter_metadata", "{}")
+    flat = reading.shaped(dict[str, Any], reading.parse_json(text, where, remedy), where, remedy)
     by_part: dict[str, dict[str, Any]] = {}
     for key, value in flat.items():
         part, _, name = key.partition(".")
         by_part.setdefault(part, {})[name] = value
-    return by_part
+    return {
+        part: reading.shaped(_Settings, values, f"{where}: {part}", remedy)
+        for part, values in by_part.items()
+    }
 
 
-def _peft_settings(path: Path, family: Family) -> dict[str, dict[str, Any]]:
+def _peft_settings(path: Path, family: Family) -> dict[str, _Settings]:
     config = path.with_name("adapter_config.json")
     if not config.is_file():
         raise UserError(
             f"LoRA {path}: PEFT's adapter_config.json, the only source of alpha, is missing; put it beside the file"
         )
-    try:
-        settings = json.loads(config.read_text("utf-8"))
-    except ValueError as error:
-        raise UserError(f"LoRA {config}: not valid JSON ({error})") from None
+    where, remedy = f"LoRA {config}", "get the file again"
+    settings = reading.shaped(_Settings, reading.json_file(config, where, remedy), where, remedy)
     return dict.fromkeys(family.parts, settings)
 
 
-def _alpha(
-    settings: dict[str, Any], inner: str, rank: int, stored: torch.Tensor | None
-) -> torch.Tensor | float:
+def _patterns(path: Path, settings: _Settings) -> AlphaPatterns:
+    try:
+        return AlphaPatterns.read(settings.alpha_pattern or {})
+    except ValueError as error:
+        raise UserError(f"LoRA {path}: its {error}") from None
+
+
+def _alpha(settings: _Settings, patterns: AlphaPatterns | None, inner: str, rank: int) -> float:
     """Return the alpha of one module, for which alpha / rank scales its delta."""
-    if stored is not None:
-        return stored
-    alpha = settings.get("lora_alpha")
-    for pattern, value in (settings.get("alpha_pattern") or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", inner):  # as PEFT's get_pattern_key does
-            alpha = value
+    alpha = patterns.alpha_of(inner) if patterns is not None else None
+    if alpha is None:
+        alpha = settings.lora_alpha
     if alpha is None:
         return float(rank)
-    return float(alpha) * math.sqrt(rank) if settings.get("use_rslora") else float(alpha)
+    return float(alpha) * math.sqrt(rank) if settings.use_rslora else float(alpha)

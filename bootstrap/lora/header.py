@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from safetensors import SafetensorError, safe_open
-
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.models import registry
 from bootstrap.models.family import Family
 
+REMEDY = "download or train it again"
+MOST_TENSORS = 50_000  # of a LoRA file; LyCORIS' files for all of SDXL have about 5,000
 Format = Literal["kohya", "diffusers", "peft"]
 
 # Parts of names that only a LoRA's tensors have.
@@ -58,7 +59,7 @@ def tensor_names(path: Path) -> list[str]:
     """Return the names of a LoRA file's tensors, sorted.
 
     Raises:
-        UserError: it is missing, damaged or empty.
+        UserError: it is missing, damaged or empty, or has more than MOST_TENSORS.
     """
     if not path.is_file():
         raise UserError(f"LoRA {path}: there is no such file")
@@ -66,20 +67,17 @@ def tensor_names(path: Path) -> list[str]:
         raise UserError(
             f"LoRA {path}: only .safetensors files are read; pickled ones can run code when opened"
         )
-    try:
-        with safe_open(path, framework="np") as file:
-            names = sorted(file.keys())
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"LoRA {path}: damaged, or not a safetensors file ({error})") from None
+    names = sorted(reading.safetensors_header(path, f"LoRA {path}", REMEDY).shapes)
     if not names:
         raise UserError(f"LoRA {path}: it is empty")
+    if len(names) > MOST_TENSORS:
+        raise UserError(f"LoRA {path}: it has {len(names):,} tensors, {MOST_TENSORS:,} at most are read")
     return names
 
 
 def metadata(path: Path) -> dict[str, str]:
     """Return the metadata in a safetensors file's header; {} for a damaged file."""
     try:
-        with safe_open(path, framework="np") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError):
+        return reading.safetensors_header(path, f"LoRA {path}", REMEDY).metadata
+    except (UserError, OSError):
         return {}

@@ -6,18 +6,16 @@ convolutions. Source: sd-scripts, networks/lora.py. LyCORIS' kinds are read too,
 """
 
 import hashlib
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 
+from bootstrap import reading, tensor_files
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
-from bootstrap.lora import lycoris
+from bootstrap.lora import header, lycoris
 from bootstrap.models import registry
 
 _PARTS = {"lora_down.weight", "lora_up.weight", "alpha", *lycoris.LOHA, *lycoris.LOKR, lycoris.MIDDLE}
@@ -69,8 +67,7 @@ def write(
         tensors[f"{name}.lora_down.weight"] = module.down.detach().to("cpu", dtype).contiguous()
         tensors[f"{name}.lora_up.weight"] = module.up.detach().to("cpu", dtype).contiguous()
         tensors[f"{name}.alpha"] = torch.tensor(module.alpha, dtype=dtype)
-    with whole_file(path) as temporary:
-        save_file(tensors, temporary, {**metadata, **_hashes(tensors, metadata)})
+    tensor_files.write(path, tensors, {**metadata, **_hashes(tensors, metadata)})
 
 
 def _hashes(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> dict[str, str]:
@@ -95,12 +92,9 @@ def read(path: Path) -> LoraFile:
     """
     if not path.is_file():
         raise UserError(f"LoRA {path}: there is no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"LoRA {path}: damaged, or not a safetensors file ({error})") from None
+    with reading.safetensors(path, f"LoRA {path}", header.REMEDY) as file:
+        metadata = dict(file.metadata() or {})
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
     parts: dict[str, lycoris.Parts] = {}
     for key in sorted(tensors):
         name, _, part = key.partition(".")
@@ -110,6 +104,7 @@ def read(path: Path) -> LoraFile:
             )
         parts.setdefault(name, {})[part] = tensors[key]
     family = registry.of_lora(parts)
+    _check_sizes(path, parts)
     sizes = {name: family.kernel_size(name) if family else None for name in parts}
     modules = {name: _module(path, name, tensors, sizes[name]) for name, tensors in parts.items()}
     if not modules:
@@ -117,6 +112,27 @@ def read(path: Path) -> LoraFile:
     if any(lycoris.kind_of(set(suffixes)) for suffixes in parts.values()):
         metadata = _metadata_as_lora(metadata, modules)
     return LoraFile(modules, metadata)
+
+
+def _check_sizes(path: Path, modules: dict[str, lycoris.Parts]) -> None:
+    """Refuse LyCORIS modules whose small factors multiply out to more than any base model has, before computing one."""
+    numbers = 0
+    for name, parts in modules.items():
+        if lycoris.kind_of(set(parts)) is None:
+            continue
+        try:
+            numbers += lycoris.size_as_lora(parts)
+        except lycoris.TooLargeError as error:
+            raise UserError(
+                f"LoRA {path}: the factors of module '{name}' multiply to {error}, more than any layer has"
+            ) from None
+        except (KeyError, RuntimeError):
+            continue  # _module reports it
+        if numbers > lycoris.MOST_IN_ALL:
+            raise UserError(
+                f"LoRA {path}: its factors multiply to more than {4 * lycoris.MOST_IN_ALL >> 30} GiB, more than any "
+                "base model has"
+            )
 
 
 def _module(path: Path, name: str, parts: lycoris.Parts, kernel_size: int | None) -> LoraModule:
@@ -199,10 +215,15 @@ def own_metadata(lora: LoraFile) -> dict[str, str]:
 
 
 def model_hash(path: Path) -> str:
-    """Return `sshs_model_hash` of a LoRA file; infotext shows its first 12 digits."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        stored = json.loads(file.read(length)).get("__metadata__", {}).get("sshs_model_hash")
-        if stored:
-            return str(stored)
+    """Return `sshs_model_hash` of a LoRA file; infotext shows its first 12 digits.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    found = reading.safetensors_header(path, f"LoRA {path}", header.REMEDY)
+    stored = found.metadata.get("sshs_model_hash")
+    if stored:
+        return stored
+    with reading.opened(path, f"LoRA {path}") as file:
+        file.seek(found.begin)
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,12 +1,15 @@
 """The `ss_*` and modelspec metadata of a LoRA file, as kohya writes them.
 
 Sources: sd-scripts, train_network.py (`ss_*`; every value is a string) and library/sai_model_spec.py (modelspec 1.0.1).
+
+Equal trainings give equal files, so the metadata say what a file was made from, and not when: `ss_training_started_at`,
+`ss_training_finished_at` and `modelspec.date`, which no tool requires, are left out. The catalog has the time of a
+training, the file system that of a file.
 """
 
 import json
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from bootstrap import captions
 from bootstrap.models.family import Family
@@ -36,7 +39,7 @@ class TrainingFacts:
     reg_images: int  # number of regularization pictures
     steps_per_epoch: int
     total_steps: int
-    started_at: datetime
+    training_id: str  # 64 hex digits
 
 
 def build(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int) -> dict[str, str]:
@@ -65,9 +68,8 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
     }
     values = {
         "ss_output_name": facts.output_name,
-        "ss_session_id": str(int(facts.started_at.timestamp())),
-        "ss_training_started_at": str(facts.started_at.timestamp()),
-        "ss_training_finished_at": str(datetime.now(UTC).timestamp()),
+        # A random number of 32 bits in kohya's files; here one of the same size that the same training has again.
+        "ss_session_id": int(facts.training_id[:8], 16),
         "ss_learning_rate": settings.unet_lr,
         "ss_unet_lr": settings.unet_lr,
         "ss_text_encoder_lr": settings.text_encoder_lr,
@@ -160,7 +162,6 @@ def _modelspec(facts: TrainingFacts) -> dict[str, str]:
         "modelspec.implementation": facts.family.lora_metadata["modelspec.implementation"],
         "modelspec.title": facts.output_name,
         "modelspec.resolution": f"{width}x{height}",
-        "modelspec.date": facts.started_at.replace(microsecond=0, tzinfo=None).isoformat(),
         **({"modelspec.prediction_type": predicts} if predicts else {}),
         "modelspec.tags": facts.captions[0],
     }

@@ -1,13 +1,15 @@
 """The header of a .safetensors checkpoint: tensor names, shapes and metadata, without the weights."""
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 
+_REMEDY = "download the model again"
+MOST_TENSORS = 100_000  # of a checkpoint; SDXL has 2,515
 PredictionType = Literal["epsilon", "v_prediction"]
 
 # Prefixes of tensor names that identify a kind of model for which there is no family.
@@ -67,9 +69,12 @@ def read(path: Path) -> Header:
 @lru_cache(maxsize=16)
 def _read(path: Path, size: int, modified: int) -> Header:
     """Read a file; size and modification time are part of the cache's key, so that a replaced file is read again."""
-    raw = _raw(path)
-    metadata = raw.pop("__metadata__", None) or {}
-    return Header({name: tuple(entry.get("shape", ())) for name, entry in raw.items()}, metadata)
+    header = reading.safetensors_header(path, f"base model {path}", _REMEDY)
+    if len(header.shapes) > MOST_TENSORS:
+        raise UserError(
+            f"base model {path}: it has {len(header.shapes):,} tensors, {MOST_TENSORS:,} at most are read"
+        )
+    return Header(header.shapes, header.metadata)
 
 
 def kind_without_family(header: Header) -> str | None:
@@ -90,34 +95,12 @@ def read_json(path: Path | None) -> dict[str, Any]:
     """Read a configuration file of a base model; {} if there is none.
 
     Raises:
-        UserError: it is not valid JSON.
+        UserError: it is not valid JSON, or no object.
     """
     if path is None:
         return {}
+    where = f"base model: {path}"
     try:
-        return cast("dict[str, Any]", json.loads(path.read_text("utf-8")))
+        return reading.shaped(dict[str, Any], reading.json_file(path, where, _REMEDY), where, _REMEDY)
     except FileNotFoundError:
         return {}
-    except ValueError:
-        raise UserError(f"base model: {path} is not valid JSON; download the model again") from None
-
-
-def _raw(path: Path) -> dict[str, Any]:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(size - 8, 100_000_000):
-            raise UserError(f"base model {path}: not a safetensors file, or an incomplete download")
-        try:
-            header: dict[str, Any] = json.loads(file.read(length))
-            end = max(
-                (int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"),
-                default=0,
-            )
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise UserError(f"base model {path}: its safetensors header is damaged") from None
-    if size < 8 + length + end:
-        raise UserError(
-            f"base model {path}: the file is cut off, {8 + length + end - size:,} bytes are missing"
-        )
-    return header

@@ -165,12 +165,13 @@ class ScheduledSampling:
         if sigmas is not None:
             _set_sigmas(scheduler, sigmas, noise.device)
         self.timesteps: torch.Tensor = scheduler.timesteps
-        if last is not None:
-            # Second-order samplers predict twice per step, except in the last one.
-            skipped = len(scheduler.timesteps) - (scheduler.order * (last - 1) + 1)
-            if hasattr(scheduler, "set_begin_index"):
-                scheduler.set_begin_index(skipped)
-            self.timesteps = scheduler.timesteps[skipped:]
+        # Second-order samplers predict twice per step, except in the last one.
+        skipped = 0 if last is None else len(scheduler.timesteps) - (scheduler.order * (last - 1) + 1)
+        if hasattr(scheduler, "set_begin_index"):
+            # Also from noise: otherwise the scheduler looks its first timestep up among all, and takes the second of
+            # two that are equal. With zero terminal SNR, Karras' first steps round to equal timesteps.
+            scheduler.set_begin_index(skipped)
+        self.timesteps = scheduler.timesteps[skipped:]
 
     def begin(self, origin: torch.Tensor | None) -> torch.Tensor:
         """See Sampling."""

@@ -67,6 +67,7 @@ class BaseModelSpec:
     prediction_type: PredictionType | None = None  # set if the settings override the model's own
     other_prompts: tuple[str, ...] = field(default=(), compare=False)  # scenes that it knows, for the adviser
     tagger: str | None = field(default=None, compare=False)  # the tagger that is shipped with it
+    local_only: bool = False  # a hub model that only a picture names: read from the cache, never downloaded
 
     @property
     def title(self) -> str:

@@ -12,6 +12,11 @@ from bootstrap.models import denormals, registry, specs
 from bootstrap.models.family import BaseModel, BaseModelSpec, Family
 from bootstrap.models.specs import content_hash
 
+# What diffusers, transformers and torch raise for files that are damaged, or have other types than they expect.
+_OF_DAMAGED_FILES = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError, SingleFileComponentError,
+)  # fmt: skip
 _held: dict[BaseModelSpec, BaseModel] = {}
 _users_offline = (
     huggingface_hub.constants.HF_HUB_OFFLINE
@@ -53,15 +58,24 @@ def _load(spec: BaseModelSpec) -> BaseModel:
 
 def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
     # A local model must not contact the hub; for a hub model the user's setting counts.
-    huggingface_hub.constants.HF_HUB_OFFLINE = spec.kind != "hub" or _users_offline
+    huggingface_hub.constants.HF_HUB_OFFLINE = spec.kind != "hub" or spec.local_only or _users_offline
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
+    diffusers_logging.set_verbosity(diffusers_logging.CRITICAL)  # what it logs as an error, it also raises
     try:
         family = specs.family(spec) if spec.kind != "hub" else _fetched_family(spec)
         assert family is not None
         base = family.load(spec, content_hash(spec), dtype)
-    except (OSError, ValueError, KeyError, RuntimeError, SingleFileComponentError) as error:
+    except Exception as error:
+        # tokenizers raises plain exceptions.
+        if not isinstance(error, _OF_DAMAGED_FILES) and type(error) is not Exception:
+            raise
         reason = in_one_line(str(error))[:300]
+        if spec.local_only:
+            raise UserError(
+                f"base model {spec.name}: only a picture names it, and its copy on this machine is incomplete; nothing "
+                f"is downloaded for a picture, so if you trust it, name it yourself: sid redraw FILE --base MODEL"
+            ) from error
         if spec.kind == "hub" and _users_offline:
             raise UserError(
                 f"base model {spec.name}: it is missing from the cache, or incomplete there, and HF_HUB_OFFLINE "

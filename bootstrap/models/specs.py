@@ -7,12 +7,13 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-from bootstrap.errors import UserError
-from bootstrap.files import sha256_of_file
+from bootstrap.errors import UserError, in_one_line
+from bootstrap.files import path_of, sha256_of_file
 from bootstrap.models import checkpoint, registry
 from bootstrap.models.checkpoint import PredictionType
 from bootstrap.models.family import BaseModelSpec, Family, Files, Geometry, Settings, Vocabulary
 
+_NETWORK_PATHS = ("//", "\\\\")  # on Windows, opening such a path asks another machine
 EMBEDDED_FOLDER = Path(__file__).parent.parent / "papertown" / "models"
 _OWN = (
     "sid.json"  # in the folder of an embedded model: its defaults, its tagger, other prompts that it can draw
@@ -113,11 +114,17 @@ def embedded_names() -> list[str]:
     return sorted(folder.parent.name for folder in EMBEDDED_FOLDER.glob("*/model_index.json"))
 
 
-def find(name: str) -> BaseModelSpec:
+def find(name: str, *, local_only: bool = False) -> BaseModelSpec:
     """Find a base model by the name of an embedded one, a diffusers folder, a .safetensors file or a hub id.
 
+    Args:
+        name: as in project.toml.
+        local_only: only a picture gives this name, and anybody may have made the picture: nothing is asked for it
+            outside this machine.
+
     Raises:
-        UserError: there is none, or it is a pickled checkpoint (`.ckpt`, `.pt`, `.bin`) or of no supported family.
+        UserError: there is none, or it is a pickled checkpoint (`.ckpt`, `.pt`, `.bin`) or of no supported family;
+            or it is not on this machine and must be.
     """
     if name in embedded_names():
         own = checkpoint.read_json(EMBEDDED_FOLDER / name / _OWN)
@@ -127,7 +134,15 @@ def find(name: str) -> BaseModelSpec:
         )  # fmt: skip
     if not name.strip():
         raise UserError(f"base model: its name is empty; the embedded ones are {', '.join(embedded_names())}")
-    path = Path(name).expanduser()
+    if local_only and name.startswith(_NETWORK_PATHS):
+        raise UserError(_only_in_a_picture(name))
+    path = path_of(name, "base model")
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UserError(f"base model {name[:200]}: its path cannot be used ({error.strerror})") from None
     if path.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
         raise UserError(
             f"base model {name}: pickled checkpoints can run code when they are opened, so only .safetensors "
@@ -143,13 +158,24 @@ def find(name: str) -> BaseModelSpec:
         if not path.is_file():
             raise UserError(f"base model {name}: there is no such file")
         return _with_defaults(BaseModelSpec(name, "file", str(path.resolve())))
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith((".", "/")):
-        return _with_defaults(BaseModelSpec(name, "hub", name))
+    # As the hub does.
+    if re.fullmatch(r"\b[\w.-]+\b/\b[\w.-]{1,96}\b", name) and "--" not in name and ".." not in name:
+        spec = BaseModelSpec(name, "hub", name, local_only=local_only)
+        if local_only and family(spec) is None:
+            raise UserError(_only_in_a_picture(name))
+        return _with_defaults(spec)
     near = difflib.get_close_matches(name, embedded_names(), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"embedded ones: {', '.join(embedded_names())}"
     raise UserError(
         f"base model '{name}': unknown; give a diffusers folder, a .safetensors file, a hub id such as "
         f"owner/name, or an embedded model ({hint})"
+    )
+
+
+def _only_in_a_picture(name: str) -> str:
+    return (
+        f"base model {in_one_line(name)[:200]}: only a picture names it, and it is not on this machine; nothing is "
+        "downloaded for a picture, so if you trust it, name it yourself: sid redraw FILE --base MODEL"
     )
 
 

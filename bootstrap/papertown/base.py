@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
+from bootstrap.files import whole_file, whole_folder
 from bootstrap.papertown import data, text, world
 from bootstrap.papertown.ink import as_ink
 from bootstrap.papertown.sheets import save_grid
@@ -148,7 +148,7 @@ def train_base_model(
     tokens = text.CaptionTokens(tokenizer, tag_lists)
     if compiled:
         _compile_blocks(unet)
-    weights = detail_weights([data.scene("train", n) for n in range(len(pictures))]).to(device)
+    weights = detail_weights([world.details(data.scene("train", n)) for n in range(len(pictures))]).to(device)
     batches = DataLoader(
         CaptionBatches(tag_lists, tokens, training.hyperparameters),
         batch_size=None,
@@ -238,20 +238,22 @@ class Loss:
         return loss, {name: value.detach() for name, value in figures.items()}
 
 
-def detail_weights(scenes: list[world.Scene]) -> Tensor:
-    """Return the loss weight of each latent cell of the scenes' pictures: (n, 16, 16), float32, mean 1 per picture.
+def detail_weights(
+    boxes_of_scenes: list[list[tuple[float, float, float, float]]], detail_weight: float = DETAIL_WEIGHT
+) -> Tensor:
+    """Return the loss weight of each latent cell of some pictures: (n, 16, 16), float32, mean 1 per picture.
 
-    Before scaling to mean 1, cells outside the boxes of `world.details` weigh 1 and cells inside a box
-    DETAIL_WEIGHT; a cell that a box covers in part is weighted by the share covered.
+    Before scaling to mean 1, cells outside a picture's boxes of details weigh 1 and cells inside `detail_weight`;
+    a cell that a box covers in part is weighted by the share covered. Boxes are as in `world.details`.
     """
     side = data.SIZE // 8
     edges = np.linspace(0, 256, side + 1)
-    weights = np.ones((len(scenes), side, side), np.float32)
-    for weight, scene in zip(weights, scenes, strict=True):
-        for left, top, right, bottom in world.details(scene):
+    weights = np.ones((len(boxes_of_scenes), side, side), np.float32)
+    for weight, boxes in zip(weights, boxes_of_scenes, strict=True):
+        for left, top, right, bottom in boxes:
             across = (np.minimum(edges[1:], right) - np.maximum(edges[:-1], left)).clip(0) / edges[1]
             down = (np.minimum(edges[1:], bottom) - np.maximum(edges[:-1], top)).clip(0) / edges[1]
-            weight += (DETAIL_WEIGHT - 1) * np.outer(down, across).astype(np.float32)
+            weight += (detail_weight - 1) * np.outer(down, across).astype(np.float32)
     return torch.from_numpy(weights / weights.mean((1, 2), keepdims=True))
 
 
@@ -334,7 +336,9 @@ def save_half(pipeline: StableDiffusionPipeline, folder: Path) -> None:
         name: copy.deepcopy(getattr(pipeline, name)).to("cpu", torch.float16)
         for name in ("vae", "text_encoder", "unet")
     }
-    assembled(parts["vae"], parts["text_encoder"], pipeline.tokenizer, parts["unet"]).save_pretrained(folder)
+    half = assembled(parts["vae"], parts["text_encoder"], pipeline.tokenizer, parts["unet"])
+    with whole_folder(folder, replaces=True) as unfinished:
+        half.save_pretrained(unfinished)
 
 
 def _compile_blocks(unet: UNet2DConditionModel) -> None:
@@ -356,7 +360,9 @@ def _fast_attention(device: torch.device) -> contextlib.AbstractContextManager:
 
 def _tokenizer(folder: Path, tag_lists: list[list[str]]) -> CLIPTokenizer:
     if not folder.exists():
-        text.new_tokenizer([", ".join(tags) for tags in tag_lists]).save_pretrained(folder)
+        tokenizer = text.new_tokenizer([", ".join(tags) for tags in tag_lists])
+        with whole_folder(folder) as unfinished:
+            tokenizer.save_pretrained(unfinished)
     return CLIPTokenizer.from_pretrained(folder)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from os import cpu_count
 from pathlib import Path
@@ -42,19 +43,28 @@ def tag_lists(split: str, count: int) -> list[list[str]]:
     return [world.tags(scene(split, number)) for number in range(count)]
 
 
-def render_split(directory: Path, split: str, count: int) -> None:
+def render_split(
+    directory: Path,
+    split: str,
+    count: int,
+    draw: Callable[[str, int], np.ndarray] = picture,
+    processes: int | None = None,
+) -> None:
     """Render the first `count` scenes of `split` (rounded up to whole shards) into `directory`.
 
     Shards that already exist are not rendered again.
+
+    Args:
+        draw: draws a scene's picture, given split and number.
+        processes: how many processes draw at a time; None: one for each core.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(cpu_count()) as pool:
+    with ProcessPoolExecutor(processes or cpu_count()) as pool:
         for shard in range(-(-count // SHARD)):
             path = _shard_path(directory, split, shard)
             if path.exists():
                 continue
             numbers = range(shard * SHARD, (shard + 1) * SHARD)
-            pictures = np.stack(list(pool.map(picture, [split] * SHARD, numbers, chunksize=50)))
+            pictures = np.stack(list(pool.map(draw, [split] * SHARD, numbers, chunksize=50)))
             with whole_file(path) as unfinished:
                 np.save(unfinished, pictures)
             print(f"{split}: {numbers.stop} of {count} scenes rendered", flush=True)

@@ -30,13 +30,13 @@ def judge_base_models(
     Raises:
         UserError: the tagger or the base model is missing.
     """
-    tagger = PapertownTagger.load(_existing(directory / "tagger" / "tagger.safetensors", "tagger"))
+    tagger = PapertownTagger.load(existing(directory / "tagger" / "tagger.safetensors", "tagger"))
     tagger.net.to(device)
     for stage in ("base", "ink"):
         folder = directory / stage / "model"
         if stage == "ink" and not folder.exists():
             continue
-        pipeline = load_pipeline(_existing(folder, stage)).to(device)
+        pipeline = load_pipeline(existing(folder, stage)).to(device)
         scenes = [data.scene("captions", number) for number in range(samples or WHOLE)]
         _judge_whole(stage, pipeline, tagger, scenes)
         _judge_nobody(stage, pipeline, tagger)
@@ -54,7 +54,7 @@ def _judge_whole(
     macro = sum(accuracies.values()) / len(accuracies)
     tag_lists = [world.tags(scene) for scene in scenes]
     print(f"{stage}: {len(scenes)} whole captions: macro accuracy {macro:.4f}")
-    print(f"{stage}: {_share_seen(tagger, pictures, tag_lists):.4f} of all prompted tags are seen")
+    print(f"{stage}: {share_seen(tagger, pictures, tag_lists):.4f} of all prompted tags are seen")
     for name in sorted(accuracies, key=lambda name: accuracies[name]):
         print(f"{stage}:   {name} {accuracies[name]:.3f}", flush=True)
 
@@ -74,11 +74,11 @@ def _judge_short(stage: str, pipeline: StableDiffusionPipeline, tagger: Papertow
         first, *rest = world.tags(data.scene("short", number))
         tag_lists.append([first, *rng.sample(rest, min(SHORT_TAGS - 1, len(rest)))])
     pictures = draw_prompts(pipeline, [", ".join(tags) for tags in tag_lists], seed=0)
-    share = _share_seen(tagger, pictures, tag_lists)
+    share = share_seen(tagger, pictures, tag_lists)
     print(f"{stage}: captions of {SHORT_TAGS} tags: {share:.4f} of the tags are seen", flush=True)
 
 
-def _share_seen(tagger: PapertownTagger, pictures: Tensor, tag_lists: list[list[str]]) -> float:
+def share_seen(tagger: PapertownTagger, pictures: Tensor, tag_lists: list[list[str]]) -> float:
     """Return the share of all tags in `tag_lists` that the tagger sees in the picture drawn from them."""
     seen = [
         tag in {score.tag for score in scores}
@@ -88,7 +88,8 @@ def _share_seen(tagger: PapertownTagger, pictures: Tensor, tag_lists: list[list[
     return sum(seen) / len(seen)
 
 
-def _existing(path: Path, stage: str) -> Path:
+def existing(path: Path, stage: str) -> Path:
+    """Return `path`, a result of `stage`. Raises UserError if it is missing."""
     if not path.exists():
         raise UserError(f"{path} is missing: run the stage `{stage}` first")
     return path

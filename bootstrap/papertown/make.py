@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from bootstrap.errors import UserError
+from bootstrap.files import write_text
 from bootstrap.papertown import base, data, judging, tagger_making, vae
 
 DIRECTORY = Path.home() / ".cache" / "sid" / "papertown-making"
@@ -54,8 +55,7 @@ def run_stage(
         )
     if compiled and stage not in COMPILABLE:
         raise UserError(f"--compile: only the stages {' and '.join(COMPILABLE)} can be compiled")
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{stage}.pid").write_text(f"{os.getpid()}\n")
+    write_text(directory / f"{stage}.pid", f"{os.getpid()}\n")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
     options = ({"start": start} if start else {}) | ({"compiled": True} if compiled else {})

@@ -19,10 +19,15 @@ NEWTON_SCHULZ_STEPS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum with each matrix's update orthogonalized. Every parameter needs two or more dimensions."""
+    """Nesterov momentum with each matrix's update orthogonalized. Every parameter needs two or more dimensions.
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+    `weight_decay` is decoupled, as AdamW's: each step takes away `lr` times this share of the weights.
+    """
+
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]  # no closure: it is for optimizers that evaluate the loss again
@@ -31,6 +36,9 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     by_shape[parameter.shape].append((parameter, parameter.grad))
+            if group["weight_decay"]:
+                decayed = [parameter for pairs in by_shape.values() for parameter, _ in pairs]
+                torch._foreach_mul_(decayed, 1 - group["lr"] * group["weight_decay"])
             for shape, pairs in by_shape.items():
                 self._step_stacked(pairs, shape, group["lr"], group["momentum"])
 
@@ -67,8 +75,17 @@ def orthogonal(matrices: Tensor) -> Tensor:
     return (x.mT if tall else x).float()
 
 
-def optimizers(modules: Iterable[nn.Module], muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
-    """Return Muon for the inner matrices of `modules`, AdamW for vectors, embeddings and the outermost convolutions.
+# Layers that read or write latents, pixels or noise levels, or modulate by the noise level.
+OUTERMOST = (
+    "conv_in.weight", "conv_out.weight", "all_x_embedder.2-1.weight", "all_final_layer.2-1.linear.weight",
+    "t_embedder.mlp.0.weight", "adaLN_modulation.0.weight", "adaLN_modulation.1.weight",
+)  # fmt: skip
+
+
+def optimizers(
+    modules: Iterable[nn.Module], muon_lr: float, adam_lr: float, weight_decay: float = 0.0
+) -> list[torch.optim.Optimizer]:
+    """Return Muon for the inner matrices of `modules`, AdamW for vectors, embeddings and the outermost layers.
 
     In embeddings and in the layers that read or write latents or pixels, each row has a meaning of its own, which
     an orthogonal update would ignore.
@@ -78,9 +95,9 @@ def optimizers(modules: Iterable[nn.Module], muon_lr: float, adam_lr: float) -> 
     for module in modules:
         embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
         for name, parameter in module.named_parameters():
-            outermost = name.endswith(("conv_in.weight", "conv_out.weight")) or id(parameter) in embeddings
+            outermost = name.endswith(OUTERMOST) or id(parameter) in embeddings
             (rest if parameter.ndim < 2 or outermost else inner).append(parameter)
     return [
-        Muon(inner, lr=muon_lr),
+        Muon(inner, lr=muon_lr, weight_decay=weight_decay),
         torch.optim.AdamW(rest, lr=adam_lr, betas=(0.9, 0.99), weight_decay=0.0),
     ]

@@ -8,6 +8,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from bootstrap.files import whole_file
+
 GAP = 2
 CAPTION_WIDTH, CAPTION_LETTERS, CAPTION_COLUMNS = 170, 27, 4
 
@@ -19,7 +21,8 @@ def save_grid(pictures: Tensor, columns: int, path: Path) -> None:
     sheet = Image.new("RGB", (columns * width, rows * height), "white")
     for number, picture in enumerate(pictures):
         sheet.paste(_tile(picture), (number % columns * width, number // columns * height))
-    sheet.save(path)
+    with whole_file(path) as temporary:
+        sheet.save(temporary)
 
 
 def save_captioned(pictures: Tensor, captions: list[str], path: Path) -> None:
@@ -33,7 +36,8 @@ def save_captioned(pictures: Tensor, captions: list[str], path: Path) -> None:
         sheet.paste(_tile(picture), (x, y))
         lines = "\n".join(textwrap.wrap(caption, CAPTION_LETTERS))
         pen.multiline_text((x + pictures.shape[3] + 4 * GAP, y), lines, fill="black", font_size=11)
-    sheet.save(path)
+    with whole_file(path) as temporary:
+        sheet.save(temporary)
 
 
 def _tile(picture: Tensor) -> Image.Image:

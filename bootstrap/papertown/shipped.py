@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bootstrap.files import write_text
+from bootstrap.files import whole_file, write_text
 from bootstrap.papertown import data, world
 from bootstrap.papertown.figures import Person
 from bootstrap.papertown.world import Prop, Scene
@@ -49,7 +49,8 @@ ORIGINALS = {
 def write_originals(folder: Path) -> None:
     """Write each original's picture and caption into `folder`."""
     for name, scene in ORIGINALS.items():
-        world.render(scene, data.SIZE).save(folder / f"{name}.png")
+        with whole_file(folder / f"{name}.png") as temporary:
+            world.render(scene, data.SIZE).save(temporary)
         write_text(folder / f"{name}.txt", ", ".join(world.tags(scene)) + "\n")
 
 

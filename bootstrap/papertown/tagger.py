@@ -6,23 +6,24 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from bootstrap import reading, tensor_files
 from bootstrap.errors import UserError
-from bootstrap.files import whole_file
-from bootstrap.papertown.tags import parts_of_tags
+from bootstrap.papertown import tags, tags_two
 from bootstrap.tag_scores import TagScore
 
 SIZE = 128
 BUNDLED = Path(__file__).parent / "models" / "tagger.safetensors"
 # The option of a head for a picture that lacks the attribute.
 NONE = ""
+# The rules of each world: which attributes go together, and the tags that they become.
+WORLDS = {"one": tags, "two": tags_two}
 
 Heads = dict[str, list[str]]
 
@@ -76,10 +77,13 @@ class _Residual(nn.Module):
 
 
 class PapertownTagger:
-    """Reads the tags of Paper Town's pictures, flat or in ink, rendered or drawn by a model."""
+    """Reads the tags of Paper Town's pictures, flat or in ink, rendered or drawn by a model.
 
-    def __init__(self, net: TaggerNet) -> None:
-        self.net = net.eval()
+    `world` is one of WORLDS.
+    """
+
+    def __init__(self, net: TaggerNet, world: str = "one") -> None:
+        self.net, self.world, self.rules = net.eval(), world, WORLDS[world]
 
     @classmethod
     def bundled(cls) -> PapertownTagger:
@@ -91,22 +95,29 @@ class PapertownTagger:
         """Load a tagger that `save` wrote.
 
         Raises:
-            UserError: there is no such file.
+            UserError: there is no such file, or it is damaged or no such tagger.
         """
         if not path.is_file():
             raise UserError(f"tagger {path}: there is no such file")
-        with safe_open(path, "pt") as file:
-            net = TaggerNet(json.loads(file.metadata()["heads"]))
-            net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
-        return cls(net)
+        where, remedy = f"tagger {path}", "install sid again"
+        with reading.safetensors(path, where, remedy) as file:
+            metadata = file.metadata() or {}
+            heads = reading.parse_json(metadata.get("heads", ""), where, remedy)
+            net = TaggerNet(reading.shaped(Heads, heads, where, remedy))
+            try:
+                net.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
+            except RuntimeError as error:
+                raise UserError(
+                    f"{where}: its weights are not those of the tagger ({error}); {remedy}"
+                ) from None
+        return cls(net, metadata.get("world", "one"))
 
     def save(self, path: Path) -> None:
-        """Write the weights as float16 safetensors, with the heads in the metadata."""
+        """Write the weights as float16 safetensors, with heads and world in the metadata."""
         weights = {
             name: value.detach().cpu().half().contiguous() for name, value in self.net.state_dict().items()
         }
-        with whole_file(path) as unfinished:
-            save_file(weights, unfinished, metadata={"heads": json.dumps(self.net.heads)})
+        tensor_files.write(path, weights, {"heads": json.dumps(self.net.heads), "world": self.world})
 
     def read(self, pictures: Sequence[Image.Image]) -> list[list[TagScore]]:
         """Return the tags of each picture, in caption order; pictures of other sizes are scaled to SIZE."""
@@ -131,7 +142,9 @@ class PapertownTagger:
                 for name, head_logits in self.net.by_head(logits).items()
             }
             readings += [
-                _reading(self.net.heads, {name: rows[row] for name, rows in probabilities.items()})
+                _reading(
+                    self.net.heads, {name: rows[row] for name, rows in probabilities.items()}, self.rules
+                )
                 for row in range(len(part))
             ]
         return readings
@@ -152,13 +165,15 @@ class Reading:
 
     attributes: dict[str, str]
     confidence: dict[str, float]
+    rules: ModuleType
 
     def tags(self) -> list[tuple[str, tuple[str, ...]]]:
         """Return the picture's tags, each with the names of the attributes that it describes."""
-        return parts_of_tags(self.attributes)
+        parts: list[tuple[str, tuple[str, ...]]] = self.rules.parts_of_tags(self.attributes)
+        return parts
 
 
-def _reading(heads: Heads, probabilities: dict[str, Tensor]) -> Reading:
+def _reading(heads: Heads, probabilities: dict[str, Tensor], rules: ModuleType) -> Reading:
     """Return each head's most probable answer that is consistent with the answers before it.
 
     `probabilities` holds those of each head's options, (options,).
@@ -166,34 +181,11 @@ def _reading(heads: Heads, probabilities: dict[str, Tensor]) -> Reading:
     seen: dict[str, str] = {}
     confidence: dict[str, float] = {}
     for name, options in heads.items():  # in the order of ATTRIBUTES: a colour follows the thing that has it
-        head_probabilities = probabilities[name].clone()
-        if not _is_possible(name, seen):
+        allowed = [rules.is_allowed(name, option, seen) for option in options]
+        if not any(is_allowed for option, is_allowed in zip(options, allowed, strict=True) if option != NONE):
             continue
-        if NONE in options and _is_certain(name):
-            head_probabilities[options.index(NONE)] = -1
-        highest, best = head_probabilities.max(dim=0)
+        highest, best = probabilities[name].masked_fill(~torch.tensor(allowed), -1).max(dim=0)
         confidence[name] = highest.item()
         if options[best] != NONE:
             seen[name] = options[best]
-    return Reading(seen, confidence)
-
-
-def _is_possible(name: str, seen: dict[str, str]) -> bool:
-    """Whether a picture with the attributes `seen` can have the attribute `name` at all."""
-    somebody = seen.get("figure") in ("woman", "man")
-    if name == "robot_color":
-        return seen["figure"] == "robot"
-    if name in ("hat", "skin", "clothes", "clothes_color", "eyes", "mouth", "eyewear", "beard", "accent"):
-        return somebody
-    if name == "hair":
-        return somebody and "hat" not in seen
-    if name == "hair_color":
-        return "hair" in seen and seen["hair"] != "bald"
-    if name.endswith("_color"):
-        return name.removesuffix("_color") in seen
-    return True
-
-
-def _is_certain(name: str) -> bool:
-    """Whether every picture that can have the attribute `name` does have it."""
-    return name.endswith("_color") or name in ("figure", "hair", "skin", "clothes", "mouth")
+    return Reading(seen, confidence, rules)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as nnf
@@ -51,6 +54,23 @@ def heads() -> Heads:
     }
 
 
+@dataclass(frozen=True)
+class TaggedWorld:
+    """A world that a tagger learns to read."""
+
+    name: str  # of tagger.WORLDS
+    heads: Callable[[], Heads]
+    scene: Callable[[str, int], Any]  # scene of a split, by number
+    attributes: Callable[[Any], dict[str, str]]  # of a scene
+    held_out: Callable[[int, bool], Tensor]  # pictures, without and with accents
+    has_ink: bool
+
+
+FIRST = TaggedWorld(
+    "one", heads, data.scene, world.attributes, lambda count, accents: data.held_out(count, accents), True
+)
+
+
 def tagger_hyperparameters(device: torch.device, samples: int | None) -> Hyperparameters:
     """Return the tagger's hyperparameters; a GPU trains on more samples.
 
@@ -61,14 +81,18 @@ def tagger_hyperparameters(device: torch.device, samples: int | None) -> Hyperpa
 
 
 def train_tagger(
-    directory: Path, device: torch.device, minutes: float | None, samples: int | None = None
+    directory: Path,
+    device: torch.device,
+    minutes: float | None,
+    samples: int | None = None,
+    town: TaggedWorld = FIRST,
 ) -> None:
     """Train the tagger; each report writes the current one to `directory`/tagger/tagger.safetensors."""
     torch.manual_seed(0)
-    net = TaggerNet(heads()).to(device)
+    net = TaggerNet(town.heads()).to(device)
     training = Training(directory / "tagger", {"net": net}, tagger_hyperparameters(device, samples))
     splits = [data.Pictures(directory / "data", split) for split in ("train", "accents")]
-    labels_of_splits = [labels("train", len(splits[0])), labels("accents", len(splits[1]))]
+    labels_of_splits = [labels("train", len(splits[0]), town), labels("accents", len(splits[1]), town)]
 
     def loss(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         pictures, wanted = [], []
@@ -77,7 +101,7 @@ def train_tagger(
             numbers = torch.randint(len(split), (half_batch,), generator=generator, device=device).cpu()
             pictures.append(split.batch(numbers.tolist()))
             wanted.append(split_labels[numbers])
-        augmented = _augmented(torch.cat(pictures).to(device), generator)
+        augmented = _augmented(torch.cat(pictures).to(device), generator, INK_SHARE if town.has_ink else 0)
         with torch.autocast(device.type, dtype=torch.bfloat16):
             logits = net(augmented.contiguous(memory_format=torch.channels_last)).float()
         columns = torch.cat(wanted).to(device).unbind(dim=1)
@@ -89,11 +113,12 @@ def train_tagger(
         return total, {"loss": total.detach()}
 
     def report() -> None:
-        tagger = PapertownTagger(net)
+        tagger = PapertownTagger(net, town.name)
         for accents in (False, True):
-            pictures = data.held_out(HELD_OUT, accents)
-            truth = [world.attributes(s) for s in held_out_scenes(accents)]
-            for look, redrawn in (("flat", pictures), ("ink", as_ink(pictures))):
+            pictures = town.held_out(HELD_OUT, accents)
+            truth = [town.attributes(scene) for scene in held_out_scenes(accents, town)]
+            looks = {"flat": pictures} | ({"ink": as_ink(pictures)} if town.has_ink else {})
+            for look, redrawn in looks.items():
                 accuracies = accuracy(tagger, redrawn, truth)
                 worst_names = sorted(accuracies, key=lambda name: accuracies[name])[:4]
                 worst = ", ".join(f"{name} {accuracies[name]:.3f}" for name in worst_names)
@@ -105,20 +130,22 @@ def train_tagger(
     training.run(loss, minutes, report)
 
 
-def held_out_scenes(accents: bool) -> list[world.Scene]:
-    """Return the scenes of `data.held_out(HELD_OUT, accents)`."""
-    return [data.scene("held-out accents" if accents else "held-out", n) for n in range(HELD_OUT)]
+def held_out_scenes(accents: bool, town: TaggedWorld = FIRST) -> list[Any]:
+    """Return the scenes of `town.held_out(HELD_OUT, accents)`."""
+    return [town.scene("held-out accents" if accents else "held-out", n) for n in range(HELD_OUT)]
 
 
-def labels(split: str, count: int) -> Tensor:
+def labels(split: str, count: int, town: TaggedWorld = FIRST) -> Tensor:
     """Return the right answer of every head for the first `count` scenes of `split`: (count, heads), int64.
 
     An answer is the index of a head's option, or IGNORED for the colour of something the scene does not have.
     """
-    indices = {name: {option: i for i, option in enumerate(options)} for name, options in heads().items()}
+    indices = {
+        name: {option: i for i, option in enumerate(options)} for name, options in town.heads().items()
+    }
     rows = []
     for number in range(count):
-        attributes = world.attributes(data.scene(split, number))
+        attributes = town.attributes(town.scene(split, number))
         rows.append(
             [
                 IGNORED
@@ -146,7 +173,7 @@ def accuracy(tagger: PapertownTagger, pictures: Tensor, truth: list[dict[str, st
     return {name: right[name] / counted[name] for name in counted}
 
 
-def _augmented(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def _augmented(pictures: Tensor, generator: torch.Generator, ink_share: float) -> Tensor:
     """Augment uint8 pictures: shift all, redraw some in ink, blur some, change colours, add noise to some.
 
     A model's pictures are not as clean as rendered ones. Return float pictures as the network takes them.
@@ -159,7 +186,7 @@ def _augmented(pictures: Tensor, generator: torch.Generator) -> Tensor:
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, device=device)
 
-    pixels = torch.where(chance(INK_SHARE), as_ink(pictures), pictures).float().div(127.5).sub(1)
+    pixels = torch.where(chance(ink_share), as_ink(pictures), pictures).float().div(127.5).sub(1)
     down, right = torch.randint(-4, 5, (2,), generator=generator, device=device).tolist()
     padded = nnf.pad(pixels, (4, 4, 4, 4), mode="replicate")
     pixels = padded[:, :, 4 + down : 132 + down, 4 + right : 132 + right]

@@ -71,3 +71,28 @@ def parts_of_tags(attributes: Mapping[str, str]) -> list[tuple[str, tuple[str, .
 def tags_of(attributes: Mapping[str, str]) -> list[str]:
     """Return the tags of a picture, in caption order."""
     return [tag for tag, _ in parts_of_tags(attributes)]
+
+
+def is_allowed(name: str, value: str, seen: Mapping[str, str]) -> bool:
+    """Whether a picture with the attributes `seen`, those before `name`, may have a value ("": none) of `name`."""
+    if not _is_possible(name, seen):
+        return not value
+    return bool(value) or not (
+        name.endswith("_color") or name in ("figure", "hair", "skin", "clothes", "mouth")
+    )
+
+
+def _is_possible(name: str, seen: Mapping[str, str]) -> bool:
+    """Whether a picture with the attributes `seen` can have the attribute `name` at all."""
+    somebody = seen.get("figure") in ("woman", "man")
+    if name == "robot_color":
+        return seen["figure"] == "robot"
+    if name in ("hat", "skin", "clothes", "clothes_color", "eyes", "mouth", "eyewear", "beard", "accent"):
+        return somebody
+    if name == "hair":
+        return somebody and "hat" not in seen
+    if name == "hair_color":
+        return "hair" in seen and seen["hair"] != "bald"
+    if name.endswith("_color"):
+        return name.removesuffix("_color") in seen
+    return True

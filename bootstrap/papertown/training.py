@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bootstrap.files import whole_file
+from bootstrap.files import make_folder, whole_file
 from bootstrap.papertown.optimizer import optimizers
 
 WARMUP_STEPS = 60
@@ -53,17 +53,26 @@ class Hyperparameters:
 class Training:
     """The state of one training: `modules` by name, the running averages of their weights, the optimizers.
 
-    The state is saved in `folder`/checkpoint.pt, and loaded from there if the file exists.
+    The state is saved in `folder`/checkpoint.pt, and loaded from there if the file exists. `weight_decay` is that of
+    the matrices which Muon trains.
     """
 
-    def __init__(self, folder: Path, modules: dict[str, nn.Module], hyperparameters: Hyperparameters) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        modules: dict[str, nn.Module],
+        hyperparameters: Hyperparameters,
+        weight_decay: float = 0.0,
+    ) -> None:
         self.folder, self.modules, self.hyperparameters = folder, modules, hyperparameters
         self.device = next(next(iter(modules.values())).parameters()).device
         self.parameters = [p for m in modules.values() for p in m.parameters() if p.requires_grad]
         self.averages = [p.detach().clone() for p in self.parameters]
-        self.optimizers = optimizers(modules.values(), hyperparameters.muon_lr, hyperparameters.adam_lr)
+        self.optimizers = optimizers(
+            modules.values(), hyperparameters.muon_lr, hyperparameters.adam_lr, weight_decay
+        )
         self.step = 0
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if self.checkpoint.exists():
             self._load()
 

@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from bootstrap.files import whole_folder
 from bootstrap.papertown import data
 from bootstrap.papertown.ink import as_ink
 from bootstrap.papertown.sheets import save_grid
@@ -84,11 +85,7 @@ def train_vae(
         flat = data.on_device(pictures.batch(numbers), device)
         inked = torch.rand(len(flat), generator=generator, device=device) < INK_SHARE
         wanted = data.to_model(torch.where(inked.view(-1, 1, 1, 1), as_ink(flat), flat))
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            latents = vae.encode(wanted).latent_dist.mean
-            noise = torch.randn(latents.shape, generator=generator, device=device)
-            decoded = vae.decode(latents + LATENT_NOISE * noise).sample
-        return _loss(wanted, decoded.float(), latents.float())
+        return autoencoder_loss(vae, wanted, generator)
 
     def report() -> None:
         rows = []
@@ -100,9 +97,24 @@ def train_vae(
             if look == "flat":  # the base model is trained on latents with a standard deviation of 1
                 vae.register_to_config(scaling_factor=float(1 / latents.std()))
         save_grid(torch.cat(rows), 10, training.folder / "held-out.png")
-        vae.save_pretrained(training.folder / "model")
+        with whole_folder(training.folder / "model", replaces=True) as unfinished:
+            vae.save_pretrained(unfinished)
 
     training.run(loss, minutes, report)
+
+
+def autoencoder_loss(
+    vae: AutoencoderKL, wanted: Tensor, generator: torch.Generator, weights: Tensor | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return a training step's loss for the pictures `wanted`, from `data.to_model`, and its terms by name.
+
+    `weights` are those of the pixels, (n, 1, height, width), of mean 1.
+    """
+    with torch.autocast(wanted.device.type, dtype=torch.bfloat16):
+        latents = vae.encode(wanted).latent_dist.mean
+        noise = torch.randn(latents.shape, generator=generator, device=wanted.device)
+        decoded = vae.decode(latents + LATENT_NOISE * noise).sample
+    return _loss(wanted, decoded.float(), latents.float(), weights)
 
 
 @torch.no_grad()
@@ -127,16 +139,21 @@ def peak_signal_to_noise(originals: Tensor, decoded: Tensor) -> float:
     return 10 * math.log10(4 / (originals - decoded).pow(2).mean().item())
 
 
-def _loss(wanted: Tensor, decoded: Tensor, latents: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def _loss(
+    wanted: Tensor, decoded: Tensor, latents: Tensor, weights: Tensor | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss and its terms by name.
 
     The terms are the absolute error, the error of the edges (flat drawings are mostly edges), the squared error
     and the latents' mean square.
     """
-    absolute = (decoded - wanted).abs().mean()
-    squared = (decoded - wanted).pow(2).mean()
-    down, across = ((decoded.diff(dim=d) - wanted.diff(dim=d)).abs().mean() for d in (2, 3))
-    edges = down + across
+    if weights is None:
+        weights = torch.ones_like(wanted[:, :1])
+    errors = decoded - wanted
+    absolute = (weights * errors.abs()).mean()
+    squared = (weights * errors.pow(2)).mean()
+    down = (weights[:, :, 1:] * errors.diff(dim=2).abs()).mean()
+    edges = down + (weights[..., 1:] * errors.diff(dim=3).abs()).mean()
     size = latents.pow(2).mean()
     figures = {"absolute": absolute, "edges": edges, "squared": squared, "latents": size}
     total = absolute + edges + squared + SIZE_PENALTY * size

@@ -1,5 +1,6 @@
 """Contact sheets: many pictures in one, each with a label under it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 _GAP = 8  # pixels
 _LINE = 14
 _TITLE_LINE = 20
+_MOST_LETTERS = 2000  # of a text; no sheet is wide enough for more
+MOST_PIXELS = 128_000_000  # of a sheet; Pillow refuses to open more than 178 million
 _PAPER, _INK, _FAINT = "#ffffff", "#222222", "#777777"
 
 
@@ -22,8 +25,10 @@ class Cell:
 def compose(title: str, cells: Sequence[Cell], columns: int) -> Image.Image:
     """Return an RGB picture of the cells in rows of `columns`, left to right, under a title.
 
-    Each cell is as large as the largest picture. Labels too long for a cell are cut, a long title is wrapped.
+    Each cell is as large as the largest picture. Labels too long for a cell are cut, a long title is wrapped. The
+    pictures are scaled down where the sheet would have more than MOST_PIXELS.
     """
+    cells = _scaled_down(cells)
     width = max(cell.picture.width for cell in cells)
     height = max(cell.picture.height for cell in cells)
     lines = max(len(cell.label) for cell in cells)
@@ -48,9 +53,26 @@ def compose(title: str, cells: Sequence[Cell], columns: int) -> Image.Image:
     return sheet
 
 
+def _scaled_down(cells: Sequence[Cell]) -> Sequence[Cell]:
+    """Return the cells with pictures small enough for a sheet."""
+    width = max(cell.picture.width for cell in cells) + _GAP
+    height = (
+        max(cell.picture.height for cell in cells) + max(len(cell.label) for cell in cells) * _LINE + _GAP
+    )
+    scale = math.sqrt(MOST_PIXELS / (len(cells) * width * height))
+    if scale >= 1:
+        return cells
+
+    def small(picture: Image.Image) -> Image.Image:
+        size = max(1, int(picture.width * scale)), max(1, int(picture.height * scale))
+        return picture.resize(size, Image.Resampling.LANCZOS)
+
+    return [Cell(small(cell.picture), cell.label) for cell in cells]
+
+
 def _wrapped(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
     lines: list[str] = []
-    for word in text.split():
+    for word in text[:_MOST_LETTERS].split():
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and font.getlength(longer) <= width:
             lines[-1] = longer
@@ -60,8 +82,18 @@ def _wrapped(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.Ima
 
 
 def _cut(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Return the text, or as much of its beginning as fits into the width."""
+    text = " ".join(text[:_MOST_LETTERS].splitlines())
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+    fits, too_many = (
+        0,
+        len(text) + 1,
+    )  # letters; the length grows with their number, so halving finds the most
+    while fits + 1 < too_many:
+        letters = (fits + too_many) // 2
+        if font.getlength(text[:letters] + "…") <= width:
+            fits = letters
+        else:
+            too_many = letters
+    return text[:fits] + "…"

@@ -1,21 +1,24 @@
 """Embedders: vectors whose cosine measures how alike two pictures are, from the base model or a file of the user's."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import BaseModel, Field
 
+from bootstrap import reading
 from bootstrap.errors import UserError
+from bootstrap.files import path_of
 from bootstrap.project.projects import Project
 
 BASE, NONE = "base", "none"
 # CLIP's normalization, which most later encoders share; preprocessor_config.json beside the model overrides it.
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _BATCH = 16
+_ThreeColours = Annotated[list[Annotated[float, Field(ge=-1e6, le=1e6)]], Field(min_length=3, max_length=3)]
 
 
 class Embedder(Protocol):
@@ -39,7 +42,7 @@ def open_embedder(project: Project) -> Embedder | None:
         return None
     if name == BASE:
         return BaseModelEmbedder(project)
-    folder = project.folder / Path(name).expanduser()
+    folder = project.folder / path_of(name, "file")
     if (folder / "config.json").is_file() and not list(folder.glob("*.onnx")):
         return TransformersEmbedder(folder)
     return OnnxEmbedder(folder)
@@ -175,14 +178,18 @@ def _of_length_1(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _normalization(folder: Path, setting: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    path = folder / "preprocessor_config.json"
-    config = {}
+    path, remedy = folder / "preprocessor_config.json", "download the encoder again"
+    config = _Normalization()
     if path.is_file():
-        try:
-            config = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            raise UserError(f"{setting}: {path.name} is not valid JSON ({error})") from None
-    return (
-        np.array(config.get("image_mean", _MEAN), np.float32),
-        np.array(config.get("image_std", _STD), np.float32),
+        where = f"{setting}: {path.name}"
+        config = reading.shaped(_Normalization, reading.json_file(path, where, remedy), where, remedy)
+    return np.array(config.image_mean, np.float32), np.array(config.image_std, np.float32)
+
+
+class _Normalization(BaseModel):
+    """What preprocessor_config.json says about the colours; its other keys do not matter here."""
+
+    image_mean: _ThreeColours = list(_MEAN)
+    image_std: Annotated[list[Annotated[float, Field(gt=0, le=1e6)]], Field(min_length=3, max_length=3)] = (
+        list(_STD)
     )

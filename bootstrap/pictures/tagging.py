@@ -7,13 +7,13 @@ tagger = open_tagger(Path("wd14/model.onnx"))   # with selected_tags.csv beside 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.papertown.tagger import PapertownTagger
 from bootstrap.tag_scores import Tagger, TagScore
@@ -43,7 +43,7 @@ class OnnxTagger:
             import onnxruntime  # type: ignore[import-untyped]
         except ImportError:
             raise UserError(f"tagger {path}: reading ONNX files needs `pip install onnxruntime`") from None
-        table = path.with_name("selected_tags.csv")
+        table = path.parent / "selected_tags.csv"
         for file in (path, table):
             if not file.is_file():
                 raise UserError(f"tagger {path}: {file} is missing; put model and selected_tags.csv together")
@@ -84,10 +84,7 @@ class OnnxTagger:
 
 
 def _read_table(path: Path) -> tuple[list[str], list[str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {"name", "category"} <= rows[0].keys():
-        raise UserError(f"tagger table {path}: it needs the columns `name` and `category`")
+    rows = reading.csv_file(path, ("name", "category"), f"tagger table {path}")
     return [row["name"].replace("_", " ") for row in rows], [row["category"] for row in rows]
 
 

@@ -4,7 +4,7 @@ import logging
 
 from PIL import Image
 
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
@@ -17,11 +17,12 @@ _log = logging.getLogger(__name__)
 
 def make_thumbnail(project: Project, candidate: Candidate) -> bool:
     """Write a candidate's thumbnail if it is missing; return False if the picture cannot be read any more."""
-    path = project.folder / candidate.thumbnail
-    if path.is_file():
-        return True
+    where = f"candidate '{candidate.id}'"
     try:
-        picture = images.open_picture(project.folder / candidate.path)
+        path = reading.inside(project.folder, candidate.thumbnail, where)
+        if path.is_file():
+            return True
+        picture = images.open_picture(reading.inside(project.folder, candidate.path, where))
     except UserError as error:
         _log.warning("candidate %s cannot be shown: %s", candidate.id, error)
         return False

@@ -46,19 +46,25 @@ def in_turn(recipe: Recipe, ideas: Sequence[Idea], index: int, seed: int) -> Slo
     Args:
         seed: the seed of the shot.
     """
-    pairs = pairs_of(recipe)
+    snapshots = _numbers(recipe)
+    pairs = len(snapshots) * len(recipe.strength)
     # Ideas and pairs both cycle; the shift makes every idea meet every pair before a combination repeats.
-    pair = index + index // math.lcm(len(ideas), len(pairs))
+    pair = index + index // math.lcm(len(ideas), pairs)
     if recipe.by_quota:  # the ideas repeat in several cycles: a random pair falls into step with none of them
         pair = seed
-    return Slot(index % len(ideas), *pairs[pair % len(pairs)])
+    snapshot, strength = divmod(pair % pairs, len(recipe.strength))  # indices, in the order of pairs_of
+    return Slot(index % len(ideas), recipe.strength[strength], snapshots[snapshot])
 
 
 def pairs_of(recipe: Recipe) -> list[tuple[float, int]]:
     """Return the pairs of strength and snapshot that a recipe asks for."""
+    return [(strength, snapshot) for snapshot in _numbers(recipe) for strength in recipe.strength]
+
+
+def _numbers(recipe: Recipe) -> list[int]:
     if recipe.snapshot == "auto":
         raise ValueError(f"recipe '{recipe.kind}': the adviser has not chosen a snapshot yet")
-    return [(strength, snapshot) for snapshot in recipe.snapshot for strength in recipe.strength]
+    return recipe.snapshot
 
 
 def share_out(

@@ -1,16 +1,17 @@
 """Expand recipes into shots: prompts, strengths, snapshots and seeds. The same settings give the same shots."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap import captions
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.tallies import Tally
+from bootstrap.errors import UserError
 from bootstrap.planning import allotment
 from bootstrap.planning.allotment import Slot
-from bootstrap.project.settings import Settings
+from bootstrap.project.settings import MOST_SHOTS, Settings
 from bootstrap.prompting import parse
 from bootstrap.prompting.choices import Choices
 from bootstrap.recipes.ideas import Idea
@@ -70,18 +71,29 @@ def slots_of(settings: Settings, drawn_with: DrawnWith) -> list[list[Slot]]:
                 recipe,
                 recipe_ideas,
                 index,
-                _seed(settings.drawing.seed, drawn_with.generation, recipe, index),
+                seed_of(index),
             )
             for index, slot in enumerate(recipe_slots)
         ]
         for recipe, recipe_ideas, recipe_slots in zip(recipes, ideas, slots, strict=True)
+        for seed_of in [_seeds(settings.drawing.seed, drawn_with.generation, recipe)]
     ]
 
 
 def longer(settings: Settings, times: int) -> Settings:
-    """Return the settings with the `count` of each recipe multiplied; the former shots are among the new ones."""
+    """Return the settings with the `count` of each recipe multiplied; the former shots are among the new ones.
+
+    Raises:
+        UserError: these are more shots than a generation may have.
+    """
     if times == 1:
         return settings
+    total = times * sum(recipe.count for recipe in settings.recipe)
+    if total > MOST_SHOTS:
+        raise UserError(
+            f"the generation would have {total:,} shots, {MOST_SHOTS:,} at most; start the next one instead of drawing "
+            "more of this one"
+        )
     recipes = [recipe.model_copy(update={"count": recipe.count * times}) for recipe in settings.recipe]
     return settings.model_copy(update={"recipe": recipes})
 
@@ -115,9 +127,10 @@ def shots_of(
     ideas = recipe.ideas(settings.project.tags, size, drawn_with.size_step)
     choices = Choices(drawn_with.wildcards)
     names = {captions.as_prompt([tag]) for tag in settings.project.tags}
+    seed_of = _seeds(settings.drawing.seed, drawn_with.generation, recipe)
     for index, slot in enumerate(slots):
         idea, strength, snapshot = ideas[slot.idea], slot.strength, slot.snapshot
-        seed = _seed(settings.drawing.seed, drawn_with.generation, recipe, index)
+        seed = seed_of(index)
         lora = LoraUse(
             lora_file_name(drawn_with.lora_name, snapshot), drawn_with.training_id, snapshot, strength
         )
@@ -156,10 +169,26 @@ def _negative_prompt(recipe: Recipe, settings: Settings, idea: Idea) -> str:
     return captions.join(captions.with_added(parts, recipe.negatives_of(idea)))
 
 
-def _seed(project_seed: int, generation: int, recipe: Recipe, index: int) -> int:
-    return _number(f"{project_seed}/{generation}/{recipe.model_dump_json(exclude={'count'})}/{index}")
+def _seeds(project_seed: int, generation: int, recipe: Recipe) -> Callable[[int], int]:
+    """Return a function that gives the seed of each shot of a recipe, by its index.
+
+    The recipe is hashed once for all of them, as it may be long.
+    """
+    start = f"{project_seed}/{generation}/{recipe.model_dump_json(exclude={'count'})}/"
+    hashed = hashlib.sha256(start.encode())
+
+    def seed_of(index: int) -> int:
+        whole = hashed.copy()
+        whole.update(str(index).encode())
+        return _first_32_bits(whole.digest())
+
+    return seed_of
 
 
 def _number(text: str) -> int:
     """Return a pseudo-random 32-bit number, always the same for a text."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    return _first_32_bits(hashlib.sha256(text.encode()).digest())
+
+
+def _first_32_bits(digest: bytes) -> int:
+    return int.from_bytes(digest[:4], "big")

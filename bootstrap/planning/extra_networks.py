@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from bootstrap.errors import UserError, in_one_line
-from bootstrap.files import sha256_of_file
+from bootstrap.files import is_partial, sha256_of_file
 from bootstrap.lora import header
 from bootstrap.project.projects import Project
 from bootstrap.prompting import parse
@@ -39,7 +39,7 @@ class Shelf:
         files: dict[str, Path] = {}
         for folder in self.inside(kind):
             for path in sorted(folder.rglob("*"), key=lambda path: (len(path.parts), path)):
-                if path.suffix.lower() in endings and path.is_file():
+                if path.suffix.lower() in endings and path.is_file() and not is_partial(path):
                     files.setdefault(path.stem, path)
         return files
 

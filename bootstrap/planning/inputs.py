@@ -1,14 +1,10 @@
 """Find and check what recipes need besides the project's own LoRA, before any model is loaded."""
 
-from pathlib import Path
-
-from PIL import Image
-
-from bootstrap import images
+from bootstrap import images, reading
 from bootstrap.catalog import Catalog, generations, trainings
 from bootstrap.catalog.trainings import Snapshot, Training
 from bootstrap.errors import UserError
-from bootstrap.files import sha256_of_file
+from bootstrap.files import path_of, sha256_of_file
 from bootstrap.lora import header
 from bootstrap.models import specs
 from bootstrap.models.family import Family
@@ -33,8 +29,7 @@ def gather(project: Project, catalog: Catalog) -> Inputs:
         needs = recipe.needs()
         if needs.original:
             original = PictureUse(project.original.name, sha256_of_file(project.original))
-            with Image.open(project.original) as picture:
-                size = picture.size
+            size = images.size_of(project.original)
         for area in needs.areas:
             if isinstance(area, str):
                 masks[area] = _mask(project, recipe.kind, area, size)
@@ -64,7 +59,7 @@ def _check_box(project: Project, kind: str, box: Box, size: tuple[int, int]) -> 
 
 
 def _mask(project: Project, kind: str, name: str, size: tuple[int, int]) -> PictureUse:
-    path = project.folder / Path(name).expanduser()
+    path = project.folder / path_of(name, f"recipe '{kind}': mask")
     if not path.is_file():
         raise UserError(
             f"recipe '{kind}': there is no mask {path}; its path is relative to the project's folder"
@@ -83,7 +78,7 @@ def _mask(project: Project, kind: str, name: str, size: tuple[int, int]) -> Pict
 def _file(project: Project, kind: str, other: OtherLora) -> LoraUse:
     if other.generation is not None or other.snapshot is not None:
         raise UserError(f"recipe '{kind}': {other.lora} is a file: leave out its generation and snapshot")
-    path = project.folder / Path(other.lora).expanduser()
+    path = project.folder / path_of(other.lora, f"recipe '{kind}': LoRA")
     _check_family(project, header.family_of(path), f"the LoRA {other.lora}")
     return LoraUse(path.stem, "", 0, 1.0, sha256=sha256_of_file(path), source=other.lora)
 
@@ -101,10 +96,9 @@ def _of_project(project: Project, catalog: Catalog, kind: str, other: OtherLora)
     _check_family(project, specs.family(owner.base_model), f"the LoRA of project '{owner.name}'")
     training = _training(owner, catalog, kind, other.generation)
     snapshot = _snapshot(training, owner, kind, other.snapshot)
-    if not (owner.folder / snapshot.path).is_file():
-        raise UserError(
-            f"recipe '{kind}': the LoRA {owner.folder / snapshot.path} is gone; `sid run {owner.name}` trains it again"
-        )
+    path = reading.inside(owner.folder, snapshot.path, f"recipe '{kind}': the LoRA of '{owner.name}'")
+    if not path.is_file():
+        raise UserError(f"recipe '{kind}': the LoRA {path} is gone; `sid run {owner.name}` trains it again")
     return LoraUse(snapshot.path.stem, snapshot.training_id, snapshot.epoch, 1.0, source=owner.name)
 
 
@@ -126,6 +120,12 @@ def _snapshot(training: Training, owner: Project, kind: str, epoch: int | None) 
     if epoch is not None and epoch not in epochs:
         raise UserError(f"recipe '{kind}': project '{owner.name}' has snapshots {epochs}, and no {epoch}")
     return training.snapshots[epochs.index(epoch) if epoch else -1]
+
+
+def named_base_models(project: Project) -> set[str]:
+    """Return the names of the base models that project.toml names: the project's own and those of its recipes."""
+    of_recipes = {name for recipe in project.settings.recipe for name in recipe.needs().base_models}
+    return {project.base_model.name, *of_recipes}
 
 
 def _base_model(project: Project, kind: str, name: str) -> str:

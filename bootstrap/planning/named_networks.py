@@ -17,10 +17,15 @@ def with_loras(shelf: Shelf, shots: Sequence[Shot]) -> list[Shot]:
     """Return the shots with the LoRA files that their prompts name, and without embeddings.
 
     Raises:
-        UserError: a LoRA is missing.
+        UserError: a LoRA is missing, or a prompt is beyond the limits of `parse.check`.
     """
 
     def looked_up(shot: Shot) -> Shot:
+        for text in (shot.prompt, shot.negative_prompt):
+            try:
+                parse.check(text)
+            except ValueError as error:
+                raise UserError(f"prompt: {error}") from None
         others = [use for use in shot.loras if not use.in_prompt]
         return dataclasses.replace(shot, loras=(*others, *shelf.lora_uses(shot.prompt)), embeddings=())
 

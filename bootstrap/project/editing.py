@@ -1,8 +1,7 @@
 """Edit a project's settings for `sid set` and the app's forms; comments in project.toml stay."""
 
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Item, Table
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import write_text
 from bootstrap.models import specs
@@ -122,10 +122,38 @@ def without_recipe(project: Project, number: int) -> Edit:
     return _checked(project, document)
 
 
+def with_other_project(project: Project, old: str, new: str) -> str | None:
+    """Return project.toml with another name for another project wherever a recipe draws with that project's LoRA.
+
+    Args:
+        old: the other project's former name.
+        new: its name now.
+
+    Returns:
+        None if no recipe names it.
+
+    Raises:
+        UserError: the file is not valid TOML.
+    """
+    document, recipes = _document(project), []
+    for recipe in document.get("recipe", []):
+        loras = recipe.get("loras", []) if isinstance(recipe, Mapping) else []
+        recipes += [
+            lora
+            for lora in (loras if isinstance(loras, list) else [])
+            if isinstance(lora, MutableMapping) and str(lora.get("lora")).strip() == old
+        ]
+    for lora in recipes:
+        lora["lora"] = new
+    return tomlkit.dumps(document) if recipes else None
+
+
 def _document(project: Project) -> TOMLDocument:
+    text = reading.text_file(project.toml, str(project.toml), reading.MOST_BYTES_OF_TOML)
+    reading.parse_toml(text, str(project.toml))  # first: tomlkit itself takes long for hostile files
     try:
-        return tomlkit.parse(project.toml.read_text("utf-8"))
-    except (TOMLKitError, UnicodeDecodeError) as error:
+        return tomlkit.parse(text)
+    except (TOMLKitError, ValueError) as error:
         raise UserError(f"{project.toml}: not valid TOML: {error}") from None
 
 
@@ -189,7 +217,7 @@ def _inline(value: Any) -> Item:
 
 def _checked(project: Project, document: TOMLDocument) -> Edit:
     text = tomlkit.dumps(document)
-    raw = tomllib.loads(text)
+    raw = reading.parse_toml(text, str(project.toml))
     section = raw.get("project")
     name = section.get("base_model", "papertown") if isinstance(section, dict) else "papertown"
     base = specs.find(str(name))
@@ -201,6 +229,6 @@ def _checked(project: Project, document: TOMLDocument) -> Edit:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return reading.parse_toml(f"value = {text}", "value")["value"]
+    except UserError:
         return text

@@ -1,26 +1,32 @@
 """Workspace and projects: their paths, and how a project is created and opened."""
 
 import os
-import re
-import shutil
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
 from PIL import Image
 
-from bootstrap import captions, images
-from bootstrap.errors import UserError
-from bootstrap.files import write_text
+from bootstrap import captions, images, reading
+from bootstrap.errors import MachineError, UserError, is_wrong_path
+from bootstrap.files import make_folder, path_of, remove_partial_files, whole_folder, write_text
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
-from bootstrap.project import settings, template
+from bootstrap.project import identity, names, settings, template
+from bootstrap.project.names import check_name, check_new_name
 from bootstrap.project.settings import Settings
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}")
+if TYPE_CHECKING:
+    from bootstrap.catalog import Catalog
+
+_named: ContextVar[Path | None] = ContextVar("named", default=None)
+_LOCK = ".new.lock"  # of the one process that makes or renames a project
+_LOCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,26 @@ class Workspace:
 
     @classmethod
     def locate(cls, folder: Path | str | None = None) -> "Workspace":
-        """Return the workspace: `folder`, else $SID_WORKSPACE, else ./sid-workspace."""
-        return cls(Path(folder or os.environ.get("SID_WORKSPACE") or "sid-workspace").expanduser().resolve())
+        """Return the workspace: `folder`, else that of `named`, else $SID_WORKSPACE, else ./sid-workspace.
+
+        Raises:
+            UserError: the path is empty, leads to a file, or leads nowhere.
+        """
+        if folder is None:
+            folder = _named.get() or os.environ.get("SID_WORKSPACE") or "sid-workspace"
+            what = "SID_WORKSPACE"
+        else:
+            what = "--workspace"
+        path = path_of(folder, what)
+        try:
+            resolved = path.resolve()
+            nearest = next(path for path in (resolved, *resolved.parents) if path.exists())
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            reason = getattr(error, "strerror", None) or "its links lead in a circle"
+            raise UserError(f"{what} {folder}: no folder can be there ({reason}); name another one") from None
+        if not nearest.is_dir():
+            raise UserError(f"{what} {folder}: {nearest} is a file; name a folder, or one to be made")
+        return cls(resolved)
 
     @property
     def catalog_url(self) -> str:
@@ -44,9 +68,29 @@ class Workspace:
         """The folder with one folder for each project."""
         return self.folder / "projects"
 
+    def open_catalog(self) -> "Catalog":
+        """Open the catalog, which follows folders of projects that were renamed, moved or copied by hand.
+
+        Raises:
+            UserError: see Catalog and identity.settle.
+        """
+        from bootstrap.catalog import Catalog  # takes a while to import, and not every verb needs it
+
+        catalog = Catalog(self.catalog_url)
+        try:
+            identity.settle(catalog, self.projects_folder)
+        except BaseException:
+            catalog.close()
+            raise
+        return catalog
+
     def project_names(self) -> list[str]:
-        """Return the names of all projects, sorted."""
-        return sorted(path.parent.name for path in self.projects_folder.glob("*/project.toml"))
+        """Return the names of all projects, sorted; what else is in their folder is left out, see strays."""
+        return names.of_projects(self.projects_folder)
+
+    def strays(self) -> list[names.Stray]:
+        """Return what is in the folder of the projects and is none."""
+        return list(names.strays(self.projects_folder))
 
     def project(self, name: str) -> "Project":
         """Return the project of that name.
@@ -55,10 +99,45 @@ class Workspace:
             UserError: there is none.
         """
         project = Project(self, check_name(name))
-        if not project.toml.is_file():
+        if not names.is_project(self.projects_folder, name):
             known = ", ".join(self.project_names()) or "none yet; create one with `sid new`"
-            raise UserError(f"project '{name}': not in workspace {self.folder} (its projects: {known})")
+            of_name = [f"; {stray}" for stray in self.strays() if stray.path.name == name]
+            raise UserError(
+                f"project '{name}': not in workspace {self.folder} (its projects: {known})" + "".join(of_name)
+            )
         return project
+
+    @contextmanager
+    def changing_projects(self, wait: float = _LOCK_SECONDS) -> Iterator[None]:
+        """Keep other processes from making, renaming and deleting projects until the block ends.
+
+        Raises:
+            UserError: another process has been doing so for `wait` seconds; or the folder cannot be written.
+        """
+        lock = FileLock(self.projects_folder / _LOCK)
+        try:
+            make_folder(self.projects_folder)
+            lock.acquire(timeout=wait)
+        except Timeout:
+            raise UserError(
+                f"workspace {self.folder}: another process is making, renaming or deleting a project; try again"
+            ) from None
+        except OSError as error:
+            raise _unwritable(self, error) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@contextmanager
+def named(folder: Path | str | None) -> Iterator[None]:
+    """Within the block, `Workspace.locate()` returns this workspace, that of the command line; None: no change."""
+    token = _named.set(Path(folder) if folder else _named.get())
+    try:
+        yield
+    finally:
+        _named.reset(token)
 
 
 @dataclass(frozen=True)
@@ -78,7 +157,7 @@ class Project:
     @property
     def toml(self) -> Path:
         """The file with the settings."""
-        return self.folder / "project.toml"
+        return self.folder / names.SETTINGS
 
     @property
     def original(self) -> Path:
@@ -129,10 +208,7 @@ def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:
     Raises:
         UserError: one line that names the file, the key and the fix.
     """
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+    raw = reading.toml_file(path, str(path))
     section = raw.get("project")
     name = section.get("base_model", "papertown") if isinstance(section, dict) else "papertown"
     if not isinstance(name, str):
@@ -151,19 +227,6 @@ def with_defaults(defaults: Mapping[str, Mapping[str, Any]], raw: dict[str, Any]
         if isinstance(written, dict):  # if not, settings.parse reports it
             merged[section] = {**values, **written}
     return merged
-
-
-def check_name(name: str) -> str:
-    """Return a project's name if every operating system accepts it as a folder's name.
-
-    Raises:
-        UserError: it is empty, ends in a dot, or has characters other than letters, digits, space and `_ . -`.
-    """
-    if not _NAME.fullmatch(name) or ".." in name or name.endswith((".", " ")):
-        raise UserError(
-            f"project name '{name}': use 1 to 64 letters, digits, spaces, '_', '-' or '.', first a letter or digit"
-        )
-    return name
 
 
 def create(
@@ -185,9 +248,8 @@ def create(
     Raises:
         UserError: see check_name, images.open_picture, specs.find and settings.parse; or the name is taken.
     """
-    project = Project(workspace, check_name(name))
-    if project.folder.exists():
-        raise UserError(f"project '{name}': already exists, at {project.folder}; choose another name")
+    project = Project(workspace, check_new_name(name, workspace.projects_folder))
+    check_free(project)
     tags = captions.parse(caption)
     if not tags:
         raise UserError("caption: it is empty; describe the picture with tags separated by commas")
@@ -195,19 +257,54 @@ def create(
     picture = images.open_picture(image)
     base_in_toml = spec.name if spec.kind in ("embedded", "hub") else spec.source
     text = template.render(tags, base_in_toml, spec.defaults, recipes)
-    settings.parse(with_defaults(spec.defaults, tomllib.loads(text)), "project.toml")
-    _write_folder(project, picture, text)
+    raw = reading.parse_toml(text, "project.toml")
+    parsed = settings.parse(with_defaults(spec.defaults, raw), "project.toml")
+    specs.check(spec, parsed.model_dump(), "project.toml")
+    specs.predicting(spec, parsed.project.prediction_type)
+    from bootstrap.catalog import Catalog, identities
+    from bootstrap.catalog.store import exists
+
+    with workspace.changing_projects():
+        remove_partial_files(workspace.projects_folder)
+        check_new_name(name, workspace.projects_folder)
+        check_free(project)
+        if not exists(workspace.catalog_url):
+            _write_folder(project, picture, text)
+            return project
+        with closing(Catalog(workspace.catalog_url)) as catalog:
+            identities.set_aside(catalog, name)  # before the folder is there: a row is a removed project's
+            _write_folder(project, picture, text)
+            identity.settle(catalog, workspace.projects_folder)
     return project
 
 
+def check_free(project: Project) -> None:
+    """Check that a new project can have its folder.
+
+    Raises:
+        UserError: something other than an empty folder is there.
+    """
+    folder = project.folder
+    if names.is_project(project.workspace.projects_folder, project.name):
+        raise UserError(f"project '{project.name}': already exists, at {folder}; choose another name")
+    if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
+        raise UserError(
+            f"project '{project.name}': {folder} is there already and is no project; move it away, or choose another "
+            "name"
+        )
+
+
 def _write_folder(project: Project, picture: Image.Image, text: str) -> None:
-    partial = project.folder.with_name(f".sid-partial-{project.name}")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
     try:
-        partial.mkdir(parents=True)
-        picture.save(partial / "original.png")
-        write_text(partial / "project.toml", text)
-        partial.rename(project.folder)
+        make_folder(project.workspace.projects_folder)  # stays if the rest fails
+        with whole_folder(project.folder) as new:
+            picture.save(new / project.original.name)
+            write_text(new / names.SETTINGS, text)
+            identity.give(new)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(f"workspace {project.workspace.folder}: cannot be written ({error})") from None
+        raise _unwritable(project.workspace, error) from None
+
+
+def _unwritable(workspace: Workspace, error: OSError) -> UserError:
+    kind = UserError if is_wrong_path(error) else MachineError
+    return kind(f"workspace {workspace.folder}: cannot be written ({error})")

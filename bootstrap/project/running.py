@@ -34,6 +34,8 @@ def exclusively(project: Project) -> Iterator[None]:
             f"project '{project.name}': a generation is running already; "
             "wait for it or cancel it (`sid status`)"
         ) from None
+    except OSError as error:
+        raise _unusable_lock(project, error) from None
     try:
         url = project.workspace.catalog_url
         if not is_shared(url):
@@ -46,15 +48,28 @@ def exclusively(project: Project) -> Iterator[None]:
 
 
 def is_running(project: Project) -> bool:
-    """Return whether a process, on this or another machine, is working on this project now."""
+    """Return whether a process, on this or another machine, is working on this project now.
+
+    Raises:
+        UserError: the project's folder cannot be written, or something else has the name of its lock.
+    """
     lock = FileLock(project.lock_file)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         return True
+    except OSError as error:
+        raise _unusable_lock(project, error) from None
     lock.release()
     url = project.workspace.catalog_url
     if not is_shared(url):
         return False
     with closing(Catalog(url)) as catalog:
         return leases.is_alive(catalog, project.name)
+
+
+def _unusable_lock(project: Project, error: OSError) -> UserError:
+    return UserError(
+        f"project '{project.name}': its lock {project.lock_file} cannot be used ({error.strerror}); make the folder "
+        "writable, and move away what else has that name"
+    )

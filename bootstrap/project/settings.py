@@ -7,7 +7,7 @@ checkpoints; a base model may have its own (see `bootstrap.models.family.BaseMod
 import re
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError, model_validator
 
 from bootstrap import captions
 from bootstrap.errors import UserError
@@ -16,8 +16,14 @@ from bootstrap.models.family import AUTOMATIC, Sampler, Schedule, sampler_and_sc
 from bootstrap.models.family import SAMPLERS as SAMPLERS
 from bootstrap.recipes.recipe import Recipe
 from bootstrap.recipes.registry import RECIPES, USUAL, AnyRecipe
-from bootstrap.recipes.setting_types import NUMBERS, TEXT, Section, nearest
+from bootstrap.recipes.setting_types import NUMBERS, TEXT, AnyPrompt, Section, Tag, nearest, within_limits
+from bootstrap.shot_limits import LEAST_CFG_SCALE, MOST_CFG_SCALE, MOST_CLIP_SKIP, MOST_STEPS
 
+MOST_SHOTS = 100_000  # of a generation
+_MOST_PLANNED = 100_000_000  # characters of all prompts of a generation
+_MOST_PAIRS = 1000  # of strength and snapshot in a recipe
+_MOST_SAMPLES = 1000  # pictures of sample prompts
+_MOST_SHOWN = 1_000_000  # times that a training shows the original
 LCM_STEPS = 50  # LCM's distillation divides the noise schedule into this many parts
 
 
@@ -46,23 +52,23 @@ class TrainingSection(Section):
     repeats: int = Field(20, ge=1, le=10_000)
     epochs: int = Field(6, ge=1, le=1000)
     max_train_steps: int | None = Field(None, ge=1, le=1_000_000)
-    save_every_n_epochs: int = Field(1, ge=1)
+    save_every_n_epochs: int = Field(1, ge=1, le=1000)
     train_batch_size: int = Field(1, ge=1, le=64)
     network_dim: int = Field(64, ge=1, le=1024)
-    network_alpha: float = Field(32, gt=0)
+    network_alpha: float = Field(32, gt=0, le=10_000)
     conv_dim: int | None = Field(None, ge=1, le=1024)  # a number makes it a LoCon
-    conv_alpha: float = Field(1, gt=0)
+    conv_alpha: float = Field(1, gt=0, le=10_000)
     unet_lr: float = Field(1e-4, ge=0, le=1)
     text_encoder_lr: float = Field(5e-5, ge=0, le=1)
     optimizer: Literal["AdamW", "AdamW8bit", "Prodigy"] = "AdamW"
     lr_scheduler: Literal["constant", "cosine", "linear"] = "constant"
-    lr_warmup_steps: int = Field(0, ge=0)
+    lr_warmup_steps: int = Field(0, ge=0, le=1_000_000)
     shuffle_caption: bool = False
-    keep_tokens: int = Field(1, ge=0)
+    keep_tokens: int = Field(1, ge=0, le=1000)
     caption_dropout_rate: float = Field(0.0, ge=0, le=1)
     caption_tag_dropout_rate: float = Field(0.0, ge=0, lt=1)
     max_token_length: Literal[75, 150, 225] = 225
-    clip_skip: int = Field(1, ge=1, le=12)
+    clip_skip: int = Field(1, ge=1, le=MOST_CLIP_SKIP)
     flip_aug: bool = False
     noise_offset: float = Field(0.0, ge=0, le=1)
     min_snr_gamma: float | None = Field(None, gt=0, le=100)
@@ -73,10 +79,10 @@ class TrainingSection(Section):
     )
     seed: int = Field(42, ge=0, lt=2**32)
     reg_data_dir: str | None = Field(None, min_length=1)
-    class_tokens: str | None = Field(None, min_length=1)
+    class_tokens: AnyPrompt | None = Field(None, min_length=1)
     num_class_images: int = Field(20, ge=1, le=10_000)
     prior_loss_weight: float = Field(1.0, ge=0, le=10)
-    sample_prompts: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = []
+    sample_prompts: list[Annotated[Tag, AfterValidator(within_limits)]] = Field([], max_length=100)
 
     # Settings that do not change the trained LoRA, or only through the regularization's pictures.
     OF_NO_CONSEQUENCE: ClassVar[set[str]] = {
@@ -89,6 +95,18 @@ class TrainingSection(Section):
             raise ValueError("unet_lr and text_encoder_lr are both 0: nothing would be trained")
         if self.resolution is not None and self.resolution % 8:
             raise ValueError(f"resolution {self.resolution} is not a multiple of 8")
+        shown = self.repeats * self.epochs
+        if shown > _MOST_SHOWN:
+            raise ValueError(
+                f"repeats {self.repeats} x epochs {self.epochs} shows the original {shown:,} times, {_MOST_SHOWN:,} at "
+                "most"
+            )
+        samples = len(self.sample_prompts) * len(self.snapshots)
+        if samples > _MOST_SAMPLES:
+            raise ValueError(
+                f"sample_prompts are drawn with each of {len(self.snapshots)} snapshots: {samples:,} pictures, "
+                f"{_MOST_SAMPLES:,} at most"
+            )
         if self.save_every_n_epochs > self.epochs:
             raise ValueError(
                 f"save_every_n_epochs {self.save_every_n_epochs} is more than epochs {self.epochs}"
@@ -116,12 +134,12 @@ class DrawingSection(Section):
 
     sampler: Sampler = "DPM++ 2M"
     schedule: Schedule = AUTOMATIC
-    steps: int = Field(25, ge=1, le=150)
-    cfg_scale: float = Field(7.0, ge=1.0, le=30.0)
-    clip_skip: int | None = Field(None, ge=1, le=12)
+    steps: int = Field(25, ge=1, le=MOST_STEPS)
+    cfg_scale: float = Field(7.0, ge=LEAST_CFG_SCALE, le=MOST_CFG_SCALE)
+    clip_skip: int | None = Field(None, ge=1, le=MOST_CLIP_SKIP)
     width: int | None = Field(None, ge=64, le=4096)
     height: int | None = Field(None, ge=64, le=4096)
-    negative_prompt: str = ""
+    negative_prompt: AnyPrompt = ""
     batch_size: int = Field(8, ge=1, le=256)
     seed: int = Field(0, ge=0, lt=2**32)
 
@@ -213,6 +231,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _recipes_fit(self) -> "Settings":
+        self._check_amount()
         saved = self.training.snapshots
         for recipe in self.recipe:
             epochs = [] if recipe.snapshot == "auto" else recipe.snapshot
@@ -225,6 +244,27 @@ class Settings(Section):
             recipe.check_caption(self.project.tags)
             _check_schedule(recipe, self.drawing.steps)
         return self
+
+    def _check_amount(self) -> None:
+        """Check that the plan of a generation is of a size that can be drawn, before it is made."""
+        total = sum(recipe.count for recipe in self.recipe)
+        if total > MOST_SHOTS:
+            raise ValueError(
+                f"the recipes ask for {total:,} shots in all, {MOST_SHOTS:,} at most: lower their count"
+            )
+        characters = total * len(self.project.caption)
+        if characters > _MOST_PLANNED:
+            raise ValueError(
+                f"{total:,} shots with a caption of {len(self.project.caption):,} characters are {characters:,} "
+                f"characters, {_MOST_PLANNED:,} at most: lower the recipes' count, or shorten the caption"
+            )
+        for recipe in self.recipe:
+            snapshots = 1 if recipe.snapshot == "auto" else len(recipe.snapshot)
+            pairs = snapshots * len(recipe.strength)
+            if pairs > _MOST_PAIRS:
+                raise ValueError(
+                    f"recipe '{recipe.kind}' has {pairs:,} pairs of strength and snapshot, {_MOST_PAIRS:,} at most"
+                )
 
 
 def _check_schedule(recipe: Recipe, steps: int) -> None:

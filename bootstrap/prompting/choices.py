@@ -4,27 +4,30 @@ A prompt is parsed tag by tag; a tag without this syntax, or with malformed synt
 """
 
 import dataclasses
-import difflib
 import logging
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from random import Random
 
 import pyparsing
+from dynamicprompts.commands import Command, LiteralCommand
 from dynamicprompts.enums import SamplingMethod
 from dynamicprompts.sampling_context import SamplingContext
-from dynamicprompts.wildcards import WildcardManager
-from dynamicprompts.wildcards.values import WildcardValues
+from dynamicprompts.sampling_result import SamplingResult
+from dynamicprompts.types import ResultGen
 
 from bootstrap.errors import UserError, in_one_line
+from bootstrap.prompting import wildcards
 from bootstrap.shots import Shot
 
 logging.getLogger("dynamicprompts").setLevel(logging.ERROR)  # its warnings are errors here
 
 _SIGN = re.compile(r"\{[^{}]*\}|__[^_\s].*?__")
-_DEEPEST = 8  # nested braces; the parser's time grows fast with the depth
+# What the choices of a prompt may take.
+MOST_STEPS = 2000
+MOST_CHARACTERS = 100_000
 
 
 class Choices:
@@ -68,20 +71,24 @@ class Choices:
         """Return a text with its choices made; the same text and seed give the same result.
 
         Raises:
-            UserError: a wildcard file is missing or empty, or refers to itself.
+            UserError: a wildcard file is missing, empty or too large, or refers to itself, or the choices multiply.
         """
         return ",".join(after for _, after in self._tags(text, Random(f"{seed} prompt"), ()))
 
     def _tags(self, text: str, random: Random, names: Collection[str]) -> list[tuple[str, str]]:
         """Return the tags of a text as (tag, tag with its choices made)."""
+        try:
+            wildcards.check_braces(text)
+        except ValueError as error:
+            raise UserError(f"prompt: {error}") from None
+        context = _Bounded(SamplingMethod.RANDOM, self._wildcards, rand=random)
         return [
-            (tag, tag if tag.strip() in names or not _SIGN.search(tag) else self._choose(tag, random))
+            (tag, tag if tag.strip() in names or not _SIGN.search(tag) else self._choose(tag, context))
             for tag in _split(text)
         ]
 
-    def _choose(self, tag: str, random: Random) -> str:
-        context = SamplingContext(SamplingMethod.RANDOM, self._wildcards, rand=random)
-        if _depth(tag) > _DEEPEST:
+    def _choose(self, tag: str, context: "_Bounded") -> str:
+        if wildcards.depth(tag) > wildcards.DEEPEST:
             return tag
         try:
             return str(next(iter(context.sample_prompts(tag, 1)), tag))
@@ -91,34 +98,52 @@ class Choices:
             raise UserError(
                 f"prompt '{in_one_line(tag)}': its wildcards name each other without end"
             ) from None
-        except (KeyError, ValueError, IndexError) as error:
+        except (KeyError, ValueError, IndexError, OverflowError) as error:
             reason = in_one_line(str(error.args[0] if error.args else error))
             raise UserError(f"prompt '{in_one_line(tag)}': its choices cannot be made: {reason}") from None
 
     @cached_property
-    def _wildcards(self) -> "_Wildcards":
-        return _Wildcards(self._folders)
+    def _wildcards(self) -> wildcards.Wildcards:
+        return wildcards.Wildcards(self._folders)
 
 
-class _Wildcards(WildcardManager):
-    """The library's wildcards; a missing one is an error."""
+class _Budget:
+    """What the choices of a prompt may still take: wildcards that name each other multiply."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        super().__init__(root_map={"": list(reversed(folders))})  # the library gives later ones precedence
-        self._folders = folders
+    def __init__(self) -> None:
+        self._steps, self._characters = MOST_STEPS, MOST_CHARACTERS
 
-    def get_values(self, wildcard: str) -> WildcardValues:
-        values = super().get_values(wildcard)
-        if not values:
-            name = in_one_line(wildcard)
-            known = sorted(self.get_collection_names())
-            near = difflib.get_close_matches(wildcard, known, n=1, cutoff=0.5)
-            hint = f"did you mean __{near[0]}__?" if near else f"known: {', '.join(known[:10]) or 'none'}"
-            raise UserError(
-                f"wildcard __{name}__: there is no {name}.txt with choices in a folder 'wildcards' of the "
-                f"project or the workspace ({hint})"
+    def spend(self, characters: int) -> None:
+        """Count one step.
+
+        Raises:
+            ValueError: the budget is spent.
+        """
+        self._steps -= 1
+        self._characters -= characters
+        if self._steps < 0 or self._characters < 0:
+            raise ValueError(
+                f"a prompt's choices take {MOST_STEPS:,} steps and {MOST_CHARACTERS:,} characters at most, and these "
+                "multiply to more; do wildcards name each other several times?"
             )
-        return values
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bounded(SamplingContext):
+    """The library's context, which each choice, text and wildcard passes through, with a budget."""
+
+    budget: _Budget = dataclasses.field(default_factory=_Budget)
+
+    def generator_from_command(self, command: Command) -> ResultGen:
+        self.budget.spend(len(command.literal) if isinstance(command, LiteralCommand) else 0)
+        return super().generator_from_command(command)
+
+    def sample_prompts(
+        self, prompt: str | Command, num_prompts: int | None = None
+    ) -> Iterable[SamplingResult]:
+        if isinstance(prompt, str):
+            self.budget.spend(len(prompt))
+        return super().sample_prompts(prompt, num_prompts)
 
 
 def _split(text: str) -> Iterator[str]:
@@ -130,11 +155,3 @@ def _split(text: str) -> Iterator[str]:
             yield text[start:at]
             start = at + 1
     yield text[start:]
-
-
-def _depth(text: str) -> int:
-    deepest = depth = 0
-    for sign in text:
-        depth += (sign == "{") - (sign == "}")
-        deepest = max(deepest, depth)
-    return deepest

@@ -14,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.models import registry
 from bootstrap.models.prompt import Embedding
 from bootstrap.shots import EmbeddingUse
 
+MOST_BYTES = 64_000_000  # of a file; 75 vectors of SDXL have 0.6 million
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
+_MOST_BYTES = 50_000_000  # 75 vectors for both text encoders of XL in float64 have 1.2 million
 _held: dict[EmbeddingUse, Embedding] = {}
 
 
@@ -31,7 +34,7 @@ def hold(path: Path, name: str | None = None) -> Embedding:
         name: that prompts use for it; None: the file's name without its extension.
 
     Raises:
-        UserError: the file is missing, damaged, a pickle, or not an embedding.
+        UserError: the file is missing, too large, damaged, a pickle, or not an embedding.
     """
     if path.suffix.lower() != ".safetensors":
         raise UserError(
@@ -42,6 +45,8 @@ def hold(path: Path, name: str | None = None) -> Embedding:
         status = path.stat()
     except OSError:
         raise UserError(f"embedding {path}: there is no such file") from None
+    if status.st_size > MOST_BYTES:
+        raise UserError(f"embedding {path}: it has {status.st_size:,} bytes, {MOST_BYTES:,} at most are read")
     embedding = _read(path, status.st_size, status.st_mtime_ns)
     if name is not None:
         embedding = replace(embedding, name=name)
@@ -64,7 +69,11 @@ def held(use: EmbeddingUse) -> Embedding:
 def _read(path: Path, size: int, modified: int) -> Embedding:
     """Read a file; size and modification time are part of the cache's key, so that a replaced file is read again."""
     try:
-        tensors = {name: _array(path, tensor) for name, tensor in deserialize(path.read_bytes())}
+        with reading.opened(path, f"embedding {path}") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise UserError(f"embedding {path}: it has more than {_MOST_BYTES:,} bytes; this is no embedding")
+        tensors = {name: _array(path, tensor) for name, tensor in deserialize(content)}
     except (SafetensorError, OSError) as error:
         raise UserError(f"embedding {path}: damaged, or not a safetensors file ({error})") from None
     vectors = _vectors(path, tensors)

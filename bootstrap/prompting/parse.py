@@ -12,22 +12,35 @@ sometimes takes well-formed ones for text as well; here they count.)
 Source: stable-diffusion-webui, modules/prompt_parser.py and modules/extra_networks.py.
 """
 
+import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from bootstrap import captions
+from bootstrap.errors import in_one_line
 from bootstrap.models.prompt import CHUNK_END, Span
 
 ROUND, SQUARE = 1.1, 1 / 1.1  # the factor of a pair of brackets
+# Limits of a prompt. Each part of an AND is predicted by itself, and each BREAK begins a chunk of 75 tokens.
+MOST_PARTS = MOST_BREAKS = MOST_NETWORKS = 100
+_LONGEST_NUMBER = 40  # digits; a weight of hundreds of digits is infinite
+_TOO_MANY_DIGITS = re.compile(rf"\d{{{_LONGEST_NUMBER + 1}}}")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _PLAIN = re.compile(r"(?:[^\\\[\]():|]|\\.)+")
 _CHANGE = re.compile(rf"\s*({_NUMBER})\s*\]")
 _EXTRA_NETWORK = re.compile(r"<(\w+):([^>]+)>")
-_PART_WEIGHT = re.compile(r"(?s)^(.*?)(?:\s*:\s*([-+]?(?:\d+\.?|\d*\.\d+)))?\s*$")
+_PART_WEIGHT = re.compile(r"[-+]?(?:\d+\.?|\d*\.\d+)")
 _ATTENTION = re.compile(
     r"(?P<escaped>\\[()\[\]\\]?)|(?P<open>[(\[])|:\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+))\s*\)|(?P<close>[)\]])"
     r"|(?P<text>[^\\()\[\]:]+|:)"
+)
+_BRACKET = re.compile(r"\\.|[()\[\]]", re.DOTALL)
+_COUNTED = (
+    ("BREAK", "BREAK", re.compile(r"\bBREAK\b"), MOST_BREAKS),
+    ("AND", "AND", re.compile(r"\bAND\b"), MOST_PARTS),
+    ("extra networks", "<", re.compile(r"<\w+:"), MOST_NETWORKS),
 )
 
 
@@ -84,6 +97,48 @@ class Scheduled:
     text: str
 
 
+def check(prompt: str) -> None:
+    """Make sure that a prompt stays within the limits that docs/prompts.md lists.
+
+    Raises:
+        ValueError: it does not; the message says where.
+    """
+    captions.check_length(prompt, "a prompt")
+    if prompt.count("(") + prompt.count("[") > captions.DEEPEST:
+        _check_depth(prompt)
+    for kind, sign, pattern, most in _COUNTED:
+        if prompt.count(sign) <= most:
+            continue
+        match = next(itertools.islice(pattern.finditer(prompt), most, None), None)
+        if match is not None:
+            raise ValueError(
+                f"a prompt has {most} {kind} at most; {_place(prompt, match.start())} is one more"
+            )
+    number = _TOO_MANY_DIGITS.search(prompt)
+    if number is not None:
+        place = _place(prompt, number.start())
+        raise ValueError(f"a number has {_LONGEST_NUMBER} digits at most; {place} has more")
+
+
+def _check_depth(prompt: str) -> None:
+    depths = {"(": 0, "[": 0}  # as in `attention`, each kind of bracket counts by itself
+    for token in _BRACKET.finditer(prompt):
+        opening = {")": "(", "]": "["}.get(token[0])
+        if opening is not None:
+            depths[opening] = max(0, depths[opening] - 1)
+        elif token[0] in depths:
+            depths[token[0]] += 1
+            if sum(depths.values()) > captions.DEEPEST:
+                place = _place(prompt, token.start())
+                raise ValueError(
+                    f"brackets are nested {captions.DEEPEST} levels deep at most; {place} is deeper"
+                )
+
+
+def _place(prompt: str, at: int) -> str:
+    return f"'{in_one_line(prompt[at : at + 20])}' at character {at + 1}"
+
+
 def without_comments(prompt: str) -> str:
     """Return a prompt without its comments, from a `#` to the end of the line.
 
@@ -95,8 +150,10 @@ def without_comments(prompt: str) -> str:
 
 def extra_networks(prompt: str) -> tuple[str, list[ExtraNetwork]]:
     """Return the prompt without its extra networks, and the extra networks."""
+    # After the last ">" there is none, and the pattern would look for it from every "<".
+    end = prompt.rfind(">") + 1
     networks = []
-    for kind, arguments in _EXTRA_NETWORK.findall(prompt):
+    for kind, arguments in _EXTRA_NETWORK.findall(prompt, 0, end):
         pairs = [argument.partition("=") for argument in arguments.split(":")]
         networks.append(
             ExtraNetwork(
@@ -105,32 +162,37 @@ def extra_networks(prompt: str) -> tuple[str, list[ExtraNetwork]]:
                 {name: value for name, equals, value in pairs if equals},
             )
         )
-    return _EXTRA_NETWORK.sub("", prompt), networks
+    return _EXTRA_NETWORK.sub("", prompt[:end]) + prompt[end:], networks
 
 
 def parts(prompt: str) -> list[Part]:
     """Split a prompt at AND; the number after a part's last colon, if any, is its weight, else 1.0."""
     result = []
     for piece in re.split(r"\bAND\b", prompt):
-        match = _PART_WEIGHT.match(piece)
-        text, weight = match.groups() if match else (piece, None)
-        result.append(Part(text, float(weight) if weight else 1.0))
+        text, colon, number = piece.rstrip().rpartition(":")
+        weight = _PART_WEIGHT.fullmatch(number.lstrip()) if colon else None
+        if weight is not None:
+            result.append(Part(text.rstrip(), float(weight[0])))
+        else:
+            result.append(Part(piece.rstrip(), 1.0))
     return result
 
 
 def attention(text: str) -> list[Span]:
     """Return the weighted spans of a text, neighbours of equal weight joined; one empty span for an empty text."""
-    spans: list[Span] = []
+    texts: list[str] = []
+    weights: list[float] = []  # of each text
     open_at: dict[str, list[int]] = {"(": [], "[": []}
 
     def multiply_from(start: int, factor: float) -> None:
-        spans[start:] = [Span(span.text, span.weight * factor) for span in spans[start:]]
+        weights[start:] = [weight * factor for weight in weights[start:]]
 
     for token in _ATTENTION.finditer(text):
         if token["escaped"] is not None:
-            spans.append(Span(token["escaped"][1:], 1.0))
+            texts.append(token["escaped"][1:])
+            weights.append(1.0)
         elif token["open"]:
-            open_at[token["open"]].append(len(spans))
+            open_at[token["open"]].append(len(texts))
         elif token["weight"] and open_at["("]:
             multiply_from(open_at["("].pop(), float(token["weight"]))
         elif token["close"] == ")" and open_at["("]:
@@ -138,26 +200,28 @@ def attention(text: str) -> list[Span]:
         elif token["close"] == "]" and open_at["["]:
             multiply_from(open_at["["].pop(), SQUARE)
         else:
-            for number, piece in enumerate(re.split(r"\s*\bBREAK\b\s*", token[0])):
-                spans += [CHUNK_END] if number else []
-                spans.append(Span(piece, 1.0))
+            pieces = _split_at_breaks(token[0])
+            for number, piece in enumerate(pieces):
+                texts += [CHUNK_END.text, piece] if number else [piece]
+                weights += [CHUNK_END.weight, 1.0] if number else [1.0]
     for bracket, factor in (("(", ROUND), ("[", SQUARE)):
         for start in open_at[bracket]:
             multiply_from(start, factor)
-    return list(_joined(spans)) or [Span("", 1.0)]
+    return list(_joined(map(Span, texts, weights))) or [Span("", 1.0)]
 
 
-def _joined(spans: list[Span]) -> Iterator[Span]:
-    last: Span | None = None
-    for span in spans:
-        if last is not None and last.weight == span.weight:
-            last = Span(last.text + span.text, span.weight)
-            continue
-        if last is not None:
-            yield last
-        last = span
-    if last is not None:
-        yield last
+def _split_at_breaks(text: str) -> list[str]:
+    """Split a text at each BREAK, without the white space around it."""
+    first, *others = re.split(r"\bBREAK\b", text)
+    if not others:
+        return [first]
+    *middle, last = others
+    return [first.rstrip(), *(piece.strip() for piece in middle), last.lstrip()]
+
+
+def _joined(spans: Iterable[Span]) -> Iterator[Span]:
+    for weight, neighbours in itertools.groupby(spans, key=lambda span: span.weight):
+        yield Span("".join(span.text for span in neighbours), weight)
 
 
 def schedule(text: str, steps: int, before: int = 0) -> list[Scheduled]:

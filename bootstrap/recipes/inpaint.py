@@ -11,6 +11,7 @@ from bootstrap.recipes.ideas import Idea
 from bootstrap.recipes.needs import Box, Inputs, Needs, fitted_box
 from bootstrap.recipes.recipe import Recipe
 from bootstrap.recipes.setting_types import (
+    AnyPrompt,
     Count,
     DenoisingStrength,
     PromptText,
@@ -26,7 +27,7 @@ class InpaintRound(Section):
     """One round of inpainting; a setting that it leaves out is the recipe's."""
 
     prompt: PromptText  # describes the whole picture, as in AUTOMATIC1111
-    negative_prompt: str | None = None
+    negative_prompt: AnyPrompt | None = None
     strength: float | None = Field(None, ge=0.0, le=2.0)  # of the LoRA
     denoising_strength: DenoisingStrength | None = None
     mask: Tag | None = None
@@ -46,7 +47,7 @@ class InpaintRecipe(Recipe):
     has_other_strengths = True
 
     kind: Literal["inpaint"] = "inpaint"
-    rounds: Annotated[list[InpaintRound], Field(min_length=1)]
+    rounds: Annotated[list[InpaintRound], Field(min_length=1, max_length=32)]
     # A picture in the project's folder, as large as the original, white where it is redrawn.
     mask: Tag | None = None
     box: Box | None = None

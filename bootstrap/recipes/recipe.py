@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 from bootstrap import captions
 from bootstrap.recipes.ideas import Idea
 from bootstrap.recipes.needs import Inputs, Needs
-from bootstrap.recipes.setting_types import Count, Section, Snapshots, Strengths, nearest
+from bootstrap.recipes.setting_types import AnyPrompt, Count, Section, Snapshots, Strengths, nearest
 from bootstrap.shots import Shot
 
 
@@ -32,7 +32,7 @@ class Recipe(Section):
     count: Count
     strength: Strengths
     snapshot: Snapshots
-    negative_prompt: str = ""
+    negative_prompt: AnyPrompt = ""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:

@@ -14,10 +14,13 @@ from pydantic import (
     Discriminator,
     Field,
     StringConstraints,
+    model_validator,
 )
 
+from bootstrap import captions
 from bootstrap.prompting import parse
 
+MOST_LISTED = 1000  # entries of a list of settings
 _MOST_IN_RANGE = 1000
 
 
@@ -42,7 +45,9 @@ def _span(default_step: float) -> Callable[[Any], Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= 10**9  # a larger one may not fit into a float
+    return isinstance(value, float) and math.isfinite(value)
 
 
 Strengths = Annotated[
@@ -69,17 +74,41 @@ def without_comments(text: str) -> str:
     uncommented = parse.without_comments(text).strip()
     if not uncommented:
         raise ValueError(f"'{text}' is nothing but a comment: write something before the #, or take it out")
-    return uncommented
+    return within_limits(uncommented)
 
 
+def within_limits(text: str) -> str:
+    """Return a text in prompt syntax.
+
+    Raises:
+        ValueError: it is beyond the limits of a prompt, see `parse.check`.
+    """
+    parse.check(text)
+    return text
+
+
+# A text in prompt syntax, which may be empty and keeps its comments.
+AnyPrompt = Annotated[str, AfterValidator(within_limits)]
 # A text in prompt syntax, without its comments. A tag of the caption is a name instead, in which # has no meaning.
 PromptText = Annotated[Tag, AfterValidator(without_comments)]
 
 
 class Section(BaseModel):
-    """A table of project.toml; unknown keys are refused."""
+    """A table of project.toml; unknown keys, too long texts and too long lists are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_too_long(cls, table: Any) -> Any:
+        for name, value in table.items() if isinstance(table, dict) else ():
+            if isinstance(value, str):
+                captions.check_length(value, str(name))
+            if isinstance(value, list) and len(value) > MOST_LISTED:
+                raise ValueError(
+                    f"{name} has {MOST_LISTED:,} entries at most, and here it has {len(value):,}"
+                )
+        return table
 
 
 def nearest(word: str, known: list[str]) -> str:

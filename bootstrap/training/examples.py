@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-from PIL import Image
-
+from bootstrap import images
 from bootstrap.catalog import Catalog
 from bootstrap.dataset import entries
 from bootstrap.dataset.class_pictures import ClassPicture
@@ -23,8 +22,7 @@ def examples_of(
 
     def size(path: Path) -> tuple[int, int]:
         """Return a size of the picture's own proportions, or the original's training size if it already has that."""
-        with Image.open(path) as picture:
-            picture_size = picture.size
+        picture_size = images.size_of(path)
         if picture_size == project_size:
             return picture_size
         return fitted_size(picture_size, _resolution(project, base), base.size_step)
@@ -48,8 +46,7 @@ def examples_of(
 
 def training_size(project: Project, base: BaseModel | Geometry) -> tuple[int, int]:
     """Return the width and height in pixels at which a project trains."""
-    with Image.open(project.original) as picture:
-        return fitted_size(picture.size, _resolution(project, base), base.size_step)
+    return fitted_size(images.size_of(project.original), _resolution(project, base), base.size_step)
 
 
 def fitted_size(picture: tuple[int, int], resolution: int, step: int) -> tuple[int, int]:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from bootstrap import images
-from bootstrap.files import sha256_of_text, whole_file
+from bootstrap import images, reading, tensor_files
+from bootstrap.errors import UserError
+from bootstrap.files import remove_file, sha256_of_text
 from bootstrap.models import latents
 from bootstrap.models.family import BaseModel
 from bootstrap.training.identity import Example
@@ -49,13 +48,15 @@ class LatentCache:
         device = self._base.device
         if path.is_file():
             try:
-                cached = load_file(path)
-                return Latent(cached["mean"].to(device), cached["deviation"].to(device))
-            except (SafetensorError, KeyError):
-                path.unlink()  # damaged by something else: whole_file leaves no partial file
+                with reading.safetensors(path, f"latents {path}", "it is encoded again") as file:
+                    mean, deviation = file.get_tensor("mean"), file.get_tensor("deviation")
+                if mean.shape == deviation.shape and mean.dim() == 3:
+                    return Latent(mean.to(device), deviation.to(device))
+                remove_file(path)
+            except UserError:
+                remove_file(path)  # damaged by something else: whole_file leaves no partial file
         latent = encode(self._base, Path(example.path), example.size, mirrored)
-        with whole_file(path) as temporary:
-            save_file({"mean": latent.mean.cpu(), "deviation": latent.deviation.cpu()}, temporary)
+        tensor_files.write(path, {"mean": latent.mean, "deviation": latent.deviation})
         return latent
 
 

@@ -1,14 +1,13 @@
 """The training station: from a project's dataset to the snapshots of a generation, files and catalog rows."""
 
 import re
-from datetime import UTC, datetime
 
 import torch
 
 from bootstrap.catalog import trainings
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.dataset.class_pictures import ClassPicture
-from bootstrap.files import sha256_of_file
+from bootstrap.files import remove_file, sha256_of_file
 from bootstrap.lora import kohya, metadata
 from bootstrap.lora.metadata import TrainingFacts
 from bootstrap.models import loading
@@ -43,10 +42,12 @@ def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], 
         if not example.is_regularization
     ]
     trainings.begin(catalog, project.name, number, training_id, settings.model_dump(), described_dataset)
-    if _is_complete(generation):
-        return
     folder = generation.folder / f"training-{training_id[:8]}"
-    facts = _facts(project, base, examples, output_name(project, number))
+    state_file = folder / "state.safetensors"
+    if _is_complete(generation):
+        remove_file(state_file)  # a killed process may have finished everything else
+        return
+    facts = _facts(project, base, examples, output_name(project, number), training_id)
 
     def keep_snapshot(result: trainer.EpochResult) -> None:
         if result.epoch not in settings.snapshots:
@@ -66,13 +67,14 @@ def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], 
         )
         trainings.add_snapshot(catalog, project.name, snapshot, result.steps, result.seen)
 
-    state_file = folder / "state.safetensors"
     trainer.train(base, examples, settings, state_file, project.folder / "latents", keep_snapshot, report)
     trainings.finish(catalog, project.name, training_id)
-    state_file.unlink(missing_ok=True)  # several times a snapshot's size, and no longer needed
+    remove_file(state_file)  # several times a snapshot's size, and no longer needed
 
 
-def _facts(project: Project, base: BaseModel, examples: list[Example], name: str) -> TrainingFacts:
+def _facts(
+    project: Project, base: BaseModel, examples: list[Example], name: str, training_id: str
+) -> TrainingFacts:
     settings: TrainingSection = project.settings.training
     dataset = [example for example in examples if not example.is_regularization]
     plan = schedule.Schedule(examples, settings)
@@ -89,7 +91,7 @@ def _facts(project: Project, base: BaseModel, examples: list[Example], name: str
         reg_images=len(examples) - len(dataset),
         steps_per_epoch=plan.epoch_end(1),
         total_steps=plan.total_steps,
-        started_at=datetime.now(UTC),
+        training_id=training_id,
     )
 
 

@@ -3,14 +3,16 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from bootstrap.files import whole_file
+from bootstrap import reading, tensor_files
+from bootstrap.errors import UserError
 from bootstrap.training.adapters import Adapters
+
+_REMEDY = "delete it to start over"
+_Shape = TypeVar("_Shape")
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,7 @@ def save(
         "groups": json.dumps(groups),
         "scaler": json.dumps(scaler.state_dict()),
     }
-    with whole_file(path) as temporary:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+    tensor_files.write(path, tensors, metadata)
 
 
 def load(
@@ -63,15 +64,16 @@ def load(
     """Restore a saved state and return its position; None if there is no file.
 
     Raises:
-        RuntimeError: the file is not the state of such a training.
+        UserError: the file is not the state of such a training.
     """
     if not path.is_file():
         return None
+    where = f"training state {path}"
     try:
-        with safe_open(path, framework="pt") as file, torch.no_grad():
-            metadata = file.metadata()
+        with reading.safetensors(path, where, _REMEDY) as file, torch.no_grad():
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-            numbers = json.loads(metadata["numbers"])
+            numbers = _parsed(metadata["numbers"], dict[str, int | float], where)
             for index, parameter in enumerate(adapters.parameters()):
                 parameter.copy_(tensors.pop(f"{index}.parameter"))
                 prefix = f"{index}."
@@ -87,11 +89,14 @@ def load(
                 }
                 if moments:
                     optimizer.state[parameter] = moments
-            for group, saved in zip(optimizer.param_groups, json.loads(metadata["groups"]), strict=True):
+            groups = _parsed(metadata["groups"], list[dict[str, bool | int | float]], where)
+            for group, saved in zip(optimizer.param_groups, groups, strict=True):
                 group.update(saved)
-            scaler.load_state_dict(json.loads(metadata["scaler"]))
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise RuntimeError(
-            f"training state {path}: it does not fit this training ({error}); delete it to start over"
-        ) from error
-    return SavedStep(int(metadata["epoch"]), int(metadata["step"]))
+            scaler.load_state_dict(_parsed(metadata["scaler"], dict[str, Any], where))
+            return SavedStep(int(metadata["epoch"]), int(metadata["step"]))
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise UserError(f"{where}: it does not fit this training ({error}); {_REMEDY}") from error
+
+
+def _parsed(text: str, shape: type[_Shape], where: str) -> _Shape:
+    return reading.shaped(shape, reading.parse_json(text, where, _REMEDY, infinite=True), where, _REMEDY)

@@ -11,35 +11,20 @@ The check itself changes nothing.
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
-from bootstrap import images
-from bootstrap.catalog import Catalog, candidate_states, candidates, generations, leases, picks
-from bootstrap.catalog.states import CandidateState, GenerationState
-from bootstrap.errors import UserError
-from bootstrap.files import DISK_FLOOR, TEMPORARY_PREFIX, copy_file
+from bootstrap import reading
+from bootstrap.catalog.store import is_shared
+from bootstrap.errors import UserError, reason_of
+from bootstrap.files import DISK_FLOOR
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
-from bootstrap.pictures.thumbnails import make_thumbnail
-from bootstrap.project import running
-from bootstrap.project.generation import Generation
-from bootstrap.project.projects import Project, Workspace
-from bootstrap.upkeep import reindex
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A problem that the doctor has found."""
-
-    what: str
-    remedy: str  # what to do, or what `repair` would do
-    repair: Callable[[], str] | None = None  # carries out the remedy and returns a report of it
+from bootstrap.progress import Report, silent
+from bootstrap.project.projects import Workspace
+from bootstrap.upkeep import interruptions, project_check, strays
+from bootstrap.upkeep.finding import Finding
 
 
 def machine(workspace: Workspace) -> list[tuple[str, str]]:
@@ -62,27 +47,39 @@ def machine(workspace: Workspace) -> list[tuple[str, str]]:
     ]
 
 
-def examine(workspace: Workspace) -> Iterator[Finding]:
+def examine(workspace: Workspace, report: Report = silent) -> Iterator[Finding]:
     """Check everything, the cheapest checks first, and yield the problems.
 
     Make each repair before you take the next finding: a later one may build on an earlier one.
     """
     yield from _disk(workspace)
+    yield from interruptions.in_workspace(workspace)
     yield from _models(workspace)
-    if not workspace.project_names():
+    yield from strays.examine(workspace)
+    if not workspace.project_names() and not strays.is_trash(workspace):
         return
     try:
-        catalog = Catalog(workspace.catalog_url)
+        catalog = workspace.open_catalog()
     except UserError as error:
-        yield Finding(
-            str(error),
-            "move the file away (keep it) and run `sid reindex`, which builds a new one from the projects' folders",
-        )
+        yield Finding(str(error), _remedy(workspace.catalog_url))
         return
     with closing(catalog):
-        yield from _catalog(catalog)
+        damage = catalog.damage()
+        if damage:  # nothing that it says can be relied on
+            yield Finding(f"catalog {catalog.url}: damaged ({damage})", _remedy(catalog.url))
+            return
+        yield from strays.of_trash(workspace, catalog)
         for name in workspace.project_names():
-            yield from _project(workspace.project(name), catalog)
+            try:
+                yield from project_check.examine(workspace.project(name), catalog, report)
+            except (UserError, OSError) as error:  # the other projects are looked at all the same
+                yield Finding(f"project '{name}': {reason_of(error)}", "mend it, then run `sid doctor` again")
+
+
+def _remedy(url: str) -> str:
+    if is_shared(url):
+        return "start the database, or mend it from a backup of its own; SID_CATALOG_URL names it"
+    return "move the file away (keep it) and run `sid reindex`, which builds a new one from the projects' folders"
 
 
 def _free_bytes(workspace: Workspace) -> int:
@@ -112,14 +109,12 @@ def _models(workspace: Workspace) -> Iterator[Finding]:
         models[spec.name] = spec
     for spec in models.values():
         for path in _weights(spec):
+            remedy = "install sid again" if spec.kind == "embedded" else "download the model again"
             try:
-                with safe_open(path, "np") as file:
+                with reading.safetensors(path, f"base model {spec.name}: {path}", remedy, "np") as file:
                     file.keys()
-            except (SafetensorError, OSError) as error:
-                yield Finding(
-                    f"base model {spec.name}: {path} is damaged ({error})",
-                    "install sid again" if spec.kind == "embedded" else "download the model again",
-                )
+            except (UserError, OSError) as error:
+                yield Finding(f"base model {spec.name}: {path} is damaged ({reason_of(error)})", remedy)
 
 
 def _weights(spec: BaseModelSpec) -> list[Path]:
@@ -127,143 +122,3 @@ def _weights(spec: BaseModelSpec) -> list[Path]:
         return []
     source = Path(spec.source)
     return [source] if spec.kind == "file" else sorted(source.rglob("*.safetensors"))
-
-
-def _catalog(catalog: Catalog) -> Iterator[Finding]:
-    damage = catalog.damage()
-    if damage:
-        yield Finding(
-            f"catalog {catalog.url}: damaged ({damage})",
-            "move the file away (keep it) and run `sid reindex`, which builds a new one from the projects' folders",
-        )
-
-
-def _project(project: Project, catalog: Catalog) -> Iterator[Finding]:
-    try:
-        images.open_picture(project.original)
-        _ = project.settings
-    except UserError as error:
-        yield Finding(f"project '{project.name}': {error}", "fix it; no generation can run before that")
-    if running.is_running(project):
-        return  # everything below changes while it runs
-    yield from _stale_lease(project, catalog)
-    yield from _left_behind(project)
-    yield from _interrupted(project, catalog)
-    yield from _files_without_rows(project, catalog)
-    yield from _rows_without_files(project, catalog)
-
-
-def _stale_lease(project: Project, catalog: Catalog) -> Iterator[Finding]:
-    lease = leases.find(catalog, project.name)
-    if lease is not None:
-
-        def forget() -> str:
-            leases.forget(catalog, project.name, lease)
-            return f"removed the lease of '{project.name}'"
-
-        yield Finding(
-            f"project '{project.name}': a run on {lease.machine} (process {lease.process}) holds its lease, but no "
-            "longer sends heartbeats",
-            "remove the lease; the next run would also do so, after a while",
-            forget,
-        )
-
-
-def _left_behind(project: Project) -> Iterator[Finding]:
-    partial = [path for path in project.folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file()]
-    if partial:
-
-        def remove() -> str:
-            for path in partial:
-                path.unlink(missing_ok=True)
-            return f"removed {len(partial)} half-written files"
-
-        yield Finding(
-            f"project '{project.name}': {len(partial)} half-written files of a killed process",
-            "remove them",
-            remove,
-        )
-
-
-def _interrupted(project: Project, catalog: Catalog) -> Iterator[Finding]:
-    for status in generations.statuses(catalog, project.name):
-        if status.state.is_begun:
-            yield Finding(
-                f"project '{project.name}': generation {status.number} is recorded as {status.state}, but nothing runs",
-                f"mark it as cancelled; `sid run {project.name}` resumes it",
-                partial(_cancel, Generation(project, catalog, status.number)),
-            )
-
-
-def _cancel(killed: Generation) -> str:
-    killed.set_state(GenerationState.CANCELLED, "its process was killed")
-    return f"{killed} is cancelled"
-
-
-def _files_without_rows(project: Project, catalog: Catalog) -> Iterator[Finding]:
-    unknown = reindex.unknown_candidates(project, catalog)
-    if unknown:
-        count = sum(map(len, unknown.values()))
-        yield Finding(
-            f"project '{project.name}': {count} candidates in generations {', '.join(map(str, unknown))} are not in "
-            "the catalog",
-            f"add them to it (`sid reindex {project.name}`)",
-            partial(_reindex, project, catalog),
-        )
-
-
-def _reindex(project: Project, catalog: Catalog) -> str:
-    restored = reindex.reindex(project, catalog)
-    return (
-        f"'{project.name}': added {restored.generations} generations, {restored.snapshots} snapshots, "
-        f"{restored.candidates} candidates and {restored.picks} picks to the catalog"
-    )
-
-
-def _rows_without_files(project: Project, catalog: Catalog) -> Iterator[Finding]:
-    known = candidates.candidates(catalog, project.name, state=None)
-    whole = [candidate for candidate in known if candidate.state is not CandidateState.BROKEN]
-    lost = [candidate.id for candidate in whole if not (project.folder / candidate.path).is_file()]
-    if lost:
-        yield Finding(
-            f"project '{project.name}': the pictures of {len(lost)} candidates are missing, such as {lost[0]}",
-            "mark them as broken, so that they are not shown; `sid run` redraws those of the latest generation",
-            partial(_mark_broken, project, catalog, lost),
-        )
-    for pick in picks.picks(catalog, project.name):
-        if not (project.folder / pick.path).is_file():
-            pictures = {candidate.id: project.folder / candidate.path for candidate in known}
-            yield _lost_pick(project, pick, pictures)
-    published = [
-        candidate
-        for candidate in known
-        if candidate.state is CandidateState.PUBLISHED and candidate.id not in set(lost)
-    ]
-    bare = [candidate for candidate in published if not (project.folder / candidate.thumbnail).is_file()]
-    if bare:
-
-        def make() -> str:
-            made = sum(make_thumbnail(project, candidate) for candidate in bare)
-            return f"made {made} of {len(bare)} thumbnails"
-
-        yield Finding(
-            f"project '{project.name}': {len(bare)} thumbnails are missing", "make them again", make
-        )
-
-
-def _mark_broken(project: Project, catalog: Catalog, ids: list[str]) -> str:
-    candidate_states.call_broken(catalog, project.name, ids)
-    return f"marked {len(ids)} candidates of '{project.name}' as broken"
-
-
-def _lost_pick(project: Project, pick: picks.Pick, pictures: dict[str, Path]) -> Finding:
-    what = f"project '{project.name}': the pick {pick.path} is missing, and the dataset needs it"
-    source = pictures.get(pick.candidate_id)
-    if source is None or not source.is_file():
-        return Finding(what, "put the file back, or undo the pick (`sid undo`) and run `sid grow`")
-
-    def copy() -> str:
-        copy_file(source, project.folder / pick.path)
-        return f"copied {pick.path} from its candidate"
-
-    return Finding(what, "copy it from its candidate", copy)

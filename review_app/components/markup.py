@@ -8,9 +8,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, as_machine_errors, in_one_line, printable
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_LONGEST = 100_000  # characters of one text on a page
 _STYLE = Path(__file__).with_name("style.css")
 
 
@@ -26,17 +27,22 @@ def element(name: str, *content: str, **attributes: str) -> Markup:
     A trailing underscore in an attribute's name is dropped (`class_`), others become hyphens (`aria_label`).
     """
     pairs = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items()
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_shown(value))}"' for key, value in attributes.items()
     )
     if name == "img":
         return Markup(f"<{name}{pairs}>")
-    inside = "".join(part if isinstance(part, Markup) else escape(part) for part in content)
+    inside = "".join(part if isinstance(part, Markup) else escape(_shown(part)) for part in content)
     return Markup(f"<{name}{pairs}>{inside}</{name}>")
+
+
+def _shown(text: str) -> str:
+    """Return a text without characters that reorder or hide others; line breaks stay."""
+    return printable(text, _LONGEST, keep="\n\t")
 
 
 def plain(text: str) -> str:
     """Return Markdown that shows exactly this text, for Streamlit's messages and labels."""
-    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+    return _PUNCTUATION.sub(r"\\\1", printable(in_one_line(text), _LONGEST))
 
 
 def show(*parts: Markup) -> None:
@@ -46,9 +52,13 @@ def show(*parts: Markup) -> None:
 
 @contextmanager
 def show_errors() -> Iterator[None]:
-    """Show a UserError of the block on the page. Each fragment needs its own: errors do not leave a fragment."""
+    """Show a UserError or a problem of the machine on the page, in a line.
+
+    Each fragment needs its own: errors do not leave a fragment.
+    """
     try:
-        yield
+        with as_machine_errors():
+            yield
     except UserError as error:
         st.error(plain(str(error)), icon=":material/error:")
 

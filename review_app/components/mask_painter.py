@@ -57,11 +57,14 @@ def save_mask(project: Project, candidate: Candidate, painted: str) -> Path:
     try:
         if not painted.startswith(_KIND) or len(painted) > _MOST_LETTERS:
             raise ValueError("not a small PNG")
-        with Image.open(io.BytesIO(base64.b64decode(painted.removeprefix(_KIND), validate=True))) as opened:
-            if opened.format != "PNG" or opened.size != (candidate.shot.width, candidate.shot.height):
+        content = base64.b64decode(painted.removeprefix(_KIND), validate=True)
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as opened:
+            if opened.size != (candidate.shot.width, candidate.shot.height):
                 raise ValueError("its size is not the candidate's")
             mask = opened.convert("L").point(lambda level: 255 if level >= 128 else 0)
-    except (ValueError, binascii.Error, UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (
+        ValueError, binascii.Error, UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError
+    ) as error:  # fmt: skip
         raise UserError(f"mask: it cannot be used ({error}); paint it again") from None
     if not any(mask.histogram()[128:]):
         raise UserError("mask: it is empty; paint over the part to redraw")

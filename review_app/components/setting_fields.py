@@ -1,6 +1,5 @@
 """A form field for each setting, built from the pydantic model that validates `project.toml`."""
 
-import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import tomlkit
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.recipes.setting_types import Snapshots, Strengths
 
@@ -250,11 +250,9 @@ def _inline(value: Any) -> str:
 
 def _read_toml(setting: Setting, text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(
-            f"{setting.label}: it cannot be parsed ({error}); write it as in project.toml"
-        ) from None
+        return reading.parse_toml(f"value = {text}", setting.label)["value"]
+    except UserError as error:
+        raise UserError(f"{error}; write it as in project.toml") from None
 
 
 def _plain(value: Any) -> Any:

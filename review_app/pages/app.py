@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from bootstrap.project.projects import Project
-from review_app import links, reviewers
+from review_app import links, reviewers, uploads
 from review_app.components import markup
 from review_app.pages import (
     dataset,
@@ -68,12 +68,17 @@ def main() -> None:
     """Show the requested page."""
     st.set_page_config(page_title="sid review", page_icon=str(_ICON), layout="wide")
     markup.style()
-    _pick_project()
-    of_project, of_workspace = _pages(_PROJECT_PAGES), _pages(_WORKSPACE_PAGES)
-    chosen = st.navigation({"": list(of_project.values()), "Workspace": list(of_workspace.values())})
-    links.remember(of_project | of_workspace, chosen.url_path or "review")  # the default page's path is empty
-    _show_reviewer()
     with markup.show_errors():
+        _pick_project()
+        _strays()
+        of_project, of_workspace = _pages(_PROJECT_PAGES), _pages(_WORKSPACE_PAGES)
+        chosen = st.navigation({"": list(of_project.values()), "Workspace": list(of_workspace.values())})
+        links.remember(
+            of_project | of_workspace, chosen.url_path or "review"
+        )  # the default page's path is empty
+        _show_reviewer()
+        if chosen.url_path != "new":
+            uploads.forget()  # the page has made its project, or the visitor has left it
         chosen.run()
 
 
@@ -114,6 +119,13 @@ def _pick_project() -> None:
             on_click=lambda: links.choose_project(st.session_state["picked project"]),
             width="stretch",
         )
+
+
+def _strays() -> None:
+    """Say in small print what is in the projects' folder and no project."""
+    for stray in workspace().strays():
+        with st.sidebar:
+            st.caption(markup.plain(str(stray)))
 
 
 def _no_project() -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from bootstrap.catalog import accept_rates, generations, sheets
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.dataset import growth
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, as_machine_errors
 from bootstrap.project.projects import Project
 from review_app import starting
 from review_app.components import markup
@@ -187,9 +187,10 @@ def _start(project: Project) -> None:
     problem = f"{_PROBLEM} {project.name}"
     token = st.session_state.setdefault(_TOKEN, secrets.token_hex(8))
     try:
-        statuses = generations.statuses(catalog_of(project), project.name)
-        busy = phase(project, statuses, starting.latest(project))[0] in (Phase.STARTING, Phase.RUNNING)
-        starting.start(project, token, patience=0.0 if busy else _END_SECONDS)
+        with as_machine_errors():
+            statuses = generations.statuses(catalog_of(project), project.name)
+            busy = phase(project, statuses, starting.latest(project))[0] in (Phase.STARTING, Phase.RUNNING)
+            starting.start(project, token, patience=0.0 if busy else _END_SECONDS)
         st.session_state.pop(problem, None)
     except UserError as error:
         st.session_state[problem] = str(error)
@@ -198,7 +199,8 @@ def _start(project: Project) -> None:
 
 def _cancel(project: Project) -> None:
     try:
-        starting.cancel(project)
+        with as_machine_errors():
+            starting.cancel(project)
         st.session_state[f"{_CANCELLED} {project.name}"] = True
         st.session_state.pop(f"{_PROBLEM} {project.name}", None)
     except UserError as error:
@@ -207,7 +209,8 @@ def _cancel(project: Project) -> None:
 
 def _grow(project: Project) -> None:
     try:
-        growth.grow(project, catalog_of(project))
+        with as_machine_errors():
+            growth.grow(project, catalog_of(project))
     except UserError as error:
         st.session_state[f"{_PROBLEM} {project.name}"] = str(error)
         return

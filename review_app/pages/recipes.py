@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 from pydantic import BaseModel
 
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, as_machine_errors
 from bootstrap.files import sha256_of_file
 from bootstrap.loop import forecast as forecasting
 from bootstrap.loop.forecast import Forecast
@@ -183,7 +183,8 @@ def _close(project: Project) -> None:
 
 def _remove(project: Project, number: int) -> None:
     try:
-        editing.without_recipe(project, number).save()
+        with as_machine_errors():
+            editing.without_recipe(project, number).save()
         _close(project)
     except UserError as error:
         st.toast(markup.plain(str(error)), icon=":material/error:")

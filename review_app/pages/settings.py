@@ -10,6 +10,7 @@ from bootstrap.files import sha256_of_file
 from bootstrap.project import editing, template
 from bootstrap.project.projects import Project
 from review_app.components import markup, setting_fields
+from review_app.pages import project_changes
 
 _TITLES = {"project": "Project", "training": "Training", "drawing": "Drawing", "dedupe": "Duplicates",
            "curation": "Curation"}  # fmt: skip
@@ -33,6 +34,8 @@ def show(project: Project) -> None:
         with tab:
             _section(project, name, version)
     st.caption(f"File: {markup.plain(str(project.toml))}")
+    with st.expander("Rename or delete the project", icon=":material/drive_file_rename_outline:"):
+        project_changes.show(project)
 
 
 def _section(project: Project, name: str, version: str) -> None:

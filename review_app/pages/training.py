@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from bootstrap import reading
 from bootstrap.catalog import advices, generations, trainings
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
@@ -63,7 +64,7 @@ def _training(project: Project, number: int, training: Training) -> None:
     markup.show(markup.counts([*pictures, *settings]))
     advice = advices.of_training(catalog_of(project), project.name, training.training_id)
     markup.show(markup.table(*_snapshots(training, advice)))
-    folder = (project.folder / training.snapshots[0].path).parent
+    folder = reading.inside(project.folder, training.snapshots[0].path, "the generation's LoRA").parent
     st.caption(f"Files: {markup.plain(str(folder))}")
     _picture(
         folder / "snapshots.png",

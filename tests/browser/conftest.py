@@ -1,5 +1,6 @@
 """The app as a person uses it: `sid review` in its own process, and a real Chromium."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bootstrap.project.projects import Workspace
+from bootstrap.serving import http, own_server
+from tests.guard import network_guard
 
 _FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
@@ -59,11 +64,12 @@ class App:
         self.port = _free_port()
         self.url = f"http://localhost:{self.port}"
         self.log = workspace / "review-app.log"
+        self.asked = workspace / "asked.txt"  # of other machines, by the app and the processes that it starts
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the app and wait until it answers."""
-        environment = {**os.environ, "SID_REVIEWER": "tester"}
+        environment = network_guard.watched({**os.environ, "SID_REVIEWER": "tester"}, self.asked)
         environment.pop("PREFECT_API_URL", None)
         command = [  # what the command `sid` does
             sys.executable, "-c", "from bootstrap.cli.main import main; main()", "--workspace", str(self.workspace),
@@ -102,6 +108,59 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running.start()
     yield running
     running.stop()
+    assert network_guard.asked(running.asked) == []
+
+
+class Up:
+    """A running `sid up` on an empty workspace, and what it serves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.workspace = Workspace(folder / "workspace")
+        self.workspace.folder.mkdir()
+        self.app = f"http://localhost:{(port := _free_port())}"
+        self.log = folder / "up.log"
+        environment = {
+            **os.environ, "SID_REVIEWER": "tester", "SID_WORKSPACE": str(self.workspace.folder)
+        }  # fmt: skip
+        for name in ("PREFECT_API_URL", "PREFECT_HOME"):
+            environment.pop(name, None)
+        self.asked = folder / "asked.txt"
+        environment = network_guard.watched(environment, self.asked)
+        command = [
+            sys.executable,
+            "-c",
+            "from bootstrap.cli.main import main; main()",
+            "up",
+            "--port",
+            str(port),
+        ]
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        deadline = time.monotonic() + 180
+        while "Ctrl-C stops everything" not in self.log.read_text():
+            assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.2)
+        self.prefect = self.log.read_text().partition("Prefect: ")[2].split()[0]
+        self.login = (self.workspace.folder / own_server.LOGIN_FILE).read_text().strip()
+
+    def ask(self, path: str, body: Any = None) -> Any:
+        """Ask Prefect's API, with the login."""
+        headers = {"Content-Type": "application/json", **http.authorization(self.login, None)}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.prefect}/api/{path}", data, headers)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One `sid up` for all tests, which test_up.py kills at last."""
+    started = Up(tmp_path_factory.mktemp("up"))
+    yield started
+    if started.process.poll() is None:
+        started.process.send_signal(signal.SIGINT)
+        started.process.wait(120)
+    assert network_guard.asked(started.asked) == []
 
 
 class Visitor:
@@ -114,7 +173,12 @@ class Visitor:
         self.foreign: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("dialog", lambda dialog: (self.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("console", self._note_refusal)
         page.on("request", self._note)
+
+    def _note_refusal(self, message: Any) -> None:
+        if "Content Security Policy" in message.text:
+            self.errors.append(message.text)
 
     def _note(self, request: Any) -> None:
         if not request.url.startswith((self.url, "data:", "blob:", self.url.replace("http", "ws"))):

@@ -117,7 +117,10 @@ def test_a_catalog_of_a_newer_version_is_left_alone(catalog_url):
     database.dispose()
 
 
-@pytest.mark.parametrize("wrong", ["", "here", "mysql://me@host/sid", "postgresql+nothing://host/sid"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "here", "mysql://me@host/sid", "postgresql+nothing://host/sid", "postgresql://me@host:port/sid"],
+)
 def test_a_wrong_url_is_told_in_one_line(wrong):
     with pytest.raises(UserError, match="SID_CATALOG_URL: not the URL of a catalog; write postgresql://"):
         Catalog(wrong)
@@ -150,7 +153,7 @@ def test_sqlite_is_set_up_for_several_processes_and_for_power_cuts(tmp_path):
             name: session.execute(sa.text(f"PRAGMA {name}")).scalar()
             for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
         }
-    assert pragma == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "busy_timeout": 30_000}
+    assert pragma == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "busy_timeout": 60_000}
     catalog.close()
 
 

@@ -14,11 +14,11 @@ from making import CAPTION, add_drawn, add_published, bring, open_catalog, png, 
 from safetensors.numpy import save_file
 
 from bootstrap.catalog import generations, verdicts
-from bootstrap.cli import main
 from bootstrap.loop import generation
 from bootstrap.progress import Progress
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Workspace
+from tests.sid_command import in_this_process
 
 
 @pytest.fixture
@@ -33,15 +33,7 @@ def folder(tmp_path, monkeypatch):
 def sid(folder, monkeypatch, capsys):
     """Run the command line in this process: sid("status") -> (exit code, output, errors)."""
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sid", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
+    return in_this_process(monkeypatch, capsys)
 
 
 def outside(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -487,6 +479,22 @@ def test_a_wrong_setting_is_refused_and_nothing_is_changed(sid, folder, assignme
         ),
         (["papertown", "make", "--stage", "tagger", "--start", "model"], "only the stages vae, base, ink"),
         (["papertown", "make", "--stage", "vae", "--compile"], "--compile: only the stages base and ink"),
+        (
+            ["papertown", "make", "--stage", "data", "--world", "three"],
+            "--world three: unknown; the worlds are one",
+        ),
+        (
+            ["papertown", "make", "--stage", "ink", "--world", "two"],
+            "--stage ink: unknown; the stages are data, vae",
+        ),
+        (
+            ["papertown", "make", "--stage", "vae", "--world", "two", "--compile"],
+            "--compile: only the stage base",
+        ),
+        (
+            ["papertown", "make", "--stage", "vae", "--world", "two", "--start", "x"],
+            "--start x: the stages of",
+        ),
     ],
 )
 def test_tagging_and_making_refuse_in_one_line(sid, folder, arguments, message):

@@ -1,8 +1,10 @@
 """The dataset grows by picks, and leaves the house in other tools' formats."""
 
 import json
+import os
 
 import pytest
+import rows
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
@@ -273,7 +275,7 @@ def test_export_is_all_or_nothing(project, catalog, grown, tmp_path, monkeypatch
     if not is_new:
         folder.mkdir()
     copied = []
-    copyfile = exporting.shutil.copyfile
+    copyfile = exporting.files.shutil.copyfile
 
     def full_disk(source, target):
         if len(copied) == 3:
@@ -281,11 +283,32 @@ def test_export_is_all_or_nothing(project, catalog, grown, tmp_path, monkeypatch
         copied.append(target)
         return copyfile(source, target)
 
-    monkeypatch.setattr(exporting.shutil, "copyfile", full_disk)
+    monkeypatch.setattr(exporting.files.shutil, "copyfile", full_disk)
     with pytest.raises(UserError, match="No space left"):
         exporting.export(project, catalog, "kohya", folder)
     assert copied and folder.exists() != is_new
     assert is_new or list(folder.iterdir()) == []
+
+
+def test_an_export_again_stays_and_another_ones_folder_is_refused_by_name(project, catalog, grown, tmp_path):
+    folder = tmp_path / "out"
+    assert exporting.export(project, catalog, "kohya", folder) == 5
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert exporting.export(project, catalog, "kohya", folder) == 5
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == times
+    (caption,) = folder.glob("*/original.txt")
+    text = caption.read_text()
+    caption.write_text("mine")
+    with pytest.raises(UserError, match=r"not empty \(its .*original.txt is another one\)"):
+        exporting.export(project, catalog, "kohya", folder)
+    caption.unlink()
+    with pytest.raises(UserError, match=r"not empty \(of this export it lacks .*original.txt\)"):
+        exporting.export(project, catalog, "kohya", folder)
+    caption.write_text(text)
+    (folder / "notes.md").write_text("mine")
+    with pytest.raises(UserError, match=r"not empty \(it holds notes.md\)"):
+        exporting.export(project, catalog, "kohya", folder)
+    assert set(folder.rglob("*")) == {*times, folder / "notes.md"}
 
 
 def test_a_drawn_candidate_is_no_pick_whatever_its_row_says(project, catalog):
@@ -293,3 +316,34 @@ def test_a_drawn_candidate_is_no_pick_whatever_its_row_says(project, catalog):
     (drawn,) = add_drawn(project, catalog, 1, [scene(5)])
     with pytest.raises(UserError, match="not up for review"):
         accept(catalog, project, drawn)
+
+
+@pytest.mark.parametrize(
+    "path", ["../../../secret.png", "ABSOLUTE", "link/secret.png", "link.png", "fifo.png"]
+)
+def test_no_path_of_the_catalog_leads_out_of_the_project(project, catalog, tmp_path, path):
+    """A catalog may come from someone else: grow and export copied whatever file it named."""
+    secret = tmp_path / "secret.png"
+    scene(7).save(secret)
+    (project.folder / "link").symlink_to(tmp_path)
+    (project.folder / "link.png").symlink_to(secret)
+    os.mkfifo(project.folder / "fifo.png")
+    one, other = add_published(project, catalog, 1, 2)
+    accept(catalog, project, one)
+    growth.grow(project, catalog)
+    accept(catalog, project, other)
+    rows.change(catalog, "candidate", [other], path=str(secret) if path == "ABSOLUTE" else path)
+    before = {file.name: file.read_bytes() for file in project.dataset_folder.iterdir()}
+    with pytest.raises(UserError, match=f"candidate '{other}'"):
+        growth.grow(project, catalog)
+    assert {file.name: file.read_bytes() for file in project.dataset_folder.iterdir()} == before
+
+    rows.change(catalog, "pick", path=str(secret) if path == "ABSOLUTE" else path)
+    for leaves in (
+        lambda: exporting.export(project, catalog, "kohya", tmp_path / "out"),
+        lambda: entries.of_project(project, catalog),
+    ):
+        with pytest.raises(UserError, match=f"pick '{one}'"):
+            leaves()
+    growth.recaption(project, catalog, {one: "other"})  # which names its files itself
+    assert not (tmp_path / "out").exists() and not secret.with_suffix(".txt").exists()

@@ -161,3 +161,11 @@ def test_the_verbs(fresh, monkeypatch, capsys):
     for wrong in (["--rename", "hat"], ["--rename", "hat="], [], ["--add", "x", "nobody"]):
         code, said = sid("retag", made.name, *wrong)
         assert code == 2 and said.count("\n") == 1, wrong
+
+
+def test_a_report_of_many_like_tags_does_not_grow_with_their_square():
+    alike = [f"red{'-' * number}apple" for number in range(1, 3001)]
+    pairs = nearly_the_same(alike)
+    assert len(pairs) < 50 * 50 + 3000
+    assert {tag for pair in pairs for tag in pair} == set(alike)
+    assert nearly_the_same(["a" * 20_000, " ".join(f"word{number}" for number in range(2000))]) == []

@@ -3,18 +3,23 @@
 from pathlib import Path
 
 import imagehash
+import making
 import pytest
 import rows
 import torch
 from PIL import Image
 
-from bootstrap.catalog import Catalog, candidate_states, trainings
+from bootstrap.catalog import Catalog, candidate_states, generations, trainings
 from bootstrap.catalog.candidates import candidates
+from bootstrap.catalog.trainings import Snapshot
+from bootstrap.drawing.candidate_drawing import lora_paths
 from bootstrap.loop import generation
 from bootstrap.lora import kohya
 from bootstrap.models.family import BaseModel
+from bootstrap.project import renaming
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
+from bootstrap.shots import LoraUse
 from tests.drawing.small import small_trained_project
 
 
@@ -75,3 +80,22 @@ def test_a_deleted_snapshot_is_trained_again(drawn: Project) -> None:
     generation.train(Generation(drawn, catalog, 1))
     again = kohya.read(path).modules
     assert all(torch.equal(again[name].up, lora[name].up) for name in lora)
+
+
+def test_the_lora_of_a_project_that_was_renamed_is_found(project: Project, catalog: Catalog) -> None:
+    """A shot has the name that the LoRA's project had when it was drawn."""
+    pear = making.make_project(project.workspace.folder.parent, "pear")
+    for owner, name in ((project, "own"), (pear, "pears")):
+        generations.begin(catalog, owner.name)
+        trainings.begin(catalog, owner.name, 1, name[0] * 64, {}, [])
+        snapshot = Snapshot(name[0] * 64, 4, Path(f"generation-01/{name}.safetensors"), "a" * 64, 0.1)
+        trainings.add_snapshot(catalog, owner.name, snapshot, 4, [])
+        (owner.folder / snapshot.path).parent.mkdir()
+        (owner.folder / snapshot.path).write_bytes(b"a LoRA")
+    renaming.rename(project.workspace, "pear", "fig", catalog)
+    use = LoraUse("pears", "p" * 64, 4, 1.0, source="pear")
+    of_apple = Generation(project, catalog, 1)
+    training = of_apple.training()
+    assert training is not None
+    paths = lora_paths(of_apple, training, [making.shot(1, loras=(use,))])
+    assert paths == {use: project.workspace.project("fig").folder / "generation-01/pears.safetensors"}

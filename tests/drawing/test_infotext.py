@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bootstrap.drawing import infotext
+from bootstrap.errors import UserError
 from bootstrap.project.settings import SAMPLERS
-from bootstrap.shots import LoraUse, Shot
+from bootstrap.shots import LoraUse, Mask, Shot, Start
 
 HASHES = {"demo-g01-000004": "0123456789abcdef" * 4, "other": "f" * 64}
 
@@ -114,3 +115,48 @@ def test_a_png_carries_its_shot(tmp_path: Path, prompt: str) -> None:
 def test_a_png_of_another_tool_has_no_shot(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     assert infotext.shot_of(tmp_path / "a.png") is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"width": 1_000_000, "height": 1_000_000}, "width: input should be less than or equal to 32768"),
+        ({"width": 0}, "width: input should be greater than or equal to 8"),
+        ({"height": -64}, "height: input"),
+        ({"steps": 10**9}, "steps: input should be less than or equal to 150"),
+        ({"steps": 0}, "steps: input"),
+        ({"cfg_scale": float("nan")}, "NaN is no number"),
+        ({"cfg_scale": 1e300}, "cfg_scale: input"),
+        ({"clip_skip": 99}, "clip_skip: input should be less than or equal to 12"),
+        ({"seed": -1}, "seed: input"),
+        ({"loras": (LoraUse("a", "", 0, float("inf")),)}, "Infinity is no number"),
+        ({"loras": (LoraUse("a", "", 0, 1.0),) * 101}, "at most 100 items"),
+        ({"start": Start(0.5, mask=Mask(10**9))}, "start.mask.blur: input"),
+        ({"start": Start(2.0)}, "start.denoising_strength: input"),
+        ({"start": Start(0.5, shot=shot(steps=10**9))}, "start.shot.steps: input"),
+    ],
+)
+def test_a_shot_beyond_what_sid_plans_is_refused(
+    tmp_path: Path, changes: dict[str, object], refusal: str
+) -> None:
+    path = tmp_path / "a.png"
+    infotext.save_png(Image.new("RGB", (64, 64)), path, shot(**changes), "")
+    with pytest.raises(UserError, match=refusal) as refused:
+        infotext.shot_of(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_shot_of_many_passes_is_refused(tmp_path: Path) -> None:
+    chain = shot()
+    for _ in range(150):
+        chain = shot(start=Start(0.5, shot=chain))
+    infotext.save_png(Image.new("RGB", (64, 64)), tmp_path / "a.png", chain, "")
+    with pytest.raises(UserError, match="nested deeper than 128 levels"):
+        infotext.shot_of(tmp_path / "a.png")
+
+
+def test_long_parameters_are_read_and_longer_ones_refused() -> None:
+    fields = ", ".join(f"Key {number}: {number}" for number in range(10_000))
+    assert len(infotext.read(f"a\n{fields}").fields) == 10_000
+    with pytest.raises(UserError, match="1,000,001 characters, 1,000,000 at most"):
+        infotext.read("a" * 1_000_001)

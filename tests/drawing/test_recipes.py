@@ -410,7 +410,7 @@ def test_a_read_only_folder_is_reported_in_a_line_and_nothing_is_written(
     def refuse(*_: object, dir: Path, **__: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
     with pytest.raises(OSError, match="Read-only") as raised:
         generation.draw(Generation(project, catalog, 1))
     line = machine_problem(raised.value)

@@ -204,7 +204,7 @@ def test_what_is_missing_is_reported_in_one_line(workspace: Workspace, drawn: Pa
 def test_show_prints_what_a_picture_was_drawn_with(drawn: Path, workspace: Workspace) -> None:
     run = CliRunner().invoke(main.app, ["--workspace", str(workspace.folder), "show", str(drawn)])
     assert run.exit_code == 0, run.output
-    assert f"shot: {infotext.shot_of(drawn).id}\nprompt: woman, (red apple:1.2)\nwindow" in run.output
+    assert f"shot: {infotext.shot_of(drawn).id}\nprompt: woman, (red apple:1.2)\\nwindow" in run.output
     assert "LoRA ink, wet: strength 0.3, of the text encoder 0.4" in run.output
     assert "Sampler: DPM++ 2M SDE Karras" in run.output
     as_json = CliRunner().invoke(main.app, ["show", "--json", str(drawn)])
@@ -237,3 +237,26 @@ def test_the_verb_writes_a_picture_that_can_be_drawn_again(
         refused = CliRunner().invoke(main.app, [*command, "--output", output])
         assert isinstance(refused.exception, UserError)
         assert problem in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "fields", "refusal"),
+    [
+        ("a", "Steps: 1000000000, Size: 512x512", "Steps: 1000000000, which sid cannot draw"),
+        ("a", "Steps: 20, Size: 1000000x1000000", "Size: 1000000x1000000, which sid cannot draw"),
+        ("a", "Steps: 20, Size: 4096x4096, Hires upscale: 8, Hires upscaler: Lanczos, Denoising strength: 0.5",
+         "32768x32768 is more than"),
+        ("a", "Steps: 20, Size: 64x64, Hires upscale: inf, Hires upscaler: Lanczos, Denoising strength: 0.5",
+         "Hires upscale: inf, which sid cannot draw"),
+        ("(" * 65, "Steps: 20, Size: 64x64", "64 levels deep"),
+        ("a AND " * 101, "Steps: 20, Size: 64x64", "100 AND at most"),
+    ],
+)  # fmt: skip
+def test_an_infotext_beyond_the_limits_is_refused_before_a_model_is_loaded(
+    tmp_path: Path, prompt: str, fields: str, refusal: str
+) -> None:
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text("parameters", f"{prompt}\nSampler: Euler, CFG scale: 7, Seed: 1, {fields}")
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png", pnginfo=chunks)
+    with pytest.raises(UserError, match=refusal):
+        redraw.redraw(Workspace(tmp_path), tmp_path / "a.png", Changes(), None)

@@ -21,12 +21,14 @@ from bootstrap.errors import UserError
 from bootstrap.models import diffusers_samplers, discrete_sampling
 from bootstrap.models.family import SAMPLERS, SCHEDULES, BaseModel
 from bootstrap.planning.prompt_texts import predictions
-from bootstrap.project.settings import parse
+from bootstrap.project.settings import LCM_STEPS, parse
 from tests.drawing.test_engine import draw, shot
 from tests.sid_command import sid_command
 
 NOISY = ("Euler a", "DPM++ 2M SDE", "DPM++ SDE", "LCM")
 STEPS = (4, 10, 20, 33)
+# Of samplers, in shots that were made before the schedule was a setting.
+OLDER_NAMES = ("DPM++ 2M Karras", "DPM++ 2M SDE Karras", "DPM++ SDE Karras")
 # Stable Diffusion 1.5's scheduler file and XL's, which differ in class and spacing, and a v-prediction model's.
 PLAIN = {
     "num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
@@ -306,7 +308,7 @@ def test_a_sampler_with_its_own_noise_draws_it_for_each_picture(sampler: str) ->
     assert not torch.allclose(latents[0], latents[1])
 
 
-@pytest.mark.parametrize("sampler", [*SAMPLERS, "DPM++ 2M Karras", "DPM++ 2M SDE Karras", "DPM++ SDE Karras"])
+@pytest.mark.parametrize("sampler", [*SAMPLERS, *OLDER_NAMES])
 @pytest.mark.parametrize("config", [{}, {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}])
 def test_older_shots_keep_the_base_models_noise_schedule(sampler: str, config: dict[str, Any]) -> None:
     scheduler = diffusers_samplers.scheduler_of(sampler, PLAIN | config)
@@ -318,6 +320,50 @@ def test_older_shots_keep_the_base_models_noise_schedule(sampler: str, config: d
     assert all(earlier >= later for earlier, later in pairwise(scheduler.timesteps.tolist()))
     named = diffusers_samplers.scheduler_of(sampler, PLAIN | {"use_karras_sigmas": True})
     assert named.config.get("use_karras_sigmas", False) == sampler.endswith("Karras")
+
+
+TARGET = 0.3  # of every latent that the perfect denoiser knows
+
+
+def drawn_to_target(
+    base: BaseModel, sampler: str, schedule: str, steps: int, last: int | None
+) -> torch.Tensor:
+    """Sample with a denoiser that knows the result: v-prediction of latents that are TARGET everywhere."""
+    alphas_cumprod = diffusers_samplers.scheduler_of("DDIM", base.scheduler_config).alphas_cumprod.double()
+    generators = [torch.Generator().manual_seed(steps)]
+    noise = torch.randn(1, 4, 2, 2, generator=generators[0])
+    sampling = base.family.sampling(base, sampler, schedule, steps, last, noise, generators)
+    latents = sampling.begin(None if last is None else torch.full_like(noise, -TARGET))
+    for timestep in sampling.timesteps:
+        # Timesteps may lie between two whole ones.
+        below = int(timestep)
+        share = float(timestep) - below
+        above = min(below + 1, len(alphas_cumprod) - 1)
+        alpha = ((1 - share) * alphas_cumprod[below] + share * alphas_cumprod[above]).sqrt()
+        noisy = sampling.model_input(latents, timestep)
+        velocity = (alpha * noisy - TARGET) / (1 - alpha**2).sqrt()
+        latents = sampling.step(velocity.float(), timestep, latents)
+    return latents
+
+
+# "DPM++ SDE" draws its noise slowly, so it tries fewer.
+FEW = [1, 2, 4, 20, 21, 25, 60]
+
+
+@pytest.mark.parametrize("sampler", [*SAMPLERS, *OLDER_NAMES])
+def test_every_number_of_steps_ends_at_the_picture(papertown: BaseModel, sampler: str) -> None:
+    """Paper Town's schedule has zero terminal SNR, whose first Karras steps round to equal timesteps."""
+    most = LCM_STEPS if sampler == "LCM" else 60
+    # With counts that do not divide 1000, diffusers' DDIM ends at the smallest noise level, 0.03 standard deviations.
+    allowed = 0.15 if sampler == "DDIM" else 0.02
+    counts = FEW if sampler.startswith("DPM++ SDE") else range(1, most + 1)
+    for steps in counts:
+        for last in (None, max(1, steps // 2)) if steps in FEW else (None,):
+            if steps > most:
+                continue
+            ended = drawn_to_target(papertown, sampler, "", steps, last)
+            off = (ended - TARGET).abs().max()
+            assert off < allowed, f"{steps} steps, the last {last}: off by {off}"
 
 
 def test_schedules_in_prompts_count_calls_of_the_unet() -> None:

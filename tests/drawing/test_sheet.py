@@ -107,3 +107,12 @@ def test_what_cannot_be_drawn_is_refused(trained: Project, x: str, y: str, numbe
     with pytest.raises(UserError, match=problem):
         draw_sheet(Generation(trained, catalog, number), parse_axis(x), parse_axis(y), None, silent)
     assert sheets.of_project(catalog, trained.name) == before
+
+
+def test_a_sheet_of_too_many_pictures_or_of_a_prompt_without_end_is_refused(trained: Project) -> None:
+    generation = Generation(trained, Catalog(trained.workspace.catalog_url), 1)
+    x, y = Axis("seed", tuple(range(1000))), Axis("cfg_scale", tuple(1 + n / 10 for n in range(100)))
+    with pytest.raises(UserError, match="1000 x 100 are 100,000 pictures of 128x128, 30,517 at most fit"):
+        draw_sheet(generation, x, y, None, silent)
+    with pytest.raises(UserError, match="64 levels deep at most"):
+        draw_sheet(generation, parse_axis("steps=1"), parse_axis("seed=1"), "(" * 65, silent)

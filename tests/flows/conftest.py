@@ -15,6 +15,7 @@ from PIL import Image
 from bootstrap.catalog import Catalog
 from bootstrap.project import projects
 from bootstrap.project.projects import Project, Workspace
+from tests.guard import network_guard
 
 _FAKES = Path(__file__).parent / "fakes"
 _ROOT = Path(__file__).parents[2]
@@ -71,8 +72,9 @@ class Sid:
 
     def __init__(self, workspace: Workspace, arguments: tuple[str, ...], server: str | None) -> None:
         # The code under test, even if another version is installed.
-        paths = os.pathsep.join([str(_FAKES), str(_ROOT), os.environ.get("PYTHONPATH", "")])
-        environment = {**os.environ, "PYTHONPATH": paths, "SID_WORKSPACE": str(workspace.folder)}
+        environment = network_guard.watched(dict(os.environ), _asked(workspace))
+        paths = os.pathsep.join([str(_FAKES), str(_ROOT), environment["PYTHONPATH"]])
+        environment |= {"PYTHONPATH": paths, "SID_WORKSPACE": str(workspace.folder)}
         for name in ("PREFECT_HOME", "PREFECT_API_URL", "PREFECT_LOGGING_LEVEL"):
             environment.pop(name, None)
         if server is not None:
@@ -107,7 +109,10 @@ class Sid:
 
 @pytest.fixture
 def sid(workspace: Workspace) -> Iterator[Callable[..., Sid]]:
-    """Start `sid ARGUMENTS...` on the workspace, with or without a Prefect server; stop it after the test."""
+    """Start `sid ARGUMENTS...` on the workspace, with or without a Prefect server; stop it after the test.
+
+    Afterwards assert that none of its processes asked anything of another machine.
+    """
     workspace.folder.mkdir(exist_ok=True)
     started: list[Sid] = []
 
@@ -119,6 +124,11 @@ def sid(workspace: Workspace) -> Iterator[Callable[..., Sid]]:
     for command in started:
         if command.process.poll() is None:
             command.end(signal.SIGTERM)
+    assert network_guard.asked(_asked(workspace)) == []
+
+
+def _asked(workspace: Workspace) -> Path:
+    return workspace.folder.with_name("asked.txt")
 
 
 def processes_of(workspace: Workspace) -> list[str]:

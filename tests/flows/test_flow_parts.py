@@ -91,6 +91,7 @@ def test_clock() -> None:
         ("61 1 * * *", None, "--cron '61 1 \\* \\* \\*': not a cron schedule"),
         ("every night", None, "not a cron schedule"),
         ("", None, "not a cron schedule"),
+        ("0 0 1 * * *", None, "--cron '0 0 1 .*': it has six fields, and seconds cannot be set"),
         ("0 1 * * *", "Mars/Base", "--timezone Mars/Base: unknown"),
         (None, "Europe/Berlin", "--timezone: it has no effect without --cron"),
     ],
@@ -275,6 +276,26 @@ def test_a_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         assert _eventually(lambda: b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes())
         parent.send_signal(signal.SIGKILL)
     assert _eventually(lambda: not _alive(child))
+
+
+def test_a_stubborn_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    """With what it has started: a flow run may wait for a server that is gone, too."""
+    code = (
+        "import sys, time; from pathlib import Path; from flows import children\n"
+        "children.KILLED_GRACE_SECONDS = 0.5\n"
+        "stubborn = \"trap '' TERM; sleep 60 & echo $! > $0; wait; wait\"\n"
+        "child = children.start('x', ['sh', '-c', stubborn, sys.argv[1]], Path(sys.argv[1] + '.log'))\n"
+        "print(child.process.pid, flush=True); time.sleep(60)"
+    )
+    pid = tmp_path / "pid"
+    command = [sys.executable, "-c", code, str(pid)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert _eventually(lambda: pid.exists() and bool(pid.read_text()))
+        parent.send_signal(signal.SIGKILL)
+    grandchild = int(pid.read_text())
+    assert _eventually(lambda: not _alive(child) and not _alive(grandchild))
 
 
 def test_the_demo_project_is_made_once(workspace: Workspace, catalog: Catalog) -> None:

@@ -14,6 +14,7 @@ import pytest
 from bootstrap.catalog import Catalog, generations
 from bootstrap.project import running
 from bootstrap.project.projects import Project
+from bootstrap.serving import http, own_server
 from flows.server import free_port
 from review_app import schedules
 
@@ -57,13 +58,13 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(
 class Api:
     """The Prefect server's API over plain HTTP."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, login: str) -> None:
         self.url = url
+        self._headers = {"Content-Type": "application/json", **http.authorization(login, None)}
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/{path}", data, headers)
+        request = urllib.request.Request(f"{self.url}/{path}", data, self._headers)
         for _ in range(10):
             try:
                 with urllib.request.urlopen(request, timeout=30) as response:
@@ -100,7 +101,8 @@ def test_up_starts_everything_and_ends_it(
 
     up = sid("up", "--port", str(port), "--cron", "0 1 * * *", "--timezone", "Europe/Berlin")
     up.wait_for("Ctrl-C stops everything")
-    api = Api(up.output.partition("Prefect: ")[2].split()[0] + "/api")
+    login = own_server.login(good.workspace.folder)
+    api = Api(up.output.partition("Prefect: ")[2].split()[0] + "/api", login)
     clocks = api.ask("deployments/name/nightly/nightly")["schedules"]
     assert [
         (clock["schedule"]["cron"], clock["schedule"]["timezone"], clock["active"]) for clock in clocks
@@ -124,6 +126,7 @@ def test_up_starts_everything_and_ends_it(
     )
     with pytest.MonkeyPatch.context() as patch:  # the app shows the same
         patch.setenv("PREFECT_API_URL", api.url)
+        patch.setenv("SID_WORKSPACE", str(good.workspace.folder))  # where the login is
         [night_page] = schedules.read(good.workspace).last
     assert ("bad", "failed", "ValueError: oops") in night_page.rows
     assert {project: outcome for project, outcome, _ in night_page.rows} == {"bad": "failed", "good": "done"}

@@ -332,6 +332,20 @@ def test_a_failing_project_does_not_stop_the_night(
     assert "| b fails | failed | ValueError: oops / no |" in reports.night_markdown(rows)
 
 
+def test_the_night_reports_what_is_no_project(tmp_path: Any, without_engine: dict[str, Any]) -> None:
+    for name in (".sid-partial-plum", "a..b", "empty"):
+        (tmp_path / "projects" / name).mkdir(parents=True)
+        (tmp_path / "projects" / name / "project.toml").write_text("") if name != "empty" else None
+    nightly.fn(str(tmp_path))  # and does not fail
+    rows = without_engine["night"]
+    assert [(row["project"], row["outcome"]) for row in rows] == [
+        ("'.sid-partial-plum'", "skipped"),
+        ("'a..b'", "skipped"),
+        ("'empty'", "skipped"),
+    ]
+    assert "no project: it is empty; " in reports.night_markdown(rows)
+
+
 def test_ctrl_c_ends_the_night(
     new_project: Callable[[str], Project], subflows: None, without_engine: dict[str, Any]
 ) -> None:

@@ -108,6 +108,9 @@ def test_a_second_run_draws_nothing_again(tmp_path: Path, originals: Path) -> No
         path: path.stat().st_mtime_ns for path in project.folder.rglob("*.png") if path.name != "sheet.png"
     }
     ids = [candidate["id"] for candidate in candidates(workspace, "badge")]
+    (state,) = [path / "state.safetensors" for path in project.folder.glob("generation-01/training-*")]
+    state.write_bytes(b"of a process that was killed after its last step")
     sid(workspace, "run", "badge")
+    assert not state.exists()
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert [candidate["id"] for candidate in candidates(workspace, "badge")] == ids

@@ -197,6 +197,18 @@ def test_what_does_not_fit_is_refused_and_nothing_is_drawn(
     catalog.close()
 
 
+def test_a_model_that_only_the_candidates_picture_names_is_not_downloaded(tmp_path: Path) -> None:
+    """Such a candidate comes from another person's workspace."""
+    made = make_project(tmp_path)
+    catalog = open_catalog(made)
+    [foreign] = add_published(
+        made, catalog, 1, 1, [made_shot(1, base_model="someone/some-model", base_model_hash="c" * 64)]
+    )
+    with pytest.raises(UserError, match=r"base model someone/some-model: .*nothing is downloaded"):
+        mending.draw_again(made, catalog, foreign, Redraw())
+    catalog.close()
+
+
 def test_an_edited_caption_is_the_picks(reviewed: tuple[Project, list[str]]) -> None:
     project, (first, _) = reviewed
     assert (

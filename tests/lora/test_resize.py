@@ -1,9 +1,14 @@
 """Resizing gives the best approximation, and preserves each module's scale alpha / rank."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from bootstrap.cli import main
 from bootstrap.errors import UserError
+from bootstrap.lora import kohya
 from bootstrap.lora.kohya import LoraFile, LoraModule
 from bootstrap.lora.resize import resize
 
@@ -52,3 +57,19 @@ def test_smaller_modules_stay_unchanged_and_the_old_hash_is_removed() -> None:
 def test_a_rank_that_is_not_smaller_is_refused(rank: int) -> None:
     with pytest.raises(UserError, match=f"--rank {rank}"):
         resize(lora(), rank)
+
+
+def test_converted_or_resized_twice_a_file_is_the_same(tmp_path: Path) -> None:
+    """The same bytes: the order of the metadata is no chance, and no time is among them."""
+    source = tmp_path / "whole.safetensors"
+    modules = {
+        f"lora_unet_mid_block_attentions_0_proj_{name}": lora().modules["lora_unet_a"]
+        for name in ("in", "out")
+    }
+    kohya.write(source, modules, {f"ss_note_{number}": str(number) for number in range(9)})
+    for verb in (("convert", "--to", "kohya"), ("convert", "--to", "diffusers"), ("resize", "--rank", "3")):
+        written = [tmp_path / f"{number}.safetensors" for number in range(2)]
+        for path in written:
+            ran = CliRunner().invoke(main.app, ["lora", verb[0], str(source), str(path), *verb[1:]])
+            assert ran.exit_code == 0, ran.output
+        assert written[0].read_bytes() == written[1].read_bytes(), verb

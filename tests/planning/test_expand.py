@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.errors import UserError
-from bootstrap.planning.expand import DrawnWith, expand, with_advice
+from bootstrap.planning.expand import DrawnWith, expand, longer, with_advice
 from bootstrap.project import settings
 from bootstrap.recipes.needs import Inputs
 from bootstrap.recipes.registry import RECIPES as KINDS
@@ -427,3 +427,11 @@ def test_choices_are_made_by_the_seed_and_kept_with_the_shot() -> None:
     assert {shot.negative_prompt for shot in drawn} == {"blurry", "dark"}
     assert all(shot.prompt == f"woman, {shot.added[0]}, red apple, teal wall, window" for shot in drawn)
     assert shots({**recipe, "count": 4}) == drawn[:4]
+
+
+def test_a_generation_does_not_grow_without_end() -> None:
+    raw = {"project": {"caption": CAPTION}, "recipe": [{"kind": "vary", "count": 60_000}]}
+    parsed = settings.parse(raw, "project.toml")
+    assert longer(parsed, 1).recipe[0].count == 60_000
+    with pytest.raises(UserError, match="would have 120,000 shots, 100,000 at most"):
+        longer(parsed, 2)

@@ -22,7 +22,11 @@ def reopened(made: Project) -> Project:
 def test_a_project_has_its_original_and_its_settings(tmp_path):
     made = make_project(tmp_path)
     assert made.folder == tmp_path / "workspace/projects/apple"
-    assert sorted(path.name for path in made.folder.iterdir()) == ["original.png", "project.toml"]
+    assert sorted(path.name for path in made.folder.iterdir()) == [
+        ".identity",
+        "original.png",
+        "project.toml",
+    ]
     assert images.open_picture(made.original).tobytes() == scene(0).tobytes()
     assert made.settings.project.caption == CAPTION
     assert made.base_model.name == "papertown"
@@ -83,7 +87,7 @@ def test_wrong_settings_are_told_in_one_line(tmp_path, text, message):
 def test_settings_that_are_not_utf8_are_told(tmp_path):
     made = make_project(tmp_path)
     made.toml.write_bytes(b"[project]\ncaption = '\xff'\n")
-    with pytest.raises(UserError, match="not valid TOML"):
+    with pytest.raises(UserError, match="UTF-8"):
         _ = reopened(made).settings
 
 
@@ -113,7 +117,7 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(projects, "write_text", full_disk)
     with pytest.raises(UserError, match="No space left"):
         make_project(tmp_path)
-    assert list((tmp_path / "workspace/projects").iterdir()) == []
+    assert [path.name for path in (tmp_path / "workspace/projects").iterdir()] == [".new.lock"]
 
 
 def test_what_a_killed_process_left_does_not_disturb(tmp_path):

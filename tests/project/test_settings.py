@@ -309,3 +309,45 @@ def test_settings_cannot_be_changed_in_passing():
     parsed = parse(GOOD, "x")
     with pytest.raises(ValueError, match="frozen"):
         parsed.training.epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("recipe", 0, "count"), 100_001, "less than or equal to 100000"),
+        (("recipe",), [{"kind": "vary", "count": 60_000, "strength": 0.5 + n / 100} for n in range(2)],
+         "ask for 120,000 shots in all, 100,000 at most"),
+        (("recipe",), [GOOD["recipe"][0]] * 1001, "recipe has 1,000 entries at most, and here it has 1,001"),
+        (("recipe", 2, "tags"), ["hat"] * 1001, "'recipe[3]': tags has 1,000 entries at most"),
+        (("recipe", 0, "strength"), [0.5] * 1001, "strength has 1,000 entries"),
+        (("recipe", 0), {"kind": "vary", "strength": [0.5] * 600, "snapshot": [2, 3]},
+         "1,200 pairs of strength and snapshot, 1,000 at most"),
+        (("recipe", 2, "tags"), ["(" * 65 + "a"], "64 levels deep"),
+        (("recipe", 0, "negative_prompt"), "a AND " * 101, "100 AND"),
+        (("drawing", "negative_prompt"), "[" * 65, "64 levels deep"),
+        (("project", "caption"), "tag, " * 4001, "caption has 20,000 characters at most, and here it has 20,005"),
+        (("recipe", 0), {"kind": "vary", "count": 100_000, "strength": 0.5, "negative_prompt": "a" * 20_001},
+         "negative_prompt has 20,000 characters"),
+        (("recipe", 0), {"kind": "vary", "snapshot": {"from": 1, "to": 10**400}}, "a range is written"),
+        (("training", "sample_prompts"), ["a BREAK " * 101], "100 BREAK"),
+        (("training", "class_tokens"), "(" * 65, "64 levels deep"),
+        (("training",), {"epochs": 1000, "repeats": 10_000}, "shows the original 10,000,000 times, 1,000,000 at most"),
+        (("training",), {"epochs": 500, "sample_prompts": ["a", "b", "c"]}, "1,500 pictures, 1,000 at most"),
+        (("training", "network_alpha"), 1e30, "less than or equal to 10000"),
+        (("training", "lr_warmup_steps"), 10**30, "less than or equal to 1000000"),
+        (("training", "keep_tokens"), 10**9, "less than or equal to 1000"),
+        (("recipe", 0), {"kind": "inpaint", "box": [0, 0, 9, 9], "rounds": [{"prompt": "a"}] * 33}, "at most 32 items"),
+    ],
+)  # fmt: skip
+def test_what_is_too_much_is_refused_before_anything_is_planned(path, value, message):
+    said = refusal(path, value)
+    assert message in said and "\n" not in said
+
+
+def test_many_shots_of_a_long_caption_are_refused():
+    raw = changed(("project", "caption"), "red apple, " + "tag, " * 1000)
+    raw["recipe"] = [{"kind": "vary", "count": 50_000}]
+    with pytest.raises(
+        UserError, match="50,000 shots with a caption of 5,011 characters are 250,550,000 characters"
+    ):
+        parse(raw, "project.toml")

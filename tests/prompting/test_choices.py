@@ -1,6 +1,7 @@
 """Choices and wildcards in prompts: determined by the seed, and reported in one line if they cannot be made."""
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,57 @@ def test_many_braces_take_no_time() -> None:
         except UserError:
             continue
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "refusal"),
+    [
+        ("__twice1__", "2,000 steps and 100,000 characters at most, and these multiply to more"),
+("${a={x|y}}" + "".join(f"${{{new}=${{{old}}} ${{{old}}}}}" for old, new in pairwise("abcdefghijklm")) + "${m}",
+         "2,000 steps"),
+        ("{a|b}" * 301, "300 braces at most, and here it has 301"),
+        ("__long__", "20,000 characters at most"),
+        ("__deep__", "8 levels deep at most"),
+        ("{2$$__many__}", "a wildcard of 2,000 lines at most"),
+        ("{" + "9" * 400 + "::a|b}", "cannot be made"),
+    ],
+)  # fmt: skip
+def test_choices_that_multiply_are_refused(tmp_path: Path, text: str, refusal: str) -> None:
+    for number in range(1, 40):
+        (tmp_path / f"twice{number}.txt").write_text(f"__twice{number + 1}__ and __twice{number + 1}__\n")
+    (tmp_path / "twice40.txt").write_text("end\n")
+    (tmp_path / "long.txt").write_text("a" * 20_001 + "\n")
+    (tmp_path / "deep.txt").write_text("{" * 9 + "a|b" + "}" * 9 + "\n")
+    (tmp_path / "many.txt").write_text("\n".join(map(str, range(2001))) + "\n")
+    with pytest.raises(UserError, match=refusal):
+        Choices((tmp_path,)).chosen(text, 1)
+
+
+def test_one_line_of_a_long_wildcard_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "many.txt").write_text("\n".join(f"line {number}" for number in range(5000)) + "\n")
+    assert Choices((tmp_path,)).chosen("__many__", 1).startswith("line ")
+
+
+def test_a_wildcard_folder_beyond_the_limits_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "huge").mkdir()
+    with (tmp_path / "huge" / "a.txt").open("wb") as file:
+        file.truncate(10_000_001)  # takes no space on the disk
+    with pytest.raises(UserError, match=r"a\.txt: it has more than 10,000,000 bytes"):
+        Choices((tmp_path / "huge",)).chosen("__a__", 1)
+    (tmp_path / "doubled").mkdir()
+    levels = [f"l{n}: &l{n} {{a: *l{n - 1}, b: *l{n - 1}}}" for n in range(1, 40)]
+    (tmp_path / "doubled" / "a.yaml").write_text("\n".join(["l0: &l0 {x: [red]}", *levels]))
+    with pytest.raises(UserError, match="aliases"):
+        Choices((tmp_path / "doubled",)).chosen("__l0/x__", 1)
+
+
+def test_links_to_a_folder_above_and_structured_files_are_read(tmp_path: Path) -> None:
+    inner = tmp_path / "light"
+    inner.mkdir()
+    (inner / "soft.txt").write_text("dawn\n")
+    (inner / "named.yaml").write_text("hats: [top hat]\n")
+    (inner / "more.json").write_text('{"caps": {"red": ["red cap"]}}')
+    for name in ("a", "b", "c"):  # followed again and again, they would be 3 ** 40 folders
+        (inner / name).symlink_to(tmp_path)
+    choices = Choices((tmp_path,))
+    assert choices.chosen("__light/soft__ __light/hats__ __light/caps/red__", 1) == "dawn top hat red cap"

@@ -44,3 +44,10 @@ def test_an_unusable_embedding_is_refused_in_one_line(
     with pytest.raises(UserError, match=message) as refused:
         embeddings.hold(tmp_path / "a.safetensors")
     assert "\n" not in str(refused.value)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.safetensors").open("wb") as file:
+        file.truncate(64_000_001)  # takes no space on the disk
+    with pytest.raises(UserError, match="64,000,001 bytes, 64,000,000 at most"):
+        embeddings.hold(tmp_path / "a.safetensors")

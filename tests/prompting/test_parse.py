@@ -13,6 +13,7 @@ from bootstrap.prompting.parse import (
     Scheduled,
     Span,
     attention,
+    check,
     extra_networks,
     parts,
     schedule,
@@ -193,3 +194,37 @@ def test_extra_networks_are_removed_from_the_text() -> None:
 def test_a_hash_sign_begins_a_comment() -> None:
     assert without_comments("a, b") == "a, b"
     assert without_comments("# the first line\na, # one\n b #two # three") == "a, \n b "
+
+
+@pytest.mark.parametrize(
+    ("text", "refusal"),
+    [
+        ("a" * 20_001, "20,000 characters at most, and here it has 20,001 .it begins with 'aaaa"),
+        ("(" * 65, r"64 levels deep at most; '\(' at character 65 is deeper"),
+        ("a, [(b" * 33 + ")]" * 33, r"64 levels .* '\[\(b\)\].*' at character 196 is deeper"),
+        ("a BREAK " * 101, "100 BREAK at most; .BREAK. at character 803"),
+        ("a AND " * 101, "100 AND at most"),
+        ("<lora:a:1>" * 101, "100 extra networks at most; '<lora:a:1>' at character 1001"),
+        (f"(a:{'9' * 400})", "40 digits at most; '9999"),
+    ],
+)
+def test_a_prompt_beyond_a_limit_is_refused_with_its_place(text: str, refusal: str) -> None:
+    with pytest.raises(ValueError, match=refusal):
+        check(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 20_000,
+        "(a" * 64 + ")" * 64,
+        "(a)[b]" * 3000,
+        r"\(" * 6000,
+        "a BREAK " * 100,
+        "a AND " * 100,
+        "<lora:a:1>" * 100,
+    ],
+)
+def test_a_prompt_within_the_limits_is_parsed(text: str) -> None:
+    check(text)
+    assert attention(text) and parts(text) and schedule(text, 3)

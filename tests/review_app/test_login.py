@@ -1,9 +1,12 @@
 """The login: nothing is served without it, whatever the request; and what the command line says about it."""
 
+import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from browser import populate
 from starlette.applications import Starlette
@@ -15,12 +18,14 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from typer.testing import CliRunner
 
+from bootstrap.catalog.verdicts import history
 from bootstrap.cli import main as sid
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project, Workspace
-from review_app import cli, login, login_settings, reviewers
+from review_app import cli, login, login_settings, password_tries, reviewers, server
 from review_app import routes as pictures
 from review_app.login_settings import Login
+from review_app.workspace import catalog_of
 
 PASSWORD = "a long enough password"
 HTML = {"accept": "text/html,*/*"}
@@ -41,12 +46,19 @@ def client_of(settings: Login) -> TestClient:
     def who(request: Request) -> PlainTextResponse:
         return PlainTextResponse(reviewers.reviewer_of(request.headers))
 
-    async def socket(websocket: WebSocket) -> None:
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            await websocket.send_text(text)
+        await websocket.close()
+
+    async def who_socket(websocket: WebSocket) -> None:
         await websocket.accept()
         await websocket.send_text(reviewers.reviewer_of(websocket.headers))
         await websocket.close()
 
-    routes = [Route("/", who), Route("/_stcore/health", who), WebSocketRoute("/_stcore/stream", socket)]
+    routes = [Route("/", who), Route("/_stcore/health", who), WebSocketRoute("/_stcore/stream", who_socket)]
+    routes.append(WebSocketRoute("/echo", echo))
     guarded = Starlette(
         routes=[*routes, *pictures.routes(), *login.routes(settings)],
         middleware=[Middleware(login.LoginRequired, login=settings)],
@@ -99,6 +111,109 @@ def test_the_password_lets_in_and_the_name_is_the_reviewers(made: Project, clien
     assert client.get("/").status_code == 401
 
 
+def test_a_login_that_has_ended_lets_nobody_in(made: Project, protected: Login, client: TestClient) -> None:
+    def log_in() -> dict[str, str]:
+        client.cookies.clear()
+        client.post("/login", data={"name": "anna", "password": PASSWORD})
+        cookie = {"cookie": f"{login.COOKIE}={client.cookies[login.COOKIE]}"}
+        client.cookies.clear()
+        return cookie
+
+    first, second = log_in(), log_in()
+    assert client.get("/logout", headers={**first, "sec-fetch-site": "cross-site"}).headers["location"] == "/"
+    assert client.get("/", headers=first).status_code == 200  # a link on another site logs nobody out
+    with client.websocket_connect("/echo", headers=first) as socket:
+        socket.send_text("still here")
+        assert socket.receive_text() == "still here"
+        client.get("/logout", headers=first)
+        socket.send_text("still here")
+        assert socket.receive()["type"] == "websocket.close"
+    assert client.get("/", headers=first).status_code == 401
+    assert client.get("/", headers=second).status_code == 200
+    with client_of(protected) as restarted:
+        assert restarted.get("/", headers=first).status_code == 401
+    kept = made.workspace.folder / ".review-logged-out"
+    assert kept.stat().st_mode & 0o077 == 0 and first["cookie"].partition("=")[2] not in kept.read_text()
+
+
+def test_without_a_login_nobody_can_claim_to_be_somebody(made: Project) -> None:
+    (one,) = populate.add_generation(made, 1)
+    verdict = {"browser": "b", "acts": [{"id": "1", "do": "accept", "seen": {one: "undecided"}}]}
+    claim = {reviewers.HEADER: "somebody", "origin": "http://localhost:8501"}
+    with TestClient(guarded(), base_url="http://localhost:8501") as client:
+        assert client.post(pictures.deck_url(made), json=verdict, headers=claim).json()["done"] == ["1"]
+    assert [given.reviewer for given in history(catalog_of(made), made.name)] == ["tester"]
+
+
+def test_the_app_is_guarded_as_a_whole(made: Project) -> None:
+    (one,) = populate.add_generation(made, 1)
+    with TestClient(guarded(), base_url="http://localhost:8501") as client:
+        for url in (pictures.picture_url(made, one), pictures.cells_url(made), "/nothing"):
+            answer = client.get(url)
+            assert "frame-ancestors 'none'" in answer.headers["content-security-policy"], url
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["referrer-policy"] == "same-origin"
+            assert client.get(url, headers={"host": "rebound.example"}).status_code == 400
+            assert client.get(url, headers={"origin": "http://localhost:9000"}).status_code == 403
+        assert "private" in client.get(pictures.picture_url(made, one)).headers["cache-control"]
+    for address, host, passes in [
+        ("127.0.0.1", "review.example.org", True),
+        ("127.0.0.1", "192.168.1.5:8501", False),
+        ("0.0.0.0", "192.168.1.5:8501", True),
+        ("0.0.0.0", f"{socket.gethostname()}:8501", True),
+        ("0.0.0.0", "rebound.example", False),
+    ]:
+        with TestClient(guarded(address, "review.example.org"), base_url=f"http://{host}") as client:
+            status = client.get(pictures.picture_url(made, one)).status_code
+            assert status == (200 if passes else 400), (address, host)
+
+
+def guarded(address: str = "127.0.0.1", *named: str) -> Starlette:
+    """The app's own routes behind all that stands before them, without a login."""
+    return Starlette(routes=pictures.routes(), middleware=server.middleware(None, address, named))
+
+
+def test_wrong_passwords_wait_and_right_ones_do_not(
+    protected: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address that guesses waits longer each time, and then is not even heard; all others come in meanwhile."""
+    monkeypatch.setattr(login, "_SECONDS_A_TRY", 3600.0)
+    monkeypatch.setattr(password_tries, "_LONGEST_SECONDS", 3600.0)
+    app = Starlette(routes=login.routes(protected))
+
+    async def attempt(address: str, password: str) -> int:
+        transport = httpx.ASGITransport(app, client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return (await client.post("/login", data={"name": "anna", "password": password})).status_code
+
+    async def everything() -> None:
+        guesses = [asyncio.create_task(attempt("203.0.113.5", "wrong password")) for _ in range(3)]
+        assert await attempt("203.0.113.5", PASSWORD) == 303  # its owner mistyped
+        guesses += [asyncio.create_task(attempt("203.0.113.5", "wrong password")) for _ in range(7)]
+        for guess in guesses[-2:]:
+            assert await guess == 429
+        assert await attempt("203.0.113.6", PASSWORD) == 303
+        assert await attempt("2001:db8::1", PASSWORD) == 303
+        assert not any(guess.done() for guess in guesses[:-2])
+        for guess in guesses:
+            guess.cancel()
+        await asyncio.gather(*guesses, return_exceptions=True)
+
+    asyncio.run(everything())
+
+
+def test_the_addresses_of_wrong_passwords_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = password_tries.Tries()
+
+    async def everything() -> None:
+        for number in range(3000):
+            await tries.hold_back(f"10.0.{number // 250}.{number % 250}", 0.0)
+            await tries.hold_back(f"2001:db8::{number:x}", 0.0)
+
+    asyncio.run(everything())
+    assert len(tries) <= 1000
+
+
 @pytest.mark.parametrize("elsewhere", ["https://example.org", "//example.org", "/\\example.org", ""])
 def test_the_way_back_leads_nowhere_else(client: TestClient, elsewhere: str) -> None:
     answer = client.post("/login", data={"name": "anna", "password": PASSWORD, "next": elsewhere})
@@ -149,6 +264,16 @@ def test_accounts_of_a_provider_come_in_when_they_are_named(monkeypatch: pytest.
     assert asks_as("s" * 64, email="anna@example.org") == 401
 
 
+def test_names_for_the_app_need_no_login(made: Project) -> None:
+    (made.workspace.folder / login_settings.FILE).write_text(
+        '[server]\nhosts = ["box", "*.example.org:8443"]\n'
+    )
+    assert login_settings.hosts(made.workspace) == ["box", "*.example.org:8443"]
+    assert cli.login_for(made.workspace, "127.0.0.1") is None
+    login_settings.set_password(made.workspace, PASSWORD)
+    assert login_settings.hosts(made.workspace) == ["box", "*.example.org:8443"]
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org", "::"])
 def test_other_addresses_need_a_login(made: Project, host: str) -> None:
     with pytest.raises(UserError, match="sid password"):
@@ -164,8 +289,12 @@ def test_this_machine_needs_none(made: Project) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[login", "no valid TOML"),
+        ("[login", "not valid TOML"),
         ("[login]\n", "'login.cookie_secret'"),
+        ("", "'login.cookie_secret'"),
+        ("[sever]\n", "'login.cookie_secret'"),
+        ('[server]\nhosts = ["http://box/"]\n', "'server.hosts.0'"),
+        ('[server]\nhost = "box"\n', "'server.host'"),
         (f'[login]\ncookie_secret = "{"x" * 32}"\n', "lets nobody in"),
         (f'[login]\ncookie_secret = "{"x" * 32}"\npassword = "plain"\n', "'login.password'"),
         (f'[login]\ncookie_secret = "{"x" * 32}"\npassword_hash = "plain"\n', "'login.password_hash'"),

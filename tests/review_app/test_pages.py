@@ -13,7 +13,8 @@ from bootstrap.catalog.states import Verdict
 from bootstrap.project.projects import Project
 from review_app.components.markup import plain
 from review_app.server import SCRIPT
-from review_app.workspace import catalog_of
+from review_app.workspace import _opened, catalog_of
+from tests.test_machine_problems import damage
 
 
 def app() -> AppTest:
@@ -48,6 +49,21 @@ def test_no_project_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert not (tmp_path / "not-there").exists()  # looking creates nothing
 
 
+def test_what_is_no_project_is_a_quiet_note(made: Project) -> None:
+    for name in (".sid-partial-plum", "a..b"):
+        (made.workspace.projects_folder / name).mkdir()
+        (made.workspace.projects_folder / name / "project.toml").write_text("")
+    ran = app()
+    said = "\n".join(str(one.value) for one in ran.sidebar.caption)
+    assert (
+        plain("'a..b'") in said
+        and plain("'.sid-partial-plum'") in said
+        and plain("sid does not take this name") in said
+    )
+    assert not ran.exception and not ran.error
+    assert "badge" in texts(ran) or ran.session_state["project"] == "badge"
+
+
 @pytest.mark.parametrize("name", ["review", "grid", "generations"])
 def test_a_project_without_a_generation(made: Project, name: str) -> None:
     said = texts(page(name))
@@ -62,6 +78,13 @@ def test_verdicts_need_no_readable_settings(made: Project) -> None:
     ran = page("review")
     assert not ran.exception
     assert not ran.error
+
+
+def test_a_damaged_catalog_is_told_in_a_line(made: Project) -> None:
+    populate.add_generation(made, 2)
+    damage(made)
+    _opened.cache_clear()
+    assert plain("catalog: its file is damaged; move it away") in texts(app())
 
 
 def test_invalid_settings_are_reported_on_the_generations_page(made: Project) -> None:

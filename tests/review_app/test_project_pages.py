@@ -109,6 +109,38 @@ def test_settings_that_do_not_fit_are_refused_with_the_reason(made: Project) -> 
     assert made.toml.read_text() == before
 
 
+# ---- rename and delete
+
+
+def test_a_project_is_renamed_on_its_settings_page(made: Project) -> None:
+    ids = grown(made)
+    ran = page("settings")
+    field(ran, "New name").set_value("con")
+    ran = press(ran, "Rename the project")
+    assert plain("Windows reserves it") in texts(ran)
+    with exclusively(made):
+        field(ran, "New name").set_value("crown")
+        assert plain("running already") in texts(press(ran, "Rename the project"))
+    field(ran, "New name").set_value("crown")
+    press(ran, "Rename the project")
+    crown = made.workspace.project("crown")
+    assert [pick.candidate_id for pick in picks.picks(catalog_of(crown), "crown")] == ids
+
+
+def test_a_project_is_deleted_once_its_name_is_typed(made: Project) -> None:
+    grown(made)
+    ran = page("settings")
+    assert plain("3 candidates, 2 picks") in texts(ran)
+    name = f"To delete {plain('badge')}, type its name"
+    field(ran, name).set_value("bagde")
+    ran = press(ran, "Move the project to the trash")
+    assert "nothing is deleted" in texts(ran) and made.folder.is_dir()
+    field(ran, name).set_value("badge")
+    ran = press(ran, "Move the project to the trash")
+    assert plain(str(made.workspace.folder / "trash" / "badge")) in texts(ran)
+    assert made.workspace.project_names() == [] and (made.workspace.folder / "trash" / "badge").is_dir()
+
+
 # ---- recipes
 
 

@@ -1,6 +1,8 @@
 """Pictures by URL: the files that the catalog names, for our own pages, and nothing else."""
 
 import io
+import json
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -65,6 +67,10 @@ def test_a_project_with_spaces_is_found(made: Project, client: TestClient) -> No
         "/thumbnail/badge/ffffffffffffffff.webp",
         "/sheet/badge/1.png",
         "/sheet/badge/99999999999999999999.png",
+        f"/sheet/badge/{'9' * 5000}.png",
+        f"/sheet/badge/{'9' * 5000}/a.png",
+        "/sheet/badge/-1.png",
+        "/picture/a%00b/ffffffffffffffff.png",
     ],
 )
 def test_what_is_not_there_is_not_found(made: Project, client: TestClient, url: str) -> None:
@@ -106,3 +112,78 @@ def test_the_contact_sheet_is_served_and_asked_for_again(made: Project, client: 
     routes.sheet_path(made, 1).write_bytes(made.original.read_bytes())
     answer = client.get(routes.sheet_url(made, 1))
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "private, no-cache")
+
+
+def test_only_regular_files_are_served_and_no_pipe_is_waited_for(made: Project, client: TestClient) -> None:
+    (one,) = populate.add_generation(made, 1)
+    picture = made.folder / "generation-01" / "candidates" / f"{one}.png"
+    picture.unlink()
+    os.mkfifo(picture)
+    assert client.get(routes.picture_url(made, one)).status_code == 404
+
+
+_ACT = {"browser": "b", "acts": [], "generation": 1, "holding": [], "first": []}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 5000, "null", "[]", "7", '{"browser": NaN}', '{"browser": "b", "browser": "c"}', '{"browser": "\\ud800"}',
+        json.dumps({**_ACT, "generation": 10**30}), json.dumps({**_ACT, "generation": 2**63 - 1}),
+        json.dumps({**_ACT, "acts": {}}), json.dumps({**_ACT, "acts": [[]]}), json.dumps({**_ACT, "holding": ["x"]}),
+        json.dumps({**_ACT, "\x1b\u202e" * 999: 1}), b"\xff", "",
+    ],
+    ids=range(15),
+)  # fmt: skip
+def test_bodies_that_no_page_sends_are_refused_in_one_line(
+    made: Project, client: TestClient, body: str | bytes
+) -> None:
+    populate.add_generation(made, 1)
+    for url in (routes.deck_url(made), f"/alike/{made.name}"):
+        answer = client.post(url, content=body, headers={"sec-fetch-site": "same-origin"})
+        assert answer.status_code == 400, answer.text
+        assert answer.text.isprintable() and 0 < len(answer.text) <= 500
+
+
+@pytest.mark.parametrize(
+    "criteria", ["[", "[]", "{" * 999, '{"least": NaN}', '{"generation": 1e999}', '{"x": 1}', '{"tags": "a"}']
+)
+def test_filters_that_no_grid_sends_are_refused_in_one_line(
+    made: Project, client: TestClient, criteria: str
+) -> None:
+    answer = client.get(routes.cells_url(made), params={"filter": criteria})
+    assert answer.status_code == 400
+    assert answer.text.isprintable() and 0 < len(answer.text) <= 500
+
+
+def test_a_damaged_row_is_one_line_for_the_deck_and_the_grid(made: Project, client: TestClient) -> None:
+    populate.add_generation(made, 1)
+    rows.change(catalog_of(made), "candidate", shot={"prompt": []})
+    headers = {"sec-fetch-site": "same-origin"}
+    for answer in (
+        client.post(routes.deck_url(made), json={**_ACT, "want": 3}, headers=headers),
+        client.get(routes.cells_url(made)),
+    ):
+        assert answer.status_code == 500 and "catalog: " in answer.text
+        assert answer.text.isprintable() and len(answer.text) <= 500
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 30, "-1", "1.5"])
+def test_a_number_that_no_generation_has_is_not_found(made: Project, client: TestClient, number: str) -> None:
+    for url in (f"/sheet/{made.name}/{number}.png", f"/sheet/{made.name}/{number}/a.png"):
+        assert client.get(url).status_code == 404
+
+
+def test_a_filter_of_countless_tags_is_refused(made: Project, client: TestClient) -> None:
+    filter_ = json.dumps({"tags": ["a"] * 1001})
+    answer = client.get(routes.cells_url(made), params={"filter": filter_})
+    assert answer.status_code == 400 and "1000" in answer.text
+
+
+def test_a_generation_beyond_all_is_refused(made: Project, client: TestClient) -> None:
+    answer = client.post(
+        routes.deck_url(made),
+        json={"browser": "b", "generation": 10**30, "want": 1},
+        headers={"sec-fetch-site": "same-origin"},
+    )
+    assert answer.status_code == 400

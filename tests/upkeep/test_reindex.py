@@ -1,15 +1,26 @@
 """A lost catalog comes back from the folder: what was drawn, trained and picked."""
 
+import json
+import os
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import PngImagePlugin
+from safetensors.numpy import save_file
 
 from bootstrap.catalog import candidates, generations, picks, trainings, verdicts
 from bootstrap.catalog.states import Verdict
 from bootstrap.dataset import growth
 from bootstrap.drawing import infotext
+from bootstrap.lora import kohya
+from bootstrap.lora.kohya import LoraModule
 from bootstrap.project.projects import Project
 from bootstrap.shots import Shot
+from bootstrap.training import record
+from bootstrap.training.record import Record
 from bootstrap.upkeep import reindex
 from bootstrap.upkeep.reindex import Restored
 from tests import making
@@ -104,6 +115,24 @@ def test_what_is_no_candidate_is_left_out_and_told(tmp_path: Path, caplog: pytes
     assert not any("holiday" in warning for warning in warnings)
 
 
+def test_a_generation_keeps_the_later_of_two_trainings(tmp_path: Path) -> None:
+    made, _ = two_generations(tmp_path)
+    for age, name in ((20, "a"), (10, "b")):
+        path = made.generation_folder(1) / f"training-{8 * name}" / "apple-g01-000001.safetensors"
+        saved = Record(
+            64 * name, {}, [{"picture": "0" * 64, "caption": "woman", "repeats": 1}], [1], 1, 1, 0.5, True
+        )
+        module = LoraModule(torch.zeros(1, 4), torch.zeros(4, 1), 1.0)
+        kohya.write(path, {"lora_unet_x": module}, record.to_metadata(saved), torch.float16)
+        os.utime(path, (time.time() - age, time.time() - age))
+    catalog = making.open_catalog(made)
+    for snapshots in (2, 0):
+        assert reindex.reindex(made, catalog).snapshots == snapshots
+        training = trainings.of_generation(catalog, made.name, 1)
+        assert training is not None and training.training_id == 64 * "b" and training.finished
+    catalog.close()
+
+
 @pytest.mark.slow
 def test_after_a_real_generation_nothing_is_trained_or_drawn_again(tmp_path: Path, originals: Path) -> None:
     made = small_project(tmp_path, originals)
@@ -122,3 +151,50 @@ def test_after_a_real_generation_nothing_is_trained_or_drawn_again(tmp_path: Pat
     sid(tmp_path, "run", "badge")
     assert {path: path.stat().st_mtime_ns for path in times} == times
     assert listed(tmp_path, "badge", "--all") == before
+
+
+def test_candidates_that_are_not_what_they_record_are_left_out_by_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another shot's name, another size, ranges that no shot has, a link out of the project, a pipe."""
+    made, ids = two_generations(tmp_path)
+    folder = made.generation_folder(1) / "candidates"
+    whole = json.loads(PngImagePlugin.PngImageFile(folder / f"{ids[0]}.png").info[infotext.SHOT_KEY])
+    damaged = {**whole, "steps": 10**9}, {**whole, "width": "128"}, {**whole, "start": [[]]}, [whole], None
+    for index, shot in enumerate(damaged):
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_text(infotext.SHOT_KEY, json.dumps(shot))
+        making.scene(1).save(folder / f"{index:016x}.png", pnginfo=chunks)
+    (folder / f"{ids[5]}.png").rename(folder / f"{'c' * 16}.png")
+    small = making.shot(1001)
+    path = folder / f"{small.id}.png"
+    infotext.save_png(making.scene(3, 64), path, small, "x")
+    (tmp_path / "elsewhere.png").write_bytes((folder / f"{ids[4]}.png").read_bytes())
+    (folder / f"{ids[4]}.png").unlink()
+    (folder / f"{ids[4]}.png").symlink_to(tmp_path / "elsewhere.png")
+    os.mkfifo(folder / f"{'d' * 16}.png")
+    lose_catalog(made)
+    catalog = making.open_catalog(made)
+    assert reindex.reindex(made, catalog).candidates == 9 - 3
+    catalog.close()
+    warnings = [record.getMessage() for record in caplog.records]
+    for name in [f"{index:016x}" for index in range(5)] + ["c" * 16, "d" * 16, ids[1], ids[4]]:
+        assert sum(f"{name}.png" in warning for warning in warnings) == 1, name
+
+
+def test_a_damaged_record_of_a_training_and_a_caption_are_left_out_by_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, ids = two_generations(tmp_path)
+    lora = made.generation_folder(1) / "training-1" / "a.safetensors"
+    lora.parent.mkdir()
+    save_file({"a": np.ones(2, np.float32)}, lora, {record.KEY: '{"training_id": 7}'})
+    (made.dataset_folder / f"{ids[0]}.txt").write_bytes(b"\xff\xfe")
+    lose_catalog(made)
+    catalog = making.open_catalog(made)
+    restored = reindex.reindex(made, catalog)
+    catalog.close()
+    assert (restored.snapshots, restored.candidates, restored.picks) == (0, 9, 1)
+    warnings = [entry.getMessage() for entry in caplog.records]
+    assert any("a.safetensors" in warning and "training_id" in warning for warning in warnings)
+    assert any(f"{ids[0]}.txt" in warning and "UTF-8" in warning for warning in warnings)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bootstrap.errors import UserError, in_one_line
 from bootstrap.models.prompt import CHUNK_END, Embedding, Prompt, Span
 
 if TYPE_CHECKING:
@@ -169,7 +170,17 @@ class ClipVocabulary:
 
 @lru_cache(maxsize=4)
 def tokenizer_in(folder: Path) -> "CLIPTokenizer":
-    """Return the tokenizer in a folder, loaded once."""
+    """Return the tokenizer in a folder, loaded once.
+
+    Raises:
+        UserError: it is damaged.
+    """
     from transformers import CLIPTokenizer  # takes a second, so only callers that count tokens import it
 
-    return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    try:
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # tokenizers' exceptions have no base class of their own
+        reason = in_one_line(str(error))
+        raise UserError(
+            f"base model: the tokenizer in {folder} is damaged ({reason}); download the model again"
+        ) from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bootstrap.models import checkpoint
 from bootstrap.models.checkpoint import Header, PredictionType
-from bootstrap.models.families import clip_chunks, kohya_names
+from bootstrap.models.families import clip_chunks, kohya_names, sd_configs
 from bootstrap.models.family import (
     SAMPLERS,
     SCHEDULES,
@@ -71,7 +71,7 @@ class StableDiffusion(ABC):
         return CONFIGS / ("sd15" if name.startswith("tokenizer/") else self.configs) / name
 
     def geometry(self, files: Files) -> Geometry:
-        return self.geometry_of(lambda part: checkpoint.read_json(files(f"{part}/config.json")))
+        return self.geometry_of(lambda part: sd_configs.read(files(f"{part}/config.json"), part))
 
     def geometry_of(self, config: Config) -> Geometry:
         unet, vae = config("unet"), config("vae")
@@ -82,7 +82,7 @@ class StableDiffusion(ABC):
     def prediction_type(self, files: Files, header: Header | None) -> PredictionType | None:
         if header is not None:
             return header.prediction_type
-        config = checkpoint.read_json(files("scheduler/scheduler_config.json"))
+        config = sd_configs.read(files("scheduler/scheduler_config.json"), "scheduler")
         configured: PredictionType = config.get("prediction_type", "epsilon")
         return configured
 
@@ -91,7 +91,7 @@ class StableDiffusion(ABC):
         configs = [files(f"{part}/config.json") for part in self.parts[1:]]
         if vocabulary_file is None or None in configs:
             return None
-        widths = tuple(int(checkpoint.read_json(config)["hidden_size"]) for config in configs)
+        widths = tuple(int(sd_configs.read(config, "text_encoder")["hidden_size"]) for config in configs)
         return clip_chunks.ClipVocabulary(clip_chunks.tokenizer_in(vocabulary_file.parent), widths)
 
     def load(self, spec: BaseModelSpec, content_hash: str, dtype: "torch.dtype") -> BaseModel:
@@ -198,7 +198,7 @@ class StableDiffusion(ABC):
         if vectors is None:
             return None
         vectors = tuple(array[None] if array.ndim == 1 else array for array in vectors)
-        count = len(vectors[0])
+        count = len(vectors[0]) if vectors[0].ndim else 0
         if any(array.ndim != 2 or len(array) != count for array in vectors):
             raise ValueError("its tensors are not all (vectors, width), or differ in their number of vectors")
         if not 1 <= count <= clip_chunks.LENGTH:  # more do not fit into a chunk

@@ -100,7 +100,8 @@ async function post(url, asked) {
   const answer = await fetch(url, {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked), signal: patience,
   });
-  if (!answer.ok) throw new Error(answer.status < 500 ? await answer.text() : `error ${answer.status}`);
+  const told = answer.status < 500 || answer.status === 503; // 503: a problem of the machine, which may pass
+  if (!answer.ok) throw new Error(told ? await answer.text() : `error ${answer.status}`);
   return answer.json();
 }
 

@@ -62,7 +62,7 @@ def _plan(generation: Generation, more: bool = False) -> DrawingPlan:
     shots = [
         Shot(
             "a, b", "", 100 * generation.number + seed, 20, "DDIM", 3.0, 128, 128, "papertown", "0" * 64,
-            (LoraUse("l", "t", 1, 0.6),), "vary",
+            (LoraUse("l", "t", 1, 0.6),), recipe="vary",
         )
         for seed in range(count)
     ]  # fmt: skip

@@ -3,5 +3,8 @@
 import sys
 
 import fake_stations
+import network_guard  # of tests/guard, whose own sitecustomize this one hides
+
+network_guard.watch()
 
 sys.modules.update(fake_stations.modules())
