@@ -75,7 +75,7 @@ def show(
     file: File, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the whole shot.")] = False
 ) -> None:
     """Show how a picture was drawn, by sid or by another tool that writes infotext."""
-    from bootstrap.drawing import infotext, infotext_shot
+    from bootstrap.drawing import infotext, infotext_shot, infotext_unused, samplers
 
     shot, text = infotext.shot_of(file), infotext.text_of(file)
     fields = infotext.read(text or "")
@@ -84,7 +84,8 @@ def show(
             f"picture {file}: it carries neither a shot of sid nor infotext, so nobody knows how it was drawn"
         )
     if as_json:
-        description = shot.to_dict() if shot else dataclasses.asdict(fields)
+        not_honoured = {"not_honoured": infotext_unused.unused(fields)}
+        description = shot.to_dict() if shot else dataclasses.asdict(fields) | not_honoured
         print_json(description, indent=2, ensure_ascii=False)
         return
     lines = {"prompt": fields.prompt, "negative prompt": fields.negative_prompt, **fields.fields}
@@ -99,9 +100,11 @@ def show(
     for name, value in lines.items():
         if value:
             say_text(str(value), f"{cell(name, 100)}: ")
+    for line in infotext_unused.told(shot, fields):
+        say_text(line)
     if shot is None:
         try:
-            infotext_shot.check_numbers(file, fields.fields)
+            samplers.check_known(infotext_shot.of_infotext(file, fields))
         except UserError as error:
             say(f"it cannot be redrawn: {error}")
 
@@ -118,7 +121,10 @@ def redraw(
     ] = None,
 ) -> None:
     """Draw a picture again from its file, unchanged or with another strength, seed, snapshot or base model."""
-    from bootstrap.drawing import infotext  # the rest imports torch: seconds that other verbs need not wait
+    from bootstrap.drawing import (
+        infotext,
+        infotext_unused,
+    )  # the rest imports torch: other verbs need not wait
     from bootstrap.drawing import redraw as redrawing
 
     if output is not None and output.suffix.lower() != ".png":
@@ -130,6 +136,8 @@ def redraw(
     path = output or Path(f"redrawn-{shot.id}.png")
     infotext.save_png(picture, path, shot, text)
     say(f"redrawn: {path}")
+    for line in infotext_unused.told(infotext.shot_of(file), infotext.read(infotext.text_of(file) or "")):
+        say_text(line)
 
 
 def again(

@@ -116,6 +116,13 @@ def draw_sheet(
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise UserError(f"axes: {repeated[0]} is named twice; choose different parameters")
+    older = [
+        value for axis in axes if axis.name == "sampler" for value in axis.values if value not in SAMPLERS
+    ]
+    if older and "schedule" in names:
+        raise UserError(
+            f"axes: sampler {older[0]} names a schedule itself; write {sampler_and_schedule(older[0])[0]}"
+        )
     project, training = generation.project, generation.training()
     if training is None or not training.finished:
         raise UserError(f"{generation}: its training has not finished, see `sid status`")
@@ -187,6 +194,9 @@ def with_value(shot: Shot, name: str, value: Any) -> Shot:
         file_name = lora_file_name(lora.name.rsplit("-", 1)[0], value)
         changed = dataclasses.replace(lora, snapshot=value, name=file_name)
         return dataclasses.replace(shot, loras=(changed, *others))
+    if name == "sampler":
+        sampler, schedule = sampler_and_schedule(value)
+        return dataclasses.replace(shot, sampler=sampler, schedule=schedule or shot.schedule)
     return dataclasses.replace(shot, **{name: value})
 
 

@@ -1,7 +1,7 @@
 """Samplers: sigmas by the published rules, steps by k-diffusion's, and pictures that do not depend on their batch.
 
-The rules are written out here once more, from stable-diffusion-webui 1.10 (modules/sd_schedulers.py) and k-diffusion 0.1
-(k_diffusion/sampling.py), in their own terms; benchmarks/peers/ compares with the k-diffusion package itself.
+The rules are written out here once more, from stable-diffusion-webui 1.10 (modules/sd_schedulers.py) and k-diffusion
+0.1 (k_diffusion/sampling.py), in their own terms; benchmarks/peers/ compares with the k-diffusion package itself.
 """
 
 import json
@@ -196,7 +196,7 @@ def by_k_diffusion(sampler: str, sigmas: list[float], start: torch.Tensor | None
 
 
 def brownian(sigmas: list[float]) -> Callable[[float, float], torch.Tensor]:
-    """k-diffusion's noise of its SDE samplers: a Brownian motion between the last sigma and the first, for each seed."""
+    """k-diffusion's noise of its SDE samplers: a Brownian motion from the last sigma to the first, for each seed."""
     import torchsde
 
     ends = torch.tensor(sigmas[-2]), torch.tensor(sigmas[0])
