@@ -231,13 +231,14 @@ def set_caption(catalog: Catalog, project: str, candidate_id: str, caption: str)
     """Set the caption that a candidate gets as a pick; an empty text restores the prompt's tags.
 
     Raises:
-        UserError: there is no such candidate, the dataset already has it, or the caption is too long.
+        UserError: there is no such candidate, the dataset already has it, or the caption is too long or
+            has prompt syntax.
     """
     try:
         captions.check_length(caption, "a caption")
+        tags = captions.read(caption)
     except ValueError as error:
         raise UserError(f"candidate '{candidate_id}': {error}") from None
-    tags = captions.parse(caption)
     with catalog.write() as session:
         row = session.scalar(
             select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)

@@ -220,7 +220,11 @@ def draw_tags(
     from bootstrap.drawing import tag_drawings  # imports torch: seconds that other verbs need not wait
     from bootstrap.models import specs
 
-    for drawing in tag_drawings.draw_tags(specs.find(base), captions.parse(tags), output):
+    try:
+        words = captions.read(tags)
+    except ValueError as error:
+        raise UserError(f"caption: {error}") from None
+    for drawing in tag_drawings.draw_tags(specs.find(base), words, output):
         doubt = (
             "" if drawing.is_known else "  seems unknown: it changes the drawing no more than a made-up word"
         )
