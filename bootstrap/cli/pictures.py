@@ -32,7 +32,7 @@ Count = Annotated[
     int, typer.Option(min=1, max=16, help="How many pictures to draw, each with a seed of its own.")
 ]
 File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A PNG drawn by sid, or any picture with infotext.")
+    Path, typer.Argument(metavar="FILE", help="A PNG drawn by sid, or another tool's picture.")
 ]
 
 
@@ -74,20 +74,32 @@ def tag(
 def show(
     file: File, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the whole shot.")] = False
 ) -> None:
-    """Show how a picture was drawn, by sid or by another tool that writes infotext."""
+    """Show how a picture was drawn, by sid or by another tool."""
     from bootstrap.drawing import infotext, infotext_shot
+    from bootstrap.drawing.infotext import Infotext
+    from bootstrap.drawing.metadata import of_picture
 
-    shot, text = infotext.shot_of(file), infotext.text_of(file)
-    fields = infotext.read(text or "")
-    if shot is None and not fields.fields:
-        raise UserError(
-            f"picture {file}: it carries neither a shot of sid nor infotext, so nobody knows how it was drawn"
-        )
+    shot, found = infotext.shot_of(file), of_picture.read(file)
+    if shot is None and found.is_nothing:
+        raise UserError(f"picture {file}: {found.why_not()}")
+    fields = found.parameters or Infotext("", "", {})
     if as_json:
         description = shot.to_dict() if shot else dataclasses.asdict(fields)
+        if shot is None and found.parameters is None:
+            description["texts"] = found.texts
         print_json(description, indent=2, ensure_ascii=False)
         return
-    lines = {"prompt": fields.prompt, "negative prompt": fields.negative_prompt, **fields.fields}
+    if shot is None and found.parameters is None:
+        for place, text in found.texts.items():
+            say_text(text, f"{cell(place, 100)}: ")
+        say(f"it cannot be redrawn: {found.why_not()}")
+        return
+    lines = {
+        "tool": fields.tool,
+        "prompt": fields.prompt,
+        "negative prompt": fields.negative_prompt,
+        **fields.fields,
+    }
     if shot is not None:
         lines = {"shot": shot.id, **lines, "prompt": shot.prompt, "negative prompt": shot.negative_prompt}
         for lora in shot.loras:
@@ -100,6 +112,8 @@ def show(
         if value:
             say_text(str(value), f"{cell(name, 100)}: ")
     if shot is None:
+        for refusal in fields.refusals:
+            say(f"it cannot be redrawn: {refusal}")
         try:
             infotext_shot.check_numbers(file, fields.fields)
         except UserError as error:
@@ -130,6 +144,12 @@ def redraw(
     path = output or Path(f"redrawn-{shot.id}.png")
     infotext.save_png(picture, path, shot, text)
     say(f"redrawn: {path}")
+    tool = redrawing.tool_of(file)
+    if tool:
+        say(
+            f"{file} is {tool}'s: its prompt was read and its noise drawn as AUTOMATIC1111 does, so the picture is like "
+            "it, not the same"
+        )
 
 
 def again(
