@@ -128,13 +128,13 @@ def test_a_tiff_of_fractions_from_0_to_1_keeps_its_grays(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("values", [GRADIENT * 255, GRADIENT - 0.5, GRADIENT * np.nan, GRADIENT * 1.5])
 def test_a_tiff_of_other_fractions_is_refused(tmp_path: Path, values: np.ndarray) -> None:
-    with pytest.raises(UserError, match="pixels are fractions that go beyond 0 to 1; .* 8 or 16 bits"):
+    with pytest.raises(UserError, match=r"pixels are fractions that go beyond 0 to 1; .* 8 or 16 bits"):
         deep(tmp_path / "a.tif", values.astype(np.float32))
 
 
 @pytest.mark.parametrize("most", [255, 65535, 2**31 - 1])
 def test_a_tiff_of_32_bit_integers_is_refused(tmp_path: Path, most: int) -> None:
-    with pytest.raises(UserError, match="integers of 32 bits or with a sign; .* 8 or 16 bits"):
+    with pytest.raises(UserError, match=r"integers of 32 bits or with a sign; .* 8 or 16 bits"):
         deep(tmp_path / "a.tif", (GRADIENT * most).astype(np.int32))
 
 

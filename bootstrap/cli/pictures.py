@@ -31,9 +31,7 @@ Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another se
 Count = Annotated[
     int, typer.Option(min=1, max=16, help="How many pictures to draw, each with a seed of its own.")
 ]
-File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A PNG drawn by sid, or another tool's picture.")
-]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A PNG drawn by sid, or another tool's picture.")]
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -147,8 +145,8 @@ def redraw(
     tool = redrawing.tool_of(file)
     if tool:
         say(
-            f"{file} is {tool}'s: its prompt was read and its noise drawn as AUTOMATIC1111 does, so the picture is like "
-            "it, not the same"
+            f"{file} is {tool}'s: its prompt was read and its noise drawn as AUTOMATIC1111 does, so the picture is "
+            "like it, not the same"
         )
 
 

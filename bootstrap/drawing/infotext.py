@@ -28,7 +28,7 @@ LONGEST = 1_000_000  # characters that are read
 # Within lines, where several lines are fields.
 _FIELD_OF_LINES = re.compile(r'(\w[\w \-/]{1,100}):[ \t]*("(?:\\.|[^\\"])+"|[^,\n]*)(?:,|\n|$)')
 # Where A1111's fields begin, whose first two are these, in a text whose line breaks were lost.
-_FIRST_FIELDS = re.compile(r"(?<![^\s.,;])Steps: ?\d+, ?(?:Sampler|Schedule type|CFG scale|Seed|Size)\b")
+_FIRST_FIELDS = re.compile(r"Steps: ?\d+, ?(?:Sampler|Schedule type|CFG scale|Seed|Size)\b")
 _LINE_OF_FIELDS = re.compile(r"(?:Steps|Sampler|Schedule type|CFG scale|Seed|Size|Model|Version): ?\S")
 _BRACKETS = re.compile(r'"(?:\\.|[^\\"])*"|[\[{]|[\]}]')  # and texts, which may hold some
 _NEGATIVE = "Negative prompt:"
@@ -40,7 +40,9 @@ class Infotext:
 
     prompt: str
     negative_prompt: str
-    fields: dict[str, str]  # "Steps", "Sampler", "CFG scale", "Seed", "Size", ...; A1111's names, also of other tools
+    fields: dict[
+        str, str
+    ]  # "Steps", "Sampler", "CFG scale", "Seed", "Size", ...; A1111's names, also of other tools
     tool: str = ""  # that it is from, such as "ComfyUI"; empty: A1111, or one that writes as A1111 does
     refusals: tuple[str, ...] = ()  # why the picture cannot be redrawn from this
 
@@ -208,7 +210,9 @@ def _pairs_of_lines(lines: list[str]) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     fields: list[str] = []
     for line in lines:
-        if line.startswith(("Template:", "Negative Template:", "Wildcard prompt:", "Wildcard negative prompt:")):
+        if line.startswith(
+            ("Template:", "Negative Template:", "Wildcard prompt:", "Wildcard negative prompt:")
+        ):
             key, _, value = line.partition(":")
             pairs.append((key, value))
         else:

@@ -53,7 +53,7 @@ def of_picture(picture: Image.Image) -> PictureTexts:
     """Return the texts of an opened picture; only a PNG's pixels are decoded, as texts may follow them."""
     if picture.format == "PNG":
         picture.load()
-    texts = {}
+    texts: dict[str, str] = {}
     for place, text in (*_of_chunks(picture), *_of_exif(picture), *_of_xmp(picture)):
         if text.strip("\0 \t\r\n"):
             texts.setdefault(place, text)

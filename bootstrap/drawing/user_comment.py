@@ -1,8 +1,8 @@
 """Decode EXIF's UserComment, the place of infotext in JPEG, WebP and AVIF.
 
 Format: EXIF 2.32, 4.6.6 (tag 0x9286): eight bytes name the encoding, then the text. UNICODE means UTF-16, whose byte
-order the standard leaves open: AUTOMATIC1111 writes big-endian, others little-endian, with a byte order mark or without,
-and some write UTF-8. Some write no encoding at all.
+order the standard leaves open: AUTOMATIC1111 writes big-endian, others little-endian, with a byte order mark or
+without, and some write UTF-8. Some write no encoding at all.
 """
 
 import codecs
@@ -21,7 +21,8 @@ def decoded(content: bytes) -> str:
     text = content[len(encoding) :]
     for mark, codec in _MARKS:
         if text.startswith(mark):
-            return _tidy(text[len(mark) :].decode(codec, "replace"))
+            marked = text[len(mark) :]
+            return _tidy((marked if codec == "utf-8" else _even(marked)).decode(codec, "replace"))
     if encoding == _ENCODINGS[0] or b"\0" in text.rstrip(b"\0"):
         return _tidy(_of_two_bytes(text))
     try:
@@ -38,10 +39,16 @@ def _of_two_bytes(text: bytes) -> str:
             return text.decode("utf-8")
         except UnicodeDecodeError:
             pass
-    if len(text) % 2 and text.endswith(b"\0"):
-        text = text[:-1]
+    text = _even(text)
     big, little = (text.decode(codec, "replace") for codec in ("utf-16-be", "utf-16-le"))
     return little if _likelihood(little) > _likelihood(big) else big
+
+
+def _even(text: bytes) -> bytes:
+    """Return UTF-16 of whole letters: EXIF's type ASCII adds a zero, and its readers take the last one for that."""
+    if len(text) % 2 == 0:
+        return text
+    return text[:-1] if text.endswith(b"\0") else text + b"\0"
 
 
 def _likelihood(text: str) -> int:

@@ -1,8 +1,8 @@
 """ComfyUI: from the graph of nodes in PNG's `prompt` (or `workflow`) to the settings of the sampling that it ends in.
 
 Sources: ComfyUI, nodes.py and comfy_extras/nodes_custom_sampler.py. What is read: KSampler, KSamplerAdvanced,
-SamplerCustom and SamplerCustomAdvanced with their parts, chains of LoRAs, the checkpoint, CLIPSetLastLayer, texts and the
-empty latent. Every other node on the way is named, and makes the picture one that cannot be redrawn.
+SamplerCustom and SamplerCustomAdvanced with their parts, chains of LoRAs, the checkpoint, CLIPSetLastLayer, texts and
+the empty latent. Every other node on the way is named, and makes the picture one that cannot be redrawn.
 """
 
 import re
@@ -60,7 +60,9 @@ class _Reader:
             return None
         value, unfollowed = self.graph.value(node, name)
         if unfollowed:
-            self.refuse(f"the '{name}' of {node.shown} comes from {unfollowed.shown}, which sid does not follow")
+            self.refuse(
+                f"the '{name}' of {node.shown} comes from {unfollowed.shown}, which sid does not follow"
+            )
         return value
 
     def part(self, node: Node, name: str) -> Node | None:
@@ -71,7 +73,9 @@ class _Reader:
 
     def final_sampling(self) -> Node | None:
         """Return the node whose sampling ends in the saved picture."""
-        linked = {source.id for node in self.graph.nodes.values() for _, source, _ in self.graph.links_of(node)}
+        linked = {
+            source.id for node in self.graph.nodes.values() for _, source, _ in self.graph.links_of(node)
+        }
         ends = [node for node in self.graph.nodes.values() if node.id not in linked]
         saving = [node for node in ends if "save" in node.kind.lower() and "image" in node.kind.lower()]
         found: dict[str, Node] = {}
@@ -127,7 +131,11 @@ class _Reader:
             self.refuse("its two prompts were encoded by different text encoders")
         loras = _loras(unet, of_encoder)
         fields = settings | names.fields_of(
-            Size=self._size(node, size), Model=names.file_title(model), Clip_skip=clip_skip, VAE=self._vae(), RNG="CPU"
+            Size=self._size(node, size),
+            Model=names.file_title(model),
+            Clip_skip=clip_skip,
+            VAE=self._vae(),
+            RNG="CPU",
         )
         for shown, sizes in self.stated_sizes.items():
             if sizes != {fields.get("Size")}:
@@ -194,7 +202,9 @@ class _Reader:
                 encoders.append(each)
                 continue
             self.refuse(f"its {name} prompt goes through {each.shown}, which sid does not support")
-            if name in each.inputs and not isinstance(each.inputs[name], list):  # of a loader that has the prompts
+            if name in each.inputs and not isinstance(
+                each.inputs[name], list
+            ):  # of a loader that has the prompts
                 texts.append(names.text(each.inputs[name]))
             inner = list(self.graph.links_of(each))
             same = [source for key, source, _ in inner if key == name]
@@ -309,18 +319,27 @@ class _Reader:
     def _vae(self) -> str:
         """Return the VAE that the picture was decoded with, if it is not the checkpoint's."""
         decoding = [node for node in self.graph.nodes.values() if node.kind.startswith("VAEDecode")]
-        loaders = [found for node in decoding if (found := self.part(node, "vae")) and found.kind == "VAELoader"]
+        loaders = [
+            found for node in decoding if (found := self.part(node, "vae")) and found.kind == "VAELoader"
+        ]
         return names.file_title(names.text(self.value(loaders[0], "vae_name"))) if loaders else ""
 
 
 def _is_sampling(node: Node) -> bool:
     """Whether a node samples: one of ComfyUI's, or another one with the inputs of a KSampler."""
-    of_others = {"steps", "sampler_name"} <= node.inputs.keys() and {"seed", "noise_seed"} & node.inputs.keys()
+    of_others = {"steps", "sampler_name"} <= node.inputs.keys() and {
+        "seed",
+        "noise_seed",
+    } & node.inputs.keys()
     return node.kind in _SAMPLERS or bool(of_others)
 
 
 def _has_size(node: Node) -> bool:
-    return {"width", "height"} <= node.inputs.keys() and "image" not in node.inputs and "samples" not in node.inputs
+    return (
+        {"width", "height"} <= node.inputs.keys()
+        and "image" not in node.inputs
+        and "samples" not in node.inputs
+    )
 
 
 def _loras(unet: dict[str, float], encoder: dict[str, float]) -> Iterable[names.Lora]:

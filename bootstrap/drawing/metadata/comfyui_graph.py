@@ -1,8 +1,8 @@
 """The nodes of a ComfyUI graph, and how to follow its links.
 
-Format: ComfyUI's API format, in PNG's `prompt`: {node's id: {"class_type", "inputs": {name: value or [id, output]}}}. The
-web page's format, in `workflow`, is only read where `prompt` is missing: there the values of a node's fields stand in
-`widgets_values`, in the order of the node's definition in ComfyUI's nodes.py.
+Format: ComfyUI's API format, in PNG's `prompt`: {node's id: {"class_type", "inputs": {name: value or [id, output]}}}.
+The web page's format, in `workflow`, is only read where `prompt` is missing: there the values of a node's fields stand
+in `widgets_values`, in the order of the node's definition in ComfyUI's nodes.py.
 """
 
 from collections.abc import Iterator

@@ -32,8 +32,6 @@ def parameters(value: dict[str, Any]) -> Infotext:
     )  # fmt: skip
     if names.strength(value.get("strength")) < 1:
         fields["Denoising strength"] = names.number(value["strength"])
-    refusals = (
-        ("it was made with a ControlNet, which sid does not support",) if value.get("controls") else ()
-    )
+    refusals = ("it was made with a ControlNet, which sid does not support",) if value.get("controls") else ()
     prompt = names.with_loras(names.text(value.get("c")), loras)
     return Infotext(prompt, names.text(value.get("uc")), fields, TOOL, refusals)

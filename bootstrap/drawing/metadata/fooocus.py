@@ -1,7 +1,7 @@
 """Fooocus: JSON in PNG's `parameters` beside `fooocus_scheme`, or in EXIF's UserComment; also RuinedFooocus' JSON.
 
-Format: Fooocus, modules/meta_parser.py (FooocusMetadataParser). `full_prompt` is what was encoded, with the texts of its
-styles. Its other scheme is infotext, whose LoRAs stand in `Lora weights` only, and whose schedule is `Scheduler`.
+Format: Fooocus, modules/meta_parser.py (FooocusMetadataParser). `full_prompt` is what was encoded, with the texts of
+its styles. Its other scheme is infotext, whose LoRAs stand in `Lora weights` only, and whose schedule is `Scheduler`.
 """
 
 import dataclasses
@@ -98,7 +98,7 @@ def _whole(parts: Any) -> str:
 
 
 def _loras(value: dict[str, Any]) -> list[names.Lora]:
-    """Return the LoRAs of `lora_combined_1` and so on ("name : weight"), or else of `loras` ([[name, weight, hash]])."""
+    """Return the LoRAs of `lora_combined_1` ("name : weight") and so on, or of `loras` ([[name, weight, hash]])."""
     loras = []
     for index in range(1, _MOST_LORAS + 1):
         combined = names.text(value.get(f"lora_combined_{index}", value.get(f"LoRA {index}")))

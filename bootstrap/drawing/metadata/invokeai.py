@@ -1,4 +1,4 @@
-"""InvokeAI: JSON in PNG's `invokeai_metadata`, in `sd-metadata` of version 2, or the command line in `Dream` before that.
+"""InvokeAI: JSON in PNG's `invokeai_metadata`, in `sd-metadata` of version 2, or a command line in `Dream` before that.
 
 Format: InvokeAI, app/invocations/metadata.py (CoreMetadataInvocation); of version 2, docs of ldm/invoke/metadata.py and
 the options of ldm/invoke/args.py. Until version 3 the negative prompt stands in square brackets within the prompt.

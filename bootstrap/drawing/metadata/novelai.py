@@ -35,7 +35,10 @@ def parameters(texts: dict[str, str], size: tuple[int, int]) -> Infotext:
     refusals = []
     if value.get("sm") or value.get("sm_dyn"):
         refusals.append("it was drawn with NovelAI's SMEA, which sid does not support")
-    captions, negatives = _of_characters(value.get("v4_prompt")), _of_characters(value.get("v4_negative_prompt"))
+    captions, negatives = (
+        _of_characters(value.get("v4_prompt")),
+        _of_characters(value.get("v4_negative_prompt")),
+    )
     if captions or negatives:
         refusals.append("its characters have prompts of their own, which sid does not support")
     fields = names.fields_of(
@@ -69,6 +72,4 @@ def _base_caption(prompt: Any) -> str:
 def _of_characters(prompt: Any) -> list[str]:
     characters = _caption(prompt).get("char_captions")
     found = characters if isinstance(characters, list) else []
-    return [
-        text for one in found if isinstance(one, dict) and (text := names.text(one.get("char_caption")))
-    ]
+    return [text for one in found if isinstance(one, dict) and (text := names.text(one.get("char_caption")))]

@@ -43,7 +43,8 @@ def parameters(value: Any) -> Infotext:
         Steps=names.number(given.get("steps")), Sampler=sampler,
         Schedule_type=names.schedule(names.text(given.get("scheduler"))) or schedule,
         CFG_scale=names.number(given.get("cfgscale")), Seed=names.number(given.get("seed")),
-        Size=names.size(given.get("width"), given.get("height")), Model=names.file_title(names.text(given.get("model"))),
+        Size=names.size(given.get("width"), given.get("height")),
+        Model=names.file_title(names.text(given.get("model"))),
         Clip_skip=_clip_skip(given.get("clipstopatlayer")),
         Denoising_strength=names.number(given.get("initimagecreativity")), RNG="CPU",
         Lora_hashes=names.lora_hashes(loras),
@@ -53,7 +54,7 @@ def parameters(value: Any) -> Infotext:
             fields.setdefault(key, shown)
     fields["Version"] = f"{TOOL} {names.text(given.get('swarm_version'))}".strip()
     prompt = names.with_loras(names.text(given.get("prompt")), loras)
-    return Infotext(prompt, names.text(given.get("negativeprompt")), fields, TOOL)
+    return Infotext(prompt, names.text(given.get("negativeprompt")), fields, TOOL)  # ComfyUI draws for it
 
 
 def _clip_skip(layer: Any) -> str:
