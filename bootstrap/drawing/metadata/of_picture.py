@@ -123,7 +123,8 @@ def _attempts(found: PictureTexts) -> Iterator[Callable[[], Infotext | None]]:
 
 
 def _is_json(text: str) -> bool:
-    return text.lstrip().startswith(("{", "["))
+    """Whether a text is a JSON object by its looks; infotext may begin with a brace, too, but ends in its fields."""
+    return text.lstrip().startswith("{") and text.rstrip("\0 \r\n\t").endswith("}")
 
 
 def _of_infotext(text: str) -> Infotext | None:

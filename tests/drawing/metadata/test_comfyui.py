@@ -24,7 +24,8 @@ def graph(**changes: dict[str, Any] | None) -> Graph:
     nodes: dict[str, dict[str, Any] | None] = {
         "sampling": node(
             "KSampler", seed=1102676403634909, steps=20, cfg=8.0, sampler_name="dpmpp_2m", scheduler="karras",
-            denoise=1.0, model=["base", 0], positive=["positive", 0], negative=["negative", 0], latent_image=["latent", 0],
+            denoise=1.0, model=["base", 0], positive=["positive", 0], negative=["negative", 0],
+            latent_image=["latent", 0],
         ),
         "base": node("CheckpointLoaderSimple", ckpt_name="SD 1.5/dreamshaper_8.safetensors"),
         "latent": node("EmptyLatentImage", width=512, height=768, batch_size=1),
@@ -107,7 +108,7 @@ SAME = {
     ),
     "a preview beside the saved picture": graph(
         shown=node("PreviewImage", images=["decoded", 0]), other=node("PreviewImage", images=["second", 0]),
-        second=node("VAEDecode", samples=["other sampling", 0], vae=["base", 2]), **{"other sampling": sampling(seed=3)},
+        second=node("VAEDecode", samples=["third", 0], vae=["base", 2]), third=sampling(seed=3),
     ),
 }  # fmt: skip
 
@@ -262,8 +263,10 @@ def test_what_cannot_be_redrawn_is_named_and_the_rest_is_read(
 
 
 def test_only_the_pages_workflow_is_read_where_nothing_else_is(tmp_path: Path) -> None:
-    links = [[1, 4, 0, 3, 0, "MODEL"], [2, 6, 0, 3, 1, "CONDITIONING"], [3, 7, 0, 3, 2, "CONDITIONING"],
-             [4, 5, 0, 3, 3, "LATENT"], [5, 4, 1, 6, 0, "CLIP"], [6, 4, 1, 7, 0, "CLIP"], [7, 9, 0, 3, 4, "INT"]]  # fmt: skip
+    links = [
+        [1, 4, 0, 3, 0, "MODEL"], [2, 6, 0, 3, 1, "CONDITIONING"], [3, 7, 0, 3, 2, "CONDITIONING"],
+        [4, 5, 0, 3, 3, "LATENT"], [5, 4, 1, 6, 0, "CLIP"], [6, 4, 1, 7, 0, "CLIP"], [7, 9, 0, 3, 4, "INT"],
+    ]  # fmt: skip
 
     def placed(id_: int, kind: str, values: list[Any], mode: int = 0, **inputs: int) -> dict[str, Any]:
         given = [{"name": name, "type": "*", "link": link} for name, link in inputs.items()]

@@ -144,6 +144,12 @@ def test_what_is_written_into_the_prompt_stays_there() -> None:
         assert (read.prompt, read.negative_prompt, read.fields) == (prompt, "bad", EXPECTED)
 
 
+def test_a_prompt_may_begin_with_brackets(tmp_path: Path) -> None:
+    for prompt in ("{red|green} apple", "[apple:pear:0.5]"):
+        read = parameters(png(tmp_path / "a.png", parameters=f"{prompt}\n{FIELDS}"))
+        assert (read.prompt, read.fields) == (prompt, EXPECTED)
+
+
 def test_a_long_prompt_is_read_whole(tmp_path: Path) -> None:
     prompt = ", ".join(f"tag {number}" for number in range(4500))
     assert len(prompt) > 40_000
