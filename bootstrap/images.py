@@ -14,6 +14,7 @@ from bootstrap.errors import UserError
 
 MAX_PIXELS = 64_000_000  # an 8000x8000 picture; more is a mistake or a decompression bomb
 MIN_SIDE = 32
+_MOST_MISSING = 64_000_000  # bytes that a PNG's part may claim beyond the end of the file
 _AS_8_BITS = "nobody can tell which value is white, so save it with 8 or 16 bits for each colour"
 # Only these: some of Pillow's dozens of decoders start programs (EPS), and pictures may come from a browser.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
@@ -56,6 +57,8 @@ def opened(path: Path, least_side: int = 1) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as picture:
                 _check_size(path, picture, least_side)
+                if picture.format == "PNG":
+                    _check_chunks(path)
                 yield picture
     except Image.DecompressionBombError:
         raise UserError(
@@ -131,17 +134,25 @@ def _orientation(picture: Image.Image) -> int:
     return int(orientation) if orientation in _TURNS else 1
 
 
-def _has_more_behind_its_pixels(path: Path) -> bool:
-    """Return whether a PNG has text or EXIF after its pixels, as some editors write it.
+def _chunks(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Yield the kind of each of a PNG's chunks, and how many bytes it claims beyond the end of the file.
 
     Format: PNG specification, third edition, 5.3: length, type, data and checksum.
     """
-    kinds: list[bytes] = []
+    size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(8)
-        while (head := file.read(8)) and len(head) == 8 and head[4:] != b"IEND":
-            kinds.append(head[4:])
-            file.seek(int.from_bytes(head[:4], "big") + 4, io.SEEK_CUR)
+        while len(head := file.read(8)) == 8:
+            end = file.tell() + int.from_bytes(head[:4], "big") + 4
+            yield head[4:], max(0, end - size)
+            if head[4:] == b"IEND" or end >= size:
+                return
+            file.seek(end)
+
+
+def _has_more_behind_its_pixels(path: Path) -> bool:
+    """Return whether a PNG has text or EXIF after its pixels, as some editors write it."""
+    kinds = [kind for kind, _ in _chunks(path)]
     pixels = kinds.index(b"IDAT") if b"IDAT" in kinds else len(kinds)
     return any(kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt") for kind in kinds[pixels:])
 
@@ -203,6 +214,12 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
         return picture
     converted.info.pop("icc_profile", None)
     return converted
+
+
+def _check_chunks(path: Path) -> None:
+    """Refuse a PNG with a part far beyond its end: Pillow takes the memory for it, whatever there is to read."""
+    if any(missing > _MOST_MISSING for _, missing in _chunks(path)):
+        raise UserError(f"picture {path}: the file is damaged (a part of it claims more than the file has)")
 
 
 def _check_size(path: Path, picture: Image.Image, least_side: int) -> None:

@@ -231,7 +231,8 @@ def test_what_novelai_has_alone_is_named(tmp_path: Path) -> None:
 EASY = {
     "prompt": "a red apple", "negative_prompt": "lowres", "seed": 5,
     "use_stable_diffusion_model": "sd/dreamshaper.ckpt", "clip_skip": True, "sampler_name": "dpmpp_2m", "width": 512,
-    "height": 768, "num_inference_steps": 25, "guidance_scale": 7.5, "use_lora_model": ["ink"], "lora_alpha": [0.5], "use_vae_model": "None", "tiling": "none",
+    "height": 768, "num_inference_steps": 25, "guidance_scale": 7.5, "use_lora_model": ["ink"], "lora_alpha": [0.5],
+    "use_vae_model": "None", "tiling": "none",
 }  # fmt: skip
 OF_PAGE = {
     "Prompt": "a red apple", "Negative Prompt": "lowres", "Seed": "5", "Stable Diffusion model": "sd/dreamshaper.ckpt",
