@@ -36,6 +36,7 @@ MOST_BYTES_OF_HEADER = (
 DEEPEST = 128  # levels of JSON or TOML; a shot with 32 passes has 66
 _MOST_PARTS = 500_000  # objects and lists of a JSON text, so that a few megabytes do not become gigabytes
 _INT64 = range(-(2**63), 2**63)
+_UINT64 = range(-(2**63), 2**64)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_PLACE = 80  # characters of a message
 
@@ -198,13 +199,17 @@ def json_file(path: Path, where: str, remedy: str, most_bytes: int = MOST_BYTES)
     return parse_json(text, where, remedy)
 
 
-def parse_json(text: str | bytes, where: str, remedy: str, infinite: bool = False) -> Any:
+def parse_json(
+    text: str | bytes, where: str, remedy: str, infinite: bool = False, of_tools: bool = False
+) -> Any:
     """Return the value of a JSON text.
 
     Args:
         where: the beginning of a message.
         remedy: what to do, the end of a message.
         infinite: allow Infinity, which an optimizer's own settings have.
+        of_tools: as other tools write it into pictures: NaN and Infinity become None, because ComfyUI writes NaN for
+            what it has not computed, and seeds may have 64 bits without a sign.
 
     Raises:
         UserError: see the module.
@@ -215,9 +220,10 @@ def parse_json(text: str | bytes, where: str, remedy: str, infinite: bool = Fals
         containers = text.count("{") + text.count("[")
         if containers > _MOST_PARTS:
             raise _RefusedError(f"it has more than {_MOST_PARTS:,} objects and lists")
-        value = (_decoder_with_infinity if infinite else _decoder).decode(text)
+        decoder = _decoder_with_infinity if infinite else _decoder_of_tools if of_tools else _decoder
+        value = decoder.decode(text)
         if containers > DEEPEST or "\\u" in text:
-            _check_tree(value)
+            _check_tree(value, _UINT64 if of_tools else _INT64)
     except RecursionError:
         problem = f"it is nested deeper than {DEEPEST} levels"
     except json.JSONDecodeError as error:
@@ -229,7 +235,7 @@ def parse_json(text: str | bytes, where: str, remedy: str, infinite: bool = Fals
     raise UserError(f"{where}: {problem}; {remedy}")
 
 
-def _check_tree(value: Any) -> None:
+def _check_tree(value: Any, integers: range = _INT64) -> None:
     """Refuse more than DEEPEST levels, lone surrogates, and numbers beyond 64 bits; without recursion."""
     left = [(value, 1)]
     while left:
@@ -238,7 +244,7 @@ def _check_tree(value: Any) -> None:
             if _SURROGATE.search(part):
                 raise _RefusedError("a text has half of a surrogate pair")
         elif isinstance(part, int):
-            if part not in _INT64:
+            if part not in integers:
                 raise _RefusedError("a number is beyond 64 bits")
         elif isinstance(part, dict | list):
             if level > DEEPEST:
@@ -257,8 +263,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > 20 or int(digits) not in _INT64:
+def _integer(digits: str, integers: range = _INT64) -> int:
+    if len(digits) > 20 or int(digits) not in integers:
         raise _RefusedError(f"the number {digits[:_LONGEST_PLACE]} is beyond 64 bits")
     return int(digits)
 
@@ -279,6 +285,10 @@ _decoder, _decoder_with_infinity = (
     )
     for constant in (_constant, float)
 )
+_decoder_of_tools = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=lambda digits: _integer(digits, _UINT64), parse_float=_float,
+    parse_constant=lambda name: None,
+)  # fmt: skip
 
 
 def parse_catalog_json(text: str | bytes) -> Any:

@@ -47,6 +47,7 @@ def _shots(project: Project) -> list[Shot]:
             seed=(training.seed + number) % 2**32,
             steps=drawing.steps,
             sampler=drawing.sampler,
+            schedule=drawing.schedule,
             cfg_scale=drawing.cfg_scale,
             width=size[0],
             height=size[1],

@@ -74,22 +74,24 @@ def _preview(upload: Any) -> None:
     if preview is None or preview[0] != upload.file_id:
         preview = (upload.file_id, *_read(upload))
         st.session_state["new preview"] = preview
-    _, small, size, problem = preview
+    _, small, told = preview
     if small is None:
-        raise UserError(problem)
+        raise UserError(told)
     st.image(small, width="stretch")
-    st.caption(f"{size[0]}×{size[1]} pixels, as it will be used")
+    st.caption(told)
 
 
-def _read(upload: Any) -> tuple[Image.Image | None, tuple[int, int], str]:
+def _read(upload: Any) -> tuple[Image.Image | None, str]:
+    """Return a small copy of an upload and what to say of it; no picture: why it cannot be used."""
     try:
         with uploads.as_file(upload) as path:
             picture = images.open_picture(path)
+            part = ", the first of several frames or pages" if images.has_more_frames(path) else ""
     except UserError as error:
-        return None, (0, 0), str(error)
-    size = picture.size
+        return None, str(error)
+    told = f"{picture.width}×{picture.height} pixels, as it will be used{part}"
     picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
-    return picture, size, ""
+    return picture, told
 
 
 def _tokens(caption: str, base: str) -> None:

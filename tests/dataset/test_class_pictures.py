@@ -11,8 +11,10 @@ from bootstrap.dataset import class_pictures
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
 from bootstrap.lora import kohya
+from bootstrap.models import specs
 from bootstrap.progress import Progress
 from bootstrap.project.projects import Project
+from bootstrap.training.examples import examples_of
 
 
 def with_training(folder: Path, lines: str) -> Project:
@@ -135,6 +137,35 @@ def test_pictures_of_a_folder_are_shown_in_turn(tmp_path: Path) -> None:
     assert (reports[-1].done, reports[-1].total) == (4, 4)
     assert metadata["ss_num_reg_images"] == "2"
     assert (metadata["ss_steps"], metadata["ss_max_train_steps"]) == ("4", "4")
+
+
+def test_a_picture_that_exif_turns_trains_at_its_upright_size(tmp_path: Path) -> None:
+    made = with_training(tmp_path, 'reg_data_dir = "women"\nclass_tokens = "woman"')
+    (made.folder / "women").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scene(1).resize((256, 128)).save(made.folder / "women" / "photo.jpg", exif=exif)
+    geometry = specs.geometry(made.base_model)
+    assert geometry is not None
+    *_, photo = examples_of(made, open_catalog(made), geometry, list(class_pictures.in_folder(made)))
+    assert photo.size == (96, 192)
+
+
+def test_pictures_that_lose_much_or_have_frames_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = with_training(tmp_path, 'reg_data_dir = "women"\nclass_tokens = "woman"')
+    (made.folder / "women").mkdir()
+    scene(1).save(made.folder / "women" / "a.png")
+    generation.prepare(made, open_catalog(made))
+    assert not caplog.messages
+    for name, size in (("b.png", (128, 96)), ("c.png", (96, 128))):
+        scene(1).resize(size).save(made.folder / "women" / name)
+    scene(2).save(made.folder / "women" / "d.webp", save_all=True, append_images=[scene(3)])
+    generation.prepare(made, open_catalog(made))
+    cut, frames = caplog.messages
+    assert "training cuts over 15% off 2 pictures, most off c.png: 20% (96x128, trained at 96x160)" in cut
+    assert "d.webp has several frames or pages; the first one is used" in frames
 
 
 def test_the_base_model_draws_its_class_once(tmp_path: Path) -> None:
