@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 MOST_CHARACTERS = 20_000  # of a caption or a prompt; the longest captions of training have 225 tokens
@@ -28,7 +29,7 @@ def check_length(text: str, what: str) -> None:
 _COMMAS = re.compile("[,\uff0c\u3001]")  # also the full-width and the ideographic comma
 _SIGN_OF_PAIR = re.compile(r"\\.|[()\[\]{}]", re.DOTALL)
 _OPENING = {")": "(", "]": "[", "}": "{"}
-_ESCAPED_BRACKET = re.compile(r"\\+([()\[\]])")
+_ESCAPED_BRACKET = re.compile(r"(?<!\\)\\+([()\[\]])")
 # What a prompt means by something else than words; see docs/prompts.md.
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
 _EXTRA_NETWORK = re.compile(r"<\w+:[^<>]*>")  # <lora:name:0.8>
@@ -63,15 +64,17 @@ def parse_prompt(prompt: str) -> list[str]:
 
     So no part of a bracket is taken for a tag that the prompt has already.
     """
-    opened = list[tuple[str, int]]()
+    opened, count = list[tuple[str, int]](), Counter[str]()
     within = [0] * (len(prompt) + 1)  # +1 where a pair begins, -1 behind its end
     for sign in _SIGN_OF_PAIR.finditer(prompt):
         at, opening = sign.start(), _OPENING.get(sign[0])
         if opening is None and len(sign[0]) == 1:
             opened.append((sign[0], at))
-        elif any(known == opening for known, _ in opened):
+            count[sign[0]] += 1
+        elif opening and count[opening]:
             while opened:
                 known, begin = opened.pop()
+                count[known] -= 1
                 if known == opening:
                     within[begin] += 1
                     within[at] -= 1
