@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 MOST_CHARACTERS = 20_000  # of a caption or a prompt; the longest captions of training have 225 tokens
 DEEPEST = 64  # levels of nested brackets
+_MOST_PASSES = 4
 _LONGEST_QUOTED = 120  # characters of a message
 
 
@@ -49,6 +50,7 @@ _HEAD_OF_CHOICE = re.compile(r"\s*[~!@]?\s*\d*-?\d*\$\$(?:[^$]*\$\$)?")  # {2$$ 
 _WEIGHT_OF_CHOICE = re.compile(rf"\s*{_NUMBER}::")
 _WILDCARD = re.compile(r"__(?=[^_\s])([\w*./ -]+?)__")
 _LITERAL = 0xF0000  # the private characters from here on stand for signs that are words
+_NOTHING = chr(_LITERAL + 128)  # parts what would otherwise be syntax
 
 
 def parse(caption: str) -> list[str]:
@@ -108,7 +110,13 @@ def read(text: str) -> list[str]:
 
 def without_syntax(text: str) -> list[str]:
     """Return the tags of a caption with words instead of prompt syntax; see `of_prompt`."""
-    return parse(_without_syntax(join(parse(without_escapes(text))), _REPLACEMENTS))
+    tags = parse(without_escapes(text))
+    for _ in range(_MOST_PASSES):  # what is left may be syntax again, such as a weight at the new end
+        changed = parse(without_escapes(_without_syntax(join(tags), _REPLACEMENTS)))
+        if changed == tags:
+            break
+        tags = changed
+    return tags
 
 
 def without_escapes(text: str) -> str:
@@ -123,7 +131,7 @@ def of_prompt(prompt: str) -> list[str]:
     `saber (fate)`. BREAK and AND part tags. A schedule becomes the text that it ends with, or, if it ends with none,
     the one before; an alternation all its texts.
     """
-    literal = re.sub(r"\\(.?)", lambda escaped: _as_literal(escaped[1]), " ".join(prompt.split()))
+    literal = re.sub(r"\\(.?)", lambda escaped: _without_meaning(escaped[1]), " ".join(prompt.split()))
     return without_syntax(
         _without_syntax(literal, (*_REPLACEMENTS[:3], _without_emphasis, *_REPLACEMENTS[3:]))
     )
@@ -149,7 +157,13 @@ def _without_syntax(text: str, replacements: Sequence[_Replace]) -> str:
         if changed == text:
             break
         text = changed
+    text = text.replace(_NOTHING, "")
     return re.sub(f"[{chr(_LITERAL)}-{chr(_LITERAL + 127)}]", lambda sign: chr(ord(sign[0]) - _LITERAL), text)
+
+
+def _without_meaning(escaped: str) -> str:
+    """Return the sign after a backslash so that it means itself; a letter or digit still belongs to its word."""
+    return _as_literal(escaped) if re.fullmatch(r"\W", escaped) else _NOTHING + escaped
 
 
 def _as_literal(sign: str) -> str:
