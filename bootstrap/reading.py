@@ -117,6 +117,11 @@ def text_file(path: Path, where: str, most_bytes: int = MOST_BYTES) -> str:
     """
     with opened(path, where) as file:
         content = file.read(most_bytes + 1)
+    return text_of_bytes(content, where, most_bytes)
+
+
+def text_of_bytes(content: bytes, where: str, most_bytes: int = MOST_BYTES) -> str:
+    """Return the text of a file's content, such as that of a file in an archive; see text_file."""
     if len(content) > most_bytes:
         raise UserError(f"{where}: it has more than {most_bytes:,} bytes, far too many for such a file")
     return _decoded(content, where)
