@@ -139,7 +139,12 @@ def caption_file(path: Path, where: str) -> str:
         UserError: it has several lines that are not blank; see `text_file` too.
         OSError: it is missing or cannot be read.
     """
-    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text_file(path, where)) if line.strip()]
+    return caption_line(text_file(path, where), where)
+
+
+def caption_line(text: str, where: str) -> str:
+    """Return the caption in the text of such a file; see caption_file."""
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
     if len(lines) > 1:
         raise UserError(
             f"{where}: it has {len(lines)} lines, and a caption is one line; leave one, or join them to one"

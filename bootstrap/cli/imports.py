@@ -22,12 +22,15 @@ def import_pictures(
     context: typer.Context,
     name: Name,
     paths: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="Pictures, folders (a kohya dataset too), zip archives.")
+        list[Path],
+        typer.Argument(metavar="FILES...", help="Pictures, folders (a kohya dataset too), zip archives."),
     ],
     note: Annotated[
         str, typer.Option(help="Kept with each picture and exported, such as its licence or its source.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the ids and what was left out.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: the ids and what was left out.")
+    ] = False,
 ) -> None:
     """Bring in pictures as candidates: they are compared, scored and reviewed like drawn ones."""
     from bootstrap.loop import importing  # imports torch, which takes seconds
@@ -45,7 +48,9 @@ def import_pictures(
     parts += [f"{len(result.refused)} left out"] if result.refused else []
     say("imported: " + ", ".join(parts))
     if result.without_caption:
-        say(f"{result.without_caption} of them have no caption, so they took the project's; change it in the app")
+        say(
+            f"{result.without_caption} of them have no caption, so they took the project's; change it in the app"
+        )
     if not result.is_up:
         say(f"they come up for review when generation {result.generation} is finished; next: sid run {name}")
 

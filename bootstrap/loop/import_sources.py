@@ -1,5 +1,6 @@
 """The pictures that a person names for an import: files, folders (a kohya dataset's too), zip archives."""
 
+import glob
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bootstrap import files, reading
+from bootstrap.dataset.class_pictures import CAPTION_ENDINGS
 from bootstrap.errors import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff")
-CAPTIONS = (".txt", ".caption")
 MOST = 100_000  # pictures of one import
 _MOST_BYTES = 512 * 2**20  # of a picture in an archive
 
@@ -39,7 +40,9 @@ def found(paths: Sequence[Path]) -> list[Source]:
     sources: list[Source] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(each for each in path.rglob("*") if _is_picture(each.relative_to(path).as_posix()))
+            inside = sorted(
+                each for each in path.rglob("*") if _is_picture(each.relative_to(path).as_posix())
+            )
             sources += [Source(str(each), each) for each in inside if each.is_file()]
         elif path.suffix.lower() == ".zip":
             sources += [Source(f"{path}: {name}", None, path, name) for name in _members(path)]
@@ -109,24 +112,28 @@ def opened(source: Source, folder: Path) -> Iterator[Path]:
 
 
 def caption_of(source: Source) -> str | None:
-    """Return the text of the caption file beside a picture, None if there is none.
+    """Return the caption in the text file beside a picture, in any case of its ending; None if there is none.
 
     Raises:
-        UserError: it is no text.
+        UserError: it is no text, or has several lines.
     """
     if source.path is not None:
-        for ending in CAPTIONS:
-            path = source.path.with_suffix(ending)
-            if path.is_file():
-                return reading.text_file(path, f"caption {path}").strip()
-        return None
+        stem = source.path.stem
+        beside = [
+            path for path in source.path.parent.glob(f"{glob.escape(stem)}.*") if _is_caption(path.name, stem)
+        ]
+        return reading.caption_file(min(beside), f"caption {min(beside)}") if beside else None
     assert source.archive is not None
     stem = source.member.rsplit(".", 1)[0]
     with _archive(source.archive) as archive:
-        names = set(archive.namelist())
-        for ending in CAPTIONS:
-            if stem + ending in names:
-                with archive.open(stem + ending) as member:
-                    content = member.read(reading.MOST_BYTES + 1)
-                return reading.text_of_bytes(content, f"caption {source.archive}: {stem}{ending}").strip()
-    return None
+        names = sorted(name for name in archive.namelist() if _is_caption(name, stem))
+        if not names:
+            return None
+        with archive.open(names[0]) as member:
+            content = member.read(reading.MOST_BYTES + 1)
+    where = f"caption {source.archive}: {names[0]}"
+    return reading.caption_line(reading.text_of_bytes(content, where), where)
+
+
+def _is_caption(name: str, stem: str) -> bool:
+    return name.startswith(f"{stem}.") and name[len(stem) :].lower() in CAPTION_ENDINGS

@@ -14,6 +14,7 @@ from bootstrap.curation import publishing, scoring
 from bootstrap.curation.examining import Examiner
 from bootstrap.drawing import infotext
 from bootstrap.drawing.infotext import Infotext
+from bootstrap.drawing.metadata import of_picture
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.loop import generation as loop
@@ -84,7 +85,9 @@ def import_pictures(
             measured = [each.stored for each in examiner.examine([each.picture for each in batch])]
             relative = folder.relative_to(project.folder)
             rows = [
-                NewCandidate(each.shot.id, each.shot, relative / f"{each.shot.id}.png", turn + place, None, of_picture)
+                NewCandidate(
+                    each.shot.id, each.shot, relative / f"{each.shot.id}.png", turn + place, None, of_picture
+                )
                 for place, (each, of_picture) in enumerate(zip(batch, measured, strict=True))
             ]
             candidate_states.add_drawn(catalog, project.name, generation.number, rows)
@@ -108,7 +111,9 @@ def import_pictures(
             if candidate.id in set(result.new)
         )
     if len(result.refused) == len(sources):
-        raise UserError(f"import: none of {len(sources)} pictures can be read; the first: {result.refused[0]}")
+        raise UserError(
+            f"import: none of {len(sources)} pictures can be read; the first: {result.refused[0]}"
+        )
     return result
 
 
@@ -144,15 +149,22 @@ def _read(
 
 
 def _one(
-    project: Project, source: Source, path: Path, note: str, tagger: Tagger | None, seen: set[str], result: Result
+    project: Project,
+    source: Source,
+    path: Path,
+    note: str,
+    tagger: Tagger | None,
+    seen: set[str],
+    result: Result,
 ) -> _Read | None:
     imported = Imported(sha256_of_file(path), source.file[-200:], note=note)
     stand_in = Shot("", "", 0, 1, "unknown", 1.0, 32, 32, "", "", (), imported=imported)
     if stand_in.id in seen:
         return None
     picture = images.open_picture(path)
-    text = infotext.text_of(path) or ""
-    carried = infotext.read(text)
+    found = of_picture.read(path)
+    carried = found.parameters or Infotext("", "", {})
+    text = found.texts.get(infotext.PARAMETERS_KEY, "")
     tags = _tags(source, carried, picture, tagger)
     if not tags:
         tags = project.settings.project.tags
@@ -169,7 +181,7 @@ def _tags(source: Source, carried: Infotext, picture: Image.Image, tagger: Tagge
             captions.check_length(beside, "its caption")
         except ValueError as error:
             raise UserError(str(error)) from None
-        return captions.parse(beside)
+        return captions.without_syntax(beside)
     if carried.prompt:
         return captions.of_prompt(carried.prompt)
     return [scored.tag for scored in tagger.read([picture])[0]] if tagger else []
@@ -194,7 +206,7 @@ def _shot(size: tuple[int, int], tags: Sequence[str], carried: Infotext, importe
         imported=Imported(
             imported.sha256,
             imported.file,
-            _tool(fields),
+            carried.tool or _tool(fields),
             fields.get("Model", "")[:200],
             imported.note,
         ),

@@ -24,7 +24,8 @@ from tests.sid_command import in_this_process
 
 INFOTEXT = """masterpiece, (woman:1.2), red hat <lora:other:0.7>
 Negative prompt: blurry
-Steps: 28, Sampler: Euler a, Schedule type: Karras, CFG scale: 5.5, Seed: 4242, Size: 96x64, Model: someMix, Version: v1.10.1"""
+Steps: 28, Sampler: Euler a, Schedule type: Karras, CFG scale: 5.5, Seed: 4242, Size: 96x64, Model: someMix, \
+Version: v1.10.1"""
 
 
 def picture(number: int, size: tuple[int, int] = (96, 64)) -> Image.Image:
@@ -48,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
     picture(1).save(inside / "a.jpg", quality=95)
     (inside / "a.txt").write_text("anna, blue dress, outdoors\n")
     picture(2).save(inside / "b.webp", quality=95)
-    (inside / "b.caption").write_text("anna, smile (happy)")
+    (inside / "b.Caption").write_text("anna, smile (happy)")
     chunks = PngImagePlugin.PngInfo()
     chunks.add_text("parameters", INFOTEXT)
     picture(3).save(inside / "c.png", pnginfo=chunks)
@@ -77,7 +78,11 @@ def test_a_dataset_of_another_trainer_becomes_candidates_with_captions_and_origi
     drawn = found["c.png"].shot
     assert (drawn.seed, drawn.steps, drawn.sampler, drawn.cfg_scale) == (4242, 28, "Euler a", 5.5)
     assert drawn.imported is not None
-    assert (drawn.imported.tool, drawn.imported.model, drawn.imported.note) == ("AUTOMATIC1111", "someMix", "CC BY 4.0")
+    assert (drawn.imported.tool, drawn.imported.model, drawn.imported.note) == (
+        "AUTOMATIC1111",
+        "someMix",
+        "CC BY 4.0",
+    )
     assert infotext.text_of(project.folder / found["c.png"].path) == INFOTEXT
     # The file alone restores the candidate.
     assert infotext.candidate_shot(project.folder / found["c.png"].path) == drawn
@@ -87,7 +92,10 @@ def test_a_dataset_of_another_trainer_becomes_candidates_with_captions_and_origi
     target = project.folder / "exported"
     exporting.export(project, catalog, "kohya", target)
     origins = json.loads((target / exporting.ORIGINS).read_text())
-    assert {(origin["file"], origin["note"]) for origin in origins} == {("a.jpg", "CC BY 4.0"), ("c.png", "CC BY 4.0")}
+    assert {(origin["file"], origin["note"]) for origin in origins} == {
+        ("a.jpg", "CC BY 4.0"),
+        ("c.png", "CC BY 4.0"),
+    }
     for origin in origins:
         [exported] = target.glob(f"*/{origin['file_name']}")
         assert exported.with_suffix(".txt").read_text().strip() == found[origin["file"]].caption
@@ -104,7 +112,9 @@ def test_a_picture_without_any_text_gets_the_tags_that_the_tagger_sees(
     catalog.close()
 
 
-def test_what_is_there_already_is_passed_over_whatever_its_name(project: Project, folder: Path, tmp_path: Path) -> None:
+def test_what_is_there_already_is_passed_over_whatever_its_name(
+    project: Project, folder: Path, tmp_path: Path
+) -> None:
     catalog = open_catalog(project)
     importing.import_pictures(project, catalog, [folder / "10_anna woman" / "a.jpg"])
     copy = tmp_path / "other.jpg"
@@ -117,7 +127,9 @@ def test_what_is_there_already_is_passed_over_whatever_its_name(project: Project
     catalog.close()
 
 
-def test_an_archive_is_read_and_what_is_broken_is_named(project: Project, folder: Path, tmp_path: Path) -> None:
+def test_an_archive_is_read_and_what_is_broken_is_named(
+    project: Project, folder: Path, tmp_path: Path
+) -> None:
     archive = tmp_path / "set.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         for path in sorted((folder / "10_anna woman").iterdir()):
