@@ -200,15 +200,17 @@ def drawn_count(catalog: Catalog, project: str, generation: int) -> int:
 
 
 def began_by_older_rule(catalog: Catalog, project: str, generation: int) -> bool:
-    """Whether a generation's first candidate was drawn before the schedule was a setting; see Shot.schedule.
+    """Whether a generation's first drawn candidate is from before the schedule was a setting; see Shot.schedule.
 
     Raises:
-        UserError: that candidate's shot is damaged.
+        UserError: a candidate's shot is damaged.
     """
-    first = select(CandidateRow.shot).where(*of_generation(project, generation))
+    query = select(CandidateRow.shot).where(*of_generation(project, generation))
     with catalog.read() as session:
-        shot = session.scalar(first.order_by(CandidateRow.turn, CandidateRow.id).limit(1))
-        return shot is not None and not shot.get("schedule")
+        for shot in session.scalars(query.order_by(CandidateRow.turn, CandidateRow.id)):
+            if not shot.get("imported"):
+                return not shot.get("schedule")
+    return False
 
 
 def hidden_behind(catalog: Catalog, project: str, shown: Collection[str]) -> dict[str, list[str]]:
@@ -231,13 +233,14 @@ def set_caption(catalog: Catalog, project: str, candidate_id: str, caption: str)
     """Set the caption that a candidate gets as a pick; an empty text restores the prompt's tags.
 
     Raises:
-        UserError: there is no such candidate, the dataset already has it, or the caption is too long.
+        UserError: there is no such candidate, the dataset already has it, or the caption is too long or
+            has prompt syntax.
     """
     try:
         captions.check_length(caption, "a caption")
+        tags = captions.read(caption)
     except ValueError as error:
         raise UserError(f"candidate '{candidate_id}': {error}") from None
-    tags = captions.parse(caption)
     with catalog.write() as session:
         row = session.scalar(
             select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)

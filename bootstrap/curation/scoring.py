@@ -9,7 +9,6 @@ The catalog stores vectors for the ranking, shortened by a fixed random projecti
 """
 
 import logging
-import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -41,7 +40,7 @@ def score(generation: Generation, report: Report = silent) -> None:
         UserError: the original, a pick, the embedder or the tagger cannot be read.
     """
     project, catalog = generation.project, generation.catalog
-    embedder, tagger = open_embedder(project), _open_tagger(project)
+    embedder, tagger = open_embedder(project), open_tagger_of(project)
     unscored = measurements.unscored(
         catalog, project.name, generation.number, needs_vectors=embedder is not None
     )
@@ -83,7 +82,7 @@ def agreement(shot: Shot, seen: Sequence[str]) -> float | None:
 
     Wishes are the prompt's tags, which a tagger should see, and the tags that the recipe left out, which it should not.
     """
-    prompted = [plain for tag in shot.tags if (plain := re.sub(r"[()\[\]\\]|:[\d.]+", "", tag).strip())]
+    prompted = captions.of_prompt(shot.prompt)
     if not prompted:
         return None
 
@@ -134,7 +133,7 @@ def _vectors_of_dataset(
     return embedder.embed([images.fit(images.open_picture(file), *size) for file in files])
 
 
-def _open_tagger(project: Project) -> Tagger | None:
+def open_tagger_of(project: Project) -> Tagger | None:
     """Return the tagger that the settings name, or else the base model's, if it has one and it is installed."""
     path = project.settings.curation.tagger
     if path is None and project.base_model.tagger is None:

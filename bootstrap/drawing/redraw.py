@@ -13,6 +13,7 @@ from PIL import Image
 from bootstrap import images
 from bootstrap.drawing import engine, infotext, infotext_shot, networks, samplers
 from bootstrap.drawing.infotext import Infotext
+from bootstrap.drawing.metadata import of_picture
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import is_partial, path_of
 from bootstrap.lora import kohya
@@ -53,13 +54,15 @@ def redraw(
     Raises:
         UserError: the picture does not say how it was drawn, or a file that it needs is missing.
     """
-    text = infotext.text_of(path)
-    parameters = infotext.read(text or "")
     shot = infotext.shot_of(path)
-    if shot is None and not parameters.fields:
-        raise UserError(
-            f"picture {path}: it carries neither a shot of sid nor infotext, which say how it was drawn"
-        )
+    if shot is not None and shot.imported is not None:
+        shot = None  # it holds stand-ins; the picture's own infotext is still in the file
+    found = of_picture.read(path)
+    parameters = found.parameters or Infotext("", "", {})
+    if shot is None and found.parameters is None:
+        raise UserError(f"picture {path}: {found.why_not()}")
+    if shot is None and parameters.refusals:
+        raise UserError(f"picture {path}: {parameters.refusals[0]}")
     shot = shot or infotext_shot.of_infotext(path, parameters)
     _check_prompts(path, shot)
     files = _lora_files(workspace)
@@ -88,6 +91,16 @@ def redraw(
     )
     hashes = {use.name: kohya.model_hash(paths[use]) for use in shot.loras}
     return drawing.picture, shot, infotext.write(shot, base.spec.title, hashes)
+
+
+def tool_of(path: Path) -> str:
+    """Return the tool that a picture without a shot of sid is from; empty if it is sid's or AUTOMATIC1111's.
+
+    Raises:
+        UserError: the file is no picture.
+    """
+    found = of_picture.read(path)
+    return found.parameters.tool if found.parameters and infotext.shot_of(path) is None else ""
 
 
 def _check_prompts(path: Path, shot: Shot) -> None:

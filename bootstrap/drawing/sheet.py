@@ -26,6 +26,7 @@ from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
 from bootstrap.project.generation import Generation
 from bootstrap.prompting import parse
+from bootstrap.prompting.choices import Choices
 from bootstrap.shot_limits import (
     LEAST_CFG_SCALE,
     LEAST_STRENGTH,
@@ -170,9 +171,10 @@ def common_shot(generation: Generation, base: BaseModel, training: Training, pro
     epoch = training.snapshots[-1].epoch
     lora = LoraUse(lora_file_name(shared.lora_name, epoch), training.training_id, epoch, 1.0)
     drawing = settings.drawing
+    negative = parse.without_comments(drawing.negative_prompt)
     return Shot(
         parse.without_comments(prompt) if prompt else captions.as_prompt(settings.project.tags),
-        parse.without_comments(drawing.negative_prompt),
+        Choices(shared.wildcards).chosen(negative, drawing.seed),
         drawing.seed, drawing.steps, drawing.sampler, drawing.cfg_scale, shared.width, shared.height,
         shared.base_model, shared.base_model_hash, (lora,), settings.clip_skip, schedule=drawing.schedule,
     )  # fmt: skip

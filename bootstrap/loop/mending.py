@@ -86,6 +86,7 @@ def draw_again(
     """
     with exclusively(project):
         candidate = candidates.candidate(catalog, project.name, candidate_id)
+        _check_drawn(candidate)
         generation = Generation(project, catalog, candidate.generation)
         _check_base_models(project, candidate.shot)
         shots = _shots(generation, candidate, wanted)
@@ -101,6 +102,15 @@ def draw_again(
             _keep_caption(project, catalog, candidate, ids)
         _put_up(project, catalog, ids)
     return Drawn(ids, len(missing))
+
+
+def _check_drawn(candidate: Candidate) -> None:
+    imported = candidate.shot.imported
+    if imported is not None:
+        raise UserError(
+            f"candidate '{candidate.id}': it was imported from {imported.file}, and sid did not draw it; it cannot be "
+            "drawn again or inpainted"
+        )
 
 
 def _check_base_models(project: Project, shot: Shot) -> None:
@@ -244,4 +254,5 @@ def _keep_caption(project: Project, catalog: Catalog, candidate: Candidate, ids:
     for candidate_id in ids:
         is_edited = candidates.candidate(catalog, project.name, candidate_id).edited_caption is not None
         if candidate_id not in in_dataset and not is_edited:
-            candidates.set_caption(catalog, project.name, candidate_id, candidate.caption)
+            words = captions.without_syntax(candidate.caption)  # earlier versions took any text
+            candidates.set_caption(catalog, project.name, candidate_id, captions.join(words))

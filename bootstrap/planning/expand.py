@@ -128,7 +128,6 @@ def shots_of(
     size = drawn_with.width, drawn_with.height
     ideas = recipe.ideas(settings.project.tags, size, drawn_with.size_step)
     choices = Choices(drawn_with.wildcards)
-    names = {captions.as_prompt([tag]) for tag in settings.project.tags}
     seed_of = _seeds(settings.drawing.seed, drawn_with.generation, recipe)
     sampler, schedule = _sampler(settings.drawing, drawn_with.older_rule)
     for index, slot in enumerate(slots):
@@ -157,7 +156,7 @@ def shots_of(
             added=idea.added,
         )
         completed = recipe.completed(shot, drawn_with.inputs, settings.drawing.negative_prompt)
-        yield completed.in_all_passes(lambda each: choices.of_shot(each, names))
+        yield completed.in_all_passes(choices.of_shot)
 
 
 def _sampler(drawing: DrawingSection, older_rule: bool) -> tuple[str, str]:
@@ -172,13 +171,13 @@ def _sampler(drawing: DrawingSection, older_rule: bool) -> tuple[str, str]:
 
 def _prompt(idea: Idea) -> str:
     """Return the prompt: the caption's tags are escaped, a recipe's own texts keep their prompt syntax."""
-    as_written = {tag for added in idea.added for tag in captions.parse(added)}
+    as_written = {tag for added in idea.added for tag in captions.parse_prompt(added)}
     return captions.join(tag if tag in as_written else captions.as_prompt([tag]) for tag in idea.tags)
 
 
 def _negative_prompt(recipe: Recipe, settings: Settings, idea: Idea) -> str:
     texts = (settings.drawing.negative_prompt, recipe.negative_prompt)
-    parts = [tag for text in texts for tag in captions.parse(parse.without_comments(text))]
+    parts = [tag for text in texts for tag in captions.parse_prompt(parse.without_comments(text))]
     return captions.join(captions.with_added(parts, recipe.negatives_of(idea)))
 
 

@@ -191,7 +191,7 @@ def test_what_is_missing_is_reported_in_one_line(workspace: Workspace, drawn: Pa
     for where, path, changes, problem in [
         (workspace, tmp_path / "none.png", Changes(), "no such file"),
         (workspace, text, Changes(), "not a picture"),
-        (workspace, plain, Changes(), "neither a shot of sid nor infotext"),
+        (workspace, plain, Changes(), "no shot of sid and no text of another tool"),
         (workspace, damaged, Changes(), "another release"),
         (empty, drawn, Changes(), r"LoRA anna-g01-000002: no file with the hash"),
         (workspace, drawn, Changes(snapshot=9), r"no such snapshot .*\[2, 4\]"),
