@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.common import Name, print_json, say, workspace_of
+from bootstrap.cli.common import Name, print_json, say, say_text, workspace_of
 
 if TYPE_CHECKING:
     from bootstrap.progress import Progress
@@ -51,6 +51,8 @@ def import_pictures(
         say(
             f"{result.without_caption} of them have no caption, so they took the project's; change it in the app"
         )
+    if result.not_honoured:
+        say_text(", ".join(result.not_honoured), "their infotext also says what sid does not honour: ")
     if not result.is_up:
         say(f"they come up for review when generation {result.generation} is finished; next: sid run {name}")
 

@@ -38,7 +38,7 @@ _WITH_ENDING = re.compile(f"(.+?)[ _]({_ENDINGS})", re.IGNORECASE)
 _VERSION = re.compile(r"v(\d{1,4})\.(\d{1,4})")
 
 
-def sampler_and_schedule(where: str, fields: Mapping[str, str]) -> tuple[str, str]:
+def sampler_and_schedule(where: str, fields: Mapping[str, str], tool: str = "") -> tuple[str, str]:
     """Return the sampler and the schedule of a shot that an infotext describes.
 
     The sampler may be one that sid does not know; drawing/samplers.py refuses it. Without `Schedule type` they are what
@@ -48,6 +48,7 @@ def sampler_and_schedule(where: str, fields: Mapping[str, str]) -> tuple[str, st
     Args:
         where: the beginning of a message.
         fields: of the infotext, with "Sampler".
+        tool: that it is from, if not A1111 or sid.
 
     Raises:
         UserError: sid does not have the schedule, or two contradict each other.
@@ -58,9 +59,9 @@ def sampler_and_schedule(where: str, fields: Mapping[str, str]) -> tuple[str, st
     version = _VERSION.search(fields.get("Version", ""))
     is_older = version is None or (int(version[1]), int(version[2])) < _SEPARATE
     stem, ending = _parted(named)
-    of_comfyui = stem in _COMFYUI and stem not in SAMPLERS
-    sampler = _COMFYUI[stem] if of_comfyui else _A1111.get(stem.lower(), stem)
-    if sampler in _WITHOUT_SCHEDULE and not of_comfyui:
+    is_other = bool(tool) or stem in _COMFYUI  # which takes notice of the schedule with every sampler
+    sampler = _COMFYUI.get(stem) or _A1111.get(stem.lower(), stem)
+    if sampler in _WITHOUT_SCHEDULE and not is_other:
         return sampler, AUTOMATIC
     written = _schedule(where, kind) if kind else ""
     schedule = written if written not in ("", AUTOMATIC) else ending or written
@@ -69,15 +70,15 @@ def sampler_and_schedule(where: str, fields: Mapping[str, str]) -> tuple[str, st
         raise UserError(
             f"{where} names two schedules: Sampler: {in_one_line(named)}, Schedule type: {in_one_line(kind)}"
         )
-    if of_comfyui and schedule == "Beta":
+    if is_other and schedule == "Beta":
         raise UserError(
-            f"{where} says the schedule 'beta' of ComfyUI, which takes other timesteps than AUTOMATIC1111's Beta; sid "
-            "has only that"
+            f"{where} says the schedule 'beta' of {tool or 'ComfyUI'}, which takes other timesteps than "
+            "AUTOMATIC1111's Beta; sid has only that"
         )
-    if sampler == "LCM" and not of_comfyui and (not schedule or kind.lower() == "uniform"):
+    if sampler == "LCM" and not is_other and (not schedule or kind.lower() == "uniform"):
         return sampler, AUTOMATIC  # A1111's Uniform is what the model itself has, and LCM's has its own
     if not schedule:
-        schedule = "Normal" if of_comfyui or is_older else AUTOMATIC
+        schedule = "Normal" if is_other or is_older else AUTOMATIC
     return sampler, schedule
 
 

@@ -55,6 +55,8 @@ def redraw(
         UserError: the picture does not say how it was drawn, or a file that it needs is missing.
     """
     shot = infotext.shot_of(path)
+    if shot is not None and shot.imported is not None:
+        shot = None  # it holds stand-ins; the picture's own infotext is still in the file
     found = of_picture.read(path)
     parameters = found.parameters or Infotext("", "", {})
     if shot is None and found.parameters is None:

@@ -12,7 +12,7 @@ from bootstrap.catalog.candidate_states import NewCandidate
 from bootstrap.catalog.states import GenerationState
 from bootstrap.curation import publishing, scoring
 from bootstrap.curation.examining import Examiner
-from bootstrap.drawing import infotext
+from bootstrap.drawing import infotext, infotext_unused
 from bootstrap.drawing.infotext import Infotext
 from bootstrap.drawing.metadata import of_picture
 from bootstrap.errors import UserError
@@ -42,6 +42,9 @@ class Result:
     duplicates: int = 0  # of the new ones
     without_caption: int = 0  # new ones that took the project's caption
     refused: list[str] = field(default_factory=list)  # one line for each picture that cannot be read
+    not_honoured: list[str] = field(
+        default_factory=list
+    )  # names of what their infotext says and sid does not have
     is_up: bool = True  # whether the new ones are up for review now
 
 
@@ -169,6 +172,8 @@ def _one(
     if not tags:
         tags = project.settings.project.tags
         result.without_caption += 1
+    names = [name for name in infotext_unused.unused(carried) if name not in result.not_honoured]
+    result.not_honoured += names
     shot = _shot(picture.size, tags, carried, imported)
     return _Read(shot, picture, text or infotext.write(shot, "", {}))
 

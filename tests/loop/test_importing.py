@@ -207,6 +207,35 @@ def test_an_imported_picture_is_not_drawn_again(project: Project, folder: Path) 
     catalog.close()
 
 
+def test_what_an_infotext_says_and_sid_does_not_have_is_named(
+    project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text(
+        "parameters", f"{INFOTEXT}, ControlNet 0: x, ENSD: 31337".replace(":0.7>", ":0.7:lbw=OUTD>")
+    )
+    picture(7).save(folder / "e.png", pnginfo=chunks)
+    run = in_this_process(monkeypatch, capsys)
+    code, said, _ = run(
+        "--workspace", str(project.workspace.folder), "import", project.name, str(folder / "e.png")
+    )
+    assert code == 0
+    assert (
+        "their infotext also says what sid does not honour: ControlNet 0, ENSD, lbw=OUTD of <lora:other>"
+        in said.splitlines()
+    )
+    catalog = open_catalog(project)
+    [candidate] = candidates.candidates(catalog, project.name)
+    code, said, _ = run("show", str(project.folder / candidate.path))
+    assert (
+        "not honoured by sid, so a redrawn picture differs: ControlNet 0, ENSD, lbw=OUTD of <lora:other>"
+        in said
+    )
+    assert "older rule" not in said
+    assert not candidates.began_by_older_rule(catalog, project.name, 1)
+    catalog.close()
+
+
 def _written(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
