@@ -2,10 +2,11 @@
 
 Each function returns a value or raises a UserError of one line that names the file, the place, what is wrong and what
 to do. What a hostile or damaged file could do to the parsers is refused before or while it is parsed: sizes, depth,
-repeated keys, NaN and Infinity, numbers beyond 64 bits or beyond float, text that is no UTF-8, lone surrogates. Only
-regular files are opened, so a FIFO never makes a command wait.
+repeated keys, NaN and Infinity, numbers beyond 64 bits or beyond float, text that is neither UTF-8 nor UTF-16, lone
+surrogates. Only regular files are opened, so a FIFO never makes a command wait.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -110,10 +111,10 @@ def inside(folder: Path, relative: Path | str, where: str) -> Path:
 
 
 def text_file(path: Path, where: str, most_bytes: int = MOST_BYTES) -> str:
-    """Return the text of a UTF-8 file, with or without a byte order mark.
+    """Return the text of a UTF-8 or UTF-16 file, with or without a byte order mark.
 
     Raises:
-        UserError: it is no regular file, is too long, or is not UTF-8.
+        UserError: it is no regular file, is too long, or is in another encoding, such as one of Windows' code pages.
         OSError: it is missing or cannot be read.
     """
     with opened(path, where) as file:
@@ -123,12 +124,54 @@ def text_file(path: Path, where: str, most_bytes: int = MOST_BYTES) -> str:
     return _decoded(content, where)
 
 
+def caption_file(path: Path, where: str) -> str:
+    """Return the caption in a text file beside a picture: its one line, without white space around it; "": none.
+
+    kohya's sd-scripts train the first of several lines, or, with `enable_wildcard`, one by chance. Both would leave
+    words out silently, so such a file is refused.
+
+    Raises:
+        UserError: it has several lines that are not blank; see `text_file` too.
+        OSError: it is missing or cannot be read.
+    """
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text_file(path, where)) if line.strip()]
+    if len(lines) > 1:
+        raise UserError(
+            f"{where}: it has {len(lines)} lines, and a caption is one line; leave one, or join them to one"
+        )
+    return "".join(lines)
+
+
 def _decoded(content: bytes, where: str) -> str:
+    encoding = _encoding_of(content)
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         bad = f"byte 0x{content[error.start]:02x} at {error.start}"
-        raise UserError(f"{where}: it is not UTF-8 text ({bad}); save it as UTF-8") from None
+        name = "UTF-8" if encoding == "utf-8" else "UTF-16"
+        hint = " (it looks like one of Windows' own encodings)" if encoding == "utf-8" else ""
+        raise UserError(f"{where}: it is not {name} text ({bad}){hint}; save it as UTF-8") from None
+    if "\0" in text:
+        raise UserError(f"{where}: it has NUL characters, so it is no text; save it as UTF-8")
+    return text
+
+
+def _encoding_of(content: bytes) -> str:
+    """Return utf-8, or utf-16-le or utf-16-be if the text begins with its mark or plainly is of that form.
+
+    Without a mark, UTF-16 is told by the NULs of its ASCII letters, if these are at least half of the text.
+    """
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if content.startswith(mark) and not content.startswith(codecs.BOM_UTF32_LE):
+            return encoding
+    if len(content) % 2 == 0 and b"\0" in content:
+        for zeros, letters, encoding in (
+            (content[1::2], content[::2], "utf-16-le"),
+            (content[::2], content[1::2], "utf-16-be"),
+        ):
+            if 2 * zeros.count(0) >= len(zeros) and zeros.count(0) > 4 * letters.count(0):
+                return encoding
+    return "utf-8"
 
 
 # ---- JSON

@@ -73,7 +73,7 @@ def show(
     file: File, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the whole shot.")] = False
 ) -> None:
     """Show how a picture was drawn, by sid or by another tool."""
-    from bootstrap.drawing import infotext, infotext_shot
+    from bootstrap.drawing import infotext, infotext_shot, infotext_unused, samplers
     from bootstrap.drawing.infotext import Infotext
     from bootstrap.drawing.metadata import of_picture
 
@@ -82,7 +82,8 @@ def show(
         raise UserError(f"picture {file}: {found.why_not()}")
     fields = found.parameters or Infotext("", "", {})
     if as_json:
-        description = shot.to_dict() if shot else dataclasses.asdict(fields)
+        not_honoured = {"not_honoured": infotext_unused.unused(fields)}
+        description = shot.to_dict() if shot else dataclasses.asdict(fields) | not_honoured
         if shot is None and found.parameters is None:
             description["texts"] = found.texts
         print_json(description, indent=2, ensure_ascii=False)
@@ -109,11 +110,13 @@ def show(
     for name, value in lines.items():
         if value:
             say_text(str(value), f"{cell(name, 100)}: ")
+    for line in infotext_unused.told(shot, fields):
+        say_text(line)
     if shot is None:
         for refusal in fields.refusals:
             say(f"it cannot be redrawn: {refusal}")
         try:
-            infotext_shot.check_numbers(file, fields.fields)
+            samplers.check_known(infotext_shot.of_infotext(file, fields))
         except UserError as error:
             say(f"it cannot be redrawn: {error}")
 
@@ -130,8 +133,13 @@ def redraw(
     ] = None,
 ) -> None:
     """Draw a picture again from its file, unchanged or with another strength, seed, snapshot or base model."""
-    from bootstrap.drawing import infotext  # the rest imports torch: seconds that other verbs need not wait
+    from bootstrap.drawing import (
+        infotext,
+        infotext_unused,
+    )  # the rest imports torch: other verbs need not wait
     from bootstrap.drawing import redraw as redrawing
+    from bootstrap.drawing.infotext import Infotext
+    from bootstrap.drawing.metadata import of_picture
 
     if output is not None and output.suffix.lower() != ".png":
         raise UserError(f"--output {output}: the picture is written as PNG, name a .png file")
@@ -142,6 +150,9 @@ def redraw(
     path = output or Path(f"redrawn-{shot.id}.png")
     infotext.save_png(picture, path, shot, text)
     say(f"redrawn: {path}")
+    parameters = of_picture.read(file).parameters or Infotext("", "", {})
+    for line in infotext_unused.told(infotext.shot_of(file), parameters):
+        say_text(line)
     tool = redrawing.tool_of(file)
     if tool:
         say(
@@ -230,7 +241,11 @@ def draw_tags(
     from bootstrap.drawing import tag_drawings  # imports torch: seconds that other verbs need not wait
     from bootstrap.models import specs
 
-    for drawing in tag_drawings.draw_tags(specs.find(base), captions.parse(tags), output):
+    try:
+        words = captions.read(tags)
+    except ValueError as error:
+        raise UserError(f"caption: {error}") from None
+    for drawing in tag_drawings.draw_tags(specs.find(base), words, output):
         doubt = (
             "" if drawing.is_known else "  seems unknown: it changes the drawing no more than a made-up word"
         )

@@ -59,6 +59,7 @@ def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
     fields = {
         "Steps": str(shot.steps),
         "Sampler": shot.sampler,
+        **({"Schedule type": shot.schedule} if shot.schedule else {}),
         "CFG scale": f"{shot.cfg_scale:g}",
         "Seed": str(shot.seed),
         "Size": f"{shot.width}x{shot.height}",

@@ -24,6 +24,7 @@ from bootstrap.planning.extra_networks import content_hash
 from bootstrap.project.projects import Workspace
 from bootstrap.prompting import embeddings, parse
 from bootstrap.prompting.parse import MOST_NETWORKS
+from bootstrap.shot_limits import MOST_NAMED_STRENGTH
 from bootstrap.shots import EmbeddingUse, LoraUse, Shot
 
 _EPOCH = re.compile(r"-(\d{6})$")  # at the end of a snapshot's name
@@ -189,7 +190,10 @@ def _uses(prompt: str, hashes: dict[str, str], files: list[Path]) -> tuple[LoraU
             try:
                 unet, te = network.strengths
             except ValueError:
-                raise UserError(f"<lora:{network.name}>: its strength is not a number") from None
+                raise UserError(
+                    f"<lora:{network.name}>: its strength is not a number from {-MOST_NAMED_STRENGTH:g} to "
+                    f"{MOST_NAMED_STRENGTH:g}"
+                ) from None
             named = LoraUse(network.name, "", 0, unet, None if te == unet else te)
             uses.append(dataclasses.replace(named, sha256=content_hash(_file_of(named, hashes, files))))
     return tuple(uses)
@@ -264,14 +268,18 @@ def _embeddings(shot: Shot, parameters: Infotext, files: list[Path]) -> tuple[Em
         uses = sorted(hashes.items())
     held = []
     for name, hash_ in uses:
-        same_name_first = sorted(files, key=lambda path: path.stem != name)
+        # Infotext leaves ":" and "," of a name out; the prompt has the file's whole name.
+        same_name_first = sorted(
+            files, key=lambda path: name not in (path.stem, infotext.without_marks(path.stem))
+        )
         path = next((path for path in same_name_first if content_hash(path).startswith(hash_)), None)
         if path is None:
             raise UserError(
                 f"embedding {name}: no file with the hash {hash_[:12]} is in the workspace; put it into its folder "
                 "'embeddings'"
             )
-        held.append(embeddings.hold(path, name).use)
+        is_its_name = name == infotext.without_marks(path.stem)
+        held.append(embeddings.hold(path, path.stem if is_its_name else name).use)
     return tuple(held)
 
 

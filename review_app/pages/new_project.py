@@ -60,7 +60,7 @@ def show() -> None:
         # Below the button, so that what appears while a person reaches for it does not push it aside.
         with markup.show_errors():
             _tokens(caption, base or "")
-        if captions.parse(caption) and base:
+        if captions.without_syntax(caption) and base:
             checks = st.session_state.get(_CHECK)
             busy = checks is not None and not checks.ended
             st.fragment(_drawings, run_every=2 if busy else None)(caption, base, busy)
@@ -96,7 +96,10 @@ def _read(upload: Any) -> tuple[Image.Image | None, str]:
 
 def _tokens(caption: str, base: str) -> None:
     """Show each tag with its number of tokens, and the total."""
-    tags = captions.parse(caption)
+    try:
+        tags = captions.read(caption)
+    except ValueError as error:
+        raise UserError(f"caption: {error}") from None
     if not tags or not base:
         return
     spec = specs.find(base)
@@ -127,7 +130,7 @@ def _drawings(caption: str, base: str, looks_often: bool) -> None:
     busy = check is not None and not check.ended
     if busy != looks_often:
         st.rerun(scope="app")
-    spec, tags = specs.find(base), captions.parse(caption)
+    spec, tags = specs.find(base), captions.without_syntax(caption)
     folder = tag_checks.folder(workspace(), spec)
     drawings = drawn_tags.read(folder)
     missing = [tag for tag in dict.fromkeys(tags) if tag not in drawings]

@@ -60,6 +60,61 @@ def test_what_cannot_work_is_told_before_anything_starts(tmp_path: Path, lines: 
     assert not list(made.folder.glob("generation-*"))
 
 
+def with_class_pictures(folder: Path, lines: str = "") -> tuple[Project, Path]:
+    """A project whose class pictures lie in `women`, and that folder with one picture, p.png."""
+    made = with_training(folder, f'reg_data_dir = "women"\n{lines}')
+    women = made.folder / "women"
+    women.mkdir()
+    scene(1, size=32).save(women / "p.png")
+    return made, women
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "caption"),
+    [
+        ("p.txt", b"woman, smile\r\n\r\n", "woman, smile"),
+        ("p.TXT", b"\xef\xbb\xbfwoman, smile\n", "woman, smile"),
+        ("p.caption", "woman, caf\u00e9".encode("utf-16"), "woman, caf\u00e9"),
+        ("p.Caption", rb"woman, zoro \(one piece\)", "woman, zoro (one piece)"),
+        ("p.txt", "woman\uff0csmile".encode(), "woman\uff0csmile"),
+        ("P.txt", b"man", "class"),  # of another picture
+    ],
+)
+def test_captions_of_other_tools_are_read(tmp_path: Path, name: str, content: bytes, caption: str) -> None:
+    made, women = with_class_pictures(tmp_path, 'class_tokens = "class"')
+    (women / name).write_bytes(content)
+    assert [picture.caption for picture in class_pictures.in_folder(made)] == [caption]
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ({"p.txt": "woman, smile\nwoman, hat\n"}, r"p\.txt: it has 2 lines"),
+        ({"p.txt": b"caf\xe9"}, r"p\.txt: it is not UTF-8"),
+        (
+            {"p.txt": "woman, (smile:1.2)"},
+            r"p\.txt: '\(smile:1\.2\)' has prompt syntax.* write 'woman, smile'",
+        ),
+        ({"p.txt": "woman, <lora:a:1>"}, r"p\.txt: '<lora:a:1>' has prompt syntax"),
+        ({"p.txt": "woman", "p.caption": "hat"}, r"2 caption files, p\.caption and p\.txt; leave one"),
+        ({"p.CAPTION": " \n"}, r"no caption; write one to p\.CAPTION"),
+    ],
+)
+def test_captions_that_would_be_trained_as_other_words_are_refused(
+    tmp_path: Path, files: dict[str, str | bytes], problem: str
+) -> None:
+    made, women = with_class_pictures(tmp_path)
+    for name, content in files.items():
+        (women / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=problem):
+        class_pictures.check(made)
+
+
+def test_class_tokens_are_drawn_as_a_prompt_and_trained_as_words(tmp_path: Path) -> None:
+    made, _ = with_class_pictures(tmp_path, 'class_tokens = "(woman:1.2), [smile]"')
+    assert [picture.caption for picture in class_pictures.in_folder(made)] == ["woman, smile"]
+
+
 def train(made: Project) -> tuple[list[Progress], dict[str, str]]:
     catalog, reports = open_catalog(made), list[Progress]()
     begun = generation.prepare(made, catalog)
