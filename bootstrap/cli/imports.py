@@ -51,6 +51,10 @@ def import_pictures(
         say(
             f"{result.without_caption} of them have no caption, so they took the project's; change it in the app"
         )
+    if result.first_frames:
+        say(f"of {result.first_frames} of them only the first of several frames or pages was taken")
+    if result.cut_off:
+        say(result.cut_off)
     if not result.is_up:
         say(f"they come up for review when generation {result.generation} is finished; next: sid run {name}")
 
