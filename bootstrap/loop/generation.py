@@ -90,7 +90,8 @@ def _tell_of_pictures(project: Project, catalog: Catalog) -> None:
         *(class_picture.path for class_picture in class_pictures.in_folder(project)),
     ]
     geometry = specs.geometry(project.base_model)
-    line = examples.cut_off_line(project, geometry, paths) if geometry else None
+    sizes = ((path.name, images.size_of(path)) for path in paths)
+    line = examples.cut_off_line(project, geometry, sizes) if geometry else None
     if line:
         _log.warning("%s", line)
     for path in paths:

@@ -52,27 +52,31 @@ def _size_in_training(
     return fitted_size(picture_size, _resolution(project, base), base.size_step)
 
 
-def cut_off_line(project: Project, base: BaseModel | Geometry, paths: Iterable[Path]) -> str | None:
+def cut_off_line(
+    project: Project, base: BaseModel | Geometry, pictures: Iterable[tuple[str, tuple[int, int]]]
+) -> str | None:
     """Return a line about the pictures that lose more than 15 % of their area in training; None: there are none.
 
     A picture is scaled to cover the size that it trains at, whose sides are multiples of the model's step, and what
     reaches beyond is cut off.
+
+    Args:
+        pictures: name, width and height of each, in pixels.
     """
     project_size = training_size(project, base)
     cut = []
-    for path in paths:
-        width, height = images.size_of(path)
+    for name, (width, height) in pictures:
         trained = _size_in_training(project, base, (width, height), project_size)
         proportions = (width * trained[1]) / (height * trained[0])
         share = 1 - min(proportions, 1 / proportions)
         if share > MOST_CUT_OFF:
-            cut.append((share, path.name, (width, height), trained))
+            cut.append((share, name, (width, height), trained))
     if not cut:
         return None
     share, name, (width, height), trained = max(cut)
-    pictures = "1 picture" if len(cut) == 1 else f"{len(cut)} pictures"
+    counted = "1 picture" if len(cut) == 1 else f"{len(cut)} pictures"
     return (
-        f"project '{project.name}': training cuts over {MOST_CUT_OFF:.0%} off {pictures}, most off {name}: {share:.0%} "
+        f"project '{project.name}': training cuts over {MOST_CUT_OFF:.0%} off {counted}, most off {name}: {share:.0%} "
         f"({width}x{height}, trained at {trained[0]}x{trained[1]}); crop it yourself to choose what stays"
     )
 
