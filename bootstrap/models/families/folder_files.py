@@ -69,7 +69,8 @@ def sources(names: Iterable[str], part: str) -> Sources:
     found: Sources = {}
     for name in names:
         alternatives = [name]
-        if part.startswith("text_encoder"):  # transformers 5.6 and later have no `text_model` in CLIPTextModel
+        if part.startswith("text_encoder"):
+            # transformers 5.6 and later have no `text_model` in CLIPTextModel.
             inner = name.removeprefix("text_model.")
             alternatives += [inner, f"text_model.{inner}"]
         alternatives += [name.replace(new, old) for new, old in older if new in name]

@@ -77,7 +77,9 @@ def unet(names: Iterable[str], from_average: bool) -> Sources:
         from_average: the file has only the average of the weights (EMA), whose names have no dots.
     """
     listed = list(names)
-    with_attention = {match[1] for name in listed if (match := re.match(r"up_blocks\.(\d+)\.attentions", name))}
+    with_attention = {
+        match[1] for name in listed if (match := re.match(r"up_blocks\.(\d+)\.attentions", name))
+    }
     found = {name: _unet_name(name, with_attention) for name in listed}
     if not from_average:
         return {name: [Source(UNET + original)] for name, original in found.items()}

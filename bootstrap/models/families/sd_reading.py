@@ -1,6 +1,7 @@
 """Reading Stable Diffusion's parts: models of the right size without memory, which weights.py fills from the files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,7 @@ Beginnings = Mapping[str, str]
 """{part: beginning of a text encoder's names in a single file}"""
 
 
-def of_file(
-    spec: BaseModelSpec, configs: Path, beginnings: Beginnings, dtype: torch.dtype
-) -> dict[str, Any]:
+def of_file(spec: BaseModelSpec, configs: Path, beginnings: Beginnings, dtype: torch.dtype) -> dict[str, Any]:
     """Read the parts of a single-file checkpoint, as keyword arguments of diffusers' pipeline, without tokenizers.
 
     Args:
@@ -50,13 +49,13 @@ def of_file(
     modules = {part: _module(spec, configs, part) for part in ("unet", "vae", *beginnings)}
     with weights.opened(spec.name, [Path(spec.source)]) as stored:
         average = release_names.only_average(stored.shapes)
-        naming: dict[str, Callable[[Any], Sources]] = {
-            "unet": lambda names: release_names.unet(names, average),
+        naming: dict[str, Callable[[Iterable[str]], Sources]] = {
+            "unet": partial(release_names.unet, from_average=average),
             "vae": release_names.vae,
         }
         for part, beginning in beginnings.items():
             of_clip = release_names.open_clip if beginning.endswith(".model.") else release_names.text_encoder
-            naming[part] = lambda names, beginning=beginning, of_clip=of_clip: of_clip(names, beginning)
+            naming[part] = partial(of_clip, beginning=beginning)
         parts = [
             weights.Part(_TITLES[part], module, naming[part](module.state_dict()))
             for part, module in modules.items()
@@ -108,7 +107,9 @@ def _module(spec: BaseModelSpec, folder: Path, part: str) -> nn.Module:
     kind = named[1] if isinstance(named, list) and len(named) == 2 else None
     config = checkpoint.read_json(folder / part / "config.json")
     if not config:
-        raise UserError(f"base model {spec.name}: its folder {part} has no config.json; download the model again")
+        raise UserError(
+            f"base model {spec.name}: its folder {part} has no config.json; download the model again"
+        )
     with init_empty_weights():  # random weights would take half a minute
         if part == "unet" and kind == _CLASSES[part]:
             module = UNet2DConditionModel.from_config(config)
@@ -129,7 +130,8 @@ def _scheduler(spec: BaseModelSpec, folder: Path) -> Any:
     """Return the scheduler that the model's index names."""
     named = checkpoint.read_json(folder / "model_index.json").get("scheduler")
     kind = named[1] if isinstance(named, list) and len(named) == 2 else ""
-    scheduler = getattr(diffusers, str(kind), None)
-    if not (isinstance(scheduler, type) and issubclass(scheduler, SchedulerMixin)):
+    known = getattr(diffusers, str(kind), None)
+    if not (isinstance(known, type) and issubclass(known, SchedulerMixin)):
         raise UserError(f"base model {spec.name}: its scheduler is a {kind}, which is not supported")
+    scheduler: Any = known
     return scheduler.from_pretrained(folder / "scheduler", local_files_only=True)

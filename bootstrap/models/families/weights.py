@@ -79,9 +79,10 @@ class Stored:
         if len(factors) > 1:
             raise self._refusal(f"'{name}' has two factors, '{factors[0]}' and '{factors[1]}'")
         factor = self.get(factors[0]).float()
-        if factor.numel() not in (1, tensor.shape[0]) or factor.dim() > 1 and factor.shape[0] != factor.numel():
+        shape = tuple(factor.shape)
+        if factor.numel() != 1 and _without_ones(shape) not in ((len(tensor),), (len(tensor), 1)):
             raise self._refusal(
-                f"'{factors[0]}' has shape {tuple(factor.shape)}; one factor for all, or one for each row, is read"
+                f"'{factors[0]}' has shape {shape}; one factor for all, or one for each row, is read"
             )
         if not bool(torch.isfinite(factor).all()):
             raise self._refusal(f"'{factors[0]}' is no finite number")
@@ -198,7 +199,9 @@ def _taken(name: str, stored: Stored, source: Source, shape: tuple[int, ...]) ->
     tensor = stored.weight(source.name)
     if source.third is not None:
         if len(tensor) % 3:
-            raise UserError(f"base model {name}: '{source.name}' joins no three matrices of one size; {_FULL}")
+            raise UserError(
+                f"base model {name}: '{source.name}' joins no three matrices of one size; {_FULL}"
+            )
         tensor = tensor[source.third * len(tensor) // 3 :][: len(tensor) // 3]
     if source.transposed:
         tensor = tensor.T.contiguous()
