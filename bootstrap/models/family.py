@@ -197,6 +197,7 @@ class Family(Protocol):
     fixed: Settings  # the only values that it supports for these settings; also their defaults
     samplers: tuple[str, ...]  # those of SAMPLERS that it supports
     prediction_types: tuple[PredictionType, ...]  # allowed values of project.prediction_type
+    has_clip_skip: bool  # whether clip_skip chooses a layer; false: the family always reads the same one
 
     # Recognizing a checkpoint, and its properties without loading it.
     def recognizes_folder(self, index: Mapping[str, Any], files: Files) -> bool:

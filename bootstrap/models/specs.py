@@ -7,6 +7,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from bootstrap import reading
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import path_of, sha256_of_file
 from bootstrap.models import checkpoint, registry
@@ -230,6 +231,28 @@ def content_hash(spec: BaseModelSpec) -> str:
     if spec.prediction_type is None:
         return weights
     return weights[:32] + sha256(f"{weights} {spec.prediction_type}".encode()).hexdigest()[:32]
+
+
+def hash_of_weights(spec: BaseModelSpec) -> str | None:
+    """Return the SHA-256 of a base model's own files, whatever the settings; None: of a hub model."""
+    return None if spec.kind == "hub" else content_hash(dataclasses.replace(spec, prediction_type=None))
+
+
+def old_hash(spec: BaseModelSpec) -> str | None:
+    """Return the first hash of checkpoints (8 hex digits), which old tools still list; None: it is no single file.
+
+    Source: stable-diffusion-webui, modules/sd_models.py, `model_hash`: of 64 KiB from the second MiB on.
+    """
+    if spec.kind != "file":
+        return None
+    with reading.opened(Path(spec.source), f"base model {spec.source}") as file:
+        file.seek(0x100000)
+        return sha256(file.read(0x10000)).hexdigest()[:8]
+
+
+def file_name(spec: BaseModelSpec) -> str:
+    """Return the name of a base model's file with its ending, of its folder, or the hub id."""
+    return spec.name if spec.kind in ("hub", "embedded") else Path(spec.source).name
 
 
 def _hash_of_weights(spec: BaseModelSpec) -> str:

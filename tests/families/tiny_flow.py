@@ -295,6 +295,7 @@ class TinyFlow:
         "modelspec.architecture": "tiny-flow/lora",
         "modelspec.implementation": "https://example.com/tiny-flow",
     }
+    has_clip_skip = False
     kohya_prefixes: tuple[str, ...] = ("lora_flow_", "lora_words_")
     parts: tuple[str, ...] = ("flow_transformer", "word_encoder")
     _modules: Mapping[str, tuple[str, ...]] = {

@@ -24,6 +24,7 @@ class StableDiffusion1(StableDiffusion):
     configs = "sd15"
     parts: tuple[str, ...] = ("unet", "text_encoder")
     prefixes: tuple[str, ...] = ("lora_unet", "lora_te")
+    has_clip_skip = True
     is_xl = False
     lora_metadata: Mapping[str, str] = {
         # sd-scripts, library/train_util.py, `get_sd_version_str`

@@ -28,6 +28,7 @@ class StableDiffusionXL(StableDiffusion):
     configs = "sdxl"
     parts: tuple[str, ...] = ("unet", "text_encoder", "text_encoder_2")
     prefixes: tuple[str, ...] = ("lora_unet", "lora_te1", "lora_te2")
+    has_clip_skip = False
     is_xl = True
     lora_metadata: Mapping[str, str] = {
         # sd-scripts, library/train_util.py, `get_sd_version_str`

@@ -47,6 +47,7 @@ class StableDiffusion(ABC):
     configs: str  # folder in CONFIGS
     parts: tuple[str, ...]
     prefixes: tuple[str, ...]  # of kohya's names, one per part
+    has_clip_skip: bool
     is_xl: bool  # compared with kohya_names.are_of_xl
     lora_metadata: Mapping[str, str]
 
