@@ -48,6 +48,7 @@ class TrainingFacts:
     training_id: str  # 64 hex digits
     precision: Literal["no", "fp16", "bf16"]  # of the forward pass, on this machine
     zero_terminal_snr: bool
+    clip_skip: int | None  # None: 1, or the family always reads the same layer
     started_at: datetime  # with its time zone
 
 
@@ -58,7 +59,7 @@ def build(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: in
         epoch: number of finished epochs.
         steps: number of finished steps in all epochs.
     """
-    return {**_ss(facts, settings, epoch, steps), **_modelspec(facts, settings)}
+    return {**_ss(facts, settings, epoch, steps), **_modelspec(facts)}
 
 
 def started_at(path: Path) -> datetime | None:
@@ -114,7 +115,7 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_mixed_precision": facts.precision,
         "ss_base_model_version": facts.family.lora_metadata["ss_base_model_version"],
         "ss_v2": False,
-        "ss_clip_skip": _clip_skip(facts, settings),
+        "ss_clip_skip": facts.clip_skip,
         "ss_max_token_length": settings.max_token_length if settings.max_token_length > 75 else None,
         "ss_seed": settings.seed,
         "ss_noise_offset": settings.noise_offset or None,
@@ -177,11 +178,6 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
     return {key: str(value) for key, value in values.items()}
 
 
-def _clip_skip(facts: TrainingFacts, settings: TrainingSection) -> int | None:
-    """Return the layer of the text encoder that is read, from its end; None: the family's own."""
-    return settings.clip_skip if settings.clip_skip > 1 and facts.family.has_clip_skip else None
-
-
 def _bucket_info(buckets: Counter[tuple[int, int]]) -> dict[str, Any]:
     return {
         "buckets": {
@@ -196,9 +192,8 @@ def _tag_counts(texts: list[str]) -> dict[str, int]:
     return dict(Counter(tag.lower() for text in texts for tag in dict.fromkeys(captions.parse(text))))
 
 
-def _modelspec(facts: TrainingFacts, settings: TrainingSection) -> dict[str, str]:
+def _modelspec(facts: TrainingFacts) -> dict[str, str]:
     width, height = facts.sizes[0]
-    clip_skip = _clip_skip(facts, settings)
     predicts = {"epsilon": "epsilon", "v_prediction": "v"}.get(facts.prediction_type or "")
     return {
         "modelspec.sai_model_spec": "1.0.1",
@@ -207,7 +202,7 @@ def _modelspec(facts: TrainingFacts, settings: TrainingSection) -> dict[str, str
         "modelspec.title": facts.output_name,
         "modelspec.resolution": f"{width}x{height}",
         "modelspec.date": facts.started_at.astimezone(UTC).isoformat(timespec="seconds"),
-        **({"modelspec.encoder_layer": str(clip_skip)} if clip_skip is not None else {}),
+        **({"modelspec.encoder_layer": str(facts.clip_skip)} if facts.clip_skip is not None else {}),
         **({"modelspec.prediction_type": predicts} if predicts else {}),
         "modelspec.tags": facts.captions[0],
     }

@@ -136,6 +136,10 @@ class Vocabulary(Protocol):
     def widths(self) -> tuple[int, ...]:
         """The vector width of each text encoder, which an embedding must match."""
 
+    @property
+    def chunk_tokens(self) -> int | None:
+        """The number of tokens beyond which a caption is divided into chunks; None: captions stay whole."""
+
     def count(self, text: str) -> int:
         """Return the number of tokens in a caption, without start and end token."""
 
@@ -197,7 +201,6 @@ class Family(Protocol):
     fixed: Settings  # the only values that it supports for these settings; also their defaults
     samplers: tuple[str, ...]  # those of SAMPLERS that it supports
     prediction_types: tuple[PredictionType, ...]  # allowed values of project.prediction_type
-    has_clip_skip: bool  # whether clip_skip chooses a layer; false: the family always reads the same one
 
     # Recognizing a checkpoint, and its properties without loading it.
     def recognizes_folder(self, index: Mapping[str, Any], files: Files) -> bool:
@@ -216,6 +219,9 @@ class Family(Protocol):
 
     def geometry(self, files: Files) -> Geometry:
         """Return the sizes. Raises KeyError or TypeError if the configuration lacks them."""
+
+    def most_clip_skip(self, files: Files) -> int | None:
+        """Return the number of layers that clip_skip chooses among; None: the family always reads the same one."""
 
     def prediction_type(self, files: Files, header: Header | None) -> PredictionType | None:
         """Return the prediction type that the model's own files state; None: the family has only one kind.

@@ -74,6 +74,21 @@ def vocabulary(spec: BaseModelSpec) -> Vocabulary | None:
     return model_family.vocabulary(files(spec)) if model_family is not None else None
 
 
+def most_clip_skip(spec: BaseModelSpec) -> int | None:
+    """Return the number of layers that clip_skip chooses among; None: it has no effect, or the model is not here."""
+    model_family = family(spec)
+    return model_family.most_clip_skip(files(spec)) if model_family is not None else None
+
+
+def has_zero_terminal_snr(spec: BaseModelSpec) -> bool:
+    """Whether a base model's files say that its noise process ends in pure noise; False: they do not say it."""
+    if spec.kind == "file":
+        return checkpoint.read(Path(spec.source)).has_zero_snr
+    return bool(
+        checkpoint.read_json(_file(spec, "scheduler/scheduler_config.json")).get("rescale_betas_zero_snr")
+    )
+
+
 def check(spec: BaseModelSpec, settings: Settings, where: str) -> None:
     """Refuse settings that a base model's family cannot honour; a hub model that is not here passes unchecked.
 
@@ -101,6 +116,13 @@ def check(spec: BaseModelSpec, settings: Settings, where: str) -> None:
         if side is not None and side % factor:
             raise UserError(
                 f"{where}: '{section}.{key}' is {side}; {model_family.title} takes multiples of {factor}"
+            )
+    layers = most_clip_skip(spec)
+    for section in ("training", "drawing"):
+        clip_skip = settings[section]["clip_skip"]
+        if layers is not None and clip_skip is not None and clip_skip > layers:
+            raise UserError(
+                f"{where}: '{section}.clip_skip' is {clip_skip}, but the text encoder has {layers} layers"
             )
     sampler = settings["drawing"]["sampler"]
     if sampler not in model_family.samplers:

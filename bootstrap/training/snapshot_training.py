@@ -18,8 +18,8 @@ from bootstrap.progress import Report
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import TrainingSection
-from bootstrap.training import identity, record, schedule, trainer
-from bootstrap.training.examples import examples_of, output_name
+from bootstrap.training import record, schedule, trainer
+from bootstrap.training.examples import examples_of, id_of, output_name
 from bootstrap.training.identity import Example
 from bootstrap.training.record import Record
 
@@ -43,7 +43,7 @@ def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], 
     settings = project.settings.training
     base = loading.hold(project.base_model)
     examples = examples_of(project, catalog, base, class_pictures)
-    training_id = identity.training_id(examples, base.hash, settings)
+    training_id = id_of(examples, base.spec, base.hash, settings)
     described_dataset = [
         {"picture": example.picture_sha256, "caption": example.caption, "repeats": example.repeats}
         for example in examples
@@ -110,6 +110,7 @@ def _facts(
         training_id=training_id,
         precision=_PRECISIONS[trainer.precision_of(settings, base.device)],
         zero_terminal_snr=bool(base.scheduler_config.get("rescale_betas_zero_snr")),
+        clip_skip=settings.clip_skip if settings.clip_skip > 1 and specs.most_clip_skip(base.spec) else None,
         started_at=started_at,
     )
 

@@ -82,6 +82,8 @@ def words_of(prompt: Prompt) -> list[tuple[int, float]]:
 class Words:
     """The text encoder's vocabulary."""
 
+    chunk_tokens = None
+
     widths: tuple[int, ...] = (WIDTH,)
 
     def count(self, text: str) -> int:
@@ -170,6 +172,9 @@ class TinyFlow:
         return Geometry(side, 2 * PACKED, 2, 12)
 
     def prediction_type(self, files: Files, header: Header | None) -> PredictionType | None:
+        return None
+
+    def most_clip_skip(self, files: Files) -> int | None:
         return None
 
     def vocabulary(self, files: Files) -> Words:
@@ -295,7 +300,6 @@ class TinyFlow:
         "modelspec.architecture": "tiny-flow/lora",
         "modelspec.implementation": "https://example.com/tiny-flow",
     }
-    has_clip_skip = False
     kohya_prefixes: tuple[str, ...] = ("lora_flow_", "lora_words_")
     parts: tuple[str, ...] = ("flow_transformer", "word_encoder")
     _modules: Mapping[str, tuple[str, ...]] = {

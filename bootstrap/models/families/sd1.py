@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bootstrap.errors import UserError
 from bootstrap.models import checkpoint
 from bootstrap.models.families.stable_diffusion import StableDiffusion
 from bootstrap.models.family import BaseModel, Files
@@ -24,7 +25,6 @@ class StableDiffusion1(StableDiffusion):
     configs = "sd15"
     parts: tuple[str, ...] = ("unet", "text_encoder")
     prefixes: tuple[str, ...] = ("lora_unet", "lora_te")
-    has_clip_skip = True
     is_xl = False
     lora_metadata: Mapping[str, str] = {
         # sd-scripts, library/train_util.py, `get_sd_version_str`
@@ -61,6 +61,11 @@ class StableDiffusion1(StableDiffusion):
         encoder: Any = base.text_encoders[0]
         if clip_skip == 1:
             return clip.weighted(encoder(tokens)[0], weights), None
+        layers = encoder.config.num_hidden_layers
+        if clip_skip > layers:
+            raise UserError(
+                f"clip_skip {clip_skip}: the text encoder has {layers} layers; take 1 to {layers}"
+            )
         hidden = encoder(tokens, output_hidden_states=True).hidden_states[-clip_skip]
         # transformers 5.6 and later do not wrap the layers in `text_model`.
         inner = getattr(encoder, "text_model", encoder)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bootstrap.models.families import kohya_names
 from bootstrap.models.families.stable_diffusion import StableDiffusion
-from bootstrap.models.family import BaseModel
+from bootstrap.models.family import BaseModel, Files
 from bootstrap.models.prompt import Conditioning
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ class StableDiffusionXL(StableDiffusion):
     configs = "sdxl"
     parts: tuple[str, ...] = ("unet", "text_encoder", "text_encoder_2")
     prefixes: tuple[str, ...] = ("lora_unet", "lora_te1", "lora_te2")
-    has_clip_skip = False
     is_xl = True
     lora_metadata: Mapping[str, str] = {
         # sd-scripts, library/train_util.py, `get_sd_version_str`
@@ -36,6 +35,10 @@ class StableDiffusionXL(StableDiffusion):
         "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",  # its block names
     }
+
+    def most_clip_skip(self, files: Files) -> int | None:
+        """Return None: it is always the layer before the last."""
+        return None
 
     def _pipeline(self, parts: Mapping[str, Any]) -> Any:
         from diffusers import StableDiffusionXLPipeline

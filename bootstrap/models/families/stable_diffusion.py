@@ -22,6 +22,7 @@ from bootstrap.models.family import (
     Vocabulary,
 )
 from bootstrap.models.prompt import Conditioning, Embedding, Prompt
+from bootstrap.shot_limits import MOST_CLIP_SKIP
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,6 @@ class StableDiffusion(ABC):
     configs: str  # folder in CONFIGS
     parts: tuple[str, ...]
     prefixes: tuple[str, ...]  # of kohya's names, one per part
-    has_clip_skip: bool
     is_xl: bool  # compared with kohya_names.are_of_xl
     lora_metadata: Mapping[str, str]
 
@@ -85,6 +85,10 @@ class StableDiffusion(ABC):
         config = sd_configs.read(files("scheduler/scheduler_config.json"), "scheduler")
         configured: PredictionType = config.get("prediction_type", "epsilon")
         return configured
+
+    def most_clip_skip(self, files: Files) -> int | None:
+        config = sd_configs.read(files("text_encoder/config.json"), "text_encoder")
+        return int(config.get("num_hidden_layers", MOST_CLIP_SKIP))
 
     def vocabulary(self, files: Files) -> Vocabulary | None:
         vocabulary_file = files("tokenizer/vocab.json")
