@@ -78,7 +78,7 @@ def id_of(
     examples: list[Example], spec: BaseModelSpec, base_model_hash: str, settings: TrainingSection
 ) -> str:
     """Return the id of a training; see bootstrap.training.identity."""
-    options = optimizer_options.PRODIGY if settings.optimizer == "Prodigy" else {}
+    options = optimizer_options.PRODIGY if settings.optimizer == "Prodigy" else None
     return identity.training_id(examples, base_model_hash, settings, options, have_chunks(spec, examples))
 
 

@@ -30,8 +30,8 @@ def training_id(
     examples: list[Example],
     base_model_hash: str,
     settings: TrainingSection,
-    optimizer_options: Mapping[str, Any],
-    has_chunks: bool,
+    optimizer_options: Mapping[str, Any] | None = None,
+    has_chunks: bool = False,
 ) -> str:
     """Return 64 hex digits that are equal exactly when the trained LoRAs would be equal.
 
@@ -39,7 +39,7 @@ def training_id(
         examples: the dataset, then the regularization pictures.
         base_model_hash: see bootstrap.models.specs.content_hash.
         settings: of the training.
-        optimizer_options: those that settings do not name, where they have changed since the first release; else {}.
+        optimizer_options: those that settings do not name, where they have changed since the first release; else None.
         has_chunks: whether a caption is divided into chunks, see bootstrap.training.examples.have_chunks.
     """
     excluded = set(settings.OF_NO_CONSEQUENCE)
