@@ -40,7 +40,9 @@ OPTIONS = {
     "d0 1e-6, safeguard": {"safeguard_warmup": True},
     "d0 1e-5, safeguard": {"safeguard_warmup": True, "d0": 1e-5},
     "d0 1e-4, safeguard": {"safeguard_warmup": True, "d0": 1e-4},
-    "d0 1e-6": {"safeguard_warmup": False},
+    "d0 1e-6": {},
+    "d0 1e-5": {"d0": 1e-5},
+    "d0 1e-4": {"d0": 1e-4},
 }
 COLUMNS = ("optimizer", "scheduler", "size of B@A by epoch", "tags seen", "accent seen")
 

@@ -24,7 +24,7 @@ _STARTED_AT = "ss_training_started_at"  # seconds since 1970, in UTC
 OPTIMIZERS = {
     "AdamW": "torch.optim.adamw.AdamW",
     "AdamW8bit": "bitsandbytes.optim.adamw.AdamW8bit",
-    "Prodigy": "prodigyopt.prodigy.Prodigy(weight_decay=0.01,use_bias_correction=True,safeguard_warmup=True)",
+    "Prodigy": "prodigyopt.prodigy.Prodigy(weight_decay=0.01,use_bias_correction=True,d0=0.0001)",
 }
 
 

@@ -4,6 +4,8 @@ from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
 from bootstrap.project.settings import LEAST_PRODIGY_RATE, Settings
 
+_PRODIGY_STEPS = 40  # until the LoRA is half as large as AdamW's, see benchmarks/results/optimizers.md
+
 
 def notes(settings: Settings, base: BaseModelSpec) -> list[str]:
     """Return a line for each setting that has no effect beside the others, or probably not the wanted one."""
@@ -43,6 +45,11 @@ def _of_training(settings: Settings) -> list[str]:
         found.append(
             f"training.train_batch_size {training.train_batch_size} is more than repeats {training.repeats}: each "
             f"batch is filled up, so an epoch shows the picture {training.train_batch_size} times"
+        )
+    if training.optimizer == "Prodigy" and training.least_steps < _PRODIGY_STEPS:
+        found.append(
+            f"training.optimizer Prodigy takes about {_PRODIGY_STEPS} steps to find its rate, and the training has "
+            f"{training.least_steps}: the LoRA learns little"
         )
     if (
         training.optimizer != "Prodigy"

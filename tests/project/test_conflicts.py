@@ -86,6 +86,11 @@ NOTES = [
     (["training.prior_loss_weight=0", "training.class_tokens=woman"], "half of the steps"),
     (["training.train_batch_size=8", "training.repeats=4"], "training.train_batch_size 8 is more than repeats 4"),
     (["training.unet_lr=1", "training.text_encoder_lr=1"], "Prodigy's"),
+    (
+        ["training.optimizer=Prodigy", "training.unet_lr=1", "training.text_encoder_lr=1", "training.repeats=12"],
+        "Prodigy takes about 40 steps to find its rate, and the training has 18",
+    ),
+    (["training.optimizer=Prodigy", "training.unet_lr=1", "training.text_encoder_lr=1"], None),
     (["training.noise_offset=0.05"], "zero terminal SNR"),
     (["training.resolution=512"], "more than twice the 128"),
     (["drawing.cfg_scale=1", "drawing.negative_prompt=hat"], "drawing.negative_prompt has no effect"),
