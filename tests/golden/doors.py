@@ -152,9 +152,13 @@ def _as_before(metadata: dict[str, str]) -> dict[str, str]:
     """Return a LoRA file's metadata as the recorded build wrote them, so that all else is held to it."""
     if "sid_training" not in metadata:
         return metadata
-    asked = json.loads(metadata["sid_training"])["settings"]["mixed_precision"]
+    settings = json.loads(metadata["sid_training"])["settings"]
     before = {key: value for key, value in metadata.items() if key not in _ADDED}
-    before["ss_mixed_precision"] = asked
+    before["ss_mixed_precision"] = settings["mixed_precision"]
+    before["ss_clip_skip"] = str(settings["clip_skip"] if settings["clip_skip"] > 1 else None)
+    if settings["max_train_steps"]:  # there stood the steps of a part of the training
+        steps = round(settings["max_train_steps"] / settings["epochs"])
+        before["ss_num_batches_per_epoch"] = str(steps)
     before["ss_sd_model_name"] = before["ss_sd_model_name"].removesuffix(".safetensors")
     before.setdefault("ss_network_args", "{}")
     if before["ss_bucket_info"] == "null":
