@@ -266,6 +266,11 @@ def _input_rotation(
 ) -> InputRotation:
     left.pop("alpha", None)  # OFT has none; an adapter's config names one for all kinds
     upper, scaled = left.pop("oft_R.weight"), left.pop("oft_R.scaled_oft", None)
+    if rules.is_peft and kernel_size is not None and kernel_size > 1:
+        raise UserError(
+            f"LoRA {path}: '{name}.oft_R.weight' is PEFT's OFT of a convolution, which PEFT trains otherwise than it "
+            "merges it; only its OFT of linear layers is read"
+        )
     turns_back = rules.is_peft or kernel_size is None
     if upper.dim() != 2 or upper.numel() == 0:
         raise _no_fit(path, name, {"oft_R.weight": upper})

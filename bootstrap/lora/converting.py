@@ -6,6 +6,7 @@ from pathlib import Path
 from bootstrap.errors import UserError
 from bootstrap.lora import alphas, formats, kohya
 from bootstrap.lora.modules import LoraFile
+from bootstrap.lora.rotations import InputRotation
 
 FORMATS = ("kohya", "diffusers")
 
@@ -28,7 +29,17 @@ def convert(path: Path, out: Path, to_format: str) -> int:
 
 
 def write_kohya(out: Path, lora: LoraFile) -> None:
-    """Write a LoRA in kohya's format, with one alpha for all modules; see bootstrap.lora.alphas."""
+    """Write a LoRA in kohya's format, with one alpha for all modules; see bootstrap.lora.alphas.
+
+    Raises:
+        UserError: a module is of a kind that the format cannot hold.
+    """
+    for name, change in lora.changes.items():
+        if isinstance(change, InputRotation):
+            raise UserError(
+                f"LoRA: module '{name}' is an {change.kind}, which kohya's format cannot hold with all its settings; "
+                "use the file as it is"
+            )
     whole = alphas.unified(lora)
     others = kohya.tensors_of_changes(whole)
     kohya.write(out, whole.modules, kohya.own_metadata(whole), kohya.dtype_of(whole), others)

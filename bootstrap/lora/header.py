@@ -27,6 +27,7 @@ _KINDS = {
     "LoCon with a middle tensor": {"lora_mid.weight"},
     "GLoRA": {"a1.weight", "b1.weight"},
     "OFT": {"oft_blocks", "oft_R.weight"},
+    "BOFT": set(),  # OFT with a dimension more
     "(IA)^3": {"on_input", "ia3_l"},
     "full difference": {"diff"},
     "norm": {"w_norm"},
@@ -115,6 +116,10 @@ def kinds_of(shapes: dict[str, tuple[int, ...]]) -> list[str]:
     for parts in by_module.values():
         found |= {next((kind for kind, typical in _KINDS.items() if parts & typical), "LoRA")}
         found |= {"bias"} if parts & _KINDS["bias"] and not parts & _KINDS["norm"] else set()
+    if "OFT" in found and any(
+        name.endswith(".oft_blocks") and len(shape) == 4 for name, shape in shapes.items()
+    ):
+        found = found - {"OFT"} | {"BOFT"}
     return [kind for kind in reversed(_KINDS) if kind in found]
 
 

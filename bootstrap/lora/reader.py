@@ -1,7 +1,9 @@
 """Reading a LoRA file's tensors, and making modules of them."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -91,6 +93,9 @@ def built(
         name: building.build(path, name, parts, kernel_size(name), rules) for name, parts in modules.items()
     }
     products = {name: each.module for name, each in made.items() if each.module is not None}
+    if rules.rs_lora:  # every alpha contains it now
+        rest = {key: value for key, value in _network_args(metadata).items() if key != "rs_lora"}
+        metadata = {**metadata, "ss_network_args": json.dumps(rest)}
     if any(lycoris.kind_of(set(parts)) for parts in modules.values()):
         metadata = _metadata_as_lora(metadata, products)
     return LoraFile(
@@ -104,11 +109,15 @@ def built(
 
 def uses_rs_lora(metadata: Mapping[str, str]) -> bool:
     """Whether kohya's metadata say that LyCORIS trained with `rs_lora`, which only a GLoRA's alpha does not contain."""
+    return str(_network_args(metadata).get("rs_lora", "")).lower() in ("true", "1", "yes")
+
+
+def _network_args(metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         stated = reading.parse_json(metadata.get("ss_network_args", "{}"), "ss_network_args", header.REMEDY)
     except UserError:
-        return False
-    return isinstance(stated, dict) and str(stated.get("rs_lora", "")).lower() in ("true", "1", "yes")
+        return {}
+    return stated if isinstance(stated, dict) else {}
 
 
 def _metadata_as_lora(metadata: dict[str, str], modules: Mapping[str, LoraModule]) -> dict[str, str]:

@@ -42,6 +42,7 @@ _IN_METADATA = {
     "auraflow": "aura-flow", "kandinsky": "kandinsky",
 }  # fmt: skip
 
+_BY_WIDTH = "by width"  # the names are Stable Diffusion 3's and Qwen-Image's
 # What stands before the path in a transformer, in any dialect; the path's words are then parted by `.` or `_`.
 _BEFORE = (
     r"^(?:base_model\.model\.|model\.)?(?:(?:diffusion_model|transformer|model|net|unet|dit)\.|lora_unet_"
@@ -69,7 +70,7 @@ _BY_NAME: list[tuple[str, str]] = [
      r"|adaln_modulation)[._]", "z-image"),
     (_BEFORE + r"(?:layers|noise_refiner|context_refiner)[._]\d+[._](?:attn|mlp)[._]", "lumina2"),
     (_BEFORE + r"transformer_blocks[._]\d+[._]attn[12][._]to_", "ltx-video"),
-    (_BEFORE + r"transformer_blocks[._]\d+[._]", "sd3"),
+    (_BEFORE + r"transformer_blocks[._]\d+[._]", _BY_WIDTH),
     (r"^lora_te3_|^text_encoder_3\.", "sd3"),
     (_BEFORE + r"layers[._]\d+[._](?:self_attn|mlp[._](?:gate|up|down)_proj)", "unknown"),  # a language model
     (_BEFORE + r"layers[._]\d+[._]", "z-image"),
@@ -103,7 +104,7 @@ def kind_without_family(
         return SD2 if stated == "sd2" or _sd2_width(shapes) else None
     by_order = [key for _, key in _BY_NAME if key in found]
     key = by_order[0]
-    if key in ("flux", "sd3", "ltx-video", "z-image"):
+    if key in ("flux", _BY_WIDTH, "ltx-video", "z-image"):
         key = _by_width(key, shapes)
     if stated is not None and stated != "sd2" and key in _ALIKE.get(stated, ()):
         key = stated
@@ -155,7 +156,7 @@ def _by_width(key: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
         )
         gated = len(shape) > 1 and bool(width) and shape[0] == 9 * min(width)  # 7 times in FLUX.1
         return "flux2" if gated or (width and width.isdisjoint({3072}) and width & {4096, 6144}) else "flux"
-    if key == "sd3":
+    if key == _BY_WIDTH:
         widths = _inputs(shapes, r"attn[._](?:to_q|add_q_proj|to_k|to_v)$")
         return "qwen-image" if 3072 in widths or not widths else "sd3"
     if key == "z-image":  # 3840 channels, Lumina Image 2 has 2304
