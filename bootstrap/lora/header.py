@@ -82,7 +82,7 @@ def drawable(path: Path) -> tuple[Recognized, Family]:
     found = recognized(path)
     if found.family is None:
         raise UserError(
-            f"LoRA {path}: it was made for another kind of model, {found.title}; sid draws with LoRAs of "
+            f"LoRA {path}: it was made for another kind of model: {found.title}; sid draws with LoRAs of "
             f"{registry.titles()} (it begins with '{next(iter(found.shapes))}')"
         )
     return found, found.family

@@ -19,7 +19,7 @@ class LoraKind:
 
 
 SD2 = LoraKind("sd2", "Stable Diffusion 2.x")
-UNKNOWN = LoraKind("unknown", "an unknown kind of model")
+UNKNOWN = LoraKind("unknown", "a model that sid does not know")
 _KINDS = [
     SD2, UNKNOWN, LoraKind("flux", "FLUX.1"), LoraKind("flux2", "FLUX.2"), LoraKind("chroma", "Chroma"),
     LoraKind("sd3", "Stable Diffusion 3"), LoraKind("z-image", "Z-Image"), LoraKind("lumina2", "Lumina Image 2"),

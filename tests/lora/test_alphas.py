@@ -32,7 +32,9 @@ def alphas_in(path: Path) -> set[float]:
 @pytest.fixture
 def mixed(papertown: BaseModel, tmp_path: Path) -> Path:
     """A file with alphas of 1.5 and 2 at ranks of 3 and 4, in float16."""
-    kohya.write(tmp_path / "mixed.safetensors", random_lora(papertown, 7).modules, {"ss_network_alpha": "2.0"})
+    kohya.write(
+        tmp_path / "mixed.safetensors", random_lora(papertown, 7).modules, {"ss_network_alpha": "2.0"}
+    )
     assert alphas_in(tmp_path / "mixed.safetensors") == {1.5, 2.0}
     return tmp_path / "mixed.safetensors"
 
@@ -56,7 +58,10 @@ def test_diffusers_draws_each_module_as_it_is(
         (pipeline.text_encoder, SD1.text_encoder_targets(papertown.text_encoders[0])),
     ):
         for name, path in targets.items():
-            delta, wanted = model.get_submodule(path).get_delta_weight("a").detach(), expected.modules[name].delta()
+            delta, wanted = (
+                model.get_submodule(path).get_delta_weight("a").detach(),
+                expected.modules[name].delta(),
+            )
             assert float((delta - wanted).norm() / wanted.norm()) < 1e-3, name
 
 
@@ -97,7 +102,9 @@ def test_the_most_common_alpha_is_kept_and_an_alpha_of_zero_is_nothing() -> None
     def module(alpha: float) -> LoraModule:
         return LoraModule(torch.ones(2, 3), torch.ones(4, 2), alpha)
 
-    lora = LoraFile({"a": module(1.0), "b": module(2.0), "c": module(2.0), "d": module(0.0), "e": module(-1.0)}, {})
+    lora = LoraFile(
+        {"a": module(1.0), "b": module(2.0), "c": module(2.0), "d": module(0.0), "e": module(-1.0)}, {}
+    )
     unified = alphas.unified(lora).modules
     assert {each.alpha for each in unified.values()} == {2.0}
     for name, each in unified.items():
@@ -112,7 +119,9 @@ def test_a_rank_beyond_a_layer_is_cut_to_it() -> None:
         torch.randn((96, 32), generator=generator), torch.randn((40, 96), generator=generator), 48.0
     )
     tall = LoraModule(
-        torch.randn((96, 64, 3, 3), generator=generator), torch.randn((24, 96, 1, 1), generator=generator), 96.0
+        torch.randn((96, 64, 3, 3), generator=generator),
+        torch.randn((24, 96, 1, 1), generator=generator),
+        96.0,
     )
     resized = resize(LoraFile({name: wide, "tall": tall}, {}), 80).lora.modules
     for key, rank in ((name, 32), ("tall", 24)):

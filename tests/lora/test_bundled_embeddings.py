@@ -47,7 +47,9 @@ def test_it_is_drawn_as_the_same_embedding_of_its_own(
 ) -> None:
     project = make_project(tmp_path)
     path = bundle(
-        papertown, project.folder / "loras" / "ink.safetensors", {f"bundle_emb.{NAME}.{ending}": vectors(papertown)}
+        papertown,
+        project.folder / "loras" / "ink.safetensors",
+        {f"bundle_emb.{NAME}.{ending}": vectors(papertown)},
     )
     shot, with_it = drawn(papertown, Shelf.of(project), f"woman, {NAME} <lora:ink:1>")
     assert [(use.name, use.sha256) for use in shot.embeddings] == [(NAME, content_hash(path))]
@@ -62,11 +64,15 @@ def test_it_is_drawn_as_the_same_embedding_of_its_own(
 def test_conversion_keeps_it(papertown: BaseModel, tmp_path: Path) -> None:
     from bootstrap.lora import converting
 
-    path = bundle(papertown, tmp_path / "a" / "a.safetensors", {f"bundle_emb.{NAME}.clip_l": vectors(papertown)})
+    path = bundle(
+        papertown, tmp_path / "a" / "a.safetensors", {f"bundle_emb.{NAME}.clip_l": vectors(papertown)}
+    )
     converting.convert(path, tmp_path / "b.safetensors", "kohya")
     [kept] = bundled_embeddings.in_file(tmp_path / "b.safetensors")[NAME]
     assert np.array_equal(kept, vectors(papertown).numpy())
-    with pytest.raises(UserError, match=f"'bundle_emb.{NAME}.clip_l' is .* for which diffusers' format has no names"):
+    with pytest.raises(
+        UserError, match=f"'bundle_emb.{NAME}.clip_l' is .* for which diffusers' format has no names"
+    ):
         converting.convert(path, tmp_path / "c.safetensors", "diffusers")
 
 

@@ -91,7 +91,16 @@ def written(base: BaseModel, path: Path, case: str, strength: float = 1.0, whole
         torch.manual_seed(0)
         denoiser, encoders = deepcopy(base.denoiser), deepcopy(base.text_encoders)
         network = lycoris_kohya.create_network(
-            strength, 4, 2.0, None, encoders, denoiser, conv_dim=4, conv_alpha=2, train_norm="True", **arguments
+            strength,
+            4,
+            2.0,
+            None,
+            encoders,
+            denoiser,
+            conv_dim=4,
+            conv_alpha=2,
+            train_norm="True",
+            **arguments,
         )
     network.apply_to(encoders, denoiser, True, True)
     with torch.no_grad():
@@ -99,13 +108,20 @@ def written(base: BaseModel, path: Path, case: str, strength: float = 1.0, whole
             noise = torch.randn_like(parameter)
             if name.endswith("dora_scale"):
                 parameter.mul_(1 + 0.2 * noise.abs())
-            elif name.endswith(("rescale", ".weight", ".bias")) and case in ("full", "oft-rescaled", "boft-rescaled"):
+            elif name.endswith(("rescale", ".weight", ".bias")) and case in (
+                "full",
+                "oft-rescaled",
+                "boft-rescaled",
+            ):
                 parameter.add_(0.1 * noise)
             else:
                 size = 0.4 if "hada" in name else 0.1  # a LoHa multiplies up to six of them
                 parameter.copy_(0.7 + 0.01 * noise if name.endswith("scalar") else size * noise)
     network.eval()
-    noted = {"ss_network_module": "lycoris.kohya", "ss_network_args": json.dumps({k: str(v) for k, v in arguments.items()})}
+    noted = {
+        "ss_network_module": "lycoris.kohya",
+        "ss_network_args": json.dumps({k: str(v) for k, v in arguments.items()}),
+    }
     network.save_weights(str(path), None, noted)
     return layer_outputs.outputs(base, {kohya_name(module.lora_name): module for module in network.loras})
 

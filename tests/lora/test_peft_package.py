@@ -121,7 +121,9 @@ def test_the_projection_of_the_second_text_encoder(small_xl: BaseModel, tmp_path
     """As OneTrainer trains it; under diffusers' name and under kohya's."""
     torch.manual_seed(0)
     encoder = deepcopy(small_xl.text_encoders[1])
-    encoder.add_adapter(LoraConfig(r=4, lora_alpha=4, target_modules=["text_projection", "fc1"], init_lora_weights=False))  # type: ignore[operator]
+    encoder.add_adapter(
+        LoraConfig(r=4, lora_alpha=4, target_modules=["text_projection", "fc1"], init_lora_weights=False)
+    )  # type: ignore[operator]
     StableDiffusionXLPipeline.save_lora_weights(
         tmp_path, text_encoder_2_lora_layers=get_peft_model_state_dict(encoder), weight_name="a.safetensors"
     )

@@ -62,7 +62,9 @@ NAMES = [
 
 
 @pytest.fixture
-def sid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def sid(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
     return sid_command.in_this_process(monkeypatch, capsys)
 
 

@@ -69,7 +69,7 @@ _UNET = (
 )
 # Beginnings of names: kohya's, LyCORIS', diffusers', ComfyUI's, and PEFT's, paths within a UNet or a text encoder.
 _BEGINNING = re.compile(
-    r"lora_unet_|lora_te[12]?_|unet\.|text_encoder(_2)?\."
+    r"lora_unet_|lora_te[12]?_|(base_model\.model\.)?(unet|text_encoder(_2)?)\."
     rf"|lycoris_({_UNET}|text_model|encoder)_"
     rf"|(model\.)?diffusion_model\.({_UNET}|out)\.|text_encoders\.clip_[lg]\."
     rf"|(base_model\.model\.)?({_UNET}|text_model|encoder|text_projection)\."
