@@ -183,11 +183,11 @@ def test_resize_keeps_norms_and_refuses_what_has_no_rank(papertown: BaseModel, t
     resized = resize(whole, 2).lora
     assert resized.changes == whole.changes and resized.changes
     written(papertown, tmp_path / "b.safetensors", "glora")
-    with pytest.raises(UserError, match="'lora_.*is a GLoRA, which cannot be resized"):
+    with pytest.raises(UserError, match=r"'lora_.*is a GLoRA, which cannot be resized"):
         resize(formats.read(tmp_path / "b.safetensors"), 2)
 
 
 def test_a_change_is_refused_by_diffusers_format_by_name(papertown: BaseModel, tmp_path: Path) -> None:
     written(papertown, tmp_path / "a.safetensors", "glora")
-    with pytest.raises(UserError, match="'lora_.*is a (GLoRA|norm), for which"):
+    with pytest.raises(UserError, match=r"'lora_.*is a (GLoRA|norm), for which"):
         formats.write_diffusers(tmp_path / "b.safetensors", formats.read(tmp_path / "a.safetensors"))

@@ -156,7 +156,7 @@ def test_what_has_no_place_in_the_base_model_is_refused_by_name(papertown: BaseM
     get_peft_model(deepcopy(papertown.denoiser), config).save_pretrained(tmp_path / "bias")  # type: ignore[arg-type]
     from bootstrap.lora.merge import merged
 
-    with pytest.raises(UserError, match="attn1_to_q' has a bias of .* has no bias there"):
+    with pytest.raises(UserError, match=r"attn1_to_q' has a bias of .* has no bias there"):
         merged(papertown, [(formats.read(tmp_path / "bias" / "adapter_model.safetensors"), 1.0)])
     oft = OFTConfig(r=0, oft_block_size=4, target_modules=["conv_in"])
     get_peft_model(deepcopy(papertown.denoiser), oft).save_pretrained(tmp_path / "oft")  # type: ignore[arg-type]

@@ -95,7 +95,7 @@ def test_a_file_is_told_by_its_modules_names(tmp_path: Path, module: str, width:
         ("transformer_blocks.0.attn.to_q", {"modelspec.architecture": "stable-diffusion-3-medium/lora"}, "sd3"),
         ("lora_unet_layers_0_attention_qkv", {"modelspec.architecture": "lumina-2/lora"}, "lumina2"),
         ("lora_unet_down_blocks_0_resnets_0_conv1", {"ss_v2": "True"}, "sd2"),
-        ("lora_unet_mid_block_attentions_0_proj_in", {"modelspec.architecture": "stable-diffusion-v2-768-v/lora"}, "sd2"),
+        ("lora_unet_mid_block_resnets_0_conv1", {"modelspec.architecture": "stable-diffusion-v2-768-v/lora"}, "sd2"),
         ("lora_unet_joint_blocks_0_x_block_attn_proj", {"ss_base_model_version": "sd_v1"}, "sd3"),
     ],
 )  # fmt: skip
