@@ -97,7 +97,8 @@ def of_next_run(project: Project, catalog: Catalog) -> Forecast:
     chosen = with_advice(settings, advice) if advice else _with_some_snapshot(settings)
     drawn = _drawn(project, catalog)
     shelf = Shelf.of(project)
-    vocabularies = _vocabularies(spec, shared.base_model_hash, recipe_inputs) if shelf.embeddings else {}
+    may_name = shelf.embeddings or shelf.loras or any(use.sha256 for use in recipe_inputs.loras.values())
+    vocabularies = _vocabularies(spec, shared.base_model_hash, recipe_inputs) if may_name else {}
     seen: set[str] = set()
     missing: list[Shot] = []
     recipes = []
