@@ -123,9 +123,37 @@ def check(text: str) -> None:
         raise ValueError(f"character {error.column}: {error}") from None
 
 
+def check_weights(line: str) -> None:
+    """Make sure that a wildcard's line, without its weight, has no `::` outside of brackets and braces.
+
+    Raises:
+        ChoiceSyntaxError: it has, such as `-1::hat` or `hat::2`.
+    """
+    depth, at = 0, 0
+    while at < len(line):
+        network = _NETWORK.match(line, at)
+        if network is not None:
+            at = network.end()
+            continue
+        depth += (line[at] in "([{") - (line[at] in ")]}")
+        if depth == 0 and line.startswith("::", at):
+            raise _fault(
+                line, at, "a weight is a number before its line, as in 2::red, and `::` alone is `\\:\\:`"
+            )
+        at += 2 if line[at] == "\\" else 1
+
+
 def is_choice(prepared_text: str) -> bool:
     """Return whether a prepared text has a choice or a wildcard."""
     return "{" in prepared_text or "__" in prepared_text
+
+
+def has_choice(text: str) -> bool:
+    """Return whether a text has a choice or a wildcard, well-formed or not."""
+    try:
+        return is_choice(prepared(text))
+    except ChoiceSyntaxError:
+        return True
 
 
 def tags_of(prepared_text: str) -> Iterator[str]:

@@ -110,6 +110,11 @@ class Choices:
             ) from None
         except RecursionError:
             raise UserError(f"{place}: its wildcards name each other without end") from None
+        except NotImplementedError:  # the library cannot sample a tag that only sets a variable
+            raise UserError(
+                f"{place}: a variable holds within its tag, and this tag only sets one; write it into the tag that "
+                "uses it"
+            ) from None
         except (KeyError, ValueError, IndexError, OverflowError) as error:
             reason = in_one_line(choice_syntax.as_written(str(error.args[0] if error.args else error)))
             raise UserError(f"{place}: its choices cannot be made: {reason}") from None

@@ -117,6 +117,8 @@ class Wildcards(WildcardManager):
             return self._checked[wildcard]
         values = super().get_values(wildcard)
         name = in_one_line(wildcard)
+        if not values and list(self.match_collections(wildcard)):
+            raise UserError(f"wildcard __{name}__: its file has no choices; write one on a line")
         if not values:
             known = sorted(self.get_collection_names())
             near = difflib.get_close_matches(wildcard, known, n=1, cutoff=0.5)
@@ -165,6 +167,7 @@ def _prepared(line: Line, place: Place) -> Line:
             raise ValueError(
                 f"braces are nested {DEEPEST} levels deep at most, not so in '{in_one_line(text[:40])}'"
             )
+        choice_syntax.check_weights(text)
         prepared = choice_syntax.prepared(text)
     except choice_syntax.ChoiceSyntaxError as error:
         raise UserError(f"{place.at(error.column)}: {error}") from None
@@ -224,12 +227,18 @@ def _collections(path: Path, folder: Path) -> Mapping[str, WildcardCollection]:
     """Return the lists of a file by their names: the file's own path, or its folder's and the key within the file.
 
     Raises:
-        UserError: it is no regular file, no UTF-8 or UTF-16 text, too long, or not valid JSON or YAML.
+        UserError: it is JSON or YAML that cannot be read, so that nobody knows which names it has. A text file that
+            cannot be read is refused where a prompt names it.
     """
     inside, where, ending = path.relative_to(folder), f"wildcards {path}", path.suffix.lower()
-    text = reading.text_file(path, where, reading.MOST_BYTES_OF_YAML if ending == ".yaml" else MOST_BYTES)
     if ending == ".txt":
-        return {inside.with_suffix("").as_posix(): TextLines(list(_lines(text, where)))}
+        name = inside.with_suffix("").as_posix()
+        try:
+            lines = list(_lines(reading.text_file(path, where, MOST_BYTES), where))
+        except UserError as error:  # only prompts that name the file have to do with it
+            return {name: TextLines([], str(error))}
+        return {name: TextLines(lines)}
+    text = reading.text_file(path, where, reading.MOST_BYTES_OF_YAML if ending == ".yaml" else MOST_BYTES)
     value = (
         reading.parse_json(text, where, "correct it, or take it out")
         if ending == ".json"

@@ -52,7 +52,7 @@ def test_wildcards_are_read_from_files_the_projects_first(folders: tuple[Path, P
     [
         ("woman, __place__", r"wildcard __place__: .*did you mean __places__\?"),
         ("__xyzzy__", "known: empty, hats"),
-        ("__empty__", "no empty.txt with choices"),
+        ("__empty__", "__empty__: its file has no choices"),
         ("__loop__", "without end"),
         ("{a|${unknown}}", "unknown"),
     ],
@@ -212,6 +212,10 @@ def test_what_is_no_choice_stays_and_what_is_one_is_made(tmp_path: Path, text: s
         ("{0::a|0::b}", "cannot be made"),
         ("hat, __bad__", "bad.txt, line 3, column 11: '{red|blue': no `}` closes"),
         ("__none__", "the weight of all its lines is 0"),
+        ("__heavy__", "heavy.txt, line 2, column 3: '::turban': a weight is a number"),
+        ("__late__", "late.txt, line 1, column 4: '::2': a weight is a number"),
+        ("__windows__", "windows.txt: it is not UTF-8 text"),
+        ("${x={red|blue}}, ${x} hat", "prompt '${x={red|blue}}': a variable holds within its tag"),
         ("__odd/list__", "odd.json, odd/list[1]: a choice is a text"),
         ("__odd/malformed__", "odd.json, odd/malformed[0], column 1"),
     ],
@@ -220,10 +224,21 @@ def test_what_cannot_be_parsed_is_refused_with_its_place(tmp_path: Path, text: s
     (tmp_path / "places.txt").write_text("beach\n")
     (tmp_path / "bad.txt").write_text("# comment\nhat\n  2::hat, {red|blue\n")
     (tmp_path / "none.txt").write_text("0::hat\n")
+    (tmp_path / "heavy.txt").write_text("[smile::0.5]\n-1::turban\n")
+    (tmp_path / "late.txt").write_text("hat::2\n")
+    (tmp_path / "windows.txt").write_bytes("caf\u00e9\n".encode("cp1252"))
     (tmp_path / "odd.json").write_text('{"odd": {"list": ["a", true], "malformed": ["{a"]}}')
     with pytest.raises(UserError) as refused:
         Choices((tmp_path,)).chosen(text, 1)
     assert place in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_text_file_that_cannot_be_read_stops_only_prompts_that_name_it(tmp_path: Path) -> None:
+    (tmp_path / "windows.txt").write_bytes("caf\u00e9\n".encode("cp1252"))
+    (tmp_path / "places.txt").write_text("beach\n<lora:a::b:1> [smile::0.5] 16\\:\\:9\n")
+    choices = Choices((tmp_path,))
+    drawn = {choices.chosen("__places__", seed) for seed in range(20)}
+    assert drawn == {"beach", "<lora:a::b:1> [smile::0.5] 16\\:\\:9"}
 
 
 @pytest.mark.parametrize(
