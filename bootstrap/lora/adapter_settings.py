@@ -11,13 +11,16 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from bootstrap import reading
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, in_one_line
 from bootstrap.lora.alpha_patterns import AlphaPatterns
 from bootstrap.lora.modules import Parts
 from bootstrap.lora.rotations import NEUMANN_TERMS
 from bootstrap.models.family import Family
 
 _Alpha = Annotated[float, Field(allow_inf_nan=False)]
+# Starts of a training that take a part out of the base model's weights, so that the file alone is no difference to
+# them. PEFT's conversion writes true instead.
+_CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 _MOST_TERMS = 100  # of a series that converges after ten or never
 
 
@@ -31,6 +34,7 @@ class _Settings(BaseModel):
     alpha: _Alpha | None = None  # of LoHa and LoKr
     alpha_pattern: dict[Annotated[str, Field(max_length=500)], _Alpha] | None = None
     use_rslora: bool | None = None
+    init_lora_weights: Any = None
     coft: bool | None = None  # of OFT
     use_cayley_neumann: bool | None = None
     num_cayley_neumann_terms: Annotated[int, Field(ge=1, le=_MOST_TERMS)] | None = None
@@ -62,6 +66,13 @@ class AdapterSettings:
             raise UserError(
                 f"LoRA {path}: it was trained with constrained OFT (coft), which is not supported"
             )
+        for settings in by_part.values():
+            start = str(settings.init_lora_weights).lower()
+            if start.startswith(_CHANGES_BASE):
+                raise UserError(
+                    f"LoRA {path}: its training began with init_lora_weights '{in_one_line(start)[:40]}', which "
+                    "changes the base model too; save it in PEFT with path_initial_model_for_weight_conversion"
+                )
         try:
             patterns = {
                 part: AlphaPatterns.read(settings.alpha_pattern or {}) for part, settings in by_part.items()

@@ -86,6 +86,7 @@ def build(path: Path, name: str, parts: Parts, kernel_size: int | None, rules: R
     return Built(module, change, bias)
 
 
+_NUMBERS = ("alpha", "scalar", "on_input", "oft_R.scaled_oft")  # these may be whole numbers
 _ASK = "ask where the file comes from"
 
 
@@ -138,6 +139,13 @@ def check_sizes(path: Path, modules: dict[str, Parts]) -> None:
 
 
 def _check_finite(path: Path, name: str, parts: Parts) -> None:
+    for key, tensor in parts.items():
+        if key not in _NUMBERS and not tensor.is_floating_point():
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            raise UserError(
+                f"LoRA {path}: '{key}' of module '{name}' is {dtype}: it is quantized in a way that is not read; take "
+                "the file in fp16 or bf16"
+            )
     for key in ("alpha", "scalar", "on_input"):
         if key in parts and parts[key].numel() != 1:
             raise UserError(f"LoRA {path}: the {key} of module '{name}' is not one number")

@@ -5,6 +5,8 @@ Every dialect has its own endings; here each becomes LyCORIS' name of the same t
 (utils/save_and_load.py), ComfyUI (comfy/weight_adapter), OneTrainer (modules/modelSaver).
 """
 
+import re
+
 BUNDLED = "bundle_emb."  # the beginning of embeddings that a file brings along
 
 _LYCORIS = (
@@ -18,13 +20,9 @@ _LYCORIS = (
 _PEFT = {
     ".lora_A.weight": "lora_down.weight",
     ".lora_B.weight": "lora_up.weight",
-    ".lora_A.default.weight": "lora_down.weight",
-    ".lora_B.default.weight": "lora_up.weight",
     ".lora_B.bias": "lora_up.bias",
-    ".lora_B.default.bias": "lora_up.bias",
     ".lora_magnitude_vector": "magnitude",
     ".lora_magnitude_vector.weight": "magnitude",
-    ".lora_magnitude_vector.default.weight": "magnitude",
     ".ia3_l": "ia3_l",
 }
 _ENDINGS = {f".{part}": part for part in _LYCORIS} | _PEFT | {
@@ -38,8 +36,12 @@ _ENDINGS = {f".{part}": part for part in _LYCORIS} | _PEFT | {
 _LONGEST_FIRST = sorted(_ENDINGS.items(), key=lambda ending: -len(ending[0]))
 
 
+_OF_ADAPTER = re.compile(r"(\.lora_(?:A|B|magnitude_vector))\.[^.]+\.(weight|bias)$")
+
+
 def split(name: str) -> tuple[str, str] | None:
     """Return a tensor's module and the tensor's name within it; None: no trainer writes such a name."""
+    name = _without_adapter(name)
     for ending, part in _LONGEST_FIRST:
         if name.endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)], part
@@ -48,7 +50,12 @@ def split(name: str) -> tuple[str, str] | None:
 
 def needs_config(name: str) -> bool:
     """Whether only PEFT's own files have this name, whose alpha is in a file beside them."""
-    return name.endswith(tuple(_PEFT))
+    return _without_adapter(name).endswith(tuple(_PEFT))
+
+
+def _without_adapter(name: str) -> str:
+    """Return a tensor's name without the name that PEFT's user gave the adapter, which only a saved file leaves out."""
+    return _OF_ADAPTER.sub(r"\1.\2", name)
 
 
 def bundled_name(name: str) -> tuple[str, str] | None:

@@ -193,6 +193,10 @@ PRODUCT = {"lora_down.weight": torch.ones(2, 8), "lora_up.weight": torch.ones(8,
             rf"module '{NAME}' do not fit together: .*magnitudes \(3, 1\)",
         ),
         ({f"{NAME}.diff_b": torch.ones(2, 2)}, rf"module '{NAME}' do not fit together: diff_b \(2, 2\)"),
+        (
+            {f"{NAME}.lora_up.weight": torch.ones(PRODUCT["lora_up.weight"].shape, dtype=torch.int8)},
+            f"'lora_up.weight' of module '{NAME}' is int8: it is quantized",
+        ),
         ({f"{NAME}.scalar": torch.ones(2)}, f"the scalar of module '{NAME}' is not one number"),
         ({f"{NAME}.scalar": torch.tensor(float("nan"))}, f"module '{NAME}' has NaN or infinite values"),
         (

@@ -114,3 +114,31 @@ def test_patterns_of_names_match_as_pefts(
     for name in (*matching, *others):
         assert (read.alpha_of(name) == 4) is (name in matching), name
         assert (get_pattern_key([pattern], name) == pattern) is (name in matching), name
+
+
+def adapter(folder: Path, config: dict[str, object], adapter_name: str = "") -> Path:
+    """A file as PEFT saves it, with its config."""
+    stem = "base_model.model.down_blocks.0.attentions.0.proj_in.lora_"
+    matrices = {"A": torch.ones(2, 4), "B": torch.ones(4, 2)}
+    tensors = {f"{stem}{letter}{adapter_name}.weight": matrix for letter, matrix in matrices.items()}
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"r": 2, "lora_alpha": 4, **config}))
+    return folder / "adapter_model.safetensors"
+
+
+@pytest.mark.parametrize("start", ["pissa", "pissa_niter_16", "olora", "corda", "loftq", "PiSSA"])
+def test_an_adapter_whose_start_changed_the_base_model_is_refused(tmp_path: Path, start: str) -> None:
+    with pytest.raises(UserError, match=f"init_lora_weights '{start.lower()}', which changes the base model"):
+        formats.read(adapter(tmp_path, {"init_lora_weights": start}))
+
+
+@pytest.mark.parametrize("start", [True, False, "gaussian", "eva", None])
+def test_an_adapter_of_another_start_is_read(tmp_path: Path, start: object) -> None:
+    [module] = formats.read(adapter(tmp_path, {"init_lora_weights": start})).modules.values()
+    assert module.alpha == 4
+
+
+@pytest.mark.parametrize("name", [".default", ".style"])
+def test_the_name_of_an_adapter_within_its_tensors_names_does_not_matter(tmp_path: Path, name: str) -> None:
+    [module] = formats.read(adapter(tmp_path, {}, name)).modules.values()
+    assert module.alpha == 4 and module.rank == 2
