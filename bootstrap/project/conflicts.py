@@ -1,8 +1,10 @@
 """Settings that have no effect beside others, or hardly the wanted one; what cannot work, settings.py refuses."""
 
+from bootstrap.errors import in_one_line
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
 from bootstrap.project.settings import LEAST_PRODIGY_RATE, Settings
+from bootstrap.prompting import choice_syntax
 
 _PRODIGY_STEPS = 40  # until the LoRA is half as large as AdamW's, see benchmarks/results/optimizers.md
 
@@ -41,6 +43,16 @@ def _of_training(settings: Settings) -> list[str]:
         found.append(
             "training.prior_loss_weight 0: half of the steps, those on class pictures, train nothing"
         )
+    found += [
+        f"training.{name} '{in_one_line(text)}': no choice is made there, so its braces and underscores are drawn as "
+        "they are written; write one of the options"
+        for name, texts in (
+            ("class_tokens", [training.class_tokens or ""]),
+            ("sample_prompts", training.sample_prompts),
+        )
+        for text in texts
+        if choice_syntax.has_choice(text)
+    ]
     if training.max_train_steps is None and training.train_batch_size > training.repeats:
         found.append(
             f"training.train_batch_size {training.train_batch_size} is more than repeats {training.repeats}: each "
