@@ -114,6 +114,12 @@ def without_marks(name: str) -> str:
     return name.replace(":", "").replace(",", "")
 
 
+def name_hashes(text: str) -> dict[str, str]:
+    """Return {name: hash} of a list of hashes, `name: hash, name: hash`."""
+    pairs = [pair.rpartition(":") for pair in text.split(",")]
+    return {name.strip(): hash_.strip() for name, colon, hash_ in pairs if colon and hash_.strip()}
+
+
 def _quoted(value: str) -> str:
     plain = value == value.strip() and not value.startswith('"') and not any(mark in value for mark in ",\n:")
     return value if plain else json.dumps(value, ensure_ascii=False)

@@ -57,16 +57,15 @@ def of_infotext(path: Path, parameters: Infotext) -> Shot:
         width, height = _size(fields["Size"])
         shot = Shot(
             prompt=parameters.prompt, negative_prompt=parameters.negative_prompt,
-            seed=int(fields["Seed"]), steps=int(fields["Steps"]), sampler=sampler, cfg_scale=float(fields["CFG scale"]),
+            seed=_whole(fields["Seed"]), steps=_whole(fields["Steps"]), sampler=sampler,
+            cfg_scale=float(fields["CFG scale"]),
             width=width, height=height, base_model="", base_model_hash="", loras=(),
-            clip_skip=int(fields.get("Clip skip", "1")), schedule=schedule,
+            clip_skip=_whole(fields.get("Clip skip", "1")), schedule=schedule,
         )  # fmt: skip
         if is_hires:
             shot = _second_pass(shot, fields)
     except KeyError as error:
         raise UserError(f"picture {path}: its infotext does not have {error}") from None
-    except ValueError as error:  # a whole number written as 20.0
-        raise UserError(f"picture {path}: its infotext has a value that is not a number ({error})") from None
     return Shot.from_dict(shot.to_dict(), f"picture {path}: its infotext")
 
 
@@ -129,7 +128,7 @@ def _second_pass(first: Shot, fields: Mapping[str, str]) -> Shot:
         first,
         width=size[0],
         height=size[1],
-        steps=int(fields.get("Hires steps", "0")) or first.steps,
+        steps=_whole(fields.get("Hires steps", "0")) or first.steps,
         cfg_scale=float(fields.get("Hires CFG Scale", first.cfg_scale)),
         start=Start(float(fields["Denoising strength"]), shot=first),
     )
@@ -138,4 +137,9 @@ def _second_pass(first: Shot, fields: Mapping[str, str]) -> Shot:
 def _size(text: str) -> tuple[int, int]:
     """Return the numbers of a size that check_numbers has let through."""
     width, _, height = text.partition("x")
-    return int(width), int(height)
+    return _whole(width), _whole(height)
+
+
+def _whole(text: str) -> int:
+    """Return a whole number that check_numbers has let through; some tools write it as 20.0."""
+    return int(float(text))

@@ -3,8 +3,8 @@
 Does not import torch.
 """
 
-from bootstrap.drawing.infotext import Infotext
-from bootstrap.drawing.infotext_sampler import OWN_VERSION
+from bootstrap.drawing.infotext import Infotext, name_hashes, without_marks
+from bootstrap.drawing.infotext_sampler import DRAWN_BY_COMFYUI, OWN_VERSION
 from bootstrap.prompting import parse
 from bootstrap.shots import Shot
 
@@ -36,14 +36,28 @@ def unused(parameters: Infotext) -> list[str]:
         for name, value in parameters.fields.items()
         if name not in known and (name, value) not in AS_ALWAYS
     ]
-    for network in parse.extra_networks(parameters.prompt)[
-        1
-    ]:  # in a negative prompt they are text, as in A1111
+    if _is_noise_of_gpu(parameters):
+        found.append("RNG (not stated, which in AUTOMATIC1111 means the GPU)")
+    networks = parse.extra_networks(parameters.prompt)[1]  # in a negative prompt they are text, as in A1111
+    named = {without_marks(network.name) for network in networks if network.is_lora}
+    found += [
+        f"LoRA {name} (only in Lora hashes, not in the prompt)"
+        for name in name_hashes(parameters.fields.get("Lora hashes", ""))
+        if name not in named
+    ]
+    for network in networks:
         if network.is_lora:
             found += [f"{argument} of <lora:{network.name}>" for argument in network.unused]
         else:
             found.append(f"<{network.kind}:{network.name}>")
     return list(dict.fromkeys(found))
+
+
+def _is_noise_of_gpu(parameters: Infotext) -> bool:
+    """Whether the noise most likely came from a GPU: AUTOMATIC1111 and Forge write RNG only if it did not."""
+    version = parameters.fields.get("Version", "")
+    is_a1111s = not parameters.tool and version != OWN_VERSION and not version.startswith(DRAWN_BY_COMFYUI)
+    return is_a1111s and "Seed" in parameters.fields and "RNG" not in parameters.fields
 
 
 def told(shot: Shot | None, parameters: Infotext) -> list[str]:

@@ -150,7 +150,7 @@ def _with_loras(
     shot: Shot, parameters: Infotext, files: list[Path], changes: Changes
 ) -> tuple[Shot, dict[LoraUse, Path]]:
     """Return the shot with its LoRAs, with the changes made, and the files of these LoRAs."""
-    hashes = _name_hashes(parameters.fields.get("Lora hashes", ""))
+    hashes = infotext.name_hashes(parameters.fields.get("Lora hashes", ""))
     if not shot.base_model_hash:  # the shot is from infotext
         uses = _uses(shot.prompt, hashes, files)
         shot = shot.in_all_passes(lambda each: dataclasses.replace(each, loras=uses))
@@ -272,7 +272,7 @@ def _embeddings(
     Args:
         bundled: those that its LoRAs bring along, which are in memory.
     """
-    hashes = _name_hashes(parameters.fields.get("TI hashes", ""))
+    hashes = infotext.name_hashes(parameters.fields.get("TI hashes", ""))
     uses: Iterable[tuple[str, str]] = [(use.name, use.sha256) for use in shot.embeddings]
     if not shot.base_model_hash:
         if len(hashes) > MOST_NETWORKS:
@@ -336,9 +336,3 @@ def _known_bases(workspace: Workspace, name: str) -> list[BaseModelSpec]:
         with suppress(UserError):  # the model is not here, or has moved since the picture was drawn
             known.insert(0, specs.find(name, local_only=is_only_the_pictures))
     return list(dict.fromkeys(known))
-
-
-def _name_hashes(text: str) -> dict[str, str]:
-    """Parse `name: hash, name: hash`."""
-    pairs = [pair.rpartition(":") for pair in text.split(",")]
-    return {name.strip(): hash_.strip() for name, colon, hash_ in pairs if colon and hash_.strip()}

@@ -215,6 +215,38 @@ def test_what_stands_beside_a_loras_strength_is_named(extra: str) -> None:
         assert f"{argument} of <lora:ink>" in line
 
 
+@pytest.mark.parametrize(
+    ("version", "is_named"),
+    [
+        ("v1.10.1", True),
+        ("f2.0.1v1.10.1-previous", True),
+        ("", True),
+        ("ComfyUI", False),
+        ("Fooocus v2.5", False),
+    ],
+)
+def test_noise_of_a_gpu_which_a1111_does_not_state_is_named(version: str, is_named: bool) -> None:
+    fields = FIELDS.replace("RNG: CPU, ", "").replace("v1.10.1", version)
+    said = infotext_unused.told(None, infotext.read(f"woman\n{fields}"))
+    assert [("RNG" in line and "GPU" in line) for line in said] == [True] * is_named
+
+
+def test_a_lora_that_only_the_list_of_hashes_has_is_named() -> None:
+    fields = f'{FIELDS}, Lora hashes: "ink: 0123456789ab, a.b c: ffffffffffff"'
+    [line] = infotext_unused.told(None, infotext.read(f"woman <lora:ink:1>\n{fields}"))
+    assert "LoRA a.b c (only in Lora hashes, not in the prompt)" in line and "ink" not in line
+
+
+def test_whole_numbers_written_with_a_fraction_of_zero_are_read() -> None:
+    fields = (
+        FIELDS.replace("Steps: 3", "Steps: 3.0")
+        .replace("64x64", "64.0x64.0")
+        .replace("Seed: 42", "Seed: 42.0")
+    )
+    shot = read(f"{fields}, Clip skip: 2.0")
+    assert (shot.steps, shot.seed, shot.width, shot.height, shot.clip_skip) == (3, 42, 64, 64, 2)
+
+
 def test_what_is_honoured_is_not_named() -> None:
     hires = "Denoising strength: 0.5, Hires upscale: 2, Hires steps: 4, Hires upscaler: Lanczos, Hires CFG Scale: 2"
     same = "Hires Module 1: Use same choices, Emphasis: Original, Batch size: 2, Batch pos: 1, User: anna"
