@@ -63,11 +63,20 @@ class _Reader:
             self.refuse(
                 f"the '{name}' of {node.shown} comes from {unfollowed.shown}, which sid does not follow"
             )
+        elif value is None:
+            self.source(node, name)
         return value
 
     def part(self, node: Node, name: str) -> Node | None:
-        found = self.graph.source(node.inputs.get(name))
+        found = self.source(node, name)
         return found[0] if found else None
+
+    def source(self, node: Node, name: str) -> tuple[Node, int] | None:
+        """Return the node that an input comes from, and which of its outputs; one that is missing is named."""
+        found = self.graph.source(node.inputs.get(name))
+        if found is None and isinstance(node.inputs.get(name), list):
+            self.refuse(f"the '{name}' of {node.shown} comes from a node that the picture does not have")
+        return found
 
     # ---- which sampling
 
@@ -188,7 +197,7 @@ class _Reader:
         """Return the text of a conditioning, and the node that encodes it."""
         if node is None or name not in node.inputs:
             return "", None
-        found = self.graph.source(node.inputs[name])
+        found = self.source(node, name)
         if found is None:
             return names.text(node.inputs[name]), None  # a node that encodes its own text
         texts: list[str] = []
@@ -281,12 +290,12 @@ class _Reader:
     def _along(self, node: Node | None, name: str, visit: Callable[[Node], bool]) -> None:
         """Visit the nodes that an input comes through, the last one first, until one says that it is the first."""
         seen: set[str] = set()
-        found = self.graph.source(node.inputs.get(name)) if node else None
+        found = self.source(node, name) if node else None
         while found and found[0].id not in seen:
             seen.add(found[0].id)
             if not visit(found[0]):
                 return
-            found = self.graph.source(found[0].inputs.get(name))
+            found = self.source(found[0], name)
 
     def _add(self, strengths: dict[str, float], node: Node, key: str) -> None:
         name = names.file_title(names.text(self.value(node, "lora_name")))

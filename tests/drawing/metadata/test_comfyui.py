@@ -266,6 +266,28 @@ def test_what_cannot_be_redrawn_is_named_and_the_rest_is_read(
     assert found.fields["Sampler"] == "DPM++ 2M"
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"positive": node("CLIPTextEncode", text=["gone", 0], clip=["base", 1])},
+            "the 'text' of CLIPTextEncode",
+        ),
+        ({"positive": None}, "the 'positive' of KSampler"),
+        ({"base": None}, "the 'vae' of VAEDecode"),
+        ({"base": None, "decoded": node("VAEDecode", samples=["sampling", 0])}, "the 'model' of KSampler"),
+        ({"sampling": sampling(seed=["gone", 0])}, "the 'seed' of KSampler"),
+    ],
+)
+def test_a_graph_that_lacks_a_node_is_not_drawn_without_it(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    refusals = read(tmp_path, graph(**changes)).refusals
+    assert any(reason in each and "a node that the picture does not have" in each for each in refusals), (
+        refusals
+    )
+
+
 def test_only_the_pages_workflow_is_read_where_nothing_else_is(tmp_path: Path) -> None:
     links = [
         [1, 4, 0, 3, 0, "MODEL"], [2, 6, 0, 3, 1, "CONDITIONING"], [3, 7, 0, 3, 2, "CONDITIONING"],
