@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from bootstrap.commands import command
 from bootstrap.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
@@ -247,8 +248,12 @@ def parse_catalog_json(text: str | bytes) -> Any:
     """
     if not isinstance(text, str | bytes):
         raise TypeError("no text")
-    remedy = "move the catalog away (keep it) and run `sid reindex`, which builds a new one"
-    return parse_json(text, "catalog: a row is damaged", remedy)
+    where = "catalog: a row is damaged"
+    try:
+        return parse_json(text, where, "")
+    except UserError:  # the remedy only now: this is called for every row
+        remedy = f"move the catalog away (keep it) and run `{command('reindex')}`, which builds a new one"
+        return parse_json(text, where, remedy)
 
 
 # ---- TOML

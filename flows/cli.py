@@ -6,6 +6,7 @@ import typer
 
 from bootstrap import reading
 from bootstrap.cli.common import Name, say, say_lines, workspace_of
+from bootstrap.commands import command
 from flows.enough import MIN_PICKS
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def report(context: typer.Context) -> None:
 
     nights = sorted(reports.folder(workspace_of(context).folder).glob("*.md"))
     if not nights:
-        say("no night yet; schedule one with `sid up --cron`")
+        say(f"no night yet; schedule one with `{command('up', '--cron')}`")
         return
     say(f"the night that ended at {nights[-1].stem}: {nights[-1]}")
     say("")

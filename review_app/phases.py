@@ -6,6 +6,7 @@ from enum import Enum
 
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.catalog.states import GenerationState
+from bootstrap.commands import command
 from bootstrap.project import running
 from bootstrap.project.projects import Project
 from review_app.starting import Start
@@ -41,7 +42,8 @@ def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start |
             return Phase.STARTING, ""
         if not trouble and start.flow_run:
             trouble = (
-                "Prefect accepted the run, but no runner started it; is `sid serve` or `sid up` running?"
+                "Prefect accepted the run, but no runner started it; is "
+                f"`{command('serve')}` or `{command('up')}` running?"
             )
     if trouble:
         return Phase.FAILED, trouble

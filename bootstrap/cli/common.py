@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bootstrap.commands import command
 from bootstrap.errors import LONGEST_MESSAGE, UserError, cell, printable
 
 if TYPE_CHECKING:
@@ -93,6 +94,6 @@ def generation_of(project: "Project", catalog: "Catalog", number: int | None) ->
     number = number or generations.latest(catalog, name)
     if number is None or number not in [status.number for status in generations.statuses(catalog, name)]:
         raise UserError(
-            f"project '{name}': it has no generation {number or 1} yet; start one with `sid run {name}`"
+            f"project '{name}': it has no generation {number or 1} yet; start one with `{command('run', name)}`"
         )
     return Generation(project, catalog, number)

@@ -15,6 +15,7 @@ import typer
 from bootstrap import __version__
 from bootstrap.cli import curation, generations, lora, papertown, pictures, projects, upkeep, verdicts
 from bootstrap.cli.common import encode_all, say
+from bootstrap.commands import workspace_given
 from bootstrap.errors import (
     MachineError,
     UserError,
@@ -61,6 +62,7 @@ def _common(
 ) -> None:
     from bootstrap.project.projects import Workspace, named
 
+    context.with_resource(workspace_given(workspace))  # for the commands that messages name
     context.with_resource(named(workspace))  # for who is told that a review is finished
     context.obj = Workspace.locate(workspace)
 

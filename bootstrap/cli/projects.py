@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bootstrap.cli.common import Name, print_json, say, say_lines, workspace_of
+from bootstrap.commands import command
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -35,7 +36,7 @@ def new(
     project = projects.create(workspace_of(context), name, image, caption, base)
     say(f"project '{project.name}' made, with base model {project.base_model.name}: {project.folder}")
     say(f"settings: {project.toml}")
-    say(f"next: sid run {project.name}")
+    say(f"next: {command('run', project.name)}")
 
 
 def set_settings(
@@ -128,7 +129,7 @@ def grow(context: typer.Context, name: Name) -> None:
     project = workspace_of(context).project(name)
     grown = growth.grow(project, project.workspace.open_catalog())
     say(f"dataset of '{name}': {grown.added} added, {grown.removed} removed, {grown.size} pictures now")
-    say(f"next: sid run {name}")
+    say(f"next: {command('run', name)}")
 
 
 def export(

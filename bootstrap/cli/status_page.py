@@ -9,6 +9,7 @@ from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.catalog.states import GenerationState
+from bootstrap.commands import command
 from bootstrap.errors import UserError, cell, printable
 from bootstrap.project import running
 from bootstrap.project.names import Stray
@@ -63,9 +64,9 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
 
 def _next_step(page: dict[str, Any], last: GenerationStatus | None) -> str:
     """Return the user's next step, in one line."""
-    run, grow = f"sid run {_quoted(page['name'])}", f"sid grow {_quoted(page['name'])}"
+    run, grow, app = command("run", page["name"]), command("grow", page["name"]), command("up")
     if page["running"]:
-        return "wait for the generation, or review what is published: sid review"
+        return f"wait for the generation, or review what is published: {app}"
     if last is None:
         return run
     if last.state is GenerationState.WAITING:
@@ -80,12 +81,12 @@ def _next_step(page: dict[str, Any], last: GenerationStatus | None) -> str:
     if last.state is GenerationState.GROWN and not changed:
         return f"{run}  (trains generation {last.number + 1} on {page['dataset_size']} pictures)"
     if last.undecided and not changed:
-        return f"sid review  ({last.undecided} undecided)"
+        return f"{app}  ({last.undecided} undecided)"
     if last.undecided:
-        return f"sid review  ({last.undecided} undecided), or {grow}  ({_changes(page)})"
+        return f"{app}  ({last.undecided} undecided), or {grow}  ({_changes(page)})"
     if changed:
         return f"{grow}  ({_changes(page)})"
-    return f"sid review: accept candidates, none is a new pick yet (or change the recipes, then {run})"
+    return f"{app}: accept candidates, none is a new pick yet (or change the recipes, then {run})"
 
 
 def _changes(page: dict[str, Any]) -> str:
@@ -94,15 +95,11 @@ def _changes(page: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _quoted(name: str) -> str:
-    return f"'{name}'" if " " in name else name
-
-
 def render(workspace: Workspace, page: list[dict[str, Any]], strays: Sequence[Stray] = ()) -> str:
     """Return the result of `collect` as text for a terminal, with a line for all else in the projects' folder."""
     head = printable(f"workspace {workspace.folder}")
     if not page:
-        head += '\nno projects yet; next: sid new NAME --image P --caption "woman, red apple"'
+        head += f'\nno projects yet; next: {command("new")} NAME --image P --caption "woman, red apple"'
     parts = [head, *("\n".join(_project_lines(project)) for project in page)]
     if strays:
         parts.append("\n".join(map(str, strays)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap.cli.common import say, workspace_of
+from bootstrap.commands import command
 from bootstrap.errors import UserError, reason_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def run_doctor(
         + (f", {looking.rate:.0f} a second" if looking.pictures else "")
     )
     if left:
-        say(f"{left} things are not in order" + ("" if repair else "; sid doctor --repair does what it can"))
+        say(
+            f"{left} things are not in order"
+            + ("" if repair else f"; {command('doctor', '--repair')} does what it can")
+        )
         raise typer.Exit(1)
     say("everything is in order")
 
@@ -113,5 +117,5 @@ def rebuild_catalog(
         say(str(stray), of_trouble=True)
     if failed:
         raise UserError(
-            f"{failed} of {len(names)} projects were left out; mend them, then run `sid reindex` again"
+            f"{failed} of {len(names)} projects were left out; mend them, then run `{command('reindex')}` again"
         )

@@ -7,6 +7,7 @@ from statistics import mean
 from bootstrap import reading
 from bootstrap.catalog import Catalog, advices, candidates, generations
 from bootstrap.catalog.states import CandidateState
+from bootstrap.commands import command
 from bootstrap.dataset import class_pictures
 from bootstrap.errors import UserError
 from bootstrap.models import specs
@@ -176,7 +177,8 @@ def _drawn_with(planned: Generation, spec: specs.BaseModelSpec, recipe_inputs: I
     geometry = specs.geometry(spec)
     if geometry is None:
         raise UserError(
-            f"base model {spec.name}: it is not on this machine yet, so sizes are unknown; `sid run` downloads it"
+            f"base model {spec.name}: it is not on this machine yet, so sizes are unknown; "
+            f"`{command('run', project.name)}` downloads it"
         )
     width, height = training_size(project, geometry)
     drawing = project.settings.drawing

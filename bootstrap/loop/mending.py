@@ -13,6 +13,7 @@ from bootstrap import captions, images, reading
 from bootstrap.catalog import Catalog, candidate_states, candidates, picks, trainings
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.states import CandidateState
+from bootstrap.commands import command
 from bootstrap.drawing import networks
 from bootstrap.drawing.candidate_drawing import draw_shots, lora_paths, missing_shots
 from bootstrap.drawing.shards import Planned
@@ -35,7 +36,6 @@ from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 MOST = 16  # pictures per call
 MOST_ROUNDS = 8
 MOST_PADDING = 256  # pixels
-_NO_TRAINING = "the training of the candidate's LoRA is not in the catalog; `sid reindex` looks for its files"
 _EPOCH = re.compile(r"-\d{6}$")  # at the end of a snapshot's name
 
 
@@ -141,7 +141,7 @@ def _with_lora(project: Project, catalog: Catalog, shot: Shot, wanted: Redraw) -
     training_id = shot.loras[0].training_id
     training = trainings.find(catalog, project.name, training_id)
     if training is None:
-        raise UserError(_NO_TRAINING)
+        raise _no_training()
     epochs = [snapshot.epoch for snapshot in training.snapshots]
     if wanted.snapshot is not None and wanted.snapshot not in epochs:
         raise UserError(f"snapshot {wanted.snapshot}: its training has {epochs}; choose one of these")
@@ -191,7 +191,9 @@ def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[
 def _existing(project: Project, candidate: Candidate) -> Path:
     path = reading.inside(project.folder, candidate.path, f"candidate '{candidate.id}'")
     if not path.is_file():
-        raise UserError(f"candidate '{candidate.id}': its picture {path} is gone; `sid run` draws it again")
+        raise UserError(
+            f"candidate '{candidate.id}': its picture {path} is gone; `{command('run', project.name)}` draws it again"
+        )
     return path
 
 
@@ -219,11 +221,13 @@ def _files(generation: Generation, shots: list[Shot]) -> dict[LoraUse, Path]:
     used = [trainings.find(generation.catalog, project.name, training_id) for training_id in training_ids]
     training = used[0] if used else generation.training()
     if training is None:
-        raise UserError(_NO_TRAINING)
+        raise _no_training()
     files = lora_paths(generation, training, shots)
     missing = [path for path in files.values() if not path.is_file()]
     if missing:
-        raise UserError(f"LoRA {missing[0]}: the file is gone; `sid run {project.name}` trains it again")
+        raise UserError(
+            f"LoRA {missing[0]}: the file is gone; `{command('run', project.name)}` trains it again"
+        )
     return files
 
 
@@ -245,3 +249,9 @@ def _keep_caption(project: Project, catalog: Catalog, candidate: Candidate, ids:
         is_edited = candidates.candidate(catalog, project.name, candidate_id).edited_caption is not None
         if candidate_id not in in_dataset and not is_edited:
             candidates.set_caption(catalog, project.name, candidate_id, candidate.caption)
+
+
+def _no_training() -> UserError:
+    return UserError(
+        f"the training of the candidate's LoRA is not in the catalog; `{command('reindex')}` looks for its files"
+    )

@@ -7,6 +7,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from bootstrap.commands import command
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import path_of, sha256_of_file
 from bootstrap.models import checkpoint, registry
@@ -174,7 +175,8 @@ def find(name: str, *, local_only: bool = False) -> BaseModelSpec:
 def _only_in_a_picture(name: str) -> str:
     return (
         f"base model {in_one_line(name)[:200]}: only a picture names it, and it is not on this machine; nothing is "
-        "downloaded for a picture, so if you trust it, name it yourself: sid redraw FILE --base MODEL"
+        f"downloaded for a picture, so if you trust it, name it yourself: "
+        f"{command('redraw', 'FILE', '--base', 'MODEL')}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from bootstrap.commands import command
 from bootstrap.project.projects import Project
 from review_app import links, reviewers, uploads
 from review_app.components import markup
@@ -135,7 +136,7 @@ def _no_project() -> None:
         links.button("new", "Create a project", ":material/add_photo_alternate:")
         st.caption("Or on the command line:")
         st.code(
-            'sid new NAME --image picture.png --caption "woman, red apple, window"',
+            f'{command("new")} NAME --image picture.png --caption "woman, red apple, window"',
             language="bash",
             wrap_lines=True,
         )

@@ -8,6 +8,7 @@ from bootstrap import reading
 from bootstrap.catalog import advices, generations, trainings
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
+from bootstrap.commands import command
 from bootstrap.project.projects import Project
 from review_app.components import markup
 from review_app.links import button
@@ -69,8 +70,8 @@ def _training(project: Project, number: int, training: Training) -> None:
     _picture(
         folder / "snapshots.png",
         "Closeness and flexibility",
-        f"Not measured yet. A recipe with snapshot auto measures which snapshots to draw with, as does this command: "
-        f"sid advise {project.name}",
+        "Not measured yet. A recipe with snapshot auto measures which snapshots to draw with, as does this command: "
+        + command("advise", project.name),
     )
     _picture(
         folder / "samples.png",

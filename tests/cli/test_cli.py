@@ -217,7 +217,7 @@ def test_status_shows_the_next_step_throughout_the_loop(sid, folder):
     out = sid("status", "apple")[1]
     assert "interrupted" in out and "resumes generation 1, which was interrupted" in out
     ids = add_published(made, catalog, 1, 3, [shot(1), shot(2), shot(3)])
-    assert "sid review  (4 undecided)" in sid("status")[1]
+    assert "sid up  (4 undecided)" in sid("status")[1]
     sid("accept", "apple", ids[0])
     assert "3 undecided), or sid grow apple  (1 new picks)" in sid("status")[1]
     sid("grow", "apple")

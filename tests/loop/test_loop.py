@@ -22,7 +22,7 @@ def test_two_generations_with_scripted_verdicts(tmp_path: Path, originals: Path)
 
     # Generation 1: files, rows and pictures belong together.
     output = sid(workspace, "run", "badge")
-    assert "sid review" in output
+    assert " up  (" in output
     first = candidates(workspace, "badge")
     everything = candidates(workspace, "badge", "--all")
     assert len(everything) == 10
