@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.states import Cancelled
 
 from bootstrap.catalog import Catalog, generations, picks
@@ -22,6 +22,7 @@ from flows.bootstrap import bootstrap
 from flows.deadline import next_time
 from flows.enough import MIN_PICKS, enough
 from flows.one_generation import AT_DEADLINE
+from flows.run_log import run_log
 
 MOST_ROUNDS = 4  # of drawing per generation: if four bring too few picks, a fifth hardly helps
 
@@ -109,7 +110,7 @@ def nightly(
     for name in names:
         outcome, detail = work_on_project(located, name, until, max_waiting, min_picks)
         rows.append({"project": name, "outcome": outcome, "detail": printable(detail)})
-        get_run_logger().info("project '%s': %s: %s", name, outcome, detail)
+        run_log().info("project '%s': %s: %s", name, outcome, detail)
         if outcome == "cancelled":
             break
     strays = [
@@ -165,7 +166,7 @@ def work_on_project(
                 return "skipped", step.reason
             if step.grow:
                 grown = growth.grow(project, catalog)
-                get_run_logger().info("project '%s': dataset grown to %d pictures", name, grown.size)
+                run_log().info("project '%s': dataset grown to %d pictures", name, grown.size)
         if not step.run:
             return "skipped", step.reason
         state = bootstrap(str(located.folder), name, until, step.more, return_state=True)
@@ -175,7 +176,7 @@ def work_on_project(
             return "cancelled", "stopped"
         summary = state.result()
     except Exception as error:  # the other projects still run; NightFailed reports this one at the end
-        get_run_logger().exception("project '%s' failed", name)
+        run_log().exception("project '%s' failed", name)
         return "failed", reason_of(error)
     published, number = summary["published"], summary["number"]
     return "done", f"{step.reason}; generation {number}: {published} candidates to review"

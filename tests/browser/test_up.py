@@ -346,7 +346,7 @@ def test_the_login_is_in_no_log_and_on_no_command_line(up: Up) -> None:
     assert len(password) > 40
     assert (up.workspace.folder / own_server.LOGIN_FILE).stat().st_mode & 0o077 == 0
     commands = processes_of(up.workspace)
-    assert len(commands) >= 4 and not any(password in command for command in commands)
+    assert len(commands) >= 4 and not any(password in command for command in commands.values())
     for log in [up.log, *(up.workspace.folder / "logs").iterdir()]:
         assert password not in log.read_text("utf-8", "replace"), log
 
