@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from bootstrap.errors import UserError
@@ -77,6 +76,8 @@ def _in_8_bits(picture: Image.Image) -> Image.Image:
     """Return a 16-bit gray picture as 8-bit; Pillow would clip all values above 255."""
     if not picture.mode.startswith("I"):
         return picture
+    import numpy as np  # takes a tenth of a second, which `sid status` need not wait for
+
     levels = np.asarray(picture).astype(np.int64).clip(0, 65535)
     return Image.fromarray((levels >> 8).astype(np.uint8))
 

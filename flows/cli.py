@@ -69,11 +69,18 @@ def run(
     ] = False,
 ) -> None:
     """Run one generation here: train, draw, curate, publish. An interrupted run resumes where it stopped."""
+    project = workspace_of(context).project(name)
+    say(f"project '{name}': checking its settings and files")  # at once: the imports below take a while
+
     from bootstrap.cli import status_page
     from flows import foreground
 
-    project = workspace_of(context).project(name)
-    _print_summary(foreground.run_in_foreground(project, more))
+    try:
+        _print_summary(foreground.run_in_foreground(project, more))
+    except KeyboardInterrupt:
+        say(foreground.kept(project), of_trouble=True)
+        say(f"to go on: {command('run', name)}", of_trouble=True)
+        raise
     say(f"next: {status_page.collect(project.workspace, [name])[0]['next']}")
 
 

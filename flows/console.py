@@ -9,7 +9,6 @@ from functools import partial
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
-from rich.table import Column
 
 from bootstrap.errors import cell, printable
 from bootstrap.progress import Progress, Report, silent
@@ -18,6 +17,7 @@ from bootstrap.progress import Progress, Report, silent
 _listener: ContextVar[Report] = ContextVar("listener", default=silent)
 
 _LINE_EVERY_SECONDS = 10.0
+_BAR_WIDTH = 20
 _LOG_EVERY_SECONDS = 30.0  # a night's log is read by a person
 
 
@@ -61,13 +61,10 @@ def _listening(listener: Report) -> Iterator[None]:
 def _bars(console: Console) -> Bars:
     return Bars(
         TextColumn("{task.description:<7}"),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=_BAR_WIDTH),
         MofNCompleteColumn(),
         TextColumn("{task.fields[time]}"),
-        # What does not fit on the line is cut here, at the least important.
-        TextColumn(
-            "{task.fields[detail]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
-        ),
+        TextColumn("{task.fields[detail]}", markup=False),
         console=console,
         refresh_per_second=5,
     )
@@ -100,7 +97,7 @@ class _BarReport:
         took = f"{_clock(time.monotonic() - self._began[progress.stage])} in all" if is_done else ""
         self._bars.update(
             task, completed=progress.done, total=progress.total, time=took or time_left(progress),
-            detail=_speed_and_detail(progress),
+            detail=_cut(_speed_and_detail(progress), self._bars.console.width - 2 * len(str(progress.total))),
         )  # fmt: skip
         if is_done:
             self._bars.stop_task(task)
@@ -149,6 +146,12 @@ def time_left(progress: Progress) -> str:
 def _speed_and_detail(progress: Progress) -> str:
     speed = f"{progress.rate:.3g} {progress.unit}/s" if progress.rate > 0 else progress.unit
     return cell(", ".join(part for part in (speed, progress.detail) if part), 200)
+
+
+def _cut(detail: str, width: int) -> str:
+    """Return what of the detail fits beside stage, bar, counts and time: rich would cut the counts instead."""
+    room = width - len("train  ") - _BAR_WIDTH - len("/") - len("10:00:00 left") - len("    ")
+    return cell(detail, room) if room > 1 else ""
 
 
 def _clock(seconds: float) -> str:

@@ -57,6 +57,7 @@ def up(
                 say("Ctrl-C stops everything")
                 keeping.keep(running)
             except KeyboardInterrupt:
+                say("a running generation keeps what is finished, and goes on with its next run")
                 say("stopping ...")
                 return 0
             except keeping.GivenUpError as error:

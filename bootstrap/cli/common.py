@@ -19,7 +19,21 @@ if TYPE_CHECKING:
     from bootstrap.project.generation import Generation
     from bootstrap.project.projects import Project, Workspace
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
+
+def project_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of projects that begin so, for a shell's completion."""
+    from bootstrap.project.projects import Workspace
+
+    try:
+        names = Workspace.locate(context.find_root().params.get("workspace")).project_names()
+    except (UserError, OSError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of the project.", autocompletion=project_names)
+]
 
 # Characters of a prompt, a caption or another text that a person asked to see; longer ones are whole in --json.
 LONGEST_TEXT = 10_000

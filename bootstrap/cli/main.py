@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from bootstrap import __version__
-from bootstrap.cli import curation, generations, lora, papertown, pictures, projects, upkeep, verdicts
+from bootstrap.cli import curation, generations, lora, panels, papertown, pictures, projects, upkeep, verdicts
 from bootstrap.cli.common import encode_all, say
 from bootstrap.commands import workspace_given
 from bootstrap.errors import (
@@ -28,7 +28,7 @@ from bootstrap.errors import (
 app = typer.Typer(
     name="sid",
     help="From one picture and its caption to a dataset good enough to train a full LoRA.",
-    add_completion=False,
+    cls=panels.InPanels,
     pretty_exceptions_enable=False,
 )
 
@@ -74,6 +74,7 @@ def _load_verbs() -> None:
     curation.add_verbs(app)
     for entry in sorted(entry_points(group="sid.verbs"), key=lambda entry: entry.name):
         entry.load()(app)
+    panels.assign(app)
 
 
 def main() -> None:

@@ -394,6 +394,27 @@ def test_status_imports_no_model_library_and_help_not_even_the_catalog(folder):
     )
 
 
+def test_a_run_says_what_it_does_before_anything_slow_is_imported(sid, folder):
+    assert sid("new", *as_arguments(GOOD))[0] == 0
+    code = (
+        "import sys\nfrom flows import cli\n"
+        "def say(line):\n  print(line)\n  print(*{name.partition('.')[0] for name in sys.modules})\n  sys.exit(3)\n"
+        "cli.say = say\nsys.argv = ['sid', 'run', 'apple']\n"
+        "from bootstrap.cli import main\nmain.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    line, loaded = done.stdout.splitlines()
+    assert line == "project 'apple': checking its settings and files"
+    assert not set(loaded.split()) & (MODELS | {"prefect", "sqlalchemy", "alembic"})
+
+
+def test_status_of_an_upgraded_catalog_does_not_import_what_upgrades_it(sid, folder):
+    assert sid("new", *as_arguments(GOOD))[0] == 0
+    assert sid("status")[0] == 0
+    assert not loaded_by_verb("status") & (MODELS | {"prefect", "alembic", "numpy"})
+
+
 def test_a_plan_imports_no_model_library(sid, folder):
     assert sid("new", *as_arguments(GOOD))[0] == 0
     assert not loaded_by_verb("plan", "apple") & (MODELS | {"prefect"})

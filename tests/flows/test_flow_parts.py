@@ -50,11 +50,33 @@ def test_without_a_terminal_there_are_few_lines() -> None:
     assert len(text.getvalue().splitlines()) == 2
 
 
+def test_a_narrow_terminal_shows_the_time_left() -> None:
+    text = io.StringIO()
+    with console.progress_shown(Console(file=text, width=60, force_terminal=True)):
+        console.report(Progress("train", 30, 120, "steps", 1.5, "epoch 4, loss 0.0123"))
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue())
+    assert "30/120 1:00 left 1.5 step" in " ".join(shown.split())
+
+
+def test_a_served_flow_writes_its_progress_to_the_log() -> None:
+    lines: list[str] = []
+    with console.progress_logged(lines.append):
+        assert console.is_shown()
+        for step in (1, 60, 120):
+            console.report(Progress("train", step, 120, "steps", 1.5, "loss 0.0123"))
+    assert lines == [
+        "train: 1/120 steps, loss 0.0123, 1.5 steps/s, 1:19 left",
+        "train: 120/120 steps, loss 0.0123, 1.5 steps/s",
+    ]
+    assert not console.is_shown()
+
+
 def test_a_terminal_gets_bars() -> None:
     text = io.StringIO()
     with console.progress_shown(Console(file=text, width=120, force_terminal=True)):
         console.report(Progress("train", 100, 100, "steps", 5.0, "loss 0.1"))
         console.report(Progress("draw", 10, 10, "pictures", 2.0))
+    assert "loading the libraries and the base model" in text.getvalue()
     assert "100/100" in text.getvalue() and "10/10" in text.getvalue() and "loss 0.1" in text.getvalue()
 
 

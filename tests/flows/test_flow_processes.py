@@ -35,6 +35,9 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(
     (project.folder / "fake-seconds").write_text("300")
     killed = sid("run", "demo")
     killed.wait_for("train: 1/20")
+    checking, begins, *_ = killed.output.splitlines()
+    assert checking == "project 'demo': checking its settings and files"
+    assert begins == "generation 1 begins: train, draw, curate; Ctrl-C stops it and keeps what is finished"
     assert state(catalog, project) == "training" and running.is_running(project)
     assert killed.end(signal.SIGKILL) == -signal.SIGKILL
     assert all_gone(30), "a process outlived its parent"
@@ -200,7 +203,11 @@ def run_is_stopped_and_refused(
     stopped = sid("run", project.name, server=server)
     stopped.wait_for("train: 1/20")
     assert stopped.end(signal.SIGINT) == 130
-    assert stopped.output.splitlines()[-1] == "sid: stopped"
+    assert stopped.output.splitlines()[-3:] == [
+        "kept of generation 1: 0 of 6 epochs of its training, 4 candidates",
+        f"to go on: sid run {project.name}",
+        "sid: stopped",
+    ]
     assert state(catalog, project) == "cancelled"
 
     (project.folder / "fake-seconds").unlink()
