@@ -1,5 +1,6 @@
 """The verbs for whole projects: `new`, `set`, `status`, `rename`, `delete`, and `grow` and `export` for the dataset."""
 
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -45,11 +46,30 @@ def set_settings(
     assignments: Annotated[
         list[str], typer.Argument(metavar="SECTION.NAME=VALUE...", help="Such as training.repeats=30.")
     ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Change settings of a project; a setting without a value returns to its default."""
+    """Change settings of a project; a setting without a value returns to its default.
+
+    What has to be trained or drawn again because of it is said first; in a terminal, it asks whether to save it then.
+    """
+    from bootstrap.catalog.store import exists
     from bootstrap.project import editing
 
-    for line in editing.set_values(workspace_of(context).project(name), assignments):
+    project = workspace_of(context).project(name)
+    edit, lines = editing.assigned(project, assignments)
+    stale = []
+    if exists(project.workspace.catalog_url):
+        from bootstrap.loop import work_left
+
+        with closing(project.workspace.open_catalog()) as catalog:
+            stale = work_left.of_edit(catalog, project, edit)
+    for line in stale:
+        say(line)
+    if stale and not yes and sys.stdin.isatty() and not typer.confirm("Save it?", default=True):
+        say("nothing is changed")
+        return
+    edit.save()
+    for line in lines:
         say(line)
 
 

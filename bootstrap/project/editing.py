@@ -33,7 +33,14 @@ class Edit:
 
 
 def set_values(project: Project, assignments: list[str]) -> list[str]:
-    """Write settings to project.toml, all or none, and return a line `key = value` for each.
+    """Write settings to project.toml, and return a line `key = value` for each; see assigned."""
+    edit, lines = assigned(project, assignments)
+    edit.save()
+    return lines
+
+
+def assigned(project: Project, assignments: list[str]) -> tuple[Edit, list[str]]:
+    """Return project.toml with changed settings, all or none, and a line `key = value` for each.
 
     Args:
         assignments: such as `training.repeats=30`, `project.caption=woman, red apple`, `recipe[1].count=8`. A
@@ -41,7 +48,7 @@ def set_values(project: Project, assignments: list[str]) -> list[str]:
             value deletes the line.
 
     Raises:
-        UserError: an assignment has another form, or the settings would be invalid; nothing is changed then.
+        UserError: an assignment has another form, or the settings would be invalid.
     """
     values: dict[str, Any] = {}
     for assignment in assignments:
@@ -49,8 +56,7 @@ def set_values(project: Project, assignments: list[str]) -> list[str]:
         if not equals or "." not in key:
             raise UserError(f"'{assignment}': write section.name=value, such as training.repeats=30")
         values[key.strip()] = _value(text.strip()) if text.strip() else None
-    edited(project, values).save()
-    return [
+    return edited(project, values), [
         f"{key}: back to its default" if value is None else f"{key} = {tomlkit.item(value).as_string()}"
         for key, value in values.items()
     ]
