@@ -28,6 +28,9 @@ class Phase(Enum):
     GROWN = "grown"
 
 
+BUSY = (Phase.STARTING, Phase.RUNNING)
+
+
 def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start | None) -> tuple[Phase, str]:
     """Return what the project is doing, and the reason to show with it, or an empty text."""
     latest = statuses[-1] if statuses else None

@@ -5,11 +5,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from pydantic import BaseModel
+
+from bootstrap import reading
 from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
@@ -47,6 +50,26 @@ class Run:
         return self.state in _ALIVE
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A run that has not begun."""
+
+    project: str
+    due: datetime | None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its time has come, so that it waits for its turn."""
+        return self.due is not None and self.due <= datetime.now(UTC)
+
+
+class _Row(BaseModel):
+    """What `waiting` reads of a flow run."""
+
+    parameters: dict[str, Any] = {}
+    expected_start_time: str | None = None
+
+
 def api_url() -> str:
     """Return the URL of Prefect's API, empty if PREFECT_API_URL is not set."""
     return (os.environ.get("PREFECT_API_URL") or "").rstrip("/")
@@ -67,6 +90,40 @@ def ask(path: str) -> Any:
     For pages that refresh every few seconds: it neither imports Prefect, which takes a second, nor retries.
     """
     return http.get_json(f"{api_url()}/{path}", http.authorization(*credentials()), _QUICK_SECONDS)
+
+
+def waiting(most: int = 50) -> list[Waiting]:
+    """Return the runs of this workspace's projects that have not begun, the next one first; none without an answer.
+
+    Args:
+        most: how many at most.
+    """
+    body = {
+        "flows": {"name": {"any_": [FLOW]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}},
+        "sort": "EXPECTED_START_TIME_ASC",
+        "limit": most,
+    }
+    rows = http.post_json(
+        f"{api_url()}/flow_runs/filter", body, http.authorization(*credentials()), _QUICK_SECONDS
+    )
+    try:
+        found = reading.shaped(list[_Row], rows, "Prefect's answer", "") if rows else []
+    except UserError:  # of another version
+        return []
+    here = str(workspace().folder)
+    return [
+        Waiting(str(row.parameters.get("project", "")), _moment(row.expected_start_time))
+        for row in found
+        if row.parameters.get("workspace") == here
+    ]
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
 
 
 @contextmanager

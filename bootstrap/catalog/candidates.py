@@ -192,6 +192,24 @@ def paths(catalog: Catalog, project: str, only: Collection[str] | None = None) -
         return {candidate_id: Path(path) for candidate_id, path in session.execute(query)}
 
 
+def newest(catalog: Catalog, project: str, generation: int, most: int) -> list[str]:
+    """Return the ids of the pictures that a generation has drawn last, the newest first, whatever their state.
+
+    Broken ones are left out.
+
+    Args:
+        most: how many at most.
+    """
+    query = (
+        select(CandidateRow.shot_id)
+        .where(*of_generation(project, generation), CandidateRow.state != CandidateState.BROKEN)
+        .order_by(CandidateRow.id.desc())
+        .limit(most)
+    )
+    with catalog.read() as session:
+        return list(session.scalars(query))
+
+
 def drawn_count(catalog: Catalog, project: str, generation: int) -> int:
     """Return the number of a generation's drawn candidates; broken ones do not count."""
     query = select(func.count()).where(

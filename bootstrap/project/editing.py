@@ -128,6 +128,22 @@ def without_recipe(project: Project, number: int) -> Edit:
     return _checked(project, document)
 
 
+def with_text(project: Project, text: str, instead_of: str) -> Edit:
+    """Return project.toml with an earlier text, to undo a change.
+
+    Args:
+        text: of the whole file.
+        instead_of: what the file has to hold now, the text that the change had written.
+
+    Raises:
+        UserError: the file was changed since, or the settings would be invalid.
+    """
+    present = reading.text_file(project.toml, str(project.toml), reading.MOST_BYTES_OF_TOML)
+    if present != instead_of:
+        raise UserError(f"{project.toml}: it was changed since, so nothing is undone; change it by hand")
+    return _checked(project, tomlkit.parse(text))
+
+
 def with_other_project(project: Project, old: str, new: str) -> str | None:
     """Return project.toml with another name for another project wherever a recipe draws with that project's LoRA.
 

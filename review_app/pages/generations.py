@@ -11,17 +11,17 @@ from bootstrap.dataset import growth
 from bootstrap.errors import UserError, as_machine_errors
 from bootstrap.project.projects import Project
 from review_app import starting
-from review_app.components import markup
+from review_app.components import charts, going_on, markup
 from review_app.components.progress import how_far, share, station, stations
 from review_app.links import button
-from review_app.phases import Phase, phase
+from review_app.pages import new_sheet
+from review_app.phases import BUSY, Phase, phase
 from review_app.routes import drawn_sheet_url, sheet_path, sheet_url
 from review_app.workspace import catalog_of
 
 _TOKEN = "start token"
 _PROBLEM = "start problem"
 _CANCELLED = "run cancelled"  # by this person, and not ended yet
-_BUSY = (Phase.STARTING, Phase.RUNNING)
 _END_SECONDS = 20  # after publishing its candidates, a run still has to end in Prefect
 
 
@@ -29,19 +29,20 @@ def show(project: Project) -> None:
     """Show the page."""
     markup.heading(project.name, "Generations")
     statuses = generations.statuses(catalog_of(project), project.name)
-    busy = phase(project, statuses, starting.latest(project))[0] in _BUSY
+    busy = phase(project, statuses, starting.latest(project))[0] in BUSY
     # An idle page refreshes rarely: a click during such a rerun can be lost.
     st.fragment(_now, run_every=1 if busy else 10)(project, busy)
     _accept_rates(project)
+    new_sheet.show(project, statuses)
 
 
 @markup.show_errors()
 def _now(project: Project, looks_often: bool) -> None:
     statuses = generations.statuses(catalog_of(project), project.name)
     what, why = phase(project, statuses, starting.latest(project))
-    if (what in _BUSY) != looks_often:
+    if (what in BUSY) != looks_often:
         st.rerun(scope="app")
-    if what not in _BUSY:
+    if what not in BUSY:
         st.session_state.pop(f"{_CANCELLED} {project.name}", None)
     with st.container(border=True, key="now"):
         _PANELS[what](project, statuses, why)
@@ -141,6 +142,15 @@ def _review(project: Project, statuses: Sequence[GenerationStatus], _: str) -> N
             args=(project,),
             help="Runs this generation again to draw shots that project.toml asks for and that do not exist yet.",
         )
+        st.button(
+            "Draw more",
+            key="draw more",
+            icon=":material/add_to_photos:",
+            type="tertiary",
+            on_click=_start,
+            args=(project, True),
+            help="Draws as many candidates again with the same LoRA, recipes and other seeds.",
+        )
 
 
 def _grown(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
@@ -183,14 +193,14 @@ def _log(project: Project) -> None:
 # ---- the buttons
 
 
-def _start(project: Project) -> None:
+def _start(project: Project, more: bool = False) -> None:
     problem = f"{_PROBLEM} {project.name}"
     token = st.session_state.setdefault(_TOKEN, secrets.token_hex(8))
     try:
         with as_machine_errors():
             statuses = generations.statuses(catalog_of(project), project.name)
-            busy = phase(project, statuses, starting.latest(project))[0] in (Phase.STARTING, Phase.RUNNING)
-            starting.start(project, token, patience=0.0 if busy else _END_SECONDS)
+            busy = phase(project, statuses, starting.latest(project))[0] in BUSY
+            starting.start(project, token, patience=0.0 if busy else _END_SECONDS, more=more)
         st.session_state.pop(problem, None)
     except UserError as error:
         st.session_state[problem] = str(error)
@@ -228,6 +238,8 @@ def _history(project: Project, statuses: Sequence[GenerationStatus]) -> None:
         with st.container(key=f"generation-{status.number}"):
             st.subheader(f"Generation {status.number} · {station(status.state)}", anchor=False)
             markup.show(_counts(status))
+            if not status.state.is_up_for_review:
+                going_on.strip(project, status)
             if status.published and sheet_path(project, status.number).is_file():
                 _sheet(
                     "Contact sheet",
@@ -253,18 +265,16 @@ def _accept_rates(project: Project) -> None:
     st.subheader("What was accepted", anchor=False)
     accepted, decided = sum(rate.accepted for rate in rates), sum(rate.decided for rate in rates)
     st.caption(f"{accepted} of {decided} decided pictures, {100 * accepted / decided:.0f} %")
-    color = (
-        "generation" if len({rate.generation for rate in rates}) > 1 else None
-    )  # a single one needs no legend
+    several = len({rate.generation for rate in rates}) > 1
     left, right = st.columns(2, gap="large")
     for column, by in ((left, "recipe"), (right, "strength")):
-        rows = [
-            {by: f"{key:g}" if isinstance(key, float) else key, "accepted, %": 100 * yes / count,
-             "of": count, "generation": f"Generation {number}"}
+        bars = [
+            {by: f"{key:g}" if isinstance(key, float) else key, "percent": 100 * yes / count,
+             "counts": f"{yes} of {count}", "generation": f"Generation {number}"}
             for (number, key), (yes, count) in accept_rates.summed(rates, by).items()
         ]  # fmt: skip
         with column:
-            st.bar_chart(rows, x=by, y="accepted, %", color=color, stack=False, height=260)
+            charts.shares(bars, by, "generation" if several else None)
 
 
 def _counts(status: GenerationStatus) -> markup.Markup:

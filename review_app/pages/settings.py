@@ -1,4 +1,4 @@
-"""Settings: the sections of project.toml as forms, built from the pydantic models that validate the file."""
+"""Settings: the sections of project.toml as fields, built from the pydantic models that validate the file."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ import streamlit as st
 from pydantic import BaseModel
 
 from bootstrap.errors import UserError
-from bootstrap.files import sha256_of_file
+from bootstrap.files import sha256_of_text
 from bootstrap.project import editing, template
 from bootstrap.project.projects import Project
+from review_app import drafts
 from review_app.components import markup, setting_fields
 from review_app.pages import project_changes
 
@@ -21,24 +22,27 @@ _NOTES = {
     "curation": "What is measured on candidates, and which of them are shown for review.",
 }
 _SAVED = "settings saved"
+_DISCARDED = "drafts discarded"
 
 
 def show(project: Project) -> None:
     """Show the page."""
     markup.heading(project.name, "Settings")
-    # The fields show the file's content: when the file changes, here or elsewhere, new fields replace them.
-    version = sha256_of_file(project.toml)[:12]
     sections = [name for name in type(project.settings).model_fields if name != "recipe"]
     titles = [_TITLES.get(name, name.capitalize()) for name in sections]
-    for tab, name in zip(st.tabs(titles), sections, strict=True):
+    saved = st.session_state.pop(_SAVED, None)
+    if saved:
+        st.toast(markup.plain(saved), icon=":material/check:")
+    for tab, title, name in zip(st.tabs(titles), titles, sections, strict=True):
         with tab:
-            _section(project, name, version)
+            drafts.note(project, f"Settings, {title}", _section(project, name))
     st.caption(f"File: {markup.plain(str(project.toml))}")
     with st.expander("Rename or delete the project", icon=":material/drive_file_rename_outline:"):
         project_changes.show(project)
 
 
-def _section(project: Project, name: str, version: str) -> None:
+def _section(project: Project, name: str) -> list[str]:
+    """Show a section's fields with what is not saved yet; return the labels of the changed ones."""
     section: BaseModel = getattr(project.settings, name)
     comments = {
         key.partition(".")[2]: text for key, text in template.comments().items() if key.startswith(f"{name}.")
@@ -46,33 +50,43 @@ def _section(project: Project, name: str, version: str) -> None:
     fields = setting_fields.of_model(
         type(section), section, project.base_model.defaults.get(name, {}), comments
     )
-    with st.form(f"settings {name}", border=False):
-        if name in _NOTES:
-            st.caption(_NOTES[name])
-        changes: dict[str, Any] = {}
-        unreadable = ""
-        try:
-            changes = setting_fields.changed(fields, f"{project.name} {version} {name}")
-        except UserError as error:
-            unreadable = str(error)
-        if st.form_submit_button("Save", type="primary", icon=":material/save:"):
-            _save(project, {f"{name}.{key}": value for key, value in changes.items()}, unreadable)
-    saved = st.session_state.pop(f"{_SAVED} {name}", None)
-    if saved:
-        st.success(markup.plain(saved), icon=":material/check:")
-
-
-def _save(project: Project, values: dict[str, Any], unreadable: str) -> None:
+    # The fields show what the file has: when that changes, here or elsewhere, new fields replace them. The number is
+    # that of the drafts thrown away.
+    version = sha256_of_text(section.model_dump_json())[:12]
+    discarded = f"{_DISCARDED} {project.name} {name}"
+    key = f"{project.name} {version} {st.session_state.get(discarded, 0)} {name}"
+    if name in _NOTES:
+        st.caption(_NOTES[name])
+    # Not a form: its edits stay in the browser until they are sent, and are lost with the page.
+    changes: dict[str, Any] = {}
+    problem, edit = "", None
     try:
-        if unreadable:
-            raise UserError(unreadable)
-        editing.edited(project, values).save()
+        changes = setting_fields.changed(fields, key)
+        edit = editing.edited(project, {f"{name}.{one}": value for one, value in changes.items()})
     except UserError as error:
-        st.error(markup.plain(str(error)), icon=":material/error:")
-        return
-    section = next(iter(values), "").partition(".")[0]
-    if section:
-        names = ", ".join(key.partition(".")[2] for key in values)
-        st.session_state[f"{_SAVED} {section}"] = f"Saved: {names}. The next run uses this."
+        problem = str(error).removeprefix(f"{project.toml}: ")
+    labels = [field.label for field in fields if field.name in changes]
+    # Never disabled: whoever clicks right after typing would click before the page knows of the change.
+    with st.container(horizontal=True, vertical_alignment="center", key=f"save {name}"):
+        # Not a callback: its arguments would come from the previous script run, without the latest input.
+        pressed = st.button(
+            "Save", key=f"save settings {name}", type="primary", icon=":material/save:",
+        )  # fmt: skip
+        st.button(
+            "Discard", key=f"discard settings {name}", type="tertiary", on_click=_discard, args=(discarded,),
+        )  # fmt: skip
+        if labels and not problem:
+            st.caption(f":material/edit: Not saved yet: {markup.plain(', '.join(labels))}")
+    if problem:
+        st.error(markup.plain(problem), icon=":material/error:")
+    elif pressed and edit is not None:
+        if changes:
+            edit.save()
+        what = f"Saved: {', '.join(changes)}. The next run uses this." if changes else "Nothing has changed."
+        st.session_state[_SAVED] = what
         st.rerun()
-    st.info("Nothing has changed.", icon=":material/info:")
+    return labels or (["a value that is not valid"] if problem else [])
+
+
+def _discard(counter: str) -> None:
+    st.session_state[counter] = st.session_state.get(counter, 0) + 1
