@@ -68,7 +68,7 @@ def run(
         bool, typer.Option("--more", help="Draw the same number of candidates again, with other seeds.")
     ] = False,
 ) -> None:
-    """Run one generation here: train, draw, curate, publish. An interrupted run resumes where it stopped."""
+    """Run one generation here: train, draw, curate, publish. An interrupted one goes on where it ended."""
     project = workspace_of(context).project(name)
     say(f"project '{name}': checking its settings and files")  # at once: the imports below take a while
 
@@ -76,11 +76,17 @@ def run(
     from flows import foreground
 
     try:
-        _print_summary(foreground.run_in_foreground(project, more))
+        summary = foreground.run_in_foreground(project, more)
     except KeyboardInterrupt:
         say(foreground.kept(project), of_trouble=True)
         say(f"to go on: {command('run', name)}", of_trouble=True)
         raise
+    if summary is None:
+        from bootstrap.loop import work_left
+
+        say(work_left.nothing_to_do(project))
+    else:
+        _print_summary(summary)
     say(f"next: {status_page.collect(project.workspace, [name])[0]['next']}")
 
 

@@ -8,18 +8,20 @@ from typing import Any
 
 from rich.console import Console
 
-from bootstrap.catalog import generations, trainings
+from bootstrap.catalog import Catalog, generations, trainings
 from bootstrap.cli.common import say
 from bootstrap.errors import UserError
-from bootstrap.loop import generation
+from bootstrap.loop import generation, work_left
 from bootstrap.project import running
 from bootstrap.project.projects import Project, Workspace
 from flows import cluster, console, environment, one_generation, server
 from flows.signals import sigterm_as_ctrl_c
 
 
-def run_in_foreground(project: Project, more: bool = False) -> dict[str, Any]:
+def run_in_foreground(project: Project, more: bool = False) -> dict[str, Any] | None:
     """Run one generation in this process, show its progress on the console, and return its summary.
+
+    Returns None if nothing is missing.
 
     If $PREFECT_API_URL names a Prefect server, the run is a flow, and that server's limits keep it apart from other
     runs. Otherwise no other run needs to be kept apart, and the stations are called without Prefect; only for a Ray
@@ -33,7 +35,9 @@ def run_in_foreground(project: Project, more: bool = False) -> dict[str, Any]:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the generation is cancelled, and the next run resumes it.
     """
     with sigterm_as_ctrl_c():
-        begins = check(project)
+        begins = check(project, more)
+    if begins is None:
+        return None
     say(f"{begins}: train, draw, curate; Ctrl-C stops it and keeps what is finished")
     with sigterm_as_ctrl_c(), console.progress_shown(Console()):
         if "PREFECT_API_URL" in os.environ or cluster.is_named():
@@ -44,17 +48,26 @@ def run_in_foreground(project: Project, more: bool = False) -> dict[str, Any]:
         )
 
 
-def check(project: Project) -> str:
-    """Check everything that can be checked before the run; return what the run will work on.
+def check(project: Project, more: bool = False) -> str | None:
+    """Check everything that can be checked before the run; return what the run will do, None if it would do nothing.
 
     Raises:
         UserError: something is wrong, named in one line.
     """
     project.settings_and_base  # noqa: B018  # a wrong setting is reported before the catalog is touched
     with closing(project.workspace.open_catalog()) as catalog, running.exclusively(project):
+        if not more and _nothing_is_missing(project, catalog):
+            return None
         before = generations.latest(catalog, project.name) or 0
         number = generation.prepare(project, catalog).number
         return f"generation {number} {'goes on' if number == before else 'begins'}"
+
+
+def _nothing_is_missing(project: Project, catalog: Catalog) -> bool:
+    try:
+        return work_left.nothing_is_missing(project, catalog)
+    except UserError:  # the check after it says what is wrong, or the run downloads what is not there yet
+        return False
 
 
 def kept(project: Project) -> str:

@@ -24,6 +24,7 @@ from flows.enough import MIN_PICKS, enough
 from flows.one_generation import AT_DEADLINE
 from flows.run_log import run_log
 
+BY_PERSON = "cancelled by a person"
 MOST_ROUNDS = 4  # of drawing per generation: if four bring too few picks, a fifth hardly helps
 
 
@@ -97,7 +98,7 @@ def nightly(
         min_picks: with fewer new picks, draw more of the same generation before the next one.
 
     Returns:
-        One row per project: project, outcome ("done", "skipped", "stopped" or "failed"), detail.
+        One row per project: project, outcome ("done", "skipped", "cancelled" or "failed"), detail.
 
     Raises:
         NightFailed: some projects failed; the others have run nevertheless.
@@ -111,7 +112,7 @@ def nightly(
         outcome, detail = work_on_project(located, name, until, max_waiting, min_picks)
         rows.append({"project": name, "outcome": outcome, "detail": printable(detail)})
         run_log().info("project '%s': %s: %s", name, outcome, detail)
-        if outcome == "cancelled":
+        if (outcome, detail) == ("cancelled", BY_PERSON):
             break
     strays = [
         {
@@ -122,8 +123,8 @@ def nightly(
         for stray in located.strays()
     ]
     reports.report_night(rows + strays, located.folder)
-    if rows and rows[-1]["outcome"] == "cancelled":
-        return Cancelled(message="stopped")  # type: ignore[return-value]  # Prefect accepts a state as the result
+    if rows and (rows[-1]["outcome"], rows[-1]["detail"]) == ("cancelled", BY_PERSON):
+        return Cancelled(message=BY_PERSON)  # type: ignore[return-value]  # Prefect accepts a state as the result
     failed = [row["project"] for row in rows if row["outcome"] == "failed"]
     if failed:
         raise NightFailed(f"{len(failed)} of {len(rows)} projects failed: {', '.join(failed)}")
@@ -171,12 +172,12 @@ def work_on_project(
             return "skipped", step.reason
         state = bootstrap(str(located.folder), name, until, step.more, return_state=True)
         if state.is_cancelled() and state.message == AT_DEADLINE:
-            return "stopped", AT_DEADLINE
+            return "cancelled", AT_DEADLINE
         if state.is_cancelled():
-            return "cancelled", "stopped"
+            return "cancelled", BY_PERSON
         summary = state.result()
     except Exception as error:  # the other projects still run; NightFailed reports this one at the end
         run_log().exception("project '%s' failed", name)
         return "failed", reason_of(error)
     published, number = summary["published"], summary["number"]
-    return "done", f"{step.reason}; generation {number}: {published} candidates to review"
+    return "done", f"{step.reason}; generation {number}: {published} candidates published"

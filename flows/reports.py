@@ -32,7 +32,7 @@ def generation_markdown(summary: dict[str, Any]) -> str:
     return f"""\
 # {summary["project"]}, generation {summary["number"]}
 
-| drawn | duplicates | shown for review |
+| drawn | duplicates | published |
 | ---: | ---: | ---: |
 | {summary["drawn"]} | {summary["duplicates"]} | {summary["published"]} |
 

@@ -22,7 +22,7 @@ class Phase(Enum):
     STARTING = "starting"
     RUNNING = "running"
     INTERRUPTED = "interrupted"  # the process died; starting again resumes where it stopped
-    STOPPED = "stopped"  # by a person, or at a deadline
+    CANCELLED = "cancelled"  # by a person, or at a deadline
     FAILED = "failed"
     REVIEW = "review"
     GROWN = "grown"
@@ -57,7 +57,7 @@ def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start |
         alive = reported_lately or running.is_running(project) or (start is not None and start.is_alive())
         return (Phase.RUNNING if alive else Phase.INTERRUPTED), ""
     if latest.state is GenerationState.CANCELLED:
-        return Phase.STOPPED, latest.message
+        return Phase.CANCELLED, latest.message
     if latest.state is GenerationState.FAILED:
         return Phase.FAILED, latest.message or f"generation {latest.number} failed"
     return (Phase.GROWN if latest.state is GenerationState.GROWN else Phase.REVIEW), ""

@@ -20,6 +20,7 @@ MENTIONED = {
     "': `sid reindex` was stopped before it had finished",
     "an interrupted `sid new` has left it",
     "its folder is being read; `sid reindex` goes on with it",
+    ": another `sid up` serves it",
     "install sid again",
     "sid sheet",  # a key in the PNG of a sheet
     "sid review",  # the title of the app's tab
@@ -72,7 +73,7 @@ def test_hints_without_the_option_are_short(sid, originals: Path, tmp_path: Path
     assert "next: sid run badge\n" in made
 
 
-def _texts(path: Path) -> list[str]:
+def texts_of(path: Path) -> list[str]:
     """Return the texts of a module, apart from its docstrings and the help of its verbs."""
     tree = ast.parse(path.read_text())
     left_out: set[int] = set()
@@ -100,7 +101,7 @@ def test_every_message_names_commands_through_the_one_function() -> None:
         (path.relative_to(_ROOT).as_posix(), text)
         for package in ("bootstrap", "flows", "review_app")
         for path in (_ROOT / package).rglob("*.py")
-        for text in _texts(path)
+        for text in texts_of(path)
         if wild.search(text) and not any(text.startswith(mention) for mention in MENTIONED)
     }
     assert found == set()

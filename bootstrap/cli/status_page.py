@@ -8,14 +8,12 @@ from typing import Any
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.generations import GenerationStatus
-from bootstrap.catalog.states import GenerationState
+from bootstrap.catalog.states import COUNTED, INTERRUPTED, GenerationState
 from bootstrap.commands import command
 from bootstrap.errors import UserError, cell, printable
 from bootstrap.project import running
 from bootstrap.project.names import Stray
 from bootstrap.project.projects import Project, Workspace
-
-_COLUMNS = ("state", "drawn", "duplicates", "to review", "undecided", "accepted", "rejected")
 
 
 def collect(workspace: Workspace, names: list[str]) -> list[dict[str, Any]]:
@@ -54,7 +52,7 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
         "picks_to_add": len(changes.to_add),
         "picks_to_remove": len(changes.to_remove),
         "generations": [
-            {**dataclasses.asdict(status), "interrupted": status.state.is_begun and not is_running}
+            {**dataclasses.asdict(status), INTERRUPTED: status.state.is_begun and not is_running}
             for status in statuses
         ],
     }
@@ -118,12 +116,10 @@ def _project_lines(page: dict[str, Any]) -> list[str]:
 
 
 def _table(rows: list[dict[str, Any]], running: bool) -> list[str]:
-    cells = [["generation", *_COLUMNS]]
+    cells = [["generation", "state", *COUNTED]]
     for row in rows:
-        state = "interrupted" if row["interrupted"] else row["state"]
-        counts = (
-            row[key] for key in ("candidates", "duplicates", "published", "undecided", "accepted", "rejected")
-        )
+        state = INTERRUPTED if row[INTERRUPTED] else row["state"]
+        counts = (row[key] for key in COUNTED.values())
         cells.append([str(row["number"]), state, *(str(count) for count in counts)])
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
     lines = []

@@ -113,7 +113,7 @@ def _check_base_models(project: Project, shot: Shot) -> None:
 def _shots(generation: Generation, candidate: Candidate, wanted: Redraw | Inpaint) -> list[Shot]:
     project, catalog, state = generation.project, generation.catalog, generation.state
     if not state.is_up_for_review:
-        raise UserError(f"generation {candidate.generation}: it is not up for review yet ({state})")
+        raise UserError(f"generation {candidate.generation}: it is not published yet ({state})")
     if not 1 <= wanted.count <= MOST:
         raise UserError(f"count {wanted.count}: draw 1 to {MOST} pictures at a time")
     if isinstance(wanted, Inpaint):

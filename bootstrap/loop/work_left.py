@@ -26,6 +26,7 @@ from bootstrap.training import identity
 from bootstrap.training.examples import examples_of
 from bootstrap.training.schedule import Schedule
 
+NOTHING = "nothing is missing: all that the settings ask for is trained and drawn"
 _MOST_NAMED = 6  # changed settings
 
 
@@ -63,6 +64,14 @@ def training_left(project: Project, catalog: Catalog) -> TrainingLeft:
         dataset = [[one.picture_sha256, one.caption] for one in examples if not one.is_regularization]
         reasons = _reasons(of_generation, settings.model_dump(), dataset, settings.OF_NO_CONSEQUENCE)
     return TrainingLeft(total, left, left / speed if speed else None, reasons)
+
+
+def line(left: TrainingLeft) -> str:
+    """Return what is left of the training in one line, for `sid plan`."""
+    if not left.steps:
+        return f"training: finished, {left.total} steps"
+    why = f"; again, because of: {_listed(left.reasons)}" if left.reasons else ""
+    return f"training: {left.steps} of {left.total} steps to do{_about(left.seconds)}{why}"
 
 
 def _steps_per_second(project: Project, earlier: list[Training]) -> float | None:
@@ -117,13 +126,22 @@ def nothing_is_missing(project: Project, catalog: Catalog) -> bool:
     number = statuses[-1].number
     if any(candidates.candidates(catalog, project.name, generation=number, state=state) for state in raw):
         return False
+    generation = Generation(project, catalog, number)
+    training = generation.training()
+    if training is None or not training.finished or not (generation.folder / "sheet.png").is_file():
+        return False
+    files = [reading.inside(project.folder, one.path, "a snapshot") for one in training.snapshots]
+    # What a process that was killed at its very end has left; the training itself removes it.
+    left_over = [file.with_name("state.safetensors") for file in files]
+    if not all(file.is_file() for file in files) or any(file.exists() for file in left_over):
+        return False
     return training_left(project, catalog).steps == 0 and not forecast.of_next_run(project, catalog).missing
 
 
 def nothing_to_do(project: Project) -> str:
     """Return what to say when a run would do nothing."""
     return (
-        f"nothing is missing: everything that the settings ask for is trained and drawn; more of the same with "
+        f"{NOTHING}; more of the same with "
         f"`{command('run', project.name, '--more')}`, the next generation after `{command('grow', project.name)}`"
     )
 

@@ -21,7 +21,7 @@ def show(project: Project) -> None:
     markup.heading(project.name, f"{count} candidates" if count else "")
     what = going_on.show(project)
     if not count:
-        if what in (*BUSY, Phase.INTERRUPTED, Phase.STOPPED, Phase.FAILED):
+        if what in (*BUSY, Phase.INTERRUPTED, Phase.CANCELLED, Phase.FAILED):
             return
         with st.container(border=True, key="nothing-yet"):
             st.subheader("No candidates yet", anchor=False)

@@ -19,7 +19,7 @@ _OUTCOMES = {
     "COMPLETED": ("Done", ":material/check_circle:"),
     "FAILED": ("Some projects failed", ":material/error:"),
     "CRASHED": ("Crashed", ":material/error:"),
-    "CANCELLED": ("Stopped", ":material/stop_circle:"),
+    "CANCELLED": ("Cancelled", ":material/stop_circle:"),
 }
 _SOURCES = {"sid": "from --cron, removed by the next start without it", schedules.SLUG: ""}
 

@@ -7,11 +7,13 @@ from pydantic import BaseModel
 
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_text
+from bootstrap.loop import work_left
 from bootstrap.project import editing, template
 from bootstrap.project.projects import Project
 from review_app import drafts
 from review_app.components import markup, setting_fields
 from review_app.pages import project_changes
+from review_app.workspace import catalog_of
 
 _TITLES = {"project": "Project", "training": "Training", "drawing": "Drawing", "dedupe": "Duplicates",
            "curation": "Curation"}  # fmt: skip
@@ -19,9 +21,10 @@ _NOTES = {
     "training": "How the LoRA is trained, with kohya's names. Clear a field to restore its default.",
     "drawing": "What all shots share, with AUTOMATIC1111's names. Clear a field to restore its default.",
     "dedupe": "When two pictures count as duplicates.",
-    "curation": "What is measured on candidates, and which of them are shown for review.",
+    "curation": "What is measured on candidates, and which of them are published.",
 }
 _SAVED = "settings saved"
+_STALE = "what the drafts make stale"
 _DISCARDED = "drafts discarded"
 
 
@@ -77,6 +80,9 @@ def _section(project: Project, name: str) -> list[str]:
         )  # fmt: skip
         if labels and not problem:
             st.caption(f":material/edit: Not saved yet: {markup.plain(', '.join(labels))}")
+    if edit is not None and changes and not problem:
+        for line in _stale(project, edit):
+            st.warning(markup.plain(f"{line[:1].upper()}{line[1:]}."), icon=":material/history:")
     if problem:
         st.error(markup.plain(problem), icon=":material/error:")
     elif pressed and edit is not None:
@@ -86,6 +92,16 @@ def _section(project: Project, name: str) -> list[str]:
         st.session_state[_SAVED] = what
         st.rerun()
     return labels or (["a value that is not valid"] if problem else [])
+
+
+def _stale(project: Project, edit: editing.Edit) -> list[str]:
+    """Return what a change makes stale, as `sid set` says it; reckoned once for each version of the file."""
+    version = sha256_of_text(f"{project.settings.model_dump_json()} {edit.text}")
+    known = st.session_state.get(_STALE)
+    if known is None or known[0] != (project.name, version):
+        lines = work_left.of_edit(catalog_of(project), project, edit)
+        st.session_state[_STALE] = known = ((project.name, version), lines)
+    return list(known[1])
 
 
 def _discard(counter: str) -> None:
