@@ -9,6 +9,7 @@ import typer
 
 from bootstrap.cli.common import Name, print_json, say, say_lines, workspace_of
 from bootstrap.commands import command
+from bootstrap.errors import UserError
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -44,8 +45,20 @@ def set_settings(
     context: typer.Context,
     name: Name,
     assignments: Annotated[
-        list[str], typer.Argument(metavar="SECTION.NAME=VALUE...", help="Such as training.repeats=30.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="[SECTION.NAME=VALUE...]", help="Such as training.repeats=30.", show_default=False
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PRESET|PROJECT|FILE",
+            help="Take the training settings of a preset (defaults, low-memory, flexible, prodigy), of another "
+            "project, or of a file: kohya's TOML or JSON, or a project.toml.",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Change settings of a project; a setting without a value returns to its default.
@@ -53,10 +66,16 @@ def set_settings(
     What has to be trained or drawn again because of it is said first; in a terminal, it asks whether to save it then.
     """
     from bootstrap.catalog.store import exists
-    from bootstrap.project import editing
+    from bootstrap.project import editing, presets
 
     project = workspace_of(context).project(name)
-    edit, lines = editing.assigned(project, assignments)
+    if not assignments and source is None:
+        raise UserError("name a setting, such as training.repeats=30, or --from a preset, project or file")
+    taken = presets.find(project.workspace, source) if source is not None else None
+    before = presets.assignments(taken) if taken else {}
+    edit, lines = editing.assigned(project, assignments or [], before)
+    if taken and taken.line:
+        say(taken.line)
     stale = []
     if exists(project.workspace.catalog_url):
         from bootstrap.loop import work_left

@@ -39,18 +39,21 @@ def set_values(project: Project, assignments: list[str]) -> list[str]:
     return lines
 
 
-def assigned(project: Project, assignments: list[str]) -> tuple[Edit, list[str]]:
+def assigned(
+    project: Project, assignments: list[str], before: Mapping[str, Any] | None = None
+) -> tuple[Edit, list[str]]:
     """Return project.toml with changed settings, all or none, and a line `key = value` for each.
 
     Args:
         assignments: such as `training.repeats=30`, `project.caption=woman, red apple`, `recipe[1].count=8`. A
             value is read as TOML; one that is not valid TOML is taken as text. `training.resolution=` without a
             value deletes the line.
+        before: other values by key, which the assignments override.
 
     Raises:
         UserError: an assignment has another form, or the settings would be invalid.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(before or {})
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or "." not in key:
