@@ -35,6 +35,7 @@ class TrainingLeft:
     """What is left of the training that the next run draws with."""
 
     total: int  # steps
+    epochs: int
     steps: int  # of these, still to do
     seconds: float | None  # for them, at the speed of the project's last training; None: there is none
     reasons: tuple[
@@ -63,15 +64,16 @@ def training_left(project: Project, catalog: Catalog) -> TrainingLeft:
     if of_generation is not None and of_generation.training_id != training_id:
         dataset = [[one.picture_sha256, one.caption] for one in examples if not one.is_regularization]
         reasons = _reasons(of_generation, settings.model_dump(), dataset, settings.OF_NO_CONSEQUENCE)
-    return TrainingLeft(total, left, left / speed if speed else None, reasons)
+    return TrainingLeft(total, settings.epochs, left, left / speed if speed else None, reasons)
 
 
 def line(left: TrainingLeft) -> str:
     """Return what is left of the training in one line, for `sid plan`."""
+    per_epoch = f" ({left.epochs} epochs of {left.total // left.epochs})" if left.epochs > 1 else ""
     if not left.steps:
-        return f"training: finished, {left.total} steps"
+        return f"training: finished, {left.total} steps{per_epoch}"
     why = f"; again, because of: {_listed(left.reasons)}" if left.reasons else ""
-    return f"training: {left.steps} of {left.total} steps to do{_about(left.seconds)}{why}"
+    return f"training: {left.steps} of {left.total} steps to do{per_epoch}{_about(left.seconds)}{why}"
 
 
 def _steps_per_second(project: Project, earlier: list[Training]) -> float | None:

@@ -74,14 +74,17 @@ class Taken:
         return f"not taken, because sid has no such setting: {', '.join(self.left[:_MOST_NAMED])}{more}"
 
 
-def read(path: Path) -> Taken:
+def read(path: Path, is_json: bool | None = None) -> Taken:
     """Return what a configuration file says.
+
+    Args:
+        is_json: whether it is JSON, not TOML; None: its name tells.
 
     Raises:
         UserError: it cannot be read, it says nothing about a training, or a value is of the wrong kind.
     """
     where = f"configuration {path}"
-    if path.suffix.lower() == ".json":
+    if path.suffix.lower() == ".json" if is_json is None else is_json:
         raw = reading.json_file(
             path, where, "name a file that kohya_ss has saved", reading.MOST_BYTES_OF_TOML
         )

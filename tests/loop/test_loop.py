@@ -136,7 +136,10 @@ def test_a_second_run_draws_nothing_again(
     assert drawn.endswith("; the 10 candidates of before stay, with their verdicts")
     assert saved == "training.epochs = 5"
     _, plan, _ = run(*here, "plan", "badge")
-    assert "training: 30 of 30 steps to do, about " in plan and "because of: epochs 4 -> 5" in plan
+    assert (
+        "training: 30 of 30 steps to do (5 epochs of 6), about " in plan
+        and "because of: epochs 4 -> 5" in plan
+    )
 
     _, said, _ = run(*here, "set", "badge", "training.epochs=4")
     assert said.splitlines() == ["training.epochs = 4"]  # nothing is stale any more
