@@ -86,6 +86,8 @@ _SQLITE = {
     "readonly": "its file cannot be written; check its owner and permissions, and run it again",
     "is locked": "another process has been writing to it for too long; wait until that one is done, and run it again",
     "disk I/O error": "its disk cannot be read or written; check the disk and run it again, finished work is kept",
+    "no such table": f"a table of it is missing; {_REBUILT}",
+    "no such column": f"a column of it is missing; {_REBUILT}",
     "malformed": f"its file is damaged; {_REBUILT}",
     "Could not decode to UTF-8": f"a text in it is damaged; {_REBUILT}",
     "not a database": f"its file is damaged, or no catalog; {_REBUILT}",

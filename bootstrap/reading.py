@@ -81,6 +81,18 @@ def refuse_irregular(path: Path, where: str) -> None:
         raise UserError(_irregular(where))
 
 
+def require_file(path: Path, where: str) -> None:
+    """Refuse what is missing or no regular file, each by its name.
+
+    Raises:
+        UserError: nothing is there, or see refuse_irregular.
+    """
+    try:
+        refuse_irregular(path, where)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{where}: there is no such file") from None
+
+
 def _irregular(where: str) -> str:
     return f"{where}: it is no regular file, but a folder, pipe, device or socket; name a file"
 

@@ -66,8 +66,13 @@ def say_text(text: str, before: str = "") -> None:
 
 
 def print_json(value: Any, **options: Any) -> None:
-    """Print a value as JSON, with all its characters."""
-    typer.echo(json.dumps(value, **options))
+    """Print a value as JSON, with all its characters; those that could steer a terminal are escaped, as JSON may."""
+    text = json.dumps(value, **options)
+    if not text.isprintable():
+        text = "".join(
+            sign if sign == "\n" or sign.isprintable() else json.dumps(sign)[1:-1] for sign in text
+        )
+    typer.echo(text)
 
 
 def encode_all() -> None:

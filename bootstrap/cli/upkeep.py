@@ -106,7 +106,7 @@ def rebuild_catalog(
             except (UserError, OSError) as error:
                 if name:
                     raise
-                say(f"{project_name}: left out: {reason_of(error)}", of_trouble=True)
+                say(f"{project_name}: left out: {reason_of(error)}")
                 failed += 1
                 continue
             say(
@@ -114,7 +114,7 @@ def rebuild_catalog(
                 f"candidates, {done.picks} picks and {done.sheets} sheets put into the catalog"
             )
     for stray in [] if name else workspace.strays():
-        say(str(stray), of_trouble=True)
+        say(str(stray))
     if failed:
         raise UserError(
             f"{failed} of {len(names)} projects were left out; mend them, then run `{command('reindex')}` again"

@@ -61,8 +61,7 @@ def tensor_names(path: Path) -> list[str]:
     Raises:
         UserError: it is missing, damaged or empty, or has more than MOST_TENSORS.
     """
-    if not path.is_file():
-        raise UserError(f"LoRA {path}: there is no such file")
+    reading.require_file(path, f"LoRA {path}")
     if path.suffix.lower() != ".safetensors":
         raise UserError(
             f"LoRA {path}: only .safetensors files are read; pickled ones can run code when opened"

@@ -90,8 +90,7 @@ def read(path: Path) -> LoraFile:
     Raises:
         UserError: the file is missing, damaged or in another format, or a module is incomplete or unusable.
     """
-    if not path.is_file():
-        raise UserError(f"LoRA {path}: there is no such file")
+    reading.require_file(path, f"LoRA {path}")
     with reading.safetensors(path, f"LoRA {path}", header.REMEDY) as file:
         metadata = dict(file.metadata() or {})
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)

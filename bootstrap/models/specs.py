@@ -7,6 +7,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from bootstrap import reading
 from bootstrap.commands import command
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import path_of, sha256_of_file
@@ -155,8 +156,7 @@ def find(name: str, *, local_only: bool = False) -> BaseModelSpec:
             )
         return _with_defaults(BaseModelSpec(name, "folder", str(path.resolve())))
     if path.suffix.lower() == ".safetensors":
-        if not path.is_file():
-            raise UserError(f"base model {name}: there is no such file")
+        reading.require_file(path, f"base model {name}")
         return _with_defaults(BaseModelSpec(name, "file", str(path.resolve())))
     # As the hub does.
     if re.fullmatch(r"\b[\w.-]+\b/\b[\w.-]{1,96}\b", name) and "--" not in name and ".." not in name:
