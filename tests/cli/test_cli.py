@@ -68,7 +68,9 @@ def everything_in(folder: Path) -> dict[str, str]:
 GOOD = {"name": "apple", "image": "good.png", "caption": "woman, red apple", "base": "papertown"}
 WRONG = {
     "a missing picture": ({"image": "nope.png"}, "picture nope.png: there is no such file"),
-    "a folder for a picture": ({"image": "."}, "picture .: there is no such file"),
+    "a folder for a picture": ({"image": "."}, "picture .: it is no regular file, but a folder, pipe, device or socket"),
+    "a device for a picture": ({"image": "/dev/zero"}, "picture /dev/zero: it is no regular file"),
+    "a device for a base model": ({"base": "/dev/zero"}, "/dev/zero"),
     "a picture of zero bytes": ({"image": "empty.png"}, "the file is empty (0 bytes)"),
     "a picture cut in half": ({"image": "half.png"}, "half.png: the file is damaged"),
     "a text named .png": ({"image": "text.png"}, "text.png: not a picture in a known format"),
