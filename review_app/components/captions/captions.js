@@ -62,7 +62,8 @@ class Captions {
     this.find(".add button").disabled = data.locked;
     if (data.locked !== this.wasLocked) this.say(data.locked ? "A generation is running: captions can be changed when it has ended." : "");
     this.wasLocked = data.locked;
-    this.show(ids.has(this.here) ? this.here : (data.picks[0] ?? [null])[0]);
+    const first = this.narrow.matches ? null : (data.picks[0] ?? [null])[0];
+    this.show(ids.has(this.here) ? this.here : first);
   }
 
   make(id, caption) {
