@@ -128,7 +128,18 @@ def test_the_tab_names_page_and_project_and_marks_a_generation_that_is_ready(app
     page.wait_for_function("() => document.title === 'Generations · tab · sid'")
 
 
-PAGES = ("review", "grid", "generations", "training", "dataset", "recipes", "settings", "projects", "new", "schedule")
+PAGES = (
+    "review",
+    "grid",
+    "generations",
+    "training",
+    "dataset",
+    "recipes",
+    "settings",
+    "projects",
+    "new",
+    "schedule",
+)
 
 
 _SEEN = "() => getComputedStyle(document.querySelector('.stApp')).backgroundColor"

@@ -1,7 +1,7 @@
 // The picks with their captions: a caption is edited in place and saved when a person leaves it. Everything that a
 // person wrote goes in as text, never as HTML.
 
-const parse = (caption) => caption.split(",").map((tag) => tag.trim()).filter(Boolean);
+const parse = (caption) => caption.split(/[,\uff0c\u3001]/).map((tag) => tag.trim()).filter(Boolean);
 const same = (first, second) => first.toLowerCase() === second.toLowerCase();
 
 class Captions {
