@@ -35,17 +35,20 @@ from review_app.urls import (
     cells_url,
     deck_url,
     drawn_sheet_url,
+    export_url,
     original_url,
     picture_url,
     sheet_path,
     sheet_url,
+    small_original_url,
+    snapshot_url,
     thumbnail_url,
 )
 from review_app.workspace import catalog_of, workspace
 
 __all__ = [
-    "cells_url", "deck_url", "drawn_sheet_url", "original_url", "picture_url", "routes", "sheet_path", "sheet_url",
-    "thumbnail_url",
+    "cells_url", "deck_url", "drawn_sheet_url", "export_url", "original_url", "picture_url", "routes", "sheet_path",
+    "sheet_url", "small_original_url", "snapshot_url", "thumbnail_url",
 ]  # fmt: skip
 
 _Body = TypeVar("_Body", bound=BaseModel)

@@ -21,6 +21,7 @@ MENTIONED = {
     "an interrupted `sid new` has left it",
     "its folder is being read; `sid reindex` goes on with it",
     ": another `sid up` serves it",
+    "`sid show` prints it as it is",  # needs no workspace
     "install sid again",
     "sid sheet",  # a key in the PNG of a sheet
     "sid review",  # the title of the app's tab

@@ -13,7 +13,18 @@ from typing import Annotated
 import typer
 
 from bootstrap import __version__
-from bootstrap.cli import curation, generations, lora, panels, papertown, pictures, projects, upkeep, verdicts
+from bootstrap.cli import (
+    curation,
+    generations,
+    lora,
+    panels,
+    papertown,
+    pictures,
+    projects,
+    samplers,
+    upkeep,
+    verdicts,
+)
 from bootstrap.cli.common import encode_all, say
 from bootstrap.commands import workspace_given
 from bootstrap.errors import (
@@ -34,7 +45,7 @@ app = typer.Typer(
 
 app.add_typer(lora.app, name="lora")
 app.add_typer(papertown.app, name="papertown")
-for _subject in (projects, generations, pictures, upkeep):
+for _subject in (projects, generations, pictures, samplers, upkeep):
     _subject.add_verbs(app)
 
 

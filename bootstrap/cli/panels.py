@@ -7,7 +7,7 @@ PANELS = {
     "From one picture to a LoRA": ("new", "plan", "run", "up", "status", "grow", "export"),
     "Review": ("review", "candidates", "accept", "reject", "undo", "caption", "again", "inpaint"),
     "Fewer to look at": ("dedupe", "keep-apart", "represent", "reject-unlikely"),
-    "Settings and snapshots": ("set", "advise", "sheet"),
+    "Settings and snapshots": ("set", "samplers", "advise", "sheet"),
     "Captions": ("tag", "tags", "retag", "draw-tags"),
     "Pictures and LoRA files": ("show", "redraw", "lora"),
     "Nights and several machines": ("serve", "deploy", "worker", "report", "password"),

@@ -59,5 +59,7 @@ def shares(rows: Sequence[Mapping[str, Any]], by: str, color: str | None) -> Non
     bars = base.mark_bar().encode(
         **place, tooltip=tooltip, **({"color": altair.Color(f"{color}:N", title=None)} if color else {})
     )
-    counts = base.mark_text(align="left", dx=4).encode(**place, text="counts:N")
+    # Streamlit's theme does not reach texts within a chart.
+    ink = "#e4e6e7" if st.context.theme.type == "dark" else "#26292c"
+    counts = base.mark_text(align="left", dx=4, color=ink).encode(**place, text="counts:N")
     st.altair_chart(bars + counts)

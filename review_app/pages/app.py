@@ -77,7 +77,8 @@ def main() -> None:
         _pick_project()
         _strays()
         of_project, of_workspace = _pages(_PROJECT_PAGES), _pages(_WORKSPACE_PAGES)
-        chosen = st.navigation({"": list(of_project.values()), "Workspace": list(of_workspace.values())})
+        chosen = st.navigation([*of_project.values(), *of_workspace.values()], position="hidden")
+        _navigation(of_project, of_workspace)
         links.remember(
             of_project | of_workspace, chosen.url_path or "review"
         )  # the default page's path is empty
@@ -115,6 +116,18 @@ def _tell_drafts() -> None:
             st.caption(
                 f":material/edit: Not saved yet in {markup.plain(place)}: {markup.plain(', '.join(labels))}"
             )
+
+
+def _navigation(of_project: dict[str, Any], of_workspace: dict[str, Any]) -> None:
+    """Show links to all pages: Streamlit's own list with headings is no list to a screen reader."""
+    with st.sidebar:
+        with st.container(key="project-pages", gap=None):
+            for page in of_project.values():
+                st.page_link(page, width="stretch")
+        with st.container(key="workspace-pages", gap=None):
+            st.caption("Workspace")
+            for page in of_workspace.values():
+                st.page_link(page, width="stretch")
 
 
 def _pages(entries: dict[str, _Entry]) -> dict[str, Any]:

@@ -207,9 +207,9 @@ def _export(project: Project) -> None:
             label_visibility="collapsed",
         )  # fmt: skip
         # A link to a route of ours: Streamlit forgets the file of its own button when the page's script runs again.
-        st.link_button(
-            "Download as a zip file",
-            export_url(project, str(to_format)),
-            key="download",
-            icon=":material/download:",
-        )
+        markup.show(
+            markup.element(
+                "a", "Download as a zip file", href=export_url(project, str(to_format)), class_="sid-button",
+                download=f"{project.name}-{to_format}.zip",
+            )
+        )  # fmt: skip

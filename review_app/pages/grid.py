@@ -87,7 +87,7 @@ def _multiselect(name: str, label: str, available: list[str] | list[float] | lis
         name: st.multiselect(
             label,
             options,
-            format_func=lambda option: markup.plain(str(option)),
+            format_func=str,
             key=f"grid {name}",
             placeholder="any",
             persist_state="session",

@@ -69,7 +69,7 @@ def show() -> None:
             with markup.show_errors():
                 _make(upload, name.strip(), caption, base)
         # Below the button, so that what appears while a person reaches for it does not push it aside.
-        if captions.parse(caption) and base:
+        if captions.without_syntax(caption) and base:
             checks = st.session_state.get(_CHECK)
             busy = checks is not None and not checks.ended
             st.fragment(_drawings, run_every=2 if busy else None)(caption, base, busy)
@@ -83,11 +83,11 @@ def _preview(upload: Any, base: str) -> None:
     if preview is None or preview[0] != upload.file_id:
         preview = (upload.file_id, *_read(upload))
         st.session_state["new preview"] = preview
-    _, small, size, problem = preview
+    _, small, size, told = preview
     if small is None:
-        raise UserError(problem)
+        raise UserError(told)
     st.image(small, width="stretch")
-    st.caption(f"{size[0]}×{size[1]} pixels{_trained_at(base, size)}")
+    st.caption(f"{size[0]}×{size[1]} pixels{told}{_trained_at(base, size)}")
 
 
 def _trained_at(base: str, size: tuple[int, int]) -> str:
@@ -138,19 +138,24 @@ def _tagger() -> str | None:
 
 
 def _read(upload: Any) -> tuple[Image.Image | None, tuple[int, int], str]:
+    """Return a small copy of an upload, its size, and what else to say of it; no picture: why it cannot be used."""
     try:
         with uploads.as_file(upload) as path:
             picture = images.open_picture(path)
+            part = ", the first of several frames or pages" if images.has_more_frames(path) else ""
     except UserError as error:
         return None, (0, 0), str(error)
     size = picture.size
     picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
-    return picture, size, ""
+    return picture, size, part
 
 
 def _tokens(caption: str, base: str) -> None:
     """Show each tag with its number of tokens, and the total."""
-    tags = captions.parse(caption)
+    try:
+        tags = captions.read(caption)
+    except ValueError as error:
+        raise UserError(f"caption: {error}") from None
     if not tags or not base:
         return
     spec = specs.find(base)
@@ -181,7 +186,7 @@ def _drawings(caption: str, base: str, looks_often: bool) -> None:
     busy = check is not None and not check.ended
     if busy != looks_often:
         st.rerun(scope="app")
-    spec, tags = specs.find(base), captions.parse(caption)
+    spec, tags = specs.find(base), captions.without_syntax(caption)
     folder = tag_checks.folder(workspace(), spec)
     drawings = drawn_tags.read(folder)
     missing = [tag for tag in dict.fromkeys(tags) if tag not in drawings]

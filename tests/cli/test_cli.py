@@ -68,7 +68,7 @@ def everything_in(folder: Path) -> dict[str, str]:
 GOOD = {"name": "apple", "image": "good.png", "caption": "woman, red apple", "base": "papertown"}
 WRONG = {
     "a missing picture": ({"image": "nope.png"}, "picture nope.png: there is no such file"),
-    "a folder for a picture": ({"image": "."}, "picture .: it is no regular file, but a folder, pipe, device or socket"),
+    "a folder for a picture": ({"image": "."}, "picture .: it is no regular file, but a folder, pipe"),
     "a device for a picture": ({"image": "/dev/zero"}, "picture /dev/zero: it is no regular file"),
     "a device for a base model": ({"base": "/dev/zero"}, "/dev/zero"),
     "a picture of zero bytes": ({"image": "empty.png"}, "the file is empty (0 bytes)"),
@@ -145,6 +145,14 @@ def test_new_makes_a_project_and_prints_the_next_step(sid, folder):
     assert str(made.folder) in out and "next: sid run apple" in out
     assert made.settings.project.tags == ["woman", "red apple"]
     assert_refused(sid("new", "apple", "--image", "good.png", "--caption", "x"), "already exists")
+
+
+def test_new_tells_what_it_does_not_use_of_the_picture(sid, folder):
+    scene(0).resize((128, 96)).save("wide.webp", save_all=True, append_images=[scene(1).resize((128, 96))])
+    code, out, err = sid("new", "apple", "--image", "wide.webp", "--caption", "woman")
+    assert (code, err) == (0, "")
+    assert "wide.webp: it has several frames or pages; the first one is the original" in out
+    assert "training cuts over 15% off 1 picture, most off original.png: 20%" in out
 
 
 TYPOS = {

@@ -347,4 +347,6 @@ def test_mistakes_on_the_command_line_are_one_line(
         assert running[arguments].end() == 2
         assert words in running[arguments].output
         lines = running[arguments].output.splitlines()
-        assert [line for line in lines if not line.endswith(": checking its settings and files")] == lines[-1:]
+        assert [line for line in lines if not line.endswith(": checking its settings and files")] == lines[
+            -1:
+        ]

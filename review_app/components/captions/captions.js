@@ -1,7 +1,7 @@
 // The picks with their captions: a caption is edited in place and saved when a person leaves it. Everything that a
 // person wrote goes in as text, never as HTML.
 
-const parse = (caption) => caption.split(",").map((tag) => tag.trim()).filter(Boolean);
+const parse = (caption) => caption.split(/[,\uff0c\u3001]/).map((tag) => tag.trim()).filter(Boolean);
 const same = (first, second) => first.toLowerCase() === second.toLowerCase();
 
 class Captions {
@@ -62,7 +62,8 @@ class Captions {
     this.find(".add button").disabled = data.locked;
     if (data.locked !== this.wasLocked) this.say(data.locked ? "A generation is running: captions can be changed when it has ended." : "");
     this.wasLocked = data.locked;
-    this.show(ids.has(this.here) ? this.here : (data.picks[0] ?? [null])[0]);
+    const first = this.narrow.matches ? null : (data.picks[0] ?? [null])[0];
+    this.show(ids.has(this.here) ? this.here : first);
   }
 
   make(id, caption) {
