@@ -1,6 +1,7 @@
 """Training settings from elsewhere: `sid set --from` a preset, another project, or a configuration of kohya's."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,6 +168,13 @@ def test_every_preset_is_valid_for_a_new_project(sid: Sid, name: str) -> None:
             assert getattr(training, setting) == value
     assert training.clip_skip == (1 if name == "defaults" else 2)
     assert set(presets.PRESETS[name].values) <= set(TrainingSection.model_fields)
+
+
+def test_the_docs_list_the_presets() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    assert re.findall(r"(?m)^\| `([a-z-]+)` \| [^|]+ \|$", text.partition("### From kohya")[2]) == list(
+        presets.PRESETS
+    )
 
 
 def test_another_project_and_its_file_are_presets_too(sid: Sid) -> None:
