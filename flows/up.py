@@ -45,7 +45,7 @@ def up(
         UserError: the port is taken, or another `sid up` serves the workspace.
         children.StartError: a process did not start the first time; the others are stopped.
     """
-    with _only_one(workspace, port):
+    with only_one(workspace, port):
         if not server.is_free(port):
             raise UserError(f"port {port}: another program uses it; choose another port with --port")
         environment.prepare(workspace)
@@ -68,7 +68,7 @@ def up(
 
 
 @contextmanager
-def _only_one(workspace: Workspace, port: int) -> Iterator[None]:
+def only_one(workspace: Workspace, port: int) -> Iterator[None]:
     """Keep a second `sid up` off the workspace until the block ends; the lock of a killed one is gone with it.
 
     Raises:

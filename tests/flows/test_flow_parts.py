@@ -24,7 +24,7 @@ from bootstrap.catalog import Catalog, generations
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress
 from bootstrap.project.projects import Project, Workspace
-from flows import children, console, deadline, demo, environment, reports, serve, server
+from flows import children, console, deadline, demo, environment, keeping, reports, serve, server, up
 from flows.enough import MIN_PICKS
 
 
@@ -249,6 +249,51 @@ def test_a_child_that_ends_early_is_reported_with_its_last_lines(tmp_path: Path)
     with pytest.raises(children.StartError, match="the thing ended with code 3\n    no such door\n"):
         child.wait_until(lambda: child.has_said("old words"), 20)
     child.stop(1)
+
+
+def test_a_process_that_dies_is_started_again_until_it_dies_too_often(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    starts: list[children.Child] = []
+
+    def start() -> children.Child:
+        code = f"print('start {len(starts) + 1}: no luck'); raise SystemExit(3)"
+        starts.append(children.start("the oven", [sys.executable, "-c", code], tmp_path / "log"))
+        return starts[-1]
+
+    with pytest.raises(keeping.GivenUpError, match="the oven ended 3 times in a row") as given_up:
+        keeping.keep([keeping.Kept(start(), start)], pauses=(0.1, 0.2))
+    assert "start 3: no luck" in str(given_up.value) and len(starts) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        f"the oven ended with code 3; started again in 0.1 s (log: {tmp_path / 'log'})",
+        "running again: the oven",
+        f"the oven ended with code 3; started again in 0.2 s (log: {tmp_path / 'log'})",
+        "running again: the oven",
+    ]
+
+
+def test_a_start_that_fails_counts_as_a_death(tmp_path: Path) -> None:
+    def start() -> children.Child:
+        raise children.StartError("the oven was not ready after 120 s")
+
+    first = children.start("the oven", [sys.executable, "-c", ""], tmp_path / "log")
+    with pytest.raises(keeping.GivenUpError, match="was not ready after 120 s"):
+        keeping.keep([keeping.Kept(first, start)], pauses=(0.1,))
+
+
+def test_one_up_at_a_time_serves_a_workspace(workspace: Workspace) -> None:
+    workspace.folder.mkdir()
+    for left in (".up.lock", ".up-address"):  # of one that was killed
+        (workspace.folder / left).write_text("http://localhost:1")
+    with (
+        up.only_one(workspace, 8600),
+        pytest.raises(UserError, match="with the app on http://localhost:8600; use that one"),
+        up.only_one(workspace, 8601),
+    ):
+        pass
+    with up.only_one(workspace, 8601):
+        pass
 
 
 def test_a_silent_child_is_not_waited_for_for_ever(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from bootstrap.project import running
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.serving import http, own_server
 from flows.server import free_port
-from review_app import schedules
+from review_app import prefect_runs, schedules
 from tests.flows.conftest import processes_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -133,6 +133,8 @@ def test_up_starts_everything_and_ends_it(
         patch.setenv("PREFECT_API_URL", api.url)
         patch.setenv("SID_WORKSPACE", str(good.workspace.folder))  # where the login is
         [night_page] = schedules.read(good.workspace).last
+        soon(lambda: "train: 20/20 steps, loss " in log_in_the_app(bad))
+        assert "flow run" not in log_in_the_app(bad)  # nothing of Prefect's own states and processes
     assert ("bad", "failed", "ValueError: oops") in night_page.rows
     assert {project: outcome for project, outcome, _ in night_page.rows} == {"bad": "failed", "good": "done"}
 
@@ -181,6 +183,11 @@ def what_dies_is_started_again(up: Any, api: Api, port: int, project: Project, c
     up.wait_for("running again: the served flows")
     assert api.ask(f"flow_runs/{first}")["state_type"] in ("CRASHED", "CANCELLED")
     soon(lambda: state(catalog, project) == "published")
+
+
+def log_in_the_app(project: Project) -> str:
+    run = prefect_runs.of_project(project)
+    return prefect_runs.log(run) if run else ""
 
 
 def started(workspace: Workspace, words: str) -> list[int]:

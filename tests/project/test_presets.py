@@ -172,7 +172,7 @@ def test_every_preset_is_valid_for_a_new_project(sid: Sid, name: str) -> None:
 
 def test_the_docs_list_the_presets() -> None:
     text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
-    assert re.findall(r"(?m)^\| `([a-z-]+)` \| [^|]+ \|$", text.partition("### From kohya")[2]) == list(
+    assert re.findall(r"(?m)^\| `([a-z-]+)` \| [^|]+ \|$", text.partition("## From kohya")[2]) == list(
         presets.PRESETS
     )
 
