@@ -5,7 +5,7 @@ from typer.core import TyperGroup
 
 PANELS = {
     "From one picture to a LoRA": ("new", "plan", "run", "up", "status", "grow", "export"),
-    "Review": ("review", "candidates", "accept", "reject", "undo", "caption", "again", "inpaint"),
+    "Review": ("review", "candidates", "accept", "reject", "undo", "caption", "again", "inpaint", "import"),
     "Fewer to look at": ("dedupe", "keep-apart", "represent", "reject-unlikely"),
     "Settings and snapshots": ("set", "samplers", "advise", "sheet"),
     "Captions": ("tag", "tags", "retag", "draw-tags"),

@@ -1,4 +1,4 @@
-"""The pages beside the deck in real Chromium: what a person types stays, every change comes back, everybody can read."""
+"""The pages beside the deck in real Chromium: what a person types stays, changes come back, everybody can read."""
 
 from pathlib import Path
 from typing import Any
