@@ -62,7 +62,8 @@ def _section(project: Project, name: str) -> list[str]:
     problem, edit = "", None
     try:
         changes = setting_fields.changed(fields, key)
-        edit = editing.edited(project, {f"{name}.{one}": value for one, value in changes.items()})
+        if changes:
+            edit = editing.edited(project, {f"{name}.{one}": value for one, value in changes.items()})
     except UserError as error:
         problem = str(error).removeprefix(f"{project.toml}: ")
     labels = [field.label for field in fields if field.name in changes]
@@ -79,8 +80,8 @@ def _section(project: Project, name: str) -> list[str]:
             st.caption(f":material/edit: Not saved yet: {markup.plain(', '.join(labels))}")
     if problem:
         st.error(markup.plain(problem), icon=":material/error:")
-    elif pressed and edit is not None:
-        if changes:
+    elif pressed:
+        if edit is not None:
             edit.save()
         what = f"Saved: {', '.join(changes)}. The next run uses this." if changes else "Nothing has changed."
         st.session_state[_SAVED] = what

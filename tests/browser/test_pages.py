@@ -1,4 +1,4 @@
-"""The pages beside the deck in real Chromium: what a person types stays, every change comes back, everybody can read."""
+"""The pages beside the deck in real Chromium: what a person types stays, changes come back, everybody can read."""
 
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,10 @@ def test_every_page_is_fit_for_screen_readers_weak_eyes_and_phones(app: Any, chr
             found.append(f"{path}: it scrolls sideways on a phone")
         found += [f"{path}: wider than a phone: {one}" for one in page.evaluate(_TOO_WIDE)]
         page.set_viewport_size(SCREEN)
+    page.set_viewport_size(PHONE)
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("link", name="Grid").click()
+    page.get_by_test_id("stExpandSidebarButton").wait_for()  # the sidebar has made way for the page
     context.close()
     assert found == []
 
