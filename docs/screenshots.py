@@ -84,6 +84,7 @@ PAGES = (
     Screenshot("dataset", "/dataset?project=demo"),
     Screenshot("recipes", "/recipes?project=demo", _first_recipe),
     Screenshot("settings", "/settings?project=demo", _training_tab),
+    Screenshot("projects", "/projects"),
     Screenshot("new", "/new", _upload),
     Screenshot("schedule", "/schedule"),
 )

@@ -71,7 +71,8 @@ def _section(project: Project, name: str) -> list[str]:
     problem, edit = "", None
     try:
         changes = _changed(fields, key) if name == "training" else setting_fields.changed(fields, key)
-        edit = editing.edited(project, {f"{name}.{one}": value for one, value in changes.items()})
+        if changes or name == "training":
+            edit = editing.edited(project, {f"{name}.{one}": value for one, value in changes.items()})
     except UserError as error:
         problem = str(error).removeprefix(f"{project.toml}: ")
     labels = [field.label for field in fields if field.name in changes]
@@ -94,8 +95,8 @@ def _section(project: Project, name: str) -> list[str]:
             st.warning(markup.plain(f"{line[:1].upper()}{line[1:]}."), icon=":material/history:")
     if problem:
         st.error(markup.plain(problem), icon=":material/error:")
-    elif pressed and edit is not None:
-        if changes:
+    elif pressed:
+        if edit is not None and changes:
             edit.save()
         what = f"Saved: {', '.join(changes)}. The next run uses this." if changes else "Nothing has changed."
         st.session_state[_SAVED] = what

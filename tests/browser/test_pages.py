@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from axe_playwright_python.sync_playwright import Axe
 from browser import populate
 from making import bring
 
@@ -69,9 +68,13 @@ def test_captions_are_edited_in_place_and_a_removed_pick_comes_back(app: Any, vi
     assert captions(made) == before[1:]
     undo.click()
     page.locator(".captions .row").nth(1).wait_for()
+    from playwright.sync_api import expect
+
+    first = page.locator(".captions textarea").first
     for _ in range(3):
+        shown = first.input_value()
         page.get_by_role("button", name="Undo: 1 caption changed").click()
-        visitor.settle()
+        expect(first).not_to_have_value(shown, timeout=30_000)
     page.get_by_role("button", name="Undo", exact=True).wait_for()
     assert captions(made) == before
     page.get_by_text("Hugging Face: imagefolder").click()
@@ -170,12 +173,18 @@ def test_every_page_is_fit_for_screen_readers_weak_eyes_and_phones(app: Any, chr
             found.append(f"{path}: it scrolls sideways on a phone")
         found += [f"{path}: wider than a phone: {one}" for one in page.evaluate(_TOO_WIDE)]
         page.set_viewport_size(SCREEN)
+    page.set_viewport_size(PHONE)
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("link", name="Grid").click()
+    page.get_by_test_id("stExpandSidebarButton").wait_for()  # the sidebar has made way for the page
     context.close()
     assert found == []
 
 
 def serious(page: Any, where: str, rules: list[str] | None = None) -> list[str]:
     """Return what axe-core finds on a page as it is now, if it is serious."""
+    from axe_playwright_python.sync_playwright import Axe
+
     options = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
     findings = Axe().run(page, options=options).response["violations"]
     return [

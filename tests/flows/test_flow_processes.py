@@ -221,6 +221,6 @@ def run_is_stopped_and_refused(
     (project.folder / "fake-fail").write_text("curate:UserError:recipe 'add': 'hat' is odd")
     wrong = sid("run", project.name, server=server)
     assert wrong.end() == 2
-    errors = [line for line in wrong.output.splitlines() if not line.startswith(("train:", "draw:"))]
+    errors = [line for line in wrong.output.splitlines() if line.startswith("sid: ")]
     assert errors == ["sid: recipe 'add': 'hat' is odd"]
     assert state(catalog, project) == "failed"

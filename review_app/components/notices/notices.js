@@ -17,6 +17,11 @@ class Notices {
     addEventListener("beforeunload", (event) => {
       if (this.unsaved) event.preventDefault();
     });
+    // On a phone the sidebar covers the page that a link in it leads to.
+    document.addEventListener("click", (event) => {
+      if (innerWidth > 768 || !event.target.closest?.("[data-testid=stSidebar] a")) return;
+      document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
+    });
     this.look();
   }
 
