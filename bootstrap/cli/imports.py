@@ -53,6 +53,10 @@ def import_pictures(
         )
     if result.not_honoured:
         say_text(", ".join(result.not_honoured), "their infotext also says what sid does not honour: ")
+    if result.first_frames:
+        say(f"of {result.first_frames} of them only the first of several frames or pages was taken")
+    if result.cut_off:
+        say(result.cut_off)
     if not result.is_up:
         say(f"they come up for review when generation {result.generation} is finished; next: sid run {name}")
 

@@ -30,6 +30,8 @@ _COMFYUI = {
     "dpmpp_sde_gpu": "DPM++ SDE", "ddim": "DDIM", "uni_pc": "UniPC", "lcm": "LCM",
 }  # fmt: skip
 _A1111 = {sampler.lower(): sampler for sampler in SAMPLERS}
+# Tools that draw with ComfyUI's samplers, of the field Version; those of drawing/metadata/ have A1111's names.
+_DRAWN_BY_COMFYUI = ("ComfyUI", "SwarmUI", "Fooocus", "RuinedFooocus")
 _WITHOUT_SCHEDULE = ("DDIM", "UniPC")  # A1111 takes no notice of a schedule type for these
 # Since this version of A1111, Automatic is each sampler's own schedule, and always written.
 _SEPARATE = (1, 9)
@@ -59,8 +61,10 @@ def sampler_and_schedule(where: str, fields: Mapping[str, str], tool: str = "") 
     version = _VERSION.search(fields.get("Version", ""))
     is_older = version is None or (int(version[1]), int(version[2])) < _SEPARATE
     stem, ending = _parted(named)
-    is_other = bool(tool) or stem in _COMFYUI  # which takes notice of the schedule with every sampler
-    sampler = _COMFYUI.get(stem) or _A1111.get(stem.lower(), stem)
+    has_comfyuis_name = stem in _COMFYUI and stem not in SAMPLERS
+    sampler = _COMFYUI[stem] if has_comfyuis_name else _A1111.get(stem.lower(), stem)
+    # ComfyUI and its like take notice of the schedule with every sampler.
+    is_other = bool(tool) or has_comfyuis_name or fields.get("Version", "").startswith(_DRAWN_BY_COMFYUI)
     if sampler in _WITHOUT_SCHEDULE and not is_other:
         return sampler, AUTOMATIC
     written = _schedule(where, kind) if kind else ""

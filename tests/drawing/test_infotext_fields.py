@@ -105,6 +105,10 @@ V1_10, V1_8, V1_6 = "v1.10.1", "v1.8.0-RC", "v1.6.0"
         ("euler_ancestral", "", "ComfyUI", ("Euler a", "Normal")),
         ("ddim", "ddim_uniform", "ComfyUI", ("DDIM", "DDIM uniform")),
         ("uni_pc", "simple", "ComfyUI", ("UniPC", "Simple")),
+        # A1111's names for ComfyUI's, as its graph is read.
+        ("DDIM", "Karras", "ComfyUI", ("DDIM", "Karras")),
+        ("UniPC", "Normal", "SwarmUI 0.9.3.1", ("UniPC", "Normal")),
+        ("LCM", "SGM Uniform", "Fooocus v2.5.0", ("LCM", "SGM Uniform")),
         # Our own: before the schedule was a setting they keep the older rule.
         ("DPM++ 2M Karras", "", "sid", ("DPM++ 2M Karras", "")),
         ("DDIM", "", "sid", ("DDIM", "")),
