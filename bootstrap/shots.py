@@ -94,12 +94,13 @@ class Shot:
     recipe: str = ""
     eliminated: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
+    mended_from: str = ""  # the id of the candidate that a person had drawn again or inpainted
 
     @cached_property
     def id(self) -> str:
         """16 hex digits: the start of the SHA-256 of the parameters that decide the pixels."""
         parameters = self.to_dict()
-        for intent in ("recipe", "eliminated", "added", "base_model"):
+        for intent in ("recipe", "eliminated", "added", "mended_from", "base_model"):
             del parameters[intent]
         if self.clip_skip == 1:  # the first shots did not have it, and keep their ids
             del parameters["clip_skip"]

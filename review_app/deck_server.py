@@ -1,6 +1,6 @@
 """The server's part of the deck: carries out a reviewer's acts and hands out the next candidates. No Streamlit.
 
-`review_app.routes` calls it for the requests of the deck and the grid (components/deck/outbox.js); the component
+`review_app.routes` calls it for the requests of the deck and the grid (components/shared/outbox.js); the component
 itself is `review_app.components.deck_component`.
 """
 
@@ -20,7 +20,7 @@ from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from review_app.cards import cards
 
-IN_HAND = 24  # candidates that a browser holds, as in deck.js
+IN_HAND = 16  # candidates that a browser holds at most, as in deck.js
 _PAST = 20  # earlier acts in one answer, for undo
 
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
@@ -89,6 +89,7 @@ def answer(project: Project, catalog: Catalog, request: Request, reviewer: str) 
         "cards": cards(project, catalog, hand.new),
         "kept": hand.kept,
         "elsewhere": hand.elsewhere,
+        "browsers": hand.browsers,
         "counts": {"total": counts.total, "accepted": counts.accepted, "rejected": counts.rejected},
     }
     if request.past is not None:

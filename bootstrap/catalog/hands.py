@@ -1,7 +1,7 @@
 """Hand out undecided candidates, each to one browser at a time, while that browser is open.
 
 A browser keeps its candidates for HELD_SECONDS, and longer only if it reports that it is still open. So a browser that
-crashed does not block its candidates for long.
+crashed does not block its candidates for long. With each report it gives back what it no longer wants to hold.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,6 +26,7 @@ class Hand:
     new: list[Candidate]  # handed out now, in the order of the queue
     kept: list[str]  # ids of those that it had before and still holds
     elsewhere: int  # undecided candidates that other browsers hold; 0 while there are more to hand out
+    browsers: int  # other browsers that hold undecided candidates
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def deal(
 
     Args:
         browser: its name, up to 36 characters.
-        holding: ids of the candidates that it holds already and keeps.
+        holding: ids of the candidates that it holds already and keeps; it gives all others back.
         first: ids of the candidates to hand out before all others, including decided ones.
     """
     moment = now()
@@ -66,7 +67,6 @@ def deal(
         CandidateRow.held_by.is_(None), CandidateRow.held_until.is_(None), CandidateRow.held_until < moment,
         CandidateRow.held_by == browser,
     )  # fmt: skip
-    elsewhere = 0
     with catalog.write() as session:
         named_rows = _free_rows(session, project, generation, {*holding, *first}, free)
         kept = [row for row in named_rows if row.shot_id in holding and row.verdict is Verdict.UNDECIDED]
@@ -80,10 +80,20 @@ def deal(
             .values(held_by=browser, held_until=until)
             .execution_options(synchronize_session=False)
         )
-        if len(rows) < count:
-            others = and_(CandidateRow.held_by != browser, CandidateRow.held_until >= moment)
-            elsewhere = session.scalar(undecided.with_only_columns(func.count()).where(others)) or 0
-    return Hand([to_candidate(row, generation) for row in rows], [row.shot_id for row in kept], elsewhere)
+        session.execute(
+            update(CandidateRow)
+            .where(*of_generation(project, generation))
+            .where(CandidateRow.held_by == browser, CandidateRow.id.not_in(held))
+            .values(held_by=None, held_until=None)
+            .execution_options(synchronize_session=False)
+        )
+        others = and_(CandidateRow.held_by != browser, CandidateRow.held_until >= moment)
+        counts = undecided.with_only_columns(func.count(), func.count(CandidateRow.held_by.distinct()))
+        there, browsers = session.execute(counts.where(others)).one()
+        elsewhere = there if len(rows) < count else 0
+    return Hand(
+        [to_candidate(row, generation) for row in rows], [row.shot_id for row in kept], elsewhere, browsers
+    )
 
 
 def _free_rows(

@@ -136,7 +136,7 @@ def _shots(generation: Generation, candidate: Candidate, wanted: Redraw | Inpain
     if isinstance(wanted, Inpaint):
         return _inpainted(project, candidate, wanted)
     shot = _with_prompts(project, _with_lora(project, catalog, candidate.shot, wanted), wanted)
-    shot = _with_sampling(shot, wanted)
+    shot = dataclasses.replace(_with_sampling(shot, wanted), mended_from=candidate.id)
     first = wanted.seed if wanted.seed is not None else shot.seed + (shot.id == candidate.id)
     shots = [shot.reseeded(first + number) for number in range(wanted.count)]
     if any(new_shot.id == candidate.id for new_shot in shots):
@@ -258,8 +258,9 @@ def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[
     redrawn = PictureUse(path.as_posix(), sha256_of_file(project.folder / path))
     mask = Mask(wanted.mask_blur, picture=_mask(project, wanted.mask, size, whose), padding=padding)
     base = dataclasses.replace(
-        candidate.shot, prompt=prompt, embeddings=(), recipe="inpaint", eliminated=(), added=()
-    )
+        candidate.shot, prompt=prompt, embeddings=(), recipe="inpaint", eliminated=(), added=(),
+        mended_from="",
+    )  # fmt: skip
     first = candidate.shot.seed + 1 if wanted.seed is None else wanted.seed
     shots = []
     for number in range(wanted.count):
@@ -269,7 +270,8 @@ def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[
             seed = (first + number * wanted.rounds + round_number) % 2**32
             shot = dataclasses.replace(base, seed=seed, start=start)
         assert shot is not None
-        shots.append(shot)
+        mended_from = "" if wanted.of_original else candidate.id
+        shots.append(dataclasses.replace(shot, mended_from=mended_from))
     base_model = loading.hold(project.base_model)
     return networks.with_networks(base_model, Shelf.of(project), shots)
 

@@ -5,32 +5,20 @@ This module mounts the component; its code in the browser is deck/*.js, and `rev
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from bootstrap.project.projects import Project
+from review_app.components import shared_parts
 from review_app.urls import alike_url, deck_url, original_url
 
-_HERE = Path(__file__).parent / "deck"
-_MODULES = (
-    "outbox.js",
-    "hand.js",
-    "view.js",
-    "keys.js",
-    "deck.js",
-)  # joined into a single ES module; the last file has the export
+_MODULES = ("deck/hand.js", "deck/view.js", "deck/keys.js", "deck/deck.js")  # the last one has the export
 
 
 @cache
 def _component() -> Any:
-    return st.components.v2.component(
-        "sid_deck",
-        html=(_HERE / "deck.html").read_text("utf-8"),
-        css=(_HERE / "deck.css").read_text("utf-8"),
-        js="\n".join((_HERE / name).read_text("utf-8") for name in _MODULES),
-    )
+    return shared_parts.component("sid_deck", "deck/deck.html", "deck/deck.css", _MODULES)
 
 
 def deck(

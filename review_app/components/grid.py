@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -10,20 +9,13 @@ import streamlit as st
 
 from bootstrap.project.projects import Project
 from review_app.cells import Filter, as_query
+from review_app.components import shared_parts
 from review_app.urls import cells_url, deck_url, picture_url, thumbnail_url
-
-_HERE = Path(__file__).parent
 
 
 @cache
 def _component() -> Any:
-    modules = (_HERE / "deck" / "outbox.js", _HERE / "grid" / "grid.js")
-    return st.components.v2.component(
-        "sid_grid",
-        html=(_HERE / "grid" / "grid.html").read_text("utf-8"),
-        css=(_HERE / "grid" / "grid.css").read_text("utf-8"),
-        js="\n".join(path.read_text("utf-8") for path in modules),
-    )
+    return shared_parts.component("sid_grid", "grid/grid.html", "grid/grid.css", ("grid/grid.js",))
 
 
 def grid(project: Project, criteria: Filter, key: str, on_open: Callable[[str], None]) -> None:

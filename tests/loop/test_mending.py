@@ -116,6 +116,7 @@ def test_drawn_again_with_another_prompt_and_another_sampling(reviewed: tuple[Pr
     assert (shot.prompt, shot.negative_prompt) == ("woman, (blue hat:1.2), garden", "blurry")
     assert (shot.cfg_scale, shot.steps, shot.sampler, shot.seed) == (4.5, 2, "Euler a", before.seed)
     assert (candidate.caption, shot.loras) == ("woman, blue hat, garden", before.loras)
+    assert shot.mended_from == first and dataclasses.replace(shot, mended_from="").id == shot.id
     [plain] = json.loads(sid(project, "again", "apple", drawn, "--negative-prompt=", "--json"))["candidates"]
     assert candidate_of(project, plain).shot.negative_prompt == ""
 
@@ -136,7 +137,7 @@ def test_a_part_of_the_original_is_redrawn_as_a_candidate_was(
     assert drawn.shot.start is not None and drawn.shot.start.picture is not None
     assert drawn.shot.start.picture.path == project.original.name
     assert (drawn.shot.loras, drawn.shot.steps) == (candidate_of(project, first).shot.loras, 3)
-    assert drawn.caption == "woman, blue ball"
+    assert (drawn.caption, drawn.shot.mended_from) == ("woman, blue ball", "")
     assert candidate_of(project, part).caption == captions.join(project.settings.project.tags)
     with Image.open(project.folder / drawn.path) as after:
         width, height = after.size
@@ -162,7 +163,7 @@ def test_only_what_is_painted_over_is_redrawn(reviewed: tuple[Project, list[str]
         "inpaint",
         "published",
     )
-    assert len(inpainted.shot.passes) == 2
+    assert [each.mended_from for each in inpainted.shot.passes] == ["", first]
     with (
         Image.open(project.folder / inpainted.path) as after,
         Image.open(project.folder / candidate_of(project, first).path) as before,
