@@ -48,6 +48,7 @@ def deal(
     count: int,
     holding: Sequence[str] = (),
     first: Sequence[str] = (),
+    among: Collection[int] | None = None,
 ) -> Hand:
     """Hand out up to `count` undecided candidates that no other browser holds.
 
@@ -55,6 +56,7 @@ def deal(
         browser: its name, up to 36 characters.
         holding: ids of the candidates that it holds already and keeps; it gives all others back.
         first: ids of the candidates to hand out before all others, including decided ones.
+        among: rows of the candidates to hand out alone, apart from `first`; None: all of the generation.
     """
     moment = now()
     until = moment + timedelta(seconds=HELD_SECONDS)
@@ -72,7 +74,7 @@ def deal(
         kept = [row for row in named_rows if row.shot_id in holding and row.verdict is Verdict.UNDECIDED]
         rows = [row for row in named_rows if row.shot_id in first]
         not_named = CandidateRow.shot_id.not_in({*holding, *first})
-        rows += _next(session, undecided.where(free, not_named), count)
+        rows += _next(session, undecided.where(free, not_named), count, among)
         held = [row.id for row in (*kept, *rows) if row.verdict is Verdict.UNDECIDED]
         session.execute(
             update(CandidateRow)
@@ -88,12 +90,12 @@ def deal(
             .execution_options(synchronize_session=False)
         )
         others = and_(CandidateRow.held_by != browser, CandidateRow.held_until >= moment)
-        counts = undecided.with_only_columns(func.count(), func.count(CandidateRow.held_by.distinct()))
-        there, browsers = session.execute(counts.where(others)).one()
-        elsewhere = there if len(rows) < count else 0
-    return Hand(
-        [to_candidate(row, generation) for row in rows], [row.shot_id for row in kept], elsewhere, browsers
-    )
+        columns = undecided.with_only_columns(CandidateRow.id, CandidateRow.held_by)
+        there = session.execute(columns.where(others)).all()  # each browser holds only a few
+    elsewhere = sum(among is None or row in among for row, _ in there) if len(rows) < count else 0
+    browsers = len({holder for _, holder in there})
+    new = [to_candidate(row, generation) for row in rows]
+    return Hand(new, [row.shot_id for row in kept], elsewhere, browsers)
 
 
 def _free_rows(
@@ -113,7 +115,9 @@ def _free_rows(
     return [row for row in rows if row.generation_id == number]
 
 
-def _next(session: Session, queue: Select[tuple[CandidateRow]], count: int) -> list[CandidateRow]:
+def _next(
+    session: Session, queue: Select[tuple[CandidateRow]], count: int, among: Collection[int] | None
+) -> list[CandidateRow]:
     """Return the next rows of a queue, locked: by rank, then the candidates that were put off.
 
     It takes two queries because the database has an index by rank, and so reads only the first few of thousands.
@@ -125,6 +129,9 @@ def _next(session: Session, queue: Select[tuple[CandidateRow]], count: int) -> l
     )
     for part in (by_rank, put_off):
         left = count - len(rows)
+        if left > 0 and among is not None:  # databases limit the number of values in a query
+            ids = session.scalars(part.with_only_columns(CandidateRow.id))
+            part = part.where(CandidateRow.id.in_([row for row in ids if row in among][:left]))
         if left > 0:
             rows += session.scalars(part.limit(left).with_for_update(of=CandidateRow, skip_locked=True))
     return rows

@@ -180,7 +180,7 @@ def _with_prompts(project: Project, shot: Shot, wanted: Redraw) -> Shot:
     """Return the shot with another prompt or negative prompt, and the LoRA files and embeddings that these name."""
     if wanted.prompt is None and wanted.negative_prompt is None:
         return shot
-    changes = {}
+    changes: dict[str, Any] = {}
     if wanted.prompt is not None:
         changes["prompt"] = _prompt(wanted.prompt)
     if wanted.negative_prompt is not None:

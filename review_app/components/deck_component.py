@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from bootstrap.project.projects import Project
+from review_app.cells import Filter
 from review_app.components import shared_parts
 from review_app.urls import alike_url, deck_url, original_url
 
@@ -28,6 +29,8 @@ def deck(
     *,
     reasons: Sequence[str],
     first: Sequence[str],
+    only: Filter | None,
+    on_all: Callable[[], None],
     on_fix: Callable[[str], None],
 ) -> bool:
     """Put the deck of a generation onto the page, and return whether all its candidates are decided.
@@ -38,6 +41,8 @@ def deck(
         key: Streamlit's key of the component.
         reasons: to reject with, up to nine.
         first: ids of candidates to show before all others.
+        only: which candidates alone to show; None: all of the generation.
+        on_all: called before the next script run if the person wants to see all instead of `only` some.
         on_fix: called before the next script run with the id of the candidate to fix.
     """
 
@@ -55,9 +60,12 @@ def deck(
             "original": original_url(project),
             "reasons": list(reasons),
             "first": list(first),
+            "only": only.model_dump(mode="json", exclude_defaults=True) if only else None,
+            "part": only.words if only else [],
         },
         key=key,
         on_done_change=lambda: None,
         on_fix_change=fix,
+        on_all_change=on_all,
     )
     return bool(state.get("done"))

@@ -5,6 +5,7 @@
 const MOST_HELD = 16; // as in deck_server.py
 const FEWEST_HELD = 2; // the one on the screen and the next
 const FIRST_HELD = 4; // before the server has told how many are left, and for how many browsers
+const FIRST_AT_ONCE = 8; // of the candidates that somebody wants to see before all others
 const UNUSED = 60000; // milliseconds without a key or a pointer, after which all but the fewest go back
 const STILL_HERE = 40000; // milliseconds between heartbeats; the server frees the candidates after three missed ones
 const LOOK_AGAIN = 3000; // milliseconds between requests while other browsers have the last candidates
@@ -16,7 +17,8 @@ class Deck {
     this.view = new View(root);
     this.trail = []; // acts that can be undone, the latest at the end
     this.counts = { total: 0, accepted: 0, rejected: 0 };
-    this.first = [];
+    this.first = []; // ids to show before all others, as soon as there is room
+    this.asked = new Set(); // ids of these, and of those that are in the hand already
     this.dealt = false;
     this.elsewhere = 0;
     this.browsers = 0; // others that hold candidates of this generation
@@ -65,7 +67,9 @@ class Deck {
     this.alikeUrl = data.alike;
     this.reasons = data.reasons;
     this.view.original(data.original);
-    this.view.heading(data.project, `Generation ${data.generation}`);
+    this.only = data.only;
+    this.view.heading(data.project, `Generation ${data.generation}`, data.part);
+    this.root.querySelector(".only").onclick = () => this.tell("all", true);
     const buttons = data.reasons.map((reason, at) => {
       const button = element("button", "", reason);
       button.type = "button";
@@ -76,6 +80,7 @@ class Deck {
     this.root.querySelector(".reasons").replaceChildren(...buttons);
     if (data.first.length) {
       this.first = data.first;
+      this.asked = new Set(data.first);
       this.sender.soon(0);
     }
   }
@@ -156,6 +161,7 @@ class Deck {
     dialog.close();
     this.hand.drop(new Set([card.id]));
     this.first = what === "represent" ? [other.id] : [other.id, card.id];
+    this.asked = new Set(this.first);
     return this.sender.soon(0);
   }
 
@@ -219,6 +225,12 @@ class Deck {
     return Math.min(MOST_HELD, Math.max(FEWEST_HELD, Math.floor(undecided / (this.browsers + 2))));
   }
 
+  // Return how many of the hand's first cards are those to show before all others.
+  countFirst() {
+    const end = this.hand.cards.findIndex((card) => !this.asked.has(card.id));
+    return end < 0 ? this.hand.cards.length : end;
+  }
+
   undecided() {
     return this.hand.cards.filter((card) => card.verdict === "undecided").map((card) => card.id);
   }
@@ -230,11 +242,13 @@ class Deck {
     const share = this.share();
     const undecided = this.undecided();
     this.returned = new Set(undecided.slice(share));
+    const first = this.first.slice(0, Math.max(0, Math.min(FIRST_AT_ONCE, share) - this.countFirst()));
     return {
       browser: browserName(), acts, generation: this.generation,
       holding: undecided.slice(0, share),
-      first: this.first,
-      want: Math.max(0, share - this.hand.cards.length),
+      first,
+      want: Math.max(0, share - this.hand.cards.length - first.length),
+      only: this.only,
       past: needsPast ? (before?.id ?? "") : null,
     };
   }
@@ -244,7 +258,8 @@ class Deck {
     const waiting = this.outbox.list();
     this.view.message(".trouble", "");
     this.refused(answer.refused);
-    this.first = this.first.filter((id) => !asked.first.includes(id));
+    const back = [...this.returned].filter((id) => this.asked.has(id));
+    this.first = [...back, ...this.first.filter((id) => !asked.first.includes(id))];
     const before = this.hand.current;
     const gone = new Set(asked.holding);
     answer.kept.forEach((id) => gone.delete(id));
@@ -252,7 +267,7 @@ class Deck {
     this.hand.drop(this.returned);
     const judged = new Set(waiting.flatMap((act) => Object.keys(act.seen)));
     const cards = answer.cards.filter((card) => !judged.has(card.id));
-    this.hand.putFirst(cards.filter((card) => asked.first.includes(card.id)));
+    this.hand.putAt(this.countFirst(), cards.filter((card) => asked.first.includes(card.id)));
     this.hand.add(cards);
     if (answer.past) this.remember(answer.past, answer.past_ends);
     this.elsewhere = answer.elsewhere;
@@ -327,9 +342,10 @@ const decks = new WeakMap();
 
 export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   const root = parentElement.querySelector(".deck");
-  const tell = (what, value) => (what === "fix" ? setTriggerValue("fix", value) : setStateValue("done", value));
+  const tell = (what, value) => (what === "done" ? setStateValue(what, value) : setTriggerValue(what, value));
   const known = decks.get(root);
-  if (known && known.generation === data.generation && known.sender.url === data.url) known.update(data, tell);
+  const isSame = known && known.generation === data.generation && known.sender.url === data.url;
+  if (isSame && JSON.stringify(known.only) === JSON.stringify(data.only)) known.update(data, tell);
   else {
     known?.close();
     decks.set(root, new Deck(root, data, tell));

@@ -38,9 +38,12 @@ class View {
     this.originalUrl = url;
   }
 
-  heading(project, part) {
+  // `only` is what the candidates have in common if these are not all of the generation.
+  heading(project, part, only) {
     this.find("h1").textContent = project;
     this.find(".part").textContent = part;
+    this.message(".only", only.length ? `only ${only.join(", ")} ✕` : "");
+    this.find(".only").title = "Show all of the generation";
   }
 
   show(card, picture) {
