@@ -355,7 +355,7 @@ def shot_of(made: Project, number: int, index: int) -> Shot:
     left_out = (tags[1 + index % (len(tags) - 1)],) if index % 2 else ()
     return Shot(
         prompt=", ".join(tag for tag in tags if tag not in left_out), negative_prompt="", seed=index, steps=25,
-        sampler="DPM++ 2M Karras", cfg_scale=5.0, width=SIDE, height=SIDE, base_model="papertown",
+        sampler="DPM++ 2M", schedule="Karras", cfg_scale=5.0, width=SIDE, height=SIDE, base_model="papertown",
         base_model_hash="0" * 64,
         loras=(LoraUse(f"badge-{number:02d}", "t" * 64, 2 + index % 3, (0.6, 0.7, 0.8)[index % 3]),),
         recipe="eliminate" if left_out else "vary", eliminated=left_out,

@@ -90,6 +90,8 @@ class Shot:
     clip_skip: int = 1
     start: Start | None = None
     embeddings: tuple[EmbeddingUse, ...] = ()
+    # The noise schedule; empty for a shot that was made before it was a setting, whose pictures keep the older rule.
+    schedule: str = ""
     # What it is meant to show; not part of the identity.
     recipe: str = ""
     eliminated: tuple[str, ...] = ()
@@ -104,8 +106,9 @@ class Shot:
             del parameters[intent]
         if self.clip_skip == 1:  # the first shots did not have it, and keep their ids
             del parameters["clip_skip"]
-        if not self.embeddings:  # the same
-            del parameters["embeddings"]
+        for newer_field in ("embeddings", "schedule"):  # the same
+            if not parameters[newer_field]:
+                del parameters[newer_field]
         if self.start is None:  # the same
             del parameters["start"]
         else:

@@ -44,6 +44,7 @@ def shot_facts(shot: Shot) -> list[tuple[str, str]]:
         ("Snapshot", str(shot.snapshot)),
         ("Seed", str(shot.seed)),
         ("Sampler", shot.sampler),
+        ("Schedule type", shot.schedule),
         ("Steps", str(shot.steps)),
         ("CFG scale", f"{shot.cfg_scale:g}"),
         ("Size", f"{shot.width}×{shot.height}"),

@@ -75,6 +75,7 @@ def _task(generation: Generation, base: BaseModel, training: Training) -> measur
     common = Shot(
         "", drawing.negative_prompt, 0, min(drawing.steps, _STEPS), drawing.sampler, drawing.cfg_scale,
         shared.width, shared.height, shared.base_model, shared.base_model_hash, (), settings.clip_skip,
+        schedule=drawing.schedule,
     )  # fmt: skip
     # Only the negative prompt can name networks: the other prompts are tags of the caption, or scenes.
     [common] = with_networks(base, Shelf.of(project), [common])

@@ -13,7 +13,17 @@ from typing import Annotated
 import typer
 
 from bootstrap import __version__
-from bootstrap.cli import curation, generations, lora, papertown, pictures, projects, upkeep, verdicts
+from bootstrap.cli import (
+    curation,
+    generations,
+    lora,
+    papertown,
+    pictures,
+    projects,
+    samplers,
+    upkeep,
+    verdicts,
+)
 from bootstrap.cli.common import encode_all, say
 from bootstrap.errors import (
     MachineError,
@@ -33,7 +43,7 @@ app = typer.Typer(
 
 app.add_typer(lora.app, name="lora")
 app.add_typer(papertown.app, name="papertown")
-for _subject in (projects, generations, pictures, upkeep):
+for _subject in (projects, generations, pictures, samplers, upkeep):
     _subject.add_verbs(app)
 
 

@@ -53,7 +53,7 @@ def draw_batch(
     steps, last = first.steps, None
     if first.start is not None:
         steps, last = whole_schedule(first.steps, first.start.denoising_strength), first.steps
-    sampling = base.family.sampling(base, first.sampler, steps, last, noise, generators)
+    sampling = base.family.sampling(base, first.sampler, first.schedule, steps, last, noise, generators)
     begun = [_begun(shot, pictures) for shot in shots] if first.start else []
     origin = to_latents(base, [begin.picture for begin in begun]) if begun else None
     latents = sampling.begin(origin)

@@ -33,8 +33,8 @@ def _group(shot: Shot) -> tuple[object, ...]:
     start = shot.start
     begun = start and (start.denoising_strength, start.shot is None, start.mask is None)
     return (
-        shot.base_model_hash, shot.loras, shot.width, shot.height, shot.sampler, shot.steps, shot.cfg_scale,
-        shot.clip_skip, shot.embeddings, begun,
+        shot.base_model_hash, shot.loras, shot.width, shot.height, shot.sampler, shot.schedule, shot.steps,
+        shot.cfg_scale, shot.clip_skip, shot.embeddings, begun,
     )  # fmt: skip
 
 

@@ -18,15 +18,15 @@ from bootstrap.drawing.candidate_drawing import drawn_with, open_loras
 from bootstrap.drawing.networks import with_networks
 from bootstrap.errors import UserError
 from bootstrap.models import loading
-from bootstrap.models.family import BaseModel
+from bootstrap.models.family import SAMPLERS, SCHEDULES, BaseModel, sampler_and_schedule
 from bootstrap.pictures import contact_sheet
 from bootstrap.pictures.contact_sheet import Cell
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
 from bootstrap.project.generation import Generation
-from bootstrap.project.settings import SAMPLERS
 from bootstrap.prompting import parse
+from bootstrap.prompting.choices import Choices
 from bootstrap.shot_limits import (
     LEAST_CFG_SCALE,
     LEAST_STRENGTH,
@@ -38,7 +38,7 @@ from bootstrap.shot_limits import (
 from bootstrap.shots import LoraUse, Shot
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "strength": float, "snapshot": int, "seed": int, "steps": int, "cfg_scale": float, "sampler": str,
+    "strength": float, "snapshot": int, "seed": int, "steps": int, "cfg_scale": float, "sampler": str, "schedule": str,
     "clip_skip": int,
 }  # fmt: skip
 
@@ -82,8 +82,10 @@ def _check_values(name: str, values: tuple[Any, ...]) -> None:
         "clip_skip": (1, MOST_CLIP_SKIP),
     }
     for value in values:
-        if name == "sampler" and value not in SAMPLERS:
+        if name == "sampler" and sampler_and_schedule(value)[0] not in SAMPLERS:
             raise UserError(f"axis sampler: '{value}' is unknown; use {', '.join(SAMPLERS)}")
+        if name == "schedule" and value not in SCHEDULES:
+            raise UserError(f"axis schedule: '{value}' is unknown; use {', '.join(SCHEDULES)}")
         if name in limits and not limits[name][0] <= value <= limits[name][1]:
             raise UserError(f"axis {name}: {value} is not from {limits[name][0]} to {limits[name][1]}")
 
@@ -115,6 +117,13 @@ def draw_sheet(
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise UserError(f"axes: {repeated[0]} is named twice; choose different parameters")
+    older = [
+        value for axis in axes if axis.name == "sampler" for value in axis.values if value not in SAMPLERS
+    ]
+    if older and "schedule" in names:
+        raise UserError(
+            f"axes: sampler {older[0]} names a schedule itself; write {sampler_and_schedule(older[0])[0]}"
+        )
     project, training = generation.project, generation.training()
     if training is None or not training.finished:
         raise UserError(f"{generation}: its training has not finished, see `sid status`")
@@ -162,11 +171,12 @@ def common_shot(generation: Generation, base: BaseModel, training: Training, pro
     epoch = training.snapshots[-1].epoch
     lora = LoraUse(lora_file_name(shared.lora_name, epoch), training.training_id, epoch, 1.0)
     drawing = settings.drawing
+    negative = parse.without_comments(drawing.negative_prompt)
     return Shot(
         parse.without_comments(prompt) if prompt else captions.as_prompt(settings.project.tags),
-        parse.without_comments(drawing.negative_prompt),
+        Choices(shared.wildcards).chosen(negative, drawing.seed),
         drawing.seed, drawing.steps, drawing.sampler, drawing.cfg_scale, shared.width, shared.height,
-        shared.base_model, shared.base_model_hash, (lora,), settings.clip_skip,
+        shared.base_model, shared.base_model_hash, (lora,), settings.clip_skip, schedule=drawing.schedule,
     )  # fmt: skip
 
 
@@ -186,6 +196,9 @@ def with_value(shot: Shot, name: str, value: Any) -> Shot:
         file_name = lora_file_name(lora.name.rsplit("-", 1)[0], value)
         changed = dataclasses.replace(lora, snapshot=value, name=file_name)
         return dataclasses.replace(shot, loras=(changed, *others))
+    if name == "sampler":
+        sampler, schedule = sampler_and_schedule(value)
+        return dataclasses.replace(shot, sampler=sampler, schedule=schedule or shot.schedule)
     return dataclasses.replace(shot, **{name: value})
 
 

@@ -80,7 +80,7 @@ def _pictures(base: BaseModel, texts: Sequence[str], report: Report) -> dict[str
     shots = {
         (text, seed): Shot(
             captions.as_prompt([text]) if text else "", "", seed, min(drawing.steps, _MOST_STEPS), drawing.sampler,
-            drawing.cfg_scale, side, side, base.spec.name, base.hash, (),
+            drawing.cfg_scale, side, side, base.spec.name, base.hash, (), schedule=drawing.schedule,
         )
         for text in texts
         for seed in _SEEDS

@@ -21,6 +21,7 @@ from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.loop.generation import look_through
 from bootstrap.models import loading, specs
+from bootstrap.models.family import AUTOMATIC, sampler_and_schedule
 from bootstrap.pictures.thumbnails import make_thumbnail
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import Shelf
@@ -59,7 +60,8 @@ class Redraw:
     negative_prompt: str | None = None
     cfg_scale: float | None = None  # LEAST_CFG_SCALE to MOST_CFG_SCALE
     steps: int | None = None  # 1 to MOST_STEPS
-    sampler: str | None = None  # one of bootstrap.models.families' samplers
+    sampler: str | None = None  # one of the base model's family, or an older name with a schedule
+    schedule: str | None = None  # one of the base model's family
 
 
 @dataclass(frozen=True)
@@ -204,11 +206,13 @@ def _with_sampling(shot: Shot, wanted: Redraw) -> Shot:
         )
     if wanted.steps is not None and not 1 <= wanted.steps <= MOST_STEPS:
         raise UserError(f"steps {wanted.steps}: it must be from 1 to {MOST_STEPS}")
-    named = {"cfg_scale": wanted.cfg_scale, "steps": wanted.steps, "sampler": wanted.sampler}
+    named = {"cfg_scale": wanted.cfg_scale, "steps": wanted.steps}
     changes: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    if not changes:
+    if not changes and wanted.sampler is None and wanted.schedule is None:
         return shot
-    changed = shot.in_all_passes(lambda each: dataclasses.replace(each, **changes))
+    changed = shot.in_all_passes(
+        lambda each: dataclasses.replace(each, **changes, **_sampler_and_schedule(each, wanted))
+    )
     for each in changed.passes:
         family = specs.family(specs.find(each.base_model))
         if family is None:  # a hub model that is not here yet
@@ -225,6 +229,22 @@ def _with_sampling(shot: Shot, wanted: Redraw) -> Shot:
                 f"{most}"
             )
     return changed
+
+
+def _sampler_and_schedule(shot: Shot, wanted: Redraw) -> dict[str, str]:
+    """Return what changes about a shot's sampler and schedule.
+
+    A shot that was made before the schedule was a setting gets one if either changes: the one that its sampler's name
+    includes, else Automatic.
+    """
+    if wanted.sampler is None and wanted.schedule is None:
+        return {}
+    sampler, included = sampler_and_schedule(shot.sampler if wanted.sampler is None else wanted.sampler)
+    if wanted.sampler is not None and wanted.schedule is not None and included not in (None, wanted.schedule):
+        raise UserError(
+            f"sampler {wanted.sampler}: it contradicts schedule {wanted.schedule}; use sampler {sampler}"
+        )
+    return {"sampler": sampler, "schedule": wanted.schedule or included or shot.schedule or AUTOMATIC}
 
 
 def _prompt(text: str) -> str:
@@ -330,4 +350,5 @@ def _keep_caption(project: Project, catalog: Catalog, caption: str, ids: list[st
     for candidate_id in ids:
         is_edited = candidates.candidate(catalog, project.name, candidate_id).edited_caption is not None
         if candidate_id not in in_dataset and not is_edited:
-            candidates.set_caption(catalog, project.name, candidate_id, caption)
+            words = captions.without_syntax(caption)  # earlier versions took any text
+            candidates.set_caption(catalog, project.name, candidate_id, captions.join(words))

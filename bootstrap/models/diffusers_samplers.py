@@ -1,9 +1,14 @@
-"""Samplers for models with a discrete noise schedule (DDPM): diffusers' schedulers under AUTOMATIC1111's names."""
+"""diffusers' schedulers as samplers, under AUTOMATIC1111's names, for models with a discrete noise process (DDPM).
+
+They draw what discrete_sampling.py asks of them: UniPC, DDIM, zero terminal SNR, and shots that were made before
+schedules were a setting, whose samplers' names include the schedule.
+"""
 
 import inspect
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import (
     DDIMScheduler,
@@ -44,7 +49,7 @@ def scheduler_of(name: str, scheduler_config: dict[str, Any]) -> SchedulerMixin:
     """Return a new scheduler for one batch.
 
     Args:
-        name: one of bootstrap.models.family.SAMPLERS.
+        name: one of bootstrap.models.family.SAMPLERS, or such a name with " Karras".
         scheduler_config: of the base model: noise schedule, prediction type, timestep spacing.
     """
     kind, options = _SAMPLERS[name]
@@ -105,6 +110,29 @@ def own_noise(
     return {"generator": list(generators)} if takes_generator else {}
 
 
+def _set_sigmas(scheduler: UniPCMultistepScheduler, sigmas: Sequence[float], device: torch.device) -> None:
+    """Give UniPC another schedule. It divides by the last sigma's logarithm, so that is 0.001, as in ComfyUI."""
+    log_sigmas = (((1 - scheduler.alphas_cumprod) / scheduler.alphas_cumprod) ** 0.5).log().numpy()
+    timesteps = np.interp(np.log(sigmas[:-1]), log_sigmas, np.arange(len(log_sigmas)))
+    scheduler.sigmas = torch.tensor([*sigmas[:-1], 0.001])
+    scheduler.timesteps = torch.from_numpy(timesteps).to(device, torch.float32)
+    scheduler.set_begin_index(0)  # it would look the first timestep up among whole numbers
+
+
+def step_sigmas(scheduler: SchedulerMixin, steps: int) -> list[float]:
+    """Return the sigma before each step, and the last one's."""
+    set_steps(scheduler, steps, torch.device("cpu"))
+    if hasattr(scheduler, "sigmas"):
+        # Second-order samplers list the sigmas of both predictions of a step.
+        return [*scheduler.sigmas[:-1][:: scheduler.order].tolist(), float(scheduler.sigmas[-1])]
+    alphas = [
+        *scheduler.alphas_cumprod[scheduler.timesteps.long()].tolist(),
+        float(scheduler.final_alpha_cumprod),
+    ]
+    # Without any signal left, sigma would be infinite; that of the samplers above is then 4096.
+    return [((1 - alpha) / max(alpha, 2**-24)) ** 0.5 for alpha in alphas]
+
+
 class ScheduledSampling:
     """Sampling of one batch with one of diffusers' schedulers; see bootstrap.models.family.Sampling."""
 
@@ -115,6 +143,7 @@ class ScheduledSampling:
         last: int | None,
         noise: torch.Tensor,
         generators: Sequence[torch.Generator],
+        sigmas: Sequence[float] | None = None,
     ) -> None:
         """Set the timesteps.
 
@@ -128,10 +157,13 @@ class ScheduledSampling:
             last: the number of steps to take, from a picture; None: all, from noise.
             noise: (rows, channels, height, width), the initial noise.
             generators: of each row.
+            sigmas: of the whole schedule, with a last 0, instead of the scheduler's own; only for UniPC.
         """
         self._scheduler, self._noise, self._generators = scheduler, noise, generators
         self._own: dict[str, Any] = {}
         set_steps(scheduler, steps, noise.device)
+        if sigmas is not None:
+            _set_sigmas(scheduler, sigmas, noise.device)
         self.timesteps: torch.Tensor = scheduler.timesteps
         # Second-order samplers predict twice per step, except in the last one.
         skipped = 0 if last is None else len(scheduler.timesteps) - (scheduler.order * (last - 1) + 1)

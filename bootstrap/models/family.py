@@ -30,12 +30,27 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-Sampler = Literal[
-    "Euler a", "Euler", "Heun", "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M SDE", "DPM++ 2M SDE Karras", "DPM++ SDE",
-    "DPM++ SDE Karras", "DDIM", "UniPC", "LCM",
-]  # fmt: skip
+Sampler = Literal["Euler a", "Euler", "Heun", "DPM++ 2M", "DPM++ 2M SDE", "DPM++ SDE", "DDIM", "UniPC", "LCM"]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)  # those of all families, by AUTOMATIC1111's names
-SECOND_ORDER: tuple[Sampler, ...] = ("Heun", "DPM++ SDE", "DPM++ SDE Karras")  # two predictions a step
+SECOND_ORDER: tuple[Sampler, ...] = ("Heun", "DPM++ SDE")  # two predictions a step
+
+Schedule = Literal[
+    "Automatic", "Normal", "Karras", "Exponential", "SGM Uniform", "Simple", "Beta", "DDIM uniform"
+]
+SCHEDULES: tuple[str, ...] = get_args(Schedule)  # noise schedules, by AUTOMATIC1111's and ComfyUI's names
+AUTOMATIC: Schedule = "Automatic"  # the sampler's own, as in AUTOMATIC1111, or what the base model demands
+
+# Beside SAMPLERS, the samplers' names before schedules were a setting.
+OLDER_NAMES = ("DPM++ 2M Karras", "DPM++ 2M SDE Karras", "DPM++ SDE Karras")
+
+
+def sampler_and_schedule(name: str) -> tuple[str, str | None]:
+    """Part a sampler's older name, such as "DPM++ 2M Karras", into sampler and schedule; None: it names no schedule."""
+    for schedule in ("Karras", "Exponential"):
+        if name.endswith(f" {schedule}") and name.removesuffix(f" {schedule}") in SAMPLERS:
+            return name.removesuffix(f" {schedule}"), schedule
+    return name, None
+
 
 Files = Callable[[str], Path | None]
 """Finds a file of a base model, such as `unet/config.json`; None: it is not on this machine. It may not exist."""
@@ -196,6 +211,7 @@ class Family(Protocol):
     defaults: Settings  # those that differ from the project's general defaults
     fixed: Settings  # the only values that it supports for these settings; also their defaults
     samplers: tuple[str, ...]  # those of SAMPLERS that it supports
+    schedules: tuple[str, ...]  # those of SCHEDULES that it supports, Automatic always
     prediction_types: tuple[PredictionType, ...]  # allowed values of project.prediction_type
 
     # Recognizing a checkpoint, and its properties without loading it.
@@ -297,6 +313,7 @@ class Family(Protocol):
         self,
         base: BaseModel,
         sampler: str,
+        schedule: str,
         steps: int,
         last: int | None,
         noise: "torch.Tensor",
@@ -306,10 +323,24 @@ class Family(Protocol):
 
         Args:
             sampler: one of `samplers`.
+            schedule: one of `schedules`; empty: of a shot that was made before schedules were a setting.
             steps: of the whole schedule.
             last: take only this many last steps, from a picture; None: all, from noise.
             noise: (rows, channels, height, width), float32, on the model's device, of unit variance.
             generators: of each row; `noise` was drawn from them, and further noise is.
+        """
+
+    def step_sigmas(
+        self, spec: BaseModelSpec, files: Files, sampler: str, schedule: str, steps: int
+    ) -> list[float]:
+        """Return the noise level before each step of a whole sampling, and the last one's, without loading the model.
+
+        Args:
+            spec: of the base model.
+            files: its files.
+            sampler: one of `samplers`.
+            schedule: one of `schedules`.
+            steps: from 1.
         """
 
     def predict(

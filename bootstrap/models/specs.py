@@ -101,11 +101,12 @@ def check(spec: BaseModelSpec, settings: Settings, where: str) -> None:
             raise UserError(
                 f"{where}: '{section}.{key}' is {side}; {model_family.title} takes multiples of {factor}"
             )
-    sampler = settings["drawing"]["sampler"]
-    if sampler not in model_family.samplers:
-        raise UserError(
-            f"{where}: 'drawing.sampler' is {sampler}; {model_family.title} supports {', '.join(model_family.samplers)}"
-        )
+    for key, supported in (("sampler", model_family.samplers), ("schedule", model_family.schedules)):
+        value = settings["drawing"][key]
+        if value not in supported:
+            raise UserError(
+                f"{where}: 'drawing.{key}' is {value}; {model_family.title} supports {', '.join(supported)}"
+            )
 
 
 def embedded_names() -> list[str]:

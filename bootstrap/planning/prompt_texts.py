@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bootstrap.models.family import SECOND_ORDER
+from bootstrap.models.family import SECOND_ORDER, sampler_and_schedule
 from bootstrap.prompting import parse
 from bootstrap.prompting.parse import Scheduled
 from bootstrap.shots import Shot
@@ -66,8 +66,8 @@ def predictions(sampler: str, steps: int) -> int:
     Heun and DPM++ SDE call it twice a step, except in the last one.
 
     Args:
-        sampler: one of bootstrap.project.settings.SAMPLERS.
+        sampler: one of bootstrap.models.family.SAMPLERS, or its older name with a schedule.
 
     Source: stable-diffusion-webui, modules/sd_samplers_kdiffusion.py, `second_order`.
     """
-    return 2 * steps if sampler in SECOND_ORDER else steps
+    return 2 * steps if sampler_and_schedule(sampler)[0] in SECOND_ORDER else steps

@@ -12,11 +12,20 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, Valida
 from bootstrap import captions
 from bootstrap.errors import UserError
 from bootstrap.models.checkpoint import PredictionType
+from bootstrap.models.family import AUTOMATIC, Sampler, Schedule, sampler_and_schedule
 from bootstrap.models.family import SAMPLERS as SAMPLERS
-from bootstrap.models.family import Sampler
 from bootstrap.recipes.recipe import Recipe
 from bootstrap.recipes.registry import RECIPES, USUAL, AnyRecipe
-from bootstrap.recipes.setting_types import NUMBERS, TEXT, AnyPrompt, Section, Tag, nearest, within_limits
+from bootstrap.recipes.setting_types import (
+    NUMBERS,
+    TEXT,
+    AnyPrompt,
+    CaptionTag,
+    Section,
+    Tag,
+    nearest,
+    within_limits,
+)
 from bootstrap.shot_limits import LEAST_CFG_SCALE, MOST_CFG_SCALE, MOST_CLIP_SKIP, MOST_STEPS
 
 MOST_SHOTS = 100_000  # of a generation
@@ -36,14 +45,14 @@ class ProjectSection(Section):
 
     @model_validator(mode="after")
     def _has_tags(self) -> "ProjectSection":
-        if not captions.parse(self.caption):
+        if not captions.read(self.caption):
             raise ValueError("caption is empty: describe the picture with tags separated by commas")
         return self
 
     @property
     def tags(self) -> list[str]:
         """The caption's tags in order."""
-        return captions.parse(self.caption)
+        return captions.read(self.caption)
 
 
 class TrainingSection(Section):
@@ -132,7 +141,8 @@ class TrainingSection(Section):
 class DrawingSection(Section):
     """`[drawing]`: what all shots have in common, in AUTOMATIC1111's words."""
 
-    sampler: Sampler = "DPM++ 2M Karras"
+    sampler: Sampler = "DPM++ 2M"
+    schedule: Schedule = AUTOMATIC
     steps: int = Field(25, ge=1, le=MOST_STEPS)
     cfg_scale: float = Field(7.0, ge=LEAST_CFG_SCALE, le=MOST_CFG_SCALE)
     clip_skip: int | None = Field(None, ge=1, le=MOST_CLIP_SKIP)
@@ -141,6 +151,21 @@ class DrawingSection(Section):
     negative_prompt: AnyPrompt = ""
     batch_size: int = Field(8, ge=1, le=256)
     seed: int = Field(0, ge=0, lt=2**32)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _part_older_names(cls, values: Any) -> Any:
+        """Accept A1111's older names of samplers, such as "DPM++ 2M Karras"."""
+        if not isinstance(values, dict) or not isinstance(values.get("sampler"), str):
+            return values
+        sampler, schedule = sampler_and_schedule(values["sampler"])
+        if schedule is None:
+            return values
+        if values.get("schedule", AUTOMATIC) not in (AUTOMATIC, schedule):
+            raise ValueError(
+                f'sampler "{values["sampler"]}" contradicts schedule "{values["schedule"]}"; use sampler "{sampler}"'
+            )
+        return values | {"sampler": sampler, "schedule": schedule}
 
     @model_validator(mode="after")
     def _fits_together(self) -> "DrawingSection":
@@ -177,7 +202,7 @@ class CurationSection(Section):
     embedder: str = Field("base", min_length=1)  # base: the base model's features; none; or a folder
     tagger: str | None = Field(None, min_length=1)  # a WD14-style .onnx file; Paper Town has its own
     hide_flawed: bool = True
-    required_tags: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = []
+    required_tags: list[CaptionTag] = []
     adaptive: bool = (
         True  # later generations draw more of what became picks; false: exactly what the recipes say
     )

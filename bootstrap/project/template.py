@@ -59,7 +59,8 @@ prior_loss_weight = {prior_loss_weight}  # loss weight of the class pictures
 sample_prompts = {sample_prompts}  # drawn with each snapshot, on one sheet
 
 [drawing]  # what all shots have in common; the names are AUTOMATIC1111's
-sampler = {sampler}  # Euler a, DPM++ 2M Karras, DPM++ SDE Karras, LCM, ...: see docs/prompts.md
+sampler = {sampler}  # Euler a, DPM++ 2M, DPM++ SDE, LCM, ...: see docs/prompts.md
+schedule = {schedule}  # Automatic (the sampler's own), Karras, SGM Uniform, ...: see docs/prompts.md
 steps = {steps}  # denoising steps
 cfg_scale = {cfg_scale}  # classifier-free guidance scale: how strongly the prompt counts; 1 turns guidance off
 negative_prompt = {negative_prompt}  # for all shots; a recipe may add to it

@@ -115,10 +115,13 @@ def test_drawn_again_with_another_prompt_and_another_sampling(reviewed: tuple[Pr
     shot = candidate.shot
     assert (shot.prompt, shot.negative_prompt) == ("woman, (blue hat:1.2), garden", "blurry")
     assert (shot.cfg_scale, shot.steps, shot.sampler, shot.seed) == (4.5, 2, "Euler a", before.seed)
+    assert shot.schedule == "Automatic"  # the candidate was made before schedules were a setting
     assert (candidate.caption, shot.loras) == ("woman, blue hat, garden", before.loras)
     assert shot.mended_from == first and dataclasses.replace(shot, mended_from="").id == shot.id
-    [plain] = json.loads(sid(project, "again", "apple", drawn, "--negative-prompt=", "--json"))["candidates"]
-    assert candidate_of(project, plain).shot.negative_prompt == ""
+    order = ["again", "apple", drawn, "--negative-prompt=", "--sampler=Euler", "--schedule=Karras", "--json"]
+    [plain] = json.loads(sid(project, *order))["candidates"]
+    shot = candidate_of(project, plain).shot
+    assert (shot.negative_prompt, shot.sampler, shot.schedule) == ("", "Euler", "Karras")
 
 
 def test_a_part_of_the_original_is_redrawn_as_a_candidate_was(
@@ -221,6 +224,8 @@ def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
         (Redraw(cfg_scale=0.5), "CFG scale 0.5: it must be from 1 to 30"),
         (Redraw(steps=151), "steps 151: it must be from 1 to 150"),
         (Redraw(sampler="Euler b"), "sampler 'Euler b': unknown"),
+        (Redraw(schedule="karas"), "schedule 'karas': unknown"),
+        (Redraw(sampler="DPM++ 2M Karras", schedule="Exponential"), "contradicts schedule Exponential"),
         (Redraw(sampler="LCM", steps=140), "LCM: it takes"),
         (Inpaint(Path("small.png"), "woman", of_original=True), "the original .* make them the same size"),
         (Inpaint(Path("no.png"), "woman"), "no such file"),

@@ -17,9 +17,13 @@ _ATTENTION_BLOCKS = ("Transformer2DModel",)
 _CONVOLUTION_BLOCKS = ("ResnetBlock2D", "Downsample2D", "Upsample2D")
 
 
-def scheduler_config(spec: BaseModelSpec, pipeline: Any) -> dict[str, Any]:
-    """Return the scheduler's settings, with the prediction type of the checkpoint's header or of project.toml."""
-    config = dict(pipeline.scheduler.config)
+def scheduler_config(spec: BaseModelSpec, stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scheduler's settings, with the prediction type of the checkpoint's header or of project.toml.
+
+    Args:
+        stated: what the model's scheduler file states.
+    """
+    config = dict(stated)
     header = checkpoint.read(Path(spec.source)) if spec.kind == "file" else None
     if header is not None:
         config["prediction_type"] = header.prediction_type

@@ -13,6 +13,7 @@ from bootstrap.models.checkpoint import Header, PredictionType
 from bootstrap.models.families import clip_chunks, kohya_names, sd_configs
 from bootstrap.models.family import (
     SAMPLERS,
+    SCHEDULES,
     BaseModel,
     BaseModelSpec,
     Files,
@@ -52,6 +53,7 @@ class StableDiffusion(ABC):
     defaults: Mapping[str, Mapping[str, Any]] = {}
     fixed: Mapping[str, Mapping[str, Any]] = {}
     samplers: tuple[str, ...] = SAMPLERS
+    schedules: tuple[str, ...] = SCHEDULES
     prediction_types: tuple[PredictionType, ...] = ("epsilon", "v_prediction")
     checkpointed: tuple[str, ...] = ("ResnetBlock2D", "BasicTransformerBlock")
     kohya_prefixes: tuple[str, ...] = kohya_names.PREFIXES
@@ -105,7 +107,7 @@ class StableDiffusion(ABC):
             pipeline.vae,
             [getattr(pipeline, part) for part in self.parts[1:]],
             [getattr(pipeline, part.replace("text_encoder", "tokenizer")) for part in self.parts[1:]],
-            sd_model.scheduler_config(spec, pipeline),
+            sd_model.scheduler_config(spec, pipeline.scheduler.config),
         )
 
     def place(self, base: BaseModel, device: "torch.device") -> None:
@@ -231,15 +233,28 @@ class StableDiffusion(ABC):
         self,
         base: BaseModel,
         sampler: str,
+        schedule: str,
         steps: int,
         last: int | None,
         noise: "torch.Tensor",
         generators: "Sequence[torch.Generator]",
     ) -> Sampling:
-        from bootstrap.models import diffusers_samplers
+        from bootstrap.models import discrete_sampling
 
-        scheduler = diffusers_samplers.scheduler_of(sampler, base.scheduler_config)
-        return diffusers_samplers.ScheduledSampling(scheduler, steps, last, noise, generators)
+        return discrete_sampling.sampling(
+            base.scheduler_config, sampler, schedule, steps, last, noise, generators
+        )
+
+    def step_sigmas(
+        self, spec: BaseModelSpec, files: Files, sampler: str, schedule: str, steps: int
+    ) -> list[float]:
+        from bootstrap.models import discrete_sampling
+        from bootstrap.models.families import sd_model
+
+        stated = checkpoint.read_json(files("scheduler/scheduler_config.json"))
+        return discrete_sampling.step_sigmas(
+            sd_model.scheduler_config(spec, stated), sampler, schedule, steps
+        )
 
     def predict(
         self,
