@@ -3,7 +3,8 @@
 Streamlit's page covers itself with a dialog, "Connection error", which takes the keys from the deck, though the deck
 goes on without the server and says so itself. The page does without the dialog if the server's answer to
 `/_stcore/host-config` says `blockErrorDialogs`, which only hosts of many apps can set. Streamlit's own small line about
-the connection, in the corner, stays (components/style.css).
+the connection, in the corner, stays (components/style.css). The other
+dialog that people could meet, "Page not found", is a line on the page instead (pages/app.py).
 """
 
 import json

@@ -231,7 +231,7 @@ def _with_sampling(shot: Shot, wanted: Redraw) -> Shot:
     return changed
 
 
-def _sampler_and_schedule(shot: Shot, wanted: Redraw) -> dict[str, str]:
+def _sampler_and_schedule(shot: Shot, wanted: Redraw) -> dict[str, Any]:
     """Return what changes about a shot's sampler and schedule.
 
     A shot that was made before the schedule was a setting gets one if either changes: the one that its sampler's name

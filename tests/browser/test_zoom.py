@@ -177,6 +177,9 @@ def test_the_deck_goes_on_without_the_server_and_no_dialog_covers_it(app: Any, v
         app.start()
     visitor.expect_sent()
     assert [verdict for _, verdict, _ in populate.given(made)] == ["accept", "reject", "accept"]
+    visitor.open("/nowhere?project=alone")  # where Streamlit had another dialog
+    visitor.page.get_by_text("There is no page nowhere; this is Review.").wait_for()
+    visitor.expect_shown(ids[3])
 
 
 def test_a_second_reviewer_gets_candidates_at_once_and_unused_ones_come_back(

@@ -34,7 +34,7 @@ class Painter {
     });
     this.paper.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     root.querySelectorAll("[data-do]").forEach((button) => (button.onclick = () => this.act(button.dataset.do)));
-    root.querySelectorAll("[data-tool]").forEach((button) => (button.onclick = () => this.take(button.dataset.tool)));
+    root.querySelectorAll("button[data-tool]").forEach((button) => (button.onclick = () => this.take(button.dataset.tool)));
     this.find(".size").onpointerup = () => this.paper.focus();
     this.heard = (event) => this.key(event);
     window.addEventListener("keydown", this.heard, { capture: true });
@@ -78,7 +78,7 @@ class Painter {
   take(tool) {
     this.tool = tool;
     this.paper.dataset.tool = tool;
-    this.root.querySelectorAll("[data-tool]").forEach((button) => {
+    this.root.querySelectorAll("button[data-tool]").forEach((button) => {
       button.setAttribute("aria-checked", String(button.dataset.tool === tool));
     });
   }
