@@ -306,9 +306,12 @@ class Grid {
     this.draw();
   }
 
-  // Show the selection in the deck before all others, or else only what the grid shows.
+  // Show the selection in the deck before all others that the filter lets through. By itself the deck shows undecided
+  // ones only, so without a selection accepted or rejected ones are named, too.
   review() {
-    const chosen = this.shown.filter((candidate) => this.selected.has(candidate.id)).slice(0, MOST_IN_DECK);
+    const isDecided = this.verdict === "accept" || this.verdict === "reject";
+    const isMeant = (candidate) => (this.selected.size ? this.selected.has(candidate.id) : isDecided);
+    const chosen = this.shown.filter(isMeant).slice(0, MOST_IN_DECK);
     this.zoom.close();
     this.tell("open", chosen.map((candidate) => candidate.id));
   }
