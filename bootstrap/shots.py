@@ -51,6 +51,17 @@ class PictureUse:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """Where a picture comes from that sid did not draw."""
+
+    sha256: str  # of the file, 64 hex digits; it alone identifies the picture
+    file: str  # its name
+    tool: str = ""  # that made it, such as ComfyUI; "" where nothing says so
+    model: str = ""  # that drew it
+    note: str = ""  # the user's, such as a licence
+
+
+@dataclass(frozen=True)
 class Mask:
     """The area of a picture to redraw: a box, or the white area of a mask picture."""
 
@@ -92,6 +103,8 @@ class Shot:
     embeddings: tuple[EmbeddingUse, ...] = ()
     # The noise schedule; empty for a shot that was made before it was a setting, whose pictures keep the older rule.
     schedule: str = ""
+    # Set for a picture that sid did not draw; its sampling parameters are then what its file says, or stand-ins.
+    imported: Imported | None = None
     # What it is meant to show; not part of the identity.
     recipe: str = ""
     eliminated: tuple[str, ...] = ()
@@ -101,12 +114,14 @@ class Shot:
     @cached_property
     def id(self) -> str:
         """16 hex digits: the start of the SHA-256 of the parameters that decide the pixels."""
+        if self.imported is not None:
+            return hashlib.sha256(f"imported {self.imported.sha256}".encode()).hexdigest()[:16]
         parameters = self.to_dict()
         for intent in ("recipe", "eliminated", "added", "mended_from", "base_model"):
             del parameters[intent]
         if self.clip_skip == 1:  # the first shots did not have it, and keep their ids
             del parameters["clip_skip"]
-        for newer_field in ("embeddings", "schedule"):  # the same
+        for newer_field in ("embeddings", "schedule", "imported"):  # the same
             if not parameters[newer_field]:
                 del parameters[newer_field]
         if self.start is None:  # the same
@@ -194,7 +209,9 @@ class Shot:
         embeddings = tuple(EmbeddingUse(**embedding) for embedding in data.get("embeddings", ()))
         lists = {key: tuple(data[key]) for key in ("eliminated", "added")}
         start = _start(data["start"]) if data.get("start") else None
-        return cls(**{**data, "loras": loras, "embeddings": embeddings, "start": start, **lists})
+        imported = Imported(**data["imported"]) if data.get("imported") else None
+        parts = {"loras": loras, "embeddings": embeddings, "start": start, "imported": imported}
+        return cls(**{**data, **parts, **lists})
 
 
 def _as_json(value: Any) -> Any:
