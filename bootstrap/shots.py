@@ -109,6 +109,7 @@ class Shot:
     recipe: str = ""
     eliminated: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
+    mended_from: str = ""  # the id of the candidate that a person had drawn again or inpainted
 
     @cached_property
     def id(self) -> str:
@@ -116,7 +117,7 @@ class Shot:
         if self.imported is not None:
             return hashlib.sha256(f"imported {self.imported.sha256}".encode()).hexdigest()[:16]
         parameters = self.to_dict()
-        for intent in ("recipe", "eliminated", "added", "base_model"):
+        for intent in ("recipe", "eliminated", "added", "mended_from", "base_model"):
             del parameters[intent]
         if self.clip_skip == 1:  # the first shots did not have it, and keep their ids
             del parameters["clip_skip"]
