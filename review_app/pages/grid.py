@@ -9,10 +9,11 @@ from bootstrap.catalog.scores import SCORES
 from bootstrap.project.projects import Project
 from review_app import cells
 from review_app.cells import Choices, Filter
-from review_app.components import markup
+from review_app.components import going_on, markup
 from review_app.components.grid import grid
 from review_app.links import ask_for, button, follow
 from review_app.pages.review import first_key, only_key, reasons
+from review_app.phases import BUSY, Phase
 from review_app.workspace import catalog_of
 
 # The names of the address's parameters, so that a reload or a bookmark keeps the filter. Streamlit could bind widgets
@@ -32,7 +33,10 @@ def show(project: Project) -> None:
     follow()
     count = len(cells.drawn(project, catalog_of(project)))
     markup.heading(project.name, f"{count} candidates" if count else "")
+    what = going_on.show(project)
     if not count:
+        if what in (*BUSY, Phase.INTERRUPTED, Phase.CANCELLED, Phase.FAILED):
+            return
         with st.container(border=True, key="nothing-yet"):
             st.subheader("No candidates yet", anchor=False)
             st.write(
