@@ -14,7 +14,7 @@ from review_app.server import SCRIPT
 from review_app.urls import small_original_url
 from review_app.workspace import catalog_of
 from tests.review_app.test_project_pages import page, press, texts
-from tests.review_app.test_starting import run_instead
+from tests.review_app.test_starting import run_instead, wait_until
 
 
 def test_all_projects_are_listed_with_what_waits_and_what_runs(made: Project) -> None:
