@@ -109,6 +109,7 @@ class Shot:
     recipe: str = ""
     eliminated: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
+    mended_from: str = ""  # the id of the candidate that a person had drawn again or inpainted
 
     @cached_property
     def id(self) -> str:
@@ -116,13 +117,12 @@ class Shot:
         if self.imported is not None:
             return hashlib.sha256(f"imported {self.imported.sha256}".encode()).hexdigest()[:16]
         parameters = self.to_dict()
-        for intent in ("recipe", "eliminated", "added", "base_model"):
+        for intent in ("recipe", "eliminated", "added", "mended_from", "base_model"):
             del parameters[intent]
         if self.clip_skip == 1:  # the first shots did not have it, and keep their ids
             del parameters["clip_skip"]
-        for newer_field in ("embeddings", "schedule", "imported"):  # the same
-            if not parameters[newer_field]:
-                del parameters[newer_field]
+        if not self.embeddings:  # the same
+            del parameters["embeddings"]
         if self.start is None:  # the same
             del parameters["start"]
         else:
@@ -183,8 +183,8 @@ class Shot:
         return self.in_all_passes(lambda shot: dataclasses.replace(shot, seed=(shot.seed + offset) % 2**32))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the shot as dicts, lists, strings and numbers, ready for JSON."""
-        return {name: _as_json(value) for name, value in dataclasses.asdict(self).items()}
+        """Return the shot as dicts, lists, strings and numbers, ready for JSON; without newer fields if empty."""
+        return _as_json(dataclasses.asdict(self))
 
     @classmethod
     def from_dict(cls, data: Any, where: str = "shot") -> "Shot":
@@ -214,12 +214,18 @@ class Shot:
 
 
 def _as_json(value: Any) -> Any:
-    """Return a value with lists instead of tuples, as JSON has them."""
+    """Return a value with lists instead of tuples, as JSON has them.
+
+    Files of older shots stay byte for byte as they were, so newer fields are left out where they are empty.
+    """
     if isinstance(value, list | tuple):
         return [_as_json(part) for part in value]
     if isinstance(value, dict):
-        return {key: _as_json(part) for key, part in value.items()}
+        return {key: _as_json(part) for key, part in value.items() if (key, part) not in _LEFT_OUT}
     return value
+
+
+_LEFT_OUT = (("schedule", ""), ("imported", None))
 
 
 def _identity_of_start(start: Start) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.common import Name, print_json, say, workspace_of
+from bootstrap.cli.common import Name, print_json, say, say_text, workspace_of
 from bootstrap.commands import command
 
 if TYPE_CHECKING:
@@ -52,6 +52,12 @@ def import_pictures(
         say(
             f"{result.without_caption} of them have no caption, so they took the project's; change it in the app"
         )
+    if result.not_honoured:
+        say_text(", ".join(result.not_honoured), "their infotext also says what sid does not honour: ")
+    if result.first_frames:
+        say(f"of {result.first_frames} of them only the first of several frames or pages was taken")
+    if result.cut_off:
+        say(result.cut_off)
     if not result.is_up:
         say(
             f"they are published when generation {result.generation} is finished; next: {command('run', name)}"

@@ -12,7 +12,7 @@ from bootstrap.catalog.candidate_states import NewCandidate
 from bootstrap.catalog.states import GenerationState
 from bootstrap.curation import publishing, scoring
 from bootstrap.curation.examining import Examiner
-from bootstrap.drawing import infotext
+from bootstrap.drawing import infotext, infotext_unused
 from bootstrap.drawing.infotext import Infotext
 from bootstrap.drawing.metadata import of_picture
 from bootstrap.errors import UserError
@@ -20,6 +20,7 @@ from bootstrap.files import sha256_of_file
 from bootstrap.loop import generation as loop
 from bootstrap.loop import import_sources
 from bootstrap.loop.import_sources import Source
+from bootstrap.models import specs
 from bootstrap.progress import Progress, Report, silent
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
@@ -27,6 +28,7 @@ from bootstrap.project.running import exclusively
 from bootstrap.shot_limits import LEAST_CFG_SCALE, MOST_CFG_SCALE, MOST_STEPS
 from bootstrap.shots import Imported, Shot
 from bootstrap.tag_scores import Tagger
+from bootstrap.training import examples
 
 RECIPE = "import"  # in place of a recipe's name
 _BATCH = 16  # pictures per commit: a killed import loses at most these
@@ -42,6 +44,11 @@ class Result:
     duplicates: int = 0  # of the new ones
     without_caption: int = 0  # new ones that took the project's caption
     refused: list[str] = field(default_factory=list)  # one line for each picture that cannot be read
+    not_honoured: list[str] = field(
+        default_factory=list
+    )  # names of what their infotext says and sid does not have
+    first_frames: int = 0  # new ones from files of several frames or pages, of which the first was taken
+    cut_off: str = ""  # a line about new ones that lose much in training
     is_up: bool = True  # whether the new ones are up for review now
 
 
@@ -76,6 +83,7 @@ def import_pictures(
         result = Result(generation.number, is_up=not generation.state.is_begun)
         examiner, folder = Examiner(project), generation.candidates_folder
         known = candidates.ids(catalog, project.name)
+        sizes = list[tuple[str, tuple[int, int]]]()
         turn, batch = len(generation.candidates(state=None)), list[_Read]()
 
         def keep() -> None:
@@ -99,6 +107,7 @@ def import_pictures(
         for number, read in enumerate(_read(project, sources, note, known, result), 1):
             if read is not None:
                 batch.append(read)
+                sizes.append((sources[number - 1].file, read.picture.size))
             if len(batch) == _BATCH:
                 keep()
             report(Progress("import", number, len(sources), "pictures"))
@@ -110,6 +119,9 @@ def import_pictures(
             for candidate in generation.candidates(state=None)
             if candidate.id in set(result.new)
         )
+    geometry = specs.geometry(project.base_model)
+    if geometry:
+        result.cut_off = examples.cut_off_line(project, geometry, sizes) or ""
     if len(result.refused) == len(sources):
         raise UserError(
             f"import: none of {len(sources)} pictures can be read; the first: {result.refused[0]}"
@@ -162,6 +174,7 @@ def _one(
     if stand_in.id in seen:
         return None
     picture = images.open_picture(path)
+    result.first_frames += images.has_more_frames(path)
     found = of_picture.read(path)
     carried = found.parameters or Infotext("", "", {})
     text = found.texts.get(infotext.PARAMETERS_KEY, "")
@@ -169,6 +182,8 @@ def _one(
     if not tags:
         tags = project.settings.project.tags
         result.without_caption += 1
+    names = [name for name in infotext_unused.unused(carried) if name not in result.not_honoured]
+    result.not_honoured += names
     shot = _shot(picture.size, tags, carried, imported)
     return _Read(shot, picture, text or infotext.write(shot, "", {}))
 

@@ -14,7 +14,7 @@ from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import write_text
 from bootstrap.models import specs
-from bootstrap.project import settings
+from bootstrap.project import conflicts, settings
 from bootstrap.project.projects import Project, with_defaults
 
 _RECIPE = re.compile(r"recipe\[(\d+)\]")
@@ -42,7 +42,7 @@ def set_values(project: Project, assignments: list[str]) -> list[str]:
 def assigned(
     project: Project, assignments: list[str], before: Mapping[str, Any] | None = None
 ) -> tuple[Edit, list[str]]:
-    """Return project.toml with changed settings, all or none, and a line `key = value` for each.
+    """Return project.toml with changed settings, all or none, and a line `key = value` for each, then what to note.
 
     Args:
         assignments: such as `training.repeats=30`, `project.caption=woman, red apple`, `recipe[1].count=8`. A
@@ -59,10 +59,12 @@ def assigned(
         if not equals or "." not in key:
             raise UserError(f"'{assignment}': write section.name=value, such as training.repeats=30")
         values[key.strip()] = _value(text.strip()) if text.strip() else None
-    return edited(project, values), [
+    edit = edited(project, values)
+    lines = [
         f"{key}: back to its default" if value is None else f"{key} = {tomlkit.item(value).as_string()}"
         for key, value in values.items()
     ]
+    return edit, lines + [f"note: {note}" for note in conflicts.notes(*edit.project.settings_and_base)]
 
 
 def edited(project: Project, values: Mapping[str, Any]) -> Edit:

@@ -7,7 +7,7 @@ import streamlit as st
 from bootstrap import captions
 from bootstrap.catalog import picks
 from bootstrap.dataset.retagging import TagEdit, consistency
-from bootstrap.errors import UserError
+from bootstrap.errors import UserError, as_machine_errors
 from bootstrap.project import running
 from bootstrap.project.projects import Project
 from review_app import dataset_changes, reviewers
@@ -18,6 +18,7 @@ from review_app.urls import export_url, original_url
 from review_app.workspace import catalog_of
 
 _SAID = "what has changed in the dataset"
+_TROUBLE = "why a change of the dataset was not undone"
 _ON_A_PAGE = 50  # picks
 _ADD, _REMOVE, _REPLACE = "Add tags", "Remove tags", "Replace a tag"
 _FORMATS = {"kohya": "kohya_ss: pictures with .txt files", "imagefolder": "Hugging Face: imagefolder"}
@@ -30,6 +31,9 @@ def show(project: Project) -> None:
     said = st.session_state.pop(_SAID, None)
     if said:
         st.toast(markup.plain(said), icon=":material/check:")
+    trouble = st.session_state.pop(_TROUBLE, None)
+    if trouble:
+        st.error(markup.plain(trouble), icon=":material/error:")
     _original(project)
     if dataset_picks:
         _captions(project, dataset_picks)
@@ -103,11 +107,21 @@ def _captions(project: Project, dataset_picks: list[picks.Pick]) -> None:
 
 def _undo(project: Project) -> None:
     last = dataset_changes.last(project)
-    if st.button(
+    # A callback, so that of several quick clicks none falls into the second run of the script after a change.
+    st.button(
         f"Undo: {last}" if last else "Undo", key="undo dataset", icon=":material/undo:", disabled=not last,
+        on_click=_undo_last, args=(project,),
         help="Undoes the last change of the dataset that was made in this app: captions, tags, removed picks.",
-    ):  # fmt: skip
-        _change(lambda: dataset_changes.undo(project, catalog_of(project), _reviewer()), "Undone: ")
+    )  # fmt: skip
+
+
+def _undo_last(project: Project) -> None:
+    try:
+        with as_machine_errors():
+            what = dataset_changes.undo(project, catalog_of(project), _reviewer())
+        st.session_state[_SAID] = f"Undone: {what}"
+    except UserError as error:
+        st.session_state[_TROUBLE] = str(error)
 
 
 def _batch(project: Project, shown: list[str], chosen: list[str], uses: Mapping[str, int]) -> None:
@@ -179,7 +193,7 @@ def _retag(project: Project, edit: TagEdit, ids: Collection[str] | None) -> None
     _change(lambda: dataset_changes.retagged(project, catalog_of(project), edit, ids))
 
 
-def _change(change: Callable[[], str], before: str = "") -> None:
+def _change(change: Callable[[], str]) -> None:
     """Make a change, and say what is different now in a message that moves nothing."""
     try:
         what = change()
@@ -187,7 +201,7 @@ def _change(change: Callable[[], str], before: str = "") -> None:
         st.error(markup.plain(str(error)), icon=":material/error:")
         return
     if what:
-        st.session_state[_SAID] = f"{before}{what}"
+        st.session_state[_SAID] = what
         st.rerun()
     st.info("That changes no caption.", icon=":material/info:")
 

@@ -9,7 +9,7 @@ from bootstrap.catalog import generations, picks
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_text
 from bootstrap.loop import work_left
-from bootstrap.project import editing, template
+from bootstrap.project import conflicts, editing, template
 from bootstrap.project.projects import Project
 from review_app import drafts
 from review_app.components import markup, setting_fields, training_groups
@@ -99,6 +99,8 @@ def _section(project: Project, name: str) -> list[str]:
         if edit is not None and changes:
             edit.save()
         what = f"Saved: {', '.join(changes)}. The next run uses this." if changes else "Nothing has changed."
+        if edit is not None and changes:
+            what = " ".join([what, *conflicts.notes(*edit.project.settings_and_base)])
         st.session_state[_SAVED] = what
         st.rerun()
     return labels or (["a value that is not valid"] if problem else [])

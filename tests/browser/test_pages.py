@@ -66,12 +66,14 @@ def test_captions_are_edited_in_place_and_a_removed_pick_comes_back(app: Any, vi
     undo = page.get_by_role("button", name="Undo: 1 pick removed")
     undo.wait_for()
     assert captions(made) == before[1:]
+    visitor.settle()
     undo.click()
     page.locator(".captions .row").nth(1).wait_for()
     from playwright.sync_api import expect
 
     first = page.locator(".captions textarea").first
     for _ in range(3):
+        visitor.settle()  # as a person does, who looks before the next click
         shown = first.input_value()
         page.get_by_role("button", name="Undo: 1 caption changed").click()
         expect(first).not_to_have_value(shown, timeout=30_000)

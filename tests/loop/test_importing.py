@@ -207,6 +207,49 @@ def test_an_imported_picture_is_not_drawn_again(project: Project, folder: Path) 
     catalog.close()
 
 
+def test_what_an_infotext_says_and_sid_does_not_have_is_named(
+    project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text(
+        "parameters", f"{INFOTEXT}, ControlNet 0: x, ENSD: 31337".replace(":0.7>", ":0.7:lbw=OUTD>")
+    )
+    picture(7).save(folder / "e.png", pnginfo=chunks)
+    run = in_this_process(monkeypatch, capsys)
+    code, said, _ = run(
+        "--workspace", str(project.workspace.folder), "import", project.name, str(folder / "e.png")
+    )
+    assert code == 0
+    assert (
+        "their infotext also says what sid does not honour: ControlNet 0, ENSD, lbw=OUTD of <lora:other>"
+        in said.splitlines()
+    )
+    catalog = open_catalog(project)
+    [candidate] = candidates.candidates(catalog, project.name)
+    code, said, _ = run("show", str(project.folder / candidate.path))
+    assert (
+        "not honoured by sid, so a redrawn picture differs: ControlNet 0, ENSD, lbw=OUTD of <lora:other>"
+        in said
+    )
+    assert "older rule" not in said
+    assert not candidates.began_by_older_rule(catalog, project.name, 1)
+    catalog.close()
+
+
 def _written(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
+
+
+def test_what_is_not_used_of_a_picture_is_told(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = tmp_path / "wide.webp"
+    picture(6, (128, 96)).save(wide, save_all=True, append_images=[picture(7, (128, 96))])
+    sid = in_this_process(monkeypatch, capsys)
+    code, out, err = sid(
+        "--workspace", str(project.workspace.folder), "import", project.name, str(wide), "--note", "mine"
+    )
+    assert (code, err) == (0, "")
+    assert "of 1 of them only the first of several frames or pages was taken" in out
+    assert "training cuts over 15% off 1 picture, most off wide.webp: 20% (128x96, trained at 160x96)" in out
