@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from bootstrap.cli.common import say
 from flows.children import Child, StartError
@@ -22,15 +23,16 @@ class Kept:
 
     Attributes:
         child: the process, ready for use.
-        start: starts it again and waits until it is ready; raises StartError.
+        start: starts it again and waits until it is ready; raises StartError. Its argument is when the last one died.
         grace: seconds for what it has started (flow runs) to end after it, before the next start.
     """
 
     child: Child
-    start: Callable[[], Child]
+    start: Callable[[datetime], Child]
     grace: float = 0.0
     deaths: int = 0  # in a row
     since: float = field(default_factory=time.monotonic)  # when it was started last
+    died: datetime = datetime.min
     due: float | None = None  # when it will be started again
 
 
@@ -47,6 +49,7 @@ def keep(parts: Sequence[Kept], pauses: Sequence[float] = PAUSES, quick: float =
     while True:
         for part in parts:
             if part.due is None and part.child.ended:
+                part.died = datetime.now(UTC)
                 part.child.bury(part.grace)
                 _plan(part, pauses, quick, part.child.cause(), part.child.obituary())
             elif part.due is not None and time.monotonic() >= part.due:
@@ -69,7 +72,7 @@ def _plan(part: Kept, pauses: Sequence[float], quick: float, cause: str, whole: 
 def _start(part: Kept, pauses: Sequence[float], quick: float) -> None:
     part.due, part.since = None, time.monotonic()
     try:
-        part.child = part.start()
+        part.child = part.start(part.died)
     except StartError as error:
         _plan(part, pauses, quick, "did not start", str(error))
     else:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -19,8 +19,8 @@ from flows.deadline import checked_time_of_day
 from flows.enough import MIN_PICKS
 
 READY = "serving the flows"  # `sid up` waits for this text in the log
-# Set by `sid up` for the successor of a process that has ended: what that one left is started again. Otherwise another
-# machine may be at work on it.
+# When its predecessor died, set by `sid up` for the process that follows it: what that one left is started again.
+# Otherwise another machine may be at work on it.
 START_AGAIN = "SID_START_AGAIN"
 SCHEDULE = "sid"  # the slug by which the next start recognises its own schedule
 _STOP_SECONDS = 30
@@ -114,8 +114,9 @@ async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None, 
     for deployment in to_serve:
         ids.append(await runner.aadd_deployment(deployment))
         await remove_old_schedule(ids[-1], deployment)
-    if os.environ.pop(START_AGAIN, None):
-        for name in await orphans.start_again(ids):
+    died = os.environ.pop(START_AGAIN, None)
+    if died:
+        for name in await orphans.start_again(ids, datetime.fromisoformat(died)):
             say(f"started again, because its process had ended: {name}")
     stop = _stop_requests(runner)
     serving = asyncio.ensure_future(runner.start())

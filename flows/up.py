@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 
 from filelock import FileLock, Timeout
 
@@ -104,7 +105,7 @@ def _serve_options(when: serve.Clock | None, when_reviewed: bool, min_picks: int
 
 def _start(running: list[Kept], workspace: Workspace, port: int, options: list[str]) -> None:
     prefect = server.Server(workspace, schedules=True)
-    running.append(Kept(prefect.child, prefect.start_again))
+    running.append(Kept(prefect.child, lambda _: prefect.start_again()))
     logs, variables = environment.logs_folder(workspace), prefect.variables
     sid = [
         sys.executable,
@@ -123,8 +124,8 @@ def _start(running: list[Kept], workspace: Workspace, port: int, options: list[s
         app.wait_until(lambda: http.answers(f"http://127.0.0.1:{port}/_stcore/health"), _READY_SECONDS)
         return app
 
-    def start_flows(again: bool = False) -> Child:
-        more = {serve.START_AGAIN: "1"} if again else {}
+    def start_flows(died: datetime | None = None) -> Child:
+        more = {serve.START_AGAIN: died.isoformat()} if died else {}
         return children.start(
             "the served flows", [*sid, "serve", *options], logs / "flows.log", variables | more
         )
@@ -134,10 +135,10 @@ def _start(running: list[Kept], workspace: Workspace, port: int, options: list[s
         return flows
 
     # The app takes as long to start as the server, and needs the server only at the first click.
-    app = Kept(start_app(), lambda: wait_for_app(start_app()))
+    app = Kept(start_app(), lambda _: wait_for_app(start_app()))
     running.append(app)
     prefect.wait()
-    flows = Kept(start_flows(), lambda: wait_for_flows(start_flows(again=True)), _FLOWS_GRACE)
+    flows = Kept(start_flows(), lambda died: wait_for_flows(start_flows(died)), _FLOWS_GRACE)
     running.append(flows)
     say(f"Prefect: http://127.0.0.1:{prefect.port}  ({_login_words(workspace, prefect)})")
     wait_for_app(app.child)

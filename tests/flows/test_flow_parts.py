@@ -256,7 +256,7 @@ def test_a_process_that_dies_is_started_again_until_it_dies_too_often(
 ) -> None:
     starts: list[children.Child] = []
 
-    def start() -> children.Child:
+    def start(_: object = None) -> children.Child:
         code = f"print('start {len(starts) + 1}: no luck'); raise SystemExit(3)"
         starts.append(children.start("the oven", [sys.executable, "-c", code], tmp_path / "log"))
         return starts[-1]
@@ -274,7 +274,7 @@ def test_a_process_that_dies_is_started_again_until_it_dies_too_often(
 
 
 def test_a_start_that_fails_counts_as_a_death(tmp_path: Path) -> None:
-    def start() -> children.Child:
+    def start(_: object) -> children.Child:
         raise children.StartError("the oven was not ready after 120 s")
 
     first = children.start("the oven", [sys.executable, "-c", ""], tmp_path / "log")
