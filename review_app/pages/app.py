@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -84,6 +85,7 @@ def main() -> None:
         _first_page(chosen.url_path, of_workspace["projects"])
         _title(chosen.title, chosen.url_path in of_workspace)
         _show_reviewer()
+        _tell_wrong_address(of_project | of_workspace, chosen.title)
         if chosen.url_path != "new":
             uploads.forget()  # the page has made its project, or the visitor has left it
         chosen.run()
@@ -127,6 +129,13 @@ def _navigation(of_project: dict[str, Any], of_workspace: dict[str, Any]) -> Non
             st.caption("Workspace")
             for page in of_workspace.values():
                 st.page_link(page, width="stretch")
+
+
+def _tell_wrong_address(pages: dict[str, Any], shown: str) -> None:
+    """Say that there is no such page; Streamlit's own dialog is off, see review_app.error_dialogs."""
+    asked = urlsplit(st.context.url or "").path.strip("/")
+    if asked and asked not in pages:
+        st.warning(markup.plain(f"There is no page {asked}; this is {shown}."))
 
 
 def _pages(entries: dict[str, _Entry]) -> dict[str, Any]:

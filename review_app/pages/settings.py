@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_text
-from bootstrap.project import editing, template
+from bootstrap.project import conflicts, editing, template
 from bootstrap.project.projects import Project
 from review_app import drafts
 from review_app.components import markup, setting_fields
@@ -81,10 +81,12 @@ def _section(project: Project, name: str) -> list[str]:
     if problem:
         st.error(markup.plain(problem), icon=":material/error:")
     elif pressed:
+        told = ["Nothing has changed."]
         if edit is not None:
             edit.save()
-        what = f"Saved: {', '.join(changes)}. The next run uses this." if changes else "Nothing has changed."
-        st.session_state[_SAVED] = what
+            used = conflicts.notes(*edit.project.settings_and_base)
+            told = [f"Saved: {', '.join(changes)}. The next run uses this.", *used]
+        st.session_state[_SAVED] = " ".join(told)
         st.rerun()
     return labels or (["a value that is not valid"] if problem else [])
 

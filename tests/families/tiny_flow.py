@@ -82,6 +82,8 @@ def words_of(prompt: Prompt) -> list[tuple[int, float]]:
 class Words:
     """The text encoder's vocabulary."""
 
+    chunk_tokens = None
+
     widths: tuple[int, ...] = (WIDTH,)
 
     def count(self, text: str) -> int:
@@ -171,6 +173,9 @@ class TinyFlow:
         return Geometry(side, 2 * PACKED, 2, 12)
 
     def prediction_type(self, files: Files, header: Header | None) -> PredictionType | None:
+        return None
+
+    def most_clip_skip(self, files: Files) -> int | None:
         return None
 
     def vocabulary(self, files: Files) -> Words:
