@@ -1,5 +1,6 @@
 """Flow runs through Prefect's API: find the one that works on a project, read its log, cancel it."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from bootstrap import reading
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 from bootstrap.serving import http, own_server
@@ -132,7 +134,9 @@ def client() -> Iterator["SyncPrefectClient"]:
         UserError: PREFECT_API_URL is not set, or the server does not answer.
     """
     if not api_url():
-        raise UserError("no Prefect server is set: start everything with `sid up`, or set PREFECT_API_URL")
+        raise UserError(
+            f"no Prefect server is set: start everything with `{command('up')}`, or set PREFECT_API_URL"
+        )
     os.environ.setdefault("DO_NOT_TRACK", "1")
     import httpx
     from prefect.client.orchestration import SyncPrefectClient  # takes a second to import, so only here
@@ -238,6 +242,8 @@ def cancel(run: Run) -> None:
 def log(run: Run, lines: int = 200) -> str:
     """Return the end of a run's log, one line per entry: time, level, message.
 
+    Of Prefect's own lines (its states and processes) only warnings and errors are in it.
+
     Raises:
         UserError: see client.
     """
@@ -246,9 +252,14 @@ def log(run: Run, lines: int = 200) -> str:
         from prefect.client.schemas.sorting import LogSort
 
         entries = api.read_logs(
-            LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])), limit=lines, sort=LogSort.TIMESTAMP_DESC
+            LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])), limit=200, sort=LogSort.TIMESTAMP_DESC
         )
+    ours = [
+        entry
+        for entry in entries
+        if entry.level >= logging.WARNING or entry.name.split(".")[-1] == own_server.LOG_NAME
+    ]
     return "\n".join(
         f"{entry.timestamp.astimezone():%H:%M:%S}  {_LEVELS.get(entry.level, str(entry.level)):<7}  {entry.message}"
-        for entry in reversed(entries)
+        for entry in reversed(ours[:lines])
     )

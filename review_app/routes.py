@@ -261,7 +261,11 @@ def _is_our_own_page(request: Request) -> bool:
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
-    return urlsplit(request.headers.get("origin", "")).netloc == request.headers.get("host", "?")
+    try:
+        page = urlsplit(request.headers.get("origin", "")).netloc
+    except ValueError:  # no address of a page
+        return False
+    return page == request.headers.get("host", "?")
 
 
 def _cells(request: Request) -> Response:

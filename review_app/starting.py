@@ -191,7 +191,7 @@ def _start_process(project: Project, begun: Start, more: bool) -> None:
                 start_new_session=True, env=environment,
             )  # fmt: skip
     except OSError as error:
-        raise UserError(f"project '{project.name}': `sid run` could not be started ({error})") from None
+        raise UserError(f"project '{project.name}': the run could not be started ({error})") from None
     begun.log = log
 
 

@@ -12,6 +12,7 @@ from bootstrap.catalog.scores import NOT_MEASURED, SCORES, Scores
 from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, PickRow, ProjectRow
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.shots import Shot
 
@@ -130,7 +131,8 @@ def candidate(catalog: Catalog, project: str, candidate_id: str) -> Candidate:
         matching_rows = session.execute(_of_project(project).where(matches).limit(2)).all()
     if not candidate_id or not matching_rows:
         raise UserError(
-            f"candidate '{candidate_id}': project '{project}' has none with this id (`sid candidates {project}`)"
+            f"candidate '{candidate_id}': project '{project}' has none with this id "
+            f"(`{command('candidates', project)}`)"
         )
     if len(matching_rows) > 1:
         raise UserError(f"candidate '{candidate_id}': several ids begin with this; give more digits")

@@ -12,7 +12,7 @@ from bootstrap import reading
 from bootstrap.catalog import states, tallies
 from bootstrap.catalog.states import CandidateState, GenerationState, Verdict
 from bootstrap.catalog.store import Catalog
-from bootstrap.catalog.tables import REMEDY, CandidateRow, GenerationRow, ProjectRow, now
+from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, now, remedy
 from bootstrap.catalog.tallies import Tally
 from bootstrap.progress import Progress, Report
 
@@ -127,7 +127,7 @@ def tallies_of(catalog: Catalog, project: str, number: int) -> tuple[Tally, ...]
         )
         if stored is None:
             return tuple(tallies.of_project(session, owner.id))
-        rows = reading.shaped(list[Any], stored, "catalog: the tallies of a generation", REMEDY)
+        rows = reading.shaped(list[Any], stored, "catalog: the tallies of a generation", remedy())
         return tuple(map(Tally.from_dict, rows))
 
 

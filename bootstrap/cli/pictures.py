@@ -193,7 +193,7 @@ def again(
     count: Count = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a candidate again with something changed, and put the results up for review next to it."""
+    """Draw a candidate again with something changed, and publish the results next to it."""
     from bootstrap.loop.mending import Redraw  # imports torch: seconds that other verbs need not wait
 
     change = Redraw(
@@ -239,7 +239,7 @@ def inpaint(
     count: Count = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Redraw a part of a candidate, and put the results up for review next to it."""
+    """Redraw a part of a candidate, and publish the results next to it."""
     from bootstrap.loop.mending import Inpaint  # imports torch: seconds that other verbs need not wait
 
     change = Inpaint(
@@ -298,4 +298,4 @@ def _draw_again(
         print_json({"new": drawn.new, "candidates": drawn.ids})
         return
     result = f"{drawn.new} drawn" if drawn.new else "already drawn"
-    say(f"{result}, up for review: {' '.join(drawn.ids)}")
+    say(f"{result}, published: {' '.join(drawn.ids)}")

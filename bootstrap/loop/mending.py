@@ -14,6 +14,7 @@ from bootstrap import captions, images, reading
 from bootstrap.catalog import Catalog, candidate_states, candidates, picks, trainings
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.states import CandidateState
+from bootstrap.commands import command
 from bootstrap.drawing import networks, samplers
 from bootstrap.drawing.candidate_drawing import draw_shots, lora_paths, missing_shots
 from bootstrap.drawing.shards import Planned
@@ -43,7 +44,6 @@ from bootstrap.shots import LoraUse, Mask, PictureUse, Shot, Start
 MOST = 16  # pictures per call
 MOST_ROUNDS = 8
 MOST_PADDING = 256  # pixels
-_NO_TRAINING = "the training of the candidate's LoRA is not in the catalog; `sid reindex` looks for its files"
 _EPOCH = re.compile(r"-\d{6}$")  # at the end of a snapshot's name
 
 
@@ -142,7 +142,7 @@ def _check_base_models(project: Project, shot: Shot) -> None:
 def _shots(generation: Generation, candidate: Candidate, wanted: Redraw | Inpaint) -> list[Shot]:
     project, catalog, state = generation.project, generation.catalog, generation.state
     if not state.is_up_for_review:
-        raise UserError(f"generation {candidate.generation}: it is not up for review yet ({state})")
+        raise UserError(f"generation {candidate.generation}: it is not published yet ({state})")
     if not 1 <= wanted.count <= MOST:
         raise UserError(f"count {wanted.count}: draw 1 to {MOST} pictures at a time")
     if isinstance(wanted, Inpaint):
@@ -171,7 +171,7 @@ def _with_lora(project: Project, catalog: Catalog, shot: Shot, wanted: Redraw) -
     training_id = shot.loras[0].training_id
     training = trainings.find(catalog, project.name, training_id)
     if training is None:
-        raise UserError(_NO_TRAINING)
+        raise _no_training()
     epochs = [snapshot.epoch for snapshot in training.snapshots]
     if wanted.snapshot is not None and wanted.snapshot not in epochs:
         raise UserError(f"snapshot {wanted.snapshot}: its training has {epochs}; choose one of these")
@@ -309,7 +309,9 @@ def _inpainted(project: Project, candidate: Candidate, wanted: Inpaint) -> list[
 def _existing(project: Project, candidate: Candidate) -> None:
     path = reading.inside(project.folder, candidate.path, f"candidate '{candidate.id}'")
     if not path.is_file():
-        raise UserError(f"candidate '{candidate.id}': its picture {path} is gone; `sid run` draws it again")
+        raise UserError(
+            f"candidate '{candidate.id}': its picture {path} is gone; `{command('run', project.name)}` draws it again"
+        )
 
 
 def _mask(project: Project, path: Path, size: tuple[int, int], whose: str) -> PictureUse:
@@ -335,11 +337,13 @@ def _files(generation: Generation, shots: list[Shot]) -> dict[LoraUse, Path]:
     used = [trainings.find(generation.catalog, project.name, training_id) for training_id in training_ids]
     training = used[0] if used else generation.training()
     if training is None:
-        raise UserError(_NO_TRAINING)
+        raise _no_training()
     files = lora_paths(generation, training, shots)
     missing = [path for path in files.values() if not path.is_file()]
     if missing:
-        raise UserError(f"LoRA {missing[0]}: the file is gone; `sid run {project.name}` trains it again")
+        raise UserError(
+            f"LoRA {missing[0]}: the file is gone; `{command('run', project.name)}` trains it again"
+        )
     return files
 
 
@@ -362,3 +366,9 @@ def _keep_caption(project: Project, catalog: Catalog, caption: str, ids: list[st
         if candidate_id not in in_dataset and not is_edited:
             words = captions.without_syntax(caption)  # earlier versions took any text
             candidates.set_caption(catalog, project.name, candidate_id, captions.join(words))
+
+
+def _no_training() -> UserError:
+    return UserError(
+        f"the training of the candidate's LoRA is not in the catalog; `{command('reindex')}` looks for its files"
+    )

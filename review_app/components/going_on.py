@@ -31,7 +31,7 @@ def show(project: Project, *, with_pictures: bool = True) -> Phase:
     what = phase(project, statuses, starting.latest(project))[0]
     if what in BUSY:
         st.fragment(_follow, run_every=1)(project, with_pictures)
-    elif what in (Phase.INTERRUPTED, Phase.STOPPED, Phase.FAILED):
+    elif what in (Phase.INTERRUPTED, Phase.CANCELLED, Phase.FAILED):
         _stopped(project, statuses, with_pictures)
     return what
 

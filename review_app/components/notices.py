@@ -1,4 +1,4 @@
-"""Notices of the browser: that a generation is ready for review, and that a tab has settings that are not saved."""
+"""Notices of the browser: that a generation is published, and that a tab has settings that are not saved."""
 
 from functools import cache
 from pathlib import Path

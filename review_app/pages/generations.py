@@ -7,8 +7,10 @@ import streamlit as st
 
 from bootstrap.catalog import accept_rates, generations, sheets
 from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.catalog.states import COUNTED
 from bootstrap.dataset import growth
 from bootstrap.errors import UserError, as_machine_errors
+from bootstrap.loop import work_left
 from bootstrap.project.projects import Project
 from review_app import starting
 from review_app.components import charts, going_on, markup
@@ -87,15 +89,13 @@ def _running(project: Project, statuses: Sequence[GenerationStatus], _: str) -> 
 def _interrupted(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
     latest = statuses[-1]
     st.subheader(f"Generation {latest.number} was interrupted", anchor=False)
-    st.write(
-        f"It stopped at this step: {station(latest.state)}. Nothing is lost; it resumes where it stopped."
-    )
+    st.write(f"{station(latest.state)} ended with its process. Nothing is lost; it goes on from there.")
     _start_button(project, "Continue", ":material/play_arrow:")
     _log(project)
 
 
-def _stopped(project: Project, statuses: Sequence[GenerationStatus], why: str) -> None:
-    st.subheader(f"Generation {statuses[-1].number} was stopped", anchor=False)
+def _cancelled(project: Project, statuses: Sequence[GenerationStatus], why: str) -> None:
+    st.subheader(f"Generation {statuses[-1].number} was cancelled", anchor=False)
     st.write(f"{markup.plain(why[:1].upper() + why[1:])}. Finished work is kept." if why else "")
     _start_button(project, "Continue", ":material/play_arrow:")
     _log(project)
@@ -113,11 +113,8 @@ def _failed(project: Project, statuses: Sequence[GenerationStatus], why: str) ->
 
 def _review(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
     latest = statuses[-1]
-    st.subheader(f"Generation {latest.number} is ready for review", anchor=False)
-    if latest.undecided:
-        st.write(f"{latest.undecided} of {latest.published} pictures are waiting for a verdict.")
-    else:
-        st.write(f"All {latest.published} pictures are decided; {latest.accepted} are picks.")
+    st.subheader(f"Generation {latest.number} · {station(latest.state)}", anchor=False)
+    st.write(_decided(latest))
     with st.container(horizontal=True):
         if latest.undecided:
             button("review", "Review", ":material/playing_cards:")
@@ -138,7 +135,7 @@ def _review(project: Project, statuses: Sequence[GenerationStatus], _: str) -> N
             key="start",
             icon=":material/brush:",
             type="tertiary",
-            on_click=_start,
+            on_click=_draw_missing,
             args=(project,),
             help="Runs this generation again to draw shots that project.toml asks for and that do not exist yet.",
         )
@@ -156,7 +153,20 @@ def _review(project: Project, statuses: Sequence[GenerationStatus], _: str) -> N
 def _grown(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
     st.subheader(f"Ready for generation {statuses[-1].number + 1}", anchor=False)
     st.write("The picks have joined the dataset. The next generation trains on all of it.")
-    _start_button(project, "Start a generation", ":material/play_arrow:")
+    latest = statuses[-1]
+    if latest.undecided:
+        st.write(f"Generation {latest.number}: {_decided(latest)}")
+    with st.container(horizontal=True):
+        _start_button(project, "Start a generation", ":material/play_arrow:")
+        if latest.undecided:
+            button("review", "Review", ":material/playing_cards:", primary=False)
+
+
+def _decided(status: GenerationStatus) -> str:
+    """Return how many of a generation's published pictures are decided."""
+    if status.undecided:
+        return f"{status.undecided} of {status.published} pictures are undecided."
+    return f"All {status.published} pictures are decided: {status.accepted} accepted, {status.rejected} rejected."
 
 
 _PANELS = {
@@ -164,7 +174,7 @@ _PANELS = {
     Phase.STARTING: _starting,
     Phase.RUNNING: _running,
     Phase.INTERRUPTED: _interrupted,
-    Phase.STOPPED: _stopped,
+    Phase.CANCELLED: _cancelled,
     Phase.FAILED: _failed,
     Phase.REVIEW: _review,
     Phase.GROWN: _grown,
@@ -178,7 +188,7 @@ def _start_button(project: Project, label: str, icon: str) -> None:
 def _cancel_button(project: Project) -> None:
     is_cancelled = st.session_state.get(f"{_CANCELLED} {project.name}", False)
     st.button(
-        "Stopping" if is_cancelled else "Cancel", key="cancel", icon=":material/stop:", on_click=_cancel,
+        "Cancelling" if is_cancelled else "Cancel", key="cancel", icon=":material/stop:", on_click=_cancel,
         args=(project,), disabled=is_cancelled,
         help="The run stops between two steps. Finished work is kept, and the generation can be resumed.",
     )  # fmt: skip
@@ -205,6 +215,19 @@ def _start(project: Project, more: bool = False) -> None:
     except UserError as error:
         st.session_state[problem] = str(error)
     st.session_state.pop(_TOKEN, None)
+
+
+def _draw_missing(project: Project) -> None:
+    """Start a run, unless it would find nothing to do: then say so at once."""
+    try:
+        with as_machine_errors():
+            complete = work_left.nothing_is_missing(project, catalog_of(project))
+    except UserError:
+        complete = False  # the run reports it
+    if complete:
+        st.toast(markup.plain(work_left.NOTHING), icon=":material/check:")
+    else:
+        _start(project)
 
 
 def _cancel(project: Project) -> None:
@@ -278,8 +301,4 @@ def _accept_rates(project: Project) -> None:
 
 
 def _counts(status: GenerationStatus) -> markup.Markup:
-    pairs = [
-        ("drawn", status.candidates), ("duplicates", status.duplicates), ("shown", status.published),
-        ("undecided", status.undecided), ("accepted", status.accepted), ("rejected", status.rejected),
-    ]  # fmt: skip
-    return markup.counts([(name, str(value)) for name, value in pairs])
+    return markup.counts([(word, str(getattr(status, field))) for word, field in COUNTED.items()])

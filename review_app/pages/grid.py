@@ -35,7 +35,7 @@ def show(project: Project) -> None:
     markup.heading(project.name, f"{count} candidates" if count else "")
     what = going_on.show(project)
     if not count:
-        if what in (*BUSY, Phase.INTERRUPTED, Phase.STOPPED, Phase.FAILED):
+        if what in (*BUSY, Phase.INTERRUPTED, Phase.CANCELLED, Phase.FAILED):
             return
         with st.container(border=True, key="nothing-yet"):
             st.subheader("No candidates yet", anchor=False)
@@ -117,7 +117,11 @@ def _multiselect(name: str, label: str, available: list[str] | list[float] | lis
         name: st.multiselect(
             label,
             options,
+<<<<<<< HEAD
             format_func=str,
+=======
+            format_func=lambda option: markup.plain(str(option)),
+>>>>>>> main
             key=_from_address(name, options, many=True),
             placeholder="any",
             persist_state="session",

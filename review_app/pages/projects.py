@@ -128,7 +128,7 @@ def _state(one: _Shown) -> str:
         Phase.STARTING: "a generation is starting",
         Phase.RUNNING: f"generation {number} is running",
         Phase.INTERRUPTED: f"generation {number} was interrupted",
-        Phase.STOPPED: f"generation {number} was stopped",
+        Phase.CANCELLED: f"generation {number} was cancelled",
         Phase.FAILED: one.why or f"generation {number} failed",
         Phase.REVIEW: f"generation {number}: all decided",
         Phase.GROWN: f"ready for generation {number + 1}",

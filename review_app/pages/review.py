@@ -59,7 +59,7 @@ def _only(project: Project) -> Filter | None:
 
 def _choose(statuses: list[GenerationStatus], number: int, key: str) -> int:
     labels = {
-        status.number: str(status.number) + (f" · {status.undecided} to review" if status.undecided else "")
+        status.number: str(status.number) + (f" · {status.undecided} undecided" if status.undecided else "")
         for status in statuses
     }
     chosen = st.sidebar.segmented_control(

@@ -12,6 +12,7 @@ from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.catalog.states import GenerationState
 from bootstrap.catalog.trainings import Snapshot, Training
+from bootstrap.commands import command
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.training import loss_curve
@@ -107,8 +108,8 @@ def _training(project: Project, number: int, training: Training) -> None:
     _picture(
         folder / "snapshots.png",
         "Closeness and flexibility",
-        f"Not measured yet. A recipe with snapshot auto measures which snapshots to draw with, as does this command: "
-        f"sid advise {project.name}",
+        "Not measured yet. A recipe with snapshot auto measures which snapshots to draw with, as does this command: "
+        + command("advise", project.name),
     )
     _picture(
         folder / "samples.png",

@@ -166,13 +166,13 @@ def run_and_cancel(visitor: Visitor, made: Project) -> None:
     page = visitor.page
     visitor.open("/generations?project=crown")
     page.get_by_role("button", name="Start a generation").click()
-    page.get_by_text("Training the LoRA").first.wait_for(timeout=_RUN_MILLISECONDS)
+    page.get_by_text("Training · ").first.wait_for(timeout=_RUN_MILLISECONDS)
     page.get_by_text("Log of the run").click()
     page.get_by_text("project 'crown': generation 1").wait_for()
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_text("Generation 1 was stopped").wait_for(timeout=_RUN_MILLISECONDS)
+    page.get_by_text("Generation 1 was cancelled").wait_for(timeout=_RUN_MILLISECONDS)
     page.get_by_role("button", name="Continue").click()
-    page.get_by_text("Generation 1 is ready for review").wait_for(timeout=_RUN_MILLISECONDS)
+    page.get_by_text("Generation 1 · Published").wait_for(timeout=_RUN_MILLISECONDS)
     page.get_by_text("Contact sheet").click()
     page.locator("img.sid-sheet").wait_for()
     assert state(made, 1) == "published"
@@ -203,7 +203,7 @@ def grow_and_run_again(visitor: Visitor, made: Project) -> None:
     visitor.open("/generations?project=crown")
     page.get_by_text("What was accepted").wait_for()
     page.get_by_role("button", name="Grow and start the next generation").click()
-    page.get_by_text("Generation 2 is ready for review").wait_for(timeout=_RUN_MILLISECONDS)
+    page.get_by_text("Generation 2 · Published").wait_for(timeout=_RUN_MILLISECONDS)
     assert (state(made, 1), state(made, 2)) == ("grown", "published")
     visitor.open("/training?project=crown")
     page.get_by_text("Generation 2: 4 snapshots").wait_for()
@@ -331,7 +331,7 @@ def test_the_login_is_in_no_log_and_on_no_command_line(up: Up) -> None:
     assert len(password) > 40
     assert (up.workspace.folder / own_server.LOGIN_FILE).stat().st_mode & 0o077 == 0
     commands = processes_of(up.workspace)
-    assert len(commands) >= 4 and not any(password in command for command in commands)
+    assert len(commands) >= 4 and not any(password in command for command in commands.values())
     for log in [up.log, *(up.workspace.folder / "logs").iterdir()]:
         assert password not in log.read_text("utf-8", "replace"), log
 

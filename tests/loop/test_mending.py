@@ -75,7 +75,7 @@ def test_drawn_again_with_another_strength_and_snapshot(reviewed: tuple[Project,
     output = json.loads(sid(project, *order, "--json"))
     ids = output["candidates"]
     assert output["new"] == 2
-    assert sid(project, *order) == f"already drawn, up for review: {' '.join(ids)}\n"
+    assert sid(project, *order) == f"already drawn, published: {' '.join(ids)}\n"
     drawn = [candidate_of(project, candidate_id) for candidate_id in ids]
     assert [candidate.shot.seed for candidate in drawn] == [1, 2]
     for candidate in drawn:

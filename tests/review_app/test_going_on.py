@@ -31,7 +31,7 @@ def test_while_pictures_are_drawn_every_page_shows_how_far_and_which(
         said = texts(ran)
         progress = [one.proto.text for one in ran.get("progress")]
     assert "No candidates yet" not in said and "Start a generation" not in [one.label for one in ran.button]
-    assert progress == ["Drawing candidates · 3 of 12 pictures · 2\\.0 s\\/picture · about 20 s left"]
+    assert progress == ["Drawing · 3 of 12 pictures · 2\\.0 s\\/picture · about 20 s left"]
     if name == "review":
         return
     assert [said.index(thumbnail_url(made, one)) for one in reversed(ids)] == sorted(

@@ -13,14 +13,17 @@ from bootstrap.catalog.states import Verdict
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.dataset import exporting, growth
 from bootstrap.errors import UserError
+from bootstrap.loop import work_left
 from bootstrap.models import specs
 from bootstrap.pictures import drawn_tags
 from bootstrap.pictures.drawn_tags import TagDrawing
+from bootstrap.project import editing
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.project.running import exclusively
-from bootstrap.project.settings import Settings
+from bootstrap.project.settings import Settings, TrainingSection
 from bootstrap.recipes.registry import RECIPES
 from review_app import tag_checks
+from review_app.components import training_groups
 from review_app.components.markup import plain
 from review_app.workspace import catalog_of
 
@@ -82,6 +85,44 @@ def grown(made: Project, count: int = 3) -> list[str]:
 
 
 # ---- settings
+
+
+def test_training_settings_come_in_groups_with_steps_and_time(made: Project) -> None:
+    assert {name for names in training_groups.GROUPS.values() for name in names} == set(
+        TrainingSection.model_fields
+    ), "give each training setting a group"
+    ran = page("settings")
+    assert [title for title in training_groups.GROUPS if title in texts(ran)] == list(training_groups.GROUPS)
+    assert plain("training: 120 of 120 steps to do (6 epochs of 20)") in texts(ran)
+    field(ran, "Repeats").set_value(40)
+    assert plain("training: 60 of 60 steps to do (6 epochs of 10)") in texts(ran.run())
+
+
+def test_what_a_change_makes_stale_is_said_before_it_is_saved(made: Project) -> None:
+    populate.add_generation(made, 3)
+    before = made.toml.read_text()
+    ran = page("settings")
+    assert not ran.warning
+    field(ran, "Distance").set_value(7)
+    ran = ran.run()
+    catalog = catalog_of(made)
+    [line] = work_left.of_edit(catalog, made, editing.edited(made, {"dedupe.distance": 7}))
+    assert line.startswith(
+        "candidates that are there are compared with the new settings only by `sid dedupe badge"
+    )
+    assert [str(one.value) for one in ran.warning] == [plain(f"{line[:1].upper()}{line[1:]}.")]
+    assert made.toml.read_text() == before
+
+
+def test_a_preset_and_another_project_can_be_taken(made: Project) -> None:
+    ran = page("settings")
+    chosen = next(one for one in ran.selectbox if one.label == "Preset or project")
+    ran = chosen.set_value("flexible").run()
+    assert plain("network_dim 32 -> 16") in texts(ran) and reread(made).training.network_dim == 32
+    ran = press(ran, "Take these settings")
+    assert not ran.exception
+    training = reread(made).training
+    assert (training.network_dim, training.network_alpha, training.caption_tag_dropout_rate) == (16, 8, 0.1)
 
 
 def test_settings_are_saved_and_defaults_come_back(made: Project) -> None:

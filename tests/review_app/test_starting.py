@@ -208,7 +208,7 @@ def test_where_a_project_stands(made: Project, monkeypatch: pytest.MonkeyPatch) 
     wait_for(made, Phase.INTERRUPTED)
     states = (
         ("failed", Phase.FAILED),
-        ("cancelled", Phase.STOPPED),
+        ("cancelled", Phase.CANCELLED),
         ("published", Phase.REVIEW),
         ("grown", Phase.GROWN),
     )

@@ -1,4 +1,4 @@
-// Says that a generation is ready for review: a dot in the tab's title while the tab is in the background, and, if a
+// Says that a generation is published: a dot in the tab's title while the tab is in the background, and, if a
 // person asked for it, a notification of the browser. Also asks before a tab with unsaved settings is closed.
 
 const SECONDS = 10;
@@ -47,7 +47,7 @@ class Notices {
     this.isReady = true;
     this.title();
     if (!isWanted()) return;
-    const shown = new Notification(`${project}: generation ${generation} is ready for review`, { tag: `sid ${project}` });
+    const shown = new Notification(`${project}: generation ${generation} is published`, { tag: `sid ${project}` });
     shown.onclick = () => {
       window.focus();
       shown.close();
