@@ -117,11 +117,7 @@ def _multiselect(name: str, label: str, available: list[str] | list[float] | lis
         name: st.multiselect(
             label,
             options,
-<<<<<<< HEAD
-            format_func=str,
-=======
             format_func=lambda option: markup.plain(str(option)),
->>>>>>> main
             key=_from_address(name, options, many=True),
             placeholder="any",
             persist_state="session",

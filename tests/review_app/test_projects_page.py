@@ -29,7 +29,7 @@ def test_all_projects_are_listed_with_what_waits_and_what_runs(made: Project) ->
         ran = page("projects", of_project=False)
     said = texts(ran)
     (running,) = [one.proto.text for one in ran.get("progress")]
-    assert running.startswith("**busy** · Drawing candidates · 1 of 5 pictures")
+    assert running.startswith("**busy** · Drawing · 1 of 5 pictures")
     assert "3 pictures wait for verdicts" in said and "Ready for its first generation" in said
     assert small_original_url(made) in said and "Nothing runs" not in said
     assert [one.label for one in ran.button] == [
