@@ -117,8 +117,9 @@ class Shot:
         if self.imported is not None:
             return hashlib.sha256(f"imported {self.imported.sha256}".encode()).hexdigest()[:16]
         parameters = self.to_dict()
-        for intent in ("recipe", "eliminated", "added", "mended_from", "base_model"):
+        for intent in ("recipe", "eliminated", "added", "base_model"):
             del parameters[intent]
+        parameters.pop("mended_from", None)
         if self.clip_skip == 1:  # the first shots did not have it, and keep their ids
             del parameters["clip_skip"]
         if not self.embeddings:  # the same
@@ -225,7 +226,7 @@ def _as_json(value: Any) -> Any:
     return value
 
 
-_LEFT_OUT = (("schedule", ""), ("imported", None))
+_LEFT_OUT = (("schedule", ""), ("imported", None), ("mended_from", ""))
 
 
 def _identity_of_start(start: Start) -> dict[str, Any]:

@@ -22,8 +22,7 @@ from bootstrap.models import specs
 from bootstrap.project.editing import Edit
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
-from bootstrap.training import identity
-from bootstrap.training.examples import examples_of
+from bootstrap.training.examples import examples_of, id_of
 from bootstrap.training.schedule import Schedule
 
 NOTHING = "nothing is missing: all that the settings ask for is trained and drawn"
@@ -52,7 +51,7 @@ def training_left(project: Project, catalog: Catalog) -> TrainingLeft:
     settings, spec = project.settings.training, project.base_model
     geometry = forecast.geometry_of(project, spec)
     examples = examples_of(project, catalog, geometry, list(class_pictures.in_folder(project)))
-    training_id = identity.training_id(examples, specs.content_hash(spec), settings)
+    training_id = id_of(examples, spec, specs.content_hash(spec), settings)
     total = Schedule(examples, settings).total_steps
     number = generations.next_number(catalog, project.name)
     begun = number <= (generations.latest(catalog, project.name) or 0)

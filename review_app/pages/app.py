@@ -84,9 +84,10 @@ def main() -> None:
             of_project | of_workspace, chosen.url_path or "review"
         )  # the default page's path is empty
         _first_page(chosen.url_path, of_workspace["projects"])
-        _title(chosen.title, chosen.url_path in of_workspace)
+        shown = (_PROJECT_PAGES | _WORKSPACE_PAGES)[chosen.url_path or "review"].title
+        _title(shown, chosen.url_path in of_workspace)
         _show_reviewer()
-        _tell_wrong_address(of_project | of_workspace, chosen.title)
+        _tell_wrong_address(of_project | of_workspace, shown)
         if chosen.url_path != "new":
             uploads.forget()  # the page has made its project, or the visitor has left it
         chosen.run()

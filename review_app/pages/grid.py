@@ -117,7 +117,7 @@ def _multiselect(name: str, label: str, available: list[str] | list[float] | lis
         name: st.multiselect(
             label,
             options,
-            format_func=lambda option: markup.plain(str(option)),
+            format_func=str,  # these are no Markdown
             key=_from_address(name, options, many=True),
             placeholder="any",
             persist_state="session",

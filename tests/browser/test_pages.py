@@ -69,14 +69,13 @@ def test_captions_are_edited_in_place_and_a_removed_pick_comes_back(app: Any, vi
     visitor.settle()
     undo.click()
     page.locator(".captions .row").nth(1).wait_for()
-    from playwright.sync_api import expect
-
-    first = page.locator(".captions textarea").first
-    for _ in range(3):
-        visitor.settle()  # as a person does, who looks before the next click
-        shown = first.input_value()
+    nothing_left = page.get_by_role("button", name="Undo", exact=True)
+    for _ in range(9):  # as a person does, until nothing is left
+        visitor.settle()
+        page.wait_for_timeout(300)
+        if nothing_left.is_visible():
+            break
         page.get_by_role("button", name="Undo: 1 caption changed").click()
-        expect(first).not_to_have_value(shown, timeout=30_000)
     page.get_by_role("button", name="Undo", exact=True).wait_for()
     assert captions(made) == before
     page.get_by_text("Hugging Face: imagefolder").click()

@@ -117,6 +117,7 @@ def test_drawn_again_with_another_prompt_and_another_sampling(reviewed: tuple[Pr
     assert (shot.cfg_scale, shot.steps, shot.sampler, shot.seed) == (4.5, 2, "Euler a", before.seed)
     assert shot.schedule == "Automatic"  # the candidate was made before schedules were a setting
     assert (candidate.caption, shot.loras) == ("woman, blue hat, garden", before.loras)
+    assert "mended_from" not in before.to_dict()  # files of other candidates stay byte for byte as they were
     assert shot.mended_from == first and dataclasses.replace(shot, mended_from="").id == shot.id
     order = ["again", "apple", drawn, "--negative-prompt=", "--sampler=Euler", "--schedule=Karras", "--json"]
     [plain] = json.loads(sid(project, *order))["candidates"]

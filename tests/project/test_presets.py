@@ -62,7 +62,7 @@ caption_tag_dropout_rate = 0.1
 """
 GUI = {
     "LoRA_type": "Standard", "epoch": 10, "max_train_steps": 0, "max_train_epochs": 0, "train_batch_size": 2,
-    "learning_rate": 0.0003, "unet_lr": 0.0001, "text_encoder_lr": 0, "optimizer": "Prodigy", "network_dim": 8,
+    "learning_rate": 0.0003, "unet_lr": 1.0, "text_encoder_lr": 0, "optimizer": "Prodigy", "network_dim": 8,
     "network_alpha": 4, "conv_dim": 1, "conv_alpha": 1, "max_resolution": "512,512", "keep_tokens": "1",
     "noise_offset": 0.05, "min_snr_gamma": 0, "caption_dropout_rate": 0.05, "flip_aug": False, "seed": 7,
     "scale_weight_norms": 1.0,
@@ -127,7 +127,7 @@ def test_a_json_of_the_gui(sid: Sid) -> None:
     assert said.splitlines()[0] == "not taken, because sid has no such setting: scale_weight_norms = 1.0"
     training = apple().settings.training
     assert (training.epochs, training.train_batch_size, training.max_train_steps) == (10, 2, None)
-    assert (training.unet_lr, training.text_encoder_lr, training.optimizer) == (1e-4, 0.0, "Prodigy")
+    assert (training.unet_lr, training.text_encoder_lr, training.optimizer) == (1.0, 0.0, "Prodigy")
     assert (training.network_dim, training.network_alpha, training.conv_dim) == (8, 4.0, None)
     assert (training.resolution, training.keep_tokens, training.noise_offset) == (512, 1, 0.05)
     assert (training.caption_dropout_rate, training.min_snr_gamma) == (0.05, None)
