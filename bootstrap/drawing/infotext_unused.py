@@ -37,7 +37,7 @@ def unused(parameters: Infotext) -> list[str]:
         if name not in known and (name, value) not in AS_ALWAYS
     ]
     if _is_noise_of_gpu(parameters):
-        found.append("RNG (not stated, which in AUTOMATIC1111 means the GPU)")
+        found.append("RNG (not stated: noise of a GPU)")
     networks = parse.extra_networks(parameters.prompt)[1]  # in a negative prompt they are text, as in A1111
     named = {without_marks(network.name) for network in networks if network.is_lora}
     found += [

@@ -221,15 +221,15 @@ def test_what_an_infotext_says_and_sid_does_not_have_is_named(
     )
     assert code == 0
     assert (
-        "their infotext also says what sid does not honour: ControlNet 0, ENSD, lbw=OUTD of <lora:other>"
-        in said.splitlines()
+        "their infotext also says what sid does not honour: ControlNet 0, ENSD, RNG (not stated: noise of a GPU), "
+        "lbw=OUTD of <lora:other>" in said.splitlines()
     )
     catalog = open_catalog(project)
     [candidate] = candidates.candidates(catalog, project.name)
     code, said, _ = run("show", str(project.folder / candidate.path))
     assert (
-        "not honoured by sid, so a redrawn picture differs: ControlNet 0, ENSD, lbw=OUTD of <lora:other>"
-        in said
+        "not honoured by sid, so a redrawn picture differs: ControlNet 0, ENSD, RNG (not stated: noise of a GPU), "
+        "lbw=OUTD of <lora:other>" in said
     )
     assert "older rule" not in said
     assert not candidates.began_by_older_rule(catalog, project.name, 1)
