@@ -15,7 +15,7 @@ Training, drawing, the adviser, features, LoRA files, settings and plans then wo
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -73,6 +73,25 @@ class BaseModelSpec:
     def title(self) -> str:
         """The short name that infotext calls `Model`."""
         return Path(self.source).stem if self.kind == "file" else self.name.rstrip("/").rsplit("/", 1)[-1]
+
+
+# flux_shift and flux2_shift shift by the picture's number of tokens.
+TimestepSampling = Literal["uniform", "sigmoid", "shift", "flux_shift", "flux2_shift", "logit_normal"]
+
+
+@dataclass(frozen=True)
+class FlowTraining:
+    """How a flow-matching model is trained, under the names of kohya's and musubi-tuner's settings."""
+
+    timestep_sampling: TimestepSampling = "uniform"
+    discrete_flow_shift: float = 1.0  # for `shift`; 1: none
+    sigmoid_scale: float = 1.0  # of the normal variable, for `sigmoid` and the shifts
+    logit_mean: float = 0.0  # of the normal variable, for `logit_normal`
+    logit_std: float = 1.0
+    weighting_scheme: Literal["none", "sigma_sqrt", "cosmap"] = "none"
+
+
+FLOW_SETTINGS: tuple[str, ...] = tuple(entry.name for entry in fields(FlowTraining))
 
 
 @dataclass(frozen=True)
@@ -158,8 +177,13 @@ class Vocabulary(Protocol):
 class NoiseProcess(Protocol):
     """How training adds noise, and the denoiser's target. The type and range of timesteps are the family's own."""
 
-    def timesteps(self, count: int, generator: "torch.Generator") -> "torch.Tensor":
-        """Sample the timesteps of a training batch, (count,), on the CPU; the generator is used for nothing else."""
+    def timesteps(self, count: int, generator: "torch.Generator", size: tuple[int, int]) -> "torch.Tensor":
+        """Sample the timesteps of a training batch, (count,), on the CPU.
+
+        Args:
+            generator: nothing else is drawn from it afterwards but what follows in the batch.
+            size: height and width of the latents.
+        """
 
     def at(self, share: float) -> "torch.Tensor":
         """Return the timestep (a scalar on the CPU) at a fraction of the way from picture (0) to noise (1)."""
@@ -174,8 +198,8 @@ class NoiseProcess(Protocol):
     ) -> "torch.Tensor":
         """Return the target of the denoiser's prediction, in the latents' shape."""
 
-    def min_snr_weights(self, timesteps: "torch.Tensor", gamma: float) -> "torch.Tensor":
-        """Return each row's loss weight under min_snr_gamma, (rows,), float32."""
+    def loss_weights(self, timesteps: "torch.Tensor", min_snr_gamma: float | None) -> "torch.Tensor | None":
+        """Return each row's loss weight, (rows,), float32; None: all are 1."""
 
 
 class Sampling(Protocol):
@@ -303,8 +327,12 @@ class Family(Protocol):
         """Return the pixels (rows, 3, height, width) of latents, float32, in -1..1 or a little beyond."""
 
     # Noise and the denoiser.
-    def noise(self, base: BaseModel) -> NoiseProcess:
-        """Return the noise process that the model was trained with."""
+    def noise(self, base: BaseModel, flow: FlowTraining | None = None) -> NoiseProcess:
+        """Return the noise process that the model was trained with.
+
+        Args:
+            flow: the training's settings; a family that does not match flows ignores them.
+        """
 
     def sampling(
         self,

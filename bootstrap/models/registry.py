@@ -8,11 +8,13 @@ from typing import Any
 from bootstrap.errors import UserError
 from bootstrap.models import checkpoint
 from bootstrap.models.checkpoint import Header
+from bootstrap.models.families.flux2 import FLUX2_KLEIN, FLUX2_KLEIN_DISTILLED
 from bootstrap.models.families.sd1 import SD1
 from bootstrap.models.families.sdxl import SDXL
+from bootstrap.models.families.z_image import Z_IMAGE, Z_IMAGE_TURBO
 from bootstrap.models.family import Family, Files
 
-_families: list[Family] = [SD1, SDXL]
+_families: list[Family] = [SD1, SDXL, Z_IMAGE, Z_IMAGE_TURBO, FLUX2_KLEIN, FLUX2_KLEIN_DISTILLED]
 
 
 def families() -> list[Family]:

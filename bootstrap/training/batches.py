@@ -38,7 +38,7 @@ class BatchMaker:
             UserError: a picture cannot be read.
         """
         self._settings = settings
-        self._noise = base.family.noise(base)
+        self._noise = base.family.noise(base, settings.flow)
         self._examples = examples
         self._tags = [captions.parse(example.caption) for example in examples]
         cache = LatentCache(base, cache_folder)
@@ -64,7 +64,8 @@ class BatchMaker:
             texts.append(caption_for_step(self._tags[index], self._settings, rng))
         stacked = torch.stack(sampled)
         noise = torch.randn(stacked.shape, generator=generator)
-        timesteps = self._noise.timesteps(len(sampled), generator)
+        height, width = stacked.shape[-2:]
+        timesteps = self._noise.timesteps(len(sampled), generator, (height, width))
         if self._settings.noise_offset:
             noise += self._settings.noise_offset * torch.randn((*noise.shape[:2], 1, 1), generator=generator)
         return Batch(stacked, noise.to(stacked.device), timesteps.to(stacked.device), texts)

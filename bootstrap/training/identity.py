@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from bootstrap.files import sha256_of_text
+from bootstrap.models.family import FLOW_SETTINGS
 from bootstrap.project.settings import TrainingSection
 
 _RECIPE = 2  # raise it when the same inputs would train a different LoRA
@@ -26,6 +27,7 @@ def training_id(examples: list[Example], base_model_hash: str, settings: Trainin
     excluded = set(settings.OF_NO_CONSEQUENCE)
     if settings.conv_dim is None:  # the first versions lacked them, and ids must not change
         excluded |= {"conv_dim", "conv_alpha"}
+    excluded |= {name for name in FLOW_SETTINGS if getattr(settings, name) is None}
     described = {
         "recipe": _RECIPE,
         "dataset": [

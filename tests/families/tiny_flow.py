@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bootstrap.models.checkpoint import Header, PredictionType
-from bootstrap.models.family import BaseModel, BaseModelSpec, Files, Geometry, NoiseProcess, Sampling
+from bootstrap.models.family import BaseModel, BaseModelSpec, Files, FlowTraining, Geometry, NoiseProcess, Sampling
 from bootstrap.models.prompt import CHUNK_END, Conditioning, Embedding, Prompt, Span
 
 WIDTH = 32
@@ -94,7 +94,7 @@ class Words:
 class StraightLine:
     """Rectified flow: noisy = (1 - t) latents + t noise, and the denoiser predicts noise - latents."""
 
-    def timesteps(self, count: int, generator: torch.Generator) -> torch.Tensor:
+    def timesteps(self, count: int, generator: torch.Generator, size: tuple[int, int]) -> torch.Tensor:
         return torch.sigmoid(torch.randn(count, generator=generator))
 
     def at(self, share: float) -> torch.Tensor:
@@ -107,8 +107,8 @@ class StraightLine:
     def target(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         return noise - latents
 
-    def min_snr_weights(self, timesteps: torch.Tensor, gamma: float) -> torch.Tensor:
-        raise NotImplementedError("min_snr_gamma is fixed to None")
+    def loss_weights(self, timesteps: torch.Tensor, min_snr_gamma: float | None) -> torch.Tensor | None:
+        return None
 
 
 class EulerOnALine:
@@ -242,7 +242,7 @@ class TinyFlow:
 
     # Noise and the denoiser.
 
-    def noise(self, base: BaseModel) -> NoiseProcess:
+    def noise(self, base: BaseModel, flow: FlowTraining | None = None) -> NoiseProcess:
         return StraightLine()
 
     def sampling(

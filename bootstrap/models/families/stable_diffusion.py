@@ -12,11 +12,13 @@ from bootstrap.models import checkpoint
 from bootstrap.models.checkpoint import Header, PredictionType
 from bootstrap.models.families import clip_chunks, kohya_names, sd_configs
 from bootstrap.models.family import (
+    FLOW_SETTINGS,
     SAMPLERS,
     SCHEDULES,
     BaseModel,
     BaseModelSpec,
     Files,
+    FlowTraining,
     Geometry,
     NoiseProcess,
     Sampling,
@@ -51,7 +53,7 @@ class StableDiffusion(ABC):
     lora_metadata: Mapping[str, str]
 
     defaults: Mapping[str, Mapping[str, Any]] = {}
-    fixed: Mapping[str, Mapping[str, Any]] = {}
+    fixed: Mapping[str, Mapping[str, Any]] = {"training": dict.fromkeys(FLOW_SETTINGS)}  # they match no flows
     samplers: tuple[str, ...] = SAMPLERS
     schedules: tuple[str, ...] = SCHEDULES
     prediction_types: tuple[PredictionType, ...] = ("epsilon", "v_prediction")
@@ -224,7 +226,7 @@ class StableDiffusion(ABC):
 
     # Noise and the denoiser.
 
-    def noise(self, base: BaseModel) -> NoiseProcess:
+    def noise(self, base: BaseModel, flow: FlowTraining | None = None) -> NoiseProcess:
         from bootstrap.models.noise import DiscreteNoise
 
         return DiscreteNoise(base.scheduler_config)
