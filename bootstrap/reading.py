@@ -2,10 +2,11 @@
 
 Each function returns a value or raises a UserError of one line that names the file, the place, what is wrong and what
 to do. What a hostile or damaged file could do to the parsers is refused before or while it is parsed: sizes, depth,
-repeated keys, NaN and Infinity, numbers beyond 64 bits or beyond float, text that is no UTF-8, lone surrogates. Only
-regular files are opened, so a FIFO never makes a command wait.
+repeated keys, NaN and Infinity, numbers beyond 64 bits or beyond float, text that is neither UTF-8 nor UTF-16, lone
+surrogates. Only regular files are opened, so a FIFO never makes a command wait.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -35,6 +36,7 @@ MOST_BYTES_OF_HEADER = (
 DEEPEST = 128  # levels of JSON or TOML; a shot with 32 passes has 66
 _MOST_PARTS = 500_000  # objects and lists of a JSON text, so that a few megabytes do not become gigabytes
 _INT64 = range(-(2**63), 2**63)
+_UINT64 = range(-(2**63), 2**64)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_PLACE = 80  # characters of a message
 
@@ -109,10 +111,10 @@ def inside(folder: Path, relative: Path | str, where: str) -> Path:
 
 
 def text_file(path: Path, where: str, most_bytes: int = MOST_BYTES) -> str:
-    """Return the text of a UTF-8 file, with or without a byte order mark.
+    """Return the text of a UTF-8 or UTF-16 file, with or without a byte order mark.
 
     Raises:
-        UserError: it is no regular file, is too long, or is not UTF-8.
+        UserError: it is no regular file, is too long, or is in another encoding, such as one of Windows' code pages.
         OSError: it is missing or cannot be read.
     """
     with opened(path, where) as file:
@@ -122,12 +124,54 @@ def text_file(path: Path, where: str, most_bytes: int = MOST_BYTES) -> str:
     return _decoded(content, where)
 
 
+def caption_file(path: Path, where: str) -> str:
+    """Return the caption in a text file beside a picture: its one line, without white space around it; "": none.
+
+    kohya's sd-scripts train the first of several lines, or, with `enable_wildcard`, one by chance. Both would leave
+    words out silently, so such a file is refused.
+
+    Raises:
+        UserError: it has several lines that are not blank; see `text_file` too.
+        OSError: it is missing or cannot be read.
+    """
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text_file(path, where)) if line.strip()]
+    if len(lines) > 1:
+        raise UserError(
+            f"{where}: it has {len(lines)} lines, and a caption is one line; leave one, or join them to one"
+        )
+    return "".join(lines)
+
+
 def _decoded(content: bytes, where: str) -> str:
+    encoding = _encoding_of(content)
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         bad = f"byte 0x{content[error.start]:02x} at {error.start}"
-        raise UserError(f"{where}: it is not UTF-8 text ({bad}); save it as UTF-8") from None
+        name = "UTF-8" if encoding == "utf-8" else "UTF-16"
+        hint = " (it looks like one of Windows' own encodings)" if encoding == "utf-8" else ""
+        raise UserError(f"{where}: it is not {name} text ({bad}){hint}; save it as UTF-8") from None
+    if "\0" in text:
+        raise UserError(f"{where}: it has NUL characters, so it is no text; save it as UTF-8")
+    return text
+
+
+def _encoding_of(content: bytes) -> str:
+    """Return utf-8, or utf-16-le or utf-16-be if the text begins with its mark or plainly is of that form.
+
+    Without a mark, UTF-16 is told by the NULs of its ASCII letters, if these are at least half of the text.
+    """
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if content.startswith(mark) and not content.startswith(codecs.BOM_UTF32_LE):
+            return encoding
+    if len(content) % 2 == 0 and b"\0" in content:
+        for zeros, letters, encoding in (
+            (content[1::2], content[::2], "utf-16-le"),
+            (content[::2], content[1::2], "utf-16-be"),
+        ):
+            if 2 * zeros.count(0) >= len(zeros) and zeros.count(0) > 4 * letters.count(0):
+                return encoding
+    return "utf-8"
 
 
 # ---- JSON
@@ -155,13 +199,17 @@ def json_file(path: Path, where: str, remedy: str, most_bytes: int = MOST_BYTES)
     return parse_json(text, where, remedy)
 
 
-def parse_json(text: str | bytes, where: str, remedy: str, infinite: bool = False) -> Any:
+def parse_json(
+    text: str | bytes, where: str, remedy: str, infinite: bool = False, of_tools: bool = False
+) -> Any:
     """Return the value of a JSON text.
 
     Args:
         where: the beginning of a message.
         remedy: what to do, the end of a message.
         infinite: allow Infinity, which an optimizer's own settings have.
+        of_tools: as other tools write it into pictures: NaN and Infinity become None, because ComfyUI writes NaN for
+            what it has not computed, and seeds may have 64 bits without a sign.
 
     Raises:
         UserError: see the module.
@@ -172,9 +220,10 @@ def parse_json(text: str | bytes, where: str, remedy: str, infinite: bool = Fals
         containers = text.count("{") + text.count("[")
         if containers > _MOST_PARTS:
             raise _RefusedError(f"it has more than {_MOST_PARTS:,} objects and lists")
-        value = (_decoder_with_infinity if infinite else _decoder).decode(text)
+        decoder = _decoder_with_infinity if infinite else _decoder_of_tools if of_tools else _decoder
+        value = decoder.decode(text)
         if containers > DEEPEST or "\\u" in text:
-            _check_tree(value)
+            _check_tree(value, _UINT64 if of_tools else _INT64)
     except RecursionError:
         problem = f"it is nested deeper than {DEEPEST} levels"
     except json.JSONDecodeError as error:
@@ -186,7 +235,7 @@ def parse_json(text: str | bytes, where: str, remedy: str, infinite: bool = Fals
     raise UserError(f"{where}: {problem}; {remedy}")
 
 
-def _check_tree(value: Any) -> None:
+def _check_tree(value: Any, integers: range = _INT64) -> None:
     """Refuse more than DEEPEST levels, lone surrogates, and numbers beyond 64 bits; without recursion."""
     left = [(value, 1)]
     while left:
@@ -195,7 +244,7 @@ def _check_tree(value: Any) -> None:
             if _SURROGATE.search(part):
                 raise _RefusedError("a text has half of a surrogate pair")
         elif isinstance(part, int):
-            if part not in _INT64:
+            if part not in integers:
                 raise _RefusedError("a number is beyond 64 bits")
         elif isinstance(part, dict | list):
             if level > DEEPEST:
@@ -214,8 +263,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > 20 or int(digits) not in _INT64:
+def _integer(digits: str, integers: range = _INT64) -> int:
+    if len(digits) > 20 or int(digits) not in integers:
         raise _RefusedError(f"the number {digits[:_LONGEST_PLACE]} is beyond 64 bits")
     return int(digits)
 
@@ -236,6 +285,10 @@ _decoder, _decoder_with_infinity = (
     )
     for constant in (_constant, float)
 )
+_decoder_of_tools = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=lambda digits: _integer(digits, _UINT64), parse_float=_float,
+    parse_constant=lambda name: None,
+)  # fmt: skip
 
 
 def parse_catalog_json(text: str | bytes) -> Any:

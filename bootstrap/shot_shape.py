@@ -15,6 +15,7 @@ from bootstrap.shot_limits import (
     MOST_CLIP_SKIP,
     MOST_MASK_BLUR,
     MOST_MASK_PADDING,
+    MOST_NAMED_STRENGTH,
     MOST_NETWORKS,
     MOST_PIXELS,
     MOST_STEPS,
@@ -25,7 +26,7 @@ _REMEDY = "it is damaged, or another release of sid wrote it"
 _Prompt = Annotated[str, Field(max_length=100_000)]
 _Name = Annotated[str, Field(max_length=1000)]
 _Hash = Annotated[str, Field(max_length=64)]
-_Strength = Annotated[float, Field(ge=-1000, le=1000)]
+_Strength = Annotated[float, Field(ge=-MOST_NAMED_STRENGTH, le=MOST_NAMED_STRENGTH)]
 _Side = Annotated[int, Field(ge=8, le=32_768)]  # pixels
 _Tags = Annotated[list[_Prompt], Field(max_length=10_000)]
 

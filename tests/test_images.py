@@ -134,6 +134,15 @@ def test_a_bomb_is_refused_without_decoding_it(path, width, height):
     assert peak < 20_000_000
 
 
+def test_a_png_whose_part_claims_2_gib_takes_no_memory(path):
+    whole = png(128, 128, rows=128)
+    place = whole.index(b"IDAT") - 4
+    path.write_bytes(whole[:place] + struct.pack(">I", 2**31 - 1) + whole[place + 4 :])
+    for read in (images.open_picture, infotext.shot_of, infotext.text_of):
+        with pytest.raises(UserError, match="the file is damaged"):
+            read(path)
+
+
 @pytest.mark.parametrize(("width", "height"), [(31, 100), (100, 31), (1, 1)])
 def test_a_tiny_picture_is_refused(path, width, height):
     path.write_bytes(png(width, height, rows=height))

@@ -104,6 +104,48 @@ def test_csv_that_no_table_may_hold(tmp_path: Path, content: bytes, problem: str
     assert problem in refused(lambda: reading.csv_file(path, ("name", "category"), f"table {path}"))
 
 
+TEXT = "woman, caf\u00e9 sign, \u5e3d\u5b50"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_texts_of_other_tools_are_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(f'caption = "{TEXT}"\r\n'.encode(encoding))
+    assert reading.toml_file(path, str(path)) == {"caption": TEXT}
+    marked = "\ufeff" + TEXT if encoding.endswith("e") else TEXT  # UTF-16 of a given order, with its mark
+    for ending in ("", "\n", "\r\n\r\n", "\r \r", "\n\n\n"):
+        path.write_bytes((marked + ending).encode(encoding))
+        assert reading.caption_file(path, str(path)) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("caf\u00e9".encode("cp1252"), "not UTF-8 text (byte 0xe9 at 3)"),
+        ("it\u2019s, caf\u00e9".encode("cp1252"), "not UTF-8 text (byte 0x92 at 2)"),
+        ("\u0448\u043b\u044f\u043f\u0430".encode("cp1251"), "not UTF-8 text"),
+        ("\u5e3d\u5b50".encode("gbk"), "not UTF-8 text"),
+        ("woman".encode("utf-32"), "not UTF-8 text"),
+        ("woman".encode("utf-16")[:-1], "not UTF-16 text"),
+        (b"\xff\xfe\x00\xd8w\x00", "not UTF-16 text"),  # half of a surrogate pair
+        (b"wo\0man", "NUL characters"),
+    ],
+)
+def test_texts_in_other_encodings_are_refused_by_name(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    said = refused(lambda: reading.caption_file(path, str(path)))
+    assert str(path) in said and problem in said and "save it as UTF-8" in said
+
+
+def test_a_caption_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("\nwoman, smile\n\nwoman, hat\n")
+    assert "it has 2 lines, and a caption is one line" in refused(
+        lambda: reading.caption_file(path, str(path))
+    )
+
+
 def _safetensors(header: object, body: bytes = b"\0" * 8) -> bytes:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + body

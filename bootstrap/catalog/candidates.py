@@ -199,6 +199,18 @@ def drawn_count(catalog: Catalog, project: str, generation: int) -> int:
         return session.scalar(query) or 0
 
 
+def began_by_older_rule(catalog: Catalog, project: str, generation: int) -> bool:
+    """Whether a generation's first candidate was drawn before the schedule was a setting; see Shot.schedule.
+
+    Raises:
+        UserError: that candidate's shot is damaged.
+    """
+    first = select(CandidateRow.shot).where(*of_generation(project, generation))
+    with catalog.read() as session:
+        shot = session.scalar(first.order_by(CandidateRow.turn, CandidateRow.id).limit(1))
+        return shot is not None and not shot.get("schedule")
+
+
 def hidden_behind(catalog: Catalog, project: str, shown: Collection[str]) -> dict[str, list[str]]:
     """Return the ids of the duplicates hidden behind each of these candidates; candidates without any are left out."""
     query = (
@@ -219,13 +231,14 @@ def set_caption(catalog: Catalog, project: str, candidate_id: str, caption: str)
     """Set the caption that a candidate gets as a pick; an empty text restores the prompt's tags.
 
     Raises:
-        UserError: there is no such candidate, the dataset already has it, or the caption is too long.
+        UserError: there is no such candidate, the dataset already has it, or the caption is too long or
+            has prompt syntax.
     """
     try:
         captions.check_length(caption, "a caption")
+        tags = captions.read(caption)
     except ValueError as error:
         raise UserError(f"candidate '{candidate_id}': {error}") from None
-    tags = captions.parse(caption)
     with catalog.write() as session:
         row = session.scalar(
             select(CandidateRow).join(ProjectRow, CandidateRow.project_id == ProjectRow.id)

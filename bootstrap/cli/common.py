@@ -6,6 +6,7 @@ catalog or torch.
 
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project."
 # Characters of a prompt, a caption or another text that a person asked to see; longer ones are whole in --json.
 LONGEST_TEXT = 10_000
 MOST_GENERATIONS = 1_000_000
+_UNPRINTABLE = re.compile(r"[^\x00-\x7e]")  # of them, some; json escapes those below
 _LONGEST_REVIEWER = 64  # characters, the catalog's limit
 
 
@@ -51,8 +53,13 @@ def say_text(text: str, before: str = "") -> None:
 
 
 def print_json(value: Any, **options: Any) -> None:
-    """Print a value as JSON, with all its characters."""
-    typer.echo(json.dumps(value, **options))
+    """Print a value as JSON, with all its characters; those that would steer a terminal as JSON's escapes."""
+    typer.echo(_UNPRINTABLE.sub(_as_json_escape, json.dumps(value, **options)))
+
+
+def _as_json_escape(match: re.Match[str]) -> str:
+    sign = match[0]
+    return sign if sign.isprintable() else json.dumps(sign)[1:-1]
 
 
 def encode_all() -> None:

@@ -205,7 +205,7 @@ def retag(
     project = workspace_of(context).project(name)
     catalog = project.workspace.open_catalog()
     edit = retagging.TagEdit(
-        tuple(captions.parse(add)),
+        tuple(_written(add, "--add")),
         tuple(captions.parse(remove)),
         tuple(_parse_renaming(text) for text in rename or []),
     )
@@ -216,6 +216,14 @@ def retag(
 
 def _parse_renaming(text: str) -> tuple[str, str]:
     old, equals, new = text.partition("=")
-    if not equals or not old.strip() or not captions.parse(new):
+    new_tags = _written(new, f"--rename {text}")
+    if not equals or not old.strip() or not new_tags:
         raise UserError(f'--rename {text}: write it as "OLD=NEW"; `--remove` removes a tag')
-    return captions.join(captions.parse(old)), captions.join(captions.parse(new))
+    return captions.join(captions.parse(old)), captions.join(new_tags)
+
+
+def _written(tags: str, option: str) -> list[str]:
+    try:
+        return captions.read(tags)
+    except ValueError as error:
+        raise UserError(f"{option}: {error}") from None

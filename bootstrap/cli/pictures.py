@@ -31,9 +31,7 @@ Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another se
 Count = Annotated[
     int, typer.Option(min=1, max=16, help="How many pictures to draw, each with a seed of its own.")
 ]
-File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A PNG drawn by sid, or any picture with infotext.")
-]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A PNG drawn by sid, or another tool's picture.")]
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -74,20 +72,33 @@ def tag(
 def show(
     file: File, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the whole shot.")] = False
 ) -> None:
-    """Show how a picture was drawn, by sid or by another tool that writes infotext."""
-    from bootstrap.drawing import infotext, infotext_shot
+    """Show how a picture was drawn, by sid or by another tool."""
+    from bootstrap.drawing import infotext, infotext_shot, infotext_unused, samplers
+    from bootstrap.drawing.infotext import Infotext
+    from bootstrap.drawing.metadata import of_picture
 
-    shot, text = infotext.shot_of(file), infotext.text_of(file)
-    fields = infotext.read(text or "")
-    if shot is None and not fields.fields:
-        raise UserError(
-            f"picture {file}: it carries neither a shot of sid nor infotext, so nobody knows how it was drawn"
-        )
+    shot, found = infotext.shot_of(file), of_picture.read(file)
+    if shot is None and found.is_nothing:
+        raise UserError(f"picture {file}: {found.why_not()}")
+    fields = found.parameters or Infotext("", "", {})
     if as_json:
-        description = shot.to_dict() if shot else dataclasses.asdict(fields)
+        not_honoured = {"not_honoured": infotext_unused.unused(fields)}
+        description = shot.to_dict() if shot else dataclasses.asdict(fields) | not_honoured
+        if shot is None and found.parameters is None:
+            description["texts"] = found.texts
         print_json(description, indent=2, ensure_ascii=False)
         return
-    lines = {"prompt": fields.prompt, "negative prompt": fields.negative_prompt, **fields.fields}
+    if shot is None and found.parameters is None:
+        for place, text in found.texts.items():
+            say_text(text, f"{cell(place, 100)}: ")
+        say(f"it cannot be redrawn: {found.why_not()}")
+        return
+    lines = {
+        "tool": fields.tool,
+        "prompt": fields.prompt,
+        "negative prompt": fields.negative_prompt,
+        **fields.fields,
+    }
     if shot is not None:
         lines = {"shot": shot.id, **lines, "prompt": shot.prompt, "negative prompt": shot.negative_prompt}
         for lora in shot.loras:
@@ -99,9 +110,13 @@ def show(
     for name, value in lines.items():
         if value:
             say_text(str(value), f"{cell(name, 100)}: ")
+    for line in infotext_unused.told(shot, fields):
+        say_text(line)
     if shot is None:
+        for refusal in fields.refusals:
+            say(f"it cannot be redrawn: {refusal}")
         try:
-            infotext_shot.check_numbers(file, fields.fields)
+            samplers.check_known(infotext_shot.of_infotext(file, fields))
         except UserError as error:
             say(f"it cannot be redrawn: {error}")
 
@@ -118,8 +133,13 @@ def redraw(
     ] = None,
 ) -> None:
     """Draw a picture again from its file, unchanged or with another strength, seed, snapshot or base model."""
-    from bootstrap.drawing import infotext  # the rest imports torch: seconds that other verbs need not wait
+    from bootstrap.drawing import (
+        infotext,
+        infotext_unused,
+    )  # the rest imports torch: other verbs need not wait
     from bootstrap.drawing import redraw as redrawing
+    from bootstrap.drawing.infotext import Infotext
+    from bootstrap.drawing.metadata import of_picture
 
     if output is not None and output.suffix.lower() != ".png":
         raise UserError(f"--output {output}: the picture is written as PNG, name a .png file")
@@ -130,6 +150,15 @@ def redraw(
     path = output or Path(f"redrawn-{shot.id}.png")
     infotext.save_png(picture, path, shot, text)
     say(f"redrawn: {path}")
+    parameters = of_picture.read(file).parameters or Infotext("", "", {})
+    for line in infotext_unused.told(infotext.shot_of(file), parameters):
+        say_text(line)
+    tool = redrawing.tool_of(file)
+    if tool:
+        say(
+            f"{file} is {tool}'s: its prompt was read and its noise drawn as AUTOMATIC1111 does, so the picture is "
+            "like it, not the same"
+        )
 
 
 def again(
@@ -212,7 +241,11 @@ def draw_tags(
     from bootstrap.drawing import tag_drawings  # imports torch: seconds that other verbs need not wait
     from bootstrap.models import specs
 
-    for drawing in tag_drawings.draw_tags(specs.find(base), captions.parse(tags), output):
+    try:
+        words = captions.read(tags)
+    except ValueError as error:
+        raise UserError(f"caption: {error}") from None
+    for drawing in tag_drawings.draw_tags(specs.find(base), words, output):
         doubt = (
             "" if drawing.is_known else "  seems unknown: it changes the drawing no more than a made-up word"
         )

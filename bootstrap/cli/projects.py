@@ -30,9 +30,17 @@ def new(
     ] = "papertown",
 ) -> None:
     """Make a project from one picture and its caption."""
+    from bootstrap import images
+    from bootstrap.models import specs
     from bootstrap.project import projects
+    from bootstrap.training import examples
 
     project = projects.create(workspace_of(context), name, image, caption, base)
+    if images.has_more_frames(image):
+        say(f"{image}: it has several frames or pages; the first one is the original")
+    geometry = specs.geometry(project.base_model)
+    if geometry and (line := examples.cut_off_line(project, geometry, [project.original])):
+        say(line)
     say(f"project '{project.name}' made, with base model {project.base_model.name}: {project.folder}")
     say(f"settings: {project.toml}")
     say(f"next: sid run {project.name}")
@@ -123,11 +131,18 @@ def delete(
 
 def grow(context: typer.Context, name: Name) -> None:
     """Add the picks with their captions to the dataset, on which the next `sid run` trains."""
-    from bootstrap.dataset import growth
+    from bootstrap.dataset import entries, growth
+    from bootstrap.models import specs
+    from bootstrap.training import examples
 
     project = workspace_of(context).project(name)
-    grown = growth.grow(project, project.workspace.open_catalog())
+    catalog = project.workspace.open_catalog()
+    grown = growth.grow(project, catalog)
     say(f"dataset of '{name}': {grown.added} added, {grown.removed} removed, {grown.size} pictures now")
+    geometry = specs.geometry(project.base_model)
+    paths = (entry.path for entry in entries.of_project(project, catalog))
+    if geometry and (line := examples.cut_off_line(project, geometry, paths)):
+        say(line)
     say(f"next: sid run {name}")
 
 

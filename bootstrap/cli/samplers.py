@@ -1,9 +1,10 @@
 """`sid samplers`: the noise levels that each sampler steps through."""
 
-import json
 from typing import Annotated
 
 import typer
+
+from bootstrap.cli.common import print_json, say_text
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -26,7 +27,7 @@ def samplers(
 
     listed = schedule_listing.of(base, steps)
     if as_json:
-        typer.echo(json.dumps([entry._asdict() for entry in listed]))
+        print_json([entry._asdict() for entry in listed])
         return
     for entry in listed:
-        typer.echo(f"{entry.sampler}, {entry.schedule}: {' '.join(f'{sigma:.4g}' for sigma in entry.sigmas)}")
+        say_text(f"{entry.sampler}, {entry.schedule}: {' '.join(f'{sigma:.4g}' for sigma in entry.sigmas)}")

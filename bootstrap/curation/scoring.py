@@ -9,7 +9,6 @@ The catalog stores vectors for the ranking, shortened by a fixed random projecti
 """
 
 import logging
-import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -83,7 +82,7 @@ def agreement(shot: Shot, seen: Sequence[str]) -> float | None:
 
     Wishes are the prompt's tags, which a tagger should see, and the tags that the recipe left out, which it should not.
     """
-    prompted = [plain for tag in shot.tags if (plain := re.sub(r"[()\[\]\\]|:[\d.]+", "", tag).strip())]
+    prompted = captions.of_prompt(shot.prompt)
     if not prompted:
         return None
 

@@ -107,7 +107,7 @@ def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) ->
         The number of captions that changed.
 
     Raises:
-        UserError: a caption is empty, there is no such pick, or a generation is running.
+        UserError: a caption is empty or has prompt syntax, there is no such pick, or a generation is running.
     """
     present = {pick.candidate_id: pick for pick in picks.picks(catalog, project.name)}
     new: dict[str, str] = {}
@@ -116,9 +116,9 @@ def recaption(project: Project, catalog: Catalog, changed: Mapping[str, str]) ->
             raise UserError(f"pick '{candidate_id}': the dataset of '{project.name}' has none with this id")
         try:
             captions.check_length(text, "a caption")
+            caption = captions.join(captions.read(text))
         except ValueError as error:
             raise UserError(f"pick '{candidate_id}': {error}") from None
-        caption = captions.join(captions.parse(text))
         if not caption:
             raise UserError(
                 f"pick '{candidate_id}': its caption would be empty; a pick needs at least one tag"

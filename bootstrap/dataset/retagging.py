@@ -30,10 +30,11 @@ class TagEdit:
 
     def of(self, tags: Sequence[str]) -> list[str]:
         """Return the edited tags of a caption, each once; case is ignored."""
-        changed = captions.without(tags, self.remove)
+        changed = captions.without(tags, [*self.remove, *map(captions.without_escapes, self.remove)])
         for old, new in self.rename:
-            changed = captions.replaced(changed, old, new)
-        return captions.with_added([], [*changed, *self.add])
+            for spelling in dict.fromkeys((old, captions.without_escapes(old))):
+                changed = captions.replaced(changed, spelling, captions.without_escapes(new))
+        return captions.with_added([], [*changed, *map(captions.without_escapes, self.add)])
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def retag(
         candidate_id: tags
         for candidate_id, tags in present.items()
         if (ids is None or candidate_id in ids)
-        and (not having or any(captions.same_tag(tag, having) for tag in tags))
+        and (not having or any(captions.same_tag(tag, captions.without_escapes(having)) for tag in tags))
     }
     changed = {candidate_id: captions.join(edit.of(tags)) for candidate_id, tags in selected.items()}
     return growth.recaption(project, catalog, changed)

@@ -65,6 +65,8 @@ def plan_candidates(generation: Generation, more: bool = False) -> DrawingPlan:
     training = _training(generation)
     settings = advised(generation, training)
     shared = drawn_with(generation, base, training, inputs.gather(project, catalog))
+    older_rule = candidates.began_by_older_rule(catalog, project.name, generation.number)
+    shared = replace(shared, older_rule=older_rule)
     if settings.curation.adaptive:
         shared = replace(shared, tallies=generations.tallies_of(catalog, project.name, generation.number))
     shelf, missing = Shelf.of(project), list[Shot]()

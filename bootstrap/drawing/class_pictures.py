@@ -5,7 +5,7 @@ A picture is stored under the id of its shot and never drawn twice.
 
 from pathlib import Path
 
-from bootstrap.dataset.class_pictures import ClassPicture, in_folder
+from bootstrap.dataset.class_pictures import ClassPicture, caption_of_class, in_folder
 from bootstrap.drawing import engine, networks
 from bootstrap.drawing.networks import with_networks
 from bootstrap.files import whole_file
@@ -13,6 +13,7 @@ from bootstrap.models import loading
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
 from bootstrap.project.projects import Project
+from bootstrap.prompting.choices import Choices
 from bootstrap.shots import Shot
 from bootstrap.training.examples import training_size
 
@@ -31,13 +32,14 @@ def pictures(project: Project, report: Report) -> list[ClassPicture]:
     missing = [shot for shot in shots if not (folder / f"{shot.id}.png").is_file()]
     if missing:
         _draw(project, missing, folder, report)
-    return [ClassPicture(folder / f"{shot.id}.png", settings.class_tokens) for shot in shots]
+    return [ClassPicture(folder / f"{shot.id}.png", caption_of_class(shot.prompt)) for shot in shots]
 
 
 def _shots(project: Project) -> list[Shot]:
     base = loading.hold(project.base_model)
     size = training_size(project, base)
-    drawing, training = project.settings.drawing, project.settings.training
+    drawing, training, shelf = project.settings.drawing, project.settings.training, Shelf.of(project)
+    choices = Choices(shelf.wildcards)
     shots = [
         Shot(
             prompt=str(training.class_tokens),
@@ -57,7 +59,7 @@ def _shots(project: Project) -> list[Shot]:
         )
         for number in range(training.num_class_images)
     ]
-    return with_networks(base, Shelf.of(project), shots)
+    return with_networks(base, shelf, [choices.of_shot(shot) for shot in shots])
 
 
 def _draw(project: Project, shots: list[Shot], folder: Path, report: Report) -> None:

@@ -6,7 +6,6 @@ Format: stable-diffusion-webui, modules/processing.py `create_infotext` and modu
 
 import json
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from PIL import Image, PngImagePlugin
 
 from bootstrap import images, reading
+from bootstrap.drawing import picture_texts
 from bootstrap.errors import UserError
 from bootstrap.files import whole_file
 from bootstrap.shots import Shot
@@ -24,8 +24,14 @@ UPSCALER = "Lanczos"  # how the first pass of hires is enlarged
 
 # A1111's names of parameters have at most 40 letters; without a limit the time would grow with the line's square.
 _FIELD = re.compile(r'(\w[\w \-/]{1,100}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-_LONGEST = 1_000_000  # characters
-_EXIF, _USER_COMMENT = 0x8769, 0x9286  # its place in JPEG and WebP; A1111 writes b"UNICODE\0" and UTF-16BE
+LONGEST = 1_000_000  # characters that are read
+# Within lines, where several lines are fields.
+_FIELD_OF_LINES = re.compile(r'(\w[\w \-/]{1,100}):[ \t]*("(?:\\.|[^\\"])+"|[^,\n]*)(?:,|\n|$)')
+# Where A1111's fields begin, whose first two are these, in a text whose line breaks were lost.
+_FIRST_FIELDS = re.compile(r"Steps: ?\d+, ?(?:Sampler|Schedule type|CFG scale|Seed|Size)\b")
+_LINE_OF_FIELDS = re.compile(r"(?:Steps|Sampler|Schedule type|CFG scale|Seed|Size|Model|Version): ?\S")
+_BRACKETS = re.compile(r'"(?:\\.|[^\\"])*"|[\[{]|[\]}]')  # and texts, which may hold some
+_NEGATIVE = "Negative prompt:"
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,11 @@ class Infotext:
 
     prompt: str
     negative_prompt: str
-    fields: dict[str, str]  # "Steps", "Sampler", "CFG scale", "Seed", "Size", ...
+    fields: dict[
+        str, str
+    ]  # "Steps", "Sampler", "CFG scale", "Seed", "Size", ...; A1111's names, also of other tools
+    tool: str = ""  # that it is from, such as "ComfyUI"; empty: A1111, or one that writes as A1111 does
+    refusals: tuple[str, ...] = ()  # why the picture cannot be redrawn from this
 
 
 def write(shot: Shot, model: str, lora_hashes: dict[str, str]) -> str:
@@ -113,25 +123,102 @@ def read(text: str) -> Infotext:
     """Parse an infotext as A1111 does; a text without parameters is all prompt.
 
     As in A1111, white space around lines is removed, and a line that begins with "Negative prompt:" ends the prompt.
+    Beyond A1111, fields are also found on several lines, and in a text whose line breaks were lost.
 
     Raises:
         UserError: the text has more than a million characters.
     """
-    if len(text) > _LONGEST:
-        raise UserError(f"infotext: it has {len(text):,} characters, {_LONGEST:,} at most are read")
+    if len(text) > LONGEST:
+        raise UserError(f"infotext: it has {len(text):,} characters, {LONGEST:,} at most are read")
     lines = [line.strip() for line in text.strip().split("\n")]
-    pairs = _FIELD.findall(lines[-1])
-    if len(pairs) >= 3:
-        lines.pop()
-    fields = {key: _unquoted(value) for key, value in pairs} if len(pairs) >= 3 else {}
+    lines, pairs = _parted(lines)
     prompt: list[str] = []
     negative: list[str] = []
     current = prompt
     for line in lines:
-        if line.startswith("Negative prompt:"):
-            current, line = negative, line.removeprefix("Negative prompt:").strip()
+        if line.startswith(_NEGATIVE):
+            current, line = negative, line.removeprefix(_NEGATIVE).strip()
         current.append(line)
+    fields = {key: _unquoted(value) for key, value in pairs}
     return Infotext("\n".join(prompt).strip(), "\n".join(negative).strip(), fields)
+
+
+def _parted(lines: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the lines of the prompts, and the fields with their values as they are written."""
+    last = lines[-1]
+    is_whole = last.startswith("Steps:")
+    if not is_whole:
+        joined = _FIRST_FIELDS.search(last)
+        if joined and not _LINE_OF_FIELDS.match(last):
+            return _split_lines(lines[:-1], last[: joined.start()]), _pairs(last[joined.start() :])
+        first = _first_line_of_fields(lines)
+        if first is not None:
+            return lines[:first], _pairs_of_lines(lines[first:])
+    pairs = _pairs(last)
+    return (lines[:-1], pairs) if len(pairs) >= 3 else (lines, [])
+
+
+def _split_lines(before: list[str], prompts: str) -> list[str]:
+    """Return the lines of the prompts, where the fields followed on the same line."""
+    head, marker, negative = prompts.partition(_NEGATIVE)
+    if not marker or not head or any(line.startswith(_NEGATIVE) for line in before):
+        return [*before, _without_joint(prompts)]
+    return [*before, _without_joint(head), f"{marker} {_without_joint(negative)}"]
+
+
+def _without_joint(text: str) -> str:
+    """Return a text without the stop that some sites write instead of a line break."""
+    return text.removesuffix(".").strip()
+
+
+def _first_line_of_fields(lines: list[str]) -> int | None:
+    """Return the line from which several lines are fields, such as those of a plug-in behind A1111's own."""
+    for index in range(len(lines) - 2, -1, -1):
+        if lines[index].startswith("Steps:"):
+            rest = lines[index + 1 :]
+            are_fields = all(_FIELD.match(line) for line in rest if line)
+            return index if are_fields and len(_pairs_of_lines(lines[index:])) >= 3 else None
+    return None
+
+
+def _pairs(line: str) -> list[tuple[str, str]]:
+    """Return the fields of a line; a value in brackets, which Civitai does not quote, is taken as a whole."""
+    pairs: list[tuple[str, str]] = []
+    place, has_open_end = 0, False
+    while match := _FIELD.search(line, place):
+        key, value, place = match[1], match[2], match.end()
+        if value[:1] in ("[", "{") and not has_open_end:
+            end = _end_of_brackets(line, match.start(2))
+            has_open_end = end == 0  # looking to the end of the line again and again would take long
+            if end > match.end(2):
+                value, place = line[match.start(2) : end], end
+        pairs.append((key, value))
+    return pairs
+
+
+def _end_of_brackets(line: str, begin: int) -> int:
+    """Return where JSON that begins with a bracket ends, or 0 if it does not."""
+    depth = 0
+    for match in _BRACKETS.finditer(line, begin):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return match.end()
+    return 0
+
+
+def _pairs_of_lines(lines: list[str]) -> list[tuple[str, str]]:
+    """Return the fields of several lines; a plug-in's template is one field, whatever it holds."""
+    pairs: list[tuple[str, str]] = []
+    fields: list[str] = []
+    for line in lines:
+        if line.startswith(
+            ("Template:", "Negative Template:", "Wildcard prompt:", "Wildcard negative prompt:")
+        ):
+            key, _, value = line.partition(":")
+            pairs.append((key, value))
+        else:
+            fields.append(line)
+    return [*_FIELD_OF_LINES.findall("\n".join(fields)), *pairs]
 
 
 def _unquoted(value: str) -> str:
@@ -200,19 +287,8 @@ def text_of(path: Path) -> str | None:
     Raises:
         UserError: the file is no picture.
     """
-    with images.opened(path) as picture:
-        text = _texts(picture).get(PARAMETERS_KEY)
-        if isinstance(text, str):
-            return text
-        try:
-            comment = picture.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, struct.error) as error:
-            raise ValueError(f"its EXIF data: {error}") from error  # as Pillow's other decoders do
-    if not isinstance(comment, bytes):
-        return comment if isinstance(comment, str) else None
-    if comment.startswith(b"UNICODE\0"):
-        return comment[8:].decode("utf-16-be", "replace")
-    return comment.removeprefix(b"ASCII\0\0\0").decode("utf-8", "replace").strip("\0") or None
+    texts = picture_texts.of_file(path).texts
+    return texts.get(PARAMETERS_KEY) or texts.get(picture_texts.USER_COMMENT)
 
 
 def _texts(picture: Image.Image) -> dict[Any, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from bootstrap.drawing import infotext_sampler
 from bootstrap.drawing.infotext import UPSCALER, Infotext
+from bootstrap.drawing.infotext_unused import AS_ALWAYS
 from bootstrap.errors import UserError
-from bootstrap.models.family import SAMPLERS
 from bootstrap.project.settings import DrawingSection
 from bootstrap.recipes.hires import HiresRecipe, enlarged
 from bootstrap.shots import Shot, Start
@@ -44,23 +45,20 @@ def of_infotext(path: Path, parameters: Infotext) -> Shot:
             f"picture {path}: it was drawn from another picture, and its infotext does not name it"
         )
     for key in fields:
-        if key.startswith(_NOT_REDRAWN) and key not in _HIRES:
+        if key.startswith(_NOT_REDRAWN) and key not in _HIRES and (key, fields[key]) not in AS_ALWAYS:
             raise UserError(f"picture {path}: it was made with '{key}', which sid does not support")
     if is_hires and fields.get("Hires upscaler", "") != UPSCALER:
         upscaler = fields.get("Hires upscaler", "") or "Latent"
         raise UserError(f"picture {path}: it was enlarged with '{upscaler}', and sid has only {UPSCALER}")
     check_numbers(path, fields)
     try:
-        sampler = fields["Sampler"]
-        kind = fields.get("Schedule type", "")
-        if f"{sampler} {kind}" in SAMPLERS:  # A1111 1.9 and later write them separately
-            sampler = f"{sampler} {kind}"
+        sampler, schedule = infotext_sampler.sampler_and_schedule(f"picture {path}: its infotext", fields)
         width, height = _size(fields["Size"])
         shot = Shot(
             prompt=parameters.prompt, negative_prompt=parameters.negative_prompt,
             seed=int(fields["Seed"]), steps=int(fields["Steps"]), sampler=sampler, cfg_scale=float(fields["CFG scale"]),
             width=width, height=height, base_model="", base_model_hash="", loras=(),
-            clip_skip=int(fields.get("Clip skip", "1")),
+            clip_skip=int(fields.get("Clip skip", "1")), schedule=schedule,
         )  # fmt: skip
         if is_hires:
             shot = _second_pass(shot, fields)

@@ -13,6 +13,7 @@ from PIL import Image
 from bootstrap import images
 from bootstrap.drawing import engine, infotext, infotext_shot, networks, samplers
 from bootstrap.drawing.infotext import Infotext
+from bootstrap.drawing.metadata import of_picture
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import is_partial, path_of
 from bootstrap.lora import kohya
@@ -23,6 +24,7 @@ from bootstrap.planning.extra_networks import content_hash
 from bootstrap.project.projects import Workspace
 from bootstrap.prompting import embeddings, parse
 from bootstrap.prompting.parse import MOST_NETWORKS
+from bootstrap.shot_limits import MOST_NAMED_STRENGTH
 from bootstrap.shots import EmbeddingUse, LoraUse, Shot
 
 _EPOCH = re.compile(r"-(\d{6})$")  # at the end of a snapshot's name
@@ -52,13 +54,13 @@ def redraw(
     Raises:
         UserError: the picture does not say how it was drawn, or a file that it needs is missing.
     """
-    text = infotext.text_of(path)
-    parameters = infotext.read(text or "")
     shot = infotext.shot_of(path)
-    if shot is None and not parameters.fields:
-        raise UserError(
-            f"picture {path}: it carries neither a shot of sid nor infotext, which say how it was drawn"
-        )
+    found = of_picture.read(path)
+    parameters = found.parameters or Infotext("", "", {})
+    if shot is None and found.parameters is None:
+        raise UserError(f"picture {path}: {found.why_not()}")
+    if shot is None and parameters.refusals:
+        raise UserError(f"picture {path}: {parameters.refusals[0]}")
     shot = shot or infotext_shot.of_infotext(path, parameters)
     _check_prompts(path, shot)
     files = _lora_files(workspace)
@@ -87,6 +89,16 @@ def redraw(
     )
     hashes = {use.name: kohya.model_hash(paths[use]) for use in shot.loras}
     return drawing.picture, shot, infotext.write(shot, base.spec.title, hashes)
+
+
+def tool_of(path: Path) -> str:
+    """Return the tool that a picture without a shot of sid is from; empty if it is sid's or AUTOMATIC1111's.
+
+    Raises:
+        UserError: the file is no picture.
+    """
+    found = of_picture.read(path)
+    return found.parameters.tool if found.parameters and infotext.shot_of(path) is None else ""
 
 
 def _check_prompts(path: Path, shot: Shot) -> None:
@@ -178,7 +190,10 @@ def _uses(prompt: str, hashes: dict[str, str], files: list[Path]) -> tuple[LoraU
             try:
                 unet, te = network.strengths
             except ValueError:
-                raise UserError(f"<lora:{network.name}>: its strength is not a number") from None
+                raise UserError(
+                    f"<lora:{network.name}>: its strength is not a number from {-MOST_NAMED_STRENGTH:g} to "
+                    f"{MOST_NAMED_STRENGTH:g}"
+                ) from None
             named = LoraUse(network.name, "", 0, unet, None if te == unet else te)
             uses.append(dataclasses.replace(named, sha256=content_hash(_file_of(named, hashes, files))))
     return tuple(uses)
@@ -253,14 +268,18 @@ def _embeddings(shot: Shot, parameters: Infotext, files: list[Path]) -> tuple[Em
         uses = sorted(hashes.items())
     held = []
     for name, hash_ in uses:
-        same_name_first = sorted(files, key=lambda path: path.stem != name)
+        # Infotext leaves ":" and "," of a name out; the prompt has the file's whole name.
+        same_name_first = sorted(
+            files, key=lambda path: name not in (path.stem, infotext.without_marks(path.stem))
+        )
         path = next((path for path in same_name_first if content_hash(path).startswith(hash_)), None)
         if path is None:
             raise UserError(
                 f"embedding {name}: no file with the hash {hash_[:12]} is in the workspace; put it into its folder "
                 "'embeddings'"
             )
-        held.append(embeddings.hold(path, name).use)
+        is_its_name = name == infotext.without_marks(path.stem)
+        held.append(embeddings.hold(path, path.stem if is_its_name else name).use)
     return tuple(held)
 
 

@@ -26,6 +26,7 @@ from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report
 from bootstrap.project.generation import Generation
 from bootstrap.prompting import parse
+from bootstrap.prompting.choices import Choices
 from bootstrap.shot_limits import (
     LEAST_CFG_SCALE,
     LEAST_STRENGTH,
@@ -116,6 +117,13 @@ def draw_sheet(
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise UserError(f"axes: {repeated[0]} is named twice; choose different parameters")
+    older = [
+        value for axis in axes if axis.name == "sampler" for value in axis.values if value not in SAMPLERS
+    ]
+    if older and "schedule" in names:
+        raise UserError(
+            f"axes: sampler {older[0]} names a schedule itself; write {sampler_and_schedule(older[0])[0]}"
+        )
     project, training = generation.project, generation.training()
     if training is None or not training.finished:
         raise UserError(f"{generation}: its training has not finished, see `sid status`")
@@ -163,9 +171,10 @@ def common_shot(generation: Generation, base: BaseModel, training: Training, pro
     epoch = training.snapshots[-1].epoch
     lora = LoraUse(lora_file_name(shared.lora_name, epoch), training.training_id, epoch, 1.0)
     drawing = settings.drawing
+    negative = parse.without_comments(drawing.negative_prompt)
     return Shot(
         parse.without_comments(prompt) if prompt else captions.as_prompt(settings.project.tags),
-        parse.without_comments(drawing.negative_prompt),
+        Choices(shared.wildcards).chosen(negative, drawing.seed),
         drawing.seed, drawing.steps, drawing.sampler, drawing.cfg_scale, shared.width, shared.height,
         shared.base_model, shared.base_model_hash, (lora,), settings.clip_skip, schedule=drawing.schedule,
     )  # fmt: skip
@@ -187,6 +196,9 @@ def with_value(shot: Shot, name: str, value: Any) -> Shot:
         file_name = lora_file_name(lora.name.rsplit("-", 1)[0], value)
         changed = dataclasses.replace(lora, snapshot=value, name=file_name)
         return dataclasses.replace(shot, loras=(changed, *others))
+    if name == "sampler":
+        sampler, schedule = sampler_and_schedule(value)
+        return dataclasses.replace(shot, sampler=sampler, schedule=schedule or shot.schedule)
     return dataclasses.replace(shot, **{name: value})
 
 

@@ -91,6 +91,7 @@ def of_next_run(project: Project, catalog: Catalog) -> Forecast:
     recipe_inputs = inputs.gather(project, catalog)
     number = generations.next_number(catalog, project.name)
     shared = _drawn_with(Generation(project, catalog, number), spec, recipe_inputs)
+    shared = replace(shared, older_rule=candidates.began_by_older_rule(catalog, project.name, number))
     if settings.curation.adaptive:
         shared = replace(shared, tallies=generations.tallies_of(catalog, project.name, number))
     advice = advices.of_training(catalog, project.name, shared.training_id) if settings.asks_adviser else None

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from bootstrap import images
 from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.catalog.states import GenerationState
@@ -30,6 +31,7 @@ from bootstrap.project.leases import LeaseLost
 from bootstrap.project.projects import Project
 from bootstrap.prompting import parse
 from bootstrap.recipes.needs import Inputs
+from bootstrap.training import examples
 
 if TYPE_CHECKING:
     from bootstrap.drawing.shards import Shard
@@ -64,6 +66,7 @@ def prepare(project: Project, catalog: Catalog) -> Generation:
     entries.check(project, catalog, settings)
     recipe_inputs = inputs.gather(project, catalog)
     class_pictures.check(project)
+    _tell_of_pictures(project, catalog)
     latest = generations.latest(catalog, project.name) or 0
     # Either the latest generation resumes, or a new one begins.
     _check_prompts(project, recipe_inputs, [number for number in (latest, latest + 1) if number])
@@ -78,6 +81,23 @@ def prepare(project: Project, catalog: Catalog) -> Generation:
     ):
         remove_partial_files(folder)
     return Generation(project, catalog, generations.begin(catalog, project.name))
+
+
+def _tell_of_pictures(project: Project, catalog: Catalog) -> None:
+    """Log which pictures training does not use as a whole."""
+    paths = [
+        *(entry.path for entry in entries.of_project(project, catalog)),
+        *(class_picture.path for class_picture in class_pictures.in_folder(project)),
+    ]
+    geometry = specs.geometry(project.base_model)
+    line = examples.cut_off_line(project, geometry, paths) if geometry else None
+    if line:
+        _log.warning("%s", line)
+    for path in paths:
+        if images.has_more_frames(path):
+            _log.warning(
+                "project '%s': %s has several frames or pages; the first one is used", project.name, path
+            )
 
 
 def _check_prompts(project: Project, recipe_inputs: Inputs, numbers: list[int]) -> None:

@@ -244,4 +244,5 @@ def _keep_caption(project: Project, catalog: Catalog, candidate: Candidate, ids:
     for candidate_id in ids:
         is_edited = candidates.candidate(catalog, project.name, candidate_id).edited_caption is not None
         if candidate_id not in in_dataset and not is_edited:
-            candidates.set_caption(catalog, project.name, candidate_id, candidate.caption)
+            words = captions.without_syntax(candidate.caption)  # earlier versions took any text
+            candidates.set_caption(catalog, project.name, candidate_id, captions.join(words))

@@ -40,6 +40,9 @@ Schedule = Literal[
 SCHEDULES: tuple[str, ...] = get_args(Schedule)  # noise schedules, by AUTOMATIC1111's and ComfyUI's names
 AUTOMATIC: Schedule = "Automatic"  # the sampler's own, as in AUTOMATIC1111, or what the base model demands
 
+# Beside SAMPLERS, the samplers' names before schedules were a setting.
+OLDER_NAMES = ("DPM++ 2M Karras", "DPM++ 2M SDE Karras", "DPM++ SDE Karras")
+
 
 def sampler_and_schedule(name: str) -> tuple[str, str | None]:
     """Part a sampler's older name, such as "DPM++ 2M Karras", into sampler and schedule; None: it names no schedule."""

@@ -4,7 +4,8 @@ A sigma is the noise's standard deviation relative to the picture: sqrt((1 - alp
 schedule lists the sigma before each step, and 0 after the last one.
 
 Sources: stable-diffusion-webui 1.10, modules/sd_schedulers.py, and k-diffusion 0.1, k_diffusion/sampling.py and
-external.py (`DiscreteSchedule`); ComfyUI, comfy/samplers.py, has the same rules under the names in lower case.
+external.py (`DiscreteSchedule`); ComfyUI, comfy/samplers.py, has the same rules under the names in lower case, except
+for beta, whose quantiles are of timesteps there.
 """
 
 import math

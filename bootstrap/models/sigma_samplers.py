@@ -231,16 +231,20 @@ def _brownian(sigmas: Sequence[float], initial: torch.Tensor, generators: Sequen
 
     The ends of the motion's interval decide all of its values, so they are exactly the schedule's ends.
     """
-    # float32 in six decimals, as torchsde has them, which else warns of the difference
-    least, most = (round(float(torch.tensor(sigma)), 6) for sigma in (sigmas[-2], sigmas[0]))
+    least, most = (_as_torchsde(sigma) for sigma in (sigmas[-2], sigmas[0]))
     if least == most:  # a single step, which needs no noise
         return _independent(sigmas, initial, generators)
     seeds: Any = [generator.initial_seed() for generator in generators]
     tree = BrownianTreeNoiseSampler(torch.zeros(initial.shape), least, most, seeds)
 
     def drawn(here: float, there: float) -> torch.Tensor:
-        asked = torch.tensor([here, there]).clamp(least, most)
-        noise: torch.Tensor = tree(asked[0], asked[1])
+        begin, end = (torch.tensor(_as_torchsde(sigma), dtype=torch.float64) for sigma in (here, there))
+        noise: torch.Tensor = tree(begin.clamp(least, most), end.clamp(least, most))
         return noise.to(initial.device)
 
     return drawn
+
+
+def _as_torchsde(sigma: float) -> float:
+    """Return a sigma in float32 and with six decimals, as torchsde has its times; it warns of any difference."""
+    return round(float(torch.tensor(sigma)), 6)

@@ -9,9 +9,10 @@ from bootstrap import captions
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.tallies import Tally
 from bootstrap.errors import UserError
+from bootstrap.models.family import AUTOMATIC, OLDER_NAMES, SAMPLERS
 from bootstrap.planning import allotment
 from bootstrap.planning.allotment import Slot
-from bootstrap.project.settings import MOST_SHOTS, Settings
+from bootstrap.project.settings import MOST_SHOTS, DrawingSection, Settings
 from bootstrap.prompting import parse
 from bootstrap.prompting.choices import Choices
 from bootstrap.recipes.ideas import Idea
@@ -35,6 +36,7 @@ class DrawnWith:
     inputs: Inputs = NONE
     wildcards: tuple[Path, ...] = ()  # folders of wildcard files, in order of precedence
     tallies: tuple[Tally, ...] = ()  # verdicts on earlier shots; empty: each recipe gets its count, in turn
+    older_rule: bool = False  # the generation began before the schedule was a setting, and goes on without
 
 
 def expand(settings: Settings, drawn_with: DrawnWith) -> list[Shot]:
@@ -126,8 +128,8 @@ def shots_of(
     size = drawn_with.width, drawn_with.height
     ideas = recipe.ideas(settings.project.tags, size, drawn_with.size_step)
     choices = Choices(drawn_with.wildcards)
-    names = {captions.as_prompt([tag]) for tag in settings.project.tags}
     seed_of = _seeds(settings.drawing.seed, drawn_with.generation, recipe)
+    sampler, schedule = _sampler(settings.drawing, drawn_with.older_rule)
     for index, slot in enumerate(slots):
         idea, strength, snapshot = ideas[slot.idea], slot.strength, slot.snapshot
         seed = seed_of(index)
@@ -140,8 +142,8 @@ def shots_of(
             negative_prompt=_negative_prompt(recipe, settings, idea),
             seed=seed,
             steps=settings.drawing.steps,
-            sampler=settings.drawing.sampler,
-            schedule=settings.drawing.schedule,
+            sampler=sampler,
+            schedule=schedule,
             cfg_scale=settings.drawing.cfg_scale,
             width=width,
             height=height,
@@ -154,18 +156,28 @@ def shots_of(
             added=idea.added,
         )
         completed = recipe.completed(shot, drawn_with.inputs, settings.drawing.negative_prompt)
-        yield completed.in_all_passes(lambda each: choices.of_shot(each, names))
+        yield completed.in_all_passes(choices.of_shot)
+
+
+def _sampler(drawing: DrawingSection, older_rule: bool) -> tuple[str, str]:
+    """Return the sampler and schedule of new shots; the schedule is "" by the older rule, if that has it."""
+    if not older_rule:
+        return drawing.sampler, drawing.schedule
+    if "sampler" not in drawing.model_fields_set and drawing.schedule == AUTOMATIC:
+        return "DPM++ 2M Karras", ""  # its default
+    name = drawing.sampler if drawing.schedule == AUTOMATIC else f"{drawing.sampler} {drawing.schedule}"
+    return (name, "") if name in (*SAMPLERS, *OLDER_NAMES) else (drawing.sampler, drawing.schedule)
 
 
 def _prompt(idea: Idea) -> str:
     """Return the prompt: the caption's tags are escaped, a recipe's own texts keep their prompt syntax."""
-    as_written = {tag for added in idea.added for tag in captions.parse(added)}
+    as_written = {tag for added in idea.added for tag in captions.parse_prompt(added)}
     return captions.join(tag if tag in as_written else captions.as_prompt([tag]) for tag in idea.tags)
 
 
 def _negative_prompt(recipe: Recipe, settings: Settings, idea: Idea) -> str:
     texts = (settings.drawing.negative_prompt, recipe.negative_prompt)
-    parts = [tag for text in texts for tag in captions.parse(parse.without_comments(text))]
+    parts = [tag for text in texts for tag in captions.parse_prompt(parse.without_comments(text))]
     return captions.join(captions.with_added(parts, recipe.negatives_of(idea)))
 
 

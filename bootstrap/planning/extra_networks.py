@@ -89,7 +89,7 @@ class Shelf:
         """Return the LoRA files that a prompt names, in its order.
 
         Raises:
-            UserError: a file is missing, a strength is not a number, or the prompt names a hypernetwork.
+            UserError: a file is missing, a strength is not a number, or sid does not have what the prompt says.
         """
         uses = []
         for network in parse.extra_networks(prompt)[1]:
@@ -98,11 +98,14 @@ class Shelf:
                 raise UserError(
                     f"prompt '{in_one_line(prompt)}': hypernetworks are not supported; take <hypernet:{name}> out"
                 )
-            if not network.is_lora:
-                continue  # as in A1111, an unknown kind is removed from the text and does nothing
-            if "dyn" in network.named or len(network.arguments) > 3:
+            if not network.is_lora:  # A1111 removes an unknown kind from the text, and nothing comes of it
                 raise UserError(
-                    f"prompt '{in_one_line(prompt)}': <lora:{name}> with dyn= is not supported; take it out"
+                    f"prompt '{in_one_line(prompt)}': sid does not know <{network.kind}:...>; take it out"
+                )
+            if network.unused:
+                raise UserError(
+                    f"prompt '{in_one_line(prompt)}': <lora:{name}> with {in_one_line(network.unused[0])} is not "
+                    "supported; take it out"
                 )
             path = self.lora(name)
             try:

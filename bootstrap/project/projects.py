@@ -250,7 +250,10 @@ def create(
     """
     project = Project(workspace, check_new_name(name, workspace.projects_folder))
     check_free(project)
-    tags = captions.parse(caption)
+    try:
+        tags = captions.read(caption)
+    except ValueError as error:
+        raise UserError(f"caption: {error}") from None
     if not tags:
         raise UserError("caption: it is empty; describe the picture with tags separated by commas")
     spec = specs.find(base)

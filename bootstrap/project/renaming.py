@@ -6,6 +6,7 @@ the folder has a file with the former name, so that an interrupted renaming can 
 
 from pathlib import Path
 
+from bootstrap import reading
 from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
 from bootstrap.files import move, remove_file, write_text
@@ -81,8 +82,8 @@ def mentions(project: Project, old: str) -> list[Path]:
     for name in workspace.project_names():
         toml = Project(workspace, name).toml
         try:
-            text = toml.read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
+            text = reading.text_file(toml, str(toml), reading.MOST_BYTES_OF_TOML)
+        except (OSError, UserError):
             continue
         if any(path in text for path in paths):
             found.append(toml)

@@ -16,7 +16,16 @@ from bootstrap.models.family import AUTOMATIC, FLOW_SETTINGS, FlowTraining, Samp
 from bootstrap.models.family import SAMPLERS as SAMPLERS
 from bootstrap.recipes.recipe import Recipe
 from bootstrap.recipes.registry import RECIPES, USUAL, AnyRecipe
-from bootstrap.recipes.setting_types import NUMBERS, TEXT, AnyPrompt, Section, Tag, nearest, within_limits
+from bootstrap.recipes.setting_types import (
+    NUMBERS,
+    TEXT,
+    AnyPrompt,
+    CaptionTag,
+    Section,
+    Tag,
+    nearest,
+    within_limits,
+)
 from bootstrap.shot_limits import LEAST_CFG_SCALE, MOST_CFG_SCALE, MOST_CLIP_SKIP, MOST_STEPS
 
 MOST_SHOTS = 100_000  # of a generation
@@ -36,14 +45,14 @@ class ProjectSection(Section):
 
     @model_validator(mode="after")
     def _has_tags(self) -> "ProjectSection":
-        if not captions.parse(self.caption):
+        if not captions.read(self.caption):
             raise ValueError("caption is empty: describe the picture with tags separated by commas")
         return self
 
     @property
     def tags(self) -> list[str]:
         """The caption's tags in order."""
-        return captions.parse(self.caption)
+        return captions.read(self.caption)
 
 
 class TrainingSection(Section):
@@ -206,7 +215,7 @@ class CurationSection(Section):
     embedder: str = Field("base", min_length=1)  # base: the base model's features; none; or a folder
     tagger: str | None = Field(None, min_length=1)  # a WD14-style .onnx file; Paper Town has its own
     hide_flawed: bool = True
-    required_tags: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = []
+    required_tags: list[CaptionTag] = []
     adaptive: bool = (
         True  # later generations draw more of what became picks; false: exactly what the recipes say
     )

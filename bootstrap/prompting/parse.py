@@ -13,7 +13,6 @@ Source: stable-diffusion-webui, modules/prompt_parser.py and modules/extra_netwo
 """
 
 import itertools
-import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from bootstrap import captions
 from bootstrap.errors import in_one_line
 from bootstrap.models.prompt import CHUNK_END, Span
+from bootstrap.shot_limits import MOST_NAMED_STRENGTH
 
 ROUND, SQUARE = 1.1, 1 / 1.1  # the factor of a pair of brackets
 # Limits of a prompt. Each part of an AND is predicted by itself, and each BREAK begins a chunk of 75 tokens.
@@ -69,16 +69,22 @@ class ExtraNetwork:
         `<lora:name:te:unet>`: te defaults to 1.0, unet to te. `te=` and `unet=` take precedence.
 
         Raises:
-            ValueError: one of them is not a finite number.
+            ValueError: one of them is not a number, or too large.
 
         Source: stable-diffusion-webui, extensions-builtin/Lora/extra_networks_lora.py, `activate`.
         """
         te = self.named.get("te", self.arguments[1] if len(self.arguments) > 1 else "1")
         unet = self.named.get("unet", self.arguments[2] if len(self.arguments) > 2 else te)
         numbers = float(unet), float(te)
-        if not all(map(math.isfinite, numbers)):
-            raise ValueError("a strength is a number")
+        if not all(abs(number) <= MOST_NAMED_STRENGTH for number in numbers):  # neither is NaN
+            raise ValueError(f"a strength is a number up to {MOST_NAMED_STRENGTH:g}")
         return numbers
+
+    @property
+    def unused(self) -> list[str]:
+        """The arguments of a LoRA that sid does not have, such as `lbw=OUTD`; the fourth without a name is `dyn`."""
+        by_name = [f"{name}={value}" for name, value in self.named.items() if name not in ("te", "unet")]
+        return by_name + [f"dyn={value}" for value in self.arguments[3:]]
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,27 @@
 The files are Dynamic Prompts': NAME.txt with one choice per line, and .json and .yaml files of named lists.
 """
 
+import dataclasses
 import difflib
 import itertools
+import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from dynamicprompts.wildcards import WildcardManager
-from dynamicprompts.wildcards.collection import WildcardCollection, WildcardTextFile
-from dynamicprompts.wildcards.collection.structured import parse_structured_file
+from dynamicprompts.wildcards.collection import WildcardCollection
+from dynamicprompts.wildcards.item import WildcardItem
 from dynamicprompts.wildcards.tree import WildcardTree
 from dynamicprompts.wildcards.utils import combine_name_parts
 from dynamicprompts.wildcards.values import WildcardValues
 
 from bootstrap import captions, reading
 from bootstrap.errors import UserError, in_one_line
+from bootstrap.prompting import choice_syntax
 
 DEEPEST = 8  # nested braces; the parser's time grows fast with the depth
 MOST_BRACES = 300  # of a prompt or a line; each takes the parser a few milliseconds
@@ -27,21 +32,56 @@ MOST_BYTES = 10_000_000  # of a file
 MOST_LINES = 200_000  # of a wildcard
 MOST_PARSED = 2000  # lines of a wildcard that {2$$__name__} takes several of: all of them are parsed
 _ENDINGS = (".txt", ".json", ".yaml")
+_COMMENT = re.compile(r"(?<!\\)#.*")
+_WEIGHT = re.compile(r"\s*(\d{1,15}\.?\d{0,15}|\.\d{1,15})::")
 
 
-class Values(WildcardValues):
-    """The lines of a wildcard."""
+Line = str | WildcardItem  # an item has a weight
 
-    def iterate_string_values_weighted(self) -> Iterator[str]:
-        """Yield each line as often as its weight says, for `{2$$__name__}`.
+
+class Place(NamedTuple):
+    """Where a line stands."""
+
+    where: str  # such as `wildcards /path/hats.txt, line 3`
+    before: int = 0  # characters before it in its line of the file
+
+    def at(self, column: int) -> str:
+        """Return the place of a character of the line, counted from 1."""
+        return f"{self.where}, column {self.before + column}"
+
+
+class TextLines(WildcardCollection):
+    """The lines of a wildcard, with where each stands."""
+
+    def __init__(self, lines: list[tuple[Line, Place]], problem: str = "") -> None:
+        """Keep the lines.
+
+        Args:
+            lines: each with its place.
+            problem: why they cannot be used; "": they can.
+        """
+        self.lines, self._problem = lines, problem
+
+    def get_values(self) -> list[Line]:
+        """Return the lines.
 
         Raises:
-            ValueError: these are more than MOST_PARSED.
+            UserError: they cannot be used.
         """
-        lines = super().iterate_string_values_weighted()
-        yield from itertools.islice(lines, MOST_PARSED)
-        if next(lines, None) is not None:
-            raise ValueError(f"several are taken from a wildcard of {MOST_PARSED:,} lines at most")
+        if self._problem:
+            raise UserError(self._problem)
+        return [line for line, _ in self.lines]
+
+
+def lines_to_parse(values: WildcardValues) -> list[tuple[str, float]]:
+    """Return the lines of a wildcard that several are taken from, each with its weight.
+
+    Raises:
+        ValueError: these are more than MOST_PARSED.
+    """
+    if len(values) > MOST_PARSED:
+        raise ValueError(f"several are taken from a wildcard of {MOST_PARSED:,} lines at most")
+    return [(str(item), getattr(item, "weight", 1.0)) for item in values.items]
 
 
 class Wildcards(WildcardManager):
@@ -51,7 +91,8 @@ class Wildcards(WildcardManager):
         """Remember the folders; earlier ones take precedence."""
         super().__init__(root_map={"": list(folders)})
         self._folders = folders
-        self._checked: dict[str, Values] = {}
+        self._checked: dict[str, WildcardValues] = {}
+        self.places: dict[str, Place] = {}  # of the lines that were read so far, as the library parses them
 
     @cached_property
     def tree(self) -> WildcardTree:
@@ -88,18 +129,48 @@ class Wildcards(WildcardManager):
             raise UserError(
                 f"wildcard __{name}__: it has {len(values):,} lines, {MOST_LINES:,} at most are read"
             )
-        for line in values.string_values:
-            try:
-                captions.check_length(line, "a line")
-                check_braces(line)
-                if depth(line) > DEEPEST:
-                    raise ValueError(
-                        f"braces are nested {DEEPEST} levels deep at most, not so in '{in_one_line(line[:40])}'"
-                    )
-            except ValueError as error:
-                raise UserError(f"wildcard __{name}__: {error}") from None
-        self._checked[wildcard] = Values(values.items)
+        places = self._places(wildcard)
+        prepared = []
+        for line in values.items:
+            place = places.get(line, Place(f"wildcard __{name}__"))
+            prepared.append(_prepared(line, place))
+            self.places.setdefault(str(prepared[-1]), place)
+        if not any(getattr(item, "weight", 1.0) for item in prepared):
+            raise UserError(f"wildcard __{name}__: the weight of all its lines is 0")
+        self._checked[wildcard] = WildcardValues.from_items(prepared)
         return self._checked[wildcard]
+
+    def _places(self, wildcard: str) -> dict[Line, Place]:
+        """Return where each line of a wildcard stands; found as the library finds the lines."""
+        found = list(self.match_collections(wildcard)) or list(self.match_collections(f"**/{wildcard}"))
+        return {
+            line: place
+            for lines in reversed(found)
+            if isinstance(lines, TextLines)
+            for line, place in reversed(lines.lines)
+        }
+
+
+def _prepared(line: Line, place: Place) -> Line:
+    """Return a line for the library to parse.
+
+    Raises:
+        UserError: it is too long, nested too deep, or malformed.
+    """
+    text = str(line)
+    try:
+        captions.check_length(text, "a line")
+        check_braces(text)
+        if depth(text) > DEEPEST:
+            raise ValueError(
+                f"braces are nested {DEEPEST} levels deep at most, not so in '{in_one_line(text[:40])}'"
+            )
+        prepared = choice_syntax.prepared(text)
+    except choice_syntax.ChoiceSyntaxError as error:
+        raise UserError(f"{place.at(error.column)}: {error}") from None
+    except ValueError as error:
+        raise UserError(f"{place.where}: {error}") from None
+    return dataclasses.replace(line, content=prepared) if isinstance(line, WildcardItem) else prepared
 
 
 def check_braces(text: str) -> None:
@@ -128,7 +199,7 @@ def _files(folder: Path) -> Iterator[Path]:
     """Yield the wildcard files of a folder and of the folders within, links included, each folder once.
 
     Raises:
-        UserError: there are too many, or one is too large or no regular file.
+        UserError: there are too many.
     """
     seen: set[str] = set()
     count = 0
@@ -140,54 +211,85 @@ def _files(folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(place) / name
-            if path.suffix not in _ENDINGS:
+            if path.suffix.lower() not in _ENDINGS:
                 continue
             count += 1
             if count > MOST_FILES:
                 raise UserError(f"wildcards {folder}: there are more than {MOST_FILES:,} files")
             if path.exists():
-                _check_file(path)
                 yield path
 
 
-def _check_file(path: Path) -> None:
-    """Refuse a file that the library would wait for, read in part or end on with an exception.
+def _collections(path: Path, folder: Path) -> Mapping[str, WildcardCollection]:
+    """Return the lists of a file by their names: the file's own path, or its folder's and the key within the file.
 
     Raises:
-        UserError: it is no regular file, no UTF-8 text, too long, or not valid JSON or YAML.
+        UserError: it is no regular file, no UTF-8 or UTF-16 text, too long, or not valid JSON or YAML.
     """
-    where = f"wildcards {path}"
-    most = reading.MOST_BYTES_OF_YAML if path.suffix == ".yaml" else MOST_BYTES
-    text = reading.text_file(path, where, most)
-    if path.suffix == ".json":
+    inside, where, ending = path.relative_to(folder), f"wildcards {path}", path.suffix.lower()
+    text = reading.text_file(path, where, reading.MOST_BYTES_OF_YAML if ending == ".yaml" else MOST_BYTES)
+    if ending == ".txt":
+        return {inside.with_suffix("").as_posix(): TextLines(list(_lines(text, where)))}
+    value = (
         reading.parse_json(text, where, "correct it, or take it out")
-    elif path.suffix == ".yaml":
-        reading.parse_yaml(text, where)
-
-
-def _collections(path: Path, folder: Path) -> Mapping[str, WildcardCollection]:
-    """Return the lists of a file by their names: the file's own path, or its folder's and the key within the file."""
-    inside = path.relative_to(folder)
-    if path.suffix == ".txt":
-        return {inside.with_suffix("").as_posix(): WildcardTextFile(path)}
+        if ending == ".json"
+        else reading.parse_yaml(text, where)
+    )
     prefix = inside.parent.as_posix().removeprefix(".")
-    try:
-        if path.suffix == ".yaml" and _has_aliases(path):
-            raise UserError(
-                f"wildcards {path}: it has aliases (*name), which may multiply; write the lists out"
-            )
-        named = dict(itertools.islice(parse_structured_file(path), MOST_FILES + 1))
-    except UserError:
-        raise
-    except Exception:  # the library skips what it cannot read
-        return {}
+    if isinstance(value, list):  # one list, by the file's name
+        value = {path.stem: value}
+    named = dict(itertools.islice(_lists(value, (), where), MOST_FILES + 1))
     if len(named) > MOST_FILES:
         raise UserError(f"wildcards {path}: it has more than {MOST_FILES:,} lists")
-    return {combine_name_parts(prefix, name): values for name, values in named.items()}
+    return {combine_name_parts(prefix, name): lines for name, lines in named.items()}
 
 
-def _has_aliases(path: Path) -> bool:
-    import yaml  # takes time, and few use these files
+def _lines(text: str, where: str) -> Iterator[tuple[Line, Place]]:
+    """Yield the choices of a .txt file: one a line, perhaps with a weight, without comments."""
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
+        uncommented = _COMMENT.sub("", line).strip()
+        if uncommented:
+            choice = _weighed(uncommented)
+            before = line.index(uncommented) + len(uncommented) - len(str(choice))
+            yield choice, Place(f"{where}, line {number}", before)
 
-    with path.open("rb") as file:
-        return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(file))
+
+def _weighed(text: str) -> Line:
+    weight = _WEIGHT.match(text)
+    content = text[weight.end() :].strip() if weight else ""
+    return WildcardItem(content, float(weight[1])) if weight and content else text
+
+
+def _lists(value: Any, names: tuple[str, ...], where: str) -> Iterator[tuple[str, TextLines]]:
+    """Yield the lists in a JSON or YAML file by their keys, joined by "/"; other values are no wildcards."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _lists(inner, (*names, str(key)), where)
+    elif names and value and isinstance(value, str | list):
+        name, lines, problem = "/".join(names), list[tuple[Line, Place]](), ""
+        for number, item in enumerate([value] if isinstance(value, str) else value):
+            place = f"{where}, {name}[{number}]"
+            try:
+                lines += [] if item in (None, "") else [(_item(item, place), Place(place))]
+            except UserError as error:
+                problem = problem or str(error)
+        if lines or problem:
+            yield name, TextLines(lines, problem)
+
+
+def _item(item: Any, place: str) -> Line:
+    """Return an entry of a list: a text, perhaps with a weight, or an object with `text` or `content` and `weight`.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if isinstance(item, str):
+        return _weighed(item)
+    if isinstance(item, dict):
+        content, weight = item.get("text") or item.get("content"), item.get("weight", 1)
+        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if isinstance(content, str) and is_number and 0 <= weight < math.inf:
+            return content if weight == 1 else WildcardItem(content, float(weight))
+    if isinstance(item, int | float) and not isinstance(item, bool):
+        return f"{item}"
+    raise UserError(f"{place}: a choice is a text, or has `text` and a `weight` that is not negative")

@@ -37,5 +37,5 @@ snapshot = [3, 4]
 
 
 def _behind_subject(tags: list[str], prompt: str) -> Idea:
-    early = captions.with_added(tags[:1], captions.parse(prompt))
+    early = captions.with_added(tags[:1], captions.parse_prompt(prompt))
     return Idea(tuple(captions.with_added(early, tags[1:])), added=(prompt,))

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from bootstrap import captions
 from bootstrap.recipes.ideas import Idea
 from bootstrap.recipes.recipe import Recipe
-from bootstrap.recipes.setting_types import Count, PromptText, Section, Snapshots, Strengths, Tag
+from bootstrap.recipes.setting_types import CaptionTag, Count, PromptText, Section, Snapshots, Strengths, Tag
 
 
 class Aspect(Section):
@@ -18,7 +18,7 @@ class Aspect(Section):
 
     name: Tag
     tags: Annotated[list[PromptText], Field(min_length=1)]  # one per shot, in turn
-    instead_of: list[Tag] = []  # tags of the caption that they replace
+    instead_of: list[CaptionTag] = []  # tags of the caption that they replace
     quota: int = Field(1, ge=0, le=1000)  # shots of each round that change this aspect alone
 
 
@@ -77,7 +77,7 @@ def _changed(tags: list[str], changes: list[tuple[Aspect, str]]) -> Idea:
     left = captions.without(tags, replaced)
     added = [tag for _, tag in changes]
     return Idea(
-        tuple(captions.with_added(left, captions.parse(captions.join(added)))),
+        tuple(captions.with_added(left, captions.parse_prompt(captions.join(added)))),
         eliminated=tuple(captions.without(tags, left)),
         added=tuple(added),
     )

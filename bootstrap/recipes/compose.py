@@ -9,7 +9,7 @@ from bootstrap import captions
 from bootstrap.recipes.ideas import Idea
 from bootstrap.recipes.needs import Inputs, Needs, OtherLora
 from bootstrap.recipes.recipe import Recipe
-from bootstrap.recipes.setting_types import Count, PromptText, Snapshots, Strengths, Tag
+from bootstrap.recipes.setting_types import CaptionTag, Count, PromptText, Snapshots, Strengths
 from bootstrap.shots import Shot
 
 
@@ -18,7 +18,7 @@ class ComposeRecipe(Recipe):
 
     kind: Literal["compose"] = "compose"
     loras: Annotated[list[OtherLora], Field(min_length=1)]
-    tags: list[Tag] = []  # tags of this project's caption; empty: all
+    tags: list[CaptionTag] = []  # tags of this project's caption; empty: all
     prompts: list[PromptText] = []  # what they do or where they are, one per shot, in turn
     count: Count = 16
     strength: Strengths = [0.7]  # of this project's LoRA
@@ -43,7 +43,10 @@ class ComposeRecipe(Recipe):
         ]
         own = self.tags or tags
         return [
-            Idea(tuple(captions.with_added(own, captions.parse(captions.join(added)))), added=tuple(added))
+            Idea(
+                tuple(captions.with_added(own, captions.parse_prompt(captions.join(added)))),
+                added=tuple(added),
+            )
             for added in ([*others, prompt] if prompt else others for prompt in self.prompts or [""])
         ]
 

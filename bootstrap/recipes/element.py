@@ -6,14 +6,14 @@ from pydantic import Field
 
 from bootstrap.recipes.ideas import Idea, each_with
 from bootstrap.recipes.recipe import Recipe
-from bootstrap.recipes.setting_types import Count, PromptText, Snapshots, Strengths, Tag
+from bootstrap.recipes.setting_types import CaptionTag, Count, PromptText, Snapshots, Strengths
 
 
 class ElementRecipe(Recipe):
     """Take one or more tags of the original into other scenes."""
 
     kind: Literal["element"] = "element"
-    tags: Annotated[list[Tag], Field(min_length=1)]  # of the caption
+    tags: Annotated[list[CaptionTag], Field(min_length=1)]  # of the caption
     prompts: Annotated[list[PromptText], Field(min_length=1)]  # the scenes, one per shot, in turn
     count: Count = 16
     strength: Strengths = [0.6, 0.7]

@@ -5,7 +5,7 @@ from typing import Literal
 from bootstrap import captions
 from bootstrap.recipes.ideas import Idea
 from bootstrap.recipes.recipe import Recipe
-from bootstrap.recipes.setting_types import Count, Snapshots, Strengths, Tag
+from bootstrap.recipes.setting_types import CaptionTag, Count, Snapshots, Strengths
 
 
 class EliminateRecipe(Recipe):
@@ -21,7 +21,7 @@ snapshot = 4
 """
 
     kind: Literal["eliminate"] = "eliminate"
-    tags: list[Tag] = []  # empty: every tag of the caption but the first
+    tags: list[CaptionTag] = []  # empty: every tag of the caption but the first
     count: Count = 16
     strength: Strengths = [0.8]
     snapshot: Snapshots = [4]

@@ -18,5 +18,6 @@ class Idea:
 def each_with(tags: list[str], prompts: list[str]) -> list[Idea]:
     """Return the tags followed by those of each prompt; without prompts the tags alone."""
     return [
-        Idea(tuple(captions.with_added(tags, captions.parse(prompt))), added=(prompt,)) for prompt in prompts
+        Idea(tuple(captions.with_added(tags, captions.parse_prompt(prompt))), added=(prompt,))
+        for prompt in prompts
     ] or [Idea(tuple(tags))]

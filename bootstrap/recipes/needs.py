@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from bootstrap import captions
 from bootstrap.errors import UserError
 from bootstrap.recipes.setting_types import Section, Tag, without_comments
 from bootstrap.shots import LoraUse, PictureUse
@@ -39,7 +40,9 @@ class OtherLora(Section):
     @field_validator("tags")
     @classmethod
     def _words_of_a_file(cls, tags: list[str], info: ValidationInfo) -> list[str]:
-        return list(map(without_comments, tags)) if _is_file(info.data.get("lora", "")) else tags
+        if _is_file(info.data.get("lora", "")):
+            return list(map(without_comments, tags))
+        return list(map(captions.without_escapes, tags))
 
 
 def _is_file(lora: str) -> bool:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from bootstrap.recipes.ideas import Idea, each_with
 from bootstrap.recipes.recipe import Recipe
-from bootstrap.recipes.setting_types import Count, PromptText, Snapshots, Strengths, Tag
+from bootstrap.recipes.setting_types import CaptionTag, Count, PromptText, Snapshots, Strengths
 
 
 class ReferenceRecipe(Recipe):
@@ -13,7 +13,7 @@ class ReferenceRecipe(Recipe):
     advised = "variation"
 
     kind: Literal["reference"] = "reference"
-    tags: list[Tag] = []  # tags of the caption; empty: the first, the subject
+    tags: list[CaptionTag] = []  # tags of the caption; empty: the first, the subject
     prompts: list[PromptText] = []  # what the base model draws with them, one per shot, in turn
     count: Count = 16
     strength: Strengths = [0.4, 0.5]

@@ -7,7 +7,7 @@ from pydantic import Field
 from bootstrap import captions
 from bootstrap.recipes.ideas import Idea
 from bootstrap.recipes.recipe import Recipe
-from bootstrap.recipes.setting_types import Count, PromptText, Snapshots, Strengths, Tag
+from bootstrap.recipes.setting_types import CaptionTag, Count, PromptText, Snapshots, Strengths
 
 
 class ReplaceRecipe(Recipe):
@@ -24,7 +24,7 @@ snapshot = 4
 """
 
     kind: Literal["replace"] = "replace"
-    tag: Tag
+    tag: CaptionTag
     by: Annotated[list[PromptText], Field(min_length=1)]
     count: Count = 16
     strength: Strengths = [0.6, 0.7]

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from bootstrap import captions
-from bootstrap.prompting import parse
+from bootstrap.prompting import choice_syntax, parse
 
 MOST_LISTED = 1000  # entries of a list of settings
 _MOST_IN_RANGE = 1000
@@ -61,6 +61,8 @@ Snapshots = Annotated[
     Discriminator(lambda value: TEXT if isinstance(value, str) else NUMBERS),
 ]
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+# A tag of the caption, which is words: `saber \\(fate\\)` means `saber (fate)`.
+CaptionTag = Annotated[Tag, AfterValidator(captions.without_escapes)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 DenoisingStrength = Annotated[float, Field(ge=0.05, le=1.0)]
 
@@ -69,11 +71,12 @@ def without_comments(text: str) -> str:
     """Return a text for a prompt without its comments.
 
     Raises:
-        ValueError: the text is nothing but a comment.
+        ValueError: the text is nothing but a comment, or its choices cannot be parsed.
     """
     uncommented = parse.without_comments(text).strip()
     if not uncommented:
         raise ValueError(f"'{text}' is nothing but a comment: write something before the #, or take it out")
+    choice_syntax.check(uncommented)
     return within_limits(uncommented)
 
 
@@ -87,8 +90,18 @@ def within_limits(text: str) -> str:
     return text
 
 
+def with_choices(text: str) -> str:
+    """Return a text in prompt syntax, with its comments.
+
+    Raises:
+        ValueError: its choices cannot be parsed.
+    """
+    choice_syntax.check(parse.without_comments(text))
+    return text
+
+
 # A text in prompt syntax, which may be empty and keeps its comments.
-AnyPrompt = Annotated[str, AfterValidator(within_limits)]
+AnyPrompt = Annotated[str, AfterValidator(within_limits), AfterValidator(with_choices)]
 # A text in prompt syntax, without its comments. A tag of the caption is a name instead, in which # has no meaning.
 PromptText = Annotated[Tag, AfterValidator(without_comments)]
 

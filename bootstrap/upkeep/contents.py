@@ -92,7 +92,7 @@ def _hash_of_tensors(path: Path) -> str:
 def caption_in(path: Path) -> str | None:
     """Return the caption in a text file beside a pick; None: it cannot be read."""
     try:
-        return reading.text_file(path, str(path)).removeprefix("\ufeff").strip()
+        return reading.caption_file(path, str(path))
     except (OSError, UserError):
         return None
 

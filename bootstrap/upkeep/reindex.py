@@ -190,7 +190,7 @@ def _add_picks(project: Project, catalog: Catalog) -> int:
             continue
         try:
             reading.inside(project.folder, path.relative_to(project.folder), f"picture {path}")
-            caption = reading.text_file(caption_file, f"caption {caption_file}").strip()
+            caption = reading.caption_file(caption_file, f"caption {caption_file}")
         except (UserError, OSError) as error:
             _log.warning("left out: %s", reason_of(error))
             continue

@@ -60,7 +60,7 @@ def show() -> None:
         # Below the button, so that what appears while a person reaches for it does not push it aside.
         with markup.show_errors():
             _tokens(caption, base or "")
-        if captions.parse(caption) and base:
+        if captions.without_syntax(caption) and base:
             checks = st.session_state.get(_CHECK)
             busy = checks is not None and not checks.ended
             st.fragment(_drawings, run_every=2 if busy else None)(caption, base, busy)
@@ -74,27 +74,32 @@ def _preview(upload: Any) -> None:
     if preview is None or preview[0] != upload.file_id:
         preview = (upload.file_id, *_read(upload))
         st.session_state["new preview"] = preview
-    _, small, size, problem = preview
+    _, small, told = preview
     if small is None:
-        raise UserError(problem)
+        raise UserError(told)
     st.image(small, width="stretch")
-    st.caption(f"{size[0]}×{size[1]} pixels, as it will be used")
+    st.caption(told)
 
 
-def _read(upload: Any) -> tuple[Image.Image | None, tuple[int, int], str]:
+def _read(upload: Any) -> tuple[Image.Image | None, str]:
+    """Return a small copy of an upload and what to say of it; no picture: why it cannot be used."""
     try:
         with uploads.as_file(upload) as path:
             picture = images.open_picture(path)
+            part = ", the first of several frames or pages" if images.has_more_frames(path) else ""
     except UserError as error:
-        return None, (0, 0), str(error)
-    size = picture.size
+        return None, str(error)
+    told = f"{picture.width}×{picture.height} pixels, as it will be used{part}"
     picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
-    return picture, size, ""
+    return picture, told
 
 
 def _tokens(caption: str, base: str) -> None:
     """Show each tag with its number of tokens, and the total."""
-    tags = captions.parse(caption)
+    try:
+        tags = captions.read(caption)
+    except ValueError as error:
+        raise UserError(f"caption: {error}") from None
     if not tags or not base:
         return
     spec = specs.find(base)
@@ -125,7 +130,7 @@ def _drawings(caption: str, base: str, looks_often: bool) -> None:
     busy = check is not None and not check.ended
     if busy != looks_often:
         st.rerun(scope="app")
-    spec, tags = specs.find(base), captions.parse(caption)
+    spec, tags = specs.find(base), captions.without_syntax(caption)
     folder = tag_checks.folder(workspace(), spec)
     drawings = drawn_tags.read(folder)
     missing = [tag for tag in dict.fromkeys(tags) if tag not in drawings]

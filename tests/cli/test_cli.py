@@ -145,6 +145,14 @@ def test_new_makes_a_project_and_prints_the_next_step(sid, folder):
     assert_refused(sid("new", "apple", "--image", "good.png", "--caption", "x"), "already exists")
 
 
+def test_new_tells_what_it_does_not_use_of_the_picture(sid, folder):
+    scene(0).resize((128, 96)).save("wide.webp", save_all=True, append_images=[scene(1).resize((128, 96))])
+    code, out, err = sid("new", "apple", "--image", "wide.webp", "--caption", "woman")
+    assert (code, err) == (0, "")
+    assert "wide.webp: it has several frames or pages; the first one is the original" in out
+    assert "training cuts over 15% off 1 picture, most off original.png: 20%" in out
+
+
 TYPOS = {
     "a key": ("network_dim =", "network_dm =",
               "unknown key 'training.network_dm', did you mean 'network_dim'?"),

@@ -75,6 +75,9 @@ def test_show_and_inspect(sid: Sid, tmp_path: Path) -> None:
     code, out, _ = sid("show", str(path))
     check(out)
     assert code == 0 and "\\x1b[2J" in out and max(map(len, out.splitlines())) < 10_200
+    code, out, _ = sid("show", str(path), "--json")
+    check(out)
+    assert code == 0 and json.loads(out)["prompt"] == infotext.read(infotext.text_of(path) or "").prompt
     lora = tmp_path / "a.safetensors"
     stem = "lora_unet_down_blocks_0_attentions_0_proj_in"
     tensors = {f"{stem}.lora_{part}.weight": np.ones((2, 2), np.float32) for part in ("down", "up")}

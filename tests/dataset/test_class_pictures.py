@@ -7,11 +7,14 @@ import pytest
 from making import make_project, open_catalog, scene
 from PIL import Image
 
+from bootstrap.dataset import class_pictures
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
 from bootstrap.lora import kohya
+from bootstrap.models import specs
 from bootstrap.progress import Progress
 from bootstrap.project.projects import Project
+from bootstrap.training.examples import examples_of
 
 
 def with_training(folder: Path, lines: str) -> Project:
@@ -57,6 +60,61 @@ def test_what_cannot_work_is_told_before_anything_starts(tmp_path: Path, lines: 
     assert not list(made.folder.glob("generation-*"))
 
 
+def with_class_pictures(folder: Path, lines: str = "") -> tuple[Project, Path]:
+    """A project whose class pictures lie in `women`, and that folder with one picture, p.png."""
+    made = with_training(folder, f'reg_data_dir = "women"\n{lines}')
+    women = made.folder / "women"
+    women.mkdir()
+    scene(1, size=32).save(women / "p.png")
+    return made, women
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "caption"),
+    [
+        ("p.txt", b"woman, smile\r\n\r\n", "woman, smile"),
+        ("p.TXT", b"\xef\xbb\xbfwoman, smile\n", "woman, smile"),
+        ("p.caption", "woman, caf\u00e9".encode("utf-16"), "woman, caf\u00e9"),
+        ("p.Caption", rb"woman, zoro \(one piece\)", "woman, zoro (one piece)"),
+        ("p.txt", "woman\uff0csmile".encode(), "woman\uff0csmile"),
+        ("P.txt", b"man", "class"),  # of another picture
+    ],
+)
+def test_captions_of_other_tools_are_read(tmp_path: Path, name: str, content: bytes, caption: str) -> None:
+    made, women = with_class_pictures(tmp_path, 'class_tokens = "class"')
+    (women / name).write_bytes(content)
+    assert [picture.caption for picture in class_pictures.in_folder(made)] == [caption]
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ({"p.txt": "woman, smile\nwoman, hat\n"}, r"p\.txt: it has 2 lines"),
+        ({"p.txt": b"caf\xe9"}, r"p\.txt: it is not UTF-8"),
+        (
+            {"p.txt": "woman, (smile:1.2)"},
+            r"p\.txt: '\(smile:1\.2\)' has prompt syntax.* write 'woman, smile'",
+        ),
+        ({"p.txt": "woman, <lora:a:1>"}, r"p\.txt: '<lora:a:1>' has prompt syntax"),
+        ({"p.txt": "woman", "p.caption": "hat"}, r"2 caption files, p\.caption and p\.txt; leave one"),
+        ({"p.CAPTION": " \n"}, r"no caption; write one to p\.CAPTION"),
+    ],
+)
+def test_captions_that_would_be_trained_as_other_words_are_refused(
+    tmp_path: Path, files: dict[str, str | bytes], problem: str
+) -> None:
+    made, women = with_class_pictures(tmp_path)
+    for name, content in files.items():
+        (women / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=problem):
+        class_pictures.check(made)
+
+
+def test_class_tokens_are_drawn_as_a_prompt_and_trained_as_words(tmp_path: Path) -> None:
+    made, _ = with_class_pictures(tmp_path, 'class_tokens = "(woman:1.2), [smile]"')
+    assert [picture.caption for picture in class_pictures.in_folder(made)] == ["woman, smile"]
+
+
 def train(made: Project) -> tuple[list[Progress], dict[str, str]]:
     catalog, reports = open_catalog(made), list[Progress]()
     begun = generation.prepare(made, catalog)
@@ -79,6 +137,35 @@ def test_pictures_of_a_folder_are_shown_in_turn(tmp_path: Path) -> None:
     assert (reports[-1].done, reports[-1].total) == (4, 4)
     assert metadata["ss_num_reg_images"] == "2"
     assert (metadata["ss_steps"], metadata["ss_max_train_steps"]) == ("4", "4")
+
+
+def test_a_picture_that_exif_turns_trains_at_its_upright_size(tmp_path: Path) -> None:
+    made = with_training(tmp_path, 'reg_data_dir = "women"\nclass_tokens = "woman"')
+    (made.folder / "women").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scene(1).resize((256, 128)).save(made.folder / "women" / "photo.jpg", exif=exif)
+    geometry = specs.geometry(made.base_model)
+    assert geometry is not None
+    *_, photo = examples_of(made, open_catalog(made), geometry, list(class_pictures.in_folder(made)))
+    assert photo.size == (96, 192)
+
+
+def test_pictures_that_lose_much_or_have_frames_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = with_training(tmp_path, 'reg_data_dir = "women"\nclass_tokens = "woman"')
+    (made.folder / "women").mkdir()
+    scene(1).save(made.folder / "women" / "a.png")
+    generation.prepare(made, open_catalog(made))
+    assert not caplog.messages
+    for name, size in (("b.png", (128, 96)), ("c.png", (96, 128))):
+        scene(1).resize(size).save(made.folder / "women" / name)
+    scene(2).save(made.folder / "women" / "d.webp", save_all=True, append_images=[scene(3)])
+    generation.prepare(made, open_catalog(made))
+    cut, frames = caplog.messages
+    assert "training cuts over 15% off 2 pictures, most off c.png: 20% (96x128, trained at 96x160)" in cut
+    assert "d.webp has several frames or pages; the first one is used" in frames
 
 
 def test_the_base_model_draws_its_class_once(tmp_path: Path) -> None:

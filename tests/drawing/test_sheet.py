@@ -45,6 +45,21 @@ def test_a_third_parameter_goes_below_and_others_than_strength_do(trained: Proje
         assert sheet.height > 4 * 128
 
 
+def test_a_sampler_of_a_sheet_names_its_schedule_or_an_axis_does(trained: Project) -> None:
+    catalog = Catalog(trained.workspace.catalog_url)
+    x, y = parse_axis("sampler=Euler,DPM++ 2M"), parse_axis("schedule=Karras,SGM Uniform,Beta")
+    path = draw_sheet(Generation(trained, catalog, 1), x, y, None, silent)
+    with Image.open(path) as sheet:
+        assert sheet.height > 3 * 128
+    older = parse_axis("sampler=Euler,DPM++ 2M Karras")
+    with pytest.raises(
+        UserError, match=r"sampler DPM\+\+ 2M Karras names a schedule itself; write DPM\+\+ 2M"
+    ):
+        draw_sheet(Generation(trained, catalog, 1), older, y, None, silent)
+    with pytest.raises(UserError, match="axis schedule: 'Karas' is unknown; use Automatic"):
+        parse_axis("schedule=Karas")
+
+
 def test_sheets_are_in_the_catalog_and_replace_themselves(trained: Project) -> None:
     catalog = Catalog(trained.workspace.catalog_url)
     x, y = parse_axis("steps=1,2"), parse_axis("snapshot=2,1")

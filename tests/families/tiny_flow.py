@@ -153,6 +153,7 @@ class TinyFlow:
         },
     }
     samplers: tuple[str, ...] = ("Euler",)
+    schedules: tuple[str, ...] = ("Automatic",)
     prediction_types: tuple[PredictionType, ...] = ()
 
     def recognizes_folder(self, index: Mapping[str, Any], files: Files) -> bool:
@@ -256,6 +257,11 @@ class TinyFlow:
         generators: Sequence[torch.Generator],
     ) -> Sampling:
         return EulerOnALine(steps, last, noise)
+
+    def step_sigmas(
+        self, spec: BaseModelSpec, files: Files, sampler: str, schedule: str, steps: int
+    ) -> list[float]:
+        return torch.linspace(1, 0, steps + 1).tolist()
 
     def predict(
         self,

@@ -19,6 +19,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "bootstrap"  # `python -m bootstrap` is the `sid` command
+OLDER_RULE = "tests.golden.older_rule"  # the same, with shots as they were made when it was recorded
 
 # On whose release the bits of pictures and LoRA files depend. The name is that of the distribution.
 LIBRARIES = (
@@ -44,12 +45,19 @@ TIMES = {"ss_training_started_at", "ss_training_finished_at", "ss_session_id", "
 class Sid:
     """The `sid` command in a workspace, in one of the two modes."""
 
-    def __init__(self, workspace: Path, mode: dict[str, str] = PLAIN_MODE) -> None:
-        self.workspace, self.mode = workspace, mode
+    def __init__(self, workspace: Path, mode: dict[str, str] = PLAIN_MODE, module: str = OLDER_RULE) -> None:
+        self.workspace, self.mode, self.module = workspace, mode, module
 
     def __call__(self, *arguments: str | Path, expect: int = 0) -> str:
         """Run a verb; return what it printed."""
-        command = [sys.executable, "-m", MODULE, "--workspace", str(self.workspace), *map(str, arguments)]
+        command = [
+            sys.executable,
+            "-m",
+            self.module,
+            "--workspace",
+            str(self.workspace),
+            *map(str, arguments),
+        ]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=600, cwd=self.workspace.parent,
             env=_environment(self.mode),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.golden import inputs
-from tests.golden.doors import Sid, counts, loras, of_pixels, pictures, plan
+from tests.golden.doors import MODULE, Sid, counts, loras, of_pixels, pictures, plan
 
 ARCHIVE = Path(__file__).with_name("workspace-a76663c.zip")
 _DROPPED = ("latents", ".generation.lock", ".catalog-migration.lock", "regularization")
@@ -118,9 +118,14 @@ def _pack(workspace: Path) -> None:
 
 
 def unpacked(folder: Path) -> Sid:
-    """A copy of the workspace in an empty folder, and the command for it."""
+    """A copy of the workspace in an empty folder, and today's command for it."""
     shutil.unpack_archive(ARCHIVE, folder / "workspace")
-    return Sid(folder / "workspace")
+    return Sid(folder / "workspace", module=MODULE)
+
+
+def by_the_older_rule(sid: Sid) -> Sid:
+    """The command for it, with new shots as they were made then."""
+    return Sid(sid.workspace)
 
 
 def told(sid: Sid) -> dict[str, Any]:
@@ -197,8 +202,8 @@ def gone_on(sid: Sid) -> dict[str, Any]:
     )
     found["grown"] = sid("grow", "badge").splitlines()
     found["dataset"] = {path.name: _sha256(path) for path in sorted(sid.folder("badge").glob("dataset/*"))}
-    found["plan"] = plan(sid, "badge")
-    sid("run", "badge")
+    found["plan"] = plan(by_the_older_rule(sid), "badge")
+    by_the_older_rule(sid)("run", "badge")
     found["pictures"] = pictures(sid, "badge", 3)
     found["LoRA files"] = loras(sid, "badge")
     found["how many"] = counts(sid, "badge")

@@ -1,5 +1,6 @@
 """From recipes to shots: the method's use cases, the same shots every time."""
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
@@ -96,6 +97,29 @@ def test_the_next_generation_draws_other_pictures() -> None:
     assert not {s.seed for s in shots(recipe)} & {s.seed for s in shots(recipe, drawn_with=later)}
 
 
+@pytest.mark.parametrize(
+    ("drawing", "new", "older"),
+    [
+        ({}, ("DPM++ 2M", "Automatic"), ("DPM++ 2M Karras", "")),  # the default then
+        ({"sampler": "DPM++ 2M"}, ("DPM++ 2M", "Automatic"), ("DPM++ 2M", "")),
+        ({"sampler": "DPM++ SDE Karras"}, ("DPM++ SDE", "Karras"), ("DPM++ SDE Karras", "")),
+        ({"sampler": "DDIM"}, ("DDIM", "Automatic"), ("DDIM", "")),
+        (
+            {"sampler": "Euler", "schedule": "Beta"},
+            ("Euler", "Beta"),
+            ("Euler", "Beta"),
+        ),  # which did not exist then
+    ],
+)
+def test_a_generation_that_began_before_schedules_goes_on_without(
+    drawing: dict[str, Any], new: tuple[str, str], older: tuple[str, str]
+) -> None:
+    began = dataclasses.replace(WITH, older_rule=True)
+    for drawn_with, expected in ((WITH, new), (began, older)):
+        [shot] = shots({"kind": "vary", "count": 1}, drawing=drawing, drawn_with=drawn_with)
+        assert (shot.sampler, shot.schedule) == expected
+
+
 def test_the_id_depends_on_what_decides_the_pixels() -> None:
     (shot,) = shots({"kind": "vary", "count": 1})
     data = shot.to_dict()
@@ -107,6 +131,8 @@ def test_the_id_depends_on_what_decides_the_pixels() -> None:
         {"steps": 3},
         {"base_model_hash": "c" * 64},
         {"width": 64},
+        {"schedule": "Karras"},
+        {"schedule": ""},
     ):
         assert Shot.from_dict({**data, **change}).id != shot.id
     stronger = {**data, "loras": [{**data["loras"][0], "strength": 0.61}]}

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import shot
 
+from bootstrap import captions
 from bootstrap.errors import UserError
 from bootstrap.prompting.choices import Choices
 
@@ -71,8 +72,8 @@ def test_a_shot_keeps_what_was_chosen() -> None:
     assert all(result.prompt == f"woman, {result.added[0]}" for result in chosen)
     assert NONE.of_shot(template) == NONE.of_shot(template)
     assert NONE.of_shot(template).id != template.id
-    named = NONE.of_shot(shot(1, "woman, {odd|name}"), names={"{odd|name}"})
-    assert named == shot(1, "woman, {odd|name}")
+    name = shot(1, captions.as_prompt(["woman", "{odd|name}", "__odd__", "a {b", "c} d"]))
+    assert NONE.of_shot(name) == name
 
 
 @given(st.text(st.sampled_from("ab,{}|_$()[]:<> #/%@!~\\1.=\n"), max_size=40), st.integers(0, 9))
@@ -153,3 +154,96 @@ def test_links_to_a_folder_above_and_structured_files_are_read(tmp_path: Path) -
         (inner / name).symlink_to(tmp_path)
     choices = Choices((tmp_path,))
     assert choices.chosen("__light/soft__ __light/hats__ __light/caps/red__", 1) == "dawn top hat red cap"
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        (
+            "__places__ <lora:Gothic_Style__Pony:1>",
+            {f"{x} <lora:Gothic_Style__Pony:1>" for x in ("beach", "fog")},
+        ),
+        ("<lora:{a|b}:1> <lora:my__places__x:1>", {"<lora:{a|b}:1> <lora:my__places__x:1>"}),
+        ('{red|green} shirt, sign "$10 {tacos}"', {f'{x} shirt, sign "$10 tacos"' for x in ("red", "green")}),
+        ('{red|green} shirt with "$10"', {'red shirt with "$10"', 'green shirt with "$10"'}),
+        ("__signs__", {"$tephanie", "50% wool", "http://a//b /* c */", r"\{d\}"}),
+        ("50% gray {hat|cap}", {"50% gray hat", "50% gray cap"}),
+        ("{50% gray|blue} hat", {"50% gray hat", "blue hat"}),
+        ("{[hat|crown]|(cap|x:1.2)}", {"[hat|crown]", "(cap|x:1.2)"}),
+        ("{[{a|b}::0.5]|c}", {"[a::0.5]", "[b::0.5]", "c"}),
+        ("{:(|a}", {":(", "a"}),
+        ("{1-2$$ and $$a|b}", {"a", "b", "a and b", "b and a"}),
+        ("{2$$, $$a|{b|c}}", {"a, b", "a, c", "b, a", "c, a"}),
+        ("{0$$a|b}x", {"x"}),
+        (r"\{a|b\} {c|d\|e} \_\_x", {r"\{a|b\} c \_\_x", r"\{a|b\} d\|e \_\_x"}),
+        ("^__^ {a|b} foo__bar, >__<", {"^__^ a foo__bar, >__<", "^__^ b foo__bar, >__<"}),
+        ("{${color}|x} ${color={red|blue}}", {"red ", "blue ", "x "}),
+        ("%{(...:1.2)$${a|b}}", {"(a:1.2)", "(b:1.2)"}),
+        ("{~a|b}", {"a", "b"}),
+        ("__light/*__, __~named/hats__", {"dawn, top hat", "dawn, cap"}),
+    ],
+)
+def test_what_is_no_choice_stays_and_what_is_one_is_made(tmp_path: Path, text: str, chosen: set[str]) -> None:
+    (tmp_path / "places.txt").write_bytes("beach\r\nfog # a comment\r\n".encode("utf-16"))
+    (tmp_path / "signs.TXT").write_text("\ufeff$tephanie\n50% wool\nhttp://a//b /* c */\n\\{d\\}\n")
+    (tmp_path / "light").mkdir()
+    (tmp_path / "light" / "soft.txt").write_text("dawn\n")
+    (tmp_path / "named.yaml").write_text("named: {hats: [top hat, cap], version: 2}\n")
+    choices = Choices((tmp_path,))
+    assert {choices.chosen(text, seed) for seed in range(40)} == chosen
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("hat, {red|blue", "character 6: '{red|blue': no `}` closes"),
+        ("hat, red|blue} x", "character 14: '} x': no `{` opens"),
+        ("{[a|b}]} x", "character 8: '} x': no `{` opens"),
+        ("a __places hat", "character 3: '__places hat': a wildcard is __name__"),
+        ("places__", "character 7"),
+        ("{red::2|blue}", "character 5: '::2|blue}': a weight is a number before"),
+        ("{-1::red|blue}", "character 4"),
+        ("{red 2$$a|blue}", "character 7: '$$a|blue}': a quantity is a number"),
+        ("{@red|blue}", "character 2: '@red|blue}': `!` and `@`"),
+        ("__!places__", "character 3: '!places__': `!` and `@`"),
+        ("%{red}", "character 1: '%{red}': a wrapper"),
+        ("${1=red}", "character 1: '${1=red}': a variable"),
+        ("{2$$\u3001$$a|b}", "cannot be parsed"),
+        ("{0::a|0::b}", "cannot be made"),
+        ("hat, __bad__", "bad.txt, line 3, column 11: '{red|blue': no `}` closes"),
+        ("__none__", "the weight of all its lines is 0"),
+        ("__odd/list__", "odd.json, odd/list[1]: a choice is a text"),
+        ("__odd/malformed__", "odd.json, odd/malformed[0], column 1"),
+    ],
+)
+def test_what_cannot_be_parsed_is_refused_with_its_place(tmp_path: Path, text: str, place: str) -> None:
+    (tmp_path / "places.txt").write_text("beach\n")
+    (tmp_path / "bad.txt").write_text("# comment\nhat\n  2::hat, {red|blue\n")
+    (tmp_path / "none.txt").write_text("0::hat\n")
+    (tmp_path / "odd.json").write_text('{"odd": {"list": ["a", true], "malformed": ["{a"]}}')
+    with pytest.raises(UserError) as refused:
+        Choices((tmp_path,)).chosen(text, 1)
+    assert place in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("w.txt", "20::hat\n1::turban\n"),
+        ("w.txt", "20.5 ::x\n".replace("20.5 ::x", "20.5::hat") + " .5::turban # rare\n"),
+        ("w.json", '["20::hat", "turban"]'),
+        ("w.yaml", "w: [{text: hat, weight: 20}, turban]\n"),
+    ],
+)
+def test_the_lines_of_a_wildcard_may_have_weights(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    choices = Choices((tmp_path,))
+    drawn = [choices.chosen("__w__", seed) for seed in range(120)]
+    assert set(drawn) == {"hat", "turban"} and drawn.count("hat") > 95
+    assert {choices.chosen("{2$$__w__}", seed) for seed in range(20)} <= {"hat,turban", "turban,hat"}
+
+
+def test_several_options_are_drawn_by_their_own_weights() -> None:
+    drawn = [NONE.chosen("{2$$1::a|8::b|1::c}", seed) for seed in range(300)]
+    assert sum("b" in one for one in drawn) > 250
+    assert all(len(set(one.split(","))) == 2 for one in drawn)

@@ -6,6 +6,7 @@ from tests.hostile.case import Case
 from tests.hostile.inputs import (
     arguments,
     catalogs,
+    metadata,
     pictures,
     prompts,
     requests,
@@ -26,5 +27,16 @@ def all_cases() -> list[Case]:
 
 
 def _all() -> Iterator[Case]:
-    for door in (arguments, settings, pictures, shots, prompts, tensors, catalogs, requests, workspaces):
+    for door in (
+        arguments,
+        settings,
+        pictures,
+        metadata,
+        shots,
+        prompts,
+        tensors,
+        catalogs,
+        requests,
+        workspaces,
+    ):
         yield from door.cases()

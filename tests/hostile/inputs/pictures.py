@@ -56,6 +56,12 @@ def _exif(tags: dict[int, object], inside: dict[int, object] | None = None) -> b
     return exif.tobytes()
 
 
+def _fractions() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("F", (128, 128), float("nan")).save(buffer, "TIFF")
+    return buffer.getvalue()
+
+
 def _many_texts() -> bytes:
     return png(*[chunk(b"tEXt", b"key%d\0value" % number) for number in range(3000)])
 
@@ -121,6 +127,14 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "with a comment of half a letter": lambda: _saved(
         "RGB", "JPEG", exif=_exif({}, {0x9286: b"UNICODE\0\xd8\x3d\x00"})
     ),
+    "turned, with a unit of text": lambda: _saved(
+        "RGB",
+        "JPEG",
+        exif=b"Exif\0\0II*\0\x08\0\0\0\x02\0"
+        + struct.pack("<HHIHHHHII", 0x0112, 3, 1, 6, 0, 0x0128, 2, 4, 0x00636261)
+        + bytes(4),
+    ),
+    "of fractions that are no numbers": lambda: _fractions(),
     "with EXIF that is cut": lambda: _saved("RGB", "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff"),
     "a WebP that is cut": lambda: _saved("RGB", "WEBP")[:40],
     "a JPEG that is cut": lambda: _saved("RGB", "JPEG")[:300],
