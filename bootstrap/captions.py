@@ -2,10 +2,12 @@
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 MOST_CHARACTERS = 20_000  # of a caption or a prompt; the longest captions of training have 225 tokens
 DEEPEST = 64  # levels of nested brackets
+_MOST_PASSES = 4
 _LONGEST_QUOTED = 120  # characters of a message
 
 
@@ -28,7 +30,7 @@ def check_length(text: str, what: str) -> None:
 _COMMAS = re.compile("[,\uff0c\u3001]")  # also the full-width and the ideographic comma
 _SIGN_OF_PAIR = re.compile(r"\\.|[()\[\]{}]", re.DOTALL)
 _OPENING = {")": "(", "]": "[", "}": "{"}
-_ESCAPED_BRACKET = re.compile(r"\\+([()\[\]])")
+_ESCAPED_BRACKET = re.compile(r"(?<!\\)\\+([()\[\]])")
 # What a prompt means by something else than words; see docs/prompts.md.
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
 _EXTRA_NETWORK = re.compile(r"<\w+:[^<>]*>")  # <lora:name:0.8>
@@ -48,6 +50,7 @@ _HEAD_OF_CHOICE = re.compile(r"\s*[~!@]?\s*\d*-?\d*\$\$(?:[^$]*\$\$)?")  # {2$$ 
 _WEIGHT_OF_CHOICE = re.compile(rf"\s*{_NUMBER}::")
 _WILDCARD = re.compile(r"__(?=[^_\s])([\w*./ -]+?)__")
 _LITERAL = 0xF0000  # the private characters from here on stand for signs that are words
+_NOTHING = chr(_LITERAL + 128)  # parts what would otherwise be syntax
 
 
 def parse(caption: str) -> list[str]:
@@ -63,15 +66,17 @@ def parse_prompt(prompt: str) -> list[str]:
 
     So no part of a bracket is taken for a tag that the prompt has already.
     """
-    opened = list[tuple[str, int]]()
+    opened, count = list[tuple[str, int]](), Counter[str]()
     within = [0] * (len(prompt) + 1)  # +1 where a pair begins, -1 behind its end
     for sign in _SIGN_OF_PAIR.finditer(prompt):
         at, opening = sign.start(), _OPENING.get(sign[0])
         if opening is None and len(sign[0]) == 1:
             opened.append((sign[0], at))
-        elif any(known == opening for known, _ in opened):
+            count[sign[0]] += 1
+        elif opening and count[opening]:
             while opened:
                 known, begin = opened.pop()
+                count[known] -= 1
                 if known == opening:
                     within[begin] += 1
                     within[at] -= 1
@@ -105,7 +110,13 @@ def read(text: str) -> list[str]:
 
 def without_syntax(text: str) -> list[str]:
     """Return the tags of a caption with words instead of prompt syntax; see `of_prompt`."""
-    return parse(_without_syntax(join(parse(without_escapes(text))), _REPLACEMENTS))
+    tags = parse(without_escapes(text))
+    for _ in range(_MOST_PASSES):  # what is left may be syntax again, such as a weight at the new end
+        changed = parse(without_escapes(_without_syntax(join(tags), _REPLACEMENTS)))
+        if changed == tags:
+            break
+        tags = changed
+    return tags
 
 
 def without_escapes(text: str) -> str:
@@ -120,7 +131,7 @@ def of_prompt(prompt: str) -> list[str]:
     `saber (fate)`. BREAK and AND part tags. A schedule becomes the text that it ends with, or, if it ends with none,
     the one before; an alternation all its texts.
     """
-    literal = re.sub(r"\\(.?)", lambda escaped: _as_literal(escaped[1]), " ".join(prompt.split()))
+    literal = re.sub(r"\\(.?)", lambda escaped: _without_meaning(escaped[1]), " ".join(prompt.split()))
     return without_syntax(
         _without_syntax(literal, (*_REPLACEMENTS[:3], _without_emphasis, *_REPLACEMENTS[3:]))
     )
@@ -146,7 +157,13 @@ def _without_syntax(text: str, replacements: Sequence[_Replace]) -> str:
         if changed == text:
             break
         text = changed
+    text = text.replace(_NOTHING, "")
     return re.sub(f"[{chr(_LITERAL)}-{chr(_LITERAL + 127)}]", lambda sign: chr(ord(sign[0]) - _LITERAL), text)
+
+
+def _without_meaning(escaped: str) -> str:
+    """Return the sign after a backslash so that it means itself; a letter or digit still belongs to its word."""
+    return _as_literal(escaped) if re.fullmatch(r"\W", escaped) else _NOTHING + escaped
 
 
 def _as_literal(sign: str) -> str:

@@ -119,6 +119,11 @@ def text_file(path: Path, where: str, most_bytes: int = MOST_BYTES) -> str:
     """
     with opened(path, where) as file:
         content = file.read(most_bytes + 1)
+    return text_of_bytes(content, where, most_bytes)
+
+
+def text_of_bytes(content: bytes, where: str, most_bytes: int = MOST_BYTES) -> str:
+    """Return the text of a file's content, such as that of a file in an archive; see text_file."""
     if len(content) > most_bytes:
         raise UserError(f"{where}: it has more than {most_bytes:,} bytes, far too many for such a file")
     return _decoded(content, where)
@@ -134,7 +139,12 @@ def caption_file(path: Path, where: str) -> str:
         UserError: it has several lines that are not blank; see `text_file` too.
         OSError: it is missing or cannot be read.
     """
-    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text_file(path, where)) if line.strip()]
+    return caption_line(text_file(path, where), where)
+
+
+def caption_line(text: str, where: str) -> str:
+    """Return the caption in the text of such a file; see caption_file."""
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
     if len(lines) > 1:
         raise UserError(
             f"{where}: it has {len(lines)} lines, and a caption is one line; leave one, or join them to one"

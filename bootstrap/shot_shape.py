@@ -55,6 +55,14 @@ class _PictureUse(_Part):
     sha256: _Hash
 
 
+class _Imported(_Part):
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    file: _Name
+    tool: _Name = ""
+    model: _Name = ""
+    note: _Name = ""
+
+
 class _Mask(_Part):
     blur: int = Field(ge=0, le=MOST_MASK_BLUR)
     box: Annotated[list[Annotated[int, Field(ge=0, le=32_768)]], Field(min_length=4, max_length=4)] | None
@@ -97,6 +105,7 @@ class _Shot(_Part):
     start: _Start | None = None
     embeddings: Annotated[list[_EmbeddingUse], Field(max_length=MOST_NETWORKS)] = []
     schedule: Annotated[str, Field(max_length=64)] = ""
+    imported: _Imported | None = None
     recipe: Annotated[str, Field(max_length=64)]
     eliminated: _Tags
     added: _Tags

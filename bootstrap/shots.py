@@ -51,6 +51,17 @@ class PictureUse:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """Where a picture comes from that sid did not draw."""
+
+    sha256: str  # of the file, 64 hex digits; it alone identifies the picture
+    file: str  # its name
+    tool: str = ""  # that made it, such as ComfyUI; "" where nothing says so
+    model: str = ""  # that drew it
+    note: str = ""  # the user's, such as a licence
+
+
+@dataclass(frozen=True)
 class Mask:
     """The area of a picture to redraw: a box, or the white area of a mask picture."""
 
@@ -92,6 +103,8 @@ class Shot:
     embeddings: tuple[EmbeddingUse, ...] = ()
     # The noise schedule; empty for a shot that was made before it was a setting, whose pictures keep the older rule.
     schedule: str = ""
+    # Set for a picture that sid did not draw; its sampling parameters are then what its file says, or stand-ins.
+    imported: Imported | None = None
     # What it is meant to show; not part of the identity.
     recipe: str = ""
     eliminated: tuple[str, ...] = ()
@@ -100,14 +113,15 @@ class Shot:
     @cached_property
     def id(self) -> str:
         """16 hex digits: the start of the SHA-256 of the parameters that decide the pixels."""
+        if self.imported is not None:
+            return hashlib.sha256(f"imported {self.imported.sha256}".encode()).hexdigest()[:16]
         parameters = self.to_dict()
         for intent in ("recipe", "eliminated", "added", "base_model"):
             del parameters[intent]
         if self.clip_skip == 1:  # the first shots did not have it, and keep their ids
             del parameters["clip_skip"]
-        for newer_field in ("embeddings", "schedule"):  # the same
-            if not parameters[newer_field]:
-                del parameters[newer_field]
+        if not self.embeddings:  # the same
+            del parameters["embeddings"]
         if self.start is None:  # the same
             del parameters["start"]
         else:
@@ -168,8 +182,8 @@ class Shot:
         return self.in_all_passes(lambda shot: dataclasses.replace(shot, seed=(shot.seed + offset) % 2**32))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the shot as dicts, lists, strings and numbers, ready for JSON."""
-        return {name: _as_json(value) for name, value in dataclasses.asdict(self).items()}
+        """Return the shot as dicts, lists, strings and numbers, ready for JSON; without newer fields if empty."""
+        return _as_json(dataclasses.asdict(self))
 
     @classmethod
     def from_dict(cls, data: Any, where: str = "shot") -> "Shot":
@@ -193,16 +207,24 @@ class Shot:
         embeddings = tuple(EmbeddingUse(**embedding) for embedding in data.get("embeddings", ()))
         lists = {key: tuple(data[key]) for key in ("eliminated", "added")}
         start = _start(data["start"]) if data.get("start") else None
-        return cls(**{**data, "loras": loras, "embeddings": embeddings, "start": start, **lists})
+        imported = Imported(**data["imported"]) if data.get("imported") else None
+        parts = {"loras": loras, "embeddings": embeddings, "start": start, "imported": imported}
+        return cls(**{**data, **parts, **lists})
 
 
 def _as_json(value: Any) -> Any:
-    """Return a value with lists instead of tuples, as JSON has them."""
+    """Return a value with lists instead of tuples, as JSON has them.
+
+    Files of older shots stay byte for byte as they were, so newer fields are left out where they are empty.
+    """
     if isinstance(value, list | tuple):
         return [_as_json(part) for part in value]
     if isinstance(value, dict):
-        return {key: _as_json(part) for key, part in value.items()}
+        return {key: _as_json(part) for key, part in value.items() if (key, part) not in _LEFT_OUT}
     return value
+
+
+_LEFT_OUT = (("schedule", ""), ("imported", None))
 
 
 def _identity_of_start(start: Start) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bootstrap import captions
-from bootstrap.shots import Shot
+from bootstrap.shots import Imported, Shot
 
 KEPT, ADDED, ELIMINATED = "kept", "added", "eliminated"
 
@@ -38,6 +38,8 @@ def short_label(shot: Shot) -> str:
 
 def shot_facts(shot: Shot) -> list[tuple[str, str]]:
     """Return how a picture was drawn, as pairs of name and value, with AUTOMATIC1111's names."""
+    if shot.imported is not None:
+        return _imported_facts(shot, shot.imported)
     facts = [
         ("Recipe", shot.recipe),
         ("Strength", f"{shot.strength:g}"),
@@ -50,5 +52,16 @@ def shot_facts(shot: Shot) -> list[tuple[str, str]]:
         ("Size", f"{shot.width}×{shot.height}"),
         ("Negative prompt", shot.negative_prompt),
         ("Base model", shot.base_model),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _imported_facts(shot: Shot, imported: Imported) -> list[tuple[str, str]]:
+    facts = [
+        ("Imported from", imported.file),
+        ("Made with", imported.tool),
+        ("Model", imported.model),
+        ("Note", imported.note),
+        ("Size", f"{shot.width}×{shot.height}"),
     ]
     return [(name, value) for name, value in facts if value]

@@ -203,7 +203,7 @@ def test_the_length_of_a_caption_is_limited():
 
 def test_brackets_nested_without_end_are_left_in_a_few_rounds():
     deep = "(" * 5000 + "a" + ":1.1)" * 5000
-    assert captions.of_prompt(deep) == ["(" * 4872 + "a" + ":1.1)" * 4872]
+    assert captions.of_prompt(deep) == ["(" * 4680 + "a" + ":1.1)" * 4680]
 
 
 @given(SYNTAX)

@@ -54,6 +54,7 @@ WRITERS = {
         "flows/environment.py",
         "own.mkdir",
     ): "a temporary folder with a mode of its own, outside the workspace",
+    ("bootstrap/loop/import_sources.py", "temporary.write_bytes"): "the temporary file of whole_file",
     ("review_app/uploads.py", "tempfile.TemporaryDirectory"): "an upload is never kept as it is",
     ("review_app/uploads.py", "path.write_bytes"): "in that temporary folder",
     ("bootstrap/tensor_files.py", "temporary.open"): "the temporary file of whole_file",

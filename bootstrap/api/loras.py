@@ -8,13 +8,15 @@ if TYPE_CHECKING:
 
 
 def read_lora(path: Path | str) -> "LoraFile":
-    """Read a LoRA file in kohya's, diffusers', PEFT's or LyCORIS' format.
+    """Read a LoRA file of kohya, LyCORIS, OneTrainer, diffusers, PEFT or ComfyUI.
 
     Returns:
-        Its `modules`, {kohya's name: a module with `down`, `up`, `alpha` and `rank`}, and its `metadata`.
+        Its `modules`, {kohya's name: a module with `down`, `up`, `alpha` and `rank`}, and its `metadata`. What is no
+        product of two matrices is in `changes` (DoRA, GLoRA, (IA)^3, OFT, whole differences, norms), `biases` and
+        `embeddings`, by name.
 
     Raises:
-        UserError: the file is missing, damaged, of an unsupported kind, or not a LoRA.
+        UserError: the file is missing, damaged, for another kind of model, or not a LoRA, or a tensor is not known.
     """
     from bootstrap.lora import formats
 

@@ -200,15 +200,17 @@ def drawn_count(catalog: Catalog, project: str, generation: int) -> int:
 
 
 def began_by_older_rule(catalog: Catalog, project: str, generation: int) -> bool:
-    """Whether a generation's first candidate was drawn before the schedule was a setting; see Shot.schedule.
+    """Whether a generation's first drawn candidate is from before the schedule was a setting; see Shot.schedule.
 
     Raises:
-        UserError: that candidate's shot is damaged.
+        UserError: a candidate's shot is damaged.
     """
-    first = select(CandidateRow.shot).where(*of_generation(project, generation))
+    query = select(CandidateRow.shot).where(*of_generation(project, generation))
     with catalog.read() as session:
-        shot = session.scalar(first.order_by(CandidateRow.turn, CandidateRow.id).limit(1))
-        return shot is not None and not shot.get("schedule")
+        for shot in session.scalars(query.order_by(CandidateRow.turn, CandidateRow.id)):
+            if not shot.get("imported"):
+                return not shot.get("schedule")
+    return False
 
 
 def hidden_behind(catalog: Catalog, project: str, shown: Collection[str]) -> dict[str, list[str]]:

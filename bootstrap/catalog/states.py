@@ -65,7 +65,8 @@ _STATIONS = {_G.TRAINING, _G.DRAWING, _G.CURATING}
 # The states that may follow each state. Each may also follow itself: a station that is called again finishes its
 # own work.
 AFTER_GENERATION_STATE: dict[GenerationState, set[GenerationState]] = {
-    _G.WAITING: {_G.TRAINING, *_STOPPED},
+    # Pictures can be imported before anything is trained.
+    _G.WAITING: {_G.TRAINING, _G.CURATING, *_STOPPED},
     # Another run of the same generation begins with training, wherever the previous run ended.
     _G.TRAINING: {_G.DRAWING, *_STOPPED},
     _G.DRAWING: {_G.TRAINING, _G.CURATING, *_STOPPED},

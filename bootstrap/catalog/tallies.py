@@ -67,6 +67,8 @@ def of_project(session: Session, project_id: int) -> list[Tally]:
     picks: Counter[_Key] = Counter()
     spent: Counter[_Key] = Counter()
     for shot, verdict in session.execute(query.execution_options(yield_per=1000)):
+        if shot.get("imported"):
+            continue  # no recipe asked for it
         first = (shot["loras"] or [{"strength": 0.0, "snapshot": 0}])[0]
         eliminated, added = tuple(shot["eliminated"]), tuple(shot["added"])
         key = shot["recipe"], eliminated, added, first["strength"], first["snapshot"]

@@ -1,6 +1,7 @@
 """Trainings and their snapshots in the catalog."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,16 @@ def begin(
     training_id: str,
     settings: dict[str, Any],
     dataset: list[dict[str, Any]],
-) -> None:
-    """Record that a generation uses this training, and add the training if it is new."""
+    started_at: datetime | None = None,
+) -> datetime:
+    """Record that a generation uses this training, and add the training if it is new.
+
+    Args:
+        started_at: when a training that is new to the catalog began; None: now.
+
+    Returns:
+        When the training began, the first time.
+    """
     with catalog.write() as session:
         generation = generation_row(session, project, number)
         generation.training_id = training_id
@@ -53,12 +62,12 @@ def begin(
             .where(TrainingRow.project_id == generation.project_id, TrainingRow.training_id == training_id)
         )  # fmt: skip
         if known is None:
-            session.add(
-                TrainingRow(
-                    project_id=generation.project_id, generation_id=generation.id, training_id=training_id,
-                    settings=settings, dataset=dataset,
-                )
+            known = TrainingRow(
+                project_id=generation.project_id, generation_id=generation.id, training_id=training_id,
+                settings=settings, dataset=dataset, started_at=started_at or now(),
             )  # fmt: skip
+            session.add(known)
+        return known.started_at
 
 
 def add_snapshot(catalog: Catalog, project: str, snapshot: Snapshot, steps: int, seen: list[int]) -> None:

@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bootstrap.cli.common import say
+from bootstrap.cli.common import print_json, say
 from bootstrap.errors import cell
+
+if TYPE_CHECKING:
+    from bootstrap.lora.header import Recognized
 
 app = typer.Typer(help="Inspect, convert and resize LoRA files.", no_args_is_help=True)
 
@@ -25,47 +28,99 @@ def inspect(
         str | None,
         typer.Option(help="Also report how many modules fit this base model, which is loaded for that."),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show format, modules, ranks, alphas and the metadata of the training."""
-    from bootstrap.lora import formats, header
+    """Show what a file was made for, its format, modules, ranks, alphas and the metadata of the training."""
+    from bootstrap.lora import header
     from bootstrap.models import specs
 
     if base is not None:
         specs.find(base)
-    lora = formats.read(file)
-    family = header.family_of(file)
-    parts = Counter(family.part_title(name) for name in lora.modules)
-    say(f"format: {formats.format_of(file)}")
-    kind = formats.kind_of(file)
-    if kind != "LoRA":
-        say(f"kind: {kind}; ranks and alphas are those of the equivalent LoRA")
-    say(f"made for: {family.title}")
-    say("modules: " + ", ".join(f"{count} of the {part}" for part, count in sorted(parts.items())))
-    say("rank: " + _with_counts([module.rank for module in lora.modules.values()]))
-    say("alpha: " + _with_counts([module.alpha for module in lora.modules.values()]))
-    for key, value in sorted(lora.metadata.items()):
-        say(f"{cell(key, 100)}: {cell(value, 200)}")
+    found = header.recognized(file)
+    if found.family is None and base is not None:
+        header.drawable(file)
+    facts = _facts(file, found)
     if base is not None:
-        _print_fit(lora.modules, base)
+        facts["base"] = _fit(file, base)
+    if as_json:
+        print_json(facts)
+    else:
+        _print_facts(facts)
 
 
-def _with_counts(values: list[int] | list[float]) -> str:
-    counts = Counter(values).most_common()
+def _facts(file: Path, found: "Recognized") -> dict[str, Any]:
+    """Return what `inspect` shows; a file for a model without a family here has no alphas."""
+    from bootstrap.lora import formats, header
+
+    facts: dict[str, Any] = {
+        "file": str(file), "family": found.key, "made_for": found.title, "format": found.format,
+        "kinds": header.kinds_of(found.shapes), "drawable": found.family is not None,
+    }  # fmt: skip
+    if found.family is None:
+        modules = header.modules_of(found.shapes)
+        facts |= {"modules": {"all": len(modules)}, "ranks": _counts(modules.values()), "alphas": {}}
+        return facts | {"embeddings": [], "metadata": dict(sorted(found.metadata.items()))}
+    lora = formats.read(file)
+    parts = Counter(found.family.part_title(name) for name in lora.names)
+    return facts | {
+        "modules": dict(sorted(parts.items())),
+        "ranks": _counts(module.rank for module in lora.modules.values()),
+        "alphas": _counts(module.alpha for module in lora.modules.values()),
+        "embeddings": sorted(header.embeddings_of(found.shapes)),
+        "metadata": dict(sorted(lora.metadata.items())),
+    }
+
+
+def _counts(values: Iterable[float | None]) -> dict[str, int]:
+    return {f"{value:g}": count for value, count in Counter(values).most_common() if value is not None}
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    say(f"format: {facts['format']}")
+    if facts["kinds"] not in (["LoRA"], []):
+        is_other = any(kind.startswith("Lo") and kind != "LoRA" for kind in facts["kinds"])
+        rest = "; ranks and alphas are those of the equivalent LoRA" if is_other else ""
+        say(f"kind: {', '.join(facts['kinds'])}{rest}")
+    say(f"made for: {facts['made_for']}")
+    if not facts["drawable"]:
+        say("  sid does not draw with LoRAs for it")
+    of_part = "" if list(facts["modules"]) == ["all"] else " of the "
+    modules = (f"{count}{of_part}{part if of_part else ''}" for part, count in facts["modules"].items())
+    say(f"modules: {', '.join(modules) or 'none'}")
+    for title, counts in (("rank", facts["ranks"]), ("alpha", facts["alphas"])):
+        if counts:
+            say(f"{title}: {_with_counts(counts)}")
+    if facts["embeddings"]:
+        say(f"embeddings: {', '.join(facts['embeddings'])}")
+    for key, value in facts["metadata"].items():
+        say(f"{cell(key, 100)}: {cell(value, 200)}")
+    if "base" in facts:
+        fit = facts["base"]
+        say(f"{fit['name']}: {fit['fitting']} of {fit['modules']} modules fit")
+        for name in fit["unknown"][:10]:
+            say(f"  it has no {name}")
+
+
+def _with_counts(counts: dict[str, int]) -> str:
     if len(counts) == 1:
-        return f"{counts[0][0]:g}"
-    return ", ".join(f"{value:g} ({count} modules)" for value, count in counts)
+        return next(iter(counts))
+    return ", ".join(f"{value} ({count} modules)" for value, count in counts.items())
 
 
-def _print_fit(names: Iterable[str], base: str) -> None:
-    from bootstrap.lora.targets import target_modules
+def _fit(file: Path, base: str) -> dict[str, Any]:
+    from bootstrap.lora import formats
+    from bootstrap.lora.targets import layers_of
     from bootstrap.models import loading, specs
 
-    known = target_modules(loading.hold(specs.find(base)), convolutions=True)
-    modules = list(names)
+    known = {name for layers in layers_of(loading.hold(specs.find(base))) for name in layers}
+    modules = formats.read(file).names
     unknown = [name for name in modules if name not in known]
-    say(f"{base}: {len(modules) - len(unknown)} of {len(modules)} modules fit")
-    for name in unknown[:10]:
-        say(f"  it has no {name}")
+    return {
+        "name": base,
+        "fitting": len(modules) - len(unknown),
+        "modules": len(modules),
+        "unknown": unknown,
+    }
 
 
 @app.command()
@@ -87,11 +142,11 @@ def resize(
     rank: Annotated[int, typer.Option(help="The new rank (network_dim), smaller than the old one.")],
 ) -> None:
     """Write a LoRA of a smaller rank, as close to the original as possible."""
-    from bootstrap.lora import converting, formats, kohya
+    from bootstrap.lora import converting, formats
     from bootstrap.lora import resize as resizing
 
     converting.check_target(file, out)
     lora = formats.read(file)
     resized = resizing.resize(lora, rank)
-    kohya.write(out, resized.lora.modules, kohya.own_metadata(resized.lora), kohya.dtype_of(lora))
+    converting.write_kohya(out, resized.lora)
     say(f"{out}: rank {rank}, {100 * resized.kept:.2f} % of the deltas' squares kept")

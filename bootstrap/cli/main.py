@@ -16,6 +16,7 @@ from bootstrap import __version__
 from bootstrap.cli import (
     curation,
     generations,
+    imports,
     lora,
     papertown,
     pictures,
@@ -43,7 +44,7 @@ app = typer.Typer(
 
 app.add_typer(lora.app, name="lora")
 app.add_typer(papertown.app, name="papertown")
-for _subject in (projects, generations, pictures, samplers, upkeep):
+for _subject in (projects, generations, pictures, imports, samplers, upkeep):
     _subject.add_verbs(app)
 
 

@@ -39,7 +39,9 @@ def new(
     if images.has_more_frames(image):
         say(f"{image}: it has several frames or pages; the first one is the original")
     geometry = specs.geometry(project.base_model)
-    if geometry and (line := examples.cut_off_line(project, geometry, [project.original])):
+    if geometry and (
+        line := examples.cut_off_line(project, geometry, [(image.name, images.size_of(project.original))])
+    ):
         say(line)
     say(f"project '{project.name}' made, with base model {project.base_model.name}: {project.folder}")
     say(f"settings: {project.toml}")
@@ -131,6 +133,7 @@ def delete(
 
 def grow(context: typer.Context, name: Name) -> None:
     """Add the picks with their captions to the dataset, on which the next `sid run` trains."""
+    from bootstrap import images
     from bootstrap.dataset import entries, growth
     from bootstrap.models import specs
     from bootstrap.training import examples
@@ -140,8 +143,10 @@ def grow(context: typer.Context, name: Name) -> None:
     grown = growth.grow(project, catalog)
     say(f"dataset of '{name}': {grown.added} added, {grown.removed} removed, {grown.size} pictures now")
     geometry = specs.geometry(project.base_model)
-    paths = (entry.path for entry in entries.of_project(project, catalog))
-    if geometry and (line := examples.cut_off_line(project, geometry, paths)):
+    pictures = (
+        (entry.path.name, images.size_of(entry.path)) for entry in entries.of_project(project, catalog)
+    )
+    if geometry and (line := examples.cut_off_line(project, geometry, pictures)):
         say(line)
     say(f"next: sid run {name}")
 

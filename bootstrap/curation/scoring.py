@@ -40,7 +40,7 @@ def score(generation: Generation, report: Report = silent) -> None:
         UserError: the original, a pick, the embedder or the tagger cannot be read.
     """
     project, catalog = generation.project, generation.catalog
-    embedder, tagger = open_embedder(project), _open_tagger(project)
+    embedder, tagger = open_embedder(project), open_tagger_of(project)
     unscored = measurements.unscored(
         catalog, project.name, generation.number, needs_vectors=embedder is not None
     )
@@ -133,7 +133,7 @@ def _vectors_of_dataset(
     return embedder.embed([images.fit(images.open_picture(file), *size) for file in files])
 
 
-def _open_tagger(project: Project) -> Tagger | None:
+def open_tagger_of(project: Project) -> Tagger | None:
     """Return the tagger that the settings name, or else the base model's, if it has one and it is installed."""
     path = project.settings.curation.tagger
     if path is None and project.base_model.tagger is None:

@@ -1,18 +1,21 @@
 """Export the dataset in the formats that trainers read."""
 
+import dataclasses
 import io
 import json
 import zipfile
 from pathlib import Path
 
 from bootstrap import files
-from bootstrap.catalog import Catalog
+from bootstrap.catalog import Catalog, candidates
+from bootstrap.catalog.states import Verdict
 from bootstrap.dataset import entries
 from bootstrap.dataset.entries import DatasetEntry, balance
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 
 FORMATS = ("kohya", "imagefolder")
+ORIGINS = "origins.json"  # where imported pictures come from: file, tool, model, note
 
 Contents = dict[str, Path | str]
 """What an export holds: by path in its folder, with `/`, a picture to copy or a text. The original comes last."""
@@ -38,7 +41,8 @@ def export(project: Project, catalog: Catalog, to_format: str, folder: Path) -> 
     """Copy the dataset to a new or empty folder: all of it, or nothing.
 
     kohya: `<repeats>_<project>/NAME.png` with `NAME.txt` beside it, with the same repeats as our own
-    training. imagefolder: `train/NAME.png` and `train/metadata.jsonl`, as Hugging Face datasets read it.
+    training. imagefolder: `train/NAME.png` and `train/metadata.jsonl`, as Hugging Face datasets read it. With imported
+    pictures, `origins.json` says where each comes from.
 
     An export that was killed starts over. A folder that holds this very export already stays as it is.
 
@@ -75,9 +79,23 @@ def _contents(project: Project, catalog: Catalog, to_format: str) -> Contents:
     if to_format not in FORMATS:
         raise UserError(f"--format {to_format}: unknown, use {' or '.join(FORMATS)}")
     original, *picks = entries.of_project(project, catalog)
+    origins = _origins(project, catalog, picks)
     if to_format == "kohya":
-        return _kohya_contents(project, [*picks, original])
-    return _imagefolder_contents([original, *picks])
+        return origins | _kohya_contents(project, [*picks, original])
+    return origins | _imagefolder_contents([original, *picks])
+
+
+def _origins(project: Project, catalog: Catalog, picks: list[DatasetEntry]) -> Contents:
+    """Return the file that says where imported pictures come from; nothing if there are none."""
+    exported = {entry.path.stem: entry.path.name for entry in picks}
+    origins = [
+        {"file_name": exported[candidate.id], **dataclasses.asdict(candidate.shot.imported)}
+        for candidate in candidates.candidates(catalog, project.name, state=None, verdict=Verdict.ACCEPT)
+        if candidate.shot.imported is not None and candidate.id in exported
+    ]
+    if not origins:
+        return {}
+    return {ORIGINS: json.dumps(origins, indent=2, ensure_ascii=False) + "\n"}
 
 
 def _kohya_contents(project: Project, dataset: list[DatasetEntry]) -> Contents:

@@ -30,6 +30,8 @@ _COMFYUI = {
     "dpmpp_sde_gpu": "DPM++ SDE", "ddim": "DDIM", "uni_pc": "UniPC", "lcm": "LCM",
 }  # fmt: skip
 _A1111 = {sampler.lower(): sampler for sampler in SAMPLERS}
+# Tools that draw with ComfyUI's samplers, of the field Version; those of drawing/metadata/ have A1111's names.
+_DRAWN_BY_COMFYUI = ("ComfyUI", "SwarmUI", "Fooocus", "RuinedFooocus")
 _WITHOUT_SCHEDULE = ("DDIM", "UniPC")  # A1111 takes no notice of a schedule type for these
 # Since this version of A1111, Automatic is each sampler's own schedule, and always written.
 _SEPARATE = (1, 9)
@@ -38,7 +40,7 @@ _WITH_ENDING = re.compile(f"(.+?)[ _]({_ENDINGS})", re.IGNORECASE)
 _VERSION = re.compile(r"v(\d{1,4})\.(\d{1,4})")
 
 
-def sampler_and_schedule(where: str, fields: Mapping[str, str]) -> tuple[str, str]:
+def sampler_and_schedule(where: str, fields: Mapping[str, str], tool: str = "") -> tuple[str, str]:
     """Return the sampler and the schedule of a shot that an infotext describes.
 
     The sampler may be one that sid does not know; drawing/samplers.py refuses it. Without `Schedule type` they are what
@@ -48,6 +50,7 @@ def sampler_and_schedule(where: str, fields: Mapping[str, str]) -> tuple[str, st
     Args:
         where: the beginning of a message.
         fields: of the infotext, with "Sampler".
+        tool: that it is from, if not A1111 or sid.
 
     Raises:
         UserError: sid does not have the schedule, or two contradict each other.
@@ -58,9 +61,11 @@ def sampler_and_schedule(where: str, fields: Mapping[str, str]) -> tuple[str, st
     version = _VERSION.search(fields.get("Version", ""))
     is_older = version is None or (int(version[1]), int(version[2])) < _SEPARATE
     stem, ending = _parted(named)
-    of_comfyui = stem in _COMFYUI and stem not in SAMPLERS
-    sampler = _COMFYUI[stem] if of_comfyui else _A1111.get(stem.lower(), stem)
-    if sampler in _WITHOUT_SCHEDULE and not of_comfyui:
+    has_comfyuis_name = stem in _COMFYUI and stem not in SAMPLERS
+    sampler = _COMFYUI[stem] if has_comfyuis_name else _A1111.get(stem.lower(), stem)
+    # ComfyUI and its like take notice of the schedule with every sampler.
+    is_other = bool(tool) or has_comfyuis_name or fields.get("Version", "").startswith(_DRAWN_BY_COMFYUI)
+    if sampler in _WITHOUT_SCHEDULE and not is_other:
         return sampler, AUTOMATIC
     written = _schedule(where, kind) if kind else ""
     schedule = written if written not in ("", AUTOMATIC) else ending or written
@@ -69,15 +74,15 @@ def sampler_and_schedule(where: str, fields: Mapping[str, str]) -> tuple[str, st
         raise UserError(
             f"{where} names two schedules: Sampler: {in_one_line(named)}, Schedule type: {in_one_line(kind)}"
         )
-    if of_comfyui and schedule == "Beta":
+    if is_other and schedule == "Beta":
         raise UserError(
-            f"{where} says the schedule 'beta' of ComfyUI, which takes other timesteps than AUTOMATIC1111's Beta; sid "
-            "has only that"
+            f"{where} says the schedule 'beta' of {tool or 'ComfyUI'}, which takes other timesteps than "
+            "AUTOMATIC1111's Beta; sid has only that"
         )
-    if sampler == "LCM" and not of_comfyui and (not schedule or kind.lower() == "uniform"):
+    if sampler == "LCM" and not is_other and (not schedule or kind.lower() == "uniform"):
         return sampler, AUTOMATIC  # A1111's Uniform is what the model itself has, and LCM's has its own
     if not schedule:
-        schedule = "Normal" if of_comfyui or is_older else AUTOMATIC
+        schedule = "Normal" if is_other or is_older else AUTOMATIC
     return sampler, schedule
 
 

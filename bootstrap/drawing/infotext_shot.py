@@ -52,7 +52,8 @@ def of_infotext(path: Path, parameters: Infotext) -> Shot:
         raise UserError(f"picture {path}: it was enlarged with '{upscaler}', and sid has only {UPSCALER}")
     check_numbers(path, fields)
     try:
-        sampler, schedule = infotext_sampler.sampler_and_schedule(f"picture {path}: its infotext", fields)
+        where = f"picture {path}: its infotext"
+        sampler, schedule = infotext_sampler.sampler_and_schedule(where, fields, parameters.tool)
         width, height = _size(fields["Size"])
         shot = Shot(
             prompt=parameters.prompt, negative_prompt=parameters.negative_prompt,

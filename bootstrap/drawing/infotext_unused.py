@@ -50,11 +50,11 @@ def told(shot: Shot | None, parameters: Infotext) -> list[str]:
     """Return lines that tell a person what another picture comes of, or by which older rule it is drawn.
 
     Args:
-        shot: that the picture carries; it says everything, so the infotext beside it does not matter.
+        shot: that the picture carries; unless it was imported, it says everything, and the infotext does not matter.
         parameters: of its infotext.
     """
     lines = []
-    if shot is None:
+    if shot is None or shot.imported is not None:
         names = unused(parameters)
         if names:
             lines.append(f"not honoured by sid, so a redrawn picture differs: {', '.join(names)}")

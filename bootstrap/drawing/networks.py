@@ -1,6 +1,7 @@
 """Read the LoRA files and embeddings that prompts name, and check them against a base model before any work."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bootstrap.lora import formats
@@ -52,7 +53,7 @@ def open_lora(path: Path) -> LoraFile:
         UserError: the file cannot be read.
     """
     file = formats.read(path)
-    return LoraFile(file.modules, {"ss_output_name": path.stem, **file.metadata})
+    return replace(file, metadata={"ss_output_name": path.stem, **file.metadata})
 
 
 def check(spec: BaseModelSpec, shelf: Shelf, prompts_and_negatives: Sequence[tuple[str, str]]) -> None:

@@ -21,6 +21,7 @@ from bootstrap.models import loading, specs
 from bootstrap.models.family import BaseModelSpec
 from bootstrap.planning.expand import lora_file_name
 from bootstrap.planning.extra_networks import content_hash
+from bootstrap.planning.named_networks import hold_bundled
 from bootstrap.project.projects import Workspace
 from bootstrap.prompting import embeddings, parse
 from bootstrap.prompting.parse import MOST_NETWORKS
@@ -55,6 +56,8 @@ def redraw(
         UserError: the picture does not say how it was drawn, or a file that it needs is missing.
     """
     shot = infotext.shot_of(path)
+    if shot is not None and shot.imported is not None:
+        shot = None  # it holds stand-ins; the picture's own infotext is still in the file
     found = of_picture.read(path)
     parameters = found.parameters or Infotext("", "", {})
     if shot is None and found.parameters is None:
@@ -66,8 +69,11 @@ def redraw(
     files = _lora_files(workspace)
     shot, paths = _with_loras(shot, parameters, files, changes)
     embedding_files = _embedding_files(workspace)
+    bundled = [embedding.use for file in sorted(set(paths.values())) for embedding in hold_bundled(file)]
     shot = shot.in_all_passes(
-        lambda each: dataclasses.replace(each, embeddings=_embeddings(each, parameters, embedding_files))
+        lambda each: dataclasses.replace(
+            each, embeddings=_embeddings(each, parameters, embedding_files, bundled)
+        )
     )
     if changes.seed is not None:
         shot = shot.reseeded(changes.seed)
@@ -258,8 +264,14 @@ def _embedding_files(workspace: Workspace) -> list[Path]:
     ]
 
 
-def _embeddings(shot: Shot, parameters: Infotext, files: list[Path]) -> tuple[EmbeddingUse, ...]:
-    """Read the shot's embeddings into memory, and return them."""
+def _embeddings(
+    shot: Shot, parameters: Infotext, files: list[Path], bundled: list[EmbeddingUse]
+) -> tuple[EmbeddingUse, ...]:
+    """Read the shot's embeddings into memory, and return them.
+
+    Args:
+        bundled: those that its LoRAs bring along, which are in memory.
+    """
     hashes = _name_hashes(parameters.fields.get("TI hashes", ""))
     uses: Iterable[tuple[str, str]] = [(use.name, use.sha256) for use in shot.embeddings]
     if not shot.base_model_hash:
@@ -269,6 +281,17 @@ def _embeddings(shot: Shot, parameters: Infotext, files: list[Path]) -> tuple[Em
     held = []
     for name, hash_ in uses:
         # Infotext leaves ":" and "," of a name out; the prompt has the file's whole name.
+        brought = next(
+            (
+                use
+                for use in bundled
+                if name in (use.name, infotext.without_marks(use.name)) and use.sha256.startswith(hash_)
+            ),
+            None,
+        )
+        if brought is not None:
+            held.append(brought)
+            continue
         same_name_first = sorted(
             files, key=lambda path: name not in (path.stem, infotext.without_marks(path.stem))
         )

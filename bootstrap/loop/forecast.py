@@ -23,8 +23,7 @@ from bootstrap.recipes.ideas import Idea
 from bootstrap.recipes.needs import Inputs
 from bootstrap.recipes.recipe import Recipe
 from bootstrap.shots import Shot
-from bootstrap.training import identity
-from bootstrap.training.examples import examples_of, output_name, training_size
+from bootstrap.training.examples import examples_of, id_of, output_name, training_size
 
 _CHANNELS = 3  # bytes of a pixel
 
@@ -98,7 +97,8 @@ def of_next_run(project: Project, catalog: Catalog) -> Forecast:
     chosen = with_advice(settings, advice) if advice else _with_some_snapshot(settings)
     drawn = _drawn(project, catalog)
     shelf = Shelf.of(project)
-    vocabularies = _vocabularies(spec, shared.base_model_hash, recipe_inputs) if shelf.embeddings else {}
+    may_name = shelf.embeddings or shelf.loras or any(use.sha256 for use in recipe_inputs.loras.values())
+    vocabularies = _vocabularies(spec, shared.base_model_hash, recipe_inputs) if may_name else {}
     seen: set[str] = set()
     missing: list[Shot] = []
     recipes = []
@@ -201,7 +201,7 @@ def _training(planned: Generation, spec: specs.BaseModelSpec, geometry: specs.Ge
         return (training.training_id, training.generation) if training else ("", number)
     of_class = class_pictures.in_folder(project)
     examples = examples_of(project, catalog, geometry, list(of_class))
-    training_id = identity.training_id(examples, specs.content_hash(spec), settings)
+    training_id = id_of(examples, spec, specs.content_hash(spec), settings)
     same = training is not None and training.training_id == training_id
     return training_id, training.generation if training is not None and same else number
 

@@ -25,7 +25,7 @@ from bootstrap.planning import inputs
 from bootstrap.planning.expand import DrawnWith, expand, with_advice
 from bootstrap.planning.extra_networks import Shelf
 from bootstrap.progress import Progress, Report, silent
-from bootstrap.project import leases
+from bootstrap.project import conflicts, leases
 from bootstrap.project.generation import Generation
 from bootstrap.project.leases import LeaseLost
 from bootstrap.project.projects import Project
@@ -61,9 +61,15 @@ def prepare(project: Project, catalog: Catalog) -> Generation:
     """
     settings, base = project.settings_and_base
     specs.content_hash(base)
+    for note in conflicts.notes(settings, base):
+        _log.warning("%s", note)
     if not os.access(project.folder, os.W_OK):
         raise UserError(f"project folder {project.folder}: it cannot be written")
     entries.check(project, catalog, settings)
+    dataset = entries.of_project(project, catalog)
+    examples.check_captions(
+        base, [(entry.path, entry.caption) for entry in dataset], settings.training.max_token_length
+    )
     recipe_inputs = inputs.gather(project, catalog)
     class_pictures.check(project)
     _tell_of_pictures(project, catalog)
@@ -74,6 +80,11 @@ def prepare(project: Project, catalog: Catalog) -> Generation:
         from bootstrap.training import optimizers
 
         optimizers.check(settings.training)
+    if settings.training.mixed_precision == "fp16":
+        from bootstrap.models import loading
+        from bootstrap.training import trainer
+
+        trainer.precision_of(settings.training, loading.best_device())
     pick_files.finish_interrupted(project, catalog)
     for folder in (
         *project.folder.glob("generation-*/candidates"),
@@ -90,7 +101,8 @@ def _tell_of_pictures(project: Project, catalog: Catalog) -> None:
         *(class_picture.path for class_picture in class_pictures.in_folder(project)),
     ]
     geometry = specs.geometry(project.base_model)
-    line = examples.cut_off_line(project, geometry, paths) if geometry else None
+    sizes = ((path.name, images.size_of(path)) for path in paths)
+    line = examples.cut_off_line(project, geometry, sizes) if geometry else None
     if line:
         _log.warning("%s", line)
     for path in paths:

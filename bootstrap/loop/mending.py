@@ -86,6 +86,7 @@ def draw_again(
     """
     with exclusively(project):
         candidate = candidates.candidate(catalog, project.name, candidate_id)
+        _check_drawn(candidate)
         generation = Generation(project, catalog, candidate.generation)
         _check_base_models(project, candidate.shot)
         shots = _shots(generation, candidate, wanted)
@@ -101,6 +102,15 @@ def draw_again(
             _keep_caption(project, catalog, candidate, ids)
         _put_up(project, catalog, ids)
     return Drawn(ids, len(missing))
+
+
+def _check_drawn(candidate: Candidate) -> None:
+    imported = candidate.shot.imported
+    if imported is not None:
+        raise UserError(
+            f"candidate '{candidate.id}': it was imported from {imported.file}, and sid did not draw it; it cannot be "
+            "drawn again or inpainted"
+        )
 
 
 def _check_base_models(project: Project, shot: Shot) -> None:

@@ -1,9 +1,9 @@
 """PEFT's `alpha_pattern`: alphas of single modules, by patterns of their names.
 
-PEFT takes each pattern for a regular expression that the end of a module's name matches, from a dot on
-(`get_pattern_key` in peft/utils/other.py). A pattern comes with somebody's file, and there are regular expressions that
-no computer finishes. So only what such files contain is read: names, with `^` for the name's beginning, an escaped dot
-for a dot, `.*` for anything, and `|` between names.
+PEFT takes each pattern for a regular expression that the end of a module's name matches, from a dot on; the first that
+matches decides (`get_pattern_key` in peft/utils/other.py). A pattern comes with somebody's file, and there are regular
+expressions that no computer finishes. So only what such files contain is read: names, with `^` for the name's
+beginning, an escaped dot for a dot, `.*` for anything, and `|` between names.
 """
 
 import re
@@ -45,17 +45,17 @@ class AlphaPatterns:
             if ".*" in pattern:
                 wild.append((_compiled(pattern), number, alpha))
             else:
-                names[pattern.removesuffix("$").replace("\\", "")] = number, alpha
+                names.setdefault(pattern.removesuffix("$").replace("\\", ""), (number, alpha))
         if len(wild) > _MOST_WILD:
             raise ValueError(f"alpha_pattern has {len(wild):,} patterns with .*, {_MOST_WILD} at most")
         return cls(names, wild)
 
     def alpha_of(self, name: str) -> Any:
-        """Return the alpha of the last pattern that a module's name matches; None: no pattern matches."""
+        """Return the alpha of the first pattern that a module's name matches; None: no pattern matches."""
         ends = [f"^{name}", name, *(name[at + 1 :] for at, letter in enumerate(name) if letter == ".")]
         matching = [self._names[end] for end in ends if end in self._names]
         matching += [(number, alpha) for pattern, number, alpha in self._wild if pattern.match(name)]
-        return max(matching, key=lambda numbered: numbered[0])[1] if matching else None
+        return min(matching, key=lambda numbered: numbered[0])[1] if matching else None
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

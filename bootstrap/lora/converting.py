@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 from bootstrap.errors import UserError
-from bootstrap.lora import formats, kohya
+from bootstrap.lora import alphas, formats, kohya
+from bootstrap.lora.modules import LoraFile
+from bootstrap.lora.rotations import InputRotation
 
 FORMATS = ("kohya", "diffusers")
 
@@ -20,10 +22,27 @@ def convert(path: Path, out: Path, to_format: str) -> int:
     check_target(path, out)
     lora = formats.read(path)
     if to_format == "kohya":
-        kohya.write(out, lora.modules, kohya.own_metadata(lora), kohya.dtype_of(lora))
+        write_kohya(out, lora)
     else:
         formats.write_diffusers(out, lora)
-    return len(lora.modules)
+    return len(lora.names)
+
+
+def write_kohya(out: Path, lora: LoraFile) -> None:
+    """Write a LoRA in kohya's format, with one alpha for all modules; see bootstrap.lora.alphas.
+
+    Raises:
+        UserError: a module is of a kind that the format cannot hold.
+    """
+    for name, change in lora.changes.items():
+        if isinstance(change, InputRotation):
+            raise UserError(
+                f"LoRA: module '{name}' is an {change.kind}, which kohya's format cannot hold with all its settings; "
+                "use the file as it is"
+            )
+    whole = alphas.unified(lora)
+    others = kohya.tensors_of_changes(whole)
+    kohya.write(out, whole.modules, kohya.own_metadata(whole), kohya.dtype_of(whole), others)
 
 
 def check_target(path: Path, out: Path) -> None:

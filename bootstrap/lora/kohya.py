@@ -2,12 +2,11 @@
 
 A module has three tensors: `<name>.lora_down.weight` (rank, in[, k, k]), `<name>.lora_up.weight` (out, rank[, 1, 1])
 and `<name>.alpha` (a scalar); it adds `alpha / rank * up @ down` to the module's weight. k is 1, or 3 for a LoCon's
-convolutions. Source: sd-scripts, networks/lora.py. LyCORIS' kinds are read too, see lycoris.py.
+convolutions. Source: sd-scripts, networks/lora.py. LyCORIS' kinds are read too, see lycoris.py and changes.py.
 """
 
 import hashlib
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,45 +14,20 @@ from safetensors.torch import save
 
 from bootstrap import reading, tensor_files
 from bootstrap.errors import UserError
-from bootstrap.lora import header, lycoris
+from bootstrap.lora import header, reader
+from bootstrap.lora.building import Rules
+from bootstrap.lora.modules import LoraFile, LoraModule
 from bootstrap.models import registry
 
-_PARTS = {"lora_down.weight", "lora_up.weight", "alpha", *lycoris.LOHA, *lycoris.LOKR, lycoris.MIDDLE}
-
-
-@dataclass(frozen=True)
-class LoraModule:
-    """The matrices and alpha of one module of a LoRA."""
-
-    down: torch.Tensor  # (rank, in) or (rank, in, k, k)
-    up: torch.Tensor  # (out, rank) or (out, rank, 1, 1)
-    alpha: float
-
-    @property
-    def rank(self) -> int:
-        """The inner dimension; kohya's network_dim."""
-        return int(self.down.shape[0])
-
-    def to(self, device: torch.device) -> "LoraModule":
-        """Return a copy on a device."""
-        return LoraModule(self.down.to(device), self.up.to(device), self.alpha)
-
-    def delta(self) -> torch.Tensor:
-        """Return `alpha / rank * up @ down`, float32, in the shape of the module's weight."""
-        up, down = self.up.float().flatten(1), self.down.float().flatten(1)
-        return (self.alpha / self.rank) * (up @ down).reshape(self.up.shape[0], *self.down.shape[1:])
-
-
-@dataclass(frozen=True)
-class LoraFile:
-    """The content of a LoRA file."""
-
-    modules: dict[str, LoraModule]  # by kohya's name of the module
-    metadata: dict[str, str]
+__all__ = ["LoraFile", "LoraModule", "dtype_of", "model_hash", "own_metadata", "read", "write"]
 
 
 def write(
-    path: Path, modules: dict[str, LoraModule], metadata: dict[str, str], dtype: torch.dtype = torch.float16
+    path: Path,
+    modules: Mapping[str, LoraModule],
+    metadata: Mapping[str, str],
+    dtype: torch.dtype = torch.float16,
+    others: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Write a LoRA file atomically, with kohya's two hashes added to the metadata.
 
@@ -61,16 +35,30 @@ def write(
         modules: by kohya's name.
         metadata: `ss_*` and `modelspec.*` entries.
         dtype: of all tensors in the file, including alphas.
+        others: further tensors by their names in the file.
     """
     tensors = {}
     for name, module in modules.items():
         tensors[f"{name}.lora_down.weight"] = module.down.detach().to("cpu", dtype).contiguous()
         tensors[f"{name}.lora_up.weight"] = module.up.detach().to("cpu", dtype).contiguous()
         tensors[f"{name}.alpha"] = torch.tensor(module.alpha, dtype=dtype)
+    for name, tensor in (others or {}).items():
+        tensors[name] = tensor.detach().to("cpu", dtype).contiguous()
     tensor_files.write(path, tensors, {**metadata, **_hashes(tensors, metadata)})
 
 
-def _hashes(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> dict[str, str]:
+def tensors_of_changes(lora: LoraFile) -> dict[str, torch.Tensor]:
+    """Return the tensors of what a file does besides its products, by their names in a file of kohya's format."""
+    tensors = {
+        f"{name}.{key}": part for name, change in lora.changes.items() for key, part in change.parts.items()
+    }
+    for name, bias in lora.biases.items():
+        is_norm = name in lora.changes and lora.changes[name].kind == "norm"
+        tensors[f"{name}.{'b_norm' if is_norm else 'diff_b'}"] = bias
+    return tensors | dict(lora.embeddings)
+
+
+def _hashes(tensors: dict[str, torch.Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
     """Return the two hashes by which other tools identify a LoRA, of the file without them.
 
     Source: sd-scripts, library/train_util.py, `precalculate_safetensors_hashes`: of the metadata, only `ss_*` entries.
@@ -85,128 +73,40 @@ def _hashes(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> dict[
 
 
 def read(path: Path) -> LoraFile:
-    """Read a LoRA file in kohya's format.
+    """Read a LoRA file in kohya's format; the names of its modules stay as they are.
 
     Raises:
         UserError: the file is missing, damaged or in another format, or a module is incomplete or unusable.
     """
-    if not path.is_file():
-        raise UserError(f"LoRA {path}: there is no such file")
-    with reading.safetensors(path, f"LoRA {path}", header.REMEDY) as file:
-        metadata = dict(file.metadata() or {})
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
-    parts: dict[str, lycoris.Parts] = {}
-    for key in sorted(tensors):
-        name, _, part = key.partition(".")
-        if part not in _PARTS:
-            raise UserError(
-                f"LoRA {path}: '{key}' is not part of a LoRA in kohya's format or of LyCORIS' LoCon, LoHa or LoKr"
-            )
-        parts.setdefault(name, {})[part] = tensors[key]
-    family = registry.of_lora(parts)
-    _check_sizes(path, parts)
-    sizes = {name: family.kernel_size(name) if family else None for name in parts}
-    modules = {name: _module(path, name, tensors, sizes[name]) for name, tensors in parts.items()}
-    if not modules:
-        raise UserError(f"LoRA {path}: it has no modules")
-    if any(lycoris.kind_of(set(suffixes)) for suffixes in parts.values()):
-        metadata = _metadata_as_lora(metadata, modules)
-    return LoraFile(modules, metadata)
+    tensors, metadata = reader.read_tensors(path)
+    modules, bundled = reader.sorted_out(path, tensors, lambda stem: stem)
+    strange = next((name for name in modules if "." in name), None)
+    if strange is not None:
+        raise UserError(f"LoRA {path}: '{strange}' is not the name of a module in kohya's format")
+    family = registry.of_lora(modules)
 
+    def kernel_size(name: str) -> int | None:
+        return family.kernel_size(name) if family else None
 
-def _check_sizes(path: Path, modules: dict[str, lycoris.Parts]) -> None:
-    """Refuse LyCORIS modules whose small factors multiply out to more than any base model has, before computing one."""
-    numbers = 0
-    for name, parts in modules.items():
-        if lycoris.kind_of(set(parts)) is None:
-            continue
-        try:
-            numbers += lycoris.size_as_lora(parts)
-        except lycoris.TooLargeError as error:
-            raise UserError(
-                f"LoRA {path}: the factors of module '{name}' multiply to {error}, more than any layer has"
-            ) from None
-        except (KeyError, RuntimeError):
-            continue  # _module reports it
-        if numbers > lycoris.MOST_IN_ALL:
-            raise UserError(
-                f"LoRA {path}: its factors multiply to more than {4 * lycoris.MOST_IN_ALL >> 30} GiB, more than any "
-                "base model has"
-            )
-
-
-def _module(path: Path, name: str, parts: lycoris.Parts, kernel_size: int | None) -> LoraModule:
-    kind = lycoris.kind_of(set(parts))
-    if kind is not None:
-        try:
-            down, up, number = lycoris.as_lora(parts, kernel_size)
-        except KeyError as error:
-            raise UserError(f"LoRA {path}: module '{name}' is a {kind}, but has no {error.args[0]}") from None
-        except RuntimeError as error:
-            shapes = ", ".join(f"{key} {tuple(tensor.shape)}" for key, tensor in sorted(parts.items()))
-            raise UserError(
-                f"LoRA {path}: the tensors of module '{name}' do not fit together: {shapes}"
-            ) from error
-        return checked_module(path, name, down, up, number)
-    if "lora_down.weight" not in parts or "lora_up.weight" not in parts:
-        raise UserError(
-            f"LoRA {path}: module '{name}' has no lora_down or lora_up; it is not in kohya's format"
-        )
-    return checked_module(path, name, parts["lora_down.weight"], parts["lora_up.weight"], parts.get("alpha"))
-
-
-def _metadata_as_lora(metadata: dict[str, str], modules: dict[str, LoraModule]) -> dict[str, str]:
-    """Return a LyCORIS file's metadata with module type, rank and alpha of the LoRA that it was read as."""
-    unchanged = {key: value for key, value in metadata.items() if key != "ss_network_args"}
-    largest = max(modules.values(), key=lambda module: module.rank)
-    size = {"ss_network_dim": str(largest.rank), "ss_network_alpha": str(largest.alpha)}
-    return unchanged | size | {"ss_network_module": "networks.lora"}
-
-
-def checked_module(
-    path: Path, name: str, down: torch.Tensor, up: torch.Tensor, alpha: torch.Tensor | float | None
-) -> LoraModule:
-    """Return a module read from a file; alpha defaults to the rank, which is a scale of 1.
-
-    Raises:
-        UserError: the matrices do not fit together, or contain values that are not finite.
-    """
-    fits = (
-        down.dim() in (2, 4)
-        and up.dim() in (2, 4)
-        and up.shape[1] == down.shape[0] >= 1
-        and all(side == 1 for side in up.shape[2:])
-    )
-    if not fits:
-        raise UserError(
-            f"LoRA {path}: module '{name}' has matrices that do not fit together, down {tuple(down.shape)} and up "
-            f"{tuple(up.shape)}"
-        )
-    if isinstance(alpha, torch.Tensor) and alpha.numel() != 1:
-        raise UserError(f"LoRA {path}: the alpha of module '{name}' is not one number")
-    number = float(down.shape[0] if alpha is None else alpha)
-    # The float32 sum is finite exactly if all values are: float16 values are at most 65504, so they cannot overflow it.
-    if not (math.isfinite(number) and torch.isfinite(down.float().sum() + up.float().sum())):
-        raise UserError(
-            f"LoRA {path}: module '{name}' has NaN or infinite values, because its training diverged; use an earlier "
-            "snapshot"
-        )
-    return LoraModule(down, up, number)
+    rules = Rules(rs_lora=reader.uses_rs_lora(metadata))
+    return reader.built(path, modules, bundled, metadata, kernel_size, rules)
 
 
 def dtype_of(lora: LoraFile) -> torch.dtype:
     """Return the dtype of a LoRA's tensors."""
-    return next(iter(lora.modules.values())).down.dtype
+    if lora.modules:
+        return next(iter(lora.modules.values())).down.dtype
+    dtypes = [tensor.dtype for tensor in tensors_of_changes(lora).values() if tensor.dim()]
+    return next((dtype for dtype in dtypes if dtype.is_floating_point), torch.float32)
 
 
 def own_metadata(lora: LoraFile) -> dict[str, str]:
     """Return a LoRA's metadata without the old file's hashes, and with defaults for required entries such as rank."""
-    first, family = next(iter(lora.modules.values())), registry.of_lora(lora.modules)
+    first, family = next(iter(lora.modules.values()), None), registry.of_lora(lora.names)
     family_metadata = {} if family is None else family.lora_metadata
     required = {
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": str(first.rank),
-        "ss_network_alpha": str(first.alpha),
+        "ss_network_module": "networks.lora" if first is not None and not lora.changes else "lycoris.kohya",
+        **({"ss_network_dim": str(first.rank), "ss_network_alpha": str(first.alpha)} if first else {}),
         **{key: value for key, value in family_metadata.items() if key.startswith("ss_")},
         "ss_v2": "False",
     }

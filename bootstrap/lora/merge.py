@@ -1,4 +1,4 @@
-"""Merging LoRAs into a base model's weights, and restoring the weights exactly."""
+"""Merging LoRAs into a base model's weights for a while, and restoring the weights exactly."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -7,8 +7,9 @@ from types import TracebackType
 import torch
 
 from bootstrap.errors import UserError
-from bootstrap.lora.kohya import LoraFile
-from bootstrap.lora.targets import target_modules, targets_of
+from bootstrap.lora.changes import Ia3
+from bootstrap.lora.modules import LoraFile, fits
+from bootstrap.lora.targets import Layer, layers_of
 from bootstrap.models import registry
 from bootstrap.models.family import BaseModel
 
@@ -18,6 +19,9 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
 
     The changed weights are copied before and restored after, so that they are bit-identical; subtracting the delta
     would leave rounding errors.
+
+    LoRAs are merged one after the other: a change that depends on the weight, such as DoRA's, sees it with the LoRAs
+    before, as in AUTOMATIC1111 and ComfyUI.
     """
 
     def __init__(
@@ -38,34 +42,50 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
             for lora, strength in loras
         ]
         self._loras = [(lora, strengths) for lora, strengths in pairs if any(strengths)]
-        self._targets = target_modules(base, convolutions=True)
-        self._of_denoiser = set(targets_of(base, convolutions=True)[0][1])
-        self._pristine: dict[str, torch.Tensor] = {}
+        of_denoiser, *of_encoders = layers_of(base)
+        self._of_denoiser = set(of_denoiser)
+        self._layers: dict[str, Layer] = dict(of_denoiser)
+        for layers in of_encoders:
+            self._layers |= layers
+        self._pristine: list[tuple[torch.Tensor, torch.Tensor]] = []  # parameters and their values before
         for lora, _ in self._loras:
             self._check(lora)
 
     def _check(self, lora: LoraFile) -> None:
-        lora_family, base_family = registry.of_lora(lora.modules), self._base.family
+        lora_family, base_family = registry.of_lora(lora.names), self._base.family
+        where, base_name = f"LoRA {lora.metadata.get('ss_output_name', '')}", self._base.spec.name
         if lora_family is not None and lora_family is not base_family:
             raise UserError(
-                f"LoRA {lora.metadata.get('ss_output_name', '')}: it was made for {lora_family.title}, the base model "
-                f"{self._base.spec.name} is {base_family.title}; take a base model of its kind"
+                f"{where}: it was made for {lora_family.title}, the base model "
+                f"{base_name} is {base_family.title}; take a base model of its kind"
             )
-        unknown = [name for name in lora.modules if name not in self._targets]
-        total = len(lora.modules)
+        unknown = [name for name in lora.names if name not in self._layers]
+        total = len(lora.names)
         if unknown:
             raise UserError(
-                f"LoRA {lora.metadata.get('ss_output_name', '')}: {total - len(unknown)} of {total} modules fit the "
-                f"base model {self._base.spec.name}; it has no '{unknown[0]}'"
+                f"{where}: {total - len(unknown)} of {total} modules fit the base model {base_name}; it has no "
+                f"'{unknown[0]}'"
             )
-        for name, module in lora.modules.items():
-            weight = self._targets[name].weight
-            shape = (module.up.shape[0], *module.down.shape[1:])
-            if tuple(weight.shape) != shape:
+        for name in lora.names:
+            layer = self._layers[name]
+            shape = tuple(layer.weight.shape)
+            made_for = None
+            if name in lora.modules and not fits(lora.modules[name].shape, shape):
+                made_for = str(lora.modules[name].shape)
+            elif name in lora.changes:
+                made_for = lora.changes[name].misfit(shape)
+            if made_for is not None:
                 raise UserError(
-                    f"LoRA {lora.metadata.get('ss_output_name', '')}: module '{name}' is {shape}, the base model "
-                    f"{self._base.spec.name} has {tuple(weight.shape)}"
+                    f"{where}: module '{name}' is {made_for}, the base model {base_name} has {shape}"
                 )
+            if name in lora.biases:
+                bias = getattr(layer, "bias", None)
+                if bias is None or bias.shape != lora.biases[name].shape:
+                    has = "no bias" if bias is None else f"one of {tuple(bias.shape)}"
+                    raise UserError(
+                        f"{where}: module '{name}' has a bias of {tuple(lora.biases[name].shape)}, the base model "
+                        f"{base_name} has {has} there"
+                    )
 
     def __enter__(self) -> None:
         try:
@@ -78,15 +98,42 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
 
     @torch.no_grad()
     def _merge(self) -> None:
-        for name in {name for lora, _ in self._loras for name in lora.modules}:
-            weight = self._targets[name].weight
-            self._pristine[name] = weight.detach().clone()
-            total = weight.float()
-            for lora, strengths in self._loras:
-                strength = strengths[0 if name in self._of_denoiser else 1]
-                if name in lora.modules:
-                    total = total + strength * lora.modules[name].to(weight.device).delta()
-            weight.copy_(total)
+        for name in dict.fromkeys(name for lora, _ in self._loras for name in lora.names):
+            layer = self._layers[name]
+            uses = [
+                (lora, strengths[0 if name in self._of_denoiser else 1])
+                for lora, strengths in self._loras
+                if name in lora.modules or name in lora.changes or name in lora.biases
+            ]
+            self._merge_weight(name, layer.weight, uses)
+            bias = getattr(layer, "bias", None)  # an embedding has none
+            if bias is not None:
+                self._merge_bias(name, bias, uses)
+
+    def _merge_weight(self, name: str, weight: torch.Tensor, uses: list[tuple[LoraFile, float]]) -> None:
+        if not any(name in lora.modules or name in lora.changes for lora, _ in uses):
+            return
+        self._pristine.append((weight, weight.detach().clone()))
+        total = weight.float()
+        for lora, strength in uses:
+            if name in lora.modules:
+                delta = lora.modules[name].to(weight.device).delta()
+                total = total + strength * delta.reshape(total.shape)
+            elif name in lora.changes:
+                total = lora.changes[name].changed(total, strength)
+        weight.copy_(total)
+
+    def _merge_bias(self, name: str, bias: torch.Tensor, uses: list[tuple[LoraFile, float]]) -> None:
+        total = bias.float()
+        for lora, strength in uses:
+            change = lora.changes.get(name)
+            if isinstance(change, Ia3) and change.scales_bias:
+                total = change.changed(total[:, None], strength)[:, 0]
+            if name in lora.biases:
+                total = total + strength * lora.biases[name].to(bias.device).float()
+        if total is not bias and not torch.equal(total, bias.float()):
+            self._pristine.append((bias, bias.detach().clone()))
+            bias.copy_(total)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -95,6 +142,6 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
 
     @torch.no_grad()
     def _put_back(self) -> None:
-        for name, weight in self._pristine.items():
-            self._targets[name].weight.copy_(weight)
+        for parameter, before in self._pristine:
+            parameter.copy_(before)
         self._pristine.clear()

@@ -1,11 +1,12 @@
 """Reducing a LoRA's rank: the best approximation of each module's delta with a smaller rank."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from bootstrap.errors import UserError
-from bootstrap.lora.kohya import LoraFile, LoraModule
+from bootstrap.lora.changes import Difference
+from bootstrap.lora.modules import LoraFile, LoraModule
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,23 @@ class Resized:
 def resize(lora: LoraFile, rank: int) -> Resized:
     """Reduce every module to at most `rank` dimensions by singular value decomposition.
 
-    Modules of this or a smaller rank stay unchanged. Each module's scale alpha / rank stays the same.
+    Modules of this or a smaller rank stay unchanged. Each module's scale alpha / rank stays the same. A layer with
+    fewer inputs or outputs than `rank` gets as many dimensions as it has of those. Full differences, norms and biases,
+    which have no rank, stay.
 
     Raises:
-        UserError: rank is less than 1, or no module has a larger rank.
+        UserError: rank is less than 1, no module has a larger rank, or the file has a module that is no product.
     """
     if rank < 1:
         raise UserError(f"--rank {rank}: must be 1 or more")
+    for name, change in lora.changes.items():
+        if not isinstance(change, Difference):
+            raise UserError(
+                f"LoRA: module '{name}' is a {change.kind}, which cannot be resized; only LoRA, LoCon, LoHa and LoKr "
+                "can be"
+            )
     if all(module.rank <= rank for module in lora.modules.values()):
-        largest = max(module.rank for module in lora.modules.values())
+        largest = max((module.rank for module in lora.modules.values()), default=0)
         raise UserError(f"--rank {rank}: the LoRA's largest rank is only {largest}; give a smaller one")
     modules: dict[str, LoraModule] = {}
     kept = total = 0.0
@@ -38,7 +47,7 @@ def resize(lora: LoraFile, rank: int) -> Resized:
     metadata = {key: value for key, value in lora.metadata.items() if not key.startswith("sshs_")}
     metadata["ss_network_dim"] = str(rank)
     metadata["ss_network_alpha"] = str(max(module.alpha for module in modules.values()))
-    return Resized(LoraFile(modules, metadata), kept / total if total else 1.0)
+    return Resized(replace(lora, modules=modules, metadata=metadata), kept / total if total else 1.0)
 
 
 def _resize_module(module: LoraModule, rank: int) -> tuple[LoraModule, torch.Tensor]:
@@ -53,6 +62,7 @@ def _resize_module(module: LoraModule, rank: int) -> tuple[LoraModule, torch.Ten
     squares = (factor * values).square()
     if module.rank <= rank:
         return module, squares
+    rank = min(rank, len(values))  # of a layer with fewer inputs or outputs
     root = values[:rank].sqrt()
     up = (up_base @ left[:, : len(values)])[:, :rank] * root
     down = (right[: len(values)] @ down_base.T)[:rank] * root[:, None]

@@ -170,6 +170,10 @@ class Vocabulary(Protocol):
     def widths(self) -> tuple[int, ...]:
         """The vector width of each text encoder, which an embedding must match."""
 
+    @property
+    def chunk_tokens(self) -> int | None:
+        """The number of tokens beyond which a caption is divided into chunks; None: captions stay whole."""
+
     def count(self, text: str) -> int:
         """Return the number of tokens in a caption, without start and end token."""
 
@@ -255,6 +259,9 @@ class Family(Protocol):
 
     def geometry(self, files: Files) -> Geometry:
         """Return the sizes. Raises KeyError or TypeError if the configuration lacks them."""
+
+    def most_clip_skip(self, files: Files) -> int | None:
+        """Return the number of layers that clip_skip chooses among; None: the family always reads the same one."""
 
     def prediction_type(self, files: Files, header: Header | None) -> PredictionType | None:
         """Return the prediction type that the model's own files state; None: the family has only one kind.

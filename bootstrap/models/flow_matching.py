@@ -158,4 +158,3 @@ class FlowSampling:
     def _noised(self, origin: torch.Tensor, level: int) -> torch.Tensor:
         sigma = self._levels[level]
         return (1 - sigma) * origin + sigma * self._noise
-

@@ -7,6 +7,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from bootstrap import reading
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import path_of, sha256_of_file
 from bootstrap.models import checkpoint, registry
@@ -73,6 +74,21 @@ def vocabulary(spec: BaseModelSpec) -> Vocabulary | None:
     return model_family.vocabulary(files(spec)) if model_family is not None else None
 
 
+def most_clip_skip(spec: BaseModelSpec) -> int | None:
+    """Return the number of layers that clip_skip chooses among; None: it has no effect, or the model is not here."""
+    model_family = family(spec)
+    return model_family.most_clip_skip(files(spec)) if model_family is not None else None
+
+
+def has_zero_terminal_snr(spec: BaseModelSpec) -> bool:
+    """Whether a base model's files say that its noise process ends in pure noise; False: they do not say it."""
+    if spec.kind == "file":
+        return checkpoint.read(Path(spec.source)).has_zero_snr
+    return bool(
+        checkpoint.read_json(_file(spec, "scheduler/scheduler_config.json")).get("rescale_betas_zero_snr")
+    )
+
+
 def check(spec: BaseModelSpec, settings: Settings, where: str) -> None:
     """Refuse settings that a base model's family cannot honour; a hub model that is not here passes unchecked.
 
@@ -100,6 +116,13 @@ def check(spec: BaseModelSpec, settings: Settings, where: str) -> None:
         if side is not None and side % factor:
             raise UserError(
                 f"{where}: '{section}.{key}' is {side}; {model_family.title} takes multiples of {factor}"
+            )
+    layers = most_clip_skip(spec)
+    for section in ("training", "drawing"):
+        clip_skip = settings[section]["clip_skip"]
+        if layers is not None and clip_skip is not None and clip_skip > layers:
+            raise UserError(
+                f"{where}: '{section}.clip_skip' is {clip_skip}, but the text encoder has {layers} layers"
             )
     for key, supported in (("sampler", model_family.samplers), ("schedule", model_family.schedules)):
         value = settings["drawing"][key]
@@ -231,6 +254,28 @@ def content_hash(spec: BaseModelSpec) -> str:
     if spec.prediction_type is None:
         return weights
     return weights[:32] + sha256(f"{weights} {spec.prediction_type}".encode()).hexdigest()[:32]
+
+
+def hash_of_weights(spec: BaseModelSpec) -> str | None:
+    """Return the SHA-256 of a base model's own files, whatever the settings; None: of a hub model."""
+    return None if spec.kind == "hub" else content_hash(dataclasses.replace(spec, prediction_type=None))
+
+
+def old_hash(spec: BaseModelSpec) -> str | None:
+    """Return the first hash of checkpoints (8 hex digits), which old tools still list; None: it is no single file.
+
+    Source: stable-diffusion-webui, modules/sd_models.py, `model_hash`: of 64 KiB from the second MiB on.
+    """
+    if spec.kind != "file":
+        return None
+    with reading.opened(Path(spec.source), f"base model {spec.source}") as file:
+        file.seek(0x100000)
+        return sha256(file.read(0x10000)).hexdigest()[:8]
+
+
+def file_name(spec: BaseModelSpec) -> str:
+    """Return the name of a base model's file with its ending, of its folder, or the hub id."""
+    return spec.name if spec.kind in ("hub", "embedded") else Path(spec.source).name
 
 
 def _hash_of_weights(spec: BaseModelSpec) -> str:

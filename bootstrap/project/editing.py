@@ -14,7 +14,7 @@ from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import write_text
 from bootstrap.models import specs
-from bootstrap.project import settings
+from bootstrap.project import conflicts, settings
 from bootstrap.project.projects import Project, with_defaults
 
 _RECIPE = re.compile(r"recipe\[(\d+)\]")
@@ -33,7 +33,7 @@ class Edit:
 
 
 def set_values(project: Project, assignments: list[str]) -> list[str]:
-    """Write settings to project.toml, all or none, and return a line `key = value` for each.
+    """Write settings to project.toml, all or none, and return a line `key = value` for each, then what to note.
 
     Args:
         assignments: such as `training.repeats=30`, `project.caption=woman, red apple`, `recipe[1].count=8`. A
@@ -49,11 +49,13 @@ def set_values(project: Project, assignments: list[str]) -> list[str]:
         if not equals or "." not in key:
             raise UserError(f"'{assignment}': write section.name=value, such as training.repeats=30")
         values[key.strip()] = _value(text.strip()) if text.strip() else None
-    edited(project, values).save()
-    return [
+    edit = edited(project, values)
+    edit.save()
+    lines = [
         f"{key}: back to its default" if value is None else f"{key} = {tomlkit.item(value).as_string()}"
         for key, value in values.items()
     ]
+    return lines + [f"note: {note}" for note in conflicts.notes(*edit.project.settings_and_base)]
 
 
 def edited(project: Project, values: Mapping[str, Any]) -> Edit:

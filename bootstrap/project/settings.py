@@ -12,7 +12,15 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, Valida
 from bootstrap import captions
 from bootstrap.errors import UserError
 from bootstrap.models.checkpoint import PredictionType
-from bootstrap.models.family import AUTOMATIC, FLOW_SETTINGS, FlowTraining, Sampler, TimestepSampling, Schedule, sampler_and_schedule
+from bootstrap.models.family import (
+    AUTOMATIC,
+    FLOW_SETTINGS,
+    FlowTraining,
+    Sampler,
+    Schedule,
+    TimestepSampling,
+    sampler_and_schedule,
+)
 from bootstrap.models.family import SAMPLERS as SAMPLERS
 from bootstrap.recipes.recipe import Recipe
 from bootstrap.recipes.registry import RECIPES, USUAL, AnyRecipe
@@ -32,6 +40,7 @@ MOST_SHOTS = 100_000  # of a generation
 _MOST_PLANNED = 100_000_000  # characters of all prompts of a generation
 _MOST_PAIRS = 1000  # of strength and snapshot in a recipe
 _MOST_SAMPLES = 1000  # pictures of sample prompts
+LEAST_PRODIGY_RATE = 0.1  # Prodigy multiplies its own rate with this one, which is meant to be 1
 _MOST_SHOWN = 1_000_000  # times that a training shows the original
 LCM_STEPS = 50  # LCM's distillation divides the noise schedule into this many parts
 
@@ -131,12 +140,52 @@ class TrainingSection(Section):
             raise ValueError(
                 f"max_train_steps {self.max_train_steps} is less than epochs {self.epochs}: each epoch needs a step"
             )
+        if self.lr_warmup_steps >= self.least_steps:
+            raise ValueError(self.warmup_problem(self.least_steps))
+        if self.caption_dropout_rate == 1:
+            raise ValueError(
+                "caption_dropout_rate 1 drops the caption at every step: the LoRA would never see a word of it"
+            )
+        if self.conv_dim is not None and self.unet_lr == 0:
+            raise ValueError(
+                f"conv_dim {self.conv_dim} trains the UNet's convolutions, but unet_lr is 0: leave conv_dim out"
+            )
+        self._check_prodigy()
+        return self
+
+    def _check_prodigy(self) -> None:
         rates = {rate for rate in (self.unet_lr, self.text_encoder_lr) if rate}
-        if self.optimizer == "Prodigy" and len(rates) > 1:
+        if self.optimizer != "Prodigy":
+            return
+        if len(rates) > 1:
             raise ValueError(
                 'optimizer "Prodigy" finds the rate itself: set unet_lr and text_encoder_lr to 1, or one of them to 0'
             )
-        return self
+        if min(rates) < LEAST_PRODIGY_RATE:
+            raise ValueError(
+                f'optimizer "Prodigy" finds the rate itself and multiplies it with {min(rates):g}: set unet_lr and '
+                f"text_encoder_lr to 1 (at least {LEAST_PRODIGY_RATE:g}), or one of them to 0"
+            )
+
+    @property
+    def is_regularized(self) -> bool:
+        """Whether class pictures follow the dataset's."""
+        return self.class_tokens is not None or self.reg_data_dir is not None
+
+    @property
+    def least_steps(self) -> int:
+        """The number of steps with the original alone; picks of later generations hardly change it."""
+        if self.max_train_steps is not None:
+            return self.max_train_steps
+        of_epoch = -(-self.repeats // self.train_batch_size)
+        return of_epoch * self.epochs * (2 if self.is_regularized else 1)
+
+    def warmup_problem(self, steps: int) -> str:
+        """Return the message about a warm-up that a training of so many steps does not outlast."""
+        return (
+            f"lr_warmup_steps {self.lr_warmup_steps} is not less than the training's {steps:,} steps: it would end "
+            "before it reaches its learning rate; lower lr_warmup_steps, or raise epochs or repeats"
+        )
 
     @property
     def flow(self) -> FlowTraining:

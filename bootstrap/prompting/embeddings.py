@@ -54,6 +54,22 @@ def hold(path: Path, name: str | None = None) -> Embedding:
     return embedding
 
 
+def keep(name: str, sha256: str, vectors: tuple[NDArray[np.float32], ...]) -> Embedding:
+    """Keep an embedding in memory that is no file of its own, as `hold` does.
+
+    Args:
+        sha256: of the file that it is a part of.
+
+    Raises:
+        ValueError: it has NaN or infinite values.
+    """
+    if not all(np.isfinite(part).all() for part in vectors):
+        raise ValueError("it contains NaN or infinite values")
+    embedding = Embedding(name, sha256, vectors)
+    _held[embedding.use] = embedding
+    return embedding
+
+
 def held(use: EmbeddingUse) -> Embedding:
     """Return an embedding of a shot; `hold` must have read it before.
 

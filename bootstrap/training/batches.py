@@ -1,6 +1,7 @@
 """The inputs of a step: latents, noise, timesteps and captions, all from the seed and the step's number."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,6 @@ class BatchMaker:
         self._settings = settings
         self._noise = base.family.noise(base, settings.flow)
         self._examples = examples
-        self._tags = [captions.parse(example.caption) for example in examples]
         cache = LatentCache(base, cache_folder)
         self._latents = [cache.latent(example) for example in examples]
         self._mirrored = [
@@ -54,14 +54,13 @@ class BatchMaker:
         """Return the batch of these pictures for a step (numbered from 0)."""
         # No random state carries over between steps, so a resumed training computes the same steps.
         generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + step)
-        rng = random.Random(f"{self._settings.seed}/{step}")
         sampled, texts = [], []
-        for index in pictures:
+        plan = plan_of_step(self._examples, self._settings, pictures, step)
+        for index, (flipped, text) in zip(pictures, plan, strict=True):
             mirrored = self._mirrored[index]
-            flipped = mirrored is not None and rng.random() < 0.5
             latent = mirrored if mirrored is not None and flipped else self._latents[index]
             sampled.append(latent.sample(generator))
-            texts.append(caption_for_step(self._tags[index], self._settings, rng))
+            texts.append(text)
         stacked = torch.stack(sampled)
         noise = torch.randn(stacked.shape, generator=generator)
         height, width = stacked.shape[-2:]
@@ -69,6 +68,19 @@ class BatchMaker:
         if self._settings.noise_offset:
             noise += self._settings.noise_offset * torch.randn((*noise.shape[:2], 1, 1), generator=generator)
         return Batch(stacked, noise.to(stacked.device), timesteps.to(stacked.device), texts)
+
+
+def plan_of_step(
+    examples: Sequence[Example], settings: TrainingSection, pictures: Sequence[int], step: int
+) -> list[tuple[bool, str]]:
+    """Return for each picture of a step's batch whether it is mirrored, and its caption."""
+    rng = random.Random(f"{settings.seed}/{step}")
+    plan = []
+    for index in pictures:
+        example = examples[index]
+        flipped = settings.flip_aug and not example.is_regularization and rng.random() < 0.5
+        plan.append((flipped, caption_for_step(captions.parse(example.caption), settings, rng)))
+    return plan
 
 
 def caption_for_step(tags: list[str], settings: TrainingSection, rng: random.Random) -> str:

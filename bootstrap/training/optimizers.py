@@ -1,5 +1,6 @@
 """The optimizers that a LoRA can be trained with."""
 
+import contextlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 
@@ -8,8 +9,7 @@ from torch import nn
 
 from bootstrap.errors import UserError
 from bootstrap.project.settings import TrainingSection
-
-WEIGHT_DECAY = 0.01  # torch's and kohya's default for AdamW
+from bootstrap.training.optimizer_options import PRODIGY, WEIGHT_DECAY
 
 
 def check(settings: TrainingSection) -> None:
@@ -49,6 +49,6 @@ def make_optimizer(
     if settings.optimizer == "Prodigy":
         from prodigyopt import Prodigy
 
-        # The settings that its authors recommend for diffusion models.
-        return Prodigy(groups, weight_decay=WEIGHT_DECAY, use_bias_correction=True, safeguard_warmup=True)
+        with contextlib.redirect_stdout(None):  # it prints a line
+            return Prodigy(groups, **PRODIGY)
     return torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)

@@ -12,7 +12,7 @@ import torch
 
 from bootstrap.errors import UserError
 from bootstrap.lora.kohya import LoraModule
-from bootstrap.models import conditioning, denormals, small_cpu, specs
+from bootstrap.models import conditioning, denormals, small_cpu
 from bootstrap.models.conditioning import Conditioning
 from bootstrap.models.family import BaseModel
 from bootstrap.models.training_pass import Inputs
@@ -21,7 +21,8 @@ from bootstrap.project.settings import TrainingSection
 from bootstrap.prompting import encode
 from bootstrap.training import freed_memory, optimizers, state
 from bootstrap.training.adapters import Adapters, Size, injected
-from bootstrap.training.batches import Batch, BatchMaker
+from bootstrap.training.batches import Batch, BatchMaker, plan_of_step
+from bootstrap.training.examples import check_captions
 from bootstrap.training.identity import Example
 from bootstrap.training.loss import weighted_mse
 from bootstrap.training.passes import CudaRecorder, Passes, Recorder
@@ -151,9 +152,14 @@ class _Trainer:
         self._base, self._examples, self._settings = base, examples, settings
         self.precision = precision_of(settings, base.device)  # of the forward pass
         self._noise = base.family.noise(base, settings.flow)
-        self._length = _length(base, examples, settings.max_token_length)
-        self._batch_maker = BatchMaker(base, examples, settings, cache_folder)
+        check_captions(
+            base.spec, [(example.path, example.caption) for example in examples], settings.max_token_length
+        )
         self._schedule = Schedule(examples, settings)
+        if settings.lr_warmup_steps >= self._schedule.total_steps:  # a grown dataset may be a little shorter
+            raise UserError(f"training: {settings.warmup_problem(self._schedule.total_steps)}")
+        self._length = _length(base, examples, settings, self._schedule)
+        self._batch_maker = BatchMaker(base, examples, settings, cache_folder)
         self._encoded: dict[str, Conditioning] = {}
         self._tokens: dict[str, torch.Tensor] = {}
         self._recorder = recorder_for(base.device, settings)
@@ -348,14 +354,17 @@ def precision_of(settings: TrainingSection, device: torch.device) -> torch.dtype
     return {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[wanted]
 
 
-def _length(base: BaseModel, examples: list[Example], max_token_length: int) -> int:
-    """Return the length that all captions are encoded at: that of the longest, in the family's unit."""
-    vocabulary = specs.vocabulary(base.spec)
-    for example in examples:
-        tokens = vocabulary.count(example.caption) if vocabulary is not None else 0
-        if tokens > max_token_length:
-            raise UserError(
-                f"caption of {Path(example.path).name}: it has {tokens} tokens, training.max_token_length is "
-                f"{max_token_length}; shorten it or raise max_token_length (75, 150 or 225)"
-            )
-    return max(base.family.length(base, example.caption) for example in examples)
+def _length(base: BaseModel, examples: list[Example], settings: TrainingSection, plan: Schedule) -> int:
+    """Return the length that all captions are encoded at: that of the longest, in the family's unit.
+
+    A caption of several chunks may need one more in another order, as a chunk ends at a comma.
+    """
+    longest = max(base.family.length(base, example.caption) for example in examples)
+    if longest == 1 or not (settings.shuffle_caption or settings.caption_tag_dropout_rate):
+        return longest
+    texts = {
+        text
+        for step in range(plan.total_steps)
+        for _, text in plan_of_step(examples, settings, plan.pictures(step), step)
+    }
+    return max(longest, *(base.family.length(base, text) for text in texts))

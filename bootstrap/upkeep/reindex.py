@@ -23,6 +23,7 @@ from bootstrap.drawing import infotext, sheet_file
 from bootstrap.errors import UserError, reason_of
 from bootstrap.files import sha256_of_file
 from bootstrap.loop import generation as loop
+from bootstrap.lora import metadata
 from bootstrap.project import running
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
@@ -118,8 +119,9 @@ def _add_snapshots(generation: Generation) -> int:
         known = trainings.find(catalog, project.name, saved.training_id)
         if known is None or relative not in {snapshot.path for snapshot in known.snapshots}:
             trainings.begin(
-                catalog, project.name, generation.number, saved.training_id, saved.settings, saved.dataset
-            )
+                catalog, project.name, generation.number, saved.training_id, saved.settings, saved.dataset,
+                metadata.started_at(path),
+            )  # fmt: skip
             snapshot = Snapshot(saved.training_id, saved.epoch, relative, sha256_of_file(path), saved.loss)
             trainings.add_snapshot(catalog, project.name, snapshot, saved.steps, saved.seen)
             added += 1

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
-from bootstrap.project import editing, template
+from bootstrap.project import conflicts, editing, template
 from bootstrap.project.projects import Project
 from review_app.components import markup, setting_fields
 from review_app.pages import project_changes
@@ -66,13 +66,16 @@ def _save(project: Project, values: dict[str, Any], unreadable: str) -> None:
     try:
         if unreadable:
             raise UserError(unreadable)
-        editing.edited(project, values).save()
+        edit = editing.edited(project, values)
+        edit.save()
     except UserError as error:
         st.error(markup.plain(str(error)), icon=":material/error:")
         return
     section = next(iter(values), "").partition(".")[0]
     if section:
         names = ", ".join(key.partition(".")[2] for key in values)
-        st.session_state[f"{_SAVED} {section}"] = f"Saved: {names}. The next run uses this."
+        st.session_state[f"{_SAVED} {section}"] = " ".join(
+            [f"Saved: {names}. The next run uses this.", *conflicts.notes(*edit.project.settings_and_base)]
+        )
         st.rerun()
     st.info("Nothing has changed.", icon=":material/info:")

@@ -150,7 +150,7 @@ def test_new_tells_what_it_does_not_use_of_the_picture(sid, folder):
     code, out, err = sid("new", "apple", "--image", "wide.webp", "--caption", "woman")
     assert (code, err) == (0, "")
     assert "wide.webp: it has several frames or pages; the first one is the original" in out
-    assert "training cuts over 15% off 1 picture, most off original.png: 20%" in out
+    assert "training cuts over 15% off 1 picture, most off wide.webp: 20%" in out
 
 
 TYPOS = {

@@ -3,6 +3,7 @@
 Whatever an infotext says is drawn with, named, or refused in one line; nothing is dropped.
 """
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image, PngImagePlugin
 from safetensors.torch import save_file
 
 from bootstrap.drawing import infotext, infotext_shot, infotext_unused
+from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
 from bootstrap.models.family import SAMPLERS, SCHEDULES, BaseModel
 from bootstrap.shots import Shot, Start
@@ -103,6 +105,10 @@ V1_10, V1_8, V1_6 = "v1.10.1", "v1.8.0-RC", "v1.6.0"
         ("euler_ancestral", "", "ComfyUI", ("Euler a", "Normal")),
         ("ddim", "ddim_uniform", "ComfyUI", ("DDIM", "DDIM uniform")),
         ("uni_pc", "simple", "ComfyUI", ("UniPC", "Simple")),
+        # A1111's names for ComfyUI's, as its graph is read.
+        ("DDIM", "Karras", "ComfyUI", ("DDIM", "Karras")),
+        ("UniPC", "Normal", "SwarmUI 0.9.3.1", ("UniPC", "Normal")),
+        ("LCM", "SGM Uniform", "Fooocus v2.5.0", ("LCM", "SGM Uniform")),
         # Our own: before the schedule was a setting they keep the older rule.
         ("DPM++ 2M Karras", "", "sid", ("DPM++ 2M Karras", "")),
         ("DDIM", "", "sid", ("DDIM", "")),
@@ -117,6 +123,17 @@ def test_sampler_and_schedule_in_every_spelling(
         fields + (f", Schedule type: {kind}" if kind else "") + (f", Version: {version}" if version else "")
     )
     assert (shot.sampler, shot.schedule) == expected
+
+
+def test_other_tools_take_notice_of_the_schedule_with_every_sampler() -> None:
+    text = "woman\nSteps: 3, Sampler: DDIM, Schedule type: {}, CFG scale: 3, Seed: 1, Size: 64x64"
+    for kind in ("Karras", "Normal", ""):
+        parameters = dataclasses.replace(infotext.read(text.format(kind)), tool="ComfyUI")
+        shot = infotext_shot.of_infotext(Path("a.png"), parameters)
+        assert (shot.sampler, shot.schedule) == ("DDIM", kind or "Normal")
+    parameters = dataclasses.replace(infotext.read(text.format("Beta")), tool="SwarmUI")
+    with pytest.raises(UserError, match="'beta' of SwarmUI"):
+        infotext_shot.of_infotext(Path("a.png"), parameters)
 
 
 @pytest.mark.parametrize(

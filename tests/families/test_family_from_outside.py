@@ -15,7 +15,7 @@ from bootstrap.cli import main
 from bootstrap.drawing import infotext
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
-from bootstrap.lora import formats, kohya
+from bootstrap.lora import formats, header, kohya
 from bootstrap.lora.targets import target_modules
 from bootstrap.models import loading, registry, specs
 from bootstrap.project.projects import Project, Workspace, create
@@ -144,7 +144,7 @@ def test_its_lora_file_has_its_own_names_and_nonzero_deltas(project: Project, tm
     converted = tmp_path / "diffusers.safetensors"
     sid(project, "lora", "convert", path, converted, "--to", "diffusers")
     assert formats.format_of(converted) == "diffusers"
-    assert "flow_transformer.to_q.lora_A.weight" in formats.tensor_names(converted)
+    assert "flow_transformer.to_q.lora_A.weight" in header.tensor_names(converted)
     back = formats.read(converted)
     for name, module in lora.modules.items():
         assert np.allclose(back.modules[name].delta(), module.delta(), atol=1e-3), name

@@ -72,7 +72,9 @@ def reference_direction(base: BaseModel, noisy: torch.Tensor, sigma: torch.Tenso
     if base.family.name == "z-image":
         pipeline = ZImagePipeline.from_pretrained(base.spec.source)
         states, _ = pipeline.encode_prompt(CAPTION, do_classifier_free_guidance=False)
-        return -pipeline.transformer([noisy[0][:, None]], 1 - sigma, states, return_dict=False)[0][0][None, :, 0]
+        return -pipeline.transformer([noisy[0][:, None]], 1 - sigma, states, return_dict=False)[0][0][
+            None, :, 0
+        ]
     pipeline = Flux2KleinPipeline.from_pretrained(base.spec.source)
     states, text_ids = pipeline.encode_prompt(CAPTION)
     out = pipeline.transformer(
@@ -148,7 +150,9 @@ def test_captions_of_other_lengths_share_a_batch_and_its_recording(
 ) -> None:
     """A step with two captions trains what the same step without recordings trains."""
     shown = examples(tmp_path, CAPTION, OTHER, "a", "b, c")
-    chosen = settings(train_batch_size=2, epochs=3, repeats=2, shuffle_caption=True, timestep_sampling="uniform")
+    chosen = settings(
+        train_batch_size=2, epochs=3, repeats=2, shuffle_caption=True, timestep_sampling="uniform"
+    )
     with caplog.at_level(logging.WARNING):
         recorded = run(base, shown, chosen, tmp_path / "recorded.safetensors")
     assert not caplog.records
@@ -162,8 +166,15 @@ def test_captions_of_other_lengths_share_a_batch_and_its_recording(
 def test_gradient_checkpointing_trains_the_same_lora(base: BaseModel, tmp_path: Path) -> None:
     shown = examples(tmp_path, CAPTION)
     results = [
-        run(base, shown, settings(repeats=2, gradient_checkpointing=wanted), tmp_path / f"{wanted}.safetensors")[-1]
+        run(
+            base,
+            shown,
+            settings(repeats=2, gradient_checkpointing=wanted),
+            tmp_path / f"{wanted}.safetensors",
+        )[-1]
         for wanted in (False, True)
     ]
     for name, module in results[0].modules.items():
-        assert torch.allclose(torch.as_tensor(results[1].modules[name].up), torch.as_tensor(module.up), atol=1e-5)
+        assert torch.allclose(
+            torch.as_tensor(results[1].modules[name].up), torch.as_tensor(module.up), atol=1e-5
+        )

@@ -41,8 +41,12 @@ def test_drawing(base: BaseModel, folder: Path, cfg_scale: float, size: tuple[in
     pipeline = Flux2KleinPipeline.from_pretrained(folder)
     noise = torch.randn(codec.shape(base, width, height), generator=torch.Generator().manual_seed(7))[None]
     wanted = pipeline(
-        prompt=PROMPT, height=height, width=width, num_inference_steps=5, guidance_scale=cfg_scale, latents=noise
+        prompt=PROMPT,
+        height=height,
+        width=width,
+        num_inference_steps=5,
+        guidance_scale=cfg_scale,
+        latents=noise,
     ).images[0]
     difference = np.abs(np.asarray(drawn.picture).astype(int) - np.asarray(wanted).astype(int))
-    print(difference.max(), np.asarray(wanted).std())
     assert difference.max() <= 2

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import ZImagePipeline
@@ -33,10 +34,11 @@ def test_prediction(base: BaseModel, folder: Path) -> None:
     noise = torch.randn(2, 4, 16, 12, generator=torch.Generator().manual_seed(1))
     states, _ = pipeline.encode_prompt([PROMPT, OTHER], do_classifier_free_guidance=False)
     with torch.no_grad():
-        wanted = pipeline.transformer([row[:, None] for row in noise], torch.tensor([0.3, 0.6]), states, return_dict=False)[0]
+        wanted = pipeline.transformer(
+            [row[:, None] for row in noise], torch.tensor([0.3, 0.6]), states, return_dict=False
+        )[0]
         encoded = encode.encode(base, [PROMPT, OTHER])
         found = base.family.predict(base, noise, torch.tensor([0.7, 0.4]), encoded)
-    print((found + torch.stack(wanted).squeeze(2)).abs().max(), found.std())
     assert torch.allclose(found, -torch.stack(wanted).squeeze(2), atol=1e-5)
 
 
@@ -46,7 +48,8 @@ def test_drawing(base: BaseModel, folder: Path, cfg_scale: float, size: tuple[in
     width, height = size
     shot = Shot(
         prompt=PROMPT, negative_prompt="blurry", seed=7, steps=5, cfg_scale=cfg_scale, sampler="Euler",
-        schedule="Automatic", width=width, height=height, clip_skip=1, base_model="tiny", base_model_hash=base.hash, loras=(),
+        schedule="Automatic", width=width, height=height, clip_skip=1, base_model="tiny", base_model_hash=base.hash,
+        loras=(),
     )  # fmt: skip
     [[drawn]] = list(draw_batches(base, [shot], {}, 1))
     pipeline = ZImagePipeline.from_pretrained(folder)
@@ -55,7 +58,6 @@ def test_drawing(base: BaseModel, folder: Path, cfg_scale: float, size: tuple[in
         PROMPT, height=height, width=width, num_inference_steps=5, guidance_scale=cfg_scale - 1,
         negative_prompt="blurry", latents=noise, output_type="pil",
     ).images[0]  # fmt: skip
-    import numpy as np
+
     difference = np.abs(np.asarray(drawn.picture).astype(int) - np.asarray(wanted).astype(int))
-    print(difference.max(), np.asarray(wanted).std())
     assert difference.max() <= 2

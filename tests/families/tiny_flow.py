@@ -21,7 +21,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bootstrap.models.checkpoint import Header, PredictionType
-from bootstrap.models.family import BaseModel, BaseModelSpec, Files, FlowTraining, Geometry, NoiseProcess, Sampling
+from bootstrap.models.family import (
+    BaseModel,
+    BaseModelSpec,
+    Files,
+    FlowTraining,
+    Geometry,
+    NoiseProcess,
+    Sampling,
+)
 from bootstrap.models.prompt import CHUNK_END, Conditioning, Embedding, Prompt, Span
 
 WIDTH = 32
@@ -81,6 +89,8 @@ def words_of(prompt: Prompt) -> list[tuple[int, float]]:
 
 class Words:
     """The text encoder's vocabulary."""
+
+    chunk_tokens = None
 
     widths: tuple[int, ...] = (WIDTH,)
 
@@ -171,6 +181,9 @@ class TinyFlow:
         return Geometry(side, 2 * PACKED, 2, 12)
 
     def prediction_type(self, files: Files, header: Header | None) -> PredictionType | None:
+        return None
+
+    def most_clip_skip(self, files: Files) -> int | None:
         return None
 
     def vocabulary(self, files: Files) -> Words:

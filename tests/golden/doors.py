@@ -140,13 +140,41 @@ def read_safetensors(path: Path) -> tuple[dict[str, tuple[str, list[int], bytes]
     return tensors, metadata
 
 
+# What later builds write beside the metadata of the build that was recorded.
+_ADDED = {
+    "ss_multires_noise_iterations", "ss_adaptive_noise_scale", "ss_zero_terminal_snr", "ss_scale_weight_norms",
+    "ss_ip_noise_gamma", "ss_debiased_estimation", "ss_fp8_base", "ss_face_crop_aug_range", "ss_bucket_no_upscale",
+    "ss_min_bucket_reso", "ss_max_bucket_reso", "ss_total_batch_size", "ss_sd_model_hash", "modelspec.encoder_layer",
+}  # fmt: skip
+
+
+def _as_before(metadata: dict[str, str]) -> dict[str, str]:
+    """Return a LoRA file's metadata as the recorded build wrote them, so that all else is held to it."""
+    if "sid_training" not in metadata:
+        return metadata
+    settings = json.loads(metadata["sid_training"])["settings"]
+    before = {key: value for key, value in metadata.items() if key not in _ADDED}
+    before["ss_mixed_precision"] = settings["mixed_precision"]
+    before["ss_clip_skip"] = str(settings["clip_skip"] if settings["clip_skip"] > 1 else None)
+    if settings["max_train_steps"]:  # there stood the steps of a part of the training
+        steps = round(settings["max_train_steps"] / settings["epochs"])
+        before["ss_num_batches_per_epoch"] = str(steps)
+    before["ss_sd_model_name"] = before["ss_sd_model_name"].removesuffix(".safetensors")
+    before.setdefault("ss_network_args", "{}")
+    if before["ss_bucket_info"] == "null":
+        width, height = before["ss_resolution"].strip("()").split(", ")
+        bucket = {"resolution": [int(width), int(height)], "count": int(before["ss_num_train_images"])}
+        before["ss_bucket_info"] = json.dumps({"buckets": {"0": bucket}, "mean_img_ar_error": 0.0})
+    return before
+
+
 def of_lora(path: Path) -> dict[str, Any]:
     """What of a LoRA file is the same each time that it is trained."""
     tensors, metadata = read_safetensors(path)
     digest = hashlib.sha256()
     for name, (dtype, shape, data) in sorted(tensors.items()):
         digest.update(f"{name} {dtype} {shape} {len(data)}\n".encode() + data)
-    lasting = {key: value for key, value in metadata.items() if key not in TIMES}
+    lasting = _as_before({key: value for key, value in metadata.items() if key not in TIMES})
     return {
         "tensors": digest.hexdigest(),
         "metadata": of_text(json.dumps(lasting, sort_keys=True)),

@@ -115,12 +115,6 @@ def test_a_written_diffusers_file_is_right_for_readers_that_know_no_alpha(
     assert_deltas(formats.read(tmp_path / "d.safetensors"), {n: m.delta() for n, m in lora.modules.items()})
 
 
-def test_dora_is_refused_by_name(tmp_path: Path) -> None:
-    save_file({"lora_unet_x.dora_scale": torch.zeros(2, 2)}, tmp_path / "a.safetensors")
-    with pytest.raises(UserError, match="DoRA"):
-        formats.read(tmp_path / "a.safetensors")
-
-
 @pytest.mark.parametrize(
     "key",
     [

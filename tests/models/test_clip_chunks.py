@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
+from bootstrap import captions
 from bootstrap.models.families import clip_chunks
 from bootstrap.models.families.clip_chunks import LENGTH, Chunk
 from bootstrap.models.families.stable_diffusion import CONFIGS
@@ -85,3 +86,33 @@ def test_no_token_is_lost(tokenizer: CLIPTokenizer, text: str) -> None:
         if token != tokenizer.eos_token_id
     ]
     assert in_chunks == expected
+
+
+TAGS = st.lists(
+    st.sampled_from(["cat", "red dog", "hat (blue)", "a man [AND] 2 women", "long " * 30]), max_size=60
+)
+
+
+@given(tags=TAGS)
+def test_a_caption_is_trained_in_the_chunks_in_which_its_prompt_draws_it(
+    tokenizer: CLIPTokenizer, tags: list[str]
+) -> None:
+    caption = captions.join(captions.parse(captions.join(tags)))
+    trained = clip_chunks.plain_chunks(tokenizer, caption)
+    drawn = chunks_of(tokenizer, captions.as_prompt(captions.parse(caption)))
+    assert [chunk.tokens for chunk in trained] == [chunk.tokens for chunk in drawn]
+    assert {weight for chunk in trained for weight in chunk.weights} == {1.0}
+
+
+@pytest.mark.parametrize("caption", ["", "woman", "saber (fate), red apple", "cat " * 75])
+def test_a_caption_of_up_to_75_tokens_is_one_chunk(tokenizer: CLIPTokenizer, caption: str) -> None:
+    [chunk] = clip_chunks.plain_chunks(tokenizer, caption)
+    ids = tokenizer(caption, add_special_tokens=False).input_ids
+    assert chunk.tokens == [49406, *ids, *[49407] * (76 - len(ids))]
+
+
+def test_a_long_caption_is_not_divided_within_a_tag(tokenizer: CLIPTokenizer) -> None:
+    caption = ", ".join(["red apple on a very old table"] * 15)  # 8 tokens each with the comma
+    first, second = clip_chunks.plain_chunks(tokenizer, caption)
+    assert [len(words(tokenizer, chunk)) for chunk in (first, second)] == [72, 47]
+    assert words(tokenizer, second)[0] == "red"

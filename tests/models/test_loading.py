@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from diffusers import UNet2DConditionModel
 
 from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
+from bootstrap.lora import formats
 from bootstrap.models import loading, specs
 from bootstrap.models.families import stable_diffusion
 from bootstrap.project.projects import Workspace, create
@@ -63,6 +65,13 @@ def test_a_single_file_checkpoint_is_trained_and_draws_candidates(
     summary = generation.publish(begun)
     assert summary.drawn == 2
     assert loading.hold(project.base_model).prediction_type == "epsilon"
+    (snapshot,) = begun.folder.glob("training-*/*.safetensors")
+    metadata = formats.read(snapshot).metadata
+    assert metadata["ss_sd_model_name"] == checkpoint.name
+    content = checkpoint.read_bytes()
+    assert metadata["ss_new_sd_model_hash"] == sha256(content).hexdigest()
+    # AUTOMATIC1111's first hash.
+    assert metadata["ss_sd_model_hash"] == sha256(content[0x100000:0x110000]).hexdigest()[:8]
 
 
 def test_every_loaded_weight_equals_the_checkpoints(checkpoint: Path) -> None:

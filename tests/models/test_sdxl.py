@@ -138,6 +138,7 @@ def test_a_single_file_checkpoint_is_trained_and_draws_candidates(
     assert lora.metadata["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
     assert lora.metadata["modelspec.implementation"].startswith("https://github.com/Stability-AI/")
     assert lora.metadata["modelspec.prediction_type"] == "v"
+    assert lora.metadata["ss_zero_terminal_snr"] == "True"
     untouched = {name for name, module in lora.modules.items() if not module.up.any()}
     # The first text encoder's last layer is not used, so it cannot learn.
     assert {name.split("_self")[0].split("_mlp")[0] for name in untouched} == {

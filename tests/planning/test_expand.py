@@ -268,6 +268,7 @@ def test_recipes_of_earlier_releases_keep_the_ids_of_their_shots() -> None:
         {"kind": "eliminate", "count": 2, "as_negative": True},
         {"kind": "add", "count": 1, "tags": ["hat"]},
         {"kind": "replace", "count": 1, "tag": "window", "by": ["door"]},
+        drawn_with=dataclasses.replace(WITH, older_rule=True),
     )
     assert [shot.id for shot in drawn] == [
         "f2b79c6906f9489a", "f601f39ebafcde01", "9ce5f61bbc784bad", "d97d5baddace5314", "e6dffb19d6f2decb",

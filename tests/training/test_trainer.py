@@ -1,5 +1,6 @@
 """The training loop on Paper Town: it learns, resumes exactly and leaves the base model unchanged."""
 
+import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -12,12 +13,14 @@ from recording import StandIn
 from torch import nn
 
 from bootstrap.errors import UserError
+from bootstrap.lora import metadata
 from bootstrap.models.family import BaseModel
 from bootstrap.progress import Progress, silent
 from bootstrap.project.settings import TrainingSection
-from bootstrap.training import passes, trainer
-from bootstrap.training.examples import fitted_size
+from bootstrap.training import identity, passes, trainer
+from bootstrap.training.examples import fitted_size, id_of
 from bootstrap.training.identity import Example
+from bootstrap.training.optimizer_options import PRODIGY
 from bootstrap.training.trainer import EpochResult
 
 
@@ -326,3 +329,86 @@ def test_steps_in_parts_on_a_cpu_train_the_lora_of_plain_ones(
     monkeypatch.setattr(trainer, "recorded_on_cpu", lambda *_: False)
     (plain,) = run(papertown, shown, settings, tmp_path / "plain")
     assert_near(plain, recorded)
+
+
+def of_caption(originals: Path, caption: str) -> list[Example]:
+    return [Example(str(originals / "badge.png"), "badge", caption, 2, (128, 128))]
+
+
+def test_a_long_captions_tags_are_shuffled_whatever_chunks_they_need(
+    papertown: BaseModel, originals: Path, tmp_path: Path
+) -> None:
+    """The order decides where a chunk ends, and so how many there are; all steps have room for the most."""
+    tags = ["apple " * 18] * 7 + ["cat"] * 8  # 149 tokens
+    caption = ", ".join(tags)
+    lengths = {
+        papertown.family.length(papertown, ", ".join(random.Random(seed).sample(tags, len(tags))))
+        for seed in range(20)
+    }
+    assert lengths == {2, 3}
+    shown = of_caption(originals, caption)
+    results = run(papertown, shown, small(repeats=2, epochs=2, keep_tokens=0), tmp_path / "a")
+    assert [result.steps for result in results] == [2, 4]
+    # With encodings that are computed once, too.
+    frozen = small(repeats=2, epochs=2, keep_tokens=0, text_encoder_lr=0)
+    assert len(run(papertown, shown, frozen, tmp_path / "b")) == 2
+
+
+def test_only_trainings_whose_meaning_has_changed_have_another_id(
+    papertown: BaseModel, originals: Path
+) -> None:
+    """Captions of more than 75 tokens are divided elsewhere, and Prodigy has other options than at first."""
+
+    def ids(caption: str, settings: TrainingSection) -> tuple[str, str]:
+        shown = of_caption(originals, caption)
+        now = id_of(shown, papertown.spec, papertown.hash, settings)
+        return now, identity.training_id(shown, papertown.hash, settings)
+
+    short = ", ".join(["red apple on wooden desk"] * 12)  # 71 tokens, 251 characters
+    now, before = ids(short, small())
+    assert now == before
+    now, before = ids(short + ", teal wall, window", small())
+    assert now != before
+    prodigy = small(optimizer="Prodigy", unet_lr=1, text_encoder_lr=1)
+    now, before = ids("woman", prodigy)
+    assert now != before
+
+
+def test_a_warmup_that_a_grown_dataset_does_not_outlast_is_refused_before_the_first_step(
+    papertown: BaseModel, originals: Path, tmp_path: Path
+) -> None:
+    settings = small(repeats=4, epochs=2, lr_warmup_steps=7)
+    shown = of_caption(originals, "woman")  # 2 repeats, where the settings alone say 4
+    with pytest.raises(UserError, match="lr_warmup_steps 7 is not less than the training's 4 steps"):
+        run(papertown, shown, settings, tmp_path / "a")
+
+
+def test_prodigy_trains_within_the_methods_steps(
+    papertown: BaseModel, originals: Path, tmp_path: Path
+) -> None:
+    """With its authors' options alone, all B@A of these 40 steps together had a size of 0.005."""
+    prodigy = small(
+        optimizer="Prodigy",
+        unet_lr=1,
+        text_encoder_lr=1,
+        repeats=20,
+        epochs=2,
+        network_dim=8,
+        network_alpha=8,
+    )
+    caption = (originals / "badge.txt").read_text()
+    shown = [replace(of_caption(originals, caption)[0], repeats=20)]
+    first, second = (
+        sum(
+            float((one.up.flatten(1) @ one.down.flatten(1)).square().sum()) for one in result.modules.values()
+        )
+        ** 0.5
+        for result in run(papertown, shown, prodigy, tmp_path / "state")
+    )
+    assert 0.1 < first < second
+    assert second > 1
+
+
+def test_prodigys_options_stand_in_the_metadata() -> None:
+    stated = ",".join(f"{name}={value}" for name, value in PRODIGY.items())
+    assert metadata.OPTIMIZERS["Prodigy"] == f"prodigyopt.prodigy.Prodigy({stated})"

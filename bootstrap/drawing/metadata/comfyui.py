@@ -163,6 +163,8 @@ class _Reader:
             Schedule_type=names.schedule(str(self.value(sigmas, "scheduler") or "")) or schedule,
             CFG_scale=names.number(self.value(guider, "cfg")), Seed=names.number(self.value(noise, seed)),
         )  # fmt: skip
+        for reason in names.refusals_of_comfyui(fields.get("Schedule type", "")):
+            self.refuse(reason)
         denoise = names.strength(self.value(sigmas, "denoise"))
         if denoise < 1 or self._is_from_a_picture(node):
             fields["Denoising strength"] = f"{denoise:g}"

@@ -64,7 +64,8 @@ def parameters(value: dict[str, Any]) -> Infotext:
     fields["Version"] = names.text(given["version"]) or TOOL
     prompt = _whole(value.get("full_prompt")) or names.text(given["prompt"])
     negative = _whole(value.get("full_negative_prompt")) or names.text(given["negative_prompt"])
-    return Infotext(names.with_loras(prompt, loras), negative, fields, TOOL)
+    refusals = names.refusals_of_comfyui(names.text(given["scheduler"]))  # whose code it has
+    return Infotext(names.with_loras(prompt, loras), negative, fields, TOOL, refusals)
 
 
 def is_infotext_of(parameters_: Infotext) -> bool:

@@ -70,6 +70,15 @@ def schedule(name: str) -> str:
     return _SCHEDULES.get(name.strip().lower(), name.strip())
 
 
+def refusals_of_comfyui(schedule_name: str) -> tuple[str, ...]:
+    """Return why pictures that ComfyUI draws cannot be redrawn, of a noise schedule by its name there."""
+    if schedule_name.strip().lower() != "beta":
+        return ()
+    return (
+        "its noise schedule is ComfyUI's beta, which takes other timesteps than A1111's Beta, and sid has only that",
+    )
+
+
 def file_title(path: str) -> str:
     """Return the name of a model's or LoRA's file without folder and ending, of either system's paths."""
     name = path.strip().replace("\\", "/").rsplit("/", 1)[-1]

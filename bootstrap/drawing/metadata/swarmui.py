@@ -54,7 +54,8 @@ def parameters(value: Any) -> Infotext:
             fields.setdefault(key, shown)
     fields["Version"] = f"{TOOL} {names.text(given.get('swarm_version'))}".strip()
     prompt = names.with_loras(names.text(given.get("prompt")), loras)
-    return Infotext(prompt, names.text(given.get("negativeprompt")), fields, TOOL)  # ComfyUI draws for it
+    refusals = names.refusals_of_comfyui(names.text(given.get("scheduler")))  # which draws for it
+    return Infotext(prompt, names.text(given.get("negativeprompt")), fields, TOOL, refusals)
 
 
 def _clip_skip(layer: Any) -> str:

@@ -33,10 +33,11 @@ class Chunk:
 
 
 def plain_chunks(tokenizer: "CLIPTokenizer", text: str) -> list[Chunk]:
-    """Return the chunks of a caption, which is plain text, divided as in kohya's training."""
-    ids = _ids(tokenizer, text)
-    pieces = [ids[i : i + LENGTH] for i in range(0, len(ids), LENGTH)] or [[]]
-    return [_filled(tokenizer, piece, [1.0] * len(piece)) for piece in pieces]
+    """Return the chunks of a caption, which is plain text, divided as the prompts that will draw it.
+
+    kohya's training divides after every 75 tokens, within a tag too.
+    """
+    return chunks_of(tokenizer, [Span(text, 1.0)])
 
 
 def divided(tokenizer: "CLIPTokenizer", prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> list[Chunk]:
@@ -161,6 +162,11 @@ class ClipVocabulary:
     def count(self, text: str) -> int:
         """See bootstrap.models.family.Vocabulary."""
         return len(_ids(self.tokenizer, text))
+
+    @property
+    def chunk_tokens(self) -> int:
+        """See bootstrap.models.family.Vocabulary."""
+        return LENGTH
 
     def embeddings_in(self, prompt: Prompt, embeddings: Sequence[Embedding]) -> set[Embedding]:
         """See bootstrap.models.family.Vocabulary."""

@@ -52,6 +52,7 @@ class FlowTransformer(ABC):
     prediction_types: tuple[PredictionType, ...] = ()
     parts: tuple[str, ...] = ("transformer",)
     kohya_prefixes: tuple[str, ...] = ("lora_unet_",)
+    checkpointed: tuple[str, ...]
 
     # Recognizing a checkpoint, and its properties without loading it.
 
@@ -63,6 +64,10 @@ class FlowTransformer(ABC):
 
     def shipped(self, name: str) -> Path:
         raise NotImplementedError("there are no single-file checkpoints of it")
+
+    def most_clip_skip(self, files: Files) -> int | None:
+        """Return None: it is always the same layers."""
+        return None
 
     def prediction_type(self, files: Files, header: Header | None) -> PredictionType | None:
         return None
@@ -90,7 +95,9 @@ class FlowTransformer(ABC):
         )
 
     def geometry(self, files: Files) -> Geometry:
-        configs = {part: checkpoint.read_json(files(f"{part}/config.json")) for part in ("transformer", "vae")}
+        configs = {
+            part: checkpoint.read_json(files(f"{part}/config.json")) for part in ("transformer", "vae")
+        }
         return self.geometry_of(configs)
 
     @abstractmethod
@@ -145,7 +152,35 @@ class FlowTransformer(ABC):
     ) -> "tuple[NDArray[np.float32], ...] | None":
         return None
 
-    # Noise.
+    @abstractmethod
+    def padded(self, parts: Sequence[Conditioning]) -> Conditioning: ...
+
+    # Latents, noise and the denoiser.
+
+    @abstractmethod
+    def encode_pixels(
+        self, base: BaseModel, pixels: "torch.Tensor"
+    ) -> "tuple[torch.Tensor, torch.Tensor]": ...
+
+    @abstractmethod
+    def decode_latents(self, base: BaseModel, latents: "torch.Tensor") -> "torch.Tensor": ...
+
+    @abstractmethod
+    def predict(
+        self,
+        base: BaseModel,
+        latents: "torch.Tensor",
+        timesteps: "torch.Tensor",
+        conditioning: Conditioning,
+    ) -> "torch.Tensor": ...
+
+    @abstractmethod
+    def activations(
+        self, base: BaseModel, latents: "torch.Tensor", timestep: "torch.Tensor", conditioning: Conditioning
+    ) -> "torch.Tensor": ...
+
+    @abstractmethod
+    def activation_count(self, base: BaseModel) -> int: ...
 
     def noise(self, base: BaseModel, flow: FlowTraining | None = None) -> NoiseProcess:
         from bootstrap.models.flow_matching import FlowNoise
@@ -182,7 +217,9 @@ class FlowTransformer(ABC):
         config = checkpoint.read_json(files("scheduler/scheduler_config.json"))
         sizes = self.geometry(files)
         tokens = (sizes.resolution // sizes.size_step) ** 2
-        return [float(sigma) for sigma in flow_matching.schedule(config, steps, self.mu(config, tokens, steps))]
+        return [
+            float(sigma) for sigma in flow_matching.schedule(config, steps, self.mu(config, tokens, steps))
+        ]
 
     # LoRA files: the names are diffusers' module paths.
 

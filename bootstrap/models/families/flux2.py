@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.models.families import qwen3
+from bootstrap.models.families.flow_sizes import FLUX2_PACKED
 from bootstrap.models.families.flow_transformer import FIXED, FlowTransformer
 from bootstrap.models.family import BaseModel, Files, Geometry
 from bootstrap.models.prompt import Conditioning
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 TEXT_LAYERS = (9, 18, 27)  # of Qwen3's 36, whose states lie side by side
-PACKED = 2  # pixels of the VAE's latents that become one latent pixel with four times the channels, along each side
 _NAMES = re.compile(
     r"transformer_blocks_(?P<double>\d+)_(?P<of_double>attn_(?:to_[qkv]|to_out_0|add_[qkv]_proj|to_add_out)"
     r"|ff_linear_(?:in|out)|ff_context_linear_(?:in|out))"
@@ -45,10 +45,12 @@ class Flux2Klein(FlowTransformer):
 
     def recognizes_folder(self, index: Mapping[str, Any], files: Files) -> bool:
         """Tell the base model from the distilled one, which says so in its model_index.json."""
-        return super().recognizes_folder(index, files) and bool(index.get("is_distilled")) == self.is_distilled
+        return (
+            super().recognizes_folder(index, files) and bool(index.get("is_distilled")) == self.is_distilled
+        )
 
     def geometry_of(self, configs: Mapping[str, Mapping[str, Any]]) -> Geometry:
-        factor = 2 ** (len(configs["vae"]["block_out_channels"]) - 1) * PACKED
+        factor = 2 ** (len(configs["vae"]["block_out_channels"]) - 1) * FLUX2_PACKED
         side = int(configs["vae"].get("sample_size", 1024))
         return Geometry(side, factor, factor, int(configs["transformer"]["in_channels"]))
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from bootstrap.models.families.flux2 import PACKED
+from bootstrap.models.families.flow_sizes import FLUX2_PACKED
 from bootstrap.models.family import BaseModel
 from bootstrap.models.prompt import Conditioning
 
@@ -16,7 +16,7 @@ def encode_pixels(base: BaseModel, pixels: torch.Tensor) -> tuple[torch.Tensor, 
     posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
     mean, scale = _normalization(base)
     packed_mean, packed_deviation = (
-        F.pixel_unshuffle(part.float(), PACKED) for part in (posterior.mean, posterior.std)
+        F.pixel_unshuffle(part.float(), FLUX2_PACKED) for part in (posterior.mean, posterior.std)
     )
     return (packed_mean - mean) / scale, packed_deviation / scale
 
@@ -25,7 +25,7 @@ def decode_latents(base: BaseModel, latents: torch.Tensor) -> torch.Tensor:
     """See bootstrap.models.family.Family."""
     vae: Any = base.vae
     mean, scale = _normalization(base)
-    unpacked = F.pixel_shuffle(latents * scale + mean, PACKED)
+    unpacked = F.pixel_shuffle(latents * scale + mean, FLUX2_PACKED)
     pixels: torch.Tensor = vae.decode(unpacked.to(vae.dtype), return_dict=False)[0]
     return pixels.float()
 

@@ -2,7 +2,7 @@
 
 A kohya name is a prefix and a path with `_` for `.`; the words of a path contain `_` too, so converting back needs a
 list of the words. For Stable Diffusion XL, the UNet's blocks are named as in its original release (`input_blocks`,
-`middle_block`, `output_blocks`), with layers numbered across blocks.
+`middle_block`, `output_blocks`), with layers numbered across blocks; ComfyUI's own files have those names for 1.x too.
 """
 
 import re
@@ -21,33 +21,70 @@ _WORDS = (
     "proj", "conv_shortcut", "time_emb_proj", "conv_in", "conv_out", "conv1", "conv2", "conv", "time_embedding",
     "linear_1", "linear_2", "text_model", "encoder", "layers", "self_attn", "q_proj", "k_proj", "v_proj", "out_proj",
     "mlp", "fc1", "fc2", "input_blocks", "middle_block", "output_blocks", "in_layers", "out_layers", "emb_layers",
-    "skip_connection", "op",
+    "skip_connection", "op", "add_embedding", "conv_norm_out", "norm1", "norm2", "norm3", "norm", "text_projection",
+    "embeddings", "token_embedding", "position_embedding", "layer_norm1", "layer_norm2", "final_layer_norm",
+    "time_embed", "label_emb", "out",
 )  # fmt: skip
 # Layers of a residual block: diffusers' names, and the original release's.
 _RESIDUAL = {
+    "norm1": "in_layers.0",
     "conv1": "in_layers.2",
     "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
     "conv2": "out_layers.3",
     "conv_shortcut": "skip_connection",
 }
+# The original release's names of the layers outside of blocks, which kohya's files of XL do not use.
+_OUTERMOST = {
+    "input_blocks.0.0": "conv_in",
+    "time_embed.0": "time_embedding.linear_1",
+    "time_embed.2": "time_embedding.linear_2",
+    "label_emb.0.0": "add_embedding.linear_1",
+    "label_emb.0.2": "add_embedding.linear_2",
+    "out.0": "conv_norm_out",
+    "out.2": "conv_out",
+}
+_FIRST_RELEASE = ("input_blocks.", "middle_block.", "output_blocks.", "time_embed.", "label_emb.", "out.")
 _WORD = re.compile("|".join([*sorted(_WORDS, key=len, reverse=True), r"\d+"]))
 
 PREFIXES = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_")
+_WRAPPED = "lycoris_"  # what LyCORIS' own wrapper writes before a path
+# ComfyUI's names of parts: the UNet's in the original release, and the text encoders.
+_COMFYUI = {
+    "text_encoders.clip_l.transformer.": "text_encoder",
+    "text_encoders.clip_g.transformer.": "text_encoder_2",
+    "text_encoders.clip_l.": "text_encoder",
+    "text_encoders.clip_g.": "text_encoder_2",
+    "model.diffusion_model.": "unet",
+    "diffusion_model.": "unet",
+}
 # Blocks and encoders of models other than Stable Diffusion 1.x and XL.
 _OTHER_MODELS = re.compile(
     r"^(base_model\.model\.)?transformer\.|^lora_transformer_|double_blocks|single_blocks"
     r"|joint_blocks|single_transformer_blocks|^lora_te3_"
 )
-# Beginnings of names: kohya's, diffusers', and PEFT's, which are paths within a UNet or a text encoder.
+_UNET = (
+    r"down_blocks|mid_block|up_blocks|conv_in|conv_out|conv_norm_out|time_embedding|add_embedding|input_blocks"
+    r"|middle_block|output_blocks|time_embed|label_emb"
+)
+# Beginnings of names: kohya's, LyCORIS', diffusers', ComfyUI's, and PEFT's, paths within a UNet or a text encoder.
 _BEGINNING = re.compile(
-    r"lora_unet_|lora_te[12]?_|unet\.|text_encoder(_2)?\."
-    r"|(base_model\.model\.)?(down_blocks|mid_block|up_blocks|conv_in|conv_out|time_embedding|text_model|encoder)\."
+    r"lora_unet_|lora_te[12]?_|(base_model\.model\.)?(unet|text_encoder(_2)?)\."
+    rf"|lycoris_({_UNET}|text_model|encoder)_"
+    rf"|(model\.)?diffusion_model\.({_UNET}|out)\.|text_encoders\.clip_[lg]\."
+    rf"|(base_model\.model\.)?({_UNET}|text_model|encoder|text_projection)\."
 )
-# Only XL has blocks with these names, a second text encoder, or several consecutive transformer blocks.
+# Only XL has a second text encoder, several consecutive transformer blocks, or an embedding of sizes.
 _XL = re.compile(
-    r"lora_te2_|text_encoder_2\.|lora_unet_(input_blocks|middle_block|output_blocks)_|transformer_blocks[._][1-9]"
+    r"^lora_te2_|text_encoder_2\.|^text_encoders\.clip_g\.|transformer_blocks[._][1-9]|label_emb[._]|add_embedding[._]"
 )
-_SD1 = re.compile(r"lora_te_|down_blocks[._]0[._]attentions")
+_FIRST_RELEASE_BLOCK = re.compile(r"(^|[._])(input_blocks|middle_block|output_blocks)[._]")
+# Only 1.x has attention in the first and last blocks, a fourth block, or kohya's name of a single text encoder.
+_SD1 = re.compile(
+    r"^lora_te_|down_blocks[._]0[._]attentions|up_blocks[._]3[._]|down_blocks[._]3[._]"
+    r"|input_blocks[._][12][._]1[._]|input_blocks[._]1[01][._]|output_blocks[._](9|10|11)[._]"
+    r"|output_blocks[._][678][._]1[._]"
+)
 
 
 def are_of_xl(names: Iterable[str]) -> bool | None:
@@ -60,8 +97,9 @@ def are_of_xl(names: Iterable[str]) -> bool | None:
         return None
     if any(_XL.search(name) for name in listed):
         return True
-    # Some tools write `lora_te1_` for 1.x too, so it indicates XL only without a name that indicates 1.x.
-    return any(name.startswith("lora_te1_") for name in listed) and not any(map(_SD1.search, listed))
+    # Kohya writes the first release's names for XL alone, but ComfyUI for 1.x too; others write `lora_te1_` for 1.x.
+    may_be_xl = any(name.startswith("lora_te1_") or _FIRST_RELEASE_BLOCK.search(name) for name in listed)
+    return may_be_xl and not any(map(_SD1.search, listed))
 
 
 def text_name(path: str, prefix: str) -> str:
@@ -70,7 +108,8 @@ def text_name(path: str, prefix: str) -> str:
     The names contain `text_model`, as every other tool expects, even if the installed transformers release (5.6 or
     later) no longer has a module of that name.
     """
-    full = path if path.startswith("text_model.") else f"text_model.{path}"
+    is_whole = path.startswith("text_model.") or path == "text_projection"  # which is beside the text model
+    full = path if is_whole else f"text_model.{path}"
     return f"{prefix}_{full.replace('.', '_')}"
 
 
@@ -80,10 +119,14 @@ def module_path(name: str) -> tuple[str, str]:
     Raises:
         ValueError: it is not the name of a Stable Diffusion 1.x or XL module.
     """
-    prefix = re.match(r"lora_(unet|te[12]?)_", name)
+    prefix = re.match(r"lora_(unet|te[12]?)_|lycoris_", name)
     if prefix is None:
         raise ValueError(f"'{name}' begins with none of {', '.join(_PARTS)}")
     rest, words = name[prefix.end() :], []
+    if prefix[0] == _WRAPPED:
+        part = "text_encoder" if rest.startswith(("text_model_", "encoder_")) else "unet"
+    else:
+        part = _PARTS[prefix[0].removesuffix("_")]
     while rest:
         word = _WORD.match(rest)
         if word is None or not (len(rest) == word.end() or rest[word.end()] == "_"):
@@ -92,19 +135,31 @@ def module_path(name: str) -> tuple[str, str]:
             )
         words.append(word[0])
         rest = rest[word.end() + 1 :]
-    part, path = _PARTS[prefix[0].removesuffix("_")], ".".join(words)
-    if part == "unet" and path.startswith(("input_blocks.", "middle_block.", "output_blocks.")):
-        return _diffusers_path(name, path), part
-    return path, part
+    path = ".".join(words)
+    try:
+        return (diffusers_path(path) if part == "unet" else path), part
+    except ValueError:
+        raise ValueError(f"'{name}' is not a module of Stable Diffusion 1.x or XL") from None
 
 
 def stem_path(stem: str) -> tuple[str, str]:
-    """Return path and part for `unet.down_blocks...` or `base_model.model.down_blocks...`."""
+    """Return path and part for `unet.down_blocks...`, `base_model.model.down_blocks...` or `diffusion_model...`.
+
+    Raises:
+        ValueError: it has ComfyUI's name of the UNet, but is no module of one.
+    """
     stem = stem.removeprefix("base_model.model.")
+    for beginning, part in _COMFYUI.items():
+        if stem.startswith(beginning):
+            path = stem.removeprefix(beginning)
+            return (diffusers_path(path) if part == "unet" else path), part
     for part in ("unet", "text_encoder", "text_encoder_2"):
         if stem.startswith(f"{part}."):
-            return re.sub(r"\.processor\.(to_[a-z]+)$", _processor, stem.removeprefix(f"{part}.")), part
-    return stem, ("text_encoder" if stem.startswith(("text_model.", "encoder.")) else "unet")
+            path = stem.removeprefix(f"{part}.").removeprefix("base_model.model.")
+            return re.sub(r"\.processor\.(to_[a-z]+)$", _processor, path), part
+    path = re.sub(r"\.processor\.(to_[a-z]+)$", _processor, stem)
+    is_text = stem.startswith(("text_model.", "encoder.", "text_projection"))
+    return path, ("text_encoder" if is_text else "unet")
 
 
 def _processor(match: re.Match[str]) -> str:
@@ -134,8 +189,16 @@ def first_release_path(path: str) -> str:
     return f"output_blocks.{first + int(layer)}.{place}.{rest}"
 
 
-def _diffusers_path(name: str, path: str) -> str:
-    """Invert `first_release_path`."""
+def diffusers_path(path: str) -> str:
+    """Convert the original release's path of a layer, as `input_blocks.4.1.proj_in`; diffusers' own paths stay.
+
+    Raises:
+        ValueError: it is not a module of Stable Diffusion 1.x or XL.
+    """
+    if path in _OUTERMOST:
+        return _OUTERMOST[path]
+    if not path.startswith(_FIRST_RELEASE):
+        return path
     match = re.match(r"(?:(input|output)_blocks\.(\d+)|middle_block)\.([012])\.(.+)", path)
     if match is not None:
         side, number, place, rest = match[1], int(match[2] or 0), int(match[3]), match[4]
@@ -147,11 +210,12 @@ def _diffusers_path(name: str, path: str) -> str:
             "conv": f"up_blocks.{block}.upsamplers.0.conv",
         }
         if side is None:
-            diffusers_path = f"mid_block.{kind}.{place // 2}.{inner}"
+            found = f"mid_block.{kind}.{place // 2}.{inner}"
         else:
-            diffusers_path = samplers.get(
+            found = samplers.get(
                 rest, f"{'down' if side == 'input' else 'up'}_blocks.{block}.{kind}.{layer}.{inner}"
             )
-        if first_release_path(diffusers_path) == path:
-            return diffusers_path
-    raise ValueError(f"'{name}' is not a module of Stable Diffusion XL")
+        # In 1.x, the first upsampler follows no attention and so has its place.
+        if first_release_path(found) == path or path == "output_blocks.2.1.conv":
+            return found
+    raise ValueError(f"'{path}' is not a module of Stable Diffusion 1.x or XL")

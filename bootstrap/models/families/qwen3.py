@@ -67,6 +67,7 @@ class QwenVocabulary:
 
     tokenizer: "PreTrainedTokenizerBase"
     widths: tuple[int, ...] = ()  # no embeddings
+    chunk_tokens: int | None = None  # captions stay whole
 
     def count(self, text: str) -> int:
         """See bootstrap.models.family.Vocabulary."""
@@ -97,7 +98,10 @@ def states(encoder: Any, tokens: "torch.Tensor", padding: int, layers: Sequence[
 
     inner = getattr(encoder, "model", encoder)  # without the head, whose result nobody needs
     hidden = inner(
-        input_ids=tokens, attention_mask=(tokens != padding).long(), output_hidden_states=True, use_cache=False
+        input_ids=tokens,
+        attention_mask=(tokens != padding).long(),
+        output_hidden_states=True,
+        use_cache=False,
     ).hidden_states
     return torch.cat([hidden[layer] for layer in layers], dim=-1)
 

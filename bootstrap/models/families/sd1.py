@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bootstrap.errors import UserError
 from bootstrap.models import checkpoint
-from bootstrap.models.families import stable_diffusion
 from bootstrap.models.families.stable_diffusion import StableDiffusion
-from bootstrap.models.family import BaseModel, BaseModelSpec, Files
+from bootstrap.models.family import BaseModel, Files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,7 @@ class StableDiffusion1(StableDiffusion):
     title = "Stable Diffusion 1.x"
     pipeline = "StableDiffusionPipeline"
     beginning = "cond_stage_model.transformer."
+    beginnings: Mapping[str, str] = {"text_encoder": "cond_stage_model.transformer."}
     configs = "sd15"
     parts: tuple[str, ...] = ("unet", "text_encoder")
     prefixes: tuple[str, ...] = ("lora_unet", "lora_te")
@@ -39,21 +40,18 @@ class StableDiffusion1(StableDiffusion):
             return False
         return checkpoint.read_json(files("unet/config.json")).get("cross_attention_dim") != 1024
 
-    def _read_file(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
+    def _pipeline(self, parts: Mapping[str, Any]) -> Any:
         from diffusers import StableDiffusionPipeline
 
-        return StableDiffusionPipeline.from_single_file(
-            spec.source, config=str(stable_diffusion.CONFIGS / self.configs), safety_checker=None,
-            requires_safety_checker=False, local_files_only=True, dtype=dtype, feature_extractor=None,
-        )  # fmt: skip
+        return StableDiffusionPipeline(
+            **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+        )
 
-    def _read_folder(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
-        from diffusers import DiffusionPipeline
+    def _shipped_tokenizers(self) -> dict[str, Any]:
+        from transformers import CLIPTokenizer
 
-        return DiffusionPipeline.from_pretrained(
-            spec.source, local_files_only=spec.kind != "hub", dtype=dtype, use_safetensors=True,
-            safety_checker=None, requires_safety_checker=False,
-        )  # fmt: skip
+        folder = self.shipped("tokenizer/vocab.json").parent
+        return {"tokenizer": CLIPTokenizer.from_pretrained(folder, local_files_only=True)}
 
     def _states(
         self, base: BaseModel, tokens: "torch.Tensor", weights: "torch.Tensor | None", clip_skip: int
@@ -63,6 +61,11 @@ class StableDiffusion1(StableDiffusion):
         encoder: Any = base.text_encoders[0]
         if clip_skip == 1:
             return clip.weighted(encoder(tokens)[0], weights), None
+        layers = encoder.config.num_hidden_layers
+        if clip_skip > layers:
+            raise UserError(
+                f"clip_skip {clip_skip}: the text encoder has {layers} layers; take 1 to {layers}"
+            )
         hidden = encoder(tokens, output_hidden_states=True).hidden_states[-clip_skip]
         # transformers 5.6 and later do not wrap the layers in `text_model`.
         inner = getattr(encoder, "text_model", encoder)

@@ -30,6 +30,7 @@ class _Vae(_Config):
 
 class _TextEncoder(_Config):
     hidden_size: int = Field(768, ge=1, le=65_536)
+    num_hidden_layers: int = Field(12, ge=1, le=1000)
 
 
 class _Scheduler(_Config):

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bootstrap.models.families import kohya_names, stable_diffusion
+from bootstrap.models.families import kohya_names
 from bootstrap.models.families.stable_diffusion import StableDiffusion
-from bootstrap.models.family import BaseModel, BaseModelSpec
+from bootstrap.models.family import BaseModel, Files
 from bootstrap.models.prompt import Conditioning
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ class StableDiffusionXL(StableDiffusion):
     title = "Stable Diffusion XL"
     pipeline = "StableDiffusionXLPipeline"
     beginning = "conditioner.embedders.1."
+    beginnings: Mapping[str, str] = {
+        "text_encoder": "conditioner.embedders.0.transformer.",
+        "text_encoder_2": "conditioner.embedders.1.model.",
+    }
     configs = "sdxl"
     parts: tuple[str, ...] = ("unet", "text_encoder", "text_encoder_2")
     prefixes: tuple[str, ...] = ("lora_unet", "lora_te1", "lora_te2")
@@ -32,29 +36,24 @@ class StableDiffusionXL(StableDiffusion):
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",  # its block names
     }
 
-    def _read_file(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
+    def most_clip_skip(self, files: Files) -> int | None:
+        """Return None: it is always the layer before the last."""
+        return None
+
+    def _pipeline(self, parts: Mapping[str, Any]) -> Any:
         from diffusers import StableDiffusionXLPipeline
+
+        return StableDiffusionXLPipeline(**parts, add_watermarker=False)
+
+    def _shipped_tokenizers(self) -> dict[str, Any]:
         from transformers import CLIPTokenizer
 
         # Both tokenizers have SD1.5's vocabulary; the second pads with "!", which is token 0.
         folder = self.shipped("tokenizer/vocab.json").parent
-        tokenizers = [
-            CLIPTokenizer.from_pretrained(folder, local_files_only=True, **options)
-            for options in ({}, {"pad_token": "!"})
-        ]
-        return StableDiffusionXLPipeline.from_single_file(
-            spec.source, config=str(stable_diffusion.CONFIGS / self.configs), tokenizer=tokenizers[0],
-            tokenizer_2=tokenizers[1], add_watermarker=False, local_files_only=True, dtype=dtype,
-            feature_extractor=None,
-        )  # fmt: skip
-
-    def _read_folder(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any:
-        from diffusers import DiffusionPipeline
-
-        return DiffusionPipeline.from_pretrained(
-            spec.source, local_files_only=spec.kind != "hub", dtype=dtype, use_safetensors=True,
-            add_watermarker=False,
-        )  # fmt: skip
+        return {
+            "tokenizer": CLIPTokenizer.from_pretrained(folder, local_files_only=True),
+            "tokenizer_2": CLIPTokenizer.from_pretrained(folder, local_files_only=True, pad_token="!"),
+        }
 
     def place(self, base: BaseModel, device: "torch.device") -> None:
         """Move the parts to a device; keep the VAE in float32 if its activations overflow float16 (black pictures)."""

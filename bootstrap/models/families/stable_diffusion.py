@@ -25,6 +25,7 @@ from bootstrap.models.family import (
     Vocabulary,
 )
 from bootstrap.models.prompt import Conditioning, Embedding, Prompt
+from bootstrap.shot_limits import MOST_CLIP_SKIP
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,7 @@ class StableDiffusion(ABC):
     title: str
     pipeline: str  # diffusers' class
     beginning: str  # prefix of tensor names that only this family's single files have: the text encoders'
+    beginnings: Mapping[str, str]  # of the tensors of each text encoder there, by part
     configs: str  # folder in CONFIGS
     parts: tuple[str, ...]
     prefixes: tuple[str, ...]  # of kohya's names, one per part
@@ -88,6 +90,10 @@ class StableDiffusion(ABC):
         configured: PredictionType = config.get("prediction_type", "epsilon")
         return configured
 
+    def most_clip_skip(self, files: Files) -> int | None:
+        config = sd_configs.read(files("text_encoder/config.json"), "text_encoder")
+        return int(config.get("num_hidden_layers", MOST_CLIP_SKIP))
+
     def vocabulary(self, files: Files) -> Vocabulary | None:
         vocabulary_file = files("tokenizer/vocab.json")
         configs = [files(f"{part}/config.json") for part in self.parts[1:]]
@@ -99,7 +105,7 @@ class StableDiffusion(ABC):
     def load(self, spec: BaseModelSpec, content_hash: str, dtype: "torch.dtype") -> BaseModel:
         from bootstrap.models.families import sd_model
 
-        pipeline = self._read_file(spec, dtype) if spec.kind == "file" else self._read_folder(spec, dtype)
+        pipeline = self._pipeline(self._read(spec, dtype))
         return BaseModel(
             spec,
             content_hash,
@@ -117,11 +123,23 @@ class StableDiffusion(ABC):
 
         sd_model.place(base, device)
 
-    @abstractmethod
-    def _read_file(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any: ...
+    def _read(self, spec: BaseModelSpec, dtype: "torch.dtype") -> dict[str, Any]:
+        """Return the parts, as keyword arguments of diffusers' pipeline."""
+        from bootstrap.models.families import sd_reading
+
+        if spec.kind == "file":
+            parts = sd_reading.of_file(spec, CONFIGS / self.configs, self.beginnings, dtype)
+            return parts | self._shipped_tokenizers()
+        folder = sd_reading.downloaded(spec) if spec.kind == "hub" else Path(spec.source)
+        return sd_reading.of_folder(spec, folder, list(self.parts[1:]), dtype)
 
     @abstractmethod
-    def _read_folder(self, spec: BaseModelSpec, dtype: "torch.dtype") -> Any: ...
+    def _pipeline(self, parts: Mapping[str, Any]) -> Any:
+        """Return diffusers' pipeline, which corrects the configurations of old models."""
+
+    @abstractmethod
+    def _shipped_tokenizers(self) -> dict[str, Any]:
+        """Return the tokenizers of a single-file checkpoint, by their names in the pipeline."""
 
     # Text.
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.models import checkpoint
+from bootstrap.models.families.flow_sizes import Z_IMAGE_BLOCK
 from bootstrap.models.families.flow_transformer import FIXED, FlowTransformer
 from bootstrap.models.family import BaseModel, Files, Geometry
 from bootstrap.models.prompt import Conditioning
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-BLOCK = 32  # the transformer fills a text up to a multiple of this many tokens
 _TURBO_SHIFT = 3.0  # of the distilled model's scheduler; the base model's is 6
 _NAMES = re.compile(
     r"(?P<block>layers|noise_refiner|context_refiner)_(?P<number>\d+)_"
@@ -59,7 +59,7 @@ class ZImage(FlowTransformer):
     # Text: pooled is each row's number of tokens, (rows,), int64.
 
     def filled(self, tokens: int) -> int:
-        return max(1, -(-tokens // BLOCK)) * BLOCK
+        return max(1, -(-tokens // Z_IMAGE_BLOCK)) * Z_IMAGE_BLOCK
 
     def encode_tokens(
         self, base: BaseModel, tokens: "torch.Tensor", length: int, clip_skip: int
@@ -71,7 +71,6 @@ class ZImage(FlowTransformer):
         return Conditioning(states, (tokens != padding).sum(1))
 
     def padded(self, parts: Sequence[Conditioning]) -> Conditioning:
-        import torch
         import torch.nn.functional as F
 
         from bootstrap.models.conditioning import joined
@@ -139,7 +138,9 @@ class ZImage(FlowTransformer):
         if found is None:
             return None
         module = found["module"]
-        inner = _MODULES.get(module) or module.replace("attention_", "attention.", 1).replace("forward_", "forward.", 1)
+        inner = _MODULES.get(module) or module.replace("attention_", "attention.", 1).replace(
+            "forward_", "forward.", 1
+        )
         return f"{found['block']}.{found['number']}.{inner}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from bootstrap.models.families.z_image import BLOCK
+from bootstrap.models.families.flow_sizes import Z_IMAGE_BLOCK
 from bootstrap.models.family import BaseModel
 from bootstrap.models.prompt import Conditioning
 
@@ -26,7 +26,7 @@ def predict(
     Args:
         latents: (rows, channels, height, width), noisy.
         timesteps: sigmas, (rows,), or one for all rows.
-        conditioning: states (rows, tokens, width) with a multiple of BLOCK tokens, and each row's number of tokens.
+        conditioning: states (rows, tokens, width), a multiple of Z_IMAGE_BLOCK tokens, and each row's own number.
 
     Returns:
         float32: (rows, channels, height, width), and (rows, features, height / 2, width / 2).
@@ -39,7 +39,7 @@ def predict(
     time = model.t_embedder((1 - timesteps.float()).expand(rows) * model.t_scale).to(dtype)
 
     lengths = conditioning.pooled.to(latents.device)
-    filled = (lengths + BLOCK - 1) // BLOCK * BLOCK  # of each text
+    filled = (lengths + Z_IMAGE_BLOCK - 1) // Z_IMAGE_BLOCK * Z_IMAGE_BLOCK  # of each text
     positions = torch.arange(conditioning.states.shape[1], device=latents.device)
     text = model.cap_embedder(conditioning.states.to(dtype))
     is_padding = positions >= lengths[:, None]
@@ -51,7 +51,7 @@ def predict(
         text = _call(model, layer, text, text_mask, text_turns)
 
     count = high * wide
-    missing = -count % BLOCK
+    missing = -count % Z_IMAGE_BLOCK
     folded = latents.to(dtype).unflatten(3, (wide, _PATCH)).unflatten(2, (high, _PATCH))
     patches = folded.permute(0, 2, 4, 3, 5, 1).reshape(rows, count, -1)
     picture = model.all_x_embedder[f"{_PATCH}-1"](patches)

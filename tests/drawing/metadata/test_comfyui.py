@@ -142,8 +142,11 @@ def test_the_picture_in_a_webp_or_another_tools_wrapper_is_read(tmp_path: Path) 
     text = json.dumps(graph())
     in_model = exif(b"prompt:" + text.encode() + b"\0", tag=0x0110, kind=2, in_first=True)
     in_comment = exif(b"UNICODE\0" + json.dumps({"prompt": graph()}).encode("utf-16-le"))
+    of_civitai = exif(
+        b"UNICODE\0" + json.dumps(graph() | {"extra": {}, "extraMetadata": "{}"}).encode("utf-16-be")
+    )
     as_text = exif(b"ASCII\0\0\0" + json.dumps({"prompt": text, "workflow": "{}"}).encode())
-    for block in (in_model, in_comment, as_text):
+    for block in (in_model, in_comment, of_civitai, as_text):
         found = of_picture.read(with_exif(tmp_path / "a.webp", block)).parameters
         assert found == Infotext("a red apple", "lowres", EXPECTED, "ComfyUI")
 
@@ -244,6 +247,7 @@ NAMED = {
         ),
         "its noise schedule comes from AlignYourStepsScheduler (node sigmas)",
     ),
+    "the schedule beta": (graph(sampling=sampling(scheduler="beta")), "its noise schedule is ComfyUI's beta"),
     "two pictures": (
         graph(second=sampling(seed=5), saved_too=node("SaveImage", images=["decoded_too", 0]),
               decoded_too=node("VAEDecode", samples=["second", 0], vae=["base", 2])),

@@ -299,6 +299,7 @@ def test_samplers_and_schedules_have_a1111s_names(
     schedule = {value.lower().replace(" ", "_"): value for value in (expected[1],)}
     changed = SWARM["sui_image_params"] | {"sampler": name, "scheduler": next(iter(schedule))}
     found = read(png(tmp_path / "a.png", parameters={"sui_image_params": changed}))
+    assert bool(found.refusals) == (expected[1] == "Beta")
     assert (found.fields["Sampler"], found.fields["Schedule type"]) == expected
 
 
