@@ -280,6 +280,13 @@ class Family(Protocol):
         """Move a loaded model to a device, in the dtypes and memory formats that are best there."""
 
     # Text.
+    def check_prompt(self, prompt: Prompt, files: Files) -> None:
+        """Make sure that the text encoders can read a prompt, or a caption, without loading them.
+
+        Raises:
+            ValueError: they cannot: it has syntax that they do not know, or is too long; the message is one line.
+        """
+
     def length(self, base: BaseModel, prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> int:
         """Return a prompt's length in the family's own unit; prompts of equal length can share a batch."""
 

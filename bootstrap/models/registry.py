@@ -66,6 +66,11 @@ def of_file(path: Path, header: Header) -> Family:
         if family.recognizes_file(header):
             return family
     kind = checkpoint.kind_without_family(header)
+    if kind in checkpoint.TRANSFORMERS:
+        raise UserError(
+            f"base model {path}: it is the transformer of {kind} alone, without text encoder and VAE; give the folder "
+            "of the whole model in diffusers' layout, or its hub id"
+        )
     if kind is None:
         is_unet = header.has("model.diffusion_model.")
         kind = "a model without CLIP text encoders" if is_unet else "of an unknown kind"

@@ -205,6 +205,9 @@ class TinyFlow:
 
     # Text: one token per word.
 
+    def check_prompt(self, prompt: Prompt, files: Files) -> None:
+        pass
+
     def length(self, base: BaseModel, prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> int:
         return len(words_of(prompt))
 

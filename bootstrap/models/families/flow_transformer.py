@@ -110,6 +110,9 @@ class FlowTransformer(ABC):
 
     # Text.
 
+    def check_prompt(self, prompt: Prompt, files: Files) -> None:
+        qwen3.check(prompt, files("tokenizer/tokenizer_config.json"), self.thinking, self.title)
+
     def template(self, base: BaseModel) -> qwen3.Template:
         """Return the text encoder's tokenizer with its template."""
         return qwen3.Template(base.tokenizers[0], self.thinking, self.title)

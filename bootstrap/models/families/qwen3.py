@@ -14,25 +14,44 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 LENGTH = 512  # tokens that the families' pipelines read, the template's included
+_MOST_OF_TEMPLATE = 100  # tokens of the template itself, about 20 in the published tokenizers
 
 
 def plain_text(prompt: Prompt, title: str) -> str:
     """Return a prompt's text.
 
     Raises:
-        UserError: words have weights, or BREAK parts it; the text encoder reads neither.
+        ValueError: words have weights, or BREAK parts it; the text encoder reads neither.
     """
     if isinstance(prompt, str):
         return prompt
     if CHUNK_END in prompt:
-        raise UserError(f"prompt: {title} reads a prompt as a whole; leave BREAK out")
+        raise ValueError(f"{title} reads a prompt as a whole; leave BREAK out")
     for span in prompt:
         if span.weight != 1.0 and span.text.strip():
-            raise UserError(
-                f"prompt: {title} reads no weights ('{in_one_line(span.text)[:60]}' has {span.weight:g}); leave the "
-                "brackets out, or escape them as \\( and \\)"
+            raise ValueError(
+                f"{title} reads no weights ('{in_one_line(span.text)[:60]}' has {span.weight:g}); leave the brackets "
+                "out, or escape them as \\( and \\)"
             )
     return "".join(span.text for span in prompt)
+
+
+def check(prompt: Prompt, tokenizer_config: Path | None, thinking: bool, title: str) -> None:
+    """Make sure that a prompt can be read; the tokenizer is loaded only for one that may be too long.
+
+    Args:
+        tokenizer_config: the file beside the tokenizer; None: it is not on this machine.
+        thinking: see Template.
+        title: of the family.
+
+    Raises:
+        ValueError: it cannot; the message is one line.
+        UserError: the tokenizer is damaged.
+    """
+    text = plain_text(prompt, title)
+    may_be_too_long = len(text.encode()) > LENGTH - _MOST_OF_TEMPLATE  # a token has a byte at least
+    if may_be_too_long and tokenizer_config is not None:
+        Template(tokenizer_in(tokenizer_config.parent), thinking, title).checked_ids(prompt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +66,18 @@ class Template:
         """Return the tokens of a prompt in the template.
 
         Raises:
-            UserError: it has more than LENGTH; the families' pipelines would cut it.
+            UserError: see checked_ids.
+        """
+        try:
+            return self.checked_ids(prompt)
+        except ValueError as error:
+            raise UserError(f"prompt: {error}") from None
+
+    def checked_ids(self, prompt: Prompt) -> list[int]:
+        """Return the tokens of a prompt in the template.
+
+        Raises:
+            ValueError: it has more than LENGTH, which the families' pipelines would cut; or see plain_text.
         """
         message = [{"role": "user", "content": plain_text(prompt, self.title)}]
         text = self.tokenizer.apply_chat_template(
@@ -55,8 +85,8 @@ class Template:
         )
         ids: list[int] = self.tokenizer(text, verbose=False)["input_ids"]
         if len(ids) > LENGTH:
-            raise UserError(
-                f"prompt: it has {len(ids)} tokens with its template, {self.title} reads {LENGTH}; shorten it"
+            raise ValueError(
+                f"it has {len(ids)} tokens with its template, {self.title} reads {LENGTH}; shorten it"
             )
         return ids
 
@@ -99,7 +129,9 @@ def states(encoder: Any, tokens: "torch.Tensor", padding: int, layers: Sequence[
     inner = getattr(encoder, "model", encoder)  # without the head, whose result nobody needs
     hidden = inner(
         input_ids=tokens,
-        attention_mask=(tokens != padding).long(),
+        # transformers makes its mask by looking into the tokens' values, which tensors on meta lack; a mask that is
+        # made already (None: causal alone) gives the same shapes.
+        attention_mask={"full_attention": None} if tokens.is_meta else (tokens != padding).long(),
         output_hidden_states=True,
         use_cache=False,
     ).hidden_states

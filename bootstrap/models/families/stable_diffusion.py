@@ -143,6 +143,9 @@ class StableDiffusion(ABC):
 
     # Text.
 
+    def check_prompt(self, prompt: Prompt, files: Files) -> None:
+        return None  # CLIP reads the whole syntax, and long prompts in chunks
+
     def length(self, base: BaseModel, prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> int:
         """Return the number of chunks of 75 tokens."""
         return len(clip_chunks.divided(base.tokenizers[0], prompt, embeddings))
