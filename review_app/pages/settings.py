@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_file
+from bootstrap.models import specs
 from bootstrap.project import conflicts, editing, template
 from bootstrap.project.projects import Project
 from review_app.components import markup, setting_fields
@@ -43,9 +44,15 @@ def _section(project: Project, name: str, version: str) -> None:
     comments = {
         key.partition(".")[2]: text for key, text in template.comments().items() if key.startswith(f"{name}.")
     }
-    fields = setting_fields.of_model(
-        type(section), section, project.base_model.defaults.get(name, {}), comments
-    )
+    family = specs.family(project.base_model)
+    fixed = family.fixed.get(name, {}) if family is not None else {}
+    fields = [
+        field
+        for field in setting_fields.of_model(
+            type(section), section, project.base_model.defaults.get(name, {}), comments
+        )
+        if field.name not in fixed  # the base model leaves no choice
+    ]
     with st.form(f"settings {name}", border=False):
         if name in _NOTES:
             st.caption(_NOTES[name])
