@@ -163,6 +163,18 @@ class BaseModel:
         return self.geometry.resolution
 
 
+@dataclass(frozen=True)
+class FileModule:
+    """A module of the model's own release, and so of LoRA files, that has other rows or another name than ours."""
+
+    name: str  # kohya's
+    path: str  # with dots
+    own_names: tuple[
+        str, ...
+    ]  # kohya's names of ours; of several, each has an equal share of the rows, in this order
+    halves_swapped: bool = False  # ours has the second half of the rows first
+
+
 class Vocabulary(Protocol):
     """What a base model's text encoders can read; available without loading them."""
 
@@ -405,6 +417,7 @@ class Family(Protocol):
     checkpointed: tuple[str, ...]  # classes of the blocks that gradient checkpointing recomputes
 
     # LoRA files.
+    lora_family: str  # families of the same name take each other's LoRAs
     lora_metadata: Mapping[
         str, str
     ]  # ss_base_model_version, modelspec.architecture, modelspec.implementation
@@ -428,7 +441,19 @@ class Family(Protocol):
         """Return path and part for a kohya name. Raises ValueError if it is not a name of this family."""
 
     def stem_path(self, stem: str) -> tuple[str, str]:
-        """Return path and part for a tensor name of diffusers or PEFT, given without the suffix for the matrix."""
+        """Return path and part for a tensor name of diffusers or PEFT, given without the suffix for the matrix.
+
+        Raises ValueError if it is not a name of this family.
+        """
+
+    def file_module(self, name: str) -> FileModule | None:
+        """Return the module of files in kohya's format that a module's name belongs to, ours or the file's.
+
+        None: files have the same modules, under the same names. Raises ValueError as module_path does.
+        """
+
+    def comfyui_module(self, name: str) -> FileModule | None:
+        """Return the same for files with ComfyUI's paths; None: ComfyUI loads the family's LoRAs in kohya's format."""
 
     def matrix_names(self, part: str) -> tuple[str, str]:
         """Return the suffixes that follow a module's path in diffusers' format: (down matrix, up matrix)."""

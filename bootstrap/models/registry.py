@@ -83,6 +83,11 @@ def of_lora(names: Iterable[str]) -> Family | None:
     return next((family for family in _families if family.owns_lora(listed)), None)
 
 
+def named(name: str) -> Family | None:
+    """Return the family of a name, such as sdxl; None: there is none."""
+    return next((family for family in _families if family.name == name), None)
+
+
 def titles() -> str:
     """Return the families' titles, as in `A, B or C`."""
     *first_titles, last_title = [family.title for family in _families]

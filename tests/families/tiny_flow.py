@@ -24,6 +24,7 @@ from bootstrap.models.checkpoint import Header, PredictionType
 from bootstrap.models.family import (
     BaseModel,
     BaseModelSpec,
+    FileModule,
     Files,
     FlowTraining,
     Geometry,
@@ -313,6 +314,7 @@ class TinyFlow:
 
     # LoRA files.
 
+    lora_family = "tiny-flow"
     lora_metadata: Mapping[str, str] = {
         "ss_base_model_version": "tiny_flow",
         "modelspec.architecture": "tiny-flow/lora",
@@ -343,6 +345,12 @@ class TinyFlow:
             if name.removeprefix(prefix) in self._modules[part]:
                 return name.removeprefix(prefix), part
         raise ValueError(f"'{name}' is not a module of {self.title}")
+
+    def file_module(self, name: str) -> FileModule | None:
+        return None
+
+    def comfyui_module(self, name: str) -> FileModule | None:
+        return None
 
     def stem_path(self, stem: str) -> tuple[str, str]:
         part, _, path = stem.partition(".")

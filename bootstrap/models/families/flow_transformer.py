@@ -3,6 +3,7 @@
 Code that needs torch is in flow_model.py and in the families' own modules, which the methods import when called.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from bootstrap.models import checkpoint
 from bootstrap.models.checkpoint import Header, PredictionType
 from bootstrap.models.families import qwen3
+from bootstrap.models.families.original_names import OriginalNames
 from bootstrap.models.family import (
     BaseModel,
     BaseModelSpec,
+    FileModule,
     Files,
     FlowTraining,
     Geometry,
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
     from torch import nn
+
+# Before a module's path: of kohya and ComfyUI, OneTrainer, LyCORIS; of PEFT, diffusers, ComfyUI and ai-toolkit.
+_KOHYA = re.compile(r"lora_unet_|lora_transformer_|lycoris_")
+_DOTTED = re.compile(r"(?:base_model\.model\.|transformer\.|(?:model\.)?diffusion_model\.)+")
 
 # What no family of this kind has.
 FIXED: Mapping[str, Mapping[str, Any]] = {
@@ -51,7 +58,9 @@ class FlowTransformer(ABC):
     schedules: tuple[str, ...] = ("Automatic",)
     prediction_types: tuple[PredictionType, ...] = ()
     parts: tuple[str, ...] = ("transformer",)
-    kohya_prefixes: tuple[str, ...] = ("lora_unet_",)
+    kohya_prefixes: tuple[str, ...] = ("lora_unet_", "lora_transformer_")
+    lora_family: str
+    original_names: OriginalNames
     checkpointed: tuple[str, ...]
 
     # Recognizing a checkpoint, and its properties without loading it.
@@ -230,10 +239,6 @@ class FlowTransformer(ABC):
     def lora_paths(self, transformer: "nn.Module") -> list[str]:
         """Return the paths of the modules that a LoRA trains."""
 
-    @abstractmethod
-    def path_of(self, underscored: str) -> str | None:
-        """Return the module path that is written with `_` for `.`; None: the transformer has no such module."""
-
     def lora_targets(self, base: BaseModel, convolutions: bool) -> "list[tuple[nn.Module, dict[str, str]]]":
         paths = self.lora_paths(base.denoiser)
         return [(base.denoiser, {self.kohya_name(path, "transformer"): path for path in paths})]
@@ -241,14 +246,31 @@ class FlowTransformer(ABC):
     def kohya_name(self, path: str, part: str) -> str:
         return f"lora_unet_{path.replace('.', '_')}"
 
+    def file_module(self, name: str) -> FileModule | None:
+        found = self.original_names.original(self.module_path(name)[0])
+        if found is None:
+            return None
+        own_names = tuple(self.kohya_name(path, "transformer") for path in found.own_paths)
+        return FileModule(
+            self.kohya_name(found.path, "transformer"), found.path, own_names, found.halves_swapped
+        )
+
+    def comfyui_module(self, name: str) -> FileModule | None:
+        return self.file_module(name)
+
     def module_path(self, name: str) -> tuple[str, str]:
-        path = self.path_of(name.removeprefix("lora_unet_"))
-        if path is None:
-            raise ValueError(f"'{name}' is not a module of {self.title}")
-        return path, "transformer"
+        found = _KOHYA.match(name)
+        return self._known_path(name[found.end() :] if found else name), "transformer"
 
     def stem_path(self, stem: str) -> tuple[str, str]:
-        return stem.removeprefix("transformer.").removeprefix("diffusion_model."), "transformer"
+        found = _DOTTED.match(stem)
+        return self._known_path(stem[found.end() :] if found else stem), "transformer"
+
+    def _known_path(self, name: str) -> str:
+        path = self.original_names.path(name)
+        if path is None:
+            raise ValueError(f"'{name}' is not a module of {self.title}")
+        return path
 
     def matrix_names(self, part: str) -> tuple[str, str]:
         return ".lora_A.weight", ".lora_B.weight"
@@ -264,11 +286,10 @@ class FlowTransformer(ABC):
         return bool(listed) and all(self._is_own(name) for name in listed)
 
     def _is_own(self, name: str) -> bool:
-        module = name.split(".lora_")[0].removesuffix(".alpha").removesuffix(".dora_scale")
-        for prefix in ("lora_unet_", "transformer.", "diffusion_model."):
-            if module.startswith(prefix):
-                return self.path_of(module.removeprefix(prefix).replace(".", "_")) is not None
-        return False
+        """Whether a name is one of its modules, or begins with it and goes on with a tensor's name."""
+        found = _KOHYA.match(name) or _DOTTED.match(name)
+        words = (name[found.end() :] if found else name).split(".")
+        return any(self.original_names.path(".".join(words[:count])) for count in range(len(words), 0, -1))
 
 
 def _patch(base: BaseModel) -> int:

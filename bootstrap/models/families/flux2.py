@@ -1,12 +1,12 @@
 """FLUX.2 klein: the base model, and the distilled one, which takes four steps."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.models.families import qwen3
 from bootstrap.models.families.flow_sizes import FLUX2_PACKED
 from bootstrap.models.families.flow_transformer import FIXED, FlowTransformer
+from bootstrap.models.families.original_names import OriginalModule, OriginalNames
 from bootstrap.models.family import BaseModel, Files, Geometry
 from bootstrap.models.prompt import Conditioning
 
@@ -15,11 +15,54 @@ if TYPE_CHECKING:
     from torch import nn
 
 TEXT_LAYERS = (9, 18, 27)  # of Qwen3's 36, whose states lie side by side
-_NAMES = re.compile(
-    r"transformer_blocks_(?P<double>\d+)_(?P<of_double>attn_(?:to_[qkv]|to_out_0|add_[qkv]_proj|to_add_out)"
-    r"|ff_linear_(?:in|out)|ff_context_linear_(?:in|out))"
-    r"|single_transformer_blocks_(?P<single>\d+)_attn_(?P<of_single>to_qkv_mlp_proj|to_out)"
-)
+# Source: OneTrainer, modules/model/Flux2Model.py; diffusers, loaders/lora_conversion_utils.py.
+_IN_DOUBLE = {
+    "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
+    "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+    "img_attn.proj": ("attn.to_out.0",),
+    "txt_attn.proj": ("attn.to_add_out",),
+    "img_mlp.0": ("ff.linear_in",),
+    "img_mlp.2": ("ff.linear_out",),
+    "txt_mlp.0": ("ff_context.linear_in",),
+    "txt_mlp.2": ("ff_context.linear_out",),
+    "img_attn.norm.query_norm": ("attn.norm_q",),
+    "img_attn.norm.key_norm": ("attn.norm_k",),
+    "txt_attn.norm.query_norm": ("attn.norm_added_q",),
+    "txt_attn.norm.key_norm": ("attn.norm_added_k",),
+}
+_IN_SINGLE = {
+    "linear1": "attn.to_qkv_mlp_proj",
+    "linear2": "attn.to_out",
+    "norm.query_norm": "attn.norm_q",
+    "norm.key_norm": "attn.norm_k",
+}
+_OUTSIDE = {
+    "img_in": "x_embedder",
+    "txt_in": "context_embedder",
+    "time_in.in_layer": "time_guidance_embed.timestep_embedder.linear_1",
+    "time_in.out_layer": "time_guidance_embed.timestep_embedder.linear_2",
+    "guidance_in.in_layer": "time_guidance_embed.guidance_embedder.linear_1",
+    "guidance_in.out_layer": "time_guidance_embed.guidance_embedder.linear_2",
+    "double_stream_modulation_img.lin": "double_stream_modulation_img.linear",
+    "double_stream_modulation_txt.lin": "double_stream_modulation_txt.linear",
+    "single_stream_modulation.lin": "single_stream_modulation.linear",
+    "final_layer.linear": "proj_out",
+}
+_NAMES = OriginalNames(
+    [
+        *(
+            OriginalModule(f"double_blocks.{{n}}.{inner}", tuple(f"transformer_blocks.{{n}}.{own}" for own in owns))
+            for inner, owns in _IN_DOUBLE.items()
+        ),
+        *(
+            OriginalModule(f"single_blocks.{{n}}.{inner}", (f"single_transformer_blocks.{{n}}.{own}",))
+            for inner, own in _IN_SINGLE.items()
+        ),
+        *(OriginalModule(path, (own,)) for path, own in _OUTSIDE.items()),
+        # Shift and scale in the release, scale and shift in diffusers.
+        OriginalModule("final_layer.adaLN_modulation.1", ("norm_out.linear",), halves_swapped=True),
+    ]
+)  # fmt: skip
 
 
 class Flux2Klein(FlowTransformer):
@@ -29,6 +72,8 @@ class Flux2Klein(FlowTransformer):
     title = "FLUX.2 klein"
     pipeline = "Flux2KleinPipeline"
     thinking = False
+    lora_family = "flux2"
+    original_names = _NAMES
     checkpointed: tuple[str, ...] = ("Flux2TransformerBlock", "Flux2SingleTransformerBlock")
     lora_metadata: Mapping[str, str] = {
         # musubi-tuner, src/musubi_tuner/dataset/architectures.py and utils/sai_model_spec.py
@@ -124,16 +169,6 @@ class Flux2Klein(FlowTransformer):
         from bootstrap.models.families import flow_model
 
         return flow_model.linear_paths(transformer, self.checkpointed)
-
-    def path_of(self, underscored: str) -> str | None:
-        found = _NAMES.fullmatch(underscored)
-        if found is None:
-            return None
-        if found["single"]:
-            return f"single_transformer_blocks.{found['single']}.attn.{found['of_single']}"
-        inner = found["of_double"].replace("attn_", "attn.", 1).replace("out_0", "out.0")
-        inner = re.sub(r"^(ff|ff_context)_linear", r"\1.linear", inner)
-        return f"transformer_blocks.{found['double']}.{inner}"
 
 
 class Flux2KleinDistilled(Flux2Klein):

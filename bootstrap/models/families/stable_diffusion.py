@@ -17,6 +17,7 @@ from bootstrap.models.family import (
     SCHEDULES,
     BaseModel,
     BaseModelSpec,
+    FileModule,
     Files,
     FlowTraining,
     Geometry,
@@ -52,6 +53,7 @@ class StableDiffusion(ABC):
     parts: tuple[str, ...]
     prefixes: tuple[str, ...]  # of kohya's names, one per part
     is_xl: bool  # compared with kohya_names.are_of_xl
+    lora_family: str
     lora_metadata: Mapping[str, str]
 
     defaults: Mapping[str, Mapping[str, Any]] = {}
@@ -346,6 +348,12 @@ class StableDiffusion(ABC):
 
     def module_path(self, name: str) -> tuple[str, str]:
         return kohya_names.module_path(name)
+
+    def file_module(self, name: str) -> FileModule | None:
+        return None
+
+    def comfyui_module(self, name: str) -> FileModule | None:
+        return None
 
     def stem_path(self, stem: str) -> tuple[str, str]:
         return kohya_names.stem_path(stem)

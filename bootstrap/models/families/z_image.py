@@ -1,13 +1,13 @@
 """Z-Image and Z-Image Turbo, and Paper Town Two, which shares their architecture."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.models import checkpoint
 from bootstrap.models.families.flow_sizes import Z_IMAGE_BLOCK
 from bootstrap.models.families.flow_transformer import FIXED, FlowTransformer
-from bootstrap.models.family import BaseModel, Files, Geometry
+from bootstrap.models.families.original_names import OriginalModule, OriginalNames
+from bootstrap.models.family import BaseModel, FileModule, Files, Geometry
 from bootstrap.models.prompt import Conditioning
 
 if TYPE_CHECKING:
@@ -15,14 +15,36 @@ if TYPE_CHECKING:
     from torch import nn
 
 _TURBO_SHIFT = 3.0  # of the distilled model's scheduler; the base model's is 6
-_NAMES = re.compile(
-    r"(?P<block>layers|noise_refiner|context_refiner)_(?P<number>\d+)_"
-    r"(?P<module>attention_(?:to_q|to_k|to_v|to_out_0)|feed_forward_w[123]|adaLN_modulation_0)"
+_BLOCKS = ("layers", "noise_refiner", "context_refiner")
+# Source: ComfyUI, comfy/utils.py (`z_image_to_diffusers`); OneTrainer, modules/model/ZImageModel.py.
+_IN_BLOCKS = {
+    "attention.qkv": ("attention.to_q", "attention.to_k", "attention.to_v"),
+    "attention.out": ("attention.to_out.0",),
+    "attention.q_norm": ("attention.norm_q",),
+    "attention.k_norm": ("attention.norm_k",),
+} | {
+    name: (name,)
+    for name in (
+        "feed_forward.w1", "feed_forward.w2", "feed_forward.w3", "adaLN_modulation.0", "attention_norm1",
+        "attention_norm2", "ffn_norm1", "ffn_norm2",
+    )
+}  # fmt: skip
+_OUTSIDE = {
+    "x_embedder": "all_x_embedder.2-1",
+    "final_layer.linear": "all_final_layer.2-1.linear",
+    "final_layer.adaLN_modulation.1": "all_final_layer.2-1.adaLN_modulation.1",
+    **{name: name for name in ("t_embedder.mlp.0", "t_embedder.mlp.2", "cap_embedder.0", "cap_embedder.1")},
+}
+_NAMES = OriginalNames(
+    [
+        *(
+            OriginalModule(f"{block}.{{n}}.{inner}", tuple(f"{block}.{{n}}.{own}" for own in owns))
+            for block in _BLOCKS
+            for inner, owns in _IN_BLOCKS.items()
+        ),
+        *(OriginalModule(path, (own,)) for path, own in _OUTSIDE.items()),
+    ]
 )
-_MODULES = {
-    "attention_to_out_0": "attention.to_out.0",
-    "adaLN_modulation_0": "adaLN_modulation.0",
-}  # of those whose last part contains no `_`
 
 
 class ZImage(FlowTransformer):
@@ -32,6 +54,8 @@ class ZImage(FlowTransformer):
     title = "Z-Image"
     pipeline = "ZImagePipeline"
     thinking = True
+    lora_family = "z-image"
+    original_names = _NAMES
     checkpointed: tuple[str, ...] = ("ZImageTransformerBlock",)
     lora_metadata: Mapping[str, str] = {
         # musubi-tuner, src/musubi_tuner/dataset/architectures.py and utils/sai_model_spec.py
@@ -133,15 +157,9 @@ class ZImage(FlowTransformer):
         paths = flow_model.linear_paths(transformer, ("ZImageTransformerBlock",))
         return [path for path in paths if path.startswith("layers.") and "_modulation" not in path]
 
-    def path_of(self, underscored: str) -> str | None:
-        found = _NAMES.fullmatch(underscored)
-        if found is None:
-            return None
-        module = found["module"]
-        inner = _MODULES.get(module) or module.replace("attention_", "attention.", 1).replace(
-            "forward_", "forward.", 1
-        )
-        return f"{found['block']}.{found['number']}.{inner}"
+    def comfyui_module(self, name: str) -> FileModule | None:
+        """Return a module of diffusers': ai-toolkit's files have these, and of fused ones diffusers loads nothing."""
+        return FileModule(name, self.module_path(name)[0], (name,))
 
 
 class ZImageTurbo(ZImage):
