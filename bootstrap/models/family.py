@@ -105,6 +105,12 @@ class Geometry:
     size_step: int  # width and height of a picture are multiples of this, in pixels
     latent_factor: int  # pixels of a picture per latent pixel, along each side
     latent_channels: int  # latents are (channels, height / latent_factor, width / latent_factor)
+    least_step: int | None = None  # where the denoiser takes no sides but multiples of this, in pixels
+
+    @property
+    def side_step(self) -> int:
+        """What width and height must be multiples of, in pixels, for the model to take them at all."""
+        return self.least_step or self.latent_factor
 
 
 @dataclass

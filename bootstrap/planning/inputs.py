@@ -44,7 +44,8 @@ def gather(project: Project, catalog: Catalog) -> Inputs:
         for name in needs.base_models:
             base_models[name] = _base_model(project, recipe.kind, name)
     _check_names(loras)
-    return Inputs(original, size, masks, loras, base_models)
+    sizes = specs.geometry(project.base_model)
+    return Inputs(original, size, masks, loras, base_models, max(8, sizes.side_step) if sizes else 8)
 
 
 def _check_box(project: Project, kind: str, box: Box, size: tuple[int, int]) -> None:

@@ -1,5 +1,7 @@
 """What the flow-matching families cannot honour is refused by name, or told, before any work."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
 from bootstrap.loop import generation
 from bootstrap.models import specs
+from bootstrap.planning import inputs
+from bootstrap.planning.expand import DrawnWith, expand
 from bootstrap.project import conflicts, editing
 from bootstrap.project.projects import Project, Workspace, create
 from tests.families import tiny_transformers
@@ -100,6 +104,31 @@ def test_a_setting_is_refused_when_it_is_read(
             assert "\n" not in str(refused.value)
         finally:
             project.toml.write_text(text)
+
+
+@pytest.mark.parametrize("title", ANY)
+def test_sides_are_multiples_of_the_published_step(
+    folders: dict[str, Path], originals: Path, tmp_path: Path, title: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(folders[title], folder)
+    config = json.loads((folder / "vae" / "config.json").read_text())
+    config["block_out_channels"] = [8, 16, 16, 16]  # eight pixels to a latent, as in the published models
+    (folder / "vae" / "config.json").write_text(json.dumps(config))
+    project = create(Workspace(tmp_path / "w"), "a", originals / "badge.png", CAPTION, str(folder))
+    for key, value in (("training.resolution", 1032), ("drawing.width", 1032), ("drawing.height", 1000)):
+        with pytest.raises(UserError, match=f"'{key}' is {value}; .* takes multiples of 16"):
+            editing.edited(project, {key: value})
+    with pytest.raises(UserError, match=r"'recipe\[\d\]\.sizes' is 1000; .* takes multiples of 16"):
+        editing.with_recipe(project, {"kind": "resize", "sizes": [[1024, 1000]]})
+    edit = editing.with_recipe(project, {"kind": "hires", "hires_upscale": 1.3, "snapshot": 4, "count": 1})
+    catalog = Catalog(project.workspace.catalog_url)
+    gathered = inputs.gather(edit.project, catalog)
+    catalog.close()
+    drawn_with = DrawnWith("m", "", "", "", 1, 832, 1216, inputs=gathered)
+    assert [
+        (shot.width, shot.height) for shot in expand(edit.project.settings, drawn_with) if shot.hires
+    ] == [(1088, 1584)]
 
 
 def test_a_schedule_and_escaped_brackets_are_no_weights(projects: dict[str, Project]) -> None:

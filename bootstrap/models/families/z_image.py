@@ -78,7 +78,8 @@ class ZImage(FlowTransformer):
         factor = 2 ** (len(configs["vae"]["block_out_channels"]) - 1)
         patch = int(configs["transformer"]["all_patch_size"][0])
         side = int(configs["vae"].get("sample_size", 1024))
-        return Geometry(side, factor * patch, factor, int(configs["transformer"]["in_channels"]))
+        channels = int(configs["transformer"]["in_channels"])
+        return Geometry(side, factor * patch, factor, channels, least_step=factor * patch)
 
     # Text: pooled is each row's number of tokens, (rows,), int64.
 
