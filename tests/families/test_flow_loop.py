@@ -136,14 +136,33 @@ def test_a_project_grows_and_takes_another_lora_into_its_second_generation(proje
     catalog.close()
     sid(project, "grow", "badge")
     (project.folder / "other.safetensors").write_bytes(snapshots(project, 1)[0].read_bytes())
-    text = project.toml.read_text()
-    project.toml.write_text(text + COMPOSE)
+    project.toml.write_text(project.toml.read_text().partition("\n[[recipe]]")[0] + COMPOSE)
     run_generation(project.workspace.project("badge"), 2)
     second = json.loads(sid(project, "candidates", "badge", "--json", "--generation", "2"))
-    assert "compose" in {candidate["shot"]["recipe"] for candidate in second}
+    assert {candidate["shot"]["recipe"] for candidate in second} == {"compose"}
     assert not {candidate["id"] for candidate in second} & {candidate["id"] for candidate in drawn}
-    counts = json.loads(kohya.read(snapshots(project, 2)[-1]).metadata["ss_tag_frequency"])
+    metadata = kohya.read(snapshots(project, 2)[-1]).metadata
+    counts = json.loads(metadata["ss_tag_frequency"])
     assert sum(folder.get("woman", 0) for folder in counts.values()) == 1 + len(accepted)
+    flow = {
+        name: metadata[f"ss_{name}"]
+        for name in ("timestep_sampling", "discrete_flow_shift", "weighting_scheme")
+    }
+    assert (
+        flow
+        == {
+            "Z-Image": {
+                "timestep_sampling": "shift",
+                "discrete_flow_shift": "2.0",
+                "weighting_scheme": "none",
+            },
+            "FLUX.2 klein": {
+                "timestep_sampling": "flux2_shift",
+                "discrete_flow_shift": "1.0",
+                "weighting_scheme": "none",
+            },
+        }[loading.hold(project.base_model).family.title]
+    )
 
 
 def test_its_candidates_have_scores_and_a_sheet(project: Project) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from streamlit.testing.v1 import AppTest
 
 from bootstrap.catalog import Catalog
 from bootstrap.errors import UserError
@@ -207,3 +208,30 @@ def test_a_transformer_alone_is_refused_by_name(tmp_path: Path, tensors: list[st
     save_file({name: torch.from_numpy(np.zeros((2, 2), np.float32)) for name in tensors}, path)
     with pytest.raises(UserError, match=f"it is the transformer of {kind} alone, .*; give the folder"):
         specs.find(str(path))
+
+
+def test_the_settings_page_shows_what_the_base_model_leaves_open(
+    projects: dict[str, Project], originals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(name: str) -> None:
+        from review_app.pages import settings
+        from review_app.workspace import workspace
+
+        settings.show(workspace().project(name))
+
+    workspace = projects["Z-Image"].workspace
+    monkeypatch.setenv("SID_WORKSPACE", str(workspace.folder))
+    create(workspace, "papertown", originals / "badge.png", CAPTION, "papertown")
+    labels = {}
+    for name in (projects["Z-Image"].name, projects["Z-Image Turbo"].name, "papertown"):
+        ran = AppTest.from_function(script, kwargs={"name": name}, default_timeout=60).run()
+        assert not ran.exception, ran.exception
+        kinds = (ran.number_input, ran.text_input, ran.text_area, ran.selectbox, ran.toggle)
+        labels[name] = {field.label for kind in kinds for field in kind}
+    base, turbo, stable = labels.values()
+    assert {"Timestep sampling", "Discrete flow shift", "Logit mean", "Weighting scheme"} <= base
+    assert {"Min SNR gamma", "CLIP skip", "Conv dim"}.isdisjoint(base)
+    assert {"Negative prompt", "CFG scale"} <= base
+    assert {"Negative prompt", "CFG scale"}.isdisjoint(turbo)
+    assert {"Min SNR gamma", "CLIP skip", "Conv dim"} <= stable
+    assert {"Timestep sampling", "Discrete flow shift"}.isdisjoint(stable)
