@@ -341,12 +341,11 @@ def test_a_file_of_diffusers_itself_adds_what_its_layers_add(
         assert_same(formats.read(tmp_path / "again.safetensors"), read)
 
 
+@pytest.mark.parametrize("base", ["flux2"], indirect=True)
 def test_the_last_layers_halves_are_the_other_way_round_in_flux2s_release(
-    tmp_path: Path, trained: LoraFile, base: BaseModel
+    base: BaseModel, tmp_path: Path
 ) -> None:
     """Shift comes before scale there, after it in diffusers."""
-    if base.family.name != "flux2":
-        pytest.skip("its release and diffusers have the same rows")
     rows, columns = base.denoiser.get_submodule("norm_out.linear").weight.shape
     down, up = torch.randn(2, columns), torch.randn(rows, 2)
     stem = "diffusion_model.final_layer.adaLN_modulation.1"
@@ -364,6 +363,13 @@ def test_the_last_layers_halves_are_the_other_way_round_in_flux2s_release(
     converting.convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", "comfyui")
     assert torch.allclose(load_file(tmp_path / "b.safetensors")[f"{stem}.lora_B.weight"], up, atol=1e-6)
     merged(base, [(read, 1.0)])
+
+
+def test_every_layer_has_a_name_in_both_namings(base: BaseModel) -> None:
+    for name in layers_of(base)[0]:
+        found = base.family.file_module(name)
+        assert found is not None and name in found.own_names, name
+        assert base.family.module_path(underscored(found.path)) == base.family.stem_path(found.path)
 
 
 @pytest.mark.parametrize("kind", ["DoRA", "full difference", "LoHa", "LoKr"])
