@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bootstrap.commands import command
+
 LONGEST_MESSAGE = 500  # characters
 # Format characters that spell words and emoji; every other one (bidi overrides, invisible marks) is escaped.
 _JOINERS = "\u200c\u200d"
@@ -77,15 +79,15 @@ _FAILING = _known(
     "EREMOTEIO", "EHOSTDOWN",
 )  # fmt: skip
 _FULL_REMEDY = "the disk is full; free some space and run it again, finished work is kept"
-_REBUILT = (
-    "move it away, but keep it, and run `sid reindex`, which builds a new one from the projects' folders"
-)
+_REBUILT = "move it away, but keep it, and run `%s`, which builds a new one from the projects' folders"
 # What SQLite says, and what is wrong and to be done. Source: sqlite3.c, `sqlite3ErrStr`.
 _SQLITE = {
     "is full": _FULL_REMEDY,
     "readonly": "its file cannot be written; check its owner and permissions, and run it again",
     "is locked": "another process has been writing to it for too long; wait until that one is done, and run it again",
     "disk I/O error": "its disk cannot be read or written; check the disk and run it again, finished work is kept",
+    "no such table": f"a table of it is missing; {_REBUILT}",
+    "no such column": f"a column of it is missing; {_REBUILT}",
     "malformed": f"its file is damaged; {_REBUILT}",
     "Could not decode to UTF-8": f"a text in it is damaged; {_REBUILT}",
     "not a database": f"its file is damaged, or no catalog; {_REBUILT}",
@@ -131,7 +133,8 @@ def _machine_problem(error: BaseException) -> str | None:
             reason = f"reading or writing it failed ({inner.strerror})"
             return f"{path}: {reason}; check the disk and run it again, finished work is kept"
     if isinstance(inner, sqlite3.DatabaseError):
-        return next((f"catalog: {told}" for words, told in _SQLITE.items() if words in str(inner)), None)
+        told = next((told for words, told in _SQLITE.items() if words in str(inner)), None)
+        return None if told is None else f"catalog: {told.replace('%s', command('reindex'))}"
     # Recognised by name, because PostgreSQL's driver is an optional extra.
     names = {(kind.__module__.split(".")[0], kind.__name__) for kind in type(inner).__mro__}
     if ("psycopg", "OperationalError") in names:
@@ -161,7 +164,8 @@ def reason_of(error: Exception) -> str:
     return printable(text if isinstance(error, UserError) else f"{type(error).__name__}: {text}")
 
 
-_OURS = ("bootstrap", "flows", "review_app", "prefect.flow_runs", "prefect.task_runs")
+_OURS = ("bootstrap", "flows", "review_app")
+_OF_RUNS = ("prefect.flow_runs", "prefect.task_runs")
 _make_record = logging.getLogRecordFactory()
 
 
@@ -172,6 +176,6 @@ def keep_logs_printable() -> None:
 
 def _printable_record(*args: object, **kwargs: object) -> logging.LogRecord:
     record = _make_record(*args, **kwargs)
-    if record.name.split(".")[0] in _OURS or record.name in _OURS:
+    if record.name.split(".")[0] in _OURS or record.name.startswith(_OF_RUNS):
         record.msg, record.args = printable(record.getMessage()), None
     return record

@@ -214,10 +214,13 @@ def partial_files(folder: Path) -> list[Path]:
     left = []
     for path in _partial_paths(folder):
         if path.is_dir():
+            had_lock = (path / _LOCK).exists()
             lock = _claim(path)
             if lock is None:
                 continue
             lock.release()
+            if not had_lock:
+                remove_file(path / _LOCK)
         left.append(path)
     return left
 

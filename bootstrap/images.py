@@ -1,15 +1,16 @@
 """Safe opening of pictures from outside."""
 
 import io
+import os
 import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from bootstrap import reading
 from bootstrap.errors import UserError
 
 MAX_PIXELS = 64_000_000  # an 8000x8000 picture; more is a mistake or a decompression bomb
@@ -47,15 +48,14 @@ def opened(path: Path, least_side: int = 1) -> Iterator[Image.Image]:
     Raises:
         UserError: see open_picture; also for what the block meets while it decodes the picture or its tags.
     """
-    if not path.is_file():
-        raise UserError(f"picture {path}: there is no such file")
+    reading.require_file(path, f"picture {path}")
     if path.stat().st_size == 0:
         raise UserError(f"picture {path}: the file is empty (0 bytes)")
     try:
         with warnings.catch_warnings():
             # Our own limit is below Pillow's; of a malformed EXIF it warns once for each of its tags.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as picture:
+            with bounded(path) as file, Image.open(file, formats=FORMATS) as picture:
                 _check_size(path, picture, least_side)
                 if picture.format == "PNG":
                     _check_chunks(path)
@@ -68,6 +68,28 @@ def opened(path: Path, least_side: int = 1) -> Iterator[Image.Image]:
         raise UserError(f"picture {path}: {_unidentified(path)}") from None
     except (OSError, SyntaxError, ValueError, struct.error) as error:  # Pillow's decoders, on damaged files
         raise UserError(f"picture {path}: the file is damaged ({error})") from None
+
+
+class _Bounded(io.BufferedReader):
+    """A file that gives no more room to a read than it has bytes left.
+
+    A part of a picture that claims gigabytes would take that much memory before anybody sees that they are not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._length = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read up to `size` bytes, all that are left without one."""
+        if size is not None and size > 0:
+            size = min(size, max(0, self._length - self.tell()))
+        return super().read(size)
+
+
+def bounded(path: Path) -> io.BufferedReader:
+    """Open a picture file for Pillow, which believes what the file says about its own parts."""
+    return _Bounded(path)
 
 
 def _unidentified(path: Path) -> str:
@@ -166,6 +188,8 @@ def _in_8_bits(path: Path, picture: Image.Image) -> Image.Image:
         UserError: its values are other fractions, or integers of 32 bits or with a sign, of which nobody can tell
             which is white.
     """
+    import numpy as np  # takes a tenth of a second, which `sid status` need not wait for
+
     if picture.mode.startswith("I;16"):
         values = np.asarray(picture)
         bits = _tiff_number(picture, _BITS_PER_SAMPLE, 16)

@@ -14,6 +14,7 @@ class Progress:
     unit: str  # "steps", "pictures"
     rate: float = 0.0  # units per second, 0 while unknown
     detail: str = ""  # such as "loss 0.0123"
+    loss: float | None = None  # of the last step, if it was one of a training
     note: str = ""  # a message to print once, on a line of its own
 
     @property

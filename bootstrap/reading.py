@@ -22,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from bootstrap.commands import command
 from bootstrap.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
@@ -80,6 +81,18 @@ def refuse_irregular(path: Path, where: str) -> None:
         raise UserError(f"{where}: this cannot be the name of a file") from None
     if not stat.S_ISREG(mode):
         raise UserError(_irregular(where))
+
+
+def require_file(path: Path, where: str) -> None:
+    """Refuse what is missing or no regular file, each by its name.
+
+    Raises:
+        UserError: nothing is there, or see refuse_irregular.
+    """
+    try:
+        refuse_irregular(path, where)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{where}: there is no such file") from None
 
 
 def _irregular(where: str) -> str:
@@ -310,8 +323,12 @@ def parse_catalog_json(text: str | bytes) -> Any:
     """
     if not isinstance(text, str | bytes):
         raise TypeError("no text")
-    remedy = "move the catalog away (keep it) and run `sid reindex`, which builds a new one"
-    return parse_json(text, "catalog: a row is damaged", remedy)
+    where = "catalog: a row is damaged"
+    try:
+        return parse_json(text, where, "")
+    except UserError:  # the remedy only now: this is called for every row
+        remedy = f"move the catalog away (keep it) and run `{command('reindex')}`, which builds a new one"
+        return parse_json(text, where, remedy)
 
 
 # ---- TOML

@@ -109,6 +109,7 @@ class _Shot(_Part):
     recipe: Annotated[str, Field(max_length=64)]
     eliminated: _Tags
     added: _Tags
+    mended_from: Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$")] = ""
 
     @model_validator(mode="after")
     def _has_a_possible_size(self) -> "_Shot":

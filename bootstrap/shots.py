@@ -109,6 +109,7 @@ class Shot:
     recipe: str = ""
     eliminated: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
+    mended_from: str = ""  # the id of the candidate that a person had drawn again or inpainted
 
     @cached_property
     def id(self) -> str:
@@ -118,6 +119,7 @@ class Shot:
         parameters = self.to_dict()
         for intent in ("recipe", "eliminated", "added", "base_model"):
             del parameters[intent]
+        parameters.pop("mended_from", None)
         if self.clip_skip == 1:  # the first shots did not have it, and keep their ids
             del parameters["clip_skip"]
         if not self.embeddings:  # the same
@@ -224,7 +226,7 @@ def _as_json(value: Any) -> Any:
     return value
 
 
-_LEFT_OUT = (("schedule", ""), ("imported", None))
+_LEFT_OUT = (("schedule", ""), ("imported", None), ("mended_from", ""))
 
 
 def _identity_of_start(start: Start) -> dict[str, Any]:

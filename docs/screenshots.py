@@ -56,7 +56,7 @@ class Screenshot:
 
 def _upload(page: Page) -> None:
     page.locator("input[type=file]").set_input_files(ORIGINALS / "crown.png")
-    page.get_by_text("pixels, as it will be used").wait_for()
+    page.get_by_text("pixels").wait_for()
     page.get_by_label("Caption", exact=True).fill((ORIGINALS / "crown.txt").read_text().strip())
     page.locator("h1").first.click()  # leave the field, so that the app receives the text
     page.get_by_text("tokens, including commas").wait_for()
@@ -84,6 +84,7 @@ PAGES = (
     Screenshot("dataset", "/dataset?project=demo"),
     Screenshot("recipes", "/recipes?project=demo", _first_recipe),
     Screenshot("settings", "/settings?project=demo", _training_tab),
+    Screenshot("projects", "/projects"),
     Screenshot("new", "/new", _upload),
     Screenshot("schedule", "/schedule"),
 )

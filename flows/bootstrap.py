@@ -6,16 +6,18 @@ another run finishes what a killed run has begun. Tasks pass ids and paths, neve
 
 import os
 import signal
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, task
 from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled
 
 from bootstrap.loop.generation import STOPPED
-from flows import drawing, leash, limits, one_generation, reports
+from flows import console, drawing, leash, limits, one_generation, reports
 from flows.deadline import DeadlineReached
 from flows.one_generation import AT_DEADLINE, Stations
+from flows.run_log import run_log
 from flows.stations import STATION
 
 train = task(**STATION)(one_generation.train)
@@ -24,7 +26,14 @@ publish = task(**STATION)(one_generation.publish)
 
 
 def _log_start(project: str, number: int) -> None:
-    get_run_logger().info("project '%s': generation %d", project, number)
+    run_log().info("project '%s': generation %d", project, number)
+
+
+def progress_in_log() -> AbstractContextManager[None]:
+    """Write the stations' progress to the log of the flow run, unless a terminal shows it."""
+    if console.is_shown():
+        return nullcontext()
+    return console.progress_logged(run_log().info)
 
 
 @flow(name="bootstrap", flow_run_name="{project}", validate_parameters=True)
@@ -46,7 +55,8 @@ def bootstrap(workspace: str, project: str, until: float | None = None, more: bo
     leash.end_with_server_of_flows()
     stations = Stations(train, drawing.draw_in_shards, curate, publish, _log_start, limits.held)
     try:
-        summary = one_generation.run_generation(workspace, project, until, stations, more)
+        with progress_in_log():
+            summary = one_generation.run_generation(workspace, project, until, stations, more)
     except DeadlineReached:
         return Cancelled(message=AT_DEADLINE)  # type: ignore[return-value]
     # Any other TerminationSignal is Prefect's: it knows whether the run was cancelled or its machine is shutting down.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from flows import watcher
+
 KILLED_GRACE_SECONDS = 15.0  # for children if we are killed; a running flow stops between two steps
 
 
@@ -57,13 +59,25 @@ class Child:
         self.process.wait()
         _tell_watcher("-", self.process.pid)
 
+    def bury(self, grace_seconds: float) -> None:
+        """After its end: give what it has started these seconds to end too, then kill what is left."""
+        deadline = time.monotonic() + grace_seconds
+        while time.monotonic() < deadline and watcher.is_left(self.process.pid):
+            time.sleep(0.1)
+        self.stop(0)
+
+    def cause(self) -> str:
+        """Return how an ended process ended, in a few words."""
+        code = self.process.returncode
+        return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+
     def has_said(self, words: str) -> bool:
         """Whether the process has written these words to its log."""
         return words in self._output()
 
     def obituary(self) -> str:
         """Return the exit code of an ended process and the last lines of its log."""
-        return f"{self.name} ended with code {self.process.returncode}{self._last_lines()}"
+        return f"{self.name} {self.cause()}{self._last_lines()}"
 
     def _output(self) -> str:
         with self.log.open("rb") as log:

@@ -6,6 +6,7 @@ import typer
 
 from bootstrap import reading
 from bootstrap.cli.common import Name, say, say_lines, workspace_of
+from bootstrap.commands import command
 from flows.enough import MIN_PICKS
 
 if TYPE_CHECKING:
@@ -67,12 +68,25 @@ def run(
         bool, typer.Option("--more", help="Draw the same number of candidates again, with other seeds.")
     ] = False,
 ) -> None:
-    """Run one generation here: train, draw, curate, publish. An interrupted run resumes where it stopped."""
+    """Run one generation here: train, draw, curate, publish. An interrupted one goes on where it ended."""
+    project = workspace_of(context).project(name)
+    say(f"project '{name}': checking its settings and files")  # at once: the imports below take a while
+
     from bootstrap.cli import status_page
     from flows import foreground
 
-    project = workspace_of(context).project(name)
-    _print_summary(foreground.run_in_foreground(project, more))
+    try:
+        summary = foreground.run_in_foreground(project, more)
+    except KeyboardInterrupt:
+        say(foreground.kept(project), of_trouble=True)
+        say(f"to go on: {command('run', name)}", of_trouble=True)
+        raise
+    if summary is None:
+        from bootstrap.loop import work_left
+
+        say(work_left.nothing_to_do(project))
+    else:
+        _print_summary(summary)
     say(f"next: {status_page.collect(project.workspace, [name])[0]['next']}")
 
 
@@ -143,7 +157,7 @@ def report(context: typer.Context) -> None:
 
     nights = sorted(reports.folder(workspace_of(context).folder).glob("*.md"))
     if not nights:
-        say("no night yet; schedule one with `sid up --cron`")
+        say(f"no night yet; schedule one with `{command('up', '--cron')}`")
         return
     say(f"the night that ended at {nights[-1].stem}: {nights[-1]}")
     say("")

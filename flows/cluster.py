@@ -71,7 +71,6 @@ def connected() -> Iterator[Cluster]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
     try:
         import ray
-        from prefect import get_run_logger
         from prefect_ray import RayTaskRunner
     except ImportError:
         raise UserError(f"{ADDRESS}: Ray is not installed: pip install 'sid-bootstrap[cluster]'") from None
@@ -98,7 +97,9 @@ def connected() -> Iterator[Cluster]:
     try:
         resources = ray.cluster_resources()
         gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
-        get_run_logger().info("Ray at %s: %d GPUs, %d CPUs", address, gpus, cpus)
+        from flows.run_log import run_log
+
+        run_log().info("Ray at %s: %d GPUs, %d CPUs", address, gpus, cpus)
         needs = {"num_gpus": 1.0, "num_cpus": 1.0} if gpus else {"num_cpus": 1.0}
         with RayTaskRunner() as runner:
             yield Cluster(runner, gpus or cpus, needs)

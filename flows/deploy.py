@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from bootstrap.cli.common import say
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
 from flows import environment, leash, serve, server
@@ -40,7 +41,7 @@ def deploy(
     names = ", ".join(deployment.full_name for deployment in deployments)
     say(f"on work pool '{work_pool}', for workspace {workspace.folder}: {names}")
     say(serve.schedule_line(when))
-    say(f"next, once for each GPU: sid worker --work-pool {work_pool}")
+    say(f"next, once for each GPU: {command('worker', '--work-pool', work_pool)}")
 
 
 async def _deploy(deployments: list[Any], work_pool: str) -> None:

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from prefect import get_run_logger, task
+from prefect import task
 
 from bootstrap.catalog import candidates
 from bootstrap.loop import generation as loop
@@ -12,6 +12,7 @@ from bootstrap.project.generation import Generation
 from flows import cluster, console
 from flows.deadline import DeadlineReached, stopping
 from flows.one_generation import PAUSES, can_pass, open_generation
+from flows.run_log import run_log
 from flows.stations import STATION
 
 
@@ -40,7 +41,7 @@ def draw_shard(
     with open_generation(workspace, project, number) as generation:
         report = _reporter(generation) if alone else silent
         described = Shard.from_dict(shard)
-        get_run_logger().info(
+        run_log().info(
             "project '%s', generation %d, shard %d: %d pictures",
             project,
             number,
@@ -97,7 +98,7 @@ def _draw_on_cluster(workspace: str, project: str, number: int, until: float | N
         if serious or pause is None:
             stopped = [error for error in errors if isinstance(error, DeadlineReached)]
             raise (stopped or serious or errors)[0]
-        get_run_logger().warning("%d shards were lost (%s); they are drawn again", len(errors), errors[0])
+        run_log().warning("%d shards were lost (%s); they are drawn again", len(errors), errors[0])
         time.sleep(pause)
 
 

@@ -8,16 +8,20 @@ from typing import Any
 
 from rich.console import Console
 
+from bootstrap.catalog import Catalog, generations, trainings
+from bootstrap.cli.common import say
 from bootstrap.errors import UserError
-from bootstrap.loop import generation
+from bootstrap.loop import generation, work_left
 from bootstrap.project import running
 from bootstrap.project.projects import Project, Workspace
 from flows import cluster, console, environment, one_generation, server
 from flows.signals import sigterm_as_ctrl_c
 
 
-def run_in_foreground(project: Project, more: bool = False) -> dict[str, Any]:
+def run_in_foreground(project: Project, more: bool = False) -> dict[str, Any] | None:
     """Run one generation in this process, show its progress on the console, and return its summary.
+
+    Returns None if nothing is missing.
 
     If $PREFECT_API_URL names a Prefect server, the run is a flow, and that server's limits keep it apart from other
     runs. Otherwise no other run needs to be kept apart, and the stations are called without Prefect; only for a Ray
@@ -30,7 +34,11 @@ def run_in_foreground(project: Project, more: bool = False) -> dict[str, Any]:
         UserError: before any work: a setting or file is wrong, or another process is working on the project.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the generation is cancelled, and the next run resumes it.
     """
-    check(project)
+    with sigterm_as_ctrl_c():
+        begins = check(project, more)
+    if begins is None:
+        return None
+    say(f"{begins}: train, draw, curate; Ctrl-C stops it and keeps what is finished")
     with sigterm_as_ctrl_c(), console.progress_shown(Console()):
         if "PREFECT_API_URL" in os.environ or cluster.is_named():
             return _as_flow(project, more)
@@ -40,15 +48,42 @@ def run_in_foreground(project: Project, more: bool = False) -> dict[str, Any]:
         )
 
 
-def check(project: Project) -> None:
-    """Check everything that can be checked before the run.
+def check(project: Project, more: bool = False) -> str | None:
+    """Check everything that can be checked before the run; return what the run will do, None if it would do nothing.
 
     Raises:
         UserError: something is wrong, named in one line.
     """
     project.settings_and_base  # noqa: B018  # a wrong setting is reported before the catalog is touched
     with closing(project.workspace.open_catalog()) as catalog, running.exclusively(project):
-        generation.prepare(project, catalog)
+        if not more and _nothing_is_missing(project, catalog):
+            return None
+        before = generations.latest(catalog, project.name) or 0
+        number = generation.prepare(project, catalog).number
+        return f"generation {number} {'goes on' if number == before else 'begins'}"
+
+
+def _nothing_is_missing(project: Project, catalog: Catalog) -> bool:
+    try:
+        return work_left.nothing_is_missing(project, catalog)
+    except UserError:  # the check after it says what is wrong, or the run downloads what is not there yet
+        return False
+
+
+def kept(project: Project) -> str:
+    """Return in one line what a stopped run leaves to the next one."""
+    with closing(project.workspace.open_catalog()) as catalog:
+        statuses = generations.statuses(catalog, project.name)
+        if not statuses:
+            return "nothing was begun"
+        last = statuses[-1]
+        training = trainings.of_generation(catalog, project.name, last.number)
+    snapshots = len(training.snapshots) if training else 0
+    epochs = project.settings.training.epochs
+    return (
+        f"kept of generation {last.number}: {snapshots} of {epochs} epochs of its training, "
+        f"{last.candidates} candidates"
+    )
 
 
 def _as_flow(project: Project, more: bool) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
-from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 
 from flows.deadline import DeadlineReached
+from flows.run_log import run_log
 
 _LEASE_SECONDS = 60.0  # the shortest that Prefect accepts
 
@@ -47,7 +47,7 @@ def held(project: str, until: float | None) -> Iterator[None]:
     with get_client(sync_client=True) as client:
         for name in names:
             client.upsert_global_concurrency_limit_by_name(name, 1)
-    get_run_logger().info("project '%s': waiting for %s", project, " and ".join(names))
+    run_log().info("project '%s': waiting for %s", project, " and ".join(names))
     timeout = None if until is None else max(0.1, until - time.time())
     with ExitStack() as stack:
         try:
@@ -68,7 +68,7 @@ def held(project: str, until: float | None) -> Iterator[None]:
             except (
                 Exception
             ) as error:  # a server that is gone must not hide how the run has ended; the lease expires
-                get_run_logger().warning("project '%s': its limits were not released (%s)", project, error)
+                run_log().warning("project '%s': its limits were not released (%s)", project, error)
 
 
 def project_limit(project: str) -> str:

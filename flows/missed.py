@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -15,6 +14,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.runtime import deployment
 from prefect.states import Cancelled, State
+
+from flows.run_log import run_log
 
 
 def cancel_missed_runs() -> int:
@@ -39,5 +40,5 @@ def cancel_missed_runs() -> int:
             state: State[None] = Cancelled(message="missed; a later run makes up for it")
             client.set_flow_run_state(run.id, state, force=True)
     if late:
-        get_run_logger().info("this run makes up for %d missed runs", len(late))
+        run_log().info("this run makes up for %d missed runs", len(late))
     return len(late)

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.states import Cancelled
 
 from bootstrap.catalog import Catalog, generations, picks
@@ -22,7 +22,9 @@ from flows.bootstrap import bootstrap
 from flows.deadline import next_time
 from flows.enough import MIN_PICKS, enough
 from flows.one_generation import AT_DEADLINE
+from flows.run_log import run_log
 
+BY_PERSON = "cancelled by a person"
 MOST_ROUNDS = 4  # of drawing per generation: if four bring too few picks, a fifth hardly helps
 
 
@@ -96,7 +98,7 @@ def nightly(
         min_picks: with fewer new picks, draw more of the same generation before the next one.
 
     Returns:
-        One row per project: project, outcome ("done", "skipped", "stopped" or "failed"), detail.
+        One row per project: project, outcome ("done", "skipped", "cancelled" or "failed"), detail.
 
     Raises:
         NightFailed: some projects failed; the others have run nevertheless.
@@ -109,8 +111,8 @@ def nightly(
     for name in names:
         outcome, detail = work_on_project(located, name, until, max_waiting, min_picks)
         rows.append({"project": name, "outcome": outcome, "detail": printable(detail)})
-        get_run_logger().info("project '%s': %s: %s", name, outcome, detail)
-        if outcome == "cancelled":
+        run_log().info("project '%s': %s: %s", name, outcome, detail)
+        if (outcome, detail) == ("cancelled", BY_PERSON):
             break
     strays = [
         {
@@ -121,8 +123,8 @@ def nightly(
         for stray in located.strays()
     ]
     reports.report_night(rows + strays, located.folder)
-    if rows and rows[-1]["outcome"] == "cancelled":
-        return Cancelled(message="stopped")  # type: ignore[return-value]  # Prefect accepts a state as the result
+    if rows and (rows[-1]["outcome"], rows[-1]["detail"]) == ("cancelled", BY_PERSON):
+        return Cancelled(message=BY_PERSON)  # type: ignore[return-value]  # Prefect accepts a state as the result
     failed = [row["project"] for row in rows if row["outcome"] == "failed"]
     if failed:
         raise NightFailed(f"{len(failed)} of {len(rows)} projects failed: {', '.join(failed)}")
@@ -165,17 +167,17 @@ def work_on_project(
                 return "skipped", step.reason
             if step.grow:
                 grown = growth.grow(project, catalog)
-                get_run_logger().info("project '%s': dataset grown to %d pictures", name, grown.size)
+                run_log().info("project '%s': dataset grown to %d pictures", name, grown.size)
         if not step.run:
             return "skipped", step.reason
         state = bootstrap(str(located.folder), name, until, step.more, return_state=True)
         if state.is_cancelled() and state.message == AT_DEADLINE:
-            return "stopped", AT_DEADLINE
+            return "cancelled", AT_DEADLINE
         if state.is_cancelled():
-            return "cancelled", "stopped"
+            return "cancelled", BY_PERSON
         summary = state.result()
     except Exception as error:  # the other projects still run; NightFailed reports this one at the end
-        get_run_logger().exception("project '%s' failed", name)
+        run_log().exception("project '%s' failed", name)
         return "failed", reason_of(error)
     published, number = summary["published"], summary["number"]
-    return "done", f"{step.reason}; generation {number}: {published} candidates to review"
+    return "done", f"{step.reason}; generation {number}: {published} candidates published"

@@ -20,7 +20,7 @@ from bootstrap.project.projects import Project, Workspace
 from flows import console
 from flows.deadline import DeadlineReached, stopping
 
-AT_DEADLINE = "stopped at the deadline; the next run resumes here"
+AT_DEADLINE = "cancelled at the deadline; the next run resumes here"
 PAUSES = (2.0, 60.0)  # seconds before each retry after an error that may be temporary
 
 _log = logging.getLogger(__name__)

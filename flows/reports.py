@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from bootstrap.commands import command
 from bootstrap.errors import printable
 from bootstrap.files import write_text
 
@@ -31,7 +32,7 @@ def generation_markdown(summary: dict[str, Any]) -> str:
     return f"""\
 # {summary["project"]}, generation {summary["number"]}
 
-| drawn | duplicates | shown for review |
+| drawn | duplicates | published |
 | ---: | ---: | ---: |
 | {summary["drawn"]} | {summary["duplicates"]} | {summary["published"]} |
 
@@ -39,7 +40,7 @@ def generation_markdown(summary: dict[str, Any]) -> str:
 
 Contact sheet: `{sheet}`
 
-Next: `sid review`
+Next: `{command("up")}`
 """
 
 

@@ -1,11 +1,12 @@
 """The flow that starts a project's next generation as soon as its review is finished."""
 
-from prefect import flow, get_run_logger
+from prefect import flow
 
 from bootstrap.project.projects import Workspace
 from flows import nightly as night
 from flows import reports
 from flows.enough import MIN_PICKS
+from flows.run_log import run_log
 
 
 @flow(name="reviewed", flow_run_name="reviewed")
@@ -28,7 +29,7 @@ def reviewed(workspace: str, project: str | None = None, min_picks: int = MIN_PI
     rows: list[dict[str, str]] = []
     for name in [project] if project else located.project_names():
         outcome, detail = night.work_on_project(located, name, None, 0, min_picks, only_reviewed=True)
-        get_run_logger().info("project '%s': %s: %s", name, outcome, detail)
+        run_log().info("project '%s': %s: %s", name, outcome, detail)
         if outcome != "skipped":
             rows.append({"project": name, "outcome": outcome, "detail": detail})
     if rows:

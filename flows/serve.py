@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -19,6 +19,9 @@ from flows.deadline import checked_time_of_day
 from flows.enough import MIN_PICKS
 
 READY = "serving the flows"  # `sid up` waits for this text in the log
+# When its predecessor died, set by `sid up` for the process that follows it: what that one left is started again.
+# Otherwise another machine may be at work on it.
+START_AGAIN = "SID_START_AGAIN"
 SCHEDULE = "sid"  # the slug by which the next start recognises its own schedule
 _STOP_SECONDS = 30
 _SWEEP_MINUTES = 10  # between two sweeps for reviewed projects whose event was lost
@@ -103,11 +106,18 @@ def serve(
 async def _serve(to_serve: list[Any], workspace: Workspace, when: Clock | None, started_by: int) -> None:
     from prefect.runner import Runner
 
+    from flows import orphans
+
     # A pause at shutdown would leave the schedule off for good after a mere restart of the machine.
     runner = Runner(name="sid", limit=1, pause_on_shutdown=False)
+    ids = []
     for deployment in to_serve:
-        deployment_id = await runner.aadd_deployment(deployment)
-        await remove_old_schedule(deployment_id, deployment)
+        ids.append(await runner.aadd_deployment(deployment))
+        await remove_old_schedule(ids[-1], deployment)
+    died = os.environ.pop(START_AGAIN, None)
+    if died:
+        for name in await orphans.start_again(ids, datetime.fromisoformat(died)):
+            say(f"started again, because its process had ended: {name}")
     stop = _stop_requests(runner)
     serving = asyncio.ensure_future(runner.start())
     say(f"{READY} of workspace {workspace.folder} through {os.environ['PREFECT_API_URL']}")

@@ -6,6 +6,7 @@ import sys
 from contextlib import closing
 from http import HTTPStatus
 
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
 from bootstrap.serving import http, own_server
@@ -25,7 +26,10 @@ _ONLY_WITH_SCHEDULES = {
 class Server:
     """A Prefect server process, ready a few seconds after its start; only who has the workspace's login can use it.
 
+    It listens on one socket from its construction to `stop`: while it is started again, requests wait for it.
+
     Attributes:
+        child: its process.
         url: address of its API.
         login: `user:password`, that of the workspace, or the user's own from $PREFECT_SERVER_API_AUTH_STRING.
         variables: environment variables for the processes that use it; no command line and no log has the login.
@@ -40,26 +44,35 @@ class Server:
             port: port to listen on; None: with `schedules` USUAL_PORT if it is free, else any free one.
         """
         # Bound here: another server that starts at the same moment must not take the port before ours is ready to.
-        listening = _listening(port or (free_port(USUAL_PORT) if schedules else 0))
-        self.port = int(listening.getsockname()[1])
+        self._listening = _listening(port or (free_port(USUAL_PORT) if schedules else 0))
+        self.port = int(self._listening.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}/api"
         users_own = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
         self.login = users_own or own_server.login(workspace.folder)
         self.variables = {"PREFECT_API_URL": self.url, "PREFECT_API_AUTH_STRING": self.login}
-        self._folder = workspace.folder
-        with listening:
-            self.child = children.start(
-                "the Prefect server",
-                [sys.executable, "-m", "flows.prefect_server", str(listening.fileno())],
-                environment.logs_folder(workspace) / "prefect-server.log",
-                {
-                    "PREFECT_SERVER_API_AUTH_STRING": self.login,
-                    **({} if schedules else _ONLY_WITH_SCHEDULES),
-                },
-                (listening.fileno(),),
-            )
+        self._folder, self._log = workspace.folder, environment.logs_folder(workspace) / "prefect-server.log"
+        self._settings = {
+            "PREFECT_SERVER_API_AUTH_STRING": self.login,
+            **({} if schedules else _ONLY_WITH_SCHEDULES),
+        }
+        self.child = self._started()
         if schedules and not users_own:
             own_server.record(self._folder, self.url)  # for other terminals
+
+    def _started(self) -> children.Child:
+        descriptor = self._listening.fileno()
+        command = [sys.executable, "-m", "flows.prefect_server", str(descriptor)]
+        return children.start("the Prefect server", command, self._log, self._settings, (descriptor,))
+
+    def start_again(self) -> children.Child:
+        """Start the server again after its process has ended, at the same address; return when it answers.
+
+        Raises:
+            children.StartError: see wait.
+        """
+        self.child = self._started()
+        self.wait()
+        return self.child
 
     def wait(self) -> None:
         """Wait until the server answers.
@@ -72,6 +85,7 @@ class Server:
     def stop(self) -> None:
         """Stop the server, and wait until it has ended."""
         self.child.stop(_STOP_SECONDS)
+        self._listening.close()
         own_server.forget(self._folder, self.url)
 
 
@@ -92,7 +106,7 @@ def require_named_server(workspace: Workspace) -> str:
     if not answers(url):
         raise UserError(
             f"no Prefect server answers at {url}: start one with `prefect server start` and name it in "
-            "PREFECT_API_URL, or start everything with `sid up`"
+            f"PREFECT_API_URL, or start everything with `{command('up')}`"
         )
     return url
 

@@ -26,14 +26,14 @@ def main() -> None:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGTERM)
     deadline = time.monotonic() + float(sys.argv[1])
-    while any(map(_is_left, watched)) and time.monotonic() < deadline:
+    while any(map(is_left, watched)) and time.monotonic() < deadline:
         time.sleep(0.1)
     for process in watched:
         with suppress(ProcessLookupError):
             os.killpg(process, signal.SIGKILL)
 
 
-def _is_left(leader: int) -> bool:
+def is_left(leader: int) -> bool:
     """Return whether any process of this leader's group is left."""
     try:
         os.killpg(leader, 0)

@@ -38,6 +38,7 @@ def cards(project: Project, catalog: Catalog, shown: Sequence[Candidate]) -> lis
             "tags": marked_tags(candidate.shot, caption),
             "facts": [*shot_facts(candidate.shot), ("Id", candidate.id)],
             "scores": _scores(candidate),
+            "source": picture_url(project, source) if (source := candidate.shot.mended_from) else "",
             "nearest": picture_url(project, nearest[candidate.id]) if candidate.id in nearest else "",
             "alike": [
                 {"id": hidden, "small": thumbnail_url(project, hidden), "src": picture_url(project, hidden)}

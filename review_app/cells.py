@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from bootstrap import reading
 from bootstrap.catalog import Catalog, published
 from bootstrap.catalog.published import Listed
 from bootstrap.catalog.scores import SCORES
@@ -37,6 +38,15 @@ def _one_of(known: Collection[str]) -> Callable[[str], str]:
 _LISTED: Any = Field([], max_length=1000)  # each candidate is compared with all of them
 
 
+IN_WORDS = {
+    "recipes": "",
+    "strengths": "strength ",
+    "snapshots": "snapshot ",
+    "tags": "",
+    "reasons": "rejected: ",
+}
+
+
 class Filter(BaseModel):
     """Which candidates to show, and in which order; None or an empty list matches all."""
 
@@ -52,6 +62,18 @@ class Filter(BaseModel):
     score: Annotated[str, AfterValidator(_one_of(SCORES))] | None = None
     least: float | None = None  # of that score
     sort: Annotated[str, AfterValidator(_one_of(SORTS))] = "drawn"
+
+    @property
+    def words(self) -> list[str]:
+        """What it lets through, a few words each; empty if that is everything."""
+        words = [f"generation {self.generation}"] if self.generation is not None else []
+        for name, before in IN_WORDS.items():
+            words += [
+                before + (f"{one:g}" if isinstance(one, float) else str(one)) for one in getattr(self, name)
+            ]
+        if self.score is not None and self.least is not None:
+            words.append(f"{SCORES[self.score].title} ≥ {self.least:g}")
+        return words
 
 
 @dataclass(frozen=True)
@@ -98,11 +120,7 @@ def cells(project: Project, catalog: Catalog, criteria: Filter) -> dict[str, Any
         `counts`: candidates by verdict, without the filter's own verdict.
     """
     known = drawn(project, catalog)
-    rows = [
-        row
-        for row in published.listed(catalog, project.name)
-        if row.row in known and _passes(row, known[row.row], criteria)
-    ]
+    rows = passing(project, catalog, criteria)
     counts = {verdict: sum(row.verdict is verdict for row in rows) for verdict in Verdict}
     shown = [row for row in rows if criteria.verdict in (None, row.verdict)]
     shown.sort(key=_order(criteria.sort))
@@ -114,6 +132,23 @@ def cells(project: Project, catalog: Catalog, criteria: Filter) -> dict[str, Any
             if (how := known[row.row])
         ],
     }
+
+
+def passing(project: Project, catalog: Catalog, criteria: Filter) -> list[Listed]:
+    """Return the candidates that a filter lets through, of any verdict, in no particular order."""
+    known = drawn(project, catalog)
+    return [
+        row
+        for row in published.listed(catalog, project.name)
+        if row.row in known and _passes(row, known[row.row], criteria)
+    ]
+
+
+def generation_of(project: Project, catalog: Catalog, criteria: Filter) -> int | None:
+    """Return the latest generation with undecided candidates that a filter lets through, else with any, else None."""
+    rows = passing(project, catalog, criteria)
+    waiting = [row for row in rows if row.verdict is Verdict.UNDECIDED]
+    return max((row.generation for row in waiting or rows), default=None)
 
 
 def _passes(row: Listed, how: Drawn, criteria: Filter) -> bool:
@@ -174,5 +209,15 @@ def choices(project: Project, catalog: Catalog) -> Choices:
 
 
 def as_query(criteria: Filter) -> str:
-    """Return a filter as JSON for the grid's URL."""
-    return json.dumps(criteria.model_dump(exclude_defaults=True))
+    """Return a filter as JSON for a URL."""
+    return json.dumps(criteria.model_dump(mode="json", exclude_defaults=True))
+
+
+def of_query(text: str) -> Filter:
+    """Return the filter that `as_query` was called on.
+
+    Raises:
+        UserError: it is not valid JSON, or no filter; the message says what is wrong.
+    """
+    remedy = "choose it anew in the grid"
+    return reading.shaped(Filter, reading.parse_json(text, "filter", remedy), "filter", remedy)

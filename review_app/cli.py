@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap.cli.common import say, workspace_of
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def login_for(workspace: "Workspace", host: str) -> "Login | None":
     login = login_settings.read(workspace)
     if login is None and host not in _THIS_MACHINE:
         raise UserError(
-            f"--host {host}: everyone on the network could use the app; set a password first (`sid password`), or "
+            f"--host {host}: everyone on the network could use the app; set a password first "
+            f"(`{command('password')}`), or "
             "leave --host out and reach the app through an ssh tunnel"
         )
     if login is not None and login.emails:

@@ -1,6 +1,6 @@
 """The server's part of the deck: carries out a reviewer's acts and hands out the next candidates. No Streamlit.
 
-`review_app.routes` calls it for the requests of the deck and the grid (components/deck/outbox.js); the component
+`review_app.routes` calls it for the requests of the deck and the grid (components/shared/outbox.js); the component
 itself is `review_app.components.deck_component`.
 """
 
@@ -13,14 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from bootstrap.catalog import Catalog, acts, candidates, hands
 from bootstrap.catalog.acts import Act
 from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.catalog.published import Listed
 from bootstrap.catalog.states import Verdict
 from bootstrap.curation import clusters, ranking
 from bootstrap.errors import UserError
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
+from review_app import cells
 from review_app.cards import cards
 
-IN_HAND = 24  # candidates that a browser holds, as in deck.js
+IN_HAND = 16  # candidates that a browser holds at most, as in deck.js
 _PAST = 20  # earlier acts in one answer, for undo
 
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
@@ -49,6 +51,7 @@ class Request(_Sent):
     generation: int | None = Field(None, ge=1, le=1_000_000)  # None: it only sends acts
     holding: list[_Id] = Field([], max_length=200)
     first: list[_Id] = Field([], max_length=200)
+    only: cells.Filter | None = None  # None: all candidates of the generation
     want: int = Field(0, ge=0, le=100)
     past: str | None = (
         None  # send acts that can be undone, done before the act of this id; "": the latest ones
@@ -75,6 +78,10 @@ def answer(project: Project, catalog: Catalog, request: Request, reviewer: str) 
         return reply
     if any(act.do in (Verdict.ACCEPT, Verdict.REJECT) for act in new_acts):
         ranking.rank_soon(Generation(project, catalog, request.generation), staying=IN_HAND)
+    part = None
+    if request.only is not None:
+        rows = cells.passing(project, catalog, request.only)
+        part = [row for row in rows if row.generation == request.generation]
     hand = hands.deal(
         catalog,
         project.name,
@@ -83,13 +90,14 @@ def answer(project: Project, catalog: Catalog, request: Request, reviewer: str) 
         request.want,
         request.holding,
         request.first,
+        None if part is None else {row.row for row in part},
     )
-    counts = candidates.counts(catalog, project.name, request.generation)
     reply |= {
         "cards": cards(project, catalog, hand.new),
         "kept": hand.kept,
         "elsewhere": hand.elsewhere,
-        "counts": {"total": counts.total, "accepted": counts.accepted, "rejected": counts.rejected},
+        "browsers": hand.browsers,
+        "counts": _counts(project, catalog, request.generation, part),
     }
     if request.past is not None:
         earlier = hands.past(catalog, project.name, request.generation, reviewer, _PAST, request.past)
@@ -100,6 +108,19 @@ def answer(project: Project, catalog: Catalog, request: Request, reviewer: str) 
         ]
         reply["past_ends"] = len(earlier) < _PAST
     return reply
+
+
+def _counts(
+    project: Project, catalog: Catalog, generation: int, part: Sequence[Listed] | None
+) -> dict[str, int]:
+    """Return how many candidates there are and have which verdict, in a part of the generation or in all of it."""
+    if part is None:
+        counts = candidates.counts(catalog, project.name, generation)
+        return {"total": counts.total, "accepted": counts.accepted, "rejected": counts.rejected}
+    given = [row.verdict for row in part]
+    return {
+        "total": len(part), "accepted": given.count(Verdict.ACCEPT), "rejected": given.count(Verdict.REJECT)
+    }  # fmt: skip
 
 
 class AlikeRequest(_Sent):

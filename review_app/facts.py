@@ -52,6 +52,7 @@ def shot_facts(shot: Shot) -> list[tuple[str, str]]:
         ("Size", f"{shot.width}×{shot.height}"),
         ("Negative prompt", shot.negative_prompt),
         ("Base model", shot.base_model),
+        ("Mended from", shot.mended_from),
     ]
     return [(name, value) for name, value in facts if value]
 

@@ -60,9 +60,13 @@ def order(project: Project, what: str, verb: str, candidate_id: str, options: Ma
         what: description of the order for a person.
         verb: `again` or `inpaint`.
         candidate_id: the candidate to draw again.
-        options: the verb's options by name; those that are None are left out.
+        options: the verb's options by name; those that are None are left out, True stands for a flag.
     """
-    arguments = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    arguments = [
+        f"--{name}" if value is True else f"--{name}={value}"
+        for name, value in options.items()
+        if value is not None
+    ]
     fix = Fix(what, [verb, "--json", *arguments, "--", project.name, candidate_id])
     with _lock:
         listed = _fixes.setdefault(project.folder, [])

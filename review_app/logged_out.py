@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from bootstrap.commands import command
 from bootstrap.files import write_text
 from review_app.workspace import workspace
 
@@ -58,7 +59,9 @@ def _ended(path: Path) -> dict[str, float]:
             ended = TypeAdapter(dict[str, float]).validate_json(path.read_bytes())
         except ValidationError:
             _log.error(
-                "%s: it is damaged; logins that had ended work again, until `sid password` ends all", path
+                "%s: it is damaged; logins that had ended work again, until `%s` ends all",
+                path,
+                command("password"),
             )
             ended = {}
         known = (changed, ended)

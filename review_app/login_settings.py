@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bootstrap import reading
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.files import write_text
 from bootstrap.project.projects import Workspace
@@ -78,10 +79,10 @@ def _read(workspace: Workspace) -> _File:
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(map(str, problem["loc"]))
-        advice = "; `sid password` rewrites it" if name.startswith("login") else ""
+        advice = f"; `{command('password')}` rewrites it" if name.startswith("login") else ""
         raise UserError(f"{path}: '{name}': {problem['msg']}{advice}") from None
     if read.login is not None and read.login.password_hash is None and not read.login.emails:
-        raise UserError(f"{path}: it lets nobody in; `sid password` sets a password, or name emails")
+        raise UserError(f"{path}: it lets nobody in; `{command('password')}` sets a password, or name emails")
     return read
 
 

@@ -6,6 +6,7 @@ from enum import Enum
 
 from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.catalog.states import GenerationState
+from bootstrap.commands import command
 from bootstrap.project import running
 from bootstrap.project.projects import Project
 from review_app.starting import Start
@@ -21,10 +22,13 @@ class Phase(Enum):
     STARTING = "starting"
     RUNNING = "running"
     INTERRUPTED = "interrupted"  # the process died; starting again resumes where it stopped
-    STOPPED = "stopped"  # by a person, or at a deadline
+    CANCELLED = "cancelled"  # by a person, or at a deadline
     FAILED = "failed"
     REVIEW = "review"
     GROWN = "grown"
+
+
+BUSY = (Phase.STARTING, Phase.RUNNING)
 
 
 def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start | None) -> tuple[Phase, str]:
@@ -41,7 +45,8 @@ def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start |
             return Phase.STARTING, ""
         if not trouble and start.flow_run:
             trouble = (
-                "Prefect accepted the run, but no runner started it; is `sid serve` or `sid up` running?"
+                "Prefect accepted the run, but no runner started it; is "
+                f"`{command('serve')}` or `{command('up')}` running?"
             )
     if trouble:
         return Phase.FAILED, trouble
@@ -52,7 +57,7 @@ def phase(project: Project, statuses: Sequence[GenerationStatus], start: Start |
         alive = reported_lately or running.is_running(project) or (start is not None and start.is_alive())
         return (Phase.RUNNING if alive else Phase.INTERRUPTED), ""
     if latest.state is GenerationState.CANCELLED:
-        return Phase.STOPPED, latest.message
+        return Phase.CANCELLED, latest.message
     if latest.state is GenerationState.FAILED:
         return Phase.FAILED, latest.message or f"generation {latest.number} failed"
     return (Phase.GROWN if latest.state is GenerationState.GROWN else Phase.REVIEW), ""

@@ -1,14 +1,19 @@
 """Flow runs through Prefect's API: find the one that works on a project, read its log, cancel it."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from pydantic import BaseModel
+
+from bootstrap import reading
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
 from bootstrap.serving import http, own_server
@@ -45,6 +50,26 @@ class Run:
         return self.state in _ALIVE
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A run that has not begun."""
+
+    project: str
+    due: datetime | None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its time has come, so that it waits for its turn."""
+        return self.due is not None and self.due <= datetime.now(UTC)
+
+
+class _Row(BaseModel):
+    """What `waiting` reads of a flow run."""
+
+    parameters: dict[str, Any] = {}
+    expected_start_time: str | None = None
+
+
 def api_url() -> str:
     """Return the URL of Prefect's API, empty if PREFECT_API_URL is not set."""
     return (os.environ.get("PREFECT_API_URL") or "").rstrip("/")
@@ -67,6 +92,40 @@ def ask(path: str) -> Any:
     return http.get_json(f"{api_url()}/{path}", http.authorization(*credentials()), _QUICK_SECONDS)
 
 
+def waiting(most: int = 50) -> list[Waiting]:
+    """Return the runs of this workspace's projects that have not begun, the next one first; none without an answer.
+
+    Args:
+        most: how many at most.
+    """
+    body = {
+        "flows": {"name": {"any_": [FLOW]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}},
+        "sort": "EXPECTED_START_TIME_ASC",
+        "limit": most,
+    }
+    rows = http.post_json(
+        f"{api_url()}/flow_runs/filter", body, http.authorization(*credentials()), _QUICK_SECONDS
+    )
+    try:
+        found = reading.shaped(list[_Row], rows, "Prefect's answer", "") if rows else []
+    except UserError:  # of another version
+        return []
+    here = str(workspace().folder)
+    return [
+        Waiting(str(row.parameters.get("project", "")), _moment(row.expected_start_time))
+        for row in found
+        if row.parameters.get("workspace") == here
+    ]
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
 @contextmanager
 def client() -> Iterator["SyncPrefectClient"]:
     """Yield a client of the API.
@@ -75,7 +134,9 @@ def client() -> Iterator["SyncPrefectClient"]:
         UserError: PREFECT_API_URL is not set, or the server does not answer.
     """
     if not api_url():
-        raise UserError("no Prefect server is set: start everything with `sid up`, or set PREFECT_API_URL")
+        raise UserError(
+            f"no Prefect server is set: start everything with `{command('up')}`, or set PREFECT_API_URL"
+        )
     os.environ.setdefault("DO_NOT_TRACK", "1")
     import httpx
     from prefect.client.orchestration import SyncPrefectClient  # takes a second to import, so only here
@@ -181,6 +242,8 @@ def cancel(run: Run) -> None:
 def log(run: Run, lines: int = 200) -> str:
     """Return the end of a run's log, one line per entry: time, level, message.
 
+    Of Prefect's own lines (its states and processes) only warnings and errors are in it.
+
     Raises:
         UserError: see client.
     """
@@ -189,9 +252,14 @@ def log(run: Run, lines: int = 200) -> str:
         from prefect.client.schemas.sorting import LogSort
 
         entries = api.read_logs(
-            LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])), limit=lines, sort=LogSort.TIMESTAMP_DESC
+            LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])), limit=200, sort=LogSort.TIMESTAMP_DESC
         )
+    ours = [
+        entry
+        for entry in entries
+        if entry.level >= logging.WARNING or entry.name.split(".")[-1] == own_server.LOG_NAME
+    ]
     return "\n".join(
         f"{entry.timestamp.astimezone():%H:%M:%S}  {_LEVELS.get(entry.level, str(entry.level)):<7}  {entry.message}"
-        for entry in reversed(entries)
+        for entry in reversed(ours[:lines])
     )

@@ -14,42 +14,47 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bootstrap import reading
-from bootstrap.catalog import DatabaseError, candidates, sheets
+from bootstrap.catalog import DatabaseError, candidates, generations, sheets, trainings
 from bootstrap.catalog.candidates import Candidate
+from bootstrap.dataset import exporting
 from bootstrap.errors import MachineError, UserError, machine_problem
-from bootstrap.pictures.thumbnails import make_thumbnail
+from bootstrap.pictures.thumbnails import make_thumbnail, small_original
 from bootstrap.project.projects import Project
-from review_app import cells, deck_server, reviewers
+from review_app import cells, dataset_changes, deck_server, reviewers
 from review_app.urls import (
     cells_url,
     deck_url,
     drawn_sheet_url,
+    export_url,
     original_url,
     picture_url,
     sheet_path,
     sheet_url,
+    small_original_url,
+    snapshot_url,
     thumbnail_url,
 )
 from review_app.workspace import catalog_of, workspace
 
 __all__ = [
-    "cells_url", "deck_url", "drawn_sheet_url", "original_url", "picture_url", "routes", "sheet_path", "sheet_url",
-    "thumbnail_url",
+    "cells_url", "deck_url", "drawn_sheet_url", "export_url", "original_url", "picture_url", "routes", "sheet_path",
+    "sheet_url", "small_original_url", "snapshot_url", "thumbnail_url",
 ]  # fmt: skip
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
 _ID = re.compile(r"[0-9a-f]{16}")
+_TRAINING = re.compile(r"[0-9a-z]{1,64}")
 _NUMBER = re.compile(r"[0-9]{1,6}")
 # A candidate's id is a hash of everything that its pixels depend on, so its picture never changes.
 _FOR_EVER = "private, max-age=31536000, immutable"
@@ -64,11 +69,16 @@ def routes() -> list[Route]:
         Route("/picture/{project}/{candidate}.png", _picture),
         Route("/thumbnail/{project}/{candidate}.webp", _thumbnail),
         Route("/original/{project}.png", _original),
+        Route("/small-original/{project}.webp", _small_original),
         Route("/sheet/{project}/{generation}.png", _sheet),
         Route("/sheet/{project}/{generation}/{name}", _drawn_sheet),
+        Route("/snapshot/{project}/{training}/{epoch}.safetensors", _snapshot),
+        Route("/export/{project}/{format}.zip", _export),
         Route("/deck/{project}", _deck, methods=["POST"]),
         Route("/alike/{project}", _alike, methods=["POST"]),
         Route("/cells/{project}", _cells, methods=["GET"]),
+        Route("/ready", _ready, methods=["GET"]),
+        Route("/dataset-changes/{project}", _dataset_changes, methods=["POST"]),
     ]
 
 
@@ -110,6 +120,50 @@ def _original(request: Request) -> Response:
     return _file(project, Path(project.original.name), _FOR_EVER) if project else _missing()
 
 
+def _small_original(request: Request) -> Response:
+    project = _project(request)
+    if project is None:
+        return _missing()
+    try:
+        small = small_original(project.original, project.original.stat().st_mtime_ns)
+    except (OSError, UserError):
+        return _missing()
+    return Response(small, media_type="image/webp", headers=_headers(_FOR_EVER))
+
+
+def _snapshot(request: Request) -> Response:
+    project, epoch = _project(request), _number(request, "epoch")
+    if project is None or epoch is None:
+        return _missing("snapshot")
+    training = request.path_params["training"]
+    if not _TRAINING.fullmatch(training):
+        return _missing("snapshot")
+    known = trainings.snapshot_path(catalog_of(project), project.name, training, epoch)
+    try:
+        path = reading.inside(project.folder, known, "snapshot") if known else None
+    except UserError:
+        path = None
+    if path is None or not path.is_file():
+        return _missing("snapshot")
+    # It may have hundreds of megabytes, and a browser may go on with a download that broke off.
+    return FileResponse(
+        path, media_type="application/octet-stream", filename=path.name, headers=_headers(_ASK_AGAIN)
+    )
+
+
+def _export(request: Request) -> Response:
+    project, to_format = _project(request), request.path_params["format"]
+    if project is None or to_format not in exporting.FORMATS:
+        return _missing("export")
+    try:
+        packed = exporting.zipped(project, catalog_of(project), to_format)
+    except UserError as error:  # a picture is missing or damaged
+        return PlainTextResponse(str(error), 500, _NOT_KEPT)
+    name = quote(f"{project.name}-{to_format}.zip")
+    headers = {**_headers("no-store"), "Content-Disposition": f"attachment; filename*=utf-8''{name}"}
+    return Response(packed, media_type="application/zip", headers=headers)
+
+
 def _sheet(request: Request) -> Response:
     project, generation = _project(request), _generation(request)
     if project is None or generation is None:
@@ -143,6 +197,17 @@ async def _alike(request: Request) -> Response:
     return await _answered(deck_server.settle_alike, project, catalog_of(project), body, who)
 
 
+async def _dataset_changes(request: Request) -> Response:
+    project, body = await _parsed_request(request, dataset_changes.Request)
+    who = reviewers.reviewer_of(request.headers)
+    try:
+        return _json(await run_in_threadpool(dataset_changes.answer, project, catalog_of(project), body, who))
+    except MachineError:
+        raise
+    except UserError as error:  # such as an empty caption, or a generation that is running
+        return PlainTextResponse(str(error), 409, _NOT_KEPT)
+
+
 async def _answered(answer: Callable[..., object], *arguments: object) -> Response:
     try:
         return _json(await run_in_threadpool(answer, *arguments))
@@ -157,7 +222,7 @@ async def _parsed_request(request: Request, kind: type[_Body]) -> tuple[Project,
         HTTPException: the request comes from another site, is too long, or cannot be parsed.
     """
     if not _is_our_own_page(request):
-        raise HTTPException(403, "another web site may not give verdicts", _NOT_KEPT)
+        raise HTTPException(403, "another web site may change nothing here", _NOT_KEPT)
     project = await run_in_threadpool(_project, request)
     if project is None:
         raise HTTPException(404, "there is no such project", _NOT_KEPT)
@@ -196,7 +261,11 @@ def _is_our_own_page(request: Request) -> bool:
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
-    return urlsplit(request.headers.get("origin", "")).netloc == request.headers.get("host", "?")
+    try:
+        page = urlsplit(request.headers.get("origin", "")).netloc
+    except ValueError:  # no address of a page
+        return False
+    return page == request.headers.get("host", "?")
 
 
 def _cells(request: Request) -> Response:
@@ -213,6 +282,20 @@ def _cells(request: Request) -> Response:
         return PlainTextResponse(str(error), 500, _NOT_KEPT)
 
 
+def _ready(_: Request) -> Response:
+    """Answer with each project's latest generation, and whether it is up for review."""
+    names = workspace().project_names()
+    if not names:
+        return _json({})
+    latest = generations.latest_of_all(catalog_of(workspace().project(names[0])))
+    states = {
+        name: {"generation": latest[name][0], "ready": latest[name][1].is_up_for_review}
+        for name in names
+        if name in latest
+    }
+    return _json(states)
+
+
 def _json(answer: object) -> Response:
     text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
     return Response(text, media_type="application/json", headers=_NOT_KEPT)
@@ -226,8 +309,12 @@ def _project(request: Request) -> Project | None:
 
 
 def _generation(request: Request) -> int | None:
-    """Return the generation in a request's path; Starlette's own `int` fails for thousands of digits."""
-    text = request.path_params["generation"]
+    return _number(request, "generation")
+
+
+def _number(request: Request, name: str) -> int | None:
+    """Return a number in a request's path; Starlette's own `int` fails for thousands of digits."""
+    text = request.path_params[name]
     return int(text) if _NUMBER.fullmatch(text) else None
 
 
@@ -252,13 +339,16 @@ def _file(project: Project, relative: Path, caching: str) -> Response:
             content = file.read()
     except (OSError, UserError):
         return _missing()
-    headers = {
+    return Response(content, media_type=mimetypes.guess_type(path.name)[0], headers=_headers(caching))
+
+
+def _headers(caching: str) -> dict[str, str]:
+    return {
         "Cache-Control": caching,
         "X-Content-Type-Options": "nosniff",
-        "Cross-Origin-Resource-Policy": "same-origin",  # no other web site may show these pictures
+        "Cross-Origin-Resource-Policy": "same-origin",  # no other web site may show these files
     }
-    return Response(content, media_type=mimetypes.guess_type(path.name)[0], headers=headers)
 
 
-def _missing() -> Response:
-    return PlainTextResponse("no such picture", status_code=404, headers={"Cache-Control": "no-store"})
+def _missing(what: str = "picture") -> Response:
+    return PlainTextResponse(f"no such {what}", status_code=404, headers={"Cache-Control": "no-store"})

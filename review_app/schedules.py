@@ -16,6 +16,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import BaseModel
 
 from bootstrap import reading
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Workspace
 from bootstrap.serving.cron import checked
@@ -189,13 +190,14 @@ def _deployment(workspace: Workspace) -> Iterator[tuple["SyncPrefectClient", Any
             deployment = api.read_deployment_by_name(DEPLOYMENT)
         except ObjectNotFound:
             raise UserError(
-                f"Prefect at {prefect_runs.api_url()} does not know the flows yet: is `sid up` or `sid serve` running?"
+                f"Prefect at {prefect_runs.api_url()} does not know the flows yet: is "
+                f"`{command('up')}` or `{command('serve')}` running?"
             ) from None
         served = deployment.parameters.get("workspace")
         if served != str(workspace.folder):
             raise UserError(
                 f"Prefect at {prefect_runs.api_url()} serves another workspace, {served}; "
-                f"start `sid serve` for {workspace.folder}"
+                f"start `{command('serve')}` for {workspace.folder}"
             )
         yield api, deployment
 

@@ -21,6 +21,7 @@ from bootstrap.errors import UserError
 from bootstrap.serving import http
 from review_app import uploads
 from review_app.assets import Assets
+from review_app.error_dialogs import NoErrorDialogs
 from review_app.guarding import guard
 from review_app.login import LoginRequired
 from review_app.login import routes as login_routes
@@ -93,7 +94,13 @@ def middleware(
     # Without the file's folder: a page of another site may read this.
     advice = f"; if it is yours, add it to hosts under [server] in the workspace's {FILE}"
     required = [Middleware(LoginRequired, login=login)] if login else []
-    return [guard(address, named, advice), Middleware(Unclaimed), *required, Middleware(Assets)]
+    return [
+        guard(address, named, advice),
+        Middleware(Unclaimed),
+        *required,
+        Middleware(NoErrorDialogs),
+        Middleware(Assets),
+    ]
 
 
 def look_nothing_up() -> None:

@@ -61,13 +61,14 @@ def latest(project: Project) -> Start | None:
     return _latest.get(project.folder)
 
 
-def start(project: Project, token: str, patience: float = 0.0) -> Start:
+def start(project: Project, token: str, patience: float = 0.0, more: bool = False) -> Start:
     """Start a run of the project's present generation, and return at once.
 
     Args:
         project: the project to work on.
         token: the same for repeated presses of one button, so that Prefect starts a single run for them.
         patience: seconds to wait for the previous run to end; after its work is done it still has to clean up.
+        more: if the candidates that the recipes ask for exist, draw that number again with other seeds.
 
     Raises:
         UserError: a run that was started here is still running, or none can be started.
@@ -82,9 +83,9 @@ def start(project: Project, token: str, patience: float = 0.0) -> Start:
         begun = Start(time.time())
         if prefect_runs.api_url():
             begun.waiting = True
-            threading.Thread(target=_start_flow, args=(project, token, begun), daemon=True).start()
+            threading.Thread(target=_start_flow, args=(project, token, begun, more), daemon=True).start()
         else:
-            _start_process(project, begun)
+            _start_process(project, begun, more)
         _latest[project.folder] = begun
         return begun
 
@@ -129,25 +130,25 @@ def _prefect_answers() -> bool:
     return prefect_runs.ask("health") is not None
 
 
-def _start_flow(project: Project, token: str, begun: Start) -> None:
+def _start_flow(project: Project, token: str, begun: Start, more: bool) -> None:
     """Start a run of the deployment in Prefect, or without Prefect if that fails for `_PREFECT_SECONDS`."""
     try:
         while time.time() - begun.at < _PREFECT_SECONDS:
             if begun.cancelled:
                 return
             if _prefect_answers():
-                begun.flow_run = _run_deployment(project, token)
+                begun.flow_run = _run_deployment(project, token, more)
                 if begun.flow_run:
                     return
             time.sleep(1)
-        _start_process(project, begun)
+        _start_process(project, begun, more)
     except Exception as error:  # whatever Prefect raises: nothing else would report it in this thread
         begun.problem = f"the generation could not be started ({type(error).__name__}: {error})"
     finally:
         begun.waiting = False
 
 
-def _run_deployment(project: Project, token: str) -> str | None:
+def _run_deployment(project: Project, token: str, more: bool) -> str | None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from prefect.deployments import run_deployment  # takes more than a second to import, so only here
     from prefect.exceptions import ObjectNotFound
@@ -158,7 +159,11 @@ def _run_deployment(project: Project, token: str) -> str | None:
         with temporary_settings({PREFECT_API_URL: prefect_runs.api_url(), PREFECT_API_AUTH_STRING: login}):
             run: Any = run_deployment(
                 DEPLOYMENT,
-                parameters={"workspace": str(project.workspace.folder), "project": project.name},
+                parameters={
+                    "workspace": str(project.workspace.folder),
+                    "project": project.name,
+                    "more": more,
+                },
                 timeout=0,
                 as_subflow=False,
                 idempotency_key=f"{project.folder}:{token}",
@@ -168,12 +173,13 @@ def _run_deployment(project: Project, token: str) -> str | None:
     return str(run.id)
 
 
-def _start_process(project: Project, begun: Start) -> None:
+def _start_process(project: Project, begun: Start, more: bool) -> None:
     """Start `sid run` as a process that outlives this server, with its output in a file of the project."""
     log = project.folder / LOG_NAME
     command = [
         sys.executable, "-c", "from bootstrap.cli.main import main; main()",
         "--workspace", str(project.workspace.folder), "run", project.name,
+        *(["--more"] if more else []),
     ]  # fmt: skip
     environment = dict(os.environ)
     if prefect_runs.api_url() and not _prefect_answers():
@@ -185,7 +191,7 @@ def _start_process(project: Project, begun: Start) -> None:
                 start_new_session=True, env=environment,
             )  # fmt: skip
     except OSError as error:
-        raise UserError(f"project '{project.name}': `sid run` could not be started ({error})") from None
+        raise UserError(f"project '{project.name}': the run could not be started ({error})") from None
     begun.log = log
 
 

@@ -19,7 +19,7 @@ _LIGHT = {
 }
 _DARK = {
     **_SHARED,
-    "primaryColor": "#2f8a78",
+    "primaryColor": "#2b8070",  # white on it has 4.8 : 1; for text on the background it is too dark
     "backgroundColor": "#16191c",
     "secondaryBackgroundColor": "#1e2226",
     "textColor": "#e4e6e7",

@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bootstrap.catalog.sheets import Sheet
+from bootstrap.catalog.trainings import Snapshot
 from bootstrap.project.projects import Project
 
 
@@ -54,3 +55,23 @@ def alike_url(project: Project) -> str:
 def cells_url(project: Project) -> str:
     """Return the URL of the grid's candidates."""
     return f"/cells/{quote(project.name)}"
+
+
+def snapshot_url(project: Project, snapshot: Snapshot) -> str:
+    """Return the URL that downloads the LoRA file of a snapshot."""
+    return f"/snapshot/{quote(project.name)}/{quote(snapshot.training_id)}/{snapshot.epoch}.safetensors"
+
+
+def export_url(project: Project, to_format: str) -> str:
+    """Return the URL that downloads the dataset as a zip file, in a format of `bootstrap.dataset.exporting`."""
+    return f"/export/{quote(project.name)}/{to_format}.zip"
+
+
+def small_original_url(project: Project) -> str:
+    """Return the URL of the original's thumbnail, which changes when the file does."""
+    return original_url(project).replace("/original/", "/small-original/").replace(".png", ".webp")
+
+
+def dataset_url(project: Project) -> str:
+    """Return the URL that takes changes of the dataset."""
+    return f"/dataset-changes/{quote(project.name)}"

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 GROUND = {
-    "__init__", "__main__", "captions", "errors", "files", "images", "progress", "reading", "shot_limits",
+    "__init__", "__main__", "captions", "commands", "errors", "files", "images", "progress", "reading", "shot_limits",
     "shot_shape", "shots", "tag_scores", "tensor_files",
 }  # fmt: skip
 SOURCES = [

@@ -7,6 +7,7 @@ from bootstrap.adviser import choosing, measuring, plot, prompts
 from bootstrap.catalog import advices
 from bootstrap.catalog.advices import Advice
 from bootstrap.catalog.trainings import Training
+from bootstrap.commands import command
 from bootstrap.drawing.candidate_drawing import drawn_with
 from bootstrap.drawing.networks import with_networks
 from bootstrap.errors import UserError
@@ -32,7 +33,7 @@ def advise(generation: Generation, report: Report) -> tuple[Advice, Path]:
     """
     project, catalog, training = generation.project, generation.catalog, generation.training()
     if training is None or not training.finished:
-        raise UserError(f"{generation}: its training has not finished, see `sid status`")
+        raise UserError(f"{generation}: its training has not finished, see `{command('status')}`")
     first = reading.inside(project.folder, training.snapshots[0].path, f"{generation}: its LoRA")
     path = first.with_name("snapshots.png")
     advice = advices.of_training(catalog, project.name, training.training_id)

@@ -52,7 +52,7 @@ def apply(catalog: Catalog, project: str, acts: Sequence[Act], reviewer: str) ->
             for candidate, seen in act.seen.items():
                 row = rows.get(candidate)
                 if row is None or row.state is not CandidateState.PUBLISHED:
-                    why = f"candidate {candidate} is no longer up for review"
+                    why = f"candidate {candidate} is no longer published"
                 elif act.do == "undo":
                     why = _undo(session, row, verdict_rows.get(row.id))
                 elif act.do == "later":

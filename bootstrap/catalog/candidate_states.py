@@ -14,6 +14,7 @@ from bootstrap.catalog.measurements import Measured
 from bootstrap.catalog.states import KEPT, CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.shots import Shot
 
@@ -142,12 +143,12 @@ def represent(catalog: Catalog, project: str, candidate_id: str) -> None:
         if shown.verdict is not Verdict.UNDECIDED:
             raise UserError(
                 f"candidate '{shown.shot_id}': it has a verdict ({shown.verdict}); undo it first with "
-                f"`sid undo {project} {shown.shot_id}`"
+                f"`{command('undo', project, shown.shot_id)}`"
             )
         if shown.state not in (*KEPT, CandidateState.FLAWED):
             raise UserError(
                 f"candidate '{shown.shot_id}': it stands for its group, but its picture is {shown.state}; "
-                f"`sid dedupe {project} --again` compares the group again"
+                f"`{command('dedupe', project, '--again')}` compares the group again"
             )
         for duplicate in session.scalars(of_project.where(CandidateRow.duplicate_of == shown.shot_id)).all():
             duplicate.duplicate_of = row.shot_id

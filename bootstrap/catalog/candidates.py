@@ -12,6 +12,7 @@ from bootstrap.catalog.scores import NOT_MEASURED, SCORES, Scores
 from bootstrap.catalog.states import CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import CandidateRow, GenerationRow, PickRow, ProjectRow
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.shots import Shot
 
@@ -130,7 +131,8 @@ def candidate(catalog: Catalog, project: str, candidate_id: str) -> Candidate:
         matching_rows = session.execute(_of_project(project).where(matches).limit(2)).all()
     if not candidate_id or not matching_rows:
         raise UserError(
-            f"candidate '{candidate_id}': project '{project}' has none with this id (`sid candidates {project}`)"
+            f"candidate '{candidate_id}': project '{project}' has none with this id "
+            f"(`{command('candidates', project)}`)"
         )
     if len(matching_rows) > 1:
         raise UserError(f"candidate '{candidate_id}': several ids begin with this; give more digits")
@@ -188,6 +190,24 @@ def paths(catalog: Catalog, project: str, only: Collection[str] | None = None) -
     )
     with catalog.read() as session:
         return {candidate_id: Path(path) for candidate_id, path in session.execute(query)}
+
+
+def newest(catalog: Catalog, project: str, generation: int, most: int) -> list[str]:
+    """Return the ids of the pictures that a generation has drawn last, the newest first, whatever their state.
+
+    Broken ones are left out.
+
+    Args:
+        most: how many at most.
+    """
+    query = (
+        select(CandidateRow.shot_id)
+        .where(*of_generation(project, generation), CandidateRow.state != CandidateState.BROKEN)
+        .order_by(CandidateRow.id.desc())
+        .limit(most)
+    )
+    with catalog.read() as session:
+        return list(session.scalars(query))
 
 
 def drawn_count(catalog: Catalog, project: str, generation: int) -> int:

@@ -12,7 +12,7 @@ from bootstrap import reading
 from bootstrap.catalog import states, tallies
 from bootstrap.catalog.states import CandidateState, GenerationState, Verdict
 from bootstrap.catalog.store import Catalog
-from bootstrap.catalog.tables import REMEDY, CandidateRow, GenerationRow, ProjectRow, now
+from bootstrap.catalog.tables import CandidateRow, GenerationRow, ProjectRow, now, remedy
 from bootstrap.catalog.tallies import Tally
 from bootstrap.progress import Progress, Report
 
@@ -73,6 +73,25 @@ def latest(catalog: Catalog, project: str) -> int | None:
         )
 
 
+def latest_of_all(catalog: Catalog) -> dict[str, tuple[int, GenerationState]]:
+    """Return number and state of each project's latest generation, by the project's name."""
+    newest = (
+        select(GenerationRow.project_id, func.max(GenerationRow.number).label("number"))
+        .group_by(GenerationRow.project_id)
+        .subquery()
+    )
+    query = (
+        select(ProjectRow.name, GenerationRow.number, GenerationRow.state)
+        .join(GenerationRow, GenerationRow.project_id == ProjectRow.id)
+        .join(
+            newest,
+            (newest.c.project_id == GenerationRow.project_id) & (newest.c.number == GenerationRow.number),
+        )
+    )
+    with catalog.read() as session:
+        return {name: (number, state) for name, number, state in session.execute(query)}
+
+
 def begin(catalog: Catalog, project: str) -> int:
     """Return the number of the generation to work on now; create its row if it is new.
 
@@ -108,7 +127,7 @@ def tallies_of(catalog: Catalog, project: str, number: int) -> tuple[Tally, ...]
         )
         if stored is None:
             return tuple(tallies.of_project(session, owner.id))
-        rows = reading.shaped(list[Any], stored, "catalog: the tallies of a generation", REMEDY)
+        rows = reading.shaped(list[Any], stored, "catalog: the tallies of a generation", remedy())
         return tuple(map(Tally.from_dict, rows))
 
 

@@ -1,7 +1,7 @@
 """Hand out undecided candidates, each to one browser at a time, while that browser is open.
 
 A browser keeps its candidates for HELD_SECONDS, and longer only if it reports that it is still open. So a browser that
-crashed does not block its candidates for long.
+crashed does not block its candidates for long. With each report it gives back what it no longer wants to hold.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,6 +26,7 @@ class Hand:
     new: list[Candidate]  # handed out now, in the order of the queue
     kept: list[str]  # ids of those that it had before and still holds
     elsewhere: int  # undecided candidates that other browsers hold; 0 while there are more to hand out
+    browsers: int  # other browsers that hold undecided candidates
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,15 @@ def deal(
     count: int,
     holding: Sequence[str] = (),
     first: Sequence[str] = (),
+    among: Collection[int] | None = None,
 ) -> Hand:
     """Hand out up to `count` undecided candidates that no other browser holds.
 
     Args:
         browser: its name, up to 36 characters.
-        holding: ids of the candidates that it holds already and keeps.
+        holding: ids of the candidates that it holds already and keeps; it gives all others back.
         first: ids of the candidates to hand out before all others, including decided ones.
+        among: rows of the candidates to hand out alone, apart from `first`; None: all of the generation.
     """
     moment = now()
     until = moment + timedelta(seconds=HELD_SECONDS)
@@ -66,13 +69,12 @@ def deal(
         CandidateRow.held_by.is_(None), CandidateRow.held_until.is_(None), CandidateRow.held_until < moment,
         CandidateRow.held_by == browser,
     )  # fmt: skip
-    elsewhere = 0
     with catalog.write() as session:
         named_rows = _free_rows(session, project, generation, {*holding, *first}, free)
         kept = [row for row in named_rows if row.shot_id in holding and row.verdict is Verdict.UNDECIDED]
         rows = [row for row in named_rows if row.shot_id in first]
         not_named = CandidateRow.shot_id.not_in({*holding, *first})
-        rows += _next(session, undecided.where(free, not_named), count)
+        rows += _next(session, undecided.where(free, not_named), count, among)
         held = [row.id for row in (*kept, *rows) if row.verdict is Verdict.UNDECIDED]
         session.execute(
             update(CandidateRow)
@@ -80,10 +82,20 @@ def deal(
             .values(held_by=browser, held_until=until)
             .execution_options(synchronize_session=False)
         )
-        if len(rows) < count:
-            others = and_(CandidateRow.held_by != browser, CandidateRow.held_until >= moment)
-            elsewhere = session.scalar(undecided.with_only_columns(func.count()).where(others)) or 0
-    return Hand([to_candidate(row, generation) for row in rows], [row.shot_id for row in kept], elsewhere)
+        session.execute(
+            update(CandidateRow)
+            .where(*of_generation(project, generation))
+            .where(CandidateRow.held_by == browser, CandidateRow.id.not_in(held))
+            .values(held_by=None, held_until=None)
+            .execution_options(synchronize_session=False)
+        )
+        others = and_(CandidateRow.held_by != browser, CandidateRow.held_until >= moment)
+        columns = undecided.with_only_columns(CandidateRow.id, CandidateRow.held_by)
+        there = session.execute(columns.where(others)).all()  # each browser holds only a few
+    elsewhere = sum(among is None or row in among for row, _ in there) if len(rows) < count else 0
+    browsers = len({holder for _, holder in there})
+    new = [to_candidate(row, generation) for row in rows]
+    return Hand(new, [row.shot_id for row in kept], elsewhere, browsers)
 
 
 def _free_rows(
@@ -103,7 +115,9 @@ def _free_rows(
     return [row for row in rows if row.generation_id == number]
 
 
-def _next(session: Session, queue: Select[tuple[CandidateRow]], count: int) -> list[CandidateRow]:
+def _next(
+    session: Session, queue: Select[tuple[CandidateRow]], count: int, among: Collection[int] | None
+) -> list[CandidateRow]:
     """Return the next rows of a queue, locked: by rank, then the candidates that were put off.
 
     It takes two queries because the database has an index by rank, and so reads only the first few of thousands.
@@ -115,6 +129,9 @@ def _next(session: Session, queue: Select[tuple[CandidateRow]], count: int) -> l
     )
     for part in (by_rank, put_off):
         left = count - len(rows)
+        if left > 0 and among is not None:  # databases limit the number of values in a query
+            ids = session.scalars(part.with_only_columns(CandidateRow.id))
+            part = part.where(CandidateRow.id.in_([row for row in ids if row in among][:left]))
         if left > 0:
             rows += session.scalars(part.limit(left).with_for_update(of=CandidateRow, skip_locked=True))
     return rows

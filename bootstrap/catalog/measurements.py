@@ -15,6 +15,7 @@ from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.states import KEPT, CandidateState, Verdict
 from bootstrap.catalog.store import Catalog
 from bootstrap.catalog.tables import IN_TURN, CandidateRow, FeatureRow, PickRow, ProjectRow, SmallCopyRow
+from bootstrap.catalog.tables import damaged as damaged
 from bootstrap.shots import Shot
 
 AT_ONCE = 500  # values per query: databases limit their number
@@ -196,6 +197,22 @@ def set_fingerprints(catalog: Catalog, fingerprints: Mapping[int, StoredFingerpr
     with catalog.write() as session:
         for row, fingerprint in fingerprints.items():
             note_fingerprint(session, session.get_one(CandidateRow, row), fingerprint)
+
+
+def whole(stored: object, size: int, what: str) -> bytes:
+    """Return bytes that the catalog has stored, once they are of the right number.
+
+    Args:
+        size: how many there must be; negative: a multiple of it, and not none.
+
+    Raises:
+        UserError: they are no bytes, or of another number.
+    """
+    if isinstance(stored, bytes) and (
+        len(stored) == size if size >= 0 else bool(stored) and len(stored) % -size == 0
+    ):
+        return stored
+    raise damaged(f"{what} is not what sid stores there")
 
 
 def id_of(catalog: Catalog, row: int) -> str:

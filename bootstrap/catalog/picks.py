@@ -26,6 +26,14 @@ class Pick:
 
 
 @dataclass(frozen=True)
+class Removed:
+    """A pick that was taken out of the dataset, and its place in it."""
+
+    row: int  # the catalog's number of the pick
+    pick: Pick
+
+
+@dataclass(frozen=True)
 class Changes:
     """The difference between the dataset and the current verdicts."""
 
@@ -70,6 +78,65 @@ def apply(
         gone = of_project.where(CandidateRow.shot_id.in_(removed))
         session.execute(delete(PickRow).where(PickRow.candidate_id.in_(gone)))
         states.move(generation_row(session, project, number), GenerationState.GROWN)
+
+
+def remove(catalog: Catalog, project: str, ids: Collection[str], reviewer: str) -> list[Removed]:
+    """Take picks out of the dataset and reject their candidates, in one transaction.
+
+    Args:
+        ids: the candidates' ids; those that are no picks are skipped.
+        reviewer: who rejects them.
+
+    Returns:
+        What `put_back` needs.
+    """
+    removed = []
+    with catalog.write() as session:
+        owner, act, moment = project_row(session, project), str(uuid4()), now()
+        rows = session.execute(
+            select(PickRow, CandidateRow)
+            .join(CandidateRow, PickRow.candidate_id == CandidateRow.id)
+            .where(CandidateRow.project_id == owner.id, CandidateRow.shot_id.in_(ids))
+            .order_by(PickRow.id)
+        ).all()
+        for pick, candidate in rows:
+            removed.append(Removed(pick.id, Pick(candidate.shot_id, Path(pick.path), pick.caption)))
+            session.delete(pick)
+            verdicts.give(session, candidate, Verdict.REJECT, reviewer, act, moment)
+    return removed
+
+
+def put_back(catalog: Catalog, project: str, removed: Sequence[Removed], reviewer: str) -> list[Pick]:
+    """Undo `remove` in one transaction: accept the candidates, and record the picks in their former places.
+
+    Candidates that are picks again already, or that the catalog has lost, are skipped.
+
+    Returns:
+        The picks that are back.
+    """
+    back = []
+    with catalog.write() as session:
+        owner, act, moment = project_row(session, project), str(uuid4()), now()
+        for one in removed:
+            row = session.scalar(
+                select(CandidateRow).where(
+                    CandidateRow.project_id == owner.id, CandidateRow.shot_id == one.pick.candidate_id
+                )
+            )
+            if row is None or session.scalar(select(PickRow).where(PickRow.candidate_id == row.id)):
+                continue
+            if row.verdict is not Verdict.ACCEPT:
+                verdicts.give(session, row, Verdict.ACCEPT, reviewer, act, moment)
+            # Its former number: a training's id depends on the order of the picks.
+            place = one.row if session.get(PickRow, one.row) is None else None
+            session.add(
+                PickRow(
+                    id=place, candidate_id=row.id, path=one.pick.path.as_posix(), caption=one.pick.caption
+                )
+            )
+            session.flush()
+            back.append(one.pick)
+    return back
 
 
 def restore(catalog: Catalog, project: str, copies: Iterable[Pick], reviewer: str) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 from bootstrap import reading
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.store import Catalog
-from bootstrap.catalog.tables import REMEDY, GenerationRow, ProjectRow, SheetRow, now
+from bootstrap.catalog.tables import GenerationRow, ProjectRow, SheetRow, now, remedy
 
 _Name = Annotated[str, Field(max_length=64)]
 _Values = Annotated[list[str | int | float], Field(max_length=10_000)]
@@ -58,18 +58,19 @@ def of_project(catalog: Catalog, project: str) -> list[Sheet]:
             select(SheetRow, GenerationRow.number).join(GenerationRow).join(ProjectRow)
             .where(ProjectRow.name == project).order_by(SheetRow.drawn_at.desc(), SheetRow.id.desc())
         ).all()  # fmt: skip
-    return [Sheet(number, Path(row.path), axes_of(row.axes), row.prompt) for row, number in rows]
+    where, advice = "catalog: the axes of a sheet", remedy()
+    return [
+        Sheet(number, Path(row.path), axes_of(row.axes, where, advice), row.prompt) for row, number in rows
+    ]
 
 
-def axes_of(
-    stored: Any, where: str = "catalog: the axes of a sheet", remedy: str = REMEDY
-) -> dict[str, list[Any]]:
+def axes_of(stored: Any, where: str, what_to_do: str) -> dict[str, list[Any]]:
     """Return the axes of a sheet as the catalog and its PNG store them: [[parameter, [value, ...]], ...].
 
     Raises:
         UserError: they are not of that form.
     """
-    checked = reading.shaped(_Axes, stored, where, remedy)
+    checked = reading.shaped(_Axes, stored, where, what_to_do)
     return {axis[0]: axis[1] for axis in checked if isinstance(axis[0], str) and isinstance(axis[1], list)}
 
 

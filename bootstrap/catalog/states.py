@@ -1,10 +1,26 @@
 """The states of generations and candidates, the verdicts, and the transitions between them.
 
+Their values are the words for them, one for each: in JSON, in the terminal, in the app and in the docs.
+docs/review-app.md explains them to users.
+
 Every change of a state or verdict goes through `move`, which refuses transitions that the tables below do not allow.
 """
 
 from enum import StrEnum
 from typing import Any
+
+# A generation that a run has begun and whose process is gone. No state of the catalog: nobody was left to record it.
+INTERRUPTED = "interrupted"
+
+# What is counted of a generation's candidates, and the field of GenerationStatus that counts it.
+COUNTED = {
+    "drawn": "candidates",
+    "duplicates": "duplicates",
+    "published": "published",
+    "undecided": "undecided",
+    "accepted": "accepted",
+    "rejected": "rejected",
+}
 
 
 class GenerationState(StrEnum):
@@ -14,7 +30,7 @@ class GenerationState(StrEnum):
     TRAINING = "training"
     DRAWING = "drawing"
     CURATING = "curating"
-    PUBLISHED = "published"  # its candidates are up for review
+    PUBLISHED = "published"  # its candidates can be reviewed
     GROWN = "grown"  # its picks are in the dataset: the next run begins the next generation
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -40,7 +56,7 @@ class CandidateState(StrEnum):
 
     DRAWN = "drawn"  # its file exists; it has not been curated yet
     CURATED = "curated"  # it shows something new
-    PUBLISHED = "published"  # it is up for review
+    PUBLISHED = "published"  # it is shown to the reviewer
     DUPLICATE = "duplicate"  # it is hidden behind the candidate that it repeats
     FLAWED = "flawed"  # it is hidden because of a flaw
     BROKEN = "broken"  # its file is missing or damaged

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
@@ -56,10 +55,6 @@ class Catalog:
             if problem is None or is_shared(url):
                 raise UserError(message) from None
             raise MachineError(f"{message}; {problem.partition('; ')[2]}") from error
-        except CommandError as error:
-            raise UserError(
-                f"catalog {_shown(parsed)}: another version of sid made it; update this one ({error})"
-            ) from None
         self._writing = self._engine.execution_options(sid_begin="IMMEDIATE")
 
     @contextmanager

@@ -22,9 +22,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from bootstrap import shot_shape
 from bootstrap.catalog.states import CandidateState, GenerationState, Verdict
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 
-REMEDY = "move the catalog away (keep it) and run `sid reindex`, which builds a new one"
+
+def remedy() -> str:
+    """Return what to do about a damaged row."""
+    return f"move the catalog away (keep it) and run `{command('reindex')}`, which builds a new one"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -103,7 +107,7 @@ class _State(TypeDecorator[StrEnum]):
 
 def damaged(problem: str) -> UserError:
     """Return the error for a row that no version of sid has written."""
-    return UserError(f"catalog: a row is damaged ({problem}); {REMEDY}")
+    return UserError(f"catalog: a row is damaged ({problem}); {remedy()}")
 
 
 def now() -> datetime:

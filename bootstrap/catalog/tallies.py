@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from bootstrap import reading
 from bootstrap.catalog.states import CandidateState, Verdict
-from bootstrap.catalog.tables import REMEDY, CandidateRow
+from bootstrap.catalog.tables import CandidateRow, remedy
 
 # Nobody judged these, but they were drawn in vain.
 _WASTED = (CandidateState.DUPLICATE, CandidateState.FLAWED)
@@ -53,7 +53,7 @@ class Tally:
         Raises:
             UserError: the catalog is damaged, and it is none.
         """
-        reading.shaped(_Shape, data, "catalog: the tallies of a generation", REMEDY)
+        reading.shaped(_Shape, data, "catalog: the tallies of a generation", remedy())
         lists = {key: tuple(data[key]) for key in ("eliminated", "added")}
         return cls(**{**data, **lists})
 

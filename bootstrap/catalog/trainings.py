@@ -10,7 +10,7 @@ from sqlalchemy import select
 from bootstrap import reading
 from bootstrap.catalog.generations import generation_row
 from bootstrap.catalog.store import Catalog
-from bootstrap.catalog.tables import REMEDY, GenerationRow, ProjectRow, SnapshotRow, TrainingRow, now
+from bootstrap.catalog.tables import GenerationRow, ProjectRow, SnapshotRow, TrainingRow, now, remedy
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ def find(catalog: Catalog, project: str, training_id: str) -> Training | None:
     return Training(
         row.training_id,
         trained_in,
-        reading.shaped(dict[str, Any], row.settings, where, REMEDY),
-        reading.shaped(list[dict[str, Any]], row.dataset, where, REMEDY),
+        reading.shaped(dict[str, Any], row.settings, where, remedy()),
+        reading.shaped(list[dict[str, Any]], row.dataset, where, remedy()),
         row.steps,
         row.finished_at is not None,
         snapshots,

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import remove_file, whole_file
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 COPIES = 3  # copies of old catalogs that are kept
@@ -39,39 +39,66 @@ def upgrade(engine: Engine, url: URL, shown: str, lock_out: Callable[[Connection
         lock_out: locks out other writers until the transaction of its connection ends.
 
     Raises:
-        UserError: there is too little room for the copy, or the upgrade failed.
-        alembic.util.CommandError: a newer version of sid made the catalog.
+        UserError: there is too little room for the copy, the upgrade failed, or a newer version of sid made the
+            catalog.
     """
+    with _one_at_a_time(url):
+        if not _is_up_to_date(engine):
+            from alembic.util import CommandError
+
+            try:
+                _upgrade(engine, url, shown, lock_out)
+            except CommandError as error:
+                raise UserError(
+                    f"catalog {shown}: another version of sid made it; update this one ({error})"
+                ) from None
+
+
+def _is_up_to_date(engine: Engine) -> bool:
+    """Return whether the catalog has the newest schema, without alembic, whose import costs every verb time."""
+    newest = max(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+    with engine.connect() as connection:
+        try:
+            versions = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+        except DBAPIError:  # a new catalog, or a damaged one, of which `_upgrade` tells more
+            return False
+    return versions == [newest]
+
+
+def _upgrade(engine: Engine, url: URL, shown: str, lock_out: Callable[[Connection], None]) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     newest = ScriptDirectory.from_config(config).get_current_head()
-    with _one_at_a_time(url):
-        old = _revision(engine)
-        if old == newest:
-            return
-        copy = None
-        if old is not None:
-            _check_known(config, old)
-            copy = _copied(url, shown, old)
-        try:
-            with engine.begin() as connection:
-                lock_out(connection)
-                if _revision_of(connection) == newest:  # another machine has done it in the meantime
-                    return
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-        except (DBAPIError, OSError) as error:
-            if old is None:
-                raise
-            reason = in_one_line(str(getattr(error, "orig", error)))
-            raise UserError(
-                f"catalog {shown}: it could not be upgraded from version {old} to {newest} and is unchanged ({reason})"
-                + (f"; a copy of it is {copy}" if copy else "")
-            ) from None
-        if old is not None:
-            _announce(shown, old, newest, copy)
-        if copy is not None:
-            _remove_old_copies(Path(str(url.database)))
+    old = _revision(engine)
+    if old == newest:
+        return
+    copy = None
+    if old is not None:
+        _check_known(config, old)
+        copy = _copied(url, shown, old)
+    try:
+        with engine.begin() as connection:
+            lock_out(connection)
+            if _revision_of(connection) == newest:  # another machine has done it in the meantime
+                return
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except (DBAPIError, OSError) as error:
+        if old is None:
+            raise
+        reason = in_one_line(str(getattr(error, "orig", error)))
+        raise UserError(
+            f"catalog {shown}: it could not be upgraded from version {old} to {newest} and is unchanged ({reason})"
+            + (f"; a copy of it is {copy}" if copy else "")
+        ) from None
+    if old is not None:
+        _announce(shown, old, newest, copy)
+    if copy is not None:
+        _remove_old_copies(Path(str(url.database)))
 
 
 def _one_at_a_time(url: URL) -> AbstractContextManager[object]:
@@ -89,11 +116,15 @@ def _revision(engine: Engine) -> str | None:
 
 
 def _revision_of(connection: Connection) -> str | None:
+    from alembic.runtime.migration import MigrationContext
+
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _check_known(config: Config, revision: str) -> None:
+def _check_known(config: "Config", revision: str) -> None:
     """Refuse a newer catalog before anything is copied: alembic raises CommandError."""
+    from alembic.script import ScriptDirectory
+
     ScriptDirectory.from_config(config).get_revision(revision)
 
 

@@ -48,7 +48,7 @@ def decide(catalog: Catalog, project: str, candidate_ids: list[str], verdict: Ve
             if row is None:
                 raise UserError(f"candidate '{candidate_id}': project '{project}' has none with this id")
             if row.state is not CandidateState.PUBLISHED:
-                raise UserError(f"candidate '{candidate_id}': it is not up for review ({row.state})")
+                raise UserError(f"candidate '{candidate_id}': it is not published ({row.state})")
             give(session, row, verdict, reviewer, act, moment)
             generations.add(row.generation_id)
         finished = reviews.note(session, generations)

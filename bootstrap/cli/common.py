@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bootstrap.commands import command
 from bootstrap.errors import LONGEST_MESSAGE, UserError, cell, printable
 
 if TYPE_CHECKING:
@@ -19,7 +20,21 @@ if TYPE_CHECKING:
     from bootstrap.project.generation import Generation
     from bootstrap.project.projects import Project, Workspace
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
+
+def project_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of projects that begin so, for a shell's completion."""
+    from bootstrap.project.projects import Workspace
+
+    try:
+        names = Workspace.locate(context.find_root().params.get("workspace")).project_names()
+    except (UserError, OSError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of the project.", autocompletion=project_names)
+]
 
 # Characters of a prompt, a caption or another text that a person asked to see; longer ones are whole in --json.
 LONGEST_TEXT = 10_000
@@ -100,6 +115,6 @@ def generation_of(project: "Project", catalog: "Catalog", number: int | None) ->
     number = number or generations.latest(catalog, name)
     if number is None or number not in [status.number for status in generations.statuses(catalog, name)]:
         raise UserError(
-            f"project '{name}': it has no generation {number or 1} yet; start one with `sid run {name}`"
+            f"project '{name}': it has no generation {number or 1} yet; start one with `{command('run', name)}`"
         )
     return Generation(project, catalog, number)

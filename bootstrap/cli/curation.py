@@ -7,6 +7,7 @@ import typer
 
 from bootstrap import captions
 from bootstrap.cli.common import MOST_GENERATIONS, Name, reviewer, say, say_text, workspace_of
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 
 
@@ -144,7 +145,7 @@ def reject_unlikely(
         verdicts.decide(
             catalog, project.name, [candidate_id for candidate_id, _ in unlikely], Verdict.REJECT, reviewer()
         )
-        say(f"{len(unlikely)} rejected; `sid undo {name}` takes them all back")
+        say(f"{len(unlikely)} rejected; `{command('undo', name)}` takes them all back")
 
 
 def tags(
@@ -168,7 +169,7 @@ def tags(
         say_text(captions.join(report.once), "of one picture only: ")
     if report.alike:
         say("")
-        say(f'nearly the same (`sid retag {name} --rename "OLD=NEW"` makes them one):')
+        say(f"nearly the same (`{command('retag', name, '--rename', 'OLD=NEW')}` makes them one):")
         for first, second in report.alike:
             say(f"  {first} ({report.uses[first]})  {second} ({report.uses[second]})")
     if report.lacking:

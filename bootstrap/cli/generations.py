@@ -28,11 +28,13 @@ def add_verbs(app: typer.Typer) -> None:
 
 def plan(context: typer.Context, name: Name) -> None:
     """Show what the next `sid run` will draw, how long it takes and how much disk it needs; draw nothing."""
-    from bootstrap.loop import forecast
+    from bootstrap.loop import forecast, work_left
 
     project = workspace_of(context).project(name)
-    next_run = forecast.of_next_run(project, project.workspace.open_catalog())
+    catalog = project.workspace.open_catalog()
+    next_run = forecast.of_next_run(project, catalog)
     say_lines(forecast.render(project.name, next_run))
+    say(work_left.line(work_left.training_left(project, catalog)))
 
 
 def advise(

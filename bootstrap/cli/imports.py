@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap.cli.common import Name, print_json, say, say_text, workspace_of
+from bootstrap.commands import command
 
 if TYPE_CHECKING:
     from bootstrap.progress import Progress
@@ -58,7 +59,9 @@ def import_pictures(
     if result.cut_off:
         say(result.cut_off)
     if not result.is_up:
-        say(f"they come up for review when generation {result.generation} is finished; next: sid run {name}")
+        say(
+            f"they are published when generation {result.generation} is finished; next: {command('run', name)}"
+        )
 
 
 def _show(progress: "Progress") -> None:

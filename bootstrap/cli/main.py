@@ -18,6 +18,7 @@ from bootstrap.cli import (
     generations,
     imports,
     lora,
+    panels,
     papertown,
     pictures,
     projects,
@@ -26,6 +27,7 @@ from bootstrap.cli import (
     verdicts,
 )
 from bootstrap.cli.common import encode_all, say
+from bootstrap.commands import workspace_given
 from bootstrap.errors import (
     MachineError,
     UserError,
@@ -38,7 +40,7 @@ from bootstrap.errors import (
 app = typer.Typer(
     name="sid",
     help="From one picture and its caption to a dataset good enough to train a full LoRA.",
-    add_completion=False,
+    cls=panels.InPanels,
     pretty_exceptions_enable=False,
 )
 
@@ -72,6 +74,7 @@ def _common(
 ) -> None:
     from bootstrap.project.projects import Workspace, named
 
+    context.with_resource(workspace_given(workspace))  # for the commands that messages name
     context.with_resource(named(workspace))  # for who is told that a review is finished
     context.obj = Workspace.locate(workspace)
 
@@ -83,6 +86,7 @@ def _load_verbs() -> None:
     curation.add_verbs(app)
     for entry in sorted(entry_points(group="sid.verbs"), key=lambda entry: entry.name):
         entry.load()(app)
+    panels.assign(app)
 
 
 def main() -> None:

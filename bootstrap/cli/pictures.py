@@ -9,7 +9,13 @@ import typer
 from bootstrap import captions
 from bootstrap.cli.common import Name, print_json, say, say_text, workspace_of
 from bootstrap.errors import UserError, cell
-from bootstrap.shot_limits import LEAST_STRENGTH, MOST_STRENGTH
+from bootstrap.shot_limits import (
+    LEAST_CFG_SCALE,
+    LEAST_STRENGTH,
+    MOST_CFG_SCALE,
+    MOST_STEPS,
+    MOST_STRENGTH,
+)
 
 if TYPE_CHECKING:
     from bootstrap.loop.mending import Inpaint, Redraw
@@ -168,13 +174,33 @@ def again(
     strength: Strength = None,
     snapshot: Snapshot = None,
     seed: Seed = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="Another prompt; its tags become the caption as a pick.")
+    ] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help='Another negative prompt; "" for none.')] = None,
+    cfg_scale: Annotated[
+        float | None, typer.Option(min=LEAST_CFG_SCALE, max=MOST_CFG_SCALE, help="Another CFG scale.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=MOST_STEPS, help="Another number of steps, in all passes.")
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(metavar="NAME", help='Another sampler, such as "Euler a".')
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Another noise schedule, such as Karras.")
+    ] = None,
     count: Count = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a candidate again with something changed, and put the results up for review next to it."""
+    """Draw a candidate again with something changed, and publish the results next to it."""
     from bootstrap.loop.mending import Redraw  # imports torch: seconds that other verbs need not wait
 
-    _draw_again(context, name, candidate, Redraw(strength, snapshot, seed, count), as_json)
+    change = Redraw(
+        strength, snapshot, seed, count, prompt, negative_prompt, cfg_scale=cfg_scale, steps=steps, sampler=sampler,
+        schedule=schedule,
+    )  # fmt: skip
+    _draw_again(context, name, candidate, change, as_json)
 
 
 def inpaint(
@@ -201,16 +227,25 @@ def inpaint(
             "that area, and the candidate's caption stays.",
         ),
     ] = None,
+    original: Annotated[
+        bool,
+        typer.Option(
+            "--original",
+            help="Redraw a part of the original instead, with the candidate's LoRA, strength, size and sampler; the "
+            "mask then has the original's size.",
+        ),
+    ] = False,
     seed: Seed = None,
     count: Count = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Redraw a part of a candidate, and put the results up for review next to it."""
+    """Redraw a part of a candidate, and publish the results next to it."""
     from bootstrap.loop.mending import Inpaint  # imports torch: seconds that other verbs need not wait
 
     change = Inpaint(
-        mask, prompt, denoising_strength, rounds, seed, count, only_masked_padding=only_masked_padding
-    )
+        mask, prompt, denoising_strength, rounds, seed, count, only_masked_padding=only_masked_padding,
+        of_original=original,
+    )  # fmt: skip
     _draw_again(context, name, candidate, change, as_json)
 
 
@@ -263,4 +298,4 @@ def _draw_again(
         print_json({"new": drawn.new, "candidates": drawn.ids})
         return
     result = f"{drawn.new} drawn" if drawn.new else "already drawn"
-    say(f"{result}, up for review: {' '.join(drawn.ids)}")
+    say(f"{result}, published: {' '.join(drawn.ids)}")

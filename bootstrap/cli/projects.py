@@ -1,5 +1,6 @@
 """The verbs for whole projects: `new`, `set`, `status`, `rename`, `delete`, and `grow` and `export` for the dataset."""
 
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,8 @@ from typing import Annotated
 import typer
 
 from bootstrap.cli.common import Name, print_json, say, say_lines, workspace_of
+from bootstrap.commands import command
+from bootstrap.errors import UserError
 
 
 def add_verbs(app: typer.Typer) -> None:
@@ -45,20 +48,57 @@ def new(
         say(line)
     say(f"project '{project.name}' made, with base model {project.base_model.name}: {project.folder}")
     say(f"settings: {project.toml}")
-    say(f"next: sid run {project.name}")
+    say(f"next: {command('run', project.name)}")
 
 
 def set_settings(
     context: typer.Context,
     name: Name,
     assignments: Annotated[
-        list[str], typer.Argument(metavar="SECTION.NAME=VALUE...", help="Such as training.repeats=30.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="[SECTION.NAME=VALUE...]", help="Such as training.repeats=30.", show_default=False
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PRESET|PROJECT|FILE",
+            help="Take the training settings of a preset (defaults, low-memory, flexible, prodigy), of another "
+            "project, or of a file: kohya's TOML or JSON, or a project.toml.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Change settings of a project; a setting without a value returns to its default."""
-    from bootstrap.project import editing
+    """Change settings of a project; a setting without a value returns to its default.
 
-    for line in editing.set_values(workspace_of(context).project(name), assignments):
+    What has to be trained or drawn again because of it is said first; in a terminal, it asks whether to save it then.
+    """
+    from bootstrap.catalog.store import exists
+    from bootstrap.project import editing, presets
+
+    project = workspace_of(context).project(name)
+    if not assignments and source is None:
+        raise UserError("name a setting, such as training.repeats=30, or --from a preset, project or file")
+    taken = presets.find(project.workspace, source) if source is not None else None
+    before = presets.assignments(taken) if taken else {}
+    edit, lines = editing.assigned(project, assignments or [], before)
+    if taken and taken.line:
+        say(taken.line)
+    stale = []
+    if exists(project.workspace.catalog_url):
+        from bootstrap.loop import work_left
+
+        with closing(project.workspace.open_catalog()) as catalog:
+            stale = work_left.of_edit(catalog, project, edit)
+    for line in stale:
+        say(line)
+    if stale and not yes and sys.stdin.isatty() and not typer.confirm("Save it?", default=True):
+        say("nothing is changed")
+        return
+    edit.save()
+    for line in lines:
         say(line)
 
 
@@ -148,7 +188,7 @@ def grow(context: typer.Context, name: Name) -> None:
     )
     if geometry and (line := examples.cut_off_line(project, geometry, pictures)):
         say(line)
-    say(f"next: sid run {name}")
+    say(f"next: {command('run', name)}")
 
 
 def export(

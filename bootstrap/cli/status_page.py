@@ -8,13 +8,12 @@ from typing import Any
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.generations import GenerationStatus
-from bootstrap.catalog.states import GenerationState
+from bootstrap.catalog.states import COUNTED, INTERRUPTED, GenerationState
+from bootstrap.commands import command
 from bootstrap.errors import UserError, cell, printable
 from bootstrap.project import running
 from bootstrap.project.names import Stray
 from bootstrap.project.projects import Project, Workspace
-
-_COLUMNS = ("state", "drawn", "duplicates", "to review", "undecided", "accepted", "rejected")
 
 
 def collect(workspace: Workspace, names: list[str]) -> list[dict[str, Any]]:
@@ -53,7 +52,7 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
         "picks_to_add": len(changes.to_add),
         "picks_to_remove": len(changes.to_remove),
         "generations": [
-            {**dataclasses.asdict(status), "interrupted": status.state.is_begun and not is_running}
+            {**dataclasses.asdict(status), INTERRUPTED: status.state.is_begun and not is_running}
             for status in statuses
         ],
     }
@@ -63,9 +62,9 @@ def _collect_project(project: Project, catalog: Catalog) -> dict[str, Any]:
 
 def _next_step(page: dict[str, Any], last: GenerationStatus | None) -> str:
     """Return the user's next step, in one line."""
-    run, grow = f"sid run {_quoted(page['name'])}", f"sid grow {_quoted(page['name'])}"
+    run, grow, app = command("run", page["name"]), command("grow", page["name"]), command("up")
     if page["running"]:
-        return "wait for the generation, or review what is published: sid review"
+        return f"wait for the generation, or review what is published: {app}"
     if last is None:
         return run
     if last.state is GenerationState.WAITING:
@@ -80,12 +79,12 @@ def _next_step(page: dict[str, Any], last: GenerationStatus | None) -> str:
     if last.state is GenerationState.GROWN and not changed:
         return f"{run}  (trains generation {last.number + 1} on {page['dataset_size']} pictures)"
     if last.undecided and not changed:
-        return f"sid review  ({last.undecided} undecided)"
+        return f"{app}  ({last.undecided} undecided)"
     if last.undecided:
-        return f"sid review  ({last.undecided} undecided), or {grow}  ({_changes(page)})"
+        return f"{app}  ({last.undecided} undecided), or {grow}  ({_changes(page)})"
     if changed:
         return f"{grow}  ({_changes(page)})"
-    return f"sid review: accept candidates, none is a new pick yet (or change the recipes, then {run})"
+    return f"{app}: accept candidates, none is a new pick yet (or change the recipes, then {run})"
 
 
 def _changes(page: dict[str, Any]) -> str:
@@ -94,15 +93,11 @@ def _changes(page: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _quoted(name: str) -> str:
-    return f"'{name}'" if " " in name else name
-
-
 def render(workspace: Workspace, page: list[dict[str, Any]], strays: Sequence[Stray] = ()) -> str:
     """Return the result of `collect` as text for a terminal, with a line for all else in the projects' folder."""
     head = printable(f"workspace {workspace.folder}")
     if not page:
-        head += '\nno projects yet; next: sid new NAME --image P --caption "woman, red apple"'
+        head += f'\nno projects yet; next: {command("new")} NAME --image P --caption "woman, red apple"'
     parts = [head, *("\n".join(_project_lines(project)) for project in page)]
     if strays:
         parts.append("\n".join(map(str, strays)))
@@ -121,12 +116,10 @@ def _project_lines(page: dict[str, Any]) -> list[str]:
 
 
 def _table(rows: list[dict[str, Any]], running: bool) -> list[str]:
-    cells = [["generation", *_COLUMNS]]
+    cells = [["generation", "state", *COUNTED]]
     for row in rows:
-        state = "interrupted" if row["interrupted"] else row["state"]
-        counts = (
-            row[key] for key in ("candidates", "duplicates", "published", "undecided", "accepted", "rejected")
-        )
+        state = INTERRUPTED if row[INTERRUPTED] else row["state"]
+        counts = (row[key] for key in COUNTED.values())
         cells.append([str(row["number"]), state, *(str(count) for count in counts)])
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
     lines = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap.cli.common import say, workspace_of
+from bootstrap.commands import command
 from bootstrap.errors import UserError, reason_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def run_doctor(
         + (f", {looking.rate:.0f} a second" if looking.pictures else "")
     )
     if left:
-        say(f"{left} things are not in order" + ("" if repair else "; sid doctor --repair does what it can"))
+        say(
+            f"{left} things are not in order"
+            + ("" if repair else f"; {command('doctor', '--repair')} does what it can")
+        )
         raise typer.Exit(1)
     say("everything is in order")
 
@@ -102,7 +106,7 @@ def rebuild_catalog(
             except (UserError, OSError) as error:
                 if name:
                     raise
-                say(f"{project_name}: left out: {reason_of(error)}", of_trouble=True)
+                say(f"{project_name}: left out: {reason_of(error)}")
                 failed += 1
                 continue
             say(
@@ -110,8 +114,8 @@ def rebuild_catalog(
                 f"candidates, {done.picks} picks and {done.sheets} sheets put into the catalog"
             )
     for stray in [] if name else workspace.strays():
-        say(str(stray), of_trouble=True)
+        say(str(stray))
     if failed:
         raise UserError(
-            f"{failed} of {len(names)} projects were left out; mend them, then run `sid reindex` again"
+            f"{failed} of {len(names)} projects were left out; mend them, then run `{command('reindex')}` again"
         )

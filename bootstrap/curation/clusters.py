@@ -7,6 +7,7 @@ from bootstrap.catalog import Catalog, candidate_states, candidates, kept_apart,
 from bootstrap.catalog.candidates import ORIGINAL, Candidate
 from bootstrap.catalog.measurements import Compared
 from bootstrap.catalog.states import KEPT, CandidateState
+from bootstrap.commands import command
 from bootstrap.curation.duplicates import Limits
 from bootstrap.curation.known import KnownPictures, load_prints
 from bootstrap.errors import UserError
@@ -56,7 +57,7 @@ def represent(project: Project, catalog: Catalog, candidate_id: str) -> None:
     if chosen.duplicate_of == ORIGINAL:
         raise UserError(
             f"candidate '{candidate_id}': it is a duplicate of the original, which always stays; if it is not, run "
-            f"`sid keep-apart {project.name} {candidate_id} original`"
+            f"`{command('keep-apart', project.name, candidate_id, 'original')}`"
         )
     if not make_thumbnail(project, chosen):
         raise UserError(f"candidate '{candidate_id}': its picture {chosen.path} cannot be read")

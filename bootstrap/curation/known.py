@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from string import hexdigits
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,11 @@ from bootstrap.catalog.states import Verdict
 from bootstrap.curation.duplicates import Limits, Prints, look_alikes
 from bootstrap.errors import UserError
 from bootstrap.pictures import hashing
-from bootstrap.pictures.hashing import SMALL_SIDE, Fingerprint
+from bootstrap.pictures.hashing import COARSE_SIDE, SMALL_SIDE, Fingerprint
 from bootstrap.project.projects import Project
 
 _SMALLS_IN_MEMORY = 20_000  # 3 KiB each
+_HASH_DIGITS = 16
 _BATCH = 64  # pictures per commit
 
 _log = logging.getLogger(__name__)
@@ -108,7 +110,10 @@ class KnownPictures:
 
 def to_small(pixels: bytes) -> NDArray[np.uint8]:
     """Return the catalog's small copy as an array, 32 x 32 x 3."""
-    return np.frombuffer(pixels, np.uint8).reshape(SMALL_SIDE, SMALL_SIDE, 3)
+    size = SMALL_SIDE * SMALL_SIDE * 3
+    return np.frombuffer(measurements.whole(pixels, size, "a small copy"), np.uint8).reshape(
+        SMALL_SIDE, SMALL_SIDE, 3
+    )
 
 
 def to_stored(fingerprint: Fingerprint, kind: str) -> StoredFingerprint:
@@ -135,13 +140,18 @@ def load_prints(project: Project, catalog: Catalog, which: Compared) -> tuple[ND
         _from_hex(image_hash),
         _from_hex(mirrored),
         np.array(texture, np.float64),
-        np.frombuffer(b"".join(coarse), np.uint8).reshape(len(rows), -1),
+        np.frombuffer(
+            b"".join(measurements.whole(cells, COARSE_SIDE**2, "a coarse copy") for cells in coarse), np.uint8
+        ).reshape(len(rows), -1),
     )
 
 
 def _from_hex(texts: Sequence[str]) -> NDArray[np.uint64]:
     """Return many hashes at once, see hashing.from_hex: (n,)."""
-    return np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64)
+    digits = "".join(texts)
+    if any(len(text) != _HASH_DIGITS for text in texts) or not set(digits) <= set(hexdigits):
+        raise measurements.damaged("an image hash is not what sid stores there")
+    return np.frombuffer(bytes.fromhex(digits), ">u8").astype(np.uint64)
 
 
 def _complete(project: Project, catalog: Catalog, which: Compared, kind: str) -> None:

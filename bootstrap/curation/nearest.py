@@ -53,7 +53,15 @@ def _by_embedder(vectors: Sequence[Vector]) -> dict[str, _Vectors]:
     return {
         embedder: _Vectors(
             [candidate_id for candidate_id, _ in pairs],
-            np.stack([np.frombuffer(part, np.float16) for _, part in pairs]).astype(np.float32),
+            _stacked([part for _, part in pairs]),
         )
         for embedder, pairs in pairs_of.items()
     }
+
+
+def _stacked(parts: Sequence[bytes]) -> NDArray[np.float32]:
+    """Return vectors of one embedder: (n, width)."""
+    vectors = [np.frombuffer(measurements.whole(part, -2, "a vector"), np.float16) for part in parts]
+    if len({len(vector) for vector in vectors}) > 1:
+        raise measurements.damaged("a vector is of another length than the others of its embedder")
+    return np.stack(vectors).astype(np.float32)

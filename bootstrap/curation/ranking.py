@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bootstrap.catalog import Catalog, published
+from bootstrap.catalog import Catalog, measurements, published
 from bootstrap.catalog.states import Verdict
 from bootstrap.errors import UserError
 from bootstrap.project.generation import Generation
@@ -238,13 +238,17 @@ def read_candidates(catalog: Catalog, project: str) -> tuple[list[RankedCandidat
     # Use the latest embedder's vectors only: those of different embedders cannot be compared.
     latest = next((row.embedder for row in reversed(published_rows) if row.embedder), None)
     parts = [
-        np.frombuffer(row.vector, np.float16) if row.embedder == latest and row.vector else None
+        np.frombuffer(measurements.whole(row.vector, -2, "a vector"), np.float16)
+        if row.embedder == latest and row.vector
+        else None
         for row in published_rows
     ]
     width = next((len(part) for part in parts if part is not None), 1)
     vectors = np.zeros((len(published_rows), width), np.float32)
     for index, part in enumerate(parts):
         if part is not None:
+            if len(part) != width:
+                raise measurements.damaged("a vector is of another length than the others of its embedder")
             vectors[index] = part
     return rows, vectors
 

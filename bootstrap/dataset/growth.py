@@ -9,6 +9,7 @@ from bootstrap import captions, images, reading
 from bootstrap.catalog import Catalog, generations, picks
 from bootstrap.catalog.candidates import Candidate
 from bootstrap.catalog.picks import Pick
+from bootstrap.commands import command
 from bootstrap.dataset import pick_files
 from bootstrap.errors import UserError
 from bootstrap.files import remove_file, remove_partial_files
@@ -43,7 +44,9 @@ def grow(project: Project, catalog: Catalog) -> Growth:
         number = _reviewed_generation(project, catalog)
         changes = picks.changes(catalog, project.name)
         if not changes and not was_interrupted:
-            raise UserError(f"project '{project.name}': no new picks; accept candidates first (`sid review`)")
+            raise UserError(
+                f"project '{project.name}': no new picks; accept candidates first (`{command('up')}`)"
+            )
         for candidate in changes.to_add:
             images.open_picture(_picture_of(project, candidate))
         if changes:
@@ -61,13 +64,14 @@ def _reviewed_generation(project: Project, catalog: Catalog) -> int:
     statuses = generations.statuses(catalog, project.name)
     if not statuses:
         raise UserError(
-            f"project '{project.name}': there is no generation to take picks from; start one (`sid run`)"
+            f"project '{project.name}': there is no generation to take picks from; start one "
+            f"(`{command('run', project.name)}`)"
         )
     last = statuses[-1]
     if not last.state.is_up_for_review:
         raise UserError(
             f"project '{project.name}': generation {last.number} is not finished ({last.state}); "
-            "`sid run` finishes it, grow after that"
+            f"`{command('run', project.name)}` finishes it, grow after that"
         )
     return last.number
 

@@ -13,6 +13,7 @@ from PIL import Image
 from bootstrap import captions, images
 from bootstrap.catalog import sheets
 from bootstrap.catalog.trainings import Training
+from bootstrap.commands import command
 from bootstrap.drawing import engine, samplers, sheet_file
 from bootstrap.drawing.candidate_drawing import drawn_with, open_loras
 from bootstrap.drawing.networks import with_networks
@@ -126,7 +127,7 @@ def draw_sheet(
         )
     project, training = generation.project, generation.training()
     if training is None or not training.finished:
-        raise UserError(f"{generation}: its training has not finished, see `sid status`")
+        raise UserError(f"{generation}: its training has not finished, see `{command('status')}`")
     base = loading.hold(project.base_model)
     common = common_shot(generation, base, training, prompt)
     _check_amount(axes, common)

@@ -7,6 +7,7 @@ from statistics import mean
 from bootstrap import reading
 from bootstrap.catalog import Catalog, advices, candidates, generations
 from bootstrap.catalog.states import CandidateState
+from bootstrap.commands import command
 from bootstrap.dataset import class_pictures
 from bootstrap.errors import UserError
 from bootstrap.models import specs
@@ -174,11 +175,7 @@ def _recipe_forecast(
 
 def _drawn_with(planned: Generation, spec: specs.BaseModelSpec, recipe_inputs: Inputs) -> DrawnWith:
     project = planned.project
-    geometry = specs.geometry(spec)
-    if geometry is None:
-        raise UserError(
-            f"base model {spec.name}: it is not on this machine yet, so sizes are unknown; `sid run` downloads it"
-        )
+    geometry = geometry_of(project, spec)
     width, height = training_size(project, geometry)
     drawing = project.settings.drawing
     training_id, trained_in = _training(planned, spec, geometry)
@@ -187,6 +184,21 @@ def _drawn_with(planned: Generation, spec: specs.BaseModelSpec, recipe_inputs: I
         drawing.width or width, drawing.height or height, geometry.size_step, recipe_inputs,
         Shelf.of(project).wildcards,
     )  # fmt: skip
+
+
+def geometry_of(project: Project, spec: specs.BaseModelSpec) -> specs.Geometry:
+    """Return the sizes that a project's base model takes.
+
+    Raises:
+        UserError: it is not downloaded yet.
+    """
+    geometry = specs.geometry(spec)
+    if geometry is None:
+        raise UserError(
+            f"base model {spec.name}: it is not on this machine yet, so sizes are unknown; "
+            f"`{command('run', project.name)}` downloads it"
+        )
+    return geometry
 
 
 def _training(planned: Generation, spec: specs.BaseModelSpec, geometry: specs.Geometry) -> tuple[str, int]:
@@ -298,9 +310,16 @@ def _pick_rate(odds: Odds) -> str:
 def _time(forecast: Forecast) -> str:
     if forecast.seconds is None:
         return "unknown, nothing was drawn with this base model yet"
-    minutes, seconds = divmod(round(forecast.seconds), 60)
-    duration = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-    return f"about {duration}, by the {forecast.measured} candidates drawn before; training not counted"
+    return f"{duration(forecast.seconds)}, by the {forecast.measured} candidates drawn before; training not counted"
+
+
+def duration(seconds: float) -> str:
+    """Return an estimated time, such as "about 2 min 5 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"about {hours} h {minutes} min"
+    return f"about {minutes} min {rest} s" if minutes else f"about {rest} s"
 
 
 def _size(count: float) -> str:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-STOPPED = "stopped; the next run resumes here"
+STOPPED = "cancelled; the next run resumes here"
 
 
 @dataclass(frozen=True)

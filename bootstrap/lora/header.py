@@ -158,8 +158,7 @@ def metadata(path: Path) -> dict[str, str]:
 
 
 def _checked_header(path: Path) -> reading.SafetensorsHeader:
-    if not path.is_file():
-        raise UserError(f"LoRA {path}: there is no such file")
+    reading.require_file(path, f"LoRA {path}")
     if path.suffix.lower() != ".safetensors":
         raise UserError(
             f"LoRA {path}: only .safetensors files are read; pickled ones can run code when opened"

@@ -7,6 +7,7 @@ from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
+from bootstrap.commands import command
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.models import denormals, registry, specs
 from bootstrap.models.family import BaseModel, BaseModelSpec, Family
@@ -74,7 +75,8 @@ def _read(spec: BaseModelSpec, dtype: torch.dtype) -> BaseModel:
         if spec.local_only:
             raise UserError(
                 f"base model {spec.name}: only a picture names it, and its copy on this machine is incomplete; nothing "
-                f"is downloaded for a picture, so if you trust it, name it yourself: sid redraw FILE --base MODEL"
+                "is downloaded for a picture, so if you trust it, name it yourself: "
+                f"{command('redraw', 'FILE', '--base', 'MODEL')}"
             ) from error
         if spec.kind == "hub" and _users_offline:
             raise UserError(

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.models import specs
 from bootstrap.models.families.sd1 import SD1
@@ -34,7 +35,10 @@ def of(base: str | None, steps: int) -> list[Listed]:
         spec = specs.find(base)
         known, files = specs.family(spec), specs.files(spec)
         if known is None:
-            raise UserError(f"base model {base}: it is not on this machine; a first `sid run` downloads it")
+            download = command("run", "NAME")
+            raise UserError(
+                f"base model {base}: it is not on this machine; a first `{download}` downloads it"
+            )
         family = known
     return [
         Listed(sampler, schedule, family.step_sigmas(spec, files, sampler, schedule, steps))

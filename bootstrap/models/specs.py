@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from bootstrap import reading
+from bootstrap.commands import command
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import path_of, sha256_of_file
 from bootstrap.models import checkpoint, registry
@@ -178,8 +179,7 @@ def find(name: str, *, local_only: bool = False) -> BaseModelSpec:
             )
         return _with_defaults(BaseModelSpec(name, "folder", str(path.resolve())))
     if path.suffix.lower() == ".safetensors":
-        if not path.is_file():
-            raise UserError(f"base model {name}: there is no such file")
+        reading.require_file(path, f"base model {name}")
         return _with_defaults(BaseModelSpec(name, "file", str(path.resolve())))
     # As the hub does.
     if re.fullmatch(r"\b[\w.-]+\b/\b[\w.-]{1,96}\b", name) and "--" not in name and ".." not in name:
@@ -198,7 +198,8 @@ def find(name: str, *, local_only: bool = False) -> BaseModelSpec:
 def _only_in_a_picture(name: str) -> str:
     return (
         f"base model {in_one_line(name)[:200]}: only a picture names it, and it is not on this machine; nothing is "
-        "downloaded for a picture, so if you trust it, name it yourself: sid redraw FILE --base MODEL"
+        f"downloaded for a picture, so if you trust it, name it yourself: "
+        f"{command('redraw', 'FILE', '--base', 'MODEL')}"
     )
 
 

@@ -1,6 +1,9 @@
-"""Thumbnails: the small WebP of a candidate, for grids and sheets."""
+"""Thumbnails: the small WebP of a candidate for grids and sheets, and of an original for the list of projects."""
 
+import io
 import logging
+from functools import lru_cache
+from pathlib import Path
 
 from PIL import Image
 
@@ -30,3 +33,20 @@ def make_thumbnail(project: Project, candidate: Candidate) -> bool:
     with whole_file(path) as temporary:
         picture.save(temporary, "WEBP", quality=85)
     return True
+
+
+@lru_cache(maxsize=256)
+def small_original(path: Path, version: int) -> bytes:
+    """Return an original as a small WebP; it is kept in memory, so that a project's folder holds only its own files.
+
+    Args:
+        version: of the file, such as its time; another one reads it again.
+
+    Raises:
+        UserError: the picture cannot be read.
+    """
+    picture = images.open_picture(path)
+    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    packed = io.BytesIO()
+    picture.save(packed, "WEBP", quality=85)
+    return packed.getvalue()

@@ -3,6 +3,7 @@
 from bootstrap import images, reading
 from bootstrap.catalog import Catalog, generations, trainings
 from bootstrap.catalog.trainings import Snapshot, Training
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.files import path_of, sha256_of_file
 from bootstrap.lora import header
@@ -98,7 +99,9 @@ def _of_project(project: Project, catalog: Catalog, kind: str, other: OtherLora)
     snapshot = _snapshot(training, owner, kind, other.snapshot)
     path = reading.inside(owner.folder, snapshot.path, f"recipe '{kind}': the LoRA of '{owner.name}'")
     if not path.is_file():
-        raise UserError(f"recipe '{kind}': the LoRA {path} is gone; `sid run {owner.name}` trains it again")
+        raise UserError(
+            f"recipe '{kind}': the LoRA {path} is gone; `{command('run', owner.name)}` trains it again"
+        )
     return LoraUse(snapshot.path.stem, snapshot.training_id, snapshot.epoch, 1.0, source=owner.name)
 
 
@@ -111,7 +114,8 @@ def _training(owner: Project, catalog: Catalog, kind: str, generation: int | Non
             return training
     which = f"generation {generation}" if generation else "generation"
     raise UserError(
-        f"recipe '{kind}': project '{owner.name}' has no trained {which} yet; train it first (`sid run {owner.name}`)"
+        f"recipe '{kind}': project '{owner.name}' has no trained {which} yet; train it first "
+        f"(`{command('run', owner.name)}`)"
     )
 
 

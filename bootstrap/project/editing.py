@@ -33,29 +33,38 @@ class Edit:
 
 
 def set_values(project: Project, assignments: list[str]) -> list[str]:
-    """Write settings to project.toml, all or none, and return a line `key = value` for each, then what to note.
+    """Write settings to project.toml, and return a line `key = value` for each; see assigned."""
+    edit, lines = assigned(project, assignments)
+    edit.save()
+    return lines
+
+
+def assigned(
+    project: Project, assignments: list[str], before: Mapping[str, Any] | None = None
+) -> tuple[Edit, list[str]]:
+    """Return project.toml with changed settings, all or none, and a line `key = value` for each, then what to note.
 
     Args:
         assignments: such as `training.repeats=30`, `project.caption=woman, red apple`, `recipe[1].count=8`. A
             value is read as TOML; one that is not valid TOML is taken as text. `training.resolution=` without a
             value deletes the line.
+        before: other values by key, which the assignments override.
 
     Raises:
-        UserError: an assignment has another form, or the settings would be invalid; nothing is changed then.
+        UserError: an assignment has another form, or the settings would be invalid.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(before or {})
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or "." not in key:
             raise UserError(f"'{assignment}': write section.name=value, such as training.repeats=30")
         values[key.strip()] = _value(text.strip()) if text.strip() else None
     edit = edited(project, values)
-    edit.save()
     lines = [
         f"{key}: back to its default" if value is None else f"{key} = {tomlkit.item(value).as_string()}"
         for key, value in values.items()
     ]
-    return lines + [f"note: {note}" for note in conflicts.notes(*edit.project.settings_and_base)]
+    return edit, lines + [f"note: {note}" for note in conflicts.notes(*edit.project.settings_and_base)]
 
 
 def edited(project: Project, values: Mapping[str, Any]) -> Edit:
@@ -122,6 +131,22 @@ def without_recipe(project: Project, number: int) -> Edit:
         preceding.add(item)
     del recipes[number - 1]
     return _checked(project, document)
+
+
+def with_text(project: Project, text: str, instead_of: str) -> Edit:
+    """Return project.toml with an earlier text, to undo a change.
+
+    Args:
+        text: of the whole file.
+        instead_of: what the file has to hold now, the text that the change had written.
+
+    Raises:
+        UserError: the file was changed since, or the settings would be invalid.
+    """
+    present = reading.text_file(project.toml, str(project.toml), reading.MOST_BYTES_OF_TOML)
+    if present != instead_of:
+        raise UserError(f"{project.toml}: it was changed since, so nothing is undone; change it by hand")
+    return _checked(project, tomlkit.parse(text))
 
 
 def with_other_project(project: Project, old: str, new: str) -> str | None:

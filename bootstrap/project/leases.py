@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from bootstrap.catalog import Catalog, Unavailable, leases
 from bootstrap.catalog.leases import Lease
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 
 BEAT_SECONDS = 5.0
@@ -45,7 +46,7 @@ def held(catalog: Catalog, project: str) -> Iterator[None]:
     if existing is not None and not existing.is_of_this_machine and _beats(catalog, project, existing):
         raise UserError(
             f"project '{project}': a generation is running already, on {existing.machine}; "
-            "wait for it or cancel it (`sid status`)"
+            f"wait for it or cancel it (`{command('status')}`)"
         )
     holder = leases.take(catalog, project, existing)
     if existing is not None:

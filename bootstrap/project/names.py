@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.files import TEMPORARY_PREFIX, is_file, partial_files
 
@@ -99,7 +100,7 @@ def strays(projects_folder: Path) -> Iterator[Stray]:
                 yield Stray(
                     path,
                     "an interrupted `sid new` has left it",
-                    "the next one or `sid doctor --repair` removes it",
+                    f"the next one or `{command('doctor', '--repair')}` removes it",
                 )
         elif not os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises errors, such as of permissions
             kind = "a link that leads nowhere" if path.is_symlink() else "not a folder"

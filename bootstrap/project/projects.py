@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from bootstrap import captions, images, reading
+from bootstrap.commands import command
 from bootstrap.errors import MachineError, UserError, is_wrong_path
 from bootstrap.files import make_folder, path_of, remove_partial_files, whole_folder, write_text
 from bootstrap.models import specs
@@ -100,7 +101,7 @@ class Workspace:
         """
         project = Project(self, check_name(name))
         if not names.is_project(self.projects_folder, name):
-            known = ", ".join(self.project_names()) or "none yet; create one with `sid new`"
+            known = ", ".join(self.project_names()) or f"none yet; create one with `{command('new')}`"
             of_name = [f"; {stray}" for stray in self.strays() if stray.path.name == name]
             raise UserError(
                 f"project '{name}': not in workspace {self.folder} (its projects: {known})" + "".join(of_name)

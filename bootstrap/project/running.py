@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from bootstrap.catalog import Catalog
 from bootstrap.catalog.store import is_shared
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.project import leases
 from bootstrap.project.projects import Project
@@ -32,7 +33,7 @@ def exclusively(project: Project) -> Iterator[None]:
     except Timeout:
         raise UserError(
             f"project '{project.name}': a generation is running already; "
-            "wait for it or cancel it (`sid status`)"
+            f"wait for it or cancel it (`{command('status')}`)"
         ) from None
     except OSError as error:
         raise _unusable_lock(project, error) from None

@@ -32,7 +32,15 @@ def status(url: str, headers: dict[str, str] | None = None) -> int:
 
 def get_json(url: str, headers: dict[str, str] | None, seconds: float) -> Any:
     """Return the JSON from a GET of this address; None without an answer, or with one that is no success or no JSON."""
-    answer = _asked("GET", url, None, headers, seconds)
+    return _json_of(_asked("GET", url, None, headers, seconds))
+
+
+def post_json(url: str, body: Any, headers: dict[str, str], seconds: float) -> Any:
+    """Post a body as JSON and return the JSON of the answer; None as in get_json."""
+    return _json_of(_asked("POST", url, body, headers, seconds))
+
+
+def _json_of(answer: "httpx.Response | str") -> Any:
     if isinstance(answer, str) or not answer.is_success:
         return None
     try:

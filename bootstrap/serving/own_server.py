@@ -9,10 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.files import remove_file, write_text
 
 LOGIN_FILE = ".server-login"
+LOG_NAME = "sid"  # the last part of the name of the log that our lines in Prefect's come from
 _ADDRESS_FILE = ".server-address"
 _USER = "sid"
 _PRIVATE = 0o600
@@ -33,7 +35,9 @@ def login(folder: Path) -> str:
     text = path.read_text("utf-8", errors="replace").strip()
     user, colon, password = text.partition(":")
     if not (user and colon and password) or not text.isascii() or not text.isprintable():
-        raise UserError(f"{path}: it holds no login; delete it, and the next `sid up` makes a new one")
+        raise UserError(
+            f"{path}: it holds no login; delete it, and the next `{command('up')}` makes a new one"
+        )
     path.chmod(_PRIVATE)  # a copied workspace may have lost it
     return text
 

@@ -18,7 +18,7 @@ from bootstrap.progress import Report
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from bootstrap.project.settings import TrainingSection
-from bootstrap.training import record, schedule, trainer
+from bootstrap.training import loss_curve, record, schedule, trainer
 from bootstrap.training.examples import examples_of, id_of, output_name
 from bootstrap.training.identity import Example
 from bootstrap.training.record import Record
@@ -77,6 +77,7 @@ def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], 
         )
         trainings.add_snapshot(catalog, project.name, snapshot, result.steps, result.seen)
 
+    report = loss_curve.following(folder, report)
     trainer.train(base, examples, settings, state_file, project.folder / "latents", keep_snapshot, report)
     trainings.finish(catalog, project.name, training_id)
     remove_file(state_file)  # several times a snapshot's size, and no longer needed

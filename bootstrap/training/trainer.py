@@ -194,7 +194,7 @@ class _Trainer:
                     step += 1
                     rate = (step - first_step) / (time.monotonic() - started)
                     note = f"epoch {epoch}, loss {losses[-1]:.4f}"
-                    report(Progress("train", step, total, "steps", rate, note))
+                    report(Progress("train", step, total, "steps", rate, note, losses[-1]))
                 mean_loss = sum(losses) / len(losses)
                 on_epoch(EpochResult(epoch, step, mean_loss, self._schedule.seen(step), adapters.modules()))
                 state.save(state_file, adapters, optimizer, scaler, SavedStep(epoch, step))

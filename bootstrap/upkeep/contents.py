@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from bootstrap import reading
+from bootstrap import images, reading
 from bootstrap.drawing import infotext
 from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import sha256_of_file
@@ -45,11 +45,11 @@ def _look(path: Path) -> Looked:
         return Looked("it is no file")
     try:
         if path.suffix == ".png":
-            with Image.open(path, formats=("PNG",)) as picture:
+            with images.bounded(path) as file, Image.open(file, formats=("PNG",)) as picture:
                 picture.verify()  # each part's checksum, which decoding does not look at
             shot = infotext.shot_of(path)
             return Looked(shot=shot.id if shot else "")
-        with Image.open(path) as picture:
+        with images.bounded(path) as file, Image.open(file) as picture:
             picture.load()
     except UnidentifiedImageError:
         return Looked("it is no picture of its format")

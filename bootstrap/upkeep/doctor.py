@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bootstrap import reading
 from bootstrap.catalog.store import is_shared
+from bootstrap.commands import command
 from bootstrap.errors import UserError, reason_of
 from bootstrap.files import DISK_FLOOR
 from bootstrap.models import specs
@@ -73,13 +74,18 @@ def examine(workspace: Workspace, report: Report = silent) -> Iterator[Finding]:
             try:
                 yield from project_check.examine(workspace.project(name), catalog, report)
             except (UserError, OSError) as error:  # the other projects are looked at all the same
-                yield Finding(f"project '{name}': {reason_of(error)}", "mend it, then run `sid doctor` again")
+                yield Finding(
+                    f"project '{name}': {reason_of(error)}", f"mend it, then run `{command('doctor')}` again"
+                )
 
 
 def _remedy(url: str) -> str:
     if is_shared(url):
         return "start the database, or mend it from a backup of its own; SID_CATALOG_URL names it"
-    return "move the file away (keep it) and run `sid reindex`, which builds a new one from the projects' folders"
+    rebuild = command("reindex")
+    return (
+        f"move the file away (keep it) and run `{rebuild}`, which builds a new one from the projects' folders"
+    )
 
 
 def _free_bytes(workspace: Workspace) -> int:

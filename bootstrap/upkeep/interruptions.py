@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bootstrap.catalog import Catalog, generations, leases
 from bootstrap.catalog.states import GenerationState
+from bootstrap.commands import command
 from bootstrap.dataset import pick_files
 from bootstrap.files import partial_files, remove_partial_files
 from bootstrap.project import renaming, running
@@ -103,7 +104,7 @@ def _interrupted(project: Project, catalog: Catalog) -> Iterator[Finding]:
         if status.state.is_begun:
             yield Finding(
                 f"project '{project.name}': generation {status.number} is recorded as {status.state}, but nothing runs",
-                f"mark it as cancelled; `sid run {project.name}` resumes it",
+                f"mark it as cancelled; `{command('run', project.name)}` resumes it",
                 partial(_cancel, Generation(project, catalog, status.number)),
             )
 

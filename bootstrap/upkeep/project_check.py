@@ -20,6 +20,7 @@ from bootstrap.catalog.picks import Pick
 from bootstrap.catalog.sheets import Sheet
 from bootstrap.catalog.states import CandidateState
 from bootstrap.catalog.trainings import Training
+from bootstrap.commands import command
 from bootstrap.dataset import class_pictures, pick_files
 from bootstrap.errors import UserError, reason_of
 from bootstrap.files import TEMPORARY_PREFIX, copy_file, move, remove_file, sha256_of_file, write_text
@@ -64,7 +65,8 @@ def examine(project: Project, catalog: Catalog, report: Report) -> Iterator[Find
     except Exception as error:  # a row may hold anything: a disk, or a hand, has changed it
         yield Finding(
             f"project '{project.name}': its rows in the catalog cannot be read ({reason_of(error)})",
-            "move the catalog's file away (keep it) and run `sid reindex`, which builds a new one from the folders",
+            f"move the catalog's file away (keep it) and run `{command('reindex')}`, which builds a new one from the "
+            "folders",
         )
         return
     yield from _paths_outside(project, rows)
@@ -136,7 +138,7 @@ def _files_without_rows(project: Project, catalog: Catalog) -> Iterator[Finding]
     if generations.being_restored(catalog, project.name):
         yield Finding(
             f"project '{project.name}': `sid reindex` was stopped before it had finished",
-            f"finish it (`sid reindex {project.name}`)",
+            f"finish it (`{command('reindex', project.name)}`)",
             partial(_reindex, project, catalog),
         )
         return
@@ -146,14 +148,14 @@ def _files_without_rows(project: Project, catalog: Catalog) -> Iterator[Finding]
         yield Finding(
             f"project '{project.name}': {count} candidates in generations {', '.join(map(str, unknown))} are not in "
             "the catalog",
-            f"add them to it (`sid reindex {project.name}`)",
+            f"add them to it (`{command('reindex', project.name)}`)",
             partial(_reindex, project, catalog),
         )
     snapshots = reindex.unknown_snapshots(project, catalog)
     if snapshots:
         yield Finding(
             f"project '{project.name}': the catalog does not know the LoRA {_named(snapshots, project.folder)}",
-            f"add it to the catalog (`sid reindex {project.name}`)",
+            f"add it to the catalog (`{command('reindex', project.name)}`)",
             partial(_reindex, project, catalog),
         )
     in_dataset = {project.folder / pick.path for pick in picks.picks(catalog, project.name)}
@@ -166,7 +168,7 @@ def _files_without_rows(project: Project, catalog: Catalog) -> Iterator[Finding]
         yield Finding(
             f"project '{project.name}': {_named(strangers, project.folder)} is in the dataset's folder, but no pick, "
             "so no training sees it",
-            f"accept its candidate and run `sid grow {project.name}`, or move the file elsewhere",
+            f"accept its candidate and run `{command('grow', project.name)}`, or move the file elsewhere",
         )
 
 
@@ -190,7 +192,7 @@ def _paths_outside(project: Project, rows: _Rows) -> Iterator[Finding]:
         yield Finding(
             f"project '{project.name}': the catalog names files outside of the project's folder: "
             f"{_named(outside, project.folder)}",
-            "such a catalog was changed by hand or comes from elsewhere; move it away and run `sid reindex`",
+            f"such a catalog was changed by hand or comes from elsewhere; move it away and run `{command('reindex')}`",
         )
 
 
@@ -203,13 +205,13 @@ def _original(project: Project, rows: _Rows) -> Iterator[Finding]:
         yield Finding(
             f"project '{project.name}': {project.original.name} is not the picture that generation {last.generation} "
             "was trained on",
-            f"put that picture back; if you mean the new one, `sid run {project.name}` trains on it",
+            f"put that picture back; if you mean the new one, `{command('run', project.name)}` trains on it",
         )
 
 
 def _snapshots(project: Project, rows: _Rows) -> Iterator[Finding]:
     for training in rows.trainings:
-        again = f"`sid run {project.name}` trains a missing one of the latest generation again"
+        again = f"`{command('run', project.name)}` trains a missing one of the latest generation again"
         for snapshot in training.snapshots:
             path = project.folder / snapshot.path
             if not _is_inside(project, path):
@@ -263,7 +265,10 @@ def _candidates(
             lost.append(candidate)
         else:
             damaged.append(candidate)
-    mark = "mark them as broken, so that they are not shown; `sid run` redraws those of the latest generation"
+    again = command("run", project.name)
+    mark = (
+        f"mark them as broken, so that they are not shown; `{again}` redraws those of the latest generation"
+    )
     if lost:
         first = lost[0].path
         yield Finding(
@@ -282,7 +287,8 @@ def _candidates(
     if exchanged:
         yield Finding(
             f"project '{project.name}': {_named(exchanged, project.folder)} is another candidate's picture",
-            "put the right file back, from a copy of your own, or delete it and let `sid doctor --repair` mark it",
+            f"put the right file back, from a copy of your own, or delete it and let "
+            f"`{command('doctor', '--repair')}` mark it",
         )
 
 
@@ -314,9 +320,10 @@ def _picks(project: Project, rows: _Rows, looked: dict[Path, Looked]) -> Iterato
                     f"{what} {state}, and the dataset needs it", "copy it from its candidate", repair
                 )
             else:
+                undo = command("undo", project.name, pick.candidate_id)
                 yield Finding(
                     f"{what} {state}, and the dataset needs it",
-                    "put the file back, or undo the pick (`sid undo`) and run `sid grow`",
+                    f"put the file back, or undo the pick (`{undo}`) and run `{command('grow', project.name)}`",
                 )
         elif source_is_whole and sha256_of_file(path) != sha256_of_file(source):
             yield Finding(
@@ -338,8 +345,8 @@ def _caption(project: Project, pick: Pick, path: Path) -> Iterator[Finding]:
     elif contents.caption_in(path) != pick.caption:
         yield Finding(
             f"{what} does not say what the catalog says, which training uses",
-            f"change the caption with `sid retag {project.name} {pick.candidate_id}` or in the app; or delete the "
-            "file, and `sid doctor --repair` writes it from the catalog",
+            f"change the caption with `{command('retag', project.name, pick.candidate_id)}` or in the app; or "
+            f"delete the file, and `{command('doctor', '--repair')}` writes it from the catalog",
         )
 
 
@@ -385,6 +392,6 @@ def _sheets(project: Project, catalog: Catalog, rows: _Rows) -> Iterator[Finding
 
         yield Finding(
             f"project '{project.name}': the sheet {_named([sheet.path for sheet in lost], project.folder)} is missing",
-            "forget it; `sid sheet` draws it again",
+            f"forget it; `{command('sheet', project.name)}` draws it again",
             forget,
         )

@@ -5,32 +5,21 @@ This module mounts the component; its code in the browser is deck/*.js, and `rev
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from bootstrap.project.projects import Project
+from review_app.cells import Filter
+from review_app.components import shared_parts
 from review_app.urls import alike_url, deck_url, original_url
 
-_HERE = Path(__file__).parent / "deck"
-_MODULES = (
-    "outbox.js",
-    "hand.js",
-    "view.js",
-    "keys.js",
-    "deck.js",
-)  # joined into a single ES module; the last file has the export
+_MODULES = ("deck/hand.js", "deck/view.js", "deck/keys.js", "deck/deck.js")  # the last one has the export
 
 
 @cache
 def _component() -> Any:
-    return st.components.v2.component(
-        "sid_deck",
-        html=(_HERE / "deck.html").read_text("utf-8"),
-        css=(_HERE / "deck.css").read_text("utf-8"),
-        js="\n".join((_HERE / name).read_text("utf-8") for name in _MODULES),
-    )
+    return shared_parts.component("sid_deck", "deck/deck.html", "deck/deck.css", _MODULES)
 
 
 def deck(
@@ -40,6 +29,8 @@ def deck(
     *,
     reasons: Sequence[str],
     first: Sequence[str],
+    only: Filter | None,
+    on_all: Callable[[], None],
     on_fix: Callable[[str], None],
 ) -> bool:
     """Put the deck of a generation onto the page, and return whether all its candidates are decided.
@@ -50,6 +41,8 @@ def deck(
         key: Streamlit's key of the component.
         reasons: to reject with, up to nine.
         first: ids of candidates to show before all others.
+        only: which candidates alone to show; None: all of the generation.
+        on_all: called before the next script run if the person wants to see all instead of `only` some.
         on_fix: called before the next script run with the id of the candidate to fix.
     """
 
@@ -67,9 +60,12 @@ def deck(
             "original": original_url(project),
             "reasons": list(reasons),
             "first": list(first),
+            "only": only.model_dump(mode="json", exclude_defaults=True) if only else None,
+            "part": only.words if only else [],
         },
         key=key,
         on_done_change=lambda: None,
         on_fix_change=fix,
+        on_all_change=on_all,
     )
     return bool(state.get("done"))

@@ -4,28 +4,17 @@ from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.catalog.states import GenerationState
 from review_app.components.markup import Markup, element
 
-_STATIONS = {
-    GenerationState.WAITING: "Waiting to start",
-    GenerationState.TRAINING: "Training the LoRA",
-    GenerationState.DRAWING: "Drawing candidates",
-    GenerationState.CURATING: "Filtering out duplicates",
-    GenerationState.PUBLISHED: "Ready for review",
-    GenerationState.GROWN: "Reviewed and grown",
-    GenerationState.FAILED: "Failed",
-    GenerationState.CANCELLED: "Cancelled",
-}
-
 
 def station(state: GenerationState) -> str:
-    """Return the text that the app shows for a generation's state."""
-    return _STATIONS[state]
+    """Return the word for a generation's state, as it begins a line."""
+    return state.value.capitalize()
 
 
 def stations(state: GenerationState) -> Markup:
     """Return the stations of a generation as an HTML list, the present one marked."""
     words = {
-        GenerationState.TRAINING: "Train", GenerationState.DRAWING: "Draw", GenerationState.CURATING: "Sort",
-        GenerationState.PUBLISHED: "Review",
+        GenerationState.TRAINING: "Train", GenerationState.DRAWING: "Draw", GenerationState.CURATING: "Curate",
+        GenerationState.PUBLISHED: "Publish",
     }  # fmt: skip
     steps = [
         element("li", word, **({"class_": "sid-here", "aria_current": "step"} if stage is state else {}))
@@ -40,7 +29,7 @@ def share(status: GenerationStatus) -> float:
 
 
 def how_far(status: GenerationStatus) -> str:
-    """Return a line such as `Training the LoRA · 40 of 120 steps · 1.3 steps/s · about 1 min left`."""
+    """Return a line such as `Training · 40 of 120 steps · 1.3 steps/s · about 1 min left`."""
     parts = [station(status.state)]
     if status.total > 0:
         parts.append(f"{status.done} of {status.total} {status.unit}".strip())

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.recipes.setting_types import Snapshots, Strengths
+from review_app.components import base_models
 
 _LONG_TEXTS = ("caption", "negative_prompt")
 _ABBREVIATIONS = {"unet": "UNet", "lr": "LR", "cfg": "CFG", "clip": "CLIP", "snr": "SNR"}
@@ -40,6 +41,9 @@ class Setting:
     def help(self) -> str | None:
         """What the file's comment says, and the default."""
         sentences = [self.comment[:1].upper() + self.comment[1:]] if self.comment else []
+        low, high = _limits(self.field)
+        if low is not None and high is not None:
+            sentences.append(f"From {low:g} to {high:g}")
         if self.default not in (None, "", []):
             sentences.append(f"Default: {_as_text(self.default)}")
         # Streamlit's tooltips are Markdown; these texts are ours and contain only a few of its characters.
@@ -60,6 +64,7 @@ def changed(settings: Sequence[Setting], key: str) -> dict[str, Any]:
         UserError: an input cannot be parsed; the message names the setting.
     """
     changes = {}
+    problems: list[UserError] = []
     for first in range(0, len(settings), 2):
         row = settings[first : first + 2]
         has_switch = any(
@@ -68,9 +73,15 @@ def changed(settings: Sequence[Setting], key: str) -> dict[str, Any]:
         columns = st.columns(2, gap="medium", vertical_alignment="center" if has_switch else "top")
         for column, setting in zip(columns, row, strict=False):
             with column:
-                value = _field(setting, f"{key} {setting.name}")
+                try:
+                    value = _field(setting, f"{key} {setting.name}")
+                except UserError as error:  # the fields after it are shown all the same
+                    problems.append(error)
+                    continue
             if value != setting.value:
                 changes[setting.name] = value
+    if problems:
+        raise problems[0]
     return changes
 
 
@@ -97,7 +108,9 @@ def of_model(
 def _field(setting: Setting, key: str) -> Any:
     """Show the field; return its value."""
     kind, options = _kind(setting.field.annotation)
-    shared: dict[str, Any] = {"key": key, "help": setting.help}
+    shared: dict[str, Any] = {"key": key, "help": setting.help, "persist_state": "session"}
+    if setting.name == "base_model":
+        return base_models.choose(setting.label, setting.value, **shared)
     if kind == "bool":
         return st.toggle(setting.label, bool(setting.value), **shared)
     if kind == "choice":
@@ -125,20 +138,17 @@ def _field(setting: Setting, key: str) -> Any:
 
 
 def _number(setting: Setting, kind: str, shared: Mapping[str, Any]) -> Any:
-    low, high = _limits(setting.field)
+    # Without the field's own limits: beyond them it only turns red, and nobody learns what is wrong. The model of the
+    # settings checks the number, and says it.
     whole = kind == "int"
     number = int if whole else float
     step: float = 1 if whole else _step(setting.value if setting.value is not None else setting.default)
-    limits: dict[str, Any] = {
-        "min_value": number(low) if low is not None else None,
-        "max_value": number(high) if high is not None else None,
-    }
     # The value goes through the session, because a field that is given a value directly cannot be cleared.
     if shared["key"] not in st.session_state and setting.value is not None:
         st.session_state[shared["key"]] = number(setting.value)
     value = st.number_input(
         setting.label, value=None, step=number(step), format="%d" if whole else "%g", placeholder=_placeholder(setting),
-        **limits, **shared,
+        **shared,
     )  # fmt: skip
     return value if value is None else number(value)
 
@@ -181,7 +191,7 @@ def _is_optional(field: FieldInfo) -> bool:
 
 
 def _limits(field: FieldInfo) -> tuple[float | None, float | None]:
-    """Return the least and the greatest value that the model accepts; it checks exclusive limits itself."""
+    """Return the least and the greatest value, exclusive limits included; None: there is none."""
     parts = [*field.metadata]
     for inner in (field.annotation, *get_args(field.annotation)):
         if get_origin(inner) is Annotated:

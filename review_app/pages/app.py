@@ -4,17 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
 
+from bootstrap.commands import command
 from bootstrap.project.projects import Project
-from review_app import links, reviewers, uploads
-from review_app.components import markup
+from review_app import drafts, links, reviewers, uploads
+from review_app.components import markup, notices
 from review_app.pages import (
     dataset,
     generations,
     grid,
     new_project,
+    projects,
     recipes,
     review,
     schedule,
@@ -23,6 +26,8 @@ from review_app.pages import (
 )
 from review_app.workspace import workspace
 
+_BEGUN = "first page shown"
+_IS_NAMED = "address named a project"
 # Our own file: for a symbol or an emoji the browser would contact a server on the internet.
 _ICON = Path(__file__).parents[1] / "components" / "icon.png"
 
@@ -59,6 +64,7 @@ _PROJECT_PAGES = {
     "settings": _Entry("Settings", ":material/tune:", _of_project(settings.show)),
 }
 _WORKSPACE_PAGES = {
+    "projects": _Entry("Projects", ":material/dashboard:", projects.show),
     "new": _Entry("New project", ":material/add_photo_alternate:", new_project.show),
     "schedule": _Entry("Schedule", ":material/bedtime:", schedule.show),
 }
@@ -66,20 +72,72 @@ _WORKSPACE_PAGES = {
 
 def main() -> None:
     """Show the requested page."""
-    st.set_page_config(page_title="sid review", page_icon=str(_ICON), layout="wide")
+    st.set_page_config(page_title="sid", page_icon=str(_ICON), layout="wide")
     markup.style()
     with markup.show_errors():
         _pick_project()
         _strays()
         of_project, of_workspace = _pages(_PROJECT_PAGES), _pages(_WORKSPACE_PAGES)
-        chosen = st.navigation({"": list(of_project.values()), "Workspace": list(of_workspace.values())})
+        chosen = st.navigation([*of_project.values(), *of_workspace.values()], position="hidden")
+        _navigation(of_project, of_workspace)
         links.remember(
             of_project | of_workspace, chosen.url_path or "review"
         )  # the default page's path is empty
+        _first_page(chosen.url_path, of_workspace["projects"])
+        shown = (_PROJECT_PAGES | _WORKSPACE_PAGES)[chosen.url_path or "review"].title
+        _title(shown, chosen.url_path in of_workspace)
         _show_reviewer()
+        _tell_wrong_address(of_project | of_workspace, shown)
         if chosen.url_path != "new":
             uploads.forget()  # the page has made its project, or the visitor has left it
         chosen.run()
+        _tell_drafts()
+        notices.follow()
+
+
+def _first_page(path: str, all_projects: Any) -> None:
+    """Begin with all projects, if there are several and the address names none."""
+    if st.session_state.setdefault(_BEGUN, False):
+        return
+    st.session_state[_BEGUN] = True
+    if path == "" and not st.session_state.pop(_IS_NAMED, False) and len(workspace().project_names()) > 1:
+        st.switch_page(all_projects)
+
+
+def _title(page: str, is_of_workspace: bool) -> None:
+    """Name page and project in the browser's tab."""
+    project = st.session_state.get(links.PROJECT)
+    parts = [page, *([project] if project and not is_of_workspace else []), "sid"]
+    st.set_page_config(page_title=" · ".join(parts))
+
+
+def _tell_drafts() -> None:
+    """Say in the sidebar which settings are changed and not saved."""
+    project = st.session_state.get(links.PROJECT)
+    for place, labels in drafts.of_project(project).items() if project else ():
+        with st.sidebar:
+            st.caption(
+                f":material/edit: Not saved yet in {markup.plain(place)}: {markup.plain(', '.join(labels))}"
+            )
+
+
+def _navigation(of_project: dict[str, Any], of_workspace: dict[str, Any]) -> None:
+    """Show links to all pages: Streamlit's own list with headings is no list to a screen reader."""
+    with st.sidebar:
+        with st.container(key="project-pages", gap=None):
+            for page in of_project.values():
+                st.page_link(page, width="stretch")
+        with st.container(key="workspace-pages", gap=None):
+            st.caption("Workspace")
+            for page in of_workspace.values():
+                st.page_link(page, width="stretch")
+
+
+def _tell_wrong_address(pages: dict[str, Any], shown: str) -> None:
+    """Say that there is no such page; Streamlit's own dialog is off, see review_app.error_dialogs."""
+    asked = urlsplit(st.context.url or "").path.strip("/")
+    if asked and asked not in pages:
+        st.warning(markup.plain(f"There is no page {asked}; this is {shown}."))
 
 
 def _pages(entries: dict[str, _Entry]) -> dict[str, Any]:
@@ -105,6 +163,7 @@ def _pick_project() -> None:
     if not names:
         st.session_state.pop(links.PROJECT, None)
         return
+    st.session_state.setdefault(_IS_NAMED, st.query_params.get(links.PROJECT) in names)
     known = [st.query_params.get(links.PROJECT), st.session_state.get(links.PROJECT), names[0]]
     name = next(candidate for candidate in known if candidate in names)
     links.choose_project(name)
@@ -135,7 +194,7 @@ def _no_project() -> None:
         links.button("new", "Create a project", ":material/add_photo_alternate:")
         st.caption("Or on the command line:")
         st.code(
-            'sid new NAME --image picture.png --caption "woman, red apple, window"',
+            f'{command("new")} NAME --image picture.png --caption "woman, red apple, window"',
             language="bash",
             wrap_lines=True,
         )

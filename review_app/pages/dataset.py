@@ -1,25 +1,25 @@
 """Dataset: the original and the picks, whose captions can be edited one by one or many at once; and the export."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 import streamlit as st
 
 from bootstrap import captions
 from bootstrap.catalog import picks
-from bootstrap.dataset import exporting, growth
-from bootstrap.dataset.retagging import TagEdit, consistency, retag
-from bootstrap.errors import UserError
-from bootstrap.files import sha256_of_text
+from bootstrap.dataset.retagging import TagEdit, consistency
+from bootstrap.errors import UserError, as_machine_errors
+from bootstrap.project import running
 from bootstrap.project.projects import Project
+from review_app import dataset_changes, reviewers
 from review_app.components import markup
+from review_app.components.caption_editor import caption_editor
 from review_app.links import button
-from review_app.routes import original_url, thumbnail_url
+from review_app.urls import export_url, original_url
 from review_app.workspace import catalog_of
 
-_SAVED = "captions saved"
-_ROW_HEIGHT = 84  # pixels
-_MOST_ROWS = 8  # rows visible without scrolling
+_SAID = "what has changed in the dataset"
+_TROUBLE = "why a change of the dataset was not undone"
+_ON_A_PAGE = 50  # picks
 _ADD, _REMOVE, _REPLACE = "Add tags", "Remove tags", "Replace a tag"
 _FORMATS = {"kohya": "kohya_ss: pictures with .txt files", "imagefolder": "Hugging Face: imagefolder"}
 
@@ -28,6 +28,12 @@ def show(project: Project) -> None:
     """Show the page."""
     dataset_picks = picks.picks(catalog_of(project), project.name)
     markup.heading(project.name, f"Dataset of {_pictures(1 + len(dataset_picks))}")
+    said = st.session_state.pop(_SAID, None)
+    if said:
+        st.toast(markup.plain(said), icon=":material/check:")
+    trouble = st.session_state.pop(_TROUBLE, None)
+    if trouble:
+        st.error(markup.plain(trouble), icon=":material/error:")
     _original(project)
     if dataset_picks:
         _captions(project, dataset_picks)
@@ -39,6 +45,8 @@ def show(project: Project) -> None:
                 "holds only the original."
             )
             button("review", "Review", ":material/playing_cards:")
+        if dataset_changes.last(project):
+            _undo(project)
     _export(project)
 
 
@@ -70,93 +78,83 @@ def _original(project: Project) -> None:
 
 
 def _captions(project: Project, dataset_picks: list[picks.Pick]) -> None:
-    saved = st.session_state.pop(_SAVED, None)
-    if saved:
-        st.toast(saved, icon=":material/check:")
     st.subheader("Picks", anchor=False)
-    wanted = st.text_input(
-        "Filter", key="dataset filter", placeholder="Show captions that contain this text",
-        label_visibility="collapsed", icon=":material/search:", persist_state="session",
-    )  # fmt: skip
-    visible = [pick for pick in dataset_picks if wanted.strip().casefold() in pick.caption.casefold()]
-    if not visible:
+    with st.container(horizontal=True, vertical_alignment="bottom", key="dataset-bar"):
+        wanted = st.text_input(
+            "Filter", key="dataset filter", placeholder="Show captions that contain this text",
+            label_visibility="collapsed", icon=":material/search:", persist_state="session",
+        )  # fmt: skip
+        _undo(project)
+    shown = [pick for pick in dataset_picks if wanted.strip().casefold() in pick.caption.casefold()]
+    if not shown:
         st.info("No caption contains this text.", icon=":material/filter_alt_off:")
         return
-    rows = _table(project, visible)
-    typed = {pick.candidate_id: str(row["caption"] or "") for pick, row in zip(visible, rows, strict=True)}
-    chosen = [pick.candidate_id for pick, row in zip(visible, rows, strict=True) if row["chosen"]]
-    changed = {
-        pick.candidate_id: typed[pick.candidate_id]
-        for pick in visible
-        if typed[pick.candidate_id] != pick.caption
-    }
-    with st.container(horizontal=True, vertical_alignment="center"):
-        label = f"Save {_captions_in_words(len(changed))}" if changed else "Save"
-        if st.button(
-            label,
-            key="save captions",
-            type="primary" if changed else "secondary",
-            icon=":material/save:",
-            disabled=not changed,
-        ):
-            _save(project, changed)
-        st.caption("Click a caption to edit it. The next generation trains on the saved captions.")
-    _batch(project, typed, chosen)
+    uses = dataset_changes.uses_of(project, dataset_picks)
+    pages = -(-len(shown) // _ON_A_PAGE)
+    page = 1
+    if pages > 1:
+        page = st.pagination(pages, key=f"dataset page {project.name}", persist_state="session")
+    on_page = shown[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE]
+    chosen = caption_editor(
+        project, on_page, uses, running.is_running(project), key=f"captions {project.name}"
+    )
+    st.caption(
+        "Click into a caption to edit it; it is saved when you leave it. The next generation trains on it."
+    )
+    _batch(project, [pick.candidate_id for pick in shown], list(chosen), uses)
     _worth_a_look(project)
 
 
-def _table(project: Project, visible: list[picks.Pick]) -> list[dict[str, Any]]:
-    """Show the picks as an editable table; return its rows with the edits so far."""
-    rows = [
-        {"chosen": False, "picture": thumbnail_url(project, pick.candidate_id), "caption": pick.caption}
-        for pick in visible
-    ]
-    # Changed captions get a new table, so that Streamlit does not apply earlier edits to them.
-    version = sha256_of_text("\n".join(pick.candidate_id + pick.caption for pick in visible))[:12]
-    edited: list[dict[str, Any]] = st.data_editor(
-        rows,
-        key=f"captions {project.name} {version}",
-        hide_index=True,
-        row_height=_ROW_HEIGHT,
-        height=min(len(rows), _MOST_ROWS) * _ROW_HEIGHT + 40,
-        disabled=["picture"],
-        column_config={
-            "chosen": st.column_config.CheckboxColumn("Choose", width=70),
-            "picture": st.column_config.ImageColumn("Picture", width=100),
-            "caption": st.column_config.TextColumn("Caption", width="large", required=True),
-        },
-    )
-    return edited
+def _undo(project: Project) -> None:
+    last = dataset_changes.last(project)
+    # A callback, so that of several quick clicks none falls into the second run of the script after a change.
+    st.button(
+        f"Undo: {last}" if last else "Undo", key="undo dataset", icon=":material/undo:", disabled=not last,
+        on_click=_undo_last, args=(project,),
+        help="Undoes the last change of the dataset that was made in this app: captions, tags, removed picks.",
+    )  # fmt: skip
 
 
-def _batch(project: Project, typed: Mapping[str, str], chosen: list[str]) -> None:
+def _undo_last(project: Project) -> None:
+    try:
+        with as_machine_errors():
+            what = dataset_changes.undo(project, catalog_of(project), _reviewer())
+        st.session_state[_SAID] = f"Undone: {what}"
+    except UserError as error:
+        st.session_state[_TROUBLE] = str(error)
+
+
+def _batch(project: Project, shown: list[str], chosen: list[str], uses: Mapping[str, int]) -> None:
+    """Show what changes many captions at once: the chosen ones, or else all shown."""
+
+    def with_count(tag: str) -> str:
+        return f"{tag} ({uses[tag]})" if tag in uses else tag
+
+    known = list(uses)
     with st.container(border=True, key="batch"):
         what = st.segmented_control(
             "Many at once", [_ADD, _REMOVE, _REPLACE], default=_ADD, required=True, key="batch what"
         )
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            known = sorted(
-                {tag for caption in typed.values() for tag in captions.parse(caption)}, key=str.casefold
-            )
             if what == _ADD:
-                tags = st.text_input("Tags to add at the end", key="batch add", placeholder="outdoors, smile")
-                edit = TagEdit(add=tuple(captions.parse(tags)))
+                added = st.multiselect(
+                    "Tags to add at the end", known, key="batch add", format_func=with_count,
+                    accept_new_options=True, placeholder="Choose or type tags",
+                )  # fmt: skip
+                edit = TagEdit(add=tuple(tag for text in added for tag in captions.parse(text)))
             elif what == _REMOVE:
-                edit = TagEdit(remove=tuple(st.multiselect("Tags to remove", known, key="batch remove")))
+                removed = st.multiselect("Tags to remove", known, key="batch remove", format_func=with_count)
+                edit = TagEdit(remove=tuple(removed))
             else:
-                old = st.selectbox("Tag", known, None, key="batch old", placeholder="Choose a tag")
+                old = st.selectbox(
+                    "Tag", known, None, key="batch old", placeholder="Choose a tag", format_func=with_count
+                )
                 new = st.text_input("Replacement", key="batch new", placeholder="one tag or several")
                 edit = TagEdit(rename=((old, new),) if old else ())
-            which = chosen or list(typed)
+            which = chosen or shown
             label = f"Apply to the {len(which)} chosen" if chosen else f"Apply to all {len(which)} shown"
             if st.button(label, key="apply batch", icon=":material/done_all:"):
-                _save(
-                    project,
-                    {
-                        candidate_id: captions.join(edit.of(captions.parse(typed[candidate_id])))
-                        for candidate_id in which
-                    },
-                )
+                _retag(project, edit, which)
 
 
 def _worth_a_look(project: Project) -> None:
@@ -188,24 +186,28 @@ def _remedy(
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(message)
         if st.button(markup.plain(label), key=f"remedy {label}"):
-            _change(lambda: retag(project, catalog_of(project), edit, ids))
+            _retag(project, edit, ids)
 
 
-def _save(project: Project, changed: Mapping[str, str]) -> None:
-    _change(lambda: growth.recaption(project, catalog_of(project), changed))
+def _retag(project: Project, edit: TagEdit, ids: Collection[str] | None) -> None:
+    _change(lambda: dataset_changes.retagged(project, catalog_of(project), edit, ids))
 
 
-def _change(captions_changed: Callable[[], int]) -> None:
-    """Change captions, and report how many are different now."""
+def _change(change: Callable[[], str]) -> None:
+    """Make a change, and say what is different now in a message that moves nothing."""
     try:
-        count = captions_changed()
+        what = change()
     except UserError as error:
         st.error(markup.plain(str(error)), icon=":material/error:")
         return
-    if count:
-        st.session_state[_SAVED] = f"{_captions_in_words(count)} saved"
+    if what:
+        st.session_state[_SAID] = what
         st.rerun()
     st.info("That changes no caption.", icon=":material/info:")
+
+
+def _reviewer() -> str:
+    return reviewers.reviewer_of(st.context.headers)
 
 
 # ---- export
@@ -214,20 +216,14 @@ def _change(captions_changed: Callable[[], int]) -> None:
 def _export(project: Project) -> None:
     with st.container(border=True, key="export"):
         st.subheader("Export", anchor=False)
-        to_format = st.segmented_control(
-            "Format", list(_FORMATS), default="kohya", required=True, format_func=lambda name: _FORMATS[name],
-            key="export format", label_visibility="collapsed",
+        to_format = st.radio(
+            "Format", list(_FORMATS), format_func=lambda name: _FORMATS[name], key="export format",
+            label_visibility="collapsed",
         )  # fmt: skip
-        st.download_button(
-            "Download as a zip file",
-            _packing(project, str(to_format)),
-            file_name=f"{project.name}-{to_format}.zip",
-            mime="application/zip",
-            key="download",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-
-
-def _packing(project: Project, to_format: str) -> Callable[[], bytes]:
-    return lambda: exporting.zipped(project, catalog_of(project), to_format)
+        # A link to a route of ours: Streamlit forgets the file of its own button when the page's script runs again.
+        markup.show(
+            markup.element(
+                "a", "Download as a zip file", href=export_url(project, str(to_format)), class_="sid-button",
+                download=f"{project.name}-{to_format}.zip",
+            )
+        )  # fmt: skip

@@ -7,21 +7,23 @@ import streamlit as st
 
 from bootstrap.catalog import accept_rates, generations, sheets
 from bootstrap.catalog.generations import GenerationStatus
+from bootstrap.catalog.states import COUNTED
 from bootstrap.dataset import growth
 from bootstrap.errors import UserError, as_machine_errors
+from bootstrap.loop import work_left
 from bootstrap.project.projects import Project
 from review_app import starting
-from review_app.components import markup
+from review_app.components import charts, going_on, markup
 from review_app.components.progress import how_far, share, station, stations
 from review_app.links import button
-from review_app.phases import Phase, phase
+from review_app.pages import new_sheet
+from review_app.phases import BUSY, Phase, phase
 from review_app.routes import drawn_sheet_url, sheet_path, sheet_url
 from review_app.workspace import catalog_of
 
 _TOKEN = "start token"
 _PROBLEM = "start problem"
 _CANCELLED = "run cancelled"  # by this person, and not ended yet
-_BUSY = (Phase.STARTING, Phase.RUNNING)
 _END_SECONDS = 20  # after publishing its candidates, a run still has to end in Prefect
 
 
@@ -29,19 +31,20 @@ def show(project: Project) -> None:
     """Show the page."""
     markup.heading(project.name, "Generations")
     statuses = generations.statuses(catalog_of(project), project.name)
-    busy = phase(project, statuses, starting.latest(project))[0] in _BUSY
+    busy = phase(project, statuses, starting.latest(project))[0] in BUSY
     # An idle page refreshes rarely: a click during such a rerun can be lost.
     st.fragment(_now, run_every=1 if busy else 10)(project, busy)
     _accept_rates(project)
+    new_sheet.show(project, statuses)
 
 
 @markup.show_errors()
 def _now(project: Project, looks_often: bool) -> None:
     statuses = generations.statuses(catalog_of(project), project.name)
     what, why = phase(project, statuses, starting.latest(project))
-    if (what in _BUSY) != looks_often:
+    if (what in BUSY) != looks_often:
         st.rerun(scope="app")
-    if what not in _BUSY:
+    if what not in BUSY:
         st.session_state.pop(f"{_CANCELLED} {project.name}", None)
     with st.container(border=True, key="now"):
         _PANELS[what](project, statuses, why)
@@ -86,15 +89,13 @@ def _running(project: Project, statuses: Sequence[GenerationStatus], _: str) -> 
 def _interrupted(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
     latest = statuses[-1]
     st.subheader(f"Generation {latest.number} was interrupted", anchor=False)
-    st.write(
-        f"It stopped at this step: {station(latest.state)}. Nothing is lost; it resumes where it stopped."
-    )
+    st.write(f"{station(latest.state)} ended with its process. Nothing is lost; it goes on from there.")
     _start_button(project, "Continue", ":material/play_arrow:")
     _log(project)
 
 
-def _stopped(project: Project, statuses: Sequence[GenerationStatus], why: str) -> None:
-    st.subheader(f"Generation {statuses[-1].number} was stopped", anchor=False)
+def _cancelled(project: Project, statuses: Sequence[GenerationStatus], why: str) -> None:
+    st.subheader(f"Generation {statuses[-1].number} was cancelled", anchor=False)
     st.write(f"{markup.plain(why[:1].upper() + why[1:])}. Finished work is kept." if why else "")
     _start_button(project, "Continue", ":material/play_arrow:")
     _log(project)
@@ -112,11 +113,8 @@ def _failed(project: Project, statuses: Sequence[GenerationStatus], why: str) ->
 
 def _review(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
     latest = statuses[-1]
-    st.subheader(f"Generation {latest.number} is ready for review", anchor=False)
-    if latest.undecided:
-        st.write(f"{latest.undecided} of {latest.published} pictures are waiting for a verdict.")
-    else:
-        st.write(f"All {latest.published} pictures are decided; {latest.accepted} are picks.")
+    st.subheader(f"Generation {latest.number} · {station(latest.state)}", anchor=False)
+    st.write(_decided(latest))
     with st.container(horizontal=True):
         if latest.undecided:
             button("review", "Review", ":material/playing_cards:")
@@ -137,16 +135,38 @@ def _review(project: Project, statuses: Sequence[GenerationStatus], _: str) -> N
             key="start",
             icon=":material/brush:",
             type="tertiary",
-            on_click=_start,
+            on_click=_draw_missing,
             args=(project,),
             help="Runs this generation again to draw shots that project.toml asks for and that do not exist yet.",
+        )
+        st.button(
+            "Draw more",
+            key="draw more",
+            icon=":material/add_to_photos:",
+            type="tertiary",
+            on_click=_start,
+            args=(project, True),
+            help="Draws as many candidates again with the same LoRA, recipes and other seeds.",
         )
 
 
 def _grown(project: Project, statuses: Sequence[GenerationStatus], _: str) -> None:
     st.subheader(f"Ready for generation {statuses[-1].number + 1}", anchor=False)
     st.write("The picks have joined the dataset. The next generation trains on all of it.")
-    _start_button(project, "Start a generation", ":material/play_arrow:")
+    latest = statuses[-1]
+    if latest.undecided:
+        st.write(f"Generation {latest.number}: {_decided(latest)}")
+    with st.container(horizontal=True):
+        _start_button(project, "Start a generation", ":material/play_arrow:")
+        if latest.undecided:
+            button("review", "Review", ":material/playing_cards:", primary=False)
+
+
+def _decided(status: GenerationStatus) -> str:
+    """Return how many of a generation's published pictures are decided."""
+    if status.undecided:
+        return f"{status.undecided} of {status.published} pictures are undecided."
+    return f"All {status.published} pictures are decided: {status.accepted} accepted, {status.rejected} rejected."
 
 
 _PANELS = {
@@ -154,7 +174,7 @@ _PANELS = {
     Phase.STARTING: _starting,
     Phase.RUNNING: _running,
     Phase.INTERRUPTED: _interrupted,
-    Phase.STOPPED: _stopped,
+    Phase.CANCELLED: _cancelled,
     Phase.FAILED: _failed,
     Phase.REVIEW: _review,
     Phase.GROWN: _grown,
@@ -168,7 +188,7 @@ def _start_button(project: Project, label: str, icon: str) -> None:
 def _cancel_button(project: Project) -> None:
     is_cancelled = st.session_state.get(f"{_CANCELLED} {project.name}", False)
     st.button(
-        "Stopping" if is_cancelled else "Cancel", key="cancel", icon=":material/stop:", on_click=_cancel,
+        "Cancelling" if is_cancelled else "Cancel", key="cancel", icon=":material/stop:", on_click=_cancel,
         args=(project,), disabled=is_cancelled,
         help="The run stops between two steps. Finished work is kept, and the generation can be resumed.",
     )  # fmt: skip
@@ -183,18 +203,31 @@ def _log(project: Project) -> None:
 # ---- the buttons
 
 
-def _start(project: Project) -> None:
+def _start(project: Project, more: bool = False) -> None:
     problem = f"{_PROBLEM} {project.name}"
     token = st.session_state.setdefault(_TOKEN, secrets.token_hex(8))
     try:
         with as_machine_errors():
             statuses = generations.statuses(catalog_of(project), project.name)
-            busy = phase(project, statuses, starting.latest(project))[0] in (Phase.STARTING, Phase.RUNNING)
-            starting.start(project, token, patience=0.0 if busy else _END_SECONDS)
+            busy = phase(project, statuses, starting.latest(project))[0] in BUSY
+            starting.start(project, token, patience=0.0 if busy else _END_SECONDS, more=more)
         st.session_state.pop(problem, None)
     except UserError as error:
         st.session_state[problem] = str(error)
     st.session_state.pop(_TOKEN, None)
+
+
+def _draw_missing(project: Project) -> None:
+    """Start a run, unless it would find nothing to do: then say so at once."""
+    try:
+        with as_machine_errors():
+            complete = work_left.nothing_is_missing(project, catalog_of(project))
+    except UserError:
+        complete = False  # the run reports it
+    if complete:
+        st.toast(markup.plain(work_left.NOTHING), icon=":material/check:")
+    else:
+        _start(project)
 
 
 def _cancel(project: Project) -> None:
@@ -228,6 +261,8 @@ def _history(project: Project, statuses: Sequence[GenerationStatus]) -> None:
         with st.container(key=f"generation-{status.number}"):
             st.subheader(f"Generation {status.number} · {station(status.state)}", anchor=False)
             markup.show(_counts(status))
+            if not status.state.is_up_for_review:
+                going_on.strip(project, status)
             if status.published and sheet_path(project, status.number).is_file():
                 _sheet(
                     "Contact sheet",
@@ -253,23 +288,17 @@ def _accept_rates(project: Project) -> None:
     st.subheader("What was accepted", anchor=False)
     accepted, decided = sum(rate.accepted for rate in rates), sum(rate.decided for rate in rates)
     st.caption(f"{accepted} of {decided} decided pictures, {100 * accepted / decided:.0f} %")
-    color = (
-        "generation" if len({rate.generation for rate in rates}) > 1 else None
-    )  # a single one needs no legend
+    several = len({rate.generation for rate in rates}) > 1
     left, right = st.columns(2, gap="large")
     for column, by in ((left, "recipe"), (right, "strength")):
-        rows = [
-            {by: f"{key:g}" if isinstance(key, float) else key, "accepted, %": 100 * yes / count,
-             "of": count, "generation": f"Generation {number}"}
+        bars = [
+            {by: f"{key:g}" if isinstance(key, float) else key, "percent": 100 * yes / count,
+             "counts": f"{yes} of {count}", "generation": f"Generation {number}"}
             for (number, key), (yes, count) in accept_rates.summed(rates, by).items()
         ]  # fmt: skip
         with column:
-            st.bar_chart(rows, x=by, y="accepted, %", color=color, stack=False, height=260)
+            charts.shares(bars, by, "generation" if several else None)
 
 
 def _counts(status: GenerationStatus) -> markup.Markup:
-    pairs = [
-        ("drawn", status.candidates), ("duplicates", status.duplicates), ("shown", status.published),
-        ("undecided", status.undecided), ("accepted", status.accepted), ("rejected", status.rejected),
-    ]  # fmt: skip
-    return markup.counts([(name, str(value)) for name, value in pairs])
+    return markup.counts([(word, str(getattr(status, field))) for word, field in COUNTED.items()])

@@ -12,12 +12,14 @@ from bootstrap.pictures import drawn_tags
 from bootstrap.project import projects
 from bootstrap.project.settings import TrainingSection
 from bootstrap.prompting import token_counts
-from review_app import links, tag_checks, uploads
-from review_app.components import markup
+from bootstrap.training.examples import fitted_size
+from review_app import links, tag_checks, uploads, verbs
+from review_app.components import base_models, markup
 from review_app.tag_checks import Check
 from review_app.workspace import workspace
 
 _CHECK = "tags being drawn"
+_SUGGESTION = "suggested caption"
 _PREVIEW_SIDE = 640
 _MAX_TOKENS = TrainingSection().max_token_length
 
@@ -33,65 +35,119 @@ def show() -> None:
         if upload is None:
             st.caption("The original: the one picture that the project starts from.")
         with markup.show_errors():
-            _preview(upload)
+            _preview(upload, st.session_state.get("new base model") or specs.embedded_names()[0])
     with right:
         suggested = uploads.project_name(upload.name) if upload else ""
         # The key depends on the suggestion, so that another picture suggests another name.
         name = st.text_input("Name", suggested, key=f"new name {suggested}", max_chars=64, placeholder="anna")
+        base = base_models.choose("Base model", None, key="new base model")
+        suggestion = st.session_state.pop(_SUGGESTION, None)
+        if suggestion is not None:  # a field's text can be set only before the field is there
+            st.session_state["new caption"] = suggestion
         caption = st.text_area(
             "Caption", key="new caption", height=110, placeholder="woman, red apple, blue blazer, teal wall, window",
             help="Tags separated by commas, the subject first.",
         )  # fmt: skip
+        with st.container(key="caption-parts"):  # with room for what appears, so that nothing below moves
+            with markup.show_errors():
+                _tokens(caption, base)
+            if st.button(
+                "Suggest a caption", key="suggest caption", icon=":material/auto_awesome:", type="tertiary",
+                disabled=upload is None,
+                help="A tagger reads the picture, and adds the tags that it sees to the caption.",
+            ):  # fmt: skip
+                with markup.show_errors():
+                    _suggest(upload, caption)
         st.caption(
             "What the caption names can be left out or brought back; the rest sticks to the subject. "
             "Name everything that should be removable."
         )
-        base = st.selectbox(
-            "Base model", specs.embedded_names(), key="new base model", accept_new_options=True,
-            format_func=markup.plain,
-            help="An embedded model, or the path of a diffusers folder or .safetensors file, or a Hugging Face id.",
-        )  # fmt: skip
         # Not a callback: its arguments would come from the previous script run, without the latest input.
         if st.button(
             "Create the project", type="primary", icon=":material/add_photo_alternate:", key="make project"
         ):
             with markup.show_errors():
-                _make(upload, name.strip(), caption, base or "")
+                _make(upload, name.strip(), caption, base)
         # Below the button, so that what appears while a person reaches for it does not push it aside.
-        with markup.show_errors():
-            _tokens(caption, base or "")
         if captions.without_syntax(caption) and base:
             checks = st.session_state.get(_CHECK)
             busy = checks is not None and not checks.ended
             st.fragment(_drawings, run_every=2 if busy else None)(caption, base, busy)
 
 
-def _preview(upload: Any) -> None:
-    """Show the picture as the project will keep it: upright, on white, with its size."""
+def _preview(upload: Any, base: str) -> None:
+    """Show the picture as the project will keep it: upright, on white, with its sizes."""
     if upload is None:
         return
     preview = st.session_state.get("new preview")
     if preview is None or preview[0] != upload.file_id:
         preview = (upload.file_id, *_read(upload))
         st.session_state["new preview"] = preview
-    _, small, told = preview
+    _, small, size, told = preview
     if small is None:
         raise UserError(told)
     st.image(small, width="stretch")
-    st.caption(told)
+    st.caption(f"{size[0]}×{size[1]} pixels{told}{_trained_at(base, size)}")
 
 
-def _read(upload: Any) -> tuple[Image.Image | None, str]:
-    """Return a small copy of an upload and what to say of it; no picture: why it cannot be used."""
+def _trained_at(base: str, size: tuple[int, int]) -> str:
+    """Return at what size a project on this base model trains on the picture and draws it, unless that is its own."""
+    try:
+        spec = specs.find(base, local_only=True)
+        geometry = specs.geometry(spec)
+    except UserError:  # said where the base model is chosen, once it matters
+        return ""
+    if geometry is None:
+        return ""
+    resolution = int(spec.defaults.get("training", {}).get("resolution") or geometry.resolution)
+    width, height = fitted_size(size, resolution, geometry.size_step)
+    if (width, height) == size:
+        return ", trained and drawn at this size"
+    return (
+        f". Trained and drawn at {width}×{height}: the resolution of {markup.plain(spec.title)} is {resolution}, and "
+        "*resolution* under Settings, Training changes it"
+    )
+
+
+def _suggest(upload: Any, caption: str) -> None:
+    """Add the tags that a tagger sees in the picture to the caption."""
+    tagger = _tagger()
+    with st.spinner("Reading the picture's tags", show_time=False), uploads.as_file(upload) as path:
+        output, problem = verbs.run_verb(
+            workspace(), ["tag", *([f"--tagger={tagger}"] if tagger else []), "--", str(path)]
+        )
+    if problem:
+        raise UserError(f"tagger: {problem}")
+    seen = captions.parse(output.strip())
+    if not seen:
+        raise UserError("tagger: it sees none of its tags in this picture; write the caption yourself")
+    st.session_state[_SUGGESTION] = captions.join(captions.with_added(captions.parse(caption), seen))
+    st.rerun()
+
+
+def _tagger() -> str | None:
+    """Return the tagger of the workspace's projects; None: Paper Town's own, which knows only its own tags."""
+    for name in workspace().project_names():
+        try:
+            tagger = workspace().project(name).settings.curation.tagger
+        except UserError:  # its own pages report it
+            continue
+        if tagger:
+            return tagger
+    return None
+
+
+def _read(upload: Any) -> tuple[Image.Image | None, tuple[int, int], str]:
+    """Return a small copy of an upload, its size, and what else to say of it; no picture: why it cannot be used."""
     try:
         with uploads.as_file(upload) as path:
             picture = images.open_picture(path)
             part = ", the first of several frames or pages" if images.has_more_frames(path) else ""
     except UserError as error:
-        return None, str(error)
-    told = f"{picture.width}×{picture.height} pixels, as it will be used{part}"
+        return None, (0, 0), str(error)
+    size = picture.size
     picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
-    return picture, told
+    return picture, size, part
 
 
 def _tokens(caption: str, base: str) -> None:

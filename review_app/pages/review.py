@@ -8,6 +8,8 @@ from bootstrap.catalog.generations import GenerationStatus
 from bootstrap.catalog.states import GenerationState
 from bootstrap.errors import UserError
 from bootstrap.project.projects import Project
+from review_app import cells
+from review_app.cells import Filter
 from review_app.components import markup
 from review_app.components.deck_component import deck
 from review_app.components.progress import how_far, share
@@ -25,16 +27,39 @@ def show(project: Project) -> None:
         _nothing_yet(project, statuses[-1] if statuses else None)
         return
     key = f"generation to review {project.name}"
+    only = _only(project)
     reviewable = [status for status in statuses if status.published]
+    if only is not None:
+        key += " in part"
+        number = cells.generation_of(project, catalog_of(project), only) or number
     if len(reviewable) > 1:
         number = _choose(reviewable, number, key)
-    _deck(project, number)
+    _deck(project, number, only)
     fix.progress(project, first_key(project))
+
+
+def _only(project: Project) -> Filter | None:
+    """Return which candidates alone the deck shows, as the address says or the grid has just asked; None: all."""
+    asked = st.session_state.pop(only_key(project), None)
+    if asked is not None:
+        text = cells.as_query(asked.model_copy(update={"sort": "drawn"}))
+        if text == "{}":
+            st.query_params.pop("only", None)
+        else:
+            st.query_params["only"] = text
+    text = st.query_params.get("only", "")
+    if not text:
+        return None
+    try:
+        return cells.of_query(text)
+    except UserError as error:
+        st.warning(markup.plain(f"All candidates are shown, because the address cannot be read: {error}"))
+        return None
 
 
 def _choose(statuses: list[GenerationStatus], number: int, key: str) -> int:
     labels = {
-        status.number: str(status.number) + (f" · {status.undecided} to review" if status.undecided else "")
+        status.number: str(status.number) + (f" · {status.undecided} undecided" if status.undecided else "")
         for status in statuses
     }
     chosen = st.sidebar.segmented_control(
@@ -51,17 +76,21 @@ def _choose(statuses: list[GenerationStatus], number: int, key: str) -> int:
 
 @st.fragment
 @markup.show_errors()
-def _deck(project: Project, number: int) -> None:
+def _deck(project: Project, number: int, only: Filter | None) -> None:
     is_done = deck(
         project,
         number,
-        key=f"deck {project.name} {number}",
-        reasons=_reasons(project),
+        key=f"deck {project.name} {number}" + (f" {cells.as_query(only)}" if only else ""),
+        reasons=reasons(project),
         first=st.session_state.pop(first_key(project), []),
+        only=only,
+        on_all=_show_all,
         on_fix=fix.ask,
     )
     fix.show(project)
-    if is_done:
+    if is_done and only is not None:
+        _part_decided(only)
+    elif is_done:
         _all_decided(candidates.counts(catalog_of(project), project.name, number))
 
 
@@ -70,11 +99,31 @@ def first_key(project: Project) -> str:
     return f"first in the deck of {project.name}"
 
 
-def _reasons(project: Project) -> list[str]:
+def only_key(project: Project) -> str:
+    """Return the session's key for the filter of the candidates that the deck alone is to show next."""
+    return f"only in the deck of {project.name}"
+
+
+def reasons(project: Project) -> list[str]:
+    """Return the reasons to reject with; none if project.toml cannot be read."""
     try:
         return project.settings.review.reasons
     except UserError:  # verdicts need no settings
         return []
+
+
+def _show_all() -> None:
+    st.query_params.pop("only", None)
+
+
+def _part_decided(only: Filter) -> None:
+    with st.container(border=True, key="all-decided"):
+        st.subheader("All of these decided", anchor=False)
+        st.write(f"Every candidate with {markup.plain(', '.join(only.words))} has a verdict.")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if st.button("Review all others", key="review all", type="primary", on_click=_show_all):
+                st.rerun()
+            button("grid", "Show all in the grid", ":material/grid_view:", primary=False)
 
 
 def _all_decided(counts: Counts) -> None:

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import streamlit as st
 
+from bootstrap.commands import command
 from bootstrap.errors import UserError
 from review_app import schedules
 from review_app.components import markup
@@ -18,7 +19,7 @@ _OUTCOMES = {
     "COMPLETED": ("Done", ":material/check_circle:"),
     "FAILED": ("Some projects failed", ":material/error:"),
     "CRASHED": ("Crashed", ":material/error:"),
-    "CANCELLED": ("Stopped", ":material/stop_circle:"),
+    "CANCELLED": ("Cancelled", ":material/stop_circle:"),
 }
 _SOURCES = {"sid": "from --cron, removed by the next start without it", schedules.SLUG: ""}
 
@@ -43,7 +44,7 @@ def _live() -> None:
             st.subheader("No nightly runs here", anchor=False)
             st.write(markup.plain(str(error)[:1].upper() + str(error)[1:] + "."))
             st.caption("This command starts everything it needs:")
-            st.code("sid up", language="bash")
+            st.code(command("up"), language="bash")
         return
     problem = st.session_state.pop(_PROBLEM, None)
     if problem:
@@ -63,7 +64,8 @@ def _next(nights: Nights) -> None:
         st.subheader(_next_words(nights), anchor=False)
         if not nights.is_served:
             st.warning(
-                "No runner is connected, so a nightly run would not start: run `sid up` or `sid serve`.",
+                "No runner is connected, so a nightly run would not start: run "
+                + markup.plain(f"{command('up')} or {command('serve')}."),
                 icon=":material/warning:",
             )
         for schedule in nights.schedules:

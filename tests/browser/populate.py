@@ -35,6 +35,27 @@ def add_generation(
 ) -> list[str]:
     """Publish a generation of `count` candidates; return their ids in review order."""
     catalog = Catalog(made.workspace.catalog_url)
+    ids = draw(
+        made, count, thumbnails=thumbnails, negative_prompt=negative_prompt, base_model=base_model
+    )  # fmt: skip
+    number = generations.latest(catalog, made.name)
+    assert number is not None
+    candidate_states.put_up(catalog, made.name, ids)
+    bring(made, catalog, number, "published")
+    catalog.close()
+    return ids
+
+
+def draw(
+    made: Project,
+    count: int,
+    *,
+    thumbnails: bool = False,
+    negative_prompt: str = "",
+    base_model: str = "papertown",
+) -> list[str]:
+    """Begin a generation and draw `count` pictures of it; return their ids in the order of drawing."""
+    catalog = Catalog(made.workspace.catalog_url)
     number = generations.begin(catalog, made.name)
     with Image.open(made.original) as opened:
         original = opened.convert("RGB")
@@ -46,8 +67,6 @@ def add_generation(
         _write_picture(made, number, shot, original, index / count, thumbnails)
     new = [NewCandidate(shot.id, shot, _picture_path(number, shot)) for shot in shots]
     candidate_states.add_drawn(catalog, made.name, number, new)
-    candidate_states.put_up(catalog, made.name, [shot.id for shot in shots])
-    bring(made, catalog, number, "published")
     catalog.close()
     return [shot.id for shot in shots]
 

@@ -32,9 +32,10 @@ def test_every_key_does_what_it_says_and_all_of_it_can_be_undone(app: Any, visit
     ids = populate.add_generation(made, 9)
     visitor.open("/?project=keys")
     visitor.expect_shown(ids[0])
-    visitor.press("a", "ArrowRight", "r", "ArrowLeft", "2", "s", "ArrowDown")
-    visitor.expect_shown(ids[7])
-    visitor.expect_sent()
+    for keys, shown in (("a", "ArrowRight", "r"), 3), (("ArrowLeft", "2", "s"), 6), (("ArrowDown",), 7):
+        visitor.press(*keys)  # no more at once than a browser holds of so few
+        visitor.expect_shown(ids[shown])
+        visitor.expect_sent()
     verdicts = ["accept", "accept", "reject", "reject", "reject"]
     assert list(populate.verdicts(made).values()) == verdicts + ["undecided"] * 4
     assert [reason for *_, reason in populate.given(made)] == ["", "", "", "", "artifacts"]
@@ -201,8 +202,7 @@ def test_beside_the_picture(app: Any, visitor: Any) -> None:
     assert "/original/" in deck.locator(".over").get_attribute("src")
     visitor.press("Space", "z")
     deck.locator(".over").wait_for(state="hidden")
-    width = deck.locator(".candidate .frame").bounding_box()["width"]
-    assert width == 1440
+    assert deck.locator(".zoom .pane").first.bounding_box()["width"] == 1440
     visitor.press("Escape", "ArrowRight")
     visitor.expect_shown(eliminated)
     assert deck.locator(".tags del").all_inner_texts() == ["window"]

@@ -135,7 +135,7 @@ def make_project(visitor: Visitor, workspace: Workspace, folder: Path) -> None:
     visitor.open("/settings?project=crown")
     page.get_by_role("tab", name="Training").click()
     page.get_by_label("Repeats", exact=True).fill("9")
-    page.get_by_test_id("stFormSubmitButton").filter(visible=True).get_by_role("button").click()
+    page.locator(".st-key-save-settings-training button").click()
     page.get_by_text("Saved: repeats").wait_for()
     visitor.open("/recipes?project=crown")
     page.get_by_role("button", name="Change").first.click()
@@ -166,13 +166,13 @@ def run_and_cancel(visitor: Visitor, made: Project) -> None:
     page = visitor.page
     visitor.open("/generations?project=crown")
     page.get_by_role("button", name="Start a generation").click()
-    page.get_by_text("Training the LoRA").first.wait_for(timeout=_RUN_MILLISECONDS)
+    page.get_by_text("Training · ").first.wait_for(timeout=_RUN_MILLISECONDS)
     page.get_by_text("Log of the run").click()
     page.get_by_text("project 'crown': generation 1").wait_for()
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_text("Generation 1 was stopped").wait_for(timeout=_RUN_MILLISECONDS)
+    page.get_by_text("Generation 1 was cancelled").wait_for(timeout=_RUN_MILLISECONDS)
     page.get_by_role("button", name="Continue").click()
-    page.get_by_text("Generation 1 is ready for review").wait_for(timeout=_RUN_MILLISECONDS)
+    page.get_by_text("Generation 1 · Published").wait_for(timeout=_RUN_MILLISECONDS)
     page.get_by_text("Contact sheet").click()
     page.locator("img.sid-sheet").wait_for()
     assert state(made, 1) == "published"
@@ -203,28 +203,10 @@ def grow_and_run_again(visitor: Visitor, made: Project) -> None:
     visitor.open("/generations?project=crown")
     page.get_by_text("What was accepted").wait_for()
     page.get_by_role("button", name="Grow and start the next generation").click()
-    page.get_by_text("Generation 2 is ready for review").wait_for(timeout=_RUN_MILLISECONDS)
+    page.get_by_text("Generation 2 · Published").wait_for(timeout=_RUN_MILLISECONDS)
     assert (state(made, 1), state(made, 2)) == ("grown", "published")
     visitor.open("/training?project=crown")
     page.get_by_text("Generation 2: 4 snapshots").wait_for()
-
-
-def _downloaded(page: Any) -> bytes:
-    """Click the download button as a person does: once the page stands still, and again if nothing comes.
-
-    While a page is being drawn, Streamlit replaces the file behind the button, and a click then finds none.
-    """
-    from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
-
-    for patience in (20_000, 20_000, 60_000):  # ms
-        page.locator('[data-test-script-state="notRunning"]').wait_for()
-        try:
-            with page.expect_download(timeout=patience) as download:
-                page.get_by_role("button", name="Download as a zip file").click()
-        except PlaywrightTimeoutError:
-            continue
-        return Path(download.value.path()).read_bytes()
-    raise AssertionError("no download came")
 
 
 def export(visitor: Visitor, made: Project) -> None:
@@ -232,9 +214,12 @@ def export(visitor: Visitor, made: Project) -> None:
     visitor.open("/dataset?project=crown")
     page.get_by_text("Dataset of 2 pictures").wait_for()
     page.get_by_label("Tags to add at the end").fill("<img src=x onerror=alert(1)>")
+    page.get_by_label("Tags to add at the end").press("Enter")
     page.get_by_role("button", name="Apply to all 1 shown").click()
-    page.get_by_text("1 caption saved").wait_for()
-    packed = zipfile.ZipFile(io.BytesIO(_downloaded(page)))
+    page.get_by_role("button", name="Undo: 1 caption changed").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as a zip file").click()
+    packed = zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes()))
     names = sorted(packed.namelist())
     assert len([one for one in names if one.endswith(".png")]) == 2
     [pick] = picks.picks(Catalog(made.workspace.catalog_url), made.name)
@@ -346,7 +331,7 @@ def test_the_login_is_in_no_log_and_on_no_command_line(up: Up) -> None:
     assert len(password) > 40
     assert (up.workspace.folder / own_server.LOGIN_FILE).stat().st_mode & 0o077 == 0
     commands = processes_of(up.workspace)
-    assert len(commands) >= 4 and not any(password in command for command in commands)
+    assert len(commands) >= 4 and not any(password in command for command in commands.values())
     for log in [up.log, *(up.workspace.folder / "logs").iterdir()]:
         assert password not in log.read_text("utf-8", "replace"), log
 

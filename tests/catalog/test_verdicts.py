@@ -107,7 +107,7 @@ def test_verdicts_are_all_or_none(catalog, project, published):
     with pytest.raises(UserError, match="none with this id"):
         verdicts.decide(catalog, project.name, [published[0], "f" * 16], Verdict.ACCEPT, "t")
     (drawn,) = add_drawn(project, catalog, 1, [scene(80)], [shot(80)])
-    with pytest.raises(UserError, match="not up for review \\(drawn\\)"):
+    with pytest.raises(UserError, match="not published \\(drawn\\)"):
         verdicts.decide(catalog, project.name, [published[0], drawn], Verdict.ACCEPT, "t")
     with pytest.raises(ValueError, match="not a decision"):
         verdicts.decide(catalog, project.name, published, Verdict.UNDECIDED, "t")

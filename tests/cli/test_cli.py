@@ -68,7 +68,9 @@ def everything_in(folder: Path) -> dict[str, str]:
 GOOD = {"name": "apple", "image": "good.png", "caption": "woman, red apple", "base": "papertown"}
 WRONG = {
     "a missing picture": ({"image": "nope.png"}, "picture nope.png: there is no such file"),
-    "a folder for a picture": ({"image": "."}, "picture .: there is no such file"),
+    "a folder for a picture": ({"image": "."}, "picture .: it is no regular file, but a folder, pipe"),
+    "a device for a picture": ({"image": "/dev/zero"}, "picture /dev/zero: it is no regular file"),
+    "a device for a base model": ({"base": "/dev/zero"}, "/dev/zero"),
     "a picture of zero bytes": ({"image": "empty.png"}, "the file is empty (0 bytes)"),
     "a picture cut in half": ({"image": "half.png"}, "half.png: the file is damaged"),
     "a text named .png": ({"image": "text.png"}, "text.png: not a picture in a known format"),
@@ -225,7 +227,7 @@ def test_status_shows_the_next_step_throughout_the_loop(sid, folder):
     out = sid("status", "apple")[1]
     assert "interrupted" in out and "resumes generation 1, which was interrupted" in out
     ids = add_published(made, catalog, 1, 3, [shot(1), shot(2), shot(3)])
-    assert "sid review  (4 undecided)" in sid("status")[1]
+    assert "sid up  (4 undecided)" in sid("status")[1]
     sid("accept", "apple", ids[0])
     assert "3 undecided), or sid grow apple  (1 new picks)" in sid("status")[1]
     sid("grow", "apple")
@@ -400,6 +402,27 @@ def test_status_imports_no_model_library_and_help_not_even_the_catalog(folder):
     assert not loaded_by_verb("--help") & (
         MODELS | {"prefect", "streamlit", "sqlalchemy", "pydantic", "numpy"}
     )
+
+
+def test_a_run_says_what_it_does_before_anything_slow_is_imported(sid, folder):
+    assert sid("new", *as_arguments(GOOD))[0] == 0
+    code = (
+        "import sys\nfrom flows import cli\n"
+        "def say(line):\n  print(line)\n  print(*{name.partition('.')[0] for name in sys.modules})\n  sys.exit(3)\n"
+        "cli.say = say\nsys.argv = ['sid', 'run', 'apple']\n"
+        "from bootstrap.cli import main\nmain.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    line, loaded = done.stdout.splitlines()
+    assert line == "project 'apple': checking its settings and files"
+    assert not set(loaded.split()) & (MODELS | {"prefect", "sqlalchemy", "alembic"})
+
+
+def test_status_of_an_upgraded_catalog_does_not_import_what_upgrades_it(sid, folder):
+    assert sid("new", *as_arguments(GOOD))[0] == 0
+    assert sid("status")[0] == 0
+    assert not loaded_by_verb("status") & (MODELS | {"prefect", "alembic", "numpy"})
 
 
 def test_a_plan_imports_no_model_library(sid, folder):

@@ -40,7 +40,7 @@ class Reader:
 @pytest.fixture
 def embedded(monkeypatch):
     monkeypatch.setattr(scoring, "open_embedder", lambda project: Colors())
-    monkeypatch.setattr(scoring, "_open_tagger", lambda project: None)
+    monkeypatch.setattr(scoring, "open_tagger_of", lambda project: None)
 
 
 def scored(project, catalog):
@@ -81,7 +81,7 @@ def test_a_picture_that_is_gone_gets_no_scores_and_the_others_do(project, catalo
 
 def test_a_tagger_tells_how_much_of_the_prompt_is_there(project, catalog, monkeypatch):
     monkeypatch.setattr(scoring, "open_embedder", lambda project: None)
-    monkeypatch.setattr(scoring, "_open_tagger", lambda project: Reader())
+    monkeypatch.setattr(scoring, "open_tagger_of", lambda project: Reader())
     add_drawn(project, catalog, 1, [scene(1)], [shot(1, "woman, (red apple:1.2), [window]")])
     duplicate_marking.mark_duplicates(Generation(project, catalog, 1))
     scoring.score(Generation(project, catalog, 1))

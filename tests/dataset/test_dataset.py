@@ -314,7 +314,7 @@ def test_an_export_again_stays_and_another_ones_folder_is_refused_by_name(projec
 def test_a_drawn_candidate_is_no_pick_whatever_its_row_says(project, catalog):
     """Only what was published can be accepted."""
     (drawn,) = add_drawn(project, catalog, 1, [scene(5)])
-    with pytest.raises(UserError, match="not up for review"):
+    with pytest.raises(UserError, match="not published"):
         accept(catalog, project, drawn)
 
 

@@ -131,9 +131,9 @@ def _asked(workspace: Workspace) -> Path:
     return workspace.folder.with_name("asked.txt")
 
 
-def processes_of(workspace: Workspace) -> list[str]:
-    """Return the command lines of the processes that `sid` has started for this workspace."""
-    commands = []
+def processes_of(workspace: Workspace) -> dict[int, str]:
+    """Return the command lines of the processes that `sid` has started for this workspace, by their ids."""
+    commands = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             environment = (folder / "environ").read_bytes()
@@ -141,7 +141,7 @@ def processes_of(workspace: Workspace) -> list[str]:
         except OSError:  # the process has just ended, or belongs to another user
             continue
         if f"SID_WORKSPACE={workspace.folder}\0".encode() in environment:
-            commands.append(command)
+            commands[int(folder.name)] = command
     return commands
 
 

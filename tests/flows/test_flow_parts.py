@@ -24,7 +24,7 @@ from bootstrap.catalog import Catalog, generations
 from bootstrap.errors import UserError
 from bootstrap.progress import Progress
 from bootstrap.project.projects import Project, Workspace
-from flows import children, console, deadline, demo, environment, reports, serve, server
+from flows import children, console, deadline, demo, environment, keeping, reports, serve, server, up
 from flows.enough import MIN_PICKS
 
 
@@ -50,11 +50,33 @@ def test_without_a_terminal_there_are_few_lines() -> None:
     assert len(text.getvalue().splitlines()) == 2
 
 
+def test_a_narrow_terminal_shows_the_time_left() -> None:
+    text = io.StringIO()
+    with console.progress_shown(Console(file=text, width=60, force_terminal=True)):
+        console.report(Progress("train", 30, 120, "steps", 1.5, "epoch 4, loss 0.0123"))
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue())
+    assert "30/120 1:00 left 1.5 step" in " ".join(shown.split())
+
+
+def test_a_served_flow_writes_its_progress_to_the_log() -> None:
+    lines: list[str] = []
+    with console.progress_logged(lines.append):
+        assert console.is_shown()
+        for step in (1, 60, 120):
+            console.report(Progress("train", step, 120, "steps", 1.5, "loss 0.0123"))
+    assert lines == [
+        "train: 1/120 steps, loss 0.0123, 1.5 steps/s, 1:19 left",
+        "train: 120/120 steps, loss 0.0123, 1.5 steps/s",
+    ]
+    assert not console.is_shown()
+
+
 def test_a_terminal_gets_bars() -> None:
     text = io.StringIO()
     with console.progress_shown(Console(file=text, width=120, force_terminal=True)):
         console.report(Progress("train", 100, 100, "steps", 5.0, "loss 0.1"))
         console.report(Progress("draw", 10, 10, "pictures", 2.0))
+    assert "loading the libraries and the base model" in text.getvalue()
     assert "100/100" in text.getvalue() and "10/10" in text.getvalue() and "loss 0.1" in text.getvalue()
 
 
@@ -229,6 +251,51 @@ def test_a_child_that_ends_early_is_reported_with_its_last_lines(tmp_path: Path)
     child.stop(1)
 
 
+def test_a_process_that_dies_is_started_again_until_it_dies_too_often(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    starts: list[children.Child] = []
+
+    def start(_: object = None) -> children.Child:
+        code = f"print('start {len(starts) + 1}: no luck'); raise SystemExit(3)"
+        starts.append(children.start("the oven", [sys.executable, "-c", code], tmp_path / "log"))
+        return starts[-1]
+
+    with pytest.raises(keeping.GivenUpError, match="the oven ended 3 times in a row") as given_up:
+        keeping.keep([keeping.Kept(start(), start)], pauses=(0.1, 0.2))
+    assert "start 3: no luck" in str(given_up.value) and len(starts) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        f"the oven ended with code 3; started again in 0.1 s (log: {tmp_path / 'log'})",
+        "running again: the oven",
+        f"the oven ended with code 3; started again in 0.2 s (log: {tmp_path / 'log'})",
+        "running again: the oven",
+    ]
+
+
+def test_a_start_that_fails_counts_as_a_death(tmp_path: Path) -> None:
+    def start(_: object) -> children.Child:
+        raise children.StartError("the oven was not ready after 120 s")
+
+    first = children.start("the oven", [sys.executable, "-c", ""], tmp_path / "log")
+    with pytest.raises(keeping.GivenUpError, match="was not ready after 120 s"):
+        keeping.keep([keeping.Kept(first, start)], pauses=(0.1,))
+
+
+def test_one_up_at_a_time_serves_a_workspace(workspace: Workspace) -> None:
+    workspace.folder.mkdir()
+    for left in (".up.lock", ".up-address"):  # of one that was killed
+        (workspace.folder / left).write_text("http://localhost:1")
+    with (
+        up.only_one(workspace, 8600),
+        pytest.raises(UserError, match="with the app on http://localhost:8600; use that one"),
+        up.only_one(workspace, 8601),
+    ):
+        pass
+    with up.only_one(workspace, 8601):
+        pass
+
+
 def test_a_silent_child_is_not_waited_for_for_ever(tmp_path: Path) -> None:
     child = children.start("the thing", ["sleep", "60"], tmp_path / "log")
     with pytest.raises(children.StartError, match="not ready after 0 s"):
@@ -324,4 +391,7 @@ def test_mistakes_on_the_command_line_are_one_line(
     for arguments, words in mistakes.items():
         assert running[arguments].end() == 2
         assert words in running[arguments].output
-        assert len(running[arguments].output.splitlines()) == 1
+        lines = running[arguments].output.splitlines()
+        assert [line for line in lines if not line.endswith(": checking its settings and files")] == lines[
+            -1:
+        ]

@@ -1,6 +1,7 @@
 """The verbs in real processes: signals, and a real Prefect server on loopback."""
 
 import json
+import os
 import signal
 import time
 import urllib.error
@@ -13,10 +14,11 @@ import pytest
 
 from bootstrap.catalog import Catalog, generations
 from bootstrap.project import running
-from bootstrap.project.projects import Project
+from bootstrap.project.projects import Project, Workspace
 from bootstrap.serving import http, own_server
 from flows.server import free_port
-from review_app import schedules
+from review_app import prefect_runs, schedules
+from tests.flows.conftest import processes_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -33,6 +35,9 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(
     (project.folder / "fake-seconds").write_text("300")
     killed = sid("run", "demo")
     killed.wait_for("train: 1/20")
+    checking, begins, *_ = killed.output.splitlines()
+    assert checking == "project 'demo': checking its settings and files"
+    assert begins == "generation 1 begins: train, draw, curate; Ctrl-C stops it and keeps what is finished"
     assert state(catalog, project) == "training" and running.is_running(project)
     assert killed.end(signal.SIGKILL) == -signal.SIGKILL
     assert all_gone(30), "a process outlived its parent"
@@ -50,7 +55,7 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_one_goes_on(
         project.workspace.folder / ".prefect"
     ).exists()  # Prefect's import and server would cost seconds
     assert "generation 1 of 'demo': 4 candidates (4 drawn, 0 duplicates)" in whole.output
-    assert whole.output.splitlines()[-1] == "next: sid review  (4 undecided)"
+    assert whole.output.splitlines()[-1] == "next: sid up  (4 undecided)"
     assert state(catalog, project) == "published"
     assert all_gone(5)
 
@@ -128,14 +133,76 @@ def test_up_starts_everything_and_ends_it(
         patch.setenv("PREFECT_API_URL", api.url)
         patch.setenv("SID_WORKSPACE", str(good.workspace.folder))  # where the login is
         [night_page] = schedules.read(good.workspace).last
+        soon(lambda: "train: 20/20 steps, loss " in log_in_the_app(bad))
+        assert "flow run" not in log_in_the_app(bad)  # nothing of Prefect's own states and processes
     assert ("bad", "failed", "ValueError: oops") in night_page.rows
     assert {project: outcome for project, outcome, _ in night_page.rows} == {"bad": "failed", "good": "done"}
 
     run_is_stopped_and_refused(sid, api.url, bad, catalog)
+    a_second_one_is_refused(sid, port)
+    what_dies_is_started_again(up, api, port, good, catalog)
 
     assert up.end(signal.SIGTERM) == 0
     assert up.output.splitlines()[-1] == "stopping ..."
-    assert all_gone(0)
+    assert all_gone(5)
+
+
+def a_second_one_is_refused(sid: Callable[..., Any], port: int) -> None:
+    second = sid("up", "--port", str(free_port()))
+    assert second.end() == 2
+    [line] = second.output.splitlines()
+    assert f"another `sid up` serves it, with the app on http://localhost:{port}; use that one" in line
+
+
+def what_dies_is_started_again(up: Any, api: Api, port: int, project: Project, catalog: Catalog) -> None:
+    """The app, the server and the served flows, the latter at work."""
+    workspace = project.workspace
+    [app] = started(workspace, "review --port")
+    os.kill(app, signal.SIGKILL)
+    up.wait_for("the review app was killed by signal 9; started again in 1 s (log: ")
+    up.wait_for("running again: the review app")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=10) as response:
+        assert response.status == 200
+
+    (project.folder / "fake-seconds").write_text("300")
+    deployment = api.ask("deployments/name/bootstrap/bootstrap")["id"]
+    order = {"state": {"type": "SCHEDULED"}, "parameters": {"project": project.name}}
+    first = api.ask(f"deployments/{deployment}/create_flow_run", order)["id"]
+    soon(lambda: state(catalog, project) == "training")
+
+    [server] = started(workspace, "flows.prefect_server")
+    os.kill(server, signal.SIGKILL)
+    up.wait_for("running again: the Prefect server")
+    assert api.ask(f"flow_runs/{first}")["state_type"] == "RUNNING"  # it goes on
+    assert state(catalog, project) == "training"
+
+    (project.folder / "fake-seconds").unlink()
+    [flows] = started(workspace, "serve --cron")
+    os.kill(flows, signal.SIGKILL)
+    up.wait_for("the served flows was killed by signal 9")
+    up.wait_for("running again: the served flows")
+    served = (workspace.folder / "logs" / "flows.log").read_text()
+    assert "started again, because its process had ended: good" in served
+    assert api.ask(f"flow_runs/{first}")["state_type"] in ("CRASHED", "CANCELLED")
+    # The slot of a run that was killed is free again after a minute.
+    soon(lambda: state(catalog, project) == "published", 240)
+
+
+def log_in_the_app(project: Project) -> str:
+    run = prefect_runs.of_project(project)
+    return prefect_runs.log(run) if run else ""
+
+
+def started(workspace: Workspace, words: str) -> list[int]:
+    """Return the ids of the processes of `sid` whose command line has these words."""
+    return [pid for pid, command in processes_of(workspace).items() if words in command]
+
+
+def soon(is_so: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def run_is_stopped_and_refused(
@@ -146,13 +213,17 @@ def run_is_stopped_and_refused(
     stopped = sid("run", project.name, server=server)
     stopped.wait_for("train: 1/20")
     assert stopped.end(signal.SIGINT) == 130
-    assert stopped.output.splitlines()[-1] == "sid: stopped"
+    assert stopped.output.splitlines()[-3:] == [
+        "kept of generation 1: 0 of 6 epochs of its training, 4 candidates",
+        f"to go on: sid run {project.name}",
+        "sid: stopped",
+    ]
     assert state(catalog, project) == "cancelled"
 
     (project.folder / "fake-seconds").unlink()
     (project.folder / "fake-fail").write_text("curate:UserError:recipe 'add': 'hat' is odd")
     wrong = sid("run", project.name, server=server)
     assert wrong.end() == 2
-    errors = [line for line in wrong.output.splitlines() if not line.startswith(("train:", "draw:"))]
+    errors = [line for line in wrong.output.splitlines() if line.startswith("sid: ")]
     assert errors == ["sid: recipe 'add': 'hat' is odd"]
     assert state(catalog, project) == "failed"

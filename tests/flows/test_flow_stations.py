@@ -182,7 +182,7 @@ def test_with_too_few_picks_more_is_drawn_until_there_are_enough(
     nightly.fn(folder, min_picks=3)
     assert without_engine["night"][0]["detail"] == (
         "generation 1 is reviewed, but has only 2 of 3 picks: more is drawn; "
-        "generation 1: 8 candidates to review"
+        "generation 1: 8 candidates published"
     )
     assert (last(catalog, project).number, last(catalog, project).undecided) == (1, 4)
     decide(catalog, project, "accept", 1)
@@ -327,7 +327,7 @@ def test_a_failing_project_does_not_stop_the_night(
         nightly.fn(str(projects["c good"].workspace.folder))
     rows = without_engine["night"]
     assert [row["outcome"] for row in rows] == ["failed", "failed", "done", "skipped"]
-    assert rows[2]["detail"] == "its first generation; generation 1: 4 candidates to review"
+    assert rows[2]["detail"] == "its first generation; generation 1: 4 candidates published"
     assert last(catalog, projects["c good"]).state == "published"
     assert "| b fails | failed | ValueError: oops / no |" in reports.night_markdown(rows)
 
@@ -367,7 +367,7 @@ def test_after_the_deadline_no_project_is_begun(
     monkeypatch.setattr(nightly_module, "next_time", soon)
     rows = nightly.fn(str(first.workspace.folder), deadline="07:00")
     assert [(row["outcome"], row["detail"]) for row in rows] == [
-        ("stopped", AT_DEADLINE),
+        ("cancelled", AT_DEADLINE),
         ("skipped", "the deadline was reached before its turn"),
     ]
 

@@ -1,6 +1,8 @@
 """The loop, end to end: one picture in, generation 2 trained on reviewed picks."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from bootstrap.catalog import Catalog, generations, trainings
 from bootstrap.drawing import infotext
 from bootstrap.files import sha256_of_file
 from bootstrap.lora import kohya
-from tests.sid_command import candidates, sid, small_project
+from tests.sid_command import candidates, in_this_process, sid, small_project
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +24,7 @@ def test_two_generations_with_scripted_verdicts(tmp_path: Path, originals: Path)
 
     # Generation 1: files, rows and pictures belong together.
     output = sid(workspace, "run", "badge")
-    assert "sid review" in output
+    assert " up  (" in output
     first = candidates(workspace, "badge")
     everything = candidates(workspace, "badge", "--all")
     assert len(everything) == 10
@@ -100,7 +102,9 @@ def test_two_generations_with_scripted_verdicts(tmp_path: Path, originals: Path)
     assert all(path.with_suffix(".png").is_file() for path in exported)
 
 
-def test_a_second_run_draws_nothing_again(tmp_path: Path, originals: Path) -> None:
+def test_a_second_run_draws_nothing_again(
+    tmp_path: Path, originals: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     workspace = tmp_path / "workspace"
     project = small_project(workspace, originals)
     sid(workspace, "run", "badge")
@@ -114,3 +118,37 @@ def test_a_second_run_draws_nothing_again(tmp_path: Path, originals: Path) -> No
     assert not state.exists()
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert [candidate["id"] for candidate in candidates(workspace, "badge")] == ids
+
+    again = sid(workspace, "run", "badge")
+    assert (
+        "nothing is missing: all that the settings ask for is trained and drawn; more of the same with `"
+        in again
+    )
+    assert "contact sheet" not in again
+
+    # A change says before it is saved what it makes stale, and what that costs.
+    run = in_this_process(monkeypatch, capsys)
+    here = ("--workspace", str(workspace))
+    _, said, _ = run(*here, "set", "badge", "training.epochs=5")
+    trained, drawn, saved = said.splitlines()
+    assert trained.startswith("generation 1 is trained again (epochs 4 -> 5): 30 steps, about ")
+    assert drawn.startswith("the next run draws 10 of its 10 shots, about ")
+    assert drawn.endswith("; the 10 candidates of before stay, with their verdicts")
+    assert saved == "training.epochs = 5"
+    _, plan, _ = run(*here, "plan", "badge")
+    assert (
+        "training: 30 of 30 steps to do (5 epochs of 6), about " in plan
+        and "because of: epochs 4 -> 5" in plan
+    )
+
+    _, said, _ = run(*here, "set", "badge", "training.epochs=4")
+    assert said.splitlines() == ["training.epochs = 4"]  # nothing is stale any more
+
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"n\n")))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    text = project.toml.read_text()
+    _, refused, _ = run(*here, "set", "badge", "drawing.steps=9")
+    assert "draws 10 of its 10 shots" in refused and refused.endswith("nothing is changed\n")
+    assert project.toml.read_text() == text
+    _, said, _ = run(*here, "set", "badge", "drawing.steps=9", "--yes")
+    assert said.splitlines()[-1] == "drawing.steps = 9"

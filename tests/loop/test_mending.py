@@ -11,7 +11,7 @@ from making import shot as made_shot
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
-from bootstrap import captions
+from bootstrap import captions, images
 from bootstrap.catalog import Catalog, candidates, trainings, verdicts
 from bootstrap.catalog.states import Verdict
 from bootstrap.catalog.trainings import Snapshot
@@ -75,7 +75,7 @@ def test_drawn_again_with_another_strength_and_snapshot(reviewed: tuple[Project,
     output = json.loads(sid(project, *order, "--json"))
     ids = output["candidates"]
     assert output["new"] == 2
-    assert sid(project, *order) == f"already drawn, up for review: {' '.join(ids)}\n"
+    assert sid(project, *order) == f"already drawn, published: {' '.join(ids)}\n"
     drawn = [candidate_of(project, candidate_id) for candidate_id in ids]
     assert [candidate.shot.seed for candidate in drawn] == [1, 2]
     for candidate in drawn:
@@ -103,6 +103,54 @@ def test_without_changes_it_is_drawn_with_the_next_seeds(reviewed: tuple[Project
     catalog.close()
 
 
+def test_drawn_again_with_another_prompt_and_another_sampling(reviewed: tuple[Project, list[str]]) -> None:
+    project, (first, _) = reviewed
+    before = candidate_of(project, first).shot
+    order = [
+        "again", "apple", first, "--prompt=woman,  (blue hat:1.2),, garden # not red", "--negative-prompt=blurry",
+        "--cfg-scale=4.5", "--steps=2", "--sampler=Euler a", "--json",
+    ]  # fmt: skip
+    [drawn] = json.loads(sid(project, *order))["candidates"]
+    candidate = candidate_of(project, drawn)
+    shot = candidate.shot
+    assert (shot.prompt, shot.negative_prompt) == ("woman, (blue hat:1.2), garden", "blurry")
+    assert (shot.cfg_scale, shot.steps, shot.sampler, shot.seed) == (4.5, 2, "Euler a", before.seed)
+    assert shot.schedule == "Automatic"  # the candidate was made before schedules were a setting
+    assert (candidate.caption, shot.loras) == ("woman, blue hat, garden", before.loras)
+    assert "mended_from" not in before.to_dict()  # files of other candidates stay byte for byte as they were
+    assert shot.mended_from == first and dataclasses.replace(shot, mended_from="").id == shot.id
+    order = ["again", "apple", drawn, "--negative-prompt=", "--sampler=Euler", "--schedule=Karras", "--json"]
+    [plain] = json.loads(sid(project, *order))["candidates"]
+    shot = candidate_of(project, plain).shot
+    assert (shot.negative_prompt, shot.sampler, shot.schedule) == ("", "Euler", "Karras")
+
+
+def test_a_part_of_the_original_is_redrawn_as_a_candidate_was(
+    reviewed: tuple[Project, list[str]], tmp_path: Path
+) -> None:
+    project, (first, _) = reviewed
+    with Image.open(project.original) as opened:
+        original = opened.convert("RGB")
+    left = Image.new("L", original.size)
+    left.paste(255, (0, 0, original.width // 2, original.height))
+    left.save(tmp_path / "left.png")
+    order = ["inpaint", "apple", first, f"--mask={tmp_path / 'left.png'}", "--original", "--json"]
+    [whole] = json.loads(sid(project, *order, "--prompt=woman, blue ball"))["candidates"]
+    [part] = json.loads(sid(project, *order, "--prompt=ball", "--only-masked-padding=8"))["candidates"]
+    drawn = candidate_of(project, whole)
+    assert drawn.shot.start is not None and drawn.shot.start.picture is not None
+    assert drawn.shot.start.picture.path == project.original.name
+    assert (drawn.shot.loras, drawn.shot.steps) == (candidate_of(project, first).shot.loras, 3)
+    assert (drawn.caption, drawn.shot.mended_from) == ("woman, blue ball", "")
+    assert candidate_of(project, part).caption == captions.join(project.settings.project.tags)
+    with Image.open(project.folder / drawn.path) as after:
+        width, height = after.size
+        fitted = images.fit(original, width, height)
+        moved = np.abs(np.asarray(after, np.int16) - np.asarray(fitted, np.int16)).mean(axis=2)
+    assert moved[:, width * 5 // 8 :].max() == 0  # beyond the blur of the edge
+    assert moved[:, : width * 3 // 8].mean() > 3
+
+
 def test_only_what_is_painted_over_is_redrawn(reviewed: tuple[Project, list[str]], tmp_path: Path) -> None:
     project, (first, _) = reviewed
     mask = Image.new("L", (128, 128))
@@ -119,7 +167,7 @@ def test_only_what_is_painted_over_is_redrawn(reviewed: tuple[Project, list[str]
         "inpaint",
         "published",
     )
-    assert len(inpainted.shot.passes) == 2
+    assert [each.mended_from for each in inpainted.shot.passes] == ["", first]
     with (
         Image.open(project.folder / inpainted.path) as after,
         Image.open(project.folder / candidate_of(project, first).path) as before,
@@ -171,6 +219,16 @@ def test_only_masked_draws_the_part_alone_and_keeps_the_candidates_caption(
         (Redraw(strength=2.1), "strength 2.1: it must be from -2 to 2"),
         (Redraw(strength=-2.1), "-2 to 2"),
         (Redraw(count=17), "1 to 16"),
+        (Redraw(prompt=" , # nothing"), "prompt: it is empty"),
+        (Redraw(prompt="woman, <lora:nowhere:1>"), "nowhere"),
+        (Redraw(negative_prompt="(" * 1000), "prompt"),
+        (Redraw(cfg_scale=0.5), "CFG scale 0.5: it must be from 1 to 30"),
+        (Redraw(steps=151), "steps 151: it must be from 1 to 150"),
+        (Redraw(sampler="Euler b"), "sampler 'Euler b': unknown"),
+        (Redraw(schedule="karas"), "schedule 'karas': unknown"),
+        (Redraw(sampler="DPM++ 2M Karras", schedule="Exponential"), "contradicts schedule Exponential"),
+        (Redraw(sampler="LCM", steps=140), "LCM: it takes"),
+        (Inpaint(Path("small.png"), "woman", of_original=True), "the original .* make them the same size"),
         (Inpaint(Path("no.png"), "woman"), "no such file"),
         (Inpaint(Path("small.png"), "woman"), "make them the same size"),
         (Inpaint(Path("black.png"), "woman"), "no white"),

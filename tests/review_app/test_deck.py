@@ -58,6 +58,28 @@ def test_the_next_ones_are_handed_out_to_one_browser_only(made: Project, client:
     assert dealt(ask(client, "two", want=9, holding=ids[3:])) == ids[:3]
 
 
+def test_what_a_browser_no_longer_holds_is_free_at_once(made: Project, client: TestClient) -> None:
+    ids = populate.add_generation(made, 4)
+    assert dealt(ask(client, "one", want=3)) == ids[:3]
+    ask(client, "one", holding=ids[:1])
+    other = ask(client, "two", want=9)
+    assert (dealt(other), other["elsewhere"], other["browsers"]) == (ids[1:], 1, 1)
+
+
+def test_only_a_part_of_the_generation_is_handed_out(made: Project, client: TestClient) -> None:
+    ids = populate.add_generation(made, 9)
+    verdicts.decide(catalog_of(made), made.name, [ids[2]], Verdict.ACCEPT, "ann")
+    only = {"recipes": ["add"]}
+    answer = ask(client, want=9, only=only, first=[ids[2], ids[7]])
+    assert sorted(dealt(answer)[:2]) == sorted([ids[2], ids[7]])  # somebody asked for these
+    assert dealt(answer)[2:] == [ids[5], ids[8]]
+    assert answer["counts"] == {"total": 3, "accepted": 1, "rejected": 0}
+    last = ask(client, "two", want=9, only=only)
+    assert (dealt(last), last["elsewhere"]) == ([], 2)
+    wrong = {"browser": "b", "generation": 1, "only": {"beauty": 1}}
+    assert client.post("/deck/badge", json=wrong, headers=OURS).status_code == 400
+
+
 def test_what_a_crashed_browser_held_is_free_after_a_while(made: Project, client: TestClient) -> None:
     (only,) = populate.add_generation(made, 1)
     assert dealt(ask(client, "crashed", want=1)) == [only]

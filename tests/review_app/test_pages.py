@@ -112,7 +112,7 @@ def test_growing_needs_picks(made: Project) -> None:
 def test_grow_and_start(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
     monkeypatch.setattr(
-        "review_app.starting.start", lambda project, token, patience: started.append(project.name)
+        "review_app.starting.start", lambda project, token, patience, more: started.append(project.name)
     )
     (only,) = populate.add_generation(made, 1)
     verdicts.decide(catalog_of(made), made.name, [only], Verdict.ACCEPT, "ann")
@@ -125,7 +125,7 @@ def test_grow_and_start(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_growth_that_fails_starts_nothing(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
     monkeypatch.setattr(
-        "review_app.starting.start", lambda project, token, patience: started.append(project.name)
+        "review_app.starting.start", lambda project, token, patience, more: started.append(project.name)
     )
     (only,) = populate.add_generation(made, 1)
     verdicts.decide(catalog_of(made), made.name, [only], Verdict.ACCEPT, "ann")

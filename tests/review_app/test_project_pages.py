@@ -5,21 +5,25 @@ import zipfile
 
 import pytest
 from browser import populate
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from bootstrap.catalog import accept_rates, generations, picks, trainings, verdicts
+from bootstrap.catalog import accept_rates, candidates, generations, picks, trainings, verdicts
 from bootstrap.catalog.states import Verdict
 from bootstrap.catalog.trainings import Snapshot
 from bootstrap.dataset import exporting, growth
 from bootstrap.errors import UserError
+from bootstrap.loop import work_left
 from bootstrap.models import specs
 from bootstrap.pictures import drawn_tags
 from bootstrap.pictures.drawn_tags import TagDrawing
+from bootstrap.project import editing
 from bootstrap.project.projects import Project, Workspace
 from bootstrap.project.running import exclusively
-from bootstrap.project.settings import Settings
+from bootstrap.project.settings import Settings, TrainingSection
 from bootstrap.recipes.registry import RECIPES
 from review_app import tag_checks
+from review_app.components import training_groups
 from review_app.components.markup import plain
 from review_app.workspace import catalog_of
 
@@ -83,6 +87,44 @@ def grown(made: Project, count: int = 3) -> list[str]:
 # ---- settings
 
 
+def test_training_settings_come_in_groups_with_steps_and_time(made: Project) -> None:
+    assert {name for names in training_groups.GROUPS.values() for name in names} == set(
+        TrainingSection.model_fields
+    ), "give each training setting a group"
+    ran = page("settings")
+    assert [title for title in training_groups.GROUPS if title in texts(ran)] == list(training_groups.GROUPS)
+    assert plain("training: 120 of 120 steps to do (6 epochs of 20)") in texts(ran)
+    field(ran, "Repeats").set_value(40)
+    assert plain("training: 60 of 60 steps to do (6 epochs of 10)") in texts(ran.run())
+
+
+def test_what_a_change_makes_stale_is_said_before_it_is_saved(made: Project) -> None:
+    populate.add_generation(made, 3)
+    before = made.toml.read_text()
+    ran = page("settings")
+    assert not ran.warning
+    field(ran, "Distance").set_value(7)
+    ran = ran.run()
+    catalog = catalog_of(made)
+    [line] = work_left.of_edit(catalog, made, editing.edited(made, {"dedupe.distance": 7}))
+    assert line.startswith(
+        "candidates that are there are compared with the new settings only by `sid dedupe badge"
+    )
+    assert [str(one.value) for one in ran.warning] == [plain(f"{line[:1].upper()}{line[1:]}.")]
+    assert made.toml.read_text() == before
+
+
+def test_a_preset_and_another_project_can_be_taken(made: Project) -> None:
+    ran = page("settings")
+    chosen = next(one for one in ran.selectbox if one.label == "Preset or project")
+    ran = chosen.set_value("flexible").run()
+    assert plain("network_dim 32 -> 16") in texts(ran) and reread(made).training.network_dim == 32
+    ran = press(ran, "Take these settings")
+    assert not ran.exception
+    training = reread(made).training
+    assert (training.network_dim, training.network_alpha, training.caption_tag_dropout_rate) == (16, 8, 0.1)
+
+
 def test_settings_are_saved_and_defaults_come_back(made: Project) -> None:
     ran = page("settings")
     assert field(ran, "UNet LR").value == pytest.approx(0.0012)
@@ -91,7 +133,9 @@ def test_settings_are_saved_and_defaults_come_back(made: Project) -> None:
     field(ran, "Sample prompts").set_value(f"woman, {EVIL}\n\n  woman, garden ")
     field(ran, "Flip aug").set_value(True)
     ran = next(one for one in ran.button if one.key and "training" in one.key).click().run()
-    assert plain("Saved: repeats, flip_aug, sample_prompts") in texts(ran)
+    assert [one.value for one in ran.toast] == [
+        plain("Saved: repeats, flip_aug, sample_prompts. The next run uses this.")
+    ]
     training = reread(made).training
     assert (training.repeats, training.flip_aug) == (9, True)
     assert training.sample_prompts == [f"woman, {EVIL}", "woman, garden"]
@@ -107,6 +151,44 @@ def test_settings_that_do_not_fit_are_refused_with_the_reason(made: Project) -> 
     ran = next(one for one in ran.button if one.key and "training" in one.key).click().run()
     assert plain("not a multiple of 8") in texts(ran)
     assert made.toml.read_text() == before
+
+
+def test_a_value_out_of_range_says_what_is_wrong_before_it_is_saved(made: Project) -> None:
+    before = made.toml.read_text()
+    ran = page("settings")
+    field(ran, "Repeats").set_value(-3)
+    field(ran, "Network dim").set_value(0)
+    ran.run()
+    (problem,) = [one.value for one in ran.error]
+    assert "training.repeats" in problem.replace("\\", "") and "greater" in problem
+    field(ran, "Repeats").set_value(30)
+    field(ran, "Network dim").set_value(16)
+    (said,) = [one.value for one in ran.run().caption if "Not saved yet" in one.value]
+    assert said.endswith(plain("Repeats, Network dim"))
+    assert made.toml.read_text() == before
+    ran = next(one for one in ran.button if one.key == "discard settings training").click().run()
+    assert field(ran, "Repeats").value == 80 and "Not saved yet" not in texts(ran)
+
+
+def test_saving_one_section_keeps_the_drafts_of_another(made: Project) -> None:
+    ran = page("settings")
+    field(ran, "Repeats").set_value(30)
+    field(ran, "Steps").set_value(9)
+    ran = next(one for one in ran.button if one.key == "save settings drawing").click().run()
+    assert (reread(made).drawing.steps, reread(made).training.repeats) == (9, 80)
+    assert field(ran, "Repeats").value == 30 and "Not saved yet: Repeats" in texts(ran)
+
+
+def test_a_base_model_is_chosen_in_the_same_way_everywhere(made: Project) -> None:
+    other = populate.make_project(made.workspace.folder, "crown")
+    other.toml.write_text(
+        other.toml.read_text().replace('base_model = "papertown"', 'base_model = "papertown-ink"')
+    )
+    options = [field(page(name, of_project=own), "Base model").options for name, own in PLACES]
+    assert options[0] == options[1] and "papertown-ink" in options[0]
+
+
+PLACES = (("settings", True), ("new_project", False))
 
 
 # ---- rename and delete
@@ -175,6 +257,57 @@ def test_recipes_of_every_kind_have_a_form_and_can_go(made: Project) -> None:
         assert not ran.exception, kind
 
 
+def test_what_the_adaptive_plan_makes_of_the_recipes_is_said_and_can_be_switched_off(made: Project) -> None:
+    assert "no verdicts to learn from yet" in texts(page("recipes"))
+    ids = populate.add_generation(made, 30)
+    verdicts.decide(
+        catalog_of(made),
+        made.name,
+        [one for one in ids if "vary" in recipe_of(made, one)],
+        Verdict.ACCEPT,
+        "a",
+    )
+    verdicts.decide(
+        catalog_of(made),
+        made.name,
+        [one for one in ids if "vary" not in recipe_of(made, one)],
+        Verdict.REJECT,
+        "a",
+    )
+    growth.grow(made, catalog_of(made))
+    ran = page("recipes")
+    (first, *_) = [one.value for one in ran.caption if "asked for" in one.value]
+    planned = int(first.split("the adaptive plan gives ")[1].split(":")[0])
+    assert "24 asked for" in first and planned != 24
+    assert f"{planned} shots" in texts(ran) and "How the plan shares them out" in [
+        one.label for one in ran.expander
+    ]
+    (switch,) = [one for one in ran.toggle if one.label.startswith("Adaptive plan")]
+    ran = switch.set_value(False).run()
+    assert reread(made).curation.adaptive is False
+    assert (
+        "Switched off" in texts(ran) and "24 shots" in texts(ran) and "adaptive plan gives" not in texts(ran)
+    )
+
+
+def recipe_of(made: Project, candidate_id: str) -> str:
+    return candidates.candidate(catalog_of(made), made.name, candidate_id).shot.recipe
+
+
+def test_a_removed_recipe_comes_back_with_its_comments_unless_the_file_was_changed(made: Project) -> None:
+    made.toml.write_text(made.toml.read_text().replace("[[recipe]]", "# mine\n[[recipe]]", 1))
+    before = made.toml.read_text()
+    ran = press(page("recipes"), "Remove")
+    assert [one.kind for one in reread(made).recipe] == ["eliminate"]
+    ran = press(ran, "Undo")
+    assert made.toml.read_text() == before and "is removed" not in texts(ran)
+    ran = press(ran, "Remove")
+    made.toml.write_text(made.toml.read_text() + "# changed by hand\n")
+    ran = press(ran, "Undo")
+    assert "changed since" in ran.toast[0].value
+    assert [one.kind for one in reread(made).recipe] == ["eliminate"]
+
+
 # ---- training
 
 
@@ -199,7 +332,7 @@ def test_captions_are_changed_one_or_many(made: Project) -> None:
     assert "No picks yet" in texts(page("dataset"))
     first, second = grown(made)
     ran = page("dataset")
-    ran.text_input(key="batch add").set_value(f"garden, {EVIL}")
+    ran.multiselect(key="batch add").set_value([f"garden, {EVIL}"]).run()
     press(ran, "Apply to all 2 shown")
     captions = {one.candidate_id: one.caption for one in picks.picks(catalog_of(made), made.name)}
     assert all(text.endswith(f", garden, {EVIL}") for text in captions.values())
@@ -277,6 +410,26 @@ def test_a_new_project_needs_its_parts(made: Project) -> None:
     assert "there is none yet" in texts(press(ran, "Create the project"))
     ran.text_area(key="new caption").set_value("tag, " * 200 + "end").run()
     assert plain("more than 225") in texts(ran)
+
+
+def test_names_are_shown_as_they_are_and_the_size_that_counts_is_said(
+    made: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (300, 200), "red").save(picture, "PNG")
+
+    def run_verb(workspace: Workspace, arguments: list[str]) -> tuple[str, str]:
+        assert arguments[0] == "tag"
+        return "woman, red apple\n", ""
+
+    monkeypatch.setattr("review_app.verbs.run_verb", run_verb)
+    ran = page("new_project", of_project=False)
+    assert "papertown-ink" in field(ran, "Base model").options
+    ran.file_uploader(key="new picture").set_value(("anna.png", picture.getvalue(), "image/png")).run()
+    assert "300×200 pixels. Trained and drawn at 160×96: the resolution of papertown is 128" in texts(ran)
+    field(ran, "Caption").set_value("robot, red apple").run()
+    ran = press(ran, "Suggest a caption")
+    assert field(ran, "Caption").value == "robot, red apple, woman"
 
 
 def test_tags_that_the_base_model_does_not_know_are_marked(

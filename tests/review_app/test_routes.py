@@ -3,27 +3,21 @@
 import io
 import json
 import os
-from collections.abc import Iterator
+import zipfile
 
 import pytest
 import rows
 from browser import populate
 from PIL import Image
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from bootstrap.catalog import sheets
+from bootstrap.catalog import generations, sheets, trainings
+from bootstrap.catalog.trainings import Snapshot
 from bootstrap.drawing import sheet_file
 from bootstrap.project.generation import Generation
 from bootstrap.project.projects import Project
 from review_app import routes
 from review_app.workspace import catalog_of
-
-
-@pytest.fixture
-def client() -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=routes.routes())) as client:
-        yield client
 
 
 def test_picture_and_thumbnail_are_served_for_good(made: Project, client: TestClient) -> None:
@@ -187,3 +181,48 @@ def test_a_generation_beyond_all_is_refused(made: Project, client: TestClient) -
         headers={"sec-fetch-site": "same-origin"},
     )
     assert answer.status_code == 400
+
+
+def test_a_snapshot_and_the_dataset_are_downloaded_as_files(made: Project, client: TestClient) -> None:
+    catalog = catalog_of(made)
+    generations.begin(catalog, made.name)
+    trainings.begin(catalog, made.name, 1, "a" * 64, {}, [{"picture": "a", "seen": 0}])
+    path = made.generation_folder(1) / "training-aaaaaaaa" / "badge-1.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"a LoRA")
+    snapshot = Snapshot("a" * 64, 1, path.relative_to(made.folder), "a" * 64, 0.5)
+    trainings.add_snapshot(catalog, made.name, snapshot, 20, [20])
+    answer = client.get(routes.snapshot_url(made, snapshot))
+    assert answer.content == b"a LoRA"
+    assert answer.headers["content-disposition"] == 'attachment; filename="badge-1.safetensors"'
+    path.unlink()
+    assert client.get(routes.snapshot_url(made, snapshot)).status_code == 404
+    answer = client.get(routes.export_url(made, "kohya"))
+    assert answer.headers["content-disposition"].startswith("attachment; filename")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+        assert {name.rpartition("/")[2] for name in packed.namelist()} == {"original.png", "original.txt"}
+    small = client.get(routes.small_original_url(made))
+    assert Image.open(io.BytesIO(small.content)).format == "WEBP"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"/snapshot/badge/{'a' * 64}/1.safetensors", "/snapshot/badge/..%2f/1.safetensors", "/export/badge/tar.zip",
+        f"/snapshot/badge/{'a' * 64}/{'9' * 5000}.safetensors", "/snapshot/nobody/a/1.safetensors",
+        "/export/nobody/kohya.zip", "/small-original/nobody.webp", "/snapshot/badge/a%00b/1.safetensors",
+    ],
+)  # fmt: skip
+def test_what_there_is_not_to_download_is_not_found(made: Project, client: TestClient, url: str) -> None:
+    answer = client.get(url)
+    assert answer.status_code == 404 and answer.text.isprintable()
+
+
+def test_which_generations_are_ready_is_told_for_all_projects(made: Project, client: TestClient) -> None:
+    assert client.get("/ready").json() == {}
+    populate.add_generation(made, 1)
+    populate.draw(populate.make_project(made.workspace.folder, "crown"), 1)
+    assert client.get("/ready").json() == {
+        "badge": {"generation": 1, "ready": True},
+        "crown": {"generation": 1, "ready": False},
+    }

@@ -115,7 +115,8 @@ def test_with_prefect_the_deployment_is_run(made: Project, monkeypatch: pytest.M
         wait_until(lambda: started.flow_run)
         name, options = commands[0]
         assert name == "bootstrap/bootstrap"
-        assert options["parameters"] == {"workspace": str(made.workspace.folder), "project": "badge"}
+        wanted = {"workspace": str(made.workspace.folder), "project": "badge", "more": False}
+        assert options["parameters"] == wanted
         assert options["timeout"] == 0
         assert str(options["idempotency_key"]).endswith(":token")
         assert started.flow_run == "1234"
@@ -143,7 +144,7 @@ def test_a_deployment_that_is_not_served_yet_is_waited_for(
     answers = iter([None, "1234"])
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setattr(starting, "_prefect_answers", lambda: True)
-    monkeypatch.setattr(starting, "_run_deployment", lambda project, token: next(answers))
+    monkeypatch.setattr(starting, "_run_deployment", lambda project, token, more: next(answers))
     started = starting.start(made, "token")
     assert where(made) is Phase.STARTING
     with pytest.raises(UserError, match="running already"):
@@ -152,7 +153,7 @@ def test_a_deployment_that_is_not_served_yet_is_waited_for(
 
 
 def test_what_prefect_raises_is_reported(made: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(project: Project, token: str) -> str:
+    def fail(project: Project, token: str, more: bool) -> str:
         raise ValueError("no such work pool")
 
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
@@ -207,7 +208,7 @@ def test_where_a_project_stands(made: Project, monkeypatch: pytest.MonkeyPatch) 
     wait_for(made, Phase.INTERRUPTED)
     states = (
         ("failed", Phase.FAILED),
-        ("cancelled", Phase.STOPPED),
+        ("cancelled", Phase.CANCELLED),
         ("published", Phase.REVIEW),
         ("grown", Phase.GROWN),
     )

@@ -189,7 +189,7 @@ def test_a_damaged_record_of_a_training_and_a_caption_are_left_out_by_name(
     lora = made.generation_folder(1) / "training-1" / "a.safetensors"
     lora.parent.mkdir()
     save_file({"a": np.ones(2, np.float32)}, lora, {record.KEY: '{"training_id": 7}'})
-    (made.dataset_folder / f"{ids[0]}.txt").write_bytes(b"\xff\xfe")
+    (made.dataset_folder / f"{ids[0]}.txt").write_bytes(b"caf\xe9")
     lose_catalog(made)
     catalog = making.open_catalog(made)
     restored = reindex.reindex(made, catalog)

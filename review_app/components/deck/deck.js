@@ -2,7 +2,11 @@
 // A key decides at once, here in the browser, and the next picture is on the screen in the same frame. The server
 // gets the verdict a moment later, confirms it, and hands out the next candidates.
 
-const IN_HAND = 24;
+const MOST_HELD = 16; // as in deck_server.py
+const FEWEST_HELD = 2; // the one on the screen and the next
+const FIRST_HELD = 4; // before the server has told how many are left, and for how many browsers
+const FIRST_AT_ONCE = 8; // of the candidates that somebody wants to see before all others
+const UNUSED = 60000; // milliseconds without a key or a pointer, after which all but the fewest go back
 const STILL_HERE = 40000; // milliseconds between heartbeats; the server frees the candidates after three missed ones
 const LOOK_AGAIN = 3000; // milliseconds between requests while other browsers have the last candidates
 
@@ -13,9 +17,12 @@ class Deck {
     this.view = new View(root);
     this.trail = []; // acts that can be undone, the latest at the end
     this.counts = { total: 0, accepted: 0, rejected: 0 };
-    this.first = [];
+    this.first = []; // ids to show before all others, as soon as there is room
+    this.asked = new Set(); // ids of these, and of those that are in the hand already
     this.dealt = false;
     this.elsewhere = 0;
+    this.browsers = 0; // others that hold candidates of this generation
+    this.used = performance.now();
     this.pastEnds = false;
     this.wasDone = false;
     this.sender = new Sender({
@@ -26,19 +33,23 @@ class Deck {
     });
     this.update(data, tell);
     this.outbox = new Outbox(data.project, data.generation);
-    this.endings = [listenToKeys(root, (what, number) => this.act(what, number))];
-    listenToFingers(root.querySelector(".stage"), (what) => this.act(what));
+    this.endings = [listenToPage(root, (event) => this.key(event)), listenToUse(() => this.use())];
+    root.querySelector(".zoom-acts").append(root.querySelector(".verdicts").cloneNode(true));
+    this.zoom = new Zoom(root.querySelector(".zoom"), () => root.querySelector(".stage").focus());
+    this.endings.push(() => this.zoom.end());
+    const stage = root.querySelector(".stage");
+    listenToFingers(stage, (what) => this.act(what));
+    stage.ondblclick = () => this.act("zoom");
     root.querySelectorAll("[data-do]").forEach((button) => {
       button.onclick = () => this.act(button.dataset.do);
     });
     root.querySelectorAll("[data-alike]").forEach((button) => {
       button.onclick = () => this.settle(button.dataset.alike);
     });
-    const help = root.querySelector(".help dl");
-    help.replaceChildren(...HELP.flatMap(([keys, what]) => [element("dt", "", keys), element("dd", "", what)]));
+    listKeys(root.querySelector(".help"), [...HELP, ...ZOOM_KEYS.map(([key, what]) => [key, `in the zoom: ${what}`])]);
     this.listen(window, "pagehide", () => this.leave());
     this.listen(window, "online", () => this.sender.soon(0));
-    this.listen(document, "visibilitychange", () => document.hidden || this.sender.soon(0));
+    this.listen(document, "visibilitychange", () => this.sender.soon(0)); // a hidden page gives candidates back
     const timer = setInterval(() => document.hidden || this.sender.soon(0), STILL_HERE);
     this.endings.push(() => clearInterval(timer));
     this.sender.soon(0);
@@ -56,7 +67,9 @@ class Deck {
     this.alikeUrl = data.alike;
     this.reasons = data.reasons;
     this.view.original(data.original);
-    this.view.heading(data.project, `Generation ${data.generation}`);
+    this.only = data.only;
+    this.view.heading(data.project, `Generation ${data.generation}`, data.part);
+    this.root.querySelector(".only").onclick = () => this.tell("all", true);
     const buttons = data.reasons.map((reason, at) => {
       const button = element("button", "", reason);
       button.type = "button";
@@ -67,20 +80,31 @@ class Deck {
     this.root.querySelector(".reasons").replaceChildren(...buttons);
     if (data.first.length) {
       this.first = data.first;
+      this.asked = new Set(data.first);
       this.sender.soon(0);
     }
   }
 
   // ---- what the reviewer does
 
+  // Return whether the key is one of ours.
+  key(event) {
+    if (this.zoom.isOpen && this.zoom.key(event)) return true;
+    const meant = whatIsMeant(event);
+    if (meant && !event.repeat) this.act(meant.what, meant.number);
+    return Boolean(meant);
+  }
+
   act(what, number) {
-    if (what === "help") return this.help();
-    if (what === "leave") return this.view.zoom(false);
+    if (what === "help") return toggleDialog(this.root.querySelector(".help"));
     if (what === "undo") return this.undo();
     if (!this.hand.current) return undefined;
     if (what === "blink") return this.view.blink();
-    if (what === "zoom") return this.view.zoom();
-    if (what === "fix") return this.tell("fix", this.hand.current.id);
+    if (what === "zoom") return this.zoom.open(this.pictures());
+    if (what === "fix") {
+      this.zoom.close(); // the dialog would lie behind it
+      return this.tell("fix", this.hand.current.id);
+    }
     if (what === "reason") return this.reasons[number - 1] && this.decide("reject", this.reasons[number - 1]);
     if (what === "later") return this.later();
     return this.decide(what, "");
@@ -119,10 +143,8 @@ class Deck {
     this.send({ id: newId(), do: "undo", seen: last.given, reason: "", of: last.id });
   }
 
-  help() {
-    const dialog = this.root.querySelector(".help");
-    if (dialog.open) dialog.close();
-    else dialog.showModal();
+  pictures() {
+    return this.view.pictures(this.hand.current, this.trail.at(-1)?.card, this.hand.cards[1]);
   }
 
   // Publish a look-alike in place of the candidate, or beside it; the deck shows it next.
@@ -139,6 +161,7 @@ class Deck {
     dialog.close();
     this.hand.drop(new Set([card.id]));
     this.first = what === "represent" ? [other.id] : [other.id, card.id];
+    this.asked = new Set(this.first);
     return this.sender.soon(0);
   }
 
@@ -159,7 +182,9 @@ class Deck {
     this.view.show(card, card && this.hand.picture(card));
     this.view.progress(this.counts);
     this.view.message(".notice", "");
-    this.root.querySelector('[data-do="undo"]').disabled = !this.trail.length && this.pastEnds;
+    this.allowUndo();
+    if (!card) this.zoom.close();
+    else if (this.zoom.isOpen) this.zoom.offer(this.pictures());
     if (said) this.view.speak(card ? `${said}. Next: ${card.prompt}` : `${said}.`);
     this.hand.prepare();
     this.end();
@@ -185,15 +210,45 @@ class Deck {
 
   // ---- the server
 
+  // Somebody is there: take back what was given back meanwhile.
+  use() {
+    const wasUnused = performance.now() - this.used > UNUSED;
+    this.used = performance.now();
+    if (wasUnused) this.sender.soon(0);
+  }
+
+  // Return how many undecided candidates to hold: few enough that one more browser could have as many.
+  share() {
+    if (document.hidden || performance.now() - this.used > UNUSED) return FEWEST_HELD;
+    if (!this.dealt) return FIRST_HELD;
+    const undecided = this.counts.total - this.counts.accepted - this.counts.rejected;
+    return Math.min(MOST_HELD, Math.max(FEWEST_HELD, Math.floor(undecided / (this.browsers + 2))));
+  }
+
+  // Return how many of the hand's first cards are those to show before all others.
+  countFirst() {
+    const end = this.hand.cards.findIndex((card) => !this.asked.has(card.id));
+    return end < 0 ? this.hand.cards.length : end;
+  }
+
+  undecided() {
+    return this.hand.cards.filter((card) => card.verdict === "undecided").map((card) => card.id);
+  }
+
   request() {
     const acts = this.outbox.list().slice(0, 500);
     const needsPast = !this.pastEnds && this.trail.length < 5;
     const before = this.trail.find((act) => act.do !== "later");
+    const share = this.share();
+    const undecided = this.undecided();
+    this.returned = new Set(undecided.slice(share));
+    const first = this.first.slice(0, Math.max(0, Math.min(FIRST_AT_ONCE, share) - this.countFirst()));
     return {
       browser: browserName(), acts, generation: this.generation,
-      holding: this.hand.cards.filter((card) => card.verdict === "undecided").map((card) => card.id),
-      first: this.first,
-      want: Math.max(0, IN_HAND - this.hand.cards.length),
+      holding: undecided.slice(0, share),
+      first,
+      want: Math.max(0, share - this.hand.cards.length - first.length),
+      only: this.only,
       past: needsPast ? (before?.id ?? "") : null,
     };
   }
@@ -203,17 +258,20 @@ class Deck {
     const waiting = this.outbox.list();
     this.view.message(".trouble", "");
     this.refused(answer.refused);
-    this.first = this.first.filter((id) => !asked.first.includes(id));
+    const back = [...this.returned].filter((id) => this.asked.has(id));
+    this.first = [...back, ...this.first.filter((id) => !asked.first.includes(id))];
     const before = this.hand.current;
     const gone = new Set(asked.holding);
     answer.kept.forEach((id) => gone.delete(id));
     this.hand.drop(gone);
+    this.hand.drop(this.returned);
     const judged = new Set(waiting.flatMap((act) => Object.keys(act.seen)));
     const cards = answer.cards.filter((card) => !judged.has(card.id));
-    this.hand.putFirst(cards.filter((card) => asked.first.includes(card.id)));
+    this.hand.putAt(this.countFirst(), cards.filter((card) => asked.first.includes(card.id)));
     this.hand.add(cards);
     if (answer.past) this.remember(answer.past, answer.past_ends);
     this.elsewhere = answer.elsewhere;
+    this.browsers = answer.browsers;
     if (!waiting.length) this.counts = answer.counts;
     const isFirst = !this.dealt; // even an empty first answer changes the screen
     this.dealt = true;
@@ -227,7 +285,9 @@ class Deck {
       this.whenSent();
       this.whenSent = null;
     }
-    if (this.hand.cards.length < IN_HAND / 2 && answer.cards.length) this.sender.soon(0);
+    const enough = isFirst ? this.share() : this.share() / 2;
+    if (this.hand.cards.length < enough && answer.cards.length) this.sender.soon(0);
+    else if (this.undecided().length > this.share()) this.sender.soon(1000); // others have come: give some back
     this.root.dataset.unsent = String(waiting.length);
   }
 
@@ -237,7 +297,12 @@ class Deck {
     const isUndone = new Set(this.outbox.list().map((act) => act.of));
     this.trail.unshift(...earlier.filter((act) => !known.has(act.id) && !isUndone.has(act.id)).reverse());
     this.pastEnds = ends;
-    this.root.querySelector('[data-do="undo"]').disabled = !this.trail.length && ends;
+    this.allowUndo();
+  }
+
+  allowUndo() {
+    const isOver = !this.trail.length && this.pastEnds;
+    this.root.querySelectorAll('[data-do="undo"]').forEach((button) => (button.disabled = isOver));
   }
 
   refused(refused) {
@@ -277,9 +342,10 @@ const decks = new WeakMap();
 
 export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   const root = parentElement.querySelector(".deck");
-  const tell = (what, value) => (what === "fix" ? setTriggerValue("fix", value) : setStateValue("done", value));
+  const tell = (what, value) => (what === "done" ? setStateValue(what, value) : setTriggerValue(what, value));
   const known = decks.get(root);
-  if (known && known.generation === data.generation && known.sender.url === data.url) known.update(data, tell);
+  const isSame = known && known.generation === data.generation && known.sender.url === data.url;
+  if (isSame && JSON.stringify(known.only) === JSON.stringify(data.only)) known.update(data, tell);
   else {
     known?.close();
     decks.set(root, new Deck(root, data, tell));

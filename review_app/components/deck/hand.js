@@ -21,8 +21,14 @@ class Hand {
   }
 
   putFirst(cards) {
+    this.putAt(0, cards);
+  }
+
+  // Put cards behind the first ones, this many; a card that is there already moves.
+  putAt(place, cards) {
     const ids = new Set(cards.map((card) => card.id));
-    this.cards = [...cards, ...this.cards.filter((card) => !ids.has(card.id))];
+    const others = (some) => some.filter((card) => !ids.has(card.id));
+    this.cards = [...others(this.cards.slice(0, place)), ...cards, ...others(this.cards.slice(place))];
     this.prepare();
   }
 

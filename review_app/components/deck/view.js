@@ -14,14 +14,13 @@ class View {
     this.root = root;
     this.find = (selector) => root.querySelector(selector);
     this.comparing = remembered("compare", "side", ["side", "blink", "slide", "alone"]);
-    this.reference = remembered("with", "original", ["original", "nearest"]);
+    this.reference = remembered("with", "source", ["source", "original", "nearest"]);
     this.blinked = false;
     this.card = null;
     const about = this.find(".about");
     about.open = remembered("about", "open", ["open", "closed"]) === "open";
     about.ontoggle = () => remember("about", about.open ? "open" : "closed");
     this.find(".way").value = this.comparing;
-    this.find(".whom").value = this.reference;
     this.find(".way").onchange = ({ target }) => this.choose("comparing", "compare", target);
     this.find(".whom").onchange = ({ target }) => this.choose("reference", "with", target);
     this.find(".slide").oninput = () => this.slide();
@@ -39,9 +38,12 @@ class View {
     this.originalUrl = url;
   }
 
-  heading(project, part) {
+  // `only` is what the candidates have in common if these are not all of the generation.
+  heading(project, part, only) {
     this.find("h1").textContent = project;
     this.find(".part").textContent = part;
+    this.message(".only", only.length ? `only ${only.join(", ")} ✕` : "");
+    this.find(".only").title = "Show all of the generation";
   }
 
   show(card, picture) {
@@ -70,11 +72,9 @@ class View {
   compare() {
     const { card, comparing, root } = this;
     if (!card) return;
-    const nearest = this.reference === "nearest" && card.nearest;
-    const url = nearest ? card.nearest : this.originalUrl;
-    const title = nearest
-      ? "Nearest in the dataset"
-      : this.reference === "nearest" ? "Original, the nearest in the dataset" : "Original";
+    const { url, title, whom } = this.compared(card);
+    this.find(".whom").value = whom;
+    this.find('.whom [value="source"]').hidden = !card.source;
     root.dataset.compare = comparing;
     this.find(".reference figcaption").textContent = title;
     for (const picture of [this.find(".reference .picture"), this.find(".over")]) {
@@ -89,6 +89,30 @@ class View {
     root.classList.toggle("is-blinked", this.blinked);
   }
 
+  // Return the picture that the candidate is compared with, its title and its name in the menu.
+  compared(card) {
+    const { reference, originalUrl } = this;
+    if (reference === "nearest" && card.nearest) return { url: card.nearest, title: "Nearest in the dataset", whom: reference };
+    if (reference === "nearest") return { url: originalUrl, title: "Original, the nearest in the dataset", whom: reference };
+    if (reference === "source" && card.source) return { url: card.source, title: "What it was mended from", whom: reference };
+    return { url: originalUrl, title: "Original", whom: "original" };
+  }
+
+  // Return all pictures that the zoom can show, the candidate first, then the one that it is compared with here.
+  pictures(card, before, next) {
+    const { url } = this.compared(card);
+    const all = [
+      { id: "original", name: "Original", src: this.originalUrl },
+      { id: "source", name: "What it was mended from", src: card.source },
+      { id: "nearest", name: "Nearest in the dataset", src: card.nearest },
+      ...card.alike.map(({ id, src }, at) => ({ id, name: `Look-alike ${at + 1}`, src })),
+      { id: "before", name: "The one before", src: before?.src },
+      { id: "next", name: "The next one", src: next?.src },
+    ].filter(({ src }) => src);
+    all.sort((one, other) => (other.src === url) - (one.src === url));
+    return [{ id: "candidate", name: `This candidate: ${card.label}`, src: card.src }, ...all];
+  }
+
   slide() {
     this.find(".over").style.clipPath = `inset(0 ${100 - this.find(".slide").value}% 0 0)`;
   }
@@ -96,10 +120,6 @@ class View {
   blink() {
     this.blinked = !this.blinked;
     this.compare();
-  }
-
-  zoom(on = !this.root.classList.contains("is-zoomed")) {
-    this.root.classList.toggle("is-zoomed", on);
   }
 
   describe(card) {
@@ -170,17 +190,4 @@ function standing(card) {
   const word = VERDICT_WORDS[card.verdict];
   if (!word) return "";
   return word + (card.reviewer ? ` by ${card.reviewer}` : "") + (card.reason ? `: ${card.reason}` : "");
-}
-
-function remembered(name, usual, known) {
-  const value = localStorage.getItem(`sid/view/${name}`);
-  return known.includes(value) ? value : usual;
-}
-
-function remember(name, value) {
-  try {
-    localStorage.setItem(`sid/view/${name}`, value);
-  } catch {
-    // only a preference; the page works without it
-  }
 }

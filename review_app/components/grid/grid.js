@@ -1,41 +1,65 @@
 // The grid: thousands of candidates, of which only the visible ones are in the page. Everything that a person
 // wrote goes in as text or as an attribute, never as HTML.
 
-const MARKS = { accept: "✓", reject: "✕", undecided: "" };
-const SPOKEN = { accept: "accepted", reject: "rejected", undecided: "undecided" };
 const LABEL = 26; // pixels below a picture
 const BEYOND = 3; // extra rows above and below the visible ones
+const MOST_IN_DECK = 200; // as deck_server.py allows
+const MOST_COMPARED = 20;
+const VERDICTS = ["all", "undecided", "accept", "reject"];
+const GRID_KEYS = [
+  ["A", "accept the selection"], ["R", "reject it"], ["1 to 9", "reject it with a reason"], ["U or Ctrl+Z", "undo"],
+  ["arrows", "go to another picture; with Shift: select"], ["Space", "select or not"], ["Ctrl+A", "select all"],
+  ["Esc", "select none"], ["Enter", "view it large; arrows show the next, A, R and 1 to 9 decide"],
+  ["C", "compare two of the selection"], ["mouse", "drag a rectangle; Shift and Ctrl extend the selection"], ["?", "these keys"],
+];
 
 class Grid {
-  constructor(root, tell) {
+  constructor(root, data, tell) {
     this.root = root;
     this.find = (selector) => root.querySelector(selector);
     this.scroller = this.find(".scroller");
     this.all = [];
     this.shown = [];
-    this.verdict = "all";
+    this.verdict = VERDICTS.includes(data.verdict) ? data.verdict : "all";
     this.selected = new Set();
     this.here = 0; // index of the keyboard's cell; `anchor` is where a selection with Shift begins
     this.anchor = 0;
     this.cells = new Map();
     this.trail = [];
     this.tell = tell;
+    this.find(".zoom-acts").append(this.find(".of-one"));
+    this.zoom = new Zoom(this.find(".zoom"), () => this.closed());
     this.scroller.onscroll = () => this.draw();
-    this.scroller.onkeydown = (event) => this.key(event);
+    this.scroller.onclick = (event) => event.target.closest(".cell") || this.isBand() || this.act("clear");
+    this.isBand = listenToBand(this.scroller, this.find(".sizer"), (event) => this.beginBand(event), (place) => this.band(place));
+    this.endings = [listenToPage(root, (event) => this.key(event)), () => this.zoom.end()];
     this.observer = new ResizeObserver(() => this.measure());
     this.observer.observe(this.scroller);
-    root.querySelectorAll(".bar [data-do]").forEach((button) => {
+    root.querySelectorAll("[data-do]").forEach((button) => {
       button.onclick = () => this.act(button.dataset.do);
     });
     root.querySelectorAll(".verdict-filter button").forEach((button) => {
-      button.onclick = () => this.filter(button.dataset.verdict);
+      button.onclick = () => {
+        this.filter(button.dataset.verdict);
+        this.tell("verdict", this.verdict);
+      };
     });
-    const large = this.find(".large");
-    large.onkeydown = (event) => this.key(event);
-    large.querySelector('[data-do="shut"]').onclick = () => large.close();
-    large.querySelector('[data-do="deck"]').onclick = () => {
-      large.close();
-      this.tell(this.shown[this.here].id);
+    listKeys(this.find(".help"), [...GRID_KEYS, ...ZOOM_KEYS.slice(0, 3).map(([key, what]) => [key, `in the large view: ${what}`])]);
+    this.rememberSize();
+  }
+
+  rememberSize() {
+    const slider = this.find(".cell-size");
+    const set = (size) => this.root.style.setProperty("--cell", `${size}rem`);
+    const size = Number(localStorage.getItem("sid/view/size"));
+    if (size >= 5 && size <= 22) set(size);
+    slider.value = parseFloat(getComputedStyle(this.root).getPropertyValue("--cell"));
+    slider.oninput = () => {
+      const middle = this.shown[Math.floor(this.scroller.scrollTop / this.height) * this.columns];
+      set(slider.value);
+      remember("size", slider.value);
+      this.measure();
+      if (middle) this.scroller.scrollTop = Math.floor(this.shown.indexOf(middle) / this.columns) * this.height;
     };
   }
 
@@ -43,6 +67,11 @@ class Grid {
     this.tell = tell;
     this.thumbnails = data.thumbnails;
     this.pictures = data.pictures;
+    this.original = data.original;
+    this.reasons = data.reasons;
+    this.root.querySelectorAll(".reasons").forEach((place) => {
+      place.replaceChildren(...data.reasons.map((reason, at) => this.reasonButton(reason, at)));
+    });
     if (!this.sender) {
       this.outbox = new Outbox(data.project, 0);
       this.sender = new Sender({
@@ -53,6 +82,15 @@ class Grid {
       });
     }
     if (data.cells !== this.url) this.load(data.cells);
+    else this.draw();
+  }
+
+  reasonButton(reason, at) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: reason });
+    button.prepend(Object.assign(document.createElement("kbd"), { textContent: String(at + 1) }));
+    button.setAttribute("aria-keyshortcuts", String(at + 1));
+    button.onclick = () => this.act("reject", reason);
+    return button;
   }
 
   async load(url) {
@@ -101,13 +139,13 @@ class Grid {
 
   measure() {
     const width = this.scroller.clientWidth;
-    if (!width) return;
+    if (!width) return this.tellSelection();
     const wanted = parseFloat(getComputedStyle(this.root).getPropertyValue("--cell")) * 16;
     this.columns = Math.max(1, Math.floor(width / wanted));
     this.width = width / this.columns;
     this.height = this.width + LABEL;
     this.find(".sizer").style.height = `${Math.ceil(this.shown.length / this.columns) * this.height}px`;
-    this.draw();
+    return this.draw();
   }
 
   draw() {
@@ -125,17 +163,15 @@ class Grid {
     }
     wanted.forEach((candidate, at) => this.place(candidate, first + at));
     this.scroller.setAttribute("aria-activedescendant", this.shown.length ? `cell-${this.shown[this.here].id}` : "");
-    const count = this.selected.size;
-    this.find(".chosen").textContent = count ? `${count} selected` : `${this.shown.length} shown`;
-    for (const what of ["accept", "reject", "clear"]) this.find(`.bar [data-do="${what}"]`).disabled = !count;
-    this.find('.bar [data-do="open"]').disabled = !this.shown.length;
-    this.find('.bar [data-do="undo"]').disabled = !this.trail.length;
+    this.tellSelection();
   }
 
   place(candidate, index) {
     let cell = this.cells.get(candidate.id);
     if (!cell) {
-      cell = this.make(candidate);
+      cell = makeCell(candidate, this.thumbnails);
+      cell.onclick = (event) => this.click(candidate.id, event);
+      cell.ondblclick = () => this.open();
       this.cells.set(candidate.id, cell);
       this.find(".sizer").append(cell);
     }
@@ -143,35 +179,23 @@ class Grid {
     Object.assign(cell.style, {
       width: `${this.width}px`, height: `${this.height}px`, transform: `translate(${column * this.width}px, ${row * this.height}px)`,
     });
-    cell.dataset.verdict = candidate.verdict;
-    cell.classList.toggle("is-selected", this.selected.has(candidate.id));
-    cell.classList.toggle("is-here", index === this.here);
-    cell.setAttribute("aria-selected", String(this.selected.has(candidate.id)));
-    cell.setAttribute("aria-label", `${candidate.prompt} (${SPOKEN[candidate.verdict]})`);
-    cell.setAttribute("aria-setsize", String(this.shown.length));
-    cell.setAttribute("aria-posinset", String(index + 1));
-    cell.querySelector(".mark").textContent = MARKS[candidate.verdict];
+    const [isSelected, isHere] = [this.selected.has(candidate.id), index === this.here];
+    updateCell(cell, candidate, { index, count: this.shown.length, isSelected, isHere });
   }
 
-  make(candidate) {
-    const node = (name, className) => Object.assign(document.createElement(name), { className });
-    const cell = node("div", "cell");
-    cell.setAttribute("role", "option");
-    cell.id = `cell-${candidate.id}`;
-    cell.dataset.id = candidate.id;
-    cell.title = `${candidate.label}, strength ${candidate.strength}\n${candidate.prompt}`;
-    const picture = Object.assign(node("img", ""), { alt: "", decoding: "async", draggable: false });
-    picture.src = `${this.thumbnails}${candidate.id}.webp`;
-    const label = node("div", "label");
-    label.append(
-      Object.assign(node("span", "how"), { textContent: candidate.label }),
-      Object.assign(node("span", "at"), { textContent: candidate.strength }),
-      node("span", "mark"),
-    );
-    cell.append(picture, label);
-    cell.onclick = (event) => this.click(candidate.id, event);
-    cell.ondblclick = () => this.open();
-    return cell;
+  tellSelection() {
+    const count = this.selected.size;
+    this.find(".chosen").textContent = count ? `${count} selected` : `${this.shown.length} shown`;
+    const enable = (selector, isPossible) => {
+      this.root.querySelectorAll(selector).forEach((button) => (button.disabled = !isPossible));
+    };
+    enable('.bar :is([data-do="accept"], [data-do="reject"], [data-do="clear"], .reasons button)', count);
+    enable('.bar [data-do="open"]', this.shown.length);
+    enable('.bar [data-do="compare"]', count >= 2);
+    enable('.bar [data-do="deck"]', this.shown.length);
+    enable('[data-do="undo"]', this.trail.length);
+    enable('[data-do="back"]', this.here > 0);
+    enable('[data-do="on"]', this.here < this.shown.length - 1);
   }
 
   say(text) {
@@ -182,6 +206,7 @@ class Grid {
   // ---- selecting
 
   click(id, event) {
+    if (this.isBand()) return;
     const index = this.shown.findIndex((candidate) => candidate.id === id);
     this.here = index;
     if (event.shiftKey) this.range(this.anchor, index);
@@ -200,33 +225,56 @@ class Grid {
     this.selected = new Set(this.shown.slice(low, high + 1).map((candidate) => candidate.id));
   }
 
+  // A rectangle begins: with Shift or Ctrl it adds to what is selected.
+  beginBand(event) {
+    this.kept = event.shiftKey || event.ctrlKey || event.metaKey ? new Set(this.selected) : new Set();
+    this.scroller.focus({ preventScroll: true });
+  }
+
+  band({ left, top, right, bottom }) {
+    this.selected = new Set(this.kept);
+    const rows = [Math.floor(Math.max(0, top) / this.height), Math.floor(bottom / this.height)];
+    const columns = [Math.max(0, Math.floor(left / this.width)), Math.min(this.columns - 1, Math.floor(right / this.width))];
+    for (let row = rows[0]; row <= rows[1]; row++) {
+      for (let column = columns[0]; column <= columns[1]; column++) {
+        const candidate = this.shown[row * this.columns + column];
+        if (candidate) this.selected.add(candidate.id);
+      }
+    }
+    this.draw();
+  }
+
+  // Return whether the key is one of ours.
   key(event) {
-    const large = this.find(".large").open;
+    const large = this.zoom.isOpen;
+    const key = keyOf(event);
+    const control = event.ctrlKey || event.metaKey;
     const page = this.columns * Math.max(1, Math.floor(this.scroller.clientHeight / this.height));
     const steps = {
       ArrowLeft: -1, ArrowRight: 1, ArrowUp: large ? -1 : -this.columns, ArrowDown: large ? 1 : this.columns,
       PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity,
     };
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const control = event.ctrlKey || event.metaKey;
-    if (event.altKey || !this.shown.length) return;
-    if (key in steps) this.move(steps[key], event.shiftKey && !large, large);
-    else if (control && key === "a" && !large) this.range(0, this.shown.length - 1);
-    else if ((control && key === "z") || (!control && key === "u")) this.act("undo");
-    else if (control) return;
-    else if (key === " " && !large) this.toggle();
-    else if (key === "Enter" && !event.target.closest("button")) this.act("open");
+    if (event.altKey || (large && this.zoom.key(event))) return !event.altKey;
+    if (key === "?") this.act("help");
+    else if ((control && key === "z" && !event.shiftKey) || (!control && key === "u")) this.act("undo");
+    else if (!this.shown.length) return false;
+    else if (key in steps) this.move(steps[key], event.shiftKey, large);
+    else if (control && key === "a") this.range(...(large ? [this.here, this.here] : [0, this.shown.length - 1]));
+    else if (control) return false;
+    else if (key === " ") this.toggle();
+    else if (key === "Enter") this.act("open");
+    else if (key === "c") this.act("compare");
     else if (key === "a" || key === "r") this.act(key === "a" ? "accept" : "reject");
-    else if (key === "Escape" && !large) this.act("clear");
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
+    else if (/^[1-9]$/.test(key)) this.reasons[key - 1] && this.act("reject", this.reasons[key - 1]);
+    else if (key === "Escape") this.act("clear");
+    else return false;
     this.draw();
+    return true;
   }
 
   move(step, extends_, selects) {
     this.here = Math.min(this.shown.length - 1, Math.max(0, this.here + step));
-    if (extends_) this.range(this.anchor, this.here);
+    if (extends_ && !selects) this.range(this.anchor, this.here);
     else this.anchor = this.here;
     if (selects) {
       this.selected = new Set([this.shown[this.here].id]);
@@ -246,34 +294,79 @@ class Grid {
 
   // ---- acting
 
-  act(what) {
+  act(what, reason = "") {
     if (what === "clear") this.selected.clear();
+    else if (what === "help") toggleDialog(this.find(".help"));
     else if (what === "undo") this.undo();
     else if (what === "open") this.open();
-    else this.decide(what);
+    else if (what === "compare") this.compare();
+    else if (what === "deck") this.review();
+    else if (what === "back" || what === "on") this.move(what === "on" ? 1 : -1, false, true);
+    else this.decide(what, reason);
     this.draw();
+  }
+
+  // Show the selection in the deck before all others that the filter lets through. By itself the deck shows undecided
+  // ones only, so without a selection accepted or rejected ones are named, too.
+  review() {
+    const isDecided = this.verdict === "accept" || this.verdict === "reject";
+    const isMeant = (candidate) => (this.selected.size ? this.selected.has(candidate.id) : isDecided);
+    const chosen = this.shown.filter(isMeant).slice(0, MOST_IN_DECK);
+    this.zoom.close();
+    this.tell("open", chosen.map((candidate) => candidate.id));
   }
 
   open() {
     if (!this.selected.has(this.shown[this.here].id)) this.selected = new Set([this.shown[this.here].id]);
+    this.zoom.open(this.choices(), false);
     this.show();
-    this.find(".large").showModal();
+  }
+
+  // Show the first two of the selection side by side; the menus offer the others.
+  compare() {
+    const chosen = this.shown.filter((candidate) => this.selected.has(candidate.id));
+    if (chosen.length < 2) return;
+    if (!this.selected.has(this.shown[this.here].id)) this.here = this.shown.indexOf(chosen[0]);
+    this.zoom.open(this.choices(), true);
+    this.show();
+  }
+
+  // Return the pictures that the large view can show: this one, others of the selection, its neighbours, the original.
+  choices() {
+    const here = this.shown[this.here];
+    const named = (candidate) => `${candidate.label}, ${candidate.strength} (${candidate.id.slice(0, 6)})`;
+    const picture = (id, name, candidate) => candidate && { id, name, src: `${this.pictures}${candidate.id}.png` };
+    const others = this.shown.filter((candidate) => candidate !== here && this.selected.has(candidate.id));
+    return [
+      picture("candidate", `This one: ${here.label}`, here),
+      ...others.slice(0, MOST_COMPARED).map((candidate) => picture(candidate.id, named(candidate), candidate)),
+      { id: "original", name: "Original", src: this.original },
+      picture("before", "The one before", this.shown[this.here - 1]),
+      picture("next", "The next one", this.shown[this.here + 1]),
+    ].filter(Boolean);
   }
 
   show() {
     const candidate = this.shown[this.here];
-    const large = this.find(".large");
-    large.dataset.verdict = candidate.verdict;
-    large.querySelector("img").src = `${this.pictures}${candidate.id}.png`;
-    large.querySelector("img").alt = `Candidate: ${candidate.prompt}`;
-    const verdict = candidate.verdict === "undecided" ? "" : ` · ${SPOKEN[candidate.verdict]}`;
-    large.querySelector(".words").textContent = `${candidate.prompt} · ${candidate.label}, strength ${candidate.strength}${verdict}`;
+    this.zoom.offer(this.choices());
+    this.find(".of-one").dataset.verdict = candidate.verdict;
+    const standing = Object.assign(document.createElement("b"), { textContent: `${MARKS[candidate.verdict]} ${SPOKEN[candidate.verdict]}` });
+    this.find(".words").replaceChildren(standing, ` ${candidate.prompt} · ${candidate.label}, strength ${candidate.strength}`);
   }
 
-  decide(verdict) {
-    const changed = this.all.filter((candidate) => this.selected.has(candidate.id) && candidate.verdict !== verdict);
+  // The large view was closed: what was decided in it may no longer match.
+  closed() {
+    this.filter(this.verdict);
+    this.scroller.focus();
+  }
+
+  decide(verdict, reason) {
+    const isMeant = this.zoom.isOpen
+      ? (candidate) => candidate === this.shown[this.here]
+      : (candidate) => this.selected.has(candidate.id);
+    const changed = this.all.filter((candidate) => isMeant(candidate) && (candidate.verdict !== verdict || reason));
     if (!changed.length) return;
-    const act = { id: newId(), do: verdict, seen: {}, reason: "", of: "" };
+    const act = { id: newId(), do: verdict, seen: {}, reason, of: "" };
     changed.forEach((candidate) => (act.seen[candidate.id] = candidate.verdict));
     this.trail.push({ id: act.id, do: verdict, seen: { ...act.seen } });
     changed.forEach((candidate) => (candidate.verdict = verdict));
@@ -295,8 +388,7 @@ class Grid {
   send(act) {
     this.outbox.add(act);
     this.sender.soon();
-    const large = this.find(".large").open;
-    if (!large) this.filter(this.verdict); // while a picture is enlarged, the grid does not change
+    if (!this.zoom.isOpen) this.filter(this.verdict); // while a picture is enlarged, the grid does not change
     else this.show();
   }
 
@@ -321,15 +413,16 @@ class Grid {
   close() {
     this.observer.disconnect();
     this.sender?.close();
+    this.endings.forEach((end) => end());
   }
 }
 
 const grids = new WeakMap();
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   const root = parentElement.querySelector(".grid");
-  const tell = (id) => setTriggerValue("open", id);
-  if (!grids.has(root)) grids.set(root, new Grid(root, tell));
+  const tell = (what, value) => (what === "verdict" ? setStateValue(what, value) : setTriggerValue(what, value));
+  if (!grids.has(root)) grids.set(root, new Grid(root, data, tell));
   grids.get(root).update(data, tell);
   return () => {
     grids.get(root)?.close();
