@@ -93,8 +93,8 @@ def joined(lora: LoraFile, file_module: FileModules) -> LoraFile:
                 contents.biases[found.name] = _joined_rows(biases, found)
         except ValueError as error:
             raise UserError(
-                f"LoRA: {', '.join(found.own_names)} {error}, but are one module in files of this format; convert to "
-                "diffusers', which has them apart"
+                f"LoRA: {', '.join(found.own_names)} {error}, but are one module in files of this format; use the "
+                "file as it is"
             ) from None
     return replace(lora, modules=contents.modules, changes=contents.changes, biases=contents.biases)
 
@@ -204,4 +204,4 @@ def _joined_changes(changes: Sequence[Change | None], found: FileModule) -> Chan
     if len(doras) == len(changes):
         module = _joined_modules([dora.module for dora in doras], found)
         return Dora(module, _joined_rows([dora.magnitude for dora in doras], found))
-    raise ValueError(f"are changed by {present[0].kind}")
+    raise ValueError(f"are changed by {present[0].kind}, not all or not all alike")

@@ -431,7 +431,10 @@ class Family(Protocol):
     parts: tuple[str, ...]  # diffusers' names of the trained parts, the denoiser first
 
     def owns_lora(self, names: Iterable[str]) -> bool:
-        """Whether a LoRA with these names of modules or tensors, in any dialect, is of this family."""
+        """Whether a LoRA with these names of modules or tensors is of this family.
+
+        Names are kohya's, and those of other dialects unless the family has the name of a kind in lora_kinds.
+        """
 
     def lora_targets(self, base: BaseModel, convolutions: bool) -> "list[tuple[nn.Module, dict[str, str]]]":
         """Return each part with its {kohya's name: module path}, in the order of `parts`.

@@ -10,9 +10,12 @@ import torch
 from diffusers import Flux2KleinPipeline, ZImagePipeline
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from bootstrap.api.projects import open_workspace
+from bootstrap.catalog import Catalog
 from bootstrap.drawing.engine import draw_batches
 from bootstrap.errors import UserError
 from bootstrap.lora import converting, formats, header, kohya
@@ -21,6 +24,8 @@ from bootstrap.lora.modules import LoraFile, LoraModule
 from bootstrap.lora.targets import layers_of, target_modules
 from bootstrap.models import loading, specs
 from bootstrap.models.family import BaseModel
+from bootstrap.planning import inputs
+from bootstrap.project.projects import create
 from bootstrap.shots import LoraUse, Shot
 from tests import sid_command
 from tests.families import tiny_transformers
@@ -341,12 +346,11 @@ def test_a_file_of_diffusers_itself_adds_what_its_layers_add(
         assert_same(formats.read(tmp_path / "again.safetensors"), read)
 
 
+@pytest.mark.parametrize("base", ["flux2"], indirect=True)
 def test_the_last_layers_halves_are_the_other_way_round_in_flux2s_release(
-    tmp_path: Path, trained: LoraFile, base: BaseModel
+    base: BaseModel, tmp_path: Path
 ) -> None:
     """Shift comes before scale there, after it in diffusers."""
-    if base.family.name != "flux2":
-        pytest.skip("its release and diffusers have the same rows")
     rows, columns = base.denoiser.get_submodule("norm_out.linear").weight.shape
     down, up = torch.randn(2, columns), torch.randn(rows, 2)
     stem = "diffusion_model.final_layer.adaLN_modulation.1"
@@ -364,6 +368,13 @@ def test_the_last_layers_halves_are_the_other_way_round_in_flux2s_release(
     converting.convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", "comfyui")
     assert torch.allclose(load_file(tmp_path / "b.safetensors")[f"{stem}.lora_B.weight"], up, atol=1e-6)
     merged(base, [(read, 1.0)])
+
+
+def test_every_layer_has_a_name_in_both_namings(base: BaseModel) -> None:
+    for name in layers_of(base)[0]:
+        found = base.family.file_module(name)
+        assert found is not None and name in found.own_names, name
+        assert base.family.module_path(underscored(found.path)) == base.family.stem_path(found.path)
 
 
 @pytest.mark.parametrize("kind", ["DoRA", "full difference", "LoHa", "LoKr"])
@@ -453,6 +464,28 @@ def test_a_family_and_its_distilled_model_take_each_others_loras(
     kohya.write(tmp_path / "a.safetensors", trained.modules, {}, torch.float32)
     with merged(distilled, [(formats.read(tmp_path / "a.safetensors"), 1.0)]):
         pass
+
+
+def test_a_recipe_takes_a_lora_of_the_family_but_no_other(
+    base: BaseModel, trained: LoraFile, tmp_path: Path
+) -> None:
+    """The project draws with the distilled model; its LoRA was trained on the base model."""
+    folder, picture = tmp_path / "distilled", tmp_path / "anna.png"
+    if base.family.name == "z-image":
+        tiny_transformers.z_image(folder, shift=3.0)
+    else:
+        tiny_transformers.flux2_klein(folder, is_distilled=True)
+    Image.new("RGB", (64, 64), "red").save(picture)
+    recipe = '[[recipe]]\nkind = "compose"\ncount = 1\nloras = [{ lora = "style.safetensors" }]\n'
+    workspace = open_workspace(tmp_path / "workspace")
+    project = create(workspace, "anna", picture, "woman, red apple", str(folder), recipe)
+    catalog = Catalog(workspace.catalog_url)
+    kohya.write(project.folder / "style.safetensors", trained.modules, {}, torch.float32)
+    assert [use.name for use in inputs.gather(project, catalog).loras.values()] == ["style"]
+    other = {"lora_te2_x.lora_down.weight": torch.zeros(1, 1)}
+    save_file(other, project.folder / "style.safetensors")
+    with pytest.raises(UserError, match="is of Stable Diffusion XL"):
+        inputs.gather(project, catalog)
 
 
 def test_inspect_names_the_family_and_counts_the_modules(

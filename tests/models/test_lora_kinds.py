@@ -97,6 +97,37 @@ def test_metadata_decide_where_names_do_not(module: str, metadata: dict[str, str
 
 
 @pytest.mark.parametrize(
+    ("module", "columns", "rows", "kind"),
+    [
+        ("single_blocks_0_linear1", 1, 7, "flux"), ("single_blocks_0_linear1", 1, 9, "flux2"),
+        ("single_blocks_0_linear2", 5, 1, "flux"), ("single_blocks_0_linear2", 4, 1, "flux2"),
+        ("double_blocks_0_img_mlp_0", 1, 4, "flux"), ("double_blocks_0_img_mlp_0", 1, 6, "flux2"),
+        ("double_blocks_0_txt_mlp_2", 4, 1, "flux"), ("double_blocks_0_txt_mlp_2", 3, 1, "flux2"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("width", [32, 3072])
+def test_flux_2_is_told_from_flux_1_by_its_layers_sizes(
+    module: str, columns: int, rows: int, kind: str, width: int
+) -> None:
+    for prefix, down, up in (
+        ("lora_unet_", "lora_down", "lora_up"),
+        ("diffusion_model.", "lora_A", "lora_B"),
+    ):
+        name = prefix + module
+        shapes = {f"{name}.{down}.weight": (4, columns * width), f"{name}.{up}.weight": (rows * width, 4)}
+        found = transformer_kind(shapes, {})
+        assert found is not None and found.key == kind
+
+
+@pytest.mark.parametrize(("blocks", "kind"), [(5, "flux2"), (19, "flux")])
+def test_flux_2_klein_is_told_by_its_number_of_blocks_too(blocks: int, kind: str) -> None:
+    """Attention alone has the same sizes in both."""
+    names = [f"diffusion_model.double_blocks.{number}.img_attn.qkv.lora_A.weight" for number in range(blocks)]
+    found = transformer_kind(dict.fromkeys(names, (4, 3072)), {})
+    assert found is not None and found.key == kind
+
+
+@pytest.mark.parametrize(
     ("module", "width", "family"),
     [
         ("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k", 768, "sd1"),

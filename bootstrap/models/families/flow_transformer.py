@@ -282,14 +282,13 @@ class FlowTransformer(ABC):
         return None
 
     def owns_lora(self, names: Iterable[str]) -> bool:
+        """Whether all are kohya's names of its modules; of other dialects, lora_kinds tells the model by more."""
         listed = list(names)
-        return bool(listed) and all(self._is_own(name) for name in listed)
-
-    def _is_own(self, name: str) -> bool:
-        """Whether a name is one of its modules, or begins with it and goes on with a tensor's name."""
-        found = _KOHYA.match(name) or _DOTTED.match(name)
-        words = (name[found.end() :] if found else name).split(".")
-        return any(self.original_names.path(".".join(words[:count])) for count in range(len(words), 0, -1))
+        return bool(listed) and all(
+            name.startswith("lora_unet_")
+            and self.original_names.path(name.removeprefix("lora_unet_")) is not None
+            for name in listed
+        )
 
 
 def _patch(base: BaseModel) -> int:
