@@ -165,10 +165,17 @@ def test_a_project_grows_and_takes_another_lora_into_its_second_generation(proje
     )
 
 
-def test_its_candidates_have_scores_and_a_sheet(project: Project) -> None:
-    drawn = json.loads(sid(project, "candidates", "badge", "--json"))
+def test_its_candidates_have_scores_and_sheets(project: Project, tmp_path: Path) -> None:
+    drawn = json.loads(sid(project, "candidates", "badge", "--json", "--generation", "1", "--all"))
     assert all(candidate["scores"]["closeness"] is not None for candidate in drawn)
     assert (project.generation_folder(1) / "sheet.png").is_file()
+    sheet = tmp_path / "sheet.png"
+    sid(
+        project, "sheet", "badge", "--x", "strength=0,1", "--y", "sampler=Euler,Heun", "--generation", "1",
+        "--output", sheet,
+    )  # fmt: skip
+    with Image.open(sheet) as picture:
+        assert picture.width > 2 * 64
 
 
 def test_a_picture_is_drawn_again_from_its_infotext_alone(project: Project, tmp_path: Path) -> None:
