@@ -12,7 +12,7 @@ from bootstrap.drawing.candidate_drawing import drawn_with
 from bootstrap.drawing.networks import with_networks
 from bootstrap.errors import UserError
 from bootstrap.files import remove_file, whole_file
-from bootstrap.lora import kohya
+from bootstrap.lora import formats
 from bootstrap.models import loading
 from bootstrap.models.family import BaseModel
 from bootstrap.planning.expand import lora_file_name
@@ -56,7 +56,7 @@ def _measure_snapshots(generation: Generation, training: Training, report: Repor
     snapshots = (
         (
             LoraUse(lora_file_name(lora_name, snapshot.epoch), training.training_id, snapshot.epoch, 1.0),
-            kohya.read(reading.inside(project.folder, snapshot.path, f"{generation}: its LoRA")),
+            formats.read(reading.inside(project.folder, snapshot.path, f"{generation}: its LoRA")),
         )
         for snapshot in training.snapshots
     )

@@ -28,7 +28,7 @@ def convert_lora(path: Path | str, out: Path | str, to_format: str) -> int:
 
     Args:
         out: a .safetensors file other than `path`.
-        to_format: "kohya" or "diffusers".
+        to_format: "kohya", "diffusers" or "comfyui".
 
     Raises:
         UserError: the format is unknown, `path` cannot be read as a LoRA, or `out` cannot be written.

@@ -127,7 +127,7 @@ def _fit(file: Path, base: str) -> dict[str, Any]:
 def convert(
     file: Source,
     out: Target,
-    to: Annotated[str, typer.Option("--to", help="kohya or diffusers.")],
+    to: Annotated[str, typer.Option("--to", help="kohya, diffusers or comfyui.")],
 ) -> None:
     """Write a LoRA in another format; its effect is unchanged."""
     from bootstrap.lora import converting

@@ -6,7 +6,7 @@ run. The Prefect flow in `flows/bootstrap.py` wraps each one in a task.
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from bootstrap.catalog import Catalog, generations
 from bootstrap.catalog.advices import Advice, Measurement
 from bootstrap.catalog.states import GenerationState
 from bootstrap.dataset import class_pictures, entries, pick_files
-from bootstrap.errors import UserError, machine_problem, reason_of
+from bootstrap.errors import UserError, in_one_line, machine_problem, reason_of
 from bootstrap.files import remove_partial_files
 from bootstrap.models import specs
 from bootstrap.planning import inputs
@@ -31,6 +31,7 @@ from bootstrap.project.leases import LeaseLost
 from bootstrap.project.projects import Project
 from bootstrap.prompting import parse
 from bootstrap.recipes.needs import Inputs
+from bootstrap.shots import Shot
 from bootstrap.training import examples
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def _check_prompts(project: Project, recipe_inputs: Inputs, numbers: list[int]) 
             "", "", "", "", number, width, height, inputs=recipe_inputs, wildcards=shelf.wildcards
         )
         shots += expand(settings, shared)
+    _check_texts(project, shots)
     pairs = [(each.prompt, each.negative_prompt) for shot in shots for each in shot.passes]
     for prompt in (*settings.training.sample_prompts, settings.training.class_tokens or ""):
         negative = parse.without_comments(settings.drawing.negative_prompt)
@@ -133,6 +135,30 @@ def _check_prompts(project: Project, recipe_inputs: Inputs, numbers: list[int]) 
         from bootstrap.drawing import networks  # imports torch, which takes seconds: only if needed
 
         networks.check(project.base_model, shelf, list(dict.fromkeys(pairs)))
+
+
+def _check_texts(project: Project, shots: Sequence[Shot]) -> None:
+    """Refuse texts that the base model's family cannot read, whatever wildcards brought them into the prompts."""
+    base = project.base_model
+    family = specs.family(base)
+    if family is None:
+        return
+    prompts = dict.fromkeys(
+        (text, each.steps)
+        for shot in shots
+        for each in shot.passes
+        for text in (each.prompt, each.negative_prompt)
+    )
+    for prompt, steps in prompts:
+        try:
+            for spans in parse.spans_of(prompt, steps):
+                family.check_prompt(spans, specs.files(base))
+        except ValueError as error:
+            raise UserError(f"prompt '{in_one_line(prompt)[:200]}': {error}") from None
+    shelf = Shelf.of(project)
+    vocabulary = specs.vocabulary(base) if shelf.embeddings else None
+    if vocabulary is not None and not vocabulary.widths:
+        shelf.refuse_embeddings("\n".join(prompt for prompt, _ in prompts), family.title)
 
 
 def train(generation: Generation, report: Report = silent) -> None:

@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 from bootstrap.errors import UserError
-from bootstrap.lora import alphas, formats, kohya
+from bootstrap.lora import alphas, formats, fused_modules, kohya
 from bootstrap.lora.modules import LoraFile
 from bootstrap.lora.rotations import InputRotation
+from bootstrap.models import registry
 
-FORMATS = ("kohya", "diffusers")
+FORMATS = ("kohya", "diffusers", "comfyui")
 
 
 def convert(path: Path, out: Path, to_format: str) -> int:
@@ -18,13 +19,15 @@ def convert(path: Path, out: Path, to_format: str) -> int:
         UserError: the format is unknown, the file is not a LoRA, or the target cannot be written.
     """
     if to_format not in FORMATS:
-        raise UserError(f"--to {to_format}: unknown, use {' or '.join(FORMATS)}")
+        raise UserError(f"--to {to_format}: unknown, use {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     check_target(path, out)
     lora = formats.read(path)
     if to_format == "kohya":
         write_kohya(out, lora)
-    else:
+    elif to_format == "diffusers":
         formats.write_diffusers(out, lora)
+    else:
+        formats.write_comfyui(out, lora)
     return len(lora.names)
 
 
@@ -41,7 +44,9 @@ def write_kohya(out: Path, lora: LoraFile) -> None:
                 "use the file as it is"
             )
     whole = alphas.unified(lora)
-    others = kohya.tensors_of_changes(whole)
+    family = registry.of_lora(lora.names)
+    in_file = whole if family is None else fused_modules.joined(whole, family.file_module)
+    others = kohya.tensors_of_changes(in_file)
     kohya.write(out, whole.modules, kohya.own_metadata(whole), kohya.dtype_of(whole), others)
 
 

@@ -10,14 +10,15 @@ import torch
 
 from bootstrap import tensor_files
 from bootstrap.errors import UserError
-from bootstrap.lora import alphas, bundled_embeddings, header, reader, tensor_names
+from bootstrap.lora import alphas, bundled_embeddings, fused_modules, header, reader, tensor_names
 from bootstrap.lora.adapter_settings import AdapterSettings
 from bootstrap.lora.building import Rules
 from bootstrap.lora.header import format_of
 from bootstrap.lora.modules import LoraFile
 from bootstrap.models import registry
+from bootstrap.models.family import Family
 
-__all__ = ["format_of", "kind_of", "read", "write_diffusers"]
+__all__ = ["format_of", "kind_of", "read", "write_comfyui", "write_diffusers"]
 
 
 def kind_of(path: Path) -> str:
@@ -54,12 +55,10 @@ def read(path: Path) -> LoraFile:
 
     modules, bundled = reader.sorted_out(path, tensors, name_of)
     settings = AdapterSettings.of_file(path, found.format, family, metadata)
-    needs_alpha = {
-        name
-        for key in tensors
-        if tensor_names.needs_config(key) and (split := tensor_names.split(key)) is not None
-        and "alpha" not in modules[name := name_of(split[0])]
-    }  # fmt: skip
+    needs_alpha = False
+    for key in filter(tensor_names.needs_config, tensors):
+        split = tensor_names.split(key)
+        needs_alpha |= split is not None and "alpha" not in modules[name_of(split[0])]
     if found.format == "peft" and needs_alpha and not settings.by_part:
         raise UserError(
             f"LoRA {path}: PEFT's adapter_config.json, the only source of alpha, is missing; put it beside the file"
@@ -75,7 +74,8 @@ def read(path: Path) -> LoraFile:
         rs_lora=reader.uses_rs_lora(metadata),
         neumann_terms=settings.neumann_terms,
     )
-    lora = reader.built(path, modules, bundled, metadata, family.kernel_size, rules)
+    whole = reader.built(path, modules, bundled, metadata, family.kernel_size, rules)
+    lora = fused_modules.split(path, whole, family)
     bundled_embeddings.check(path, family, lora.embeddings)
     return lora
 
@@ -89,14 +89,7 @@ def write_diffusers(path: Path, lora: LoraFile) -> None:
     Raises:
         UserError: a module belongs to no family, or is of a kind that the format has no names for.
     """
-    family = registry.of_lora(lora.names)
-    if family is None:
-        raise UserError(f"LoRA: '{next(iter(lora.names), '')}' is not a module of {registry.titles()}")
-    for name in (*lora.changes, *lora.biases, *lora.embeddings):
-        kind = lora.changes[name].kind if name in lora.changes else "difference of a bias or an embedding"
-        raise UserError(
-            f"LoRA: '{name}' is a {kind}, for which diffusers' format has no names; convert to kohya's"
-        )
+    family = _family_of_products(lora, "diffusers'")
     tensors: dict[str, torch.Tensor] = {}
     for name, module in lora.modules.items():
         try:
@@ -108,3 +101,43 @@ def write_diffusers(path: Path, lora: LoraFile) -> None:
         tensors[f"{part}.{inner}{down}"] = scaled.down.contiguous()
         tensors[f"{part}.{inner}{up}"] = scaled.up.contiguous()
     tensor_files.write(path, tensors, {"format": "pt"})
+
+
+def write_comfyui(path: Path, lora: LoraFile) -> None:
+    """Write a LoRA as ai-toolkit does: under ComfyUI's paths, with alpha / rank multiplied into the matrices.
+
+    Raises:
+        UserError: a module belongs to no family whose files have such paths, or is no product of two matrices.
+    """
+    family = _family_of_products(lora, "ComfyUI's")
+    tensors: dict[str, torch.Tensor] = {}
+    scaled = {name: alphas.with_alpha(module, float(module.rank)) for name, module in lora.modules.items()}
+    try:
+        for name, module in fused_modules.joined_products(scaled, family.comfyui_module).items():
+            found = family.comfyui_module(name)
+            if found is None:
+                raise UserError(
+                    f"--to comfyui: ComfyUI loads LoRAs of {family.title} in kohya's format; use --to kohya"
+                )
+            tensors[f"diffusion_model.{found.path}.lora_A.weight"] = module.down.contiguous()
+            tensors[f"diffusion_model.{found.path}.lora_B.weight"] = module.up.contiguous()
+    except ValueError as error:
+        raise UserError(f"LoRA: {error}") from None
+    tensor_files.write(path, tensors, {"format": "pt"})
+
+
+def _family_of_products(lora: LoraFile, title: str) -> Family:
+    """Return a LoRA's family.
+
+    Raises:
+        UserError: it has none, or a module is of a kind that only kohya's format has names for.
+    """
+    family = registry.of_lora(lora.names)
+    if family is None:
+        raise UserError(f"LoRA: '{next(iter(lora.names), '')}' is not a module of {registry.titles()}")
+    for name in (*lora.changes, *lora.biases, *lora.embeddings):
+        kind = lora.changes[name].kind if name in lora.changes else "difference of a bias or an embedding"
+        raise UserError(
+            f"LoRA: '{name}' is a {kind}, for which {title} format has no names; convert to kohya's"
+        )
+    return family

@@ -56,9 +56,9 @@ def recognized(path: Path) -> Recognized:
     """
     found = _checked_header(path)
     shapes = dict(sorted(found.shapes.items()))
-    kind = lora_kinds.kind_without_family(shapes, found.metadata)
+    kind = lora_kinds.transformer_kind(shapes, found.metadata)
     of_modules = [name for name in shapes if not name.startswith(names_of_tensors.BUNDLED)]
-    family = registry.of_lora(of_modules) if kind is None else None
+    family = registry.of_lora(of_modules) if kind is None else registry.named(kind.key)
     if family is not None:
         return Recognized(
             _format(of_modules, family), family, family.name, family.title, shapes, found.metadata

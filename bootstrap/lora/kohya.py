@@ -7,6 +7,7 @@ convolutions. Source: sd-scripts, networks/lora.py. LyCORIS' kinds are read too,
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from safetensors.torch import save
 
 from bootstrap import reading, tensor_files
 from bootstrap.errors import UserError
-from bootstrap.lora import header, reader
+from bootstrap.lora import fused_modules, header, reader
 from bootstrap.lora.building import Rules
 from bootstrap.lora.modules import LoraFile, LoraModule
 from bootstrap.models import registry
@@ -32,16 +33,25 @@ def write(
     """Write a LoRA file atomically, with kohya's two hashes added to the metadata.
 
     Args:
-        modules: by kohya's name.
+        modules: by kohya's name; those that are one module in the family's files are joined.
         metadata: `ss_*` and `modelspec.*` entries.
-        dtype: of all tensors in the file, including alphas.
+        dtype: of all tensors in the file, including alphas, except for a joined module's that has more digits.
         others: further tensors by their names in the file.
     """
+    rounded = {
+        name: replace(module, alpha=float(torch.tensor(module.alpha, dtype=dtype)))
+        for name, module in modules.items()
+    }
+    family = registry.of_lora(modules)
+    if family is not None:
+        rounded = fused_modules.joined_products(rounded, family.file_module)
     tensors = {}
-    for name, module in modules.items():
+    for name, module in rounded.items():
         tensors[f"{name}.lora_down.weight"] = module.down.detach().to("cpu", dtype).contiguous()
         tensors[f"{name}.lora_up.weight"] = module.up.detach().to("cpu", dtype).contiguous()
-        tensors[f"{name}.alpha"] = torch.tensor(module.alpha, dtype=dtype)
+        alpha = torch.tensor(module.alpha, dtype=dtype)
+        is_whole = float(alpha) == module.alpha
+        tensors[f"{name}.alpha"] = alpha if is_whole else torch.tensor(module.alpha, dtype=torch.float32)
     for name, tensor in (others or {}).items():
         tensors[name] = tensor.detach().to("cpu", dtype).contiguous()
     tensor_files.write(path, tensors, {**metadata, **_hashes(tensors, metadata)})

@@ -54,7 +54,7 @@ class merged(AbstractContextManager[None]):  # noqa: N801  (used as a verb: `wit
     def _check(self, lora: LoraFile) -> None:
         lora_family, base_family = registry.of_lora(lora.names), self._base.family
         where, base_name = f"LoRA {lora.metadata.get('ss_output_name', '')}", self._base.spec.name
-        if lora_family is not None and lora_family is not base_family:
+        if lora_family is not None and lora_family.lora_family != base_family.lora_family:
             raise UserError(
                 f"{where}: it was made for {lora_family.title}, the base model "
                 f"{base_name} is {base_family.title}; take a base model of its kind"

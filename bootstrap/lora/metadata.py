@@ -9,7 +9,7 @@ A file that is saved again, also by a training that was interrupted, is the same
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -167,6 +167,9 @@ def _ss(facts: TrainingFacts, settings: TrainingSection, epoch: int, steps: int)
         "ss_bucket_info": json.dumps(_bucket_info(buckets) if len(buckets) > 1 else None),
         "ss_training_comment": "single image dataset, made by sid",
     }
+    if settings.timestep_sampling is not None:
+        # As musubi-tuner writes them, training/trainer_base.py.
+        values |= {f"ss_{name}": value for name, value in asdict(settings.flow).items()}
     if settings.conv_dim is not None:
         values["ss_network_args"] = json.dumps(
             {"conv_dim": str(settings.conv_dim), "conv_alpha": f"{settings.conv_alpha:g}"}

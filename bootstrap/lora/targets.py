@@ -29,7 +29,8 @@ def layers_of(base: BaseModel) -> list[dict[str, Layer]]:
     These are more than a LoRA trains here: LyCORIS and full differences change every layer.
     """
     layers: list[dict[str, Layer]] = []
-    for model, part in zip((base.denoiser, *base.text_encoders), base.family.parts, strict=True):
+    # A family whose text encoders no LoRA changes does not list them among its parts.
+    for model, part in zip((base.denoiser, *base.text_encoders), base.family.parts, strict=False):
         layers.append(
             {
                 base.family.kohya_name(path, part): module

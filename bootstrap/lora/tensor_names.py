@@ -49,8 +49,13 @@ def split(name: str) -> tuple[str, str] | None:
 
 
 def needs_config(name: str) -> bool:
-    """Whether only PEFT's own files have this name, whose alpha is in a file beside them."""
-    return _without_adapter(name).endswith(tuple(_PEFT))
+    """Whether only PEFT's own files have this name, whose alpha is in a file beside them.
+
+    DiffSynth-Studio names PEFT's adapter within the paths of its model (`...lora_A.default.weight`), and its alpha is
+    the rank (DiffusionTrainingModule.add_lora_to_model).
+    """
+    is_diffsynths = ".default." in name and not name.startswith("base_model.")
+    return _without_adapter(name).endswith(tuple(_PEFT)) and not is_diffsynths
 
 
 def _without_adapter(name: str) -> str:

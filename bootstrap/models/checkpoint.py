@@ -24,8 +24,13 @@ _WITHIN = {
     "joint_blocks.0.": "Stable Diffusion 3",
     "double_stream_modulation_img.": "FLUX.2",
     "double_blocks.0.img_attn.": "FLUX.1",
+    "cap_pad_token": "Z-Image",
     "lora_A.": "a LoRA",
 }
+TRANSFORMERS = (
+    "FLUX.2",
+    "Z-Image",
+)  # kinds whose files hold the transformer alone; folders of them have a family
 _NOISY_LATENT = "model.diffusion_model.input_blocks.0.0.weight"  # the first convolution of a UNet
 
 

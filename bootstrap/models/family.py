@@ -15,7 +15,7 @@ Training, drawing, the adviser, features, LoRA files, settings and plans then wo
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -78,6 +78,25 @@ class BaseModelSpec:
         return Path(self.source).stem if self.kind == "file" else self.name.rstrip("/").rsplit("/", 1)[-1]
 
 
+# flux_shift and flux2_shift shift by the picture's number of tokens.
+TimestepSampling = Literal["uniform", "sigmoid", "shift", "flux_shift", "flux2_shift", "logit_normal"]
+
+
+@dataclass(frozen=True)
+class FlowTraining:
+    """How a flow-matching model is trained, under the names of kohya's and musubi-tuner's settings."""
+
+    timestep_sampling: TimestepSampling = "uniform"
+    discrete_flow_shift: float = 1.0  # for `shift`; 1: none
+    sigmoid_scale: float = 1.0  # of the normal variable, for `sigmoid` and the shifts
+    logit_mean: float = 0.0  # of the normal variable, for `logit_normal`
+    logit_std: float = 1.0
+    weighting_scheme: Literal["none", "sigma_sqrt", "cosmap"] = "none"
+
+
+FLOW_SETTINGS: tuple[str, ...] = tuple(entry.name for entry in fields(FlowTraining))
+
+
 @dataclass(frozen=True)
 class Geometry:
     """The sizes of pictures and latents that a base model is made for."""
@@ -86,6 +105,12 @@ class Geometry:
     size_step: int  # width and height of a picture are multiples of this, in pixels
     latent_factor: int  # pixels of a picture per latent pixel, along each side
     latent_channels: int  # latents are (channels, height / latent_factor, width / latent_factor)
+    least_step: int | None = None  # where the denoiser takes no sides but multiples of this, in pixels
+
+    @property
+    def side_step(self) -> int:
+        """What width and height must be multiples of, in pixels, for the model to take them at all."""
+        return self.least_step or self.latent_factor
 
 
 @dataclass
@@ -144,6 +169,18 @@ class BaseModel:
         return self.geometry.resolution
 
 
+@dataclass(frozen=True)
+class FileModule:
+    """A module of the model's own release, and so of LoRA files, that has other rows or another name than ours."""
+
+    name: str  # kohya's
+    path: str  # with dots
+    own_names: tuple[
+        str, ...
+    ]  # kohya's names of ours; of several, each has an equal share of the rows, in this order
+    halves_swapped: bool = False  # ours has the second half of the rows first
+
+
 class Vocabulary(Protocol):
     """What a base model's text encoders can read; available without loading them."""
 
@@ -165,8 +202,13 @@ class Vocabulary(Protocol):
 class NoiseProcess(Protocol):
     """How training adds noise, and the denoiser's target. The type and range of timesteps are the family's own."""
 
-    def timesteps(self, count: int, generator: "torch.Generator") -> "torch.Tensor":
-        """Sample the timesteps of a training batch, (count,), on the CPU; the generator is used for nothing else."""
+    def timesteps(self, count: int, generator: "torch.Generator", size: tuple[int, int]) -> "torch.Tensor":
+        """Sample the timesteps of a training batch, (count,), on the CPU.
+
+        Args:
+            generator: nothing else is drawn from it afterwards but what follows in the batch.
+            size: height and width of the latents.
+        """
 
     def at(self, share: float) -> "torch.Tensor":
         """Return the timestep (a scalar on the CPU) at a fraction of the way from picture (0) to noise (1)."""
@@ -181,8 +223,8 @@ class NoiseProcess(Protocol):
     ) -> "torch.Tensor":
         """Return the target of the denoiser's prediction, in the latents' shape."""
 
-    def min_snr_weights(self, timesteps: "torch.Tensor", gamma: float) -> "torch.Tensor":
-        """Return each row's loss weight under min_snr_gamma, (rows,), float32."""
+    def loss_weights(self, timesteps: "torch.Tensor", min_snr_gamma: float | None) -> "torch.Tensor | None":
+        """Return each row's loss weight, (rows,), float32; None: all are 1."""
 
 
 class Sampling(Protocol):
@@ -256,6 +298,13 @@ class Family(Protocol):
         """Move a loaded model to a device, in the dtypes and memory formats that are best there."""
 
     # Text.
+    def check_prompt(self, prompt: Prompt, files: Files) -> None:
+        """Make sure that the text encoders can read a prompt, or a caption, without loading them.
+
+        Raises:
+            ValueError: they cannot: it has syntax that they do not know, or is too long; the message is one line.
+        """
+
     def length(self, base: BaseModel, prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> int:
         """Return a prompt's length in the family's own unit; prompts of equal length can share a batch."""
 
@@ -313,8 +362,12 @@ class Family(Protocol):
         """Return the pixels (rows, 3, height, width) of latents, float32, in -1..1 or a little beyond."""
 
     # Noise and the denoiser.
-    def noise(self, base: BaseModel) -> NoiseProcess:
-        """Return the noise process that the model was trained with."""
+    def noise(self, base: BaseModel, flow: FlowTraining | None = None) -> NoiseProcess:
+        """Return the noise process that the model was trained with.
+
+        Args:
+            flow: the training's settings; a family that does not match flows ignores them.
+        """
 
     def sampling(
         self,
@@ -370,6 +423,7 @@ class Family(Protocol):
     checkpointed: tuple[str, ...]  # classes of the blocks that gradient checkpointing recomputes
 
     # LoRA files.
+    lora_family: str  # families of the same name take each other's LoRAs
     lora_metadata: Mapping[
         str, str
     ]  # ss_base_model_version, modelspec.architecture, modelspec.implementation
@@ -377,7 +431,10 @@ class Family(Protocol):
     parts: tuple[str, ...]  # diffusers' names of the trained parts, the denoiser first
 
     def owns_lora(self, names: Iterable[str]) -> bool:
-        """Whether a LoRA with these names of modules or tensors, in any dialect, is of this family."""
+        """Whether a LoRA with these names of modules or tensors is of this family.
+
+        Names are kohya's, and those of other dialects unless the family has the name of a kind in lora_kinds.
+        """
 
     def lora_targets(self, base: BaseModel, convolutions: bool) -> "list[tuple[nn.Module, dict[str, str]]]":
         """Return each part with its {kohya's name: module path}, in the order of `parts`.
@@ -393,7 +450,19 @@ class Family(Protocol):
         """Return path and part for a kohya name. Raises ValueError if it is not a name of this family."""
 
     def stem_path(self, stem: str) -> tuple[str, str]:
-        """Return path and part for a tensor name of diffusers or PEFT, given without the suffix for the matrix."""
+        """Return path and part for a tensor name of diffusers or PEFT, given without the suffix for the matrix.
+
+        Raises ValueError if it is not a name of this family.
+        """
+
+    def file_module(self, name: str) -> FileModule | None:
+        """Return the module of files in kohya's format that a module's name belongs to, ours or the file's.
+
+        None: files have the same modules, under the same names. Raises ValueError as module_path does.
+        """
+
+    def comfyui_module(self, name: str) -> FileModule | None:
+        """Return the same for files with ComfyUI's paths; None: ComfyUI loads the family's LoRAs in kohya's format."""
 
     def matrix_names(self, part: str) -> tuple[str, str]:
         """Return the suffixes that follow a module's path in diffusers' format: (down matrix, up matrix)."""

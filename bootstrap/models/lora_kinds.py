@@ -1,4 +1,6 @@
-"""LoRA files of kinds of models without a family here, told by names, widths and metadata. Does not import torch.
+"""What a LoRA file was made for, told by names, widths and metadata: kinds beside Stable Diffusion 1.x and XL.
+
+Does not import torch. Some of the kinds have a family here, with the same name.
 
 Names: sd-scripts (networks/lora_*.py), ComfyUI (comfy/lora.py), diffusers (loaders/lora_pipeline.py), OneTrainer,
 musubi-tuner. Metadata: sd-scripts (library/sai_model_spec.py, `modelspec.architecture`; library/train_util.py,
@@ -54,7 +56,7 @@ _BY_NAME: list[tuple[str, str]] = [
     (_BEFORE + r"(?:double_stream_blocks|single_stream_blocks)[._]", "hidream"),
     (r"distilled_guidance_layer", "chroma"),
     (r"double_stream_modulation|single_stream_modulation|to_qkv_mlp_proj|to_add_out_mlp|[._]ff_context[._]linear_in"
-     r"|[._]ff[._]linear_in[._]", "flux2"),
+     r"|[._]ff[._]linear_in(?:[._]|$)|single_transformer_blocks[._]\d+[._]attn[._]to_out[._]", "flux2"),
     (_BEFORE + r"joint_blocks[._]", "sd3"),
     (r"txt_in[._]individual_token_refiner|[._](?:img|txt)_mlp[._]fc[12]|\.img_attn_(?:qkv|proj)\."
      r"|context_embedder[._]token_refiner", "hunyuan-video"),
@@ -81,22 +83,24 @@ _PATTERNS = [(re.compile(pattern), key) for pattern, key in _BY_NAME]
 # Tensors whose columns, after the module's name, are the module's inputs.
 _DOWN = (".lora_down.weight", ".lora_A.weight", ".lora_A.default.weight", ".lora.down.weight",
          ".lora_linear_layer.down.weight", ".hada_w1_b", "_lora.down.weight")  # fmt: skip
+_PAIRS = {
+    ".lora_down.weight": ".lora_up.weight", ".lora_A.weight": ".lora_B.weight",
+    ".lora_A.default.weight": ".lora_B.default.weight", ".lora.down.weight": ".lora.up.weight",
+}  # fmt: skip
 _CROSS = re.compile(r"attn2[._](?:processor[._])?to_[kv]$")
 _TEXT = re.compile(r"^(?:lora_te_|lora_te1_|text_encoder\.).*(?:[qkv]_proj|fc1)$")
 _SD2_WIDTH = 1024  # of its text encoder; 768 in Stable Diffusion 1.x, 2048 in XL's two
 
 
-def kind_without_family(
-    shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]
-) -> LoraKind | None:
-    """Return the kind that a LoRA file was made for, if there is no family for it here.
+def transformer_kind(shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]) -> LoraKind | None:
+    """Return the kind that a LoRA file was made for, if that is not Stable Diffusion 1.x or XL.
 
     Args:
         shapes: of its tensors, by name.
         metadata: of the file, which decides between models whose modules have the same names.
 
     Returns:
-        None: it may belong to a family.
+        None: it is of Stable Diffusion 1.x or XL, or of a kind that is not known here.
     """
     stated = _stated(metadata)
     found = {key for name in shapes if (key := _by_name(name)) is not None}
@@ -149,20 +153,60 @@ def _inputs(shapes: Mapping[str, tuple[int, ...]], pattern: str | re.Pattern[str
 
 def _by_width(key: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Tell models apart whose modules have the same names, by the width of their transformers."""
-    if key == "flux":  # FLUX.1 and Chroma have 3072 channels and 19 + 38 blocks
-        width = _inputs(shapes, r"(?:img_attn[._](?:qkv|proj)|img_mlp[._]0|linear1|attn[._]to_q)$")
-        shape = next(
-            (shape for name, shape in shapes.items() if re.search(r"linear1\.lora_(?:up|B)", name)), ()
-        )
-        gated = len(shape) > 1 and bool(width) and shape[0] == 9 * min(width)  # 7 times in FLUX.1
-        return "flux2" if gated or (width and width.isdisjoint({3072}) and width & {4096, 6144}) else "flux"
+    if key == "flux":
+        return "flux2" if _is_flux2(shapes) else "flux"
     if key == _BY_WIDTH:
         widths = _inputs(shapes, r"attn[._](?:to_q|add_q_proj|to_k|to_v)$")
+        if widths == {3072} and _blocks(shapes, r"(?<!single_)transformer_blocks") == _KLEIN_BLOCKS:
+            return "flux2"
         return "qwen-image" if 3072 in widths or not widths else "sd3"
     if key == "z-image":  # 3840 channels, Lumina Image 2 has 2304
-        return "lumina2" if 2304 in _inputs(shapes, r"[._](?:qkv|to_q|w1)$") else "z-image"
+        return "lumina2" if 2304 in _inputs(shapes, r"[._](?:qkv|to_[qkv]|out|w[13])$") else "z-image"
     return "pixart" if 1152 in _inputs(shapes, r"attn1[._]to_q$") else key
 
 
 def _sd2_width(shapes: Mapping[str, tuple[int, ...]]) -> bool:
     return _inputs(shapes, _CROSS) == {_SD2_WIDTH} or _inputs(shapes, _TEXT) == {_SD2_WIDTH}
+
+
+# Columns and rows of a block's layers, in channels of the transformer. Of FLUX.1 and Chroma, then of FLUX.2.
+_FLUX_SIZES = {
+    r"[._]linear1$": ((1, 7), (1, 9)),
+    r"[._]linear2$": ((5, 1), (4, 1)),
+    r"(?:img|txt)_mlp[._]0$": ((1, 4), (1, 6)),
+    r"(?:img|txt)_mlp[._]2$": ((4, 1), (3, 1)),
+}
+_KLEIN_BLOCKS = set(range(5))  # of FLUX.2 klein 4B, which is as wide as FLUX.1 with its 19
+_FLUX2_WIDTHS = {4096, 6144}  # of FLUX.2 klein 9B and FLUX.2 dev
+
+
+def _is_flux2(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a file with the names of FLUX.1's modules was made for FLUX.2."""
+    for pattern, (of_first, of_second) in _FLUX_SIZES.items():
+        for columns, rows in _sizes(shapes, pattern):
+            if columns * of_second[1] == rows * of_second[0]:
+                return True
+            if columns * of_first[1] == rows * of_first[0]:
+                return False
+    widths = _inputs(shapes, r"(?:img|txt)_attn[._](?:qkv|proj)$|attn[._]to_q$")
+    if widths:
+        return not widths.isdisjoint(_FLUX2_WIDTHS) or _blocks(shapes, "double_blocks") == _KLEIN_BLOCKS
+    return False
+
+
+def _sizes(shapes: Mapping[str, tuple[int, ...]], pattern: str) -> set[tuple[int, int]]:
+    """Return (columns, rows) of the products whose module's name has a pattern."""
+    found = set()
+    for name, shape in shapes.items():
+        for down, up in _PAIRS.items():
+            module = name.removesuffix(down)
+            rows = shapes.get(module + up, ())
+            if module != name and len(shape) > 1 and rows and re.search(pattern, module):
+                found.add((shape[1], rows[0]))
+    return found
+
+
+def _blocks(shapes: Mapping[str, tuple[int, ...]], block: str) -> set[int]:
+    """Return the numbers of a kind of block."""
+    found = (re.search(block + r"[._](\d{1,4})[._]", name) for name in shapes)
+    return {int(match[1]) for match in found if match is not None}

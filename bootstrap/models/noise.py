@@ -17,7 +17,7 @@ class DiscreteNoise:
         self._count = int(self._scheduler.config["num_train_timesteps"])
         self._predicts_v = scheduler_config.get("prediction_type", "epsilon") == "v_prediction"
 
-    def timesteps(self, count: int, generator: torch.Generator) -> torch.Tensor:
+    def timesteps(self, count: int, generator: torch.Generator, size: tuple[int, int]) -> torch.Tensor:
         """See NoiseProcess."""
         return torch.randint(0, self._count, (count,), generator=generator)
 
@@ -37,9 +37,11 @@ class DiscreteNoise:
         velocity: torch.Tensor = self._scheduler.get_velocity(latents, noise, timesteps)
         return velocity
 
-    def min_snr_weights(self, timesteps: torch.Tensor, gamma: float) -> torch.Tensor:
+    def loss_weights(self, timesteps: torch.Tensor, min_snr_gamma: float | None) -> torch.Tensor | None:
         """See NoiseProcess."""
-        return min_snr_weights(self._scheduler.alphas_cumprod, timesteps, gamma, self._predicts_v)
+        if min_snr_gamma is None:
+            return None
+        return min_snr_weights(self._scheduler.alphas_cumprod, timesteps, min_snr_gamma, self._predicts_v)
 
 
 def min_snr_weights(

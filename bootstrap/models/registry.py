@@ -8,11 +8,13 @@ from typing import Any
 from bootstrap.errors import UserError
 from bootstrap.models import checkpoint
 from bootstrap.models.checkpoint import Header
+from bootstrap.models.families.flux2 import FLUX2_KLEIN, FLUX2_KLEIN_DISTILLED
 from bootstrap.models.families.sd1 import SD1
 from bootstrap.models.families.sdxl import SDXL
+from bootstrap.models.families.z_image import Z_IMAGE, Z_IMAGE_TURBO
 from bootstrap.models.family import Family, Files
 
-_families: list[Family] = [SD1, SDXL]
+_families: list[Family] = [SD1, SDXL, Z_IMAGE, Z_IMAGE_TURBO, FLUX2_KLEIN, FLUX2_KLEIN_DISTILLED]
 
 
 def families() -> list[Family]:
@@ -64,6 +66,11 @@ def of_file(path: Path, header: Header) -> Family:
         if family.recognizes_file(header):
             return family
     kind = checkpoint.kind_without_family(header)
+    if kind in checkpoint.TRANSFORMERS:
+        raise UserError(
+            f"base model {path}: it is the transformer of {kind} alone, without text encoder and VAE; give the folder "
+            "of the whole model in diffusers' layout, or its hub id"
+        )
     if kind is None:
         is_unet = header.has("model.diffusion_model.")
         kind = "a model without CLIP text encoders" if is_unet else "of an unknown kind"
@@ -74,6 +81,11 @@ def of_lora(names: Iterable[str]) -> Family | None:
     """Return the family of a LoRA file by the names of its modules or tensors; None: it belongs to none."""
     listed = list(names)
     return next((family for family in _families if family.owns_lora(listed)), None)
+
+
+def named(name: str) -> Family | None:
+    """Return the family of a name, such as sdxl; None: there is none."""
+    return next((family for family in _families if family.name == name), None)
 
 
 def titles() -> str:

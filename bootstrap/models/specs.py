@@ -3,9 +3,11 @@
 import dataclasses
 import difflib
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from bootstrap import reading
 from bootstrap.commands import command
@@ -13,7 +15,7 @@ from bootstrap.errors import UserError, in_one_line
 from bootstrap.files import path_of, sha256_of_file
 from bootstrap.models import checkpoint, registry
 from bootstrap.models.checkpoint import PredictionType
-from bootstrap.models.family import BaseModelSpec, Family, Files, Geometry, Settings, Vocabulary
+from bootstrap.models.family import BaseModelSpec, Family, Files, Geometry, Vocabulary
 
 _NETWORK_PATHS = ("//", "\\\\")  # on Windows, opening such a path asks another machine
 EMBEDDED_FOLDER = Path(__file__).parent.parent / "papertown" / "models"
@@ -90,7 +92,7 @@ def has_zero_terminal_snr(spec: BaseModelSpec) -> bool:
     )
 
 
-def check(spec: BaseModelSpec, settings: Settings, where: str) -> None:
+def check(spec: BaseModelSpec, settings: Mapping[str, Any], where: str) -> None:
     """Refuse settings that a base model's family cannot honour; a hub model that is not here passes unchecked.
 
     Args:
@@ -111,13 +113,16 @@ def check(spec: BaseModelSpec, settings: Settings, where: str) -> None:
                     f"{value!r}; leave it out"
                 )
     sizes = geometry(spec)
-    factor = sizes.latent_factor if sizes is not None else 1
-    for section, key in (("training", "resolution"), ("drawing", "width"), ("drawing", "height")):
-        side = settings[section][key]
-        if side is not None and side % factor:
-            raise UserError(
-                f"{where}: '{section}.{key}' is {side}; {model_family.title} takes multiples of {factor}"
-            )
+    step = sizes.side_step if sizes is not None else 1
+    sides = [
+        (f"{section}.{key}", settings[section][key])
+        for section, key in (("training", "resolution"), ("drawing", "width"), ("drawing", "height"))
+    ]
+    for number, recipe in enumerate(settings.get("recipe", []), 1):
+        sides += [(f"recipe[{number}].sizes", side) for size in recipe.get("sizes", []) for side in size]
+    for name, side in sides:
+        if side is not None and side % step:
+            raise UserError(f"{where}: '{name}' is {side}; {model_family.title} takes multiples of {step}")
     layers = most_clip_skip(spec)
     for section in ("training", "drawing"):
         clip_skip = settings[section]["clip_skip"]

@@ -124,12 +124,31 @@ class Shelf:
             UserError: the text names such an embedding.
         """
         for name, path in self._files("embeddings", _PICKLES).items():
-            named = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE)
-            if named and name not in self.embeddings:
+            if _names(text, name) and name not in self.embeddings:
                 raise UserError(
                     f"embedding {path}: the prompt names it, but only .safetensors files are read, as pickles can "
                     "run code when opened; convert it, or get it in that format"
                 )
+
+    def refuse_embeddings(self, text: str, title: str) -> None:
+        """Refuse a text that names an embedding, for a base model whose family has none.
+
+        Args:
+            title: the family's.
+
+        Raises:
+            UserError: the text names one.
+        """
+        for name, path in self.embeddings.items():
+            if _names(text, name):
+                raise UserError(
+                    f"embedding {path}: the prompt names it, but {title} has no embeddings; take '{name}' out of the "
+                    "prompt, or move the file away"
+                )
+
+
+def _names(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def content_hash(path: Path) -> str:

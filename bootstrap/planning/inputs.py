@@ -44,7 +44,8 @@ def gather(project: Project, catalog: Catalog) -> Inputs:
         for name in needs.base_models:
             base_models[name] = _base_model(project, recipe.kind, name)
     _check_names(loras)
-    return Inputs(original, size, masks, loras, base_models)
+    sizes = specs.geometry(project.base_model)
+    return Inputs(original, size, masks, loras, base_models, max(8, sizes.side_step) if sizes else 8)
 
 
 def _check_box(project: Project, kind: str, box: Box, size: tuple[int, int]) -> None:
@@ -134,18 +135,24 @@ def named_base_models(project: Project) -> set[str]:
 
 def _base_model(project: Project, kind: str, name: str) -> str:
     spec = specs.find(name)
-    _check_family(project, specs.family(spec), f"the base model {name} of recipe '{kind}'")
+    own, family = specs.family(project.base_model), specs.family(spec)
+    if own is not None and family is not None and own is not family:
+        raise _other_family(project, own, family, f"the base model {name} of recipe '{kind}'")
     return specs.content_hash(spec)
 
 
 def _check_family(project: Project, family: Family | None, what: str) -> None:
-    """Refuse a LoRA or base model of another family than the project's base model; None: not known yet."""
+    """Refuse a LoRA that the project's base model cannot take; None: its family is not known yet."""
     own = specs.family(project.base_model)
-    if own is not None and family is not None and own is not family:
-        raise UserError(
-            f"{what} is of {family.title}, this project's base model {project.base_model.name} is {own.title}; "
-            "use one of the same family"
-        )
+    if own is not None and family is not None and own.lora_family != family.lora_family:
+        raise _other_family(project, own, family, what)
+
+
+def _other_family(project: Project, own: Family, family: Family, what: str) -> UserError:
+    return UserError(
+        f"{what} is of {family.title}, this project's base model {project.base_model.name} is {own.title}; "
+        "use one of the same family"
+    )
 
 
 def _check_names(loras: dict[LoraKey, LoraUse]) -> None:

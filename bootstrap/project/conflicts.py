@@ -11,7 +11,12 @@ _PRODIGY_STEPS = 40  # until the LoRA is half as large as AdamW's, see benchmark
 
 def notes(settings: Settings, base: BaseModelSpec) -> list[str]:
     """Return a line for each setting that has no effect beside the others, or probably not the wanted one."""
-    return [*_of_training(settings), *_of_base(settings, base), *_of_drawing(settings)]
+    return [
+        *_of_training(settings),
+        *_of_flow(settings, base),
+        *_of_base(settings, base),
+        *_of_drawing(settings),
+    ]
 
 
 def _of_training(settings: Settings) -> list[str]:
@@ -74,9 +79,34 @@ def _of_training(settings: Settings) -> list[str]:
     return found
 
 
+# The values of timestep_sampling that use each setting.
+_USED_BY: dict[str, tuple[str, ...]] = {
+    "discrete_flow_shift": ("shift",),
+    "sigmoid_scale": ("sigmoid", "shift", "flux_shift", "flux2_shift"),
+    "logit_mean": ("logit_normal",),
+    "logit_std": ("logit_normal",),
+}
+
+
+def _of_flow(settings: Settings, base: BaseModelSpec) -> list[str]:
+    training, defaults = settings.training, base.defaults.get("training", {})
+    sampling = training.flow.timestep_sampling
+    return [
+        f"training.{name} {getattr(training, name):g} has no effect with timestep_sampling {sampling}, only with "
+        f"{' or '.join(used_by)}"
+        for name, used_by in _USED_BY.items()
+        if getattr(training, name) not in (None, defaults.get(name)) and sampling not in used_by
+    ]
+
+
 def _of_base(settings: Settings, base: BaseModelSpec) -> list[str]:
     training = settings.training
     found = []
+    vocabulary = specs.vocabulary(base) if training.max_token_length != 225 else None
+    if vocabulary is not None and vocabulary.chunk_tokens is None:
+        found.append(
+            f"training.max_token_length {training.max_token_length} has no effect: {base.title} has a limit of its own"
+        )
     if specs.family(base) is not None and specs.most_clip_skip(base) is None and settings.clip_skip > 1:
         found.append(
             f"clip_skip {settings.clip_skip} has no effect: {base.title} always reads the same layer"

@@ -14,7 +14,7 @@ from bootstrap import reading
 from bootstrap.errors import UserError
 from bootstrap.files import write_text
 from bootstrap.models import specs
-from bootstrap.project import conflicts, settings
+from bootstrap.project import conflicts, prompt_checks, settings
 from bootstrap.project.projects import Project, with_defaults
 
 _RECIPE = re.compile(r"recipe\[(\d+)\]")
@@ -250,6 +250,7 @@ def _checked(project: Project, document: TOMLDocument) -> Edit:
     base = specs.find(str(name))
     parsed = settings.parse(with_defaults(base.defaults, raw), str(project.toml))
     specs.check(base, parsed.model_dump(), str(project.toml))
+    prompt_checks.check(parsed, base, str(project.toml))
     base = specs.predicting(base, parsed.project.prediction_type)
     return Edit(project.with_settings(parsed, base), text)
 

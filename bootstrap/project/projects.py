@@ -18,7 +18,7 @@ from bootstrap.errors import MachineError, UserError, is_wrong_path
 from bootstrap.files import make_folder, path_of, remove_partial_files, whole_folder, write_text
 from bootstrap.models import specs
 from bootstrap.models.family import BaseModelSpec
-from bootstrap.project import identity, names, settings, template
+from bootstrap.project import identity, names, prompt_checks, settings, template
 from bootstrap.project.names import check_name, check_new_name
 from bootstrap.project.settings import Settings
 
@@ -217,6 +217,7 @@ def read_settings(path: Path) -> tuple[Settings, BaseModelSpec]:
     base = specs.find(name)
     parsed = settings.parse(with_defaults(base.defaults, raw), str(path))
     specs.check(base, parsed.model_dump(), str(path))
+    prompt_checks.check(parsed, base, str(path))
     return parsed, specs.predicting(base, parsed.project.prediction_type)
 
 
@@ -264,6 +265,7 @@ def create(
     raw = reading.parse_toml(text, "project.toml")
     parsed = settings.parse(with_defaults(spec.defaults, raw), "project.toml")
     specs.check(spec, parsed.model_dump(), "project.toml")
+    prompt_checks.check(parsed, spec, "project.toml")
     specs.predicting(spec, parsed.project.prediction_type)
     from bootstrap.catalog import Catalog, identities
     from bootstrap.catalog.store import exists

@@ -12,7 +12,15 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, Valida
 from bootstrap import captions
 from bootstrap.errors import UserError
 from bootstrap.models.checkpoint import PredictionType
-from bootstrap.models.family import AUTOMATIC, Sampler, Schedule, sampler_and_schedule
+from bootstrap.models.family import (
+    AUTOMATIC,
+    FLOW_SETTINGS,
+    FlowTraining,
+    Sampler,
+    Schedule,
+    TimestepSampling,
+    sampler_and_schedule,
+)
 from bootstrap.models.family import SAMPLERS as SAMPLERS
 from bootstrap.recipes.recipe import Recipe
 from bootstrap.recipes.registry import RECIPES, USUAL, AnyRecipe
@@ -82,6 +90,13 @@ class TrainingSection(Section):
     flip_aug: bool = False
     noise_offset: float = Field(0.0, ge=0, le=1)
     min_snr_gamma: float | None = Field(None, gt=0, le=100)
+    # Of flow-matching models; None where a model does not match flows.
+    timestep_sampling: TimestepSampling | None = None
+    discrete_flow_shift: float | None = Field(None, gt=0, le=100)
+    sigmoid_scale: float | None = Field(None, gt=0, le=100)
+    logit_mean: float | None = Field(None, ge=-10, le=10)
+    logit_std: float | None = Field(None, gt=0, le=10)
+    weighting_scheme: Literal["none", "sigma_sqrt", "cosmap"] | None = None
     gradient_checkpointing: bool = False
     resolution: int | None = Field(None, ge=64, le=4096)
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = (
@@ -171,6 +186,12 @@ class TrainingSection(Section):
             f"lr_warmup_steps {self.lr_warmup_steps} is not less than the training's {steps:,} steps: it would end "
             "before it reaches its learning rate; lower lr_warmup_steps, or raise epochs or repeats"
         )
+
+    @property
+    def flow(self) -> FlowTraining:
+        """How a flow-matching model is trained; where a setting is None, by the general default."""
+        given = {name: getattr(self, name) for name in FLOW_SETTINGS if getattr(self, name) is not None}
+        return FlowTraining(**given)
 
     @property
     def snapshots(self) -> list[int]:

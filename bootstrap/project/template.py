@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import tomlkit
 
+from bootstrap.models.family import FlowTraining
 from bootstrap.project.settings import (
     CurationSection,
     DedupeSection,
@@ -48,7 +50,7 @@ clip_skip = {clip_skip}  # 2 uses the text encoder's second-to-last layer, as so
 flip_aug = {flip_aug}  # mirrors the picture in half of the steps
 noise_offset = {noise_offset}  # helps with very dark and very bright pictures; 0.05 is usual
 {min_snr_gamma}  # Min-SNR loss weight, balances the noise levels; 5 is usual; without it, all weigh the same
-gradient_checkpointing = {gradient_checkpointing}  # uses less memory, a third slower
+{flow}gradient_checkpointing = {gradient_checkpointing}  # uses less memory, a third slower
 {resolution}  # training uses as many pixels as a square of this side has; without it: the base model's
 mixed_precision = {mixed_precision}  # auto, no, fp16, bf16
 seed = {seed}  # determines initial weights, noise and order
@@ -86,6 +88,16 @@ adaptive = {adaptive}  # later generations draw more of what became picks; false
 reasons = {reasons}  # reasons for rejecting, on keys 1 to 9
 """
 
+# Of base models that match flows; the names are kohya's and musubi-tuner's.
+_FLOW = """\
+{timestep_sampling}  # where the noise levels come from: uniform, sigmoid, shift, flux_shift, flux2_shift, logit_normal
+{discrete_flow_shift}  # for shift: above 1, more noise
+{sigmoid_scale}  # for sigmoid and the shifts: above 1, more of very low and very high noise
+{logit_mean}  # for logit_normal: above 0, more noise
+{logit_std}  # for logit_normal: above 1, more of very low and very high noise
+{weighting_scheme}  # loss weight of the noise levels: none, sigma_sqrt or cosmap
+"""
+
 _RECIPES_HEAD = """
 # What to draw. Strength 1.0 replicates, 0.8 eliminates, 0.6 varies and adds; below 0.5 the base model dominates.
 # strength and snapshot take one value, a list, or a range such as { from = 0.5, to = 0.7, step = 0.1 }.
@@ -97,7 +109,8 @@ _RECIPES_HEAD = """
 def comments() -> dict[str, str]:
     """Return a new project's comment on each setting, by key such as `training.repeats`."""
     comment_of, section = {}, ""
-    for line in render(["subject"], "papertown", {}, "").splitlines():
+    every_setting = render(["subject"], "papertown", {"training": {"timestep_sampling": "uniform"}}, "")
+    for line in every_setting.splitlines():
         heading = re.match(r"\[(\w+)\]", line)
         setting = re.match(r"(?:# )?(\w+) = .*?  # (.+)", line)
         if heading:
@@ -124,17 +137,25 @@ def render(
     values |= CurationSection().model_dump() | ReviewSection().model_dump()
     values |= {"caption": ", ".join(tags), "base_model": base_model, "seed": training.seed}
     written = {key: tomlkit.item(value).as_string() for key, value in values.items() if value is not None}
-    examples = {
+    examples: dict[str, Any] = {
         "max_train_steps": 120,
         "conv_dim": 8,
         "min_snr_gamma": 5,
         "resolution": 512,
         "class_tokens": '"woman"',
         "reg_data_dir": '"../pictures-of-women"',
+        "timestep_sampling": '"shift"',
+        **{name: value for name, value in asdict(FlowTraining()).items() if name != "timestep_sampling"},
     }
     for key, example in examples.items():
         value = written.get(key)
-        written[key] = f"{key} = {value}" if value else f"# {key} = {example}"
+        shown = (
+            example
+            if isinstance(example, int | float)
+            else str(tomlkit.item(example.strip(chr(34))).as_string())
+        )
+        written[key] = f"{key} = {value}" if value else f"# {key} = {shown}"
+    written["flow"] = _FLOW.format(**written) if training.timestep_sampling is not None else ""
     return _HEAD.format(**written) + (recipes if recipes is not None else usual_recipes(tags))
 
 

@@ -251,6 +251,16 @@ def schedule(text: str, steps: int, before: int = 0) -> list[Scheduled]:
     return texts
 
 
+def spans_of(prompt: str, steps: int) -> Iterator[list[Span]]:
+    """Yield the weighted spans of all texts that a prompt is over its steps, without comments and extra networks.
+
+    Choices and wildcards stay as they are written.
+    """
+    for part in parts(extra_networks(without_comments(prompt))[0]):
+        for text in dict.fromkeys(entry.text for entry in schedule(part.text, steps)):
+            yield attention(text)
+
+
 _Pieces = list[str | int]  # text, and brackets by their start in the text
 
 

@@ -28,8 +28,8 @@ class HiresRecipe(Recipe):
         return [(self.hires_steps or steps, self.denoising_strength)]
 
     def completed(self, shot: Shot, inputs: Inputs, negative_prompt: str) -> Shot:
-        """Return the second pass over the shot: enlarged to multiples of 8 pixels, and redrawn."""
-        width, height = enlarged((shot.width, shot.height), self.hires_upscale)
+        """Return the second pass over the shot: enlarged to multiples of the model's step, and redrawn."""
+        width, height = enlarged((shot.width, shot.height), self.hires_upscale, inputs.side_step)
         return dataclasses.replace(
             shot,
             width=width,
@@ -40,7 +40,7 @@ class HiresRecipe(Recipe):
         )
 
 
-def enlarged(size: tuple[int, int], upscale: float) -> tuple[int, int]:
-    """Return width and height of hires' second pass, in pixels."""
-    width, height = (round(side * upscale / 8) * 8 for side in size)
+def enlarged(size: tuple[int, int], upscale: float, step: int = 8) -> tuple[int, int]:
+    """Return width and height of hires' second pass, in pixels; multiples of `step`."""
+    width, height = (round(side * upscale / step) * step for side in size)
     return width, height

@@ -68,6 +68,7 @@ class Inputs:
     masks: dict[str, PictureUse] = field(default_factory=dict)
     loras: dict[LoraKey, LoraUse] = field(default_factory=dict)  # at strength 1.0
     base_models: dict[str, str] = field(default_factory=dict)  # their hashes
+    side_step: int = 8  # the base model draws sides that are multiples of this, in pixels
 
 
 NONE = Inputs()

@@ -39,7 +39,7 @@ class BatchMaker:
             UserError: a picture cannot be read.
         """
         self._settings = settings
-        self._noise = base.family.noise(base)
+        self._noise = base.family.noise(base, settings.flow)
         self._examples = examples
         cache = LatentCache(base, cache_folder)
         self._latents = [cache.latent(example) for example in examples]
@@ -63,7 +63,8 @@ class BatchMaker:
             texts.append(text)
         stacked = torch.stack(sampled)
         noise = torch.randn(stacked.shape, generator=generator)
-        timesteps = self._noise.timesteps(len(sampled), generator)
+        height, width = stacked.shape[-2:]
+        timesteps = self._noise.timesteps(len(sampled), generator, (height, width))
         if self._settings.noise_offset:
             noise += self._settings.noise_offset * torch.randn((*noise.shape[:2], 1, 1), generator=generator)
         return Batch(stacked, noise.to(stacked.device), timesteps.to(stacked.device), texts)

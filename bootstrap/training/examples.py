@@ -51,7 +51,9 @@ def examples_of(
 def check_captions(
     spec: BaseModelSpec, captions_of: Sequence[tuple[Path | str, str]], max_token_length: int
 ) -> None:
-    """Check that no caption has more tokens than `max_token_length`.
+    """Check that the base model can read each caption, and that none has more tokens than `max_token_length`.
+
+    The latter is for text encoders that read chunks; others have a limit of their own.
 
     Args:
         spec: the base model, whose vocabulary is loaded only for captions with more characters than that.
@@ -60,8 +62,18 @@ def check_captions(
     Raises:
         UserError: one has; the message names its picture.
     """
+    family = specs.family(spec)
+    for path, caption in captions_of:
+        if family is None:  # a hub model that is not on this machine
+            break
+        try:
+            family.check_prompt(caption, specs.files(spec))
+        except ValueError as error:
+            raise UserError(f"caption of {Path(path).name}: {error}") from None
     longer = [(path, caption) for path, caption in captions_of if len(caption) > max_token_length]
     vocabulary = specs.vocabulary(spec) if longer else None
+    if vocabulary is not None and vocabulary.chunk_tokens is None:
+        return  # the family's own limit counts
     for path, caption in longer:
         tokens = vocabulary.count(caption) if vocabulary is not None else 0
         if tokens > max_token_length:

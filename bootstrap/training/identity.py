@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bootstrap.files import sha256_of_text
+from bootstrap.models.family import FLOW_SETTINGS
 from bootstrap.project.settings import TrainingSection
 
 _RECIPE = 2  # raise it when the same inputs would train a different LoRA
@@ -45,6 +46,7 @@ def training_id(
     excluded = set(settings.OF_NO_CONSEQUENCE)
     if settings.conv_dim is None:  # the first versions lacked them, and ids must not change
         excluded |= {"conv_dim", "conv_alpha"}
+    excluded |= {name for name in FLOW_SETTINGS if getattr(settings, name) is None}
     described: dict[str, Any] = {
         "recipe": _RECIPE,
         "dataset": [

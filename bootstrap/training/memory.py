@@ -50,7 +50,8 @@ def predicted_bytes(
         with torch.set_grad_enabled(trains_text):
             captions = base.family.encode_tokens(shapes, tokens, length, settings.clip_skip)
         noisy = torch.zeros(batch, *latents.shape(base, *size), device="meta")
-        timesteps = base.family.noise(base).timesteps(batch, torch.Generator()).to("meta")
+        height, width = noisy.shape[-2:]
+        timesteps = base.family.noise(base).timesteps(batch, torch.Generator(), (height, width)).to("meta")
         conditioning.predict(shapes, noisy, timesteps, captions)
         # Each parameter of the LoRA has a value, a gradient and the optimizer's two moments.
         trained = 4 * sum(_bytes(parameter) for parameter in adapters.parameters())

@@ -151,7 +151,7 @@ class _Trainer:
     ) -> None:
         self._base, self._examples, self._settings = base, examples, settings
         self.precision = precision_of(settings, base.device)  # of the forward pass
-        self._noise = base.family.noise(base)
+        self._noise = base.family.noise(base, settings.flow)
         check_captions(
             base.spec, [(example.path, example.caption) for example in examples], settings.max_token_length
         )
@@ -272,9 +272,9 @@ class _Trainer:
             "timesteps": batch.timesteps,
             "weight": torch.tensor(weight, device=device),
         }
-        gamma = self._settings.min_snr_gamma
-        if gamma is not None:
-            inputs["weights"] = self._noise.min_snr_weights(batch.timesteps, gamma)
+        weights = self._noise.loss_weights(batch.timesteps, self._settings.min_snr_gamma)
+        if weights is not None:
+            inputs["weights"] = weights
         return inputs | self._caption_inputs(batch.captions)
 
     def _caption_inputs(self, texts: list[str]) -> Inputs:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from bootstrap.models.family import FLOW_SETTINGS
 from review_app.components.setting_fields import Setting
 
 GROUPS: Mapping[str, Sequence[str]] = {
@@ -11,7 +12,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "The LoRA": ("network_dim", "network_alpha", "conv_dim", "conv_alpha"),
     "Learning": (
         "unet_lr", "text_encoder_lr", "optimizer", "lr_scheduler", "lr_warmup_steps", "min_snr_gamma", "noise_offset",
-        "seed",
+        *FLOW_SETTINGS, "seed",
     ),
     "Captions": (
         "shuffle_caption", "keep_tokens", "caption_dropout_rate", "caption_tag_dropout_rate", "max_token_length",

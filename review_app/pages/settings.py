@@ -9,6 +9,7 @@ from bootstrap.catalog import generations, picks
 from bootstrap.errors import UserError
 from bootstrap.files import sha256_of_text
 from bootstrap.loop import work_left
+from bootstrap.models import specs
 from bootstrap.project import conflicts, editing, template
 from bootstrap.project.projects import Project
 from review_app import drafts
@@ -51,9 +52,15 @@ def _section(project: Project, name: str) -> list[str]:
     comments = {
         key.partition(".")[2]: text for key, text in template.comments().items() if key.startswith(f"{name}.")
     }
-    fields = setting_fields.of_model(
-        type(section), section, project.base_model.defaults.get(name, {}), comments
-    )
+    family = specs.family(project.base_model)
+    fixed = family.fixed.get(name, {}) if family is not None else {}
+    fields = [
+        field
+        for field in setting_fields.of_model(
+            type(section), section, project.base_model.defaults.get(name, {}), comments
+        )
+        if field.name not in fixed  # the base model leaves no choice
+    ]
     # The fields show what the file has: when that changes, here or elsewhere, new fields replace them. The number is
     # that of the drafts thrown away.
     version = sha256_of_text(section.model_dump_json())[:12]

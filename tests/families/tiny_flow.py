@@ -21,7 +21,16 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bootstrap.models.checkpoint import Header, PredictionType
-from bootstrap.models.family import BaseModel, BaseModelSpec, Files, Geometry, NoiseProcess, Sampling
+from bootstrap.models.family import (
+    BaseModel,
+    BaseModelSpec,
+    FileModule,
+    Files,
+    FlowTraining,
+    Geometry,
+    NoiseProcess,
+    Sampling,
+)
 from bootstrap.models.prompt import CHUNK_END, Conditioning, Embedding, Prompt, Span
 
 WIDTH = 32
@@ -96,7 +105,7 @@ class Words:
 class StraightLine:
     """Rectified flow: noisy = (1 - t) latents + t noise, and the denoiser predicts noise - latents."""
 
-    def timesteps(self, count: int, generator: torch.Generator) -> torch.Tensor:
+    def timesteps(self, count: int, generator: torch.Generator, size: tuple[int, int]) -> torch.Tensor:
         return torch.sigmoid(torch.randn(count, generator=generator))
 
     def at(self, share: float) -> torch.Tensor:
@@ -109,8 +118,8 @@ class StraightLine:
     def target(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         return noise - latents
 
-    def min_snr_weights(self, timesteps: torch.Tensor, gamma: float) -> torch.Tensor:
-        raise NotImplementedError("min_snr_gamma is fixed to None")
+    def loss_weights(self, timesteps: torch.Tensor, min_snr_gamma: float | None) -> torch.Tensor | None:
+        return None
 
 
 class EulerOnALine:
@@ -197,6 +206,9 @@ class TinyFlow:
 
     # Text: one token per word.
 
+    def check_prompt(self, prompt: Prompt, files: Files) -> None:
+        pass
+
     def length(self, base: BaseModel, prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> int:
         return len(words_of(prompt))
 
@@ -248,7 +260,7 @@ class TinyFlow:
 
     # Noise and the denoiser.
 
-    def noise(self, base: BaseModel) -> NoiseProcess:
+    def noise(self, base: BaseModel, flow: FlowTraining | None = None) -> NoiseProcess:
         return StraightLine()
 
     def sampling(
@@ -302,6 +314,7 @@ class TinyFlow:
 
     # LoRA files.
 
+    lora_family = "tiny-flow"
     lora_metadata: Mapping[str, str] = {
         "ss_base_model_version": "tiny_flow",
         "modelspec.architecture": "tiny-flow/lora",
@@ -332,6 +345,12 @@ class TinyFlow:
             if name.removeprefix(prefix) in self._modules[part]:
                 return name.removeprefix(prefix), part
         raise ValueError(f"'{name}' is not a module of {self.title}")
+
+    def file_module(self, name: str) -> FileModule | None:
+        return None
+
+    def comfyui_module(self, name: str) -> FileModule | None:
+        return None
 
     def stem_path(self, stem: str) -> tuple[str, str]:
         part, _, path = stem.partition(".")

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from bootstrap.errors import UserError
 from bootstrap.lora import formats, header
-from bootstrap.models.lora_kinds import KINDS, kind_without_family
+from bootstrap.models.lora_kinds import KINDS, transformer_kind
 from tests import sid_command
 
 # A module's name as a trainer writes it, and the width of its input; the kind.
@@ -23,10 +23,6 @@ NAMES = [
     ("diffusion_model.double_blocks.0.img_attn.qkv", 3072, "flux"),
     ("double_blocks.0.img_mlp.0", 3072, "flux"),
     ("diffusion_model.distilled_guidance_layer.layers.0.in_layer", 64, "chroma"),
-    ("diffusion_model.double_blocks.0.img_attn.qkv", 4096, "flux2"),
-    ("lora_unet_double_blocks_7_img_attn_proj", 6144, "flux2"),
-    ("transformer.single_transformer_blocks.0.attn.to_qkv_mlp_proj", 3072, "flux2"),
-    ("diffusion_model.double_stream_modulation_img.lin", 3072, "flux2"),
     ("lora_unet_joint_blocks_0_context_block_attn_proj", 1536, "sd3"),
     ("transformer.transformer_blocks.0.attn.to_q", 1536, "sd3"),
     ("transformer.transformer_blocks.0.attn.add_q_proj", 2432, "sd3"),
@@ -36,10 +32,6 @@ NAMES = [
     ("diffusion_model.transformer_blocks.0.attn.add_k_proj", 3072, "qwen-image"),
     ("lora_unet_transformer_blocks_0_txt_mod_1", 3072, "qwen-image"),
     ("lycoris_transformer_blocks_0_attn_to_q", 3072, "qwen-image"),
-    ("lora_unet_layers_0_attention_to_q", 3840, "z-image"),
-    ("lora_unet_layers_0_feed_forward_w1", 3840, "z-image"),
-    ("diffusion_model.layers.0.attention.qkv", 3840, "z-image"),
-    ("transformer.noise_refiner.1.attention.to_out.0", 3840, "z-image"),
     ("lora_unet_layers_0_attention_qkv", 2304, "lumina2"),
     ("lora_unet_blocks_0_self_attn_q_proj", 2048, "anima"),
     ("diffusion_model.blocks.0.cross_attn.output_proj", 2048, "anima"),
@@ -100,7 +92,38 @@ def test_a_file_is_told_by_its_modules_names(tmp_path: Path, module: str, width:
     ],
 )  # fmt: skip
 def test_metadata_decide_where_names_do_not(module: str, metadata: dict[str, str], kind: str) -> None:
-    found = kind_without_family({f"{module}.lora_down.weight": (4, 3072)}, metadata)
+    found = transformer_kind({f"{module}.lora_down.weight": (4, 3072)}, metadata)
+    assert found is not None and found.key == kind
+
+
+@pytest.mark.parametrize(
+    ("module", "columns", "rows", "kind"),
+    [
+        ("single_blocks_0_linear1", 1, 7, "flux"), ("single_blocks_0_linear1", 1, 9, "flux2"),
+        ("single_blocks_0_linear2", 5, 1, "flux"), ("single_blocks_0_linear2", 4, 1, "flux2"),
+        ("double_blocks_0_img_mlp_0", 1, 4, "flux"), ("double_blocks_0_img_mlp_0", 1, 6, "flux2"),
+        ("double_blocks_0_txt_mlp_2", 4, 1, "flux"), ("double_blocks_0_txt_mlp_2", 3, 1, "flux2"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("width", [32, 3072])
+def test_flux_2_is_told_from_flux_1_by_its_layers_sizes(
+    module: str, columns: int, rows: int, kind: str, width: int
+) -> None:
+    for prefix, down, up in (
+        ("lora_unet_", "lora_down", "lora_up"),
+        ("diffusion_model.", "lora_A", "lora_B"),
+    ):
+        name = prefix + module
+        shapes = {f"{name}.{down}.weight": (4, columns * width), f"{name}.{up}.weight": (rows * width, 4)}
+        found = transformer_kind(shapes, {})
+        assert found is not None and found.key == kind
+
+
+@pytest.mark.parametrize(("blocks", "kind"), [(5, "flux2"), (19, "flux")])
+def test_flux_2_klein_is_told_by_its_number_of_blocks_too(blocks: int, kind: str) -> None:
+    """Attention alone has the same sizes in both."""
+    names = [f"diffusion_model.double_blocks.{number}.img_attn.qkv.lora_A.weight" for number in range(blocks)]
+    found = transformer_kind(dict.fromkeys(names, (4, 3072)), {})
     assert found is not None and found.key == kind
 
 
@@ -119,6 +142,18 @@ def test_metadata_decide_where_names_do_not(module: str, metadata: dict[str, str
         ("text_encoder_2.text_model.encoder.layers.0.mlp.fc1", 1280, "sdxl"),
         ("lora_te2_text_projection", 1280, "sdxl"),
         ("text_encoders.clip_g.transformer.text_model.encoder.layers.0.mlp.fc1", 1280, "sdxl"),
+        ("diffusion_model.double_blocks.0.img_attn.qkv", 4096, "flux2"),
+        ("lora_unet_double_blocks_7_img_attn_proj", 6144, "flux2"),
+        ("transformer.single_transformer_blocks.0.attn.to_qkv_mlp_proj", 3072, "flux2"),
+        ("diffusion_model.double_stream_modulation_img.lin", 3072, "flux2"),
+        ("lora_unet_layers_0_attention_to_q", 3840, "z-image"),
+        ("lora_unet_layers_0_feed_forward_w1", 3840, "z-image"),
+        ("diffusion_model.layers.0.attention.qkv", 3840, "z-image"),
+        ("transformer.noise_refiner.1.attention.to_out.0", 3840, "z-image"),
+        ("transformer.single_transformer_blocks.3.attn.to_out", 12288, "flux2"),
+        ("lora_transformer_layers_29_attention_to_out_0", 3840, "z-image"),
+        ("lycoris_context_refiner_1_feed_forward_w2", 10240, "z-image"),
+        ("layers.0.attention.to_q", 3840, "z-image"),
     ],
 )
 def test_a_file_of_a_family_is_told_too(tmp_path: Path, module: str, width: int, family: str) -> None:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bootstrap.errors import UserError
+from bootstrap.models.family import FLOW_SETTINGS
 from bootstrap.models.specs import find
 from bootstrap.project import template
 from bootstrap.project.settings import DrawingSection, ProjectSection, TrainingSection, parse
@@ -280,10 +281,20 @@ def test_the_recipes_that_are_commented_out_are_valid_too():
     assert [recipe.kind for recipe in parse(raw, "x").recipe] == ["vary", "eliminate", "add", "replace"]
 
 
+def test_settings_of_flow_models_stand_only_in_files_of_such_models():
+    text = template.render(["woman"], "papertown", {}, None)
+    assert not any(name in text for name in FLOW_SETTINGS)
+    text = template.render(["woman"], "papertown", {"training": {"timestep_sampling": "shift"}}, None)
+    assert 'timestep_sampling = "shift"' in text
+    assert "# discrete_flow_shift = 1.0 " in text
+
+
 def test_every_setting_stands_in_a_new_projects_file():
-    text = template.render(["woman", "red apple"], "papertown", {}, None)
+    flow = {"training": {"timestep_sampling": "shift"}}
+    text = template.render(["woman", "red apple"], "papertown", flow, None)
     for optional in (
         "prediction_type",
+        *FLOW_SETTINGS,
         "resolution",
         "min_snr_gamma",
         "max_train_steps",

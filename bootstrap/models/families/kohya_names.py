@@ -62,6 +62,8 @@ _COMFYUI = {
 _OTHER_MODELS = re.compile(
     r"^(base_model\.model\.)?transformer\.|^lora_transformer_|double_blocks|single_blocks"
     r"|joint_blocks|single_transformer_blocks|^lora_te3_"
+    r"|^lora_unet_(?:transformer_blocks_|layers_|noise_refiner_|context_refiner_|norm_out_linear|proj_out$|x_embedder"
+    r"|context_embedder|double_stream_|single_stream_|time_guidance_|all_(?:x_|final_)|cap_embedder|t_embedder)"
 )
 _UNET = (
     r"down_blocks|mid_block|up_blocks|conv_in|conv_out|conv_norm_out|time_embedding|add_embedding|input_blocks"

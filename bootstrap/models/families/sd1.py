@@ -26,6 +26,7 @@ class StableDiffusion1(StableDiffusion):
     parts: tuple[str, ...] = ("unet", "text_encoder")
     prefixes: tuple[str, ...] = ("lora_unet", "lora_te")
     is_xl = False
+    lora_family = "sd1"
     lora_metadata: Mapping[str, str] = {
         # sd-scripts, library/train_util.py, `get_sd_version_str`
         "ss_base_model_version": "sd_v1",

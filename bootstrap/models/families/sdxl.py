@@ -29,6 +29,7 @@ class StableDiffusionXL(StableDiffusion):
     parts: tuple[str, ...] = ("unet", "text_encoder", "text_encoder_2")
     prefixes: tuple[str, ...] = ("lora_unet", "lora_te1", "lora_te2")
     is_xl = True
+    lora_family = "sdxl"
     lora_metadata: Mapping[str, str] = {
         # sd-scripts, library/train_util.py, `get_sd_version_str`
         "ss_base_model_version": "sdxl_base_v1-0",

@@ -12,11 +12,14 @@ from bootstrap.models import checkpoint
 from bootstrap.models.checkpoint import Header, PredictionType
 from bootstrap.models.families import clip_chunks, kohya_names, sd_configs
 from bootstrap.models.family import (
+    FLOW_SETTINGS,
     SAMPLERS,
     SCHEDULES,
     BaseModel,
     BaseModelSpec,
+    FileModule,
     Files,
+    FlowTraining,
     Geometry,
     NoiseProcess,
     Sampling,
@@ -50,10 +53,11 @@ class StableDiffusion(ABC):
     parts: tuple[str, ...]
     prefixes: tuple[str, ...]  # of kohya's names, one per part
     is_xl: bool  # compared with kohya_names.are_of_xl
+    lora_family: str
     lora_metadata: Mapping[str, str]
 
     defaults: Mapping[str, Mapping[str, Any]] = {}
-    fixed: Mapping[str, Mapping[str, Any]] = {}
+    fixed: Mapping[str, Mapping[str, Any]] = {"training": dict.fromkeys(FLOW_SETTINGS)}  # they match no flows
     samplers: tuple[str, ...] = SAMPLERS
     schedules: tuple[str, ...] = SCHEDULES
     prediction_types: tuple[PredictionType, ...] = ("epsilon", "v_prediction")
@@ -140,6 +144,9 @@ class StableDiffusion(ABC):
         """Return the tokenizers of a single-file checkpoint, by their names in the pipeline."""
 
     # Text.
+
+    def check_prompt(self, prompt: Prompt, files: Files) -> None:
+        return None  # CLIP reads the whole syntax, and long prompts in chunks
 
     def length(self, base: BaseModel, prompt: Prompt, embeddings: Sequence[Embedding] = ()) -> int:
         """Return the number of chunks of 75 tokens."""
@@ -242,7 +249,7 @@ class StableDiffusion(ABC):
 
     # Noise and the denoiser.
 
-    def noise(self, base: BaseModel) -> NoiseProcess:
+    def noise(self, base: BaseModel, flow: FlowTraining | None = None) -> NoiseProcess:
         from bootstrap.models.noise import DiscreteNoise
 
         return DiscreteNoise(base.scheduler_config)
@@ -341,6 +348,12 @@ class StableDiffusion(ABC):
 
     def module_path(self, name: str) -> tuple[str, str]:
         return kohya_names.module_path(name)
+
+    def file_module(self, name: str) -> FileModule | None:
+        return None
+
+    def comfyui_module(self, name: str) -> FileModule | None:
+        return None
 
     def stem_path(self, stem: str) -> tuple[str, str]:
         return kohya_names.stem_path(stem)

@@ -1,0 +1,63 @@
+"""Z-Image against diffusers' own pipeline, with random weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import ZImagePipeline
+
+from bootstrap.drawing.engine import draw_batches
+from bootstrap.models import latents as codec
+from bootstrap.models import loading, specs
+from bootstrap.models.family import BaseModel
+from bootstrap.prompting import encode
+from bootstrap.shots import Shot
+from tests.families import tiny_transformers
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_transformers.z_image(tmp_path_factory.mktemp("z-image"))
+
+
+@pytest.fixture(scope="module")
+def base(folder: Path) -> BaseModel:
+    return loading.hold(specs.find(str(folder)))
+
+
+PROMPT, OTHER = "a woman in a blue blazer, holding an apple", "a man, " * 9
+
+
+def test_prediction(base: BaseModel, folder: Path) -> None:
+    pipeline = ZImagePipeline.from_pretrained(folder)
+    noise = torch.randn(2, 4, 16, 12, generator=torch.Generator().manual_seed(1))
+    states, _ = pipeline.encode_prompt([PROMPT, OTHER], do_classifier_free_guidance=False)
+    with torch.no_grad():
+        wanted = pipeline.transformer(
+            [row[:, None] for row in noise], torch.tensor([0.3, 0.6]), states, return_dict=False
+        )[0]
+        encoded = encode.encode(base, [PROMPT, OTHER])
+        found = base.family.predict(base, noise, torch.tensor([0.7, 0.4]), encoded)
+    assert torch.allclose(found, -torch.stack(wanted).squeeze(2), atol=1e-5)
+
+
+@pytest.mark.parametrize("cfg_scale", [1.0, 4.0])
+@pytest.mark.parametrize("size", [(64, 64), (48, 80)])
+def test_drawing(base: BaseModel, folder: Path, cfg_scale: float, size: tuple[int, int]) -> None:
+    width, height = size
+    shot = Shot(
+        prompt=PROMPT, negative_prompt="blurry", seed=7, steps=5, cfg_scale=cfg_scale, sampler="Euler",
+        schedule="Automatic", width=width, height=height, clip_skip=1, base_model="tiny", base_model_hash=base.hash,
+        loras=(),
+    )  # fmt: skip
+    [[drawn]] = list(draw_batches(base, [shot], {}, 1))
+    pipeline = ZImagePipeline.from_pretrained(folder)
+    noise = torch.randn(codec.shape(base, width, height), generator=torch.Generator().manual_seed(7))[None]
+    wanted = pipeline(
+        PROMPT, height=height, width=width, num_inference_steps=5, guidance_scale=cfg_scale - 1,
+        negative_prompt="blurry", latents=noise, output_type="pil",
+    ).images[0]  # fmt: skip
+
+    difference = np.abs(np.asarray(drawn.picture).astype(int) - np.asarray(wanted).astype(int))
+    assert difference.max() <= 2
