@@ -12,6 +12,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bootstrap import reading
+
 _PATH = "/_stcore/host-config"
 
 
@@ -49,5 +51,5 @@ class NoErrorDialogs:
 
 
 def _without_dialogs(body: bytes) -> bytes:
-    configuration: dict[str, Any] = json.loads(body)  # Streamlit's own
+    configuration: dict[str, Any] = reading.parse_json(body.decode(), "Streamlit's host configuration", "")
     return json.dumps({**configuration, "blockErrorDialogs": True}).encode()

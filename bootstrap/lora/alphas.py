@@ -58,7 +58,8 @@ def with_alpha(module: LoraModule, alpha: float) -> LoraModule:
     )
     best, least = shares[0], math.inf
     for share in shares:
-        lost = max(_lost(module.down, share), _lost(up, exponent - share, module.up.dtype))
+        of_up = _lost(up, exponent - share, module.up.dtype, is_rounded=mantissa != 1)
+        lost = max(_lost(module.down, share, module.down.dtype), of_up)
         if lost < least:
             best, least = share, lost
         if lost == 0:
@@ -67,15 +68,19 @@ def with_alpha(module: LoraModule, alpha: float) -> LoraModule:
     return LoraModule(down, (up * 2.0 ** (exponent - best)).to(module.up.dtype), alpha)
 
 
-def _lost(matrix: torch.Tensor, exponent: int, dtype: torch.dtype | None = None) -> float:
-    """Return how much of a matrix is lost by scaling it with a power of two, beyond the rounding to its dtype."""
-    exact, dtype = matrix.float(), dtype or matrix.dtype
+def _lost(matrix: torch.Tensor, exponent: int, dtype: torch.dtype, is_rounded: bool = False) -> float:
+    """Return how much of a matrix is lost by scaling it with a power of two.
+
+    Args:
+        dtype: of the scaled matrix.
+        is_rounded: do not count the rounding to the dtype's digits, which the matrix needs in any case.
+    """
+    exact = matrix.float()
     if dtype == torch.float32:
         return 0.0
     back = (exact * 2.0**exponent).to(dtype).float() * 2.0**-exponent
     if not torch.isfinite(back.sum()):
         return math.inf
-    digits = torch.finfo(dtype).eps
-    # Rounding to the dtype's digits is not counted, only what is beyond.
+    digits = torch.finfo(dtype).eps if is_rounded else 0.0
     beyond = ((back - exact).abs() - digits / 2 * exact.abs()).clamp(min=0)
     return float(beyond.norm() / exact.norm().clamp(min=1e-30))
