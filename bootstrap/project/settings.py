@@ -187,6 +187,10 @@ class TrainingSection(Section):
             "before it reaches its learning rate; lower lr_warmup_steps, or raise epochs or repeats"
         )
 
+    def recorded(self) -> dict[str, Any]:
+        """Return the settings as files and catalogs record them: without those of flow models where a model is none."""
+        return self.model_dump(exclude={name for name in FLOW_SETTINGS if getattr(self, name) is None})
+
     @property
     def flow(self) -> FlowTraining:
         """How a flow-matching model is trained; where a setting is None, by the general default."""

@@ -50,7 +50,7 @@ def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], 
         if not example.is_regularization
     ]
     started_at = trainings.begin(
-        catalog, project.name, number, training_id, settings.model_dump(), described_dataset
+        catalog, project.name, number, training_id, settings.recorded(), described_dataset
     )
     folder = generation.folder / f"training-{training_id[:8]}"
     state_file = folder / "state.safetensors"
@@ -67,7 +67,7 @@ def train_snapshots(generation: Generation, class_pictures: list[ClassPicture], 
         is_last = result.epoch == settings.epochs
         file_metadata |= record.to_metadata(
             Record(
-                training_id, settings.model_dump(), described_dataset, result.seen, result.epoch, result.steps,
+                training_id, settings.recorded(), described_dataset, result.seen, result.epoch, result.steps,
                 result.loss, is_last,
             )
         )  # fmt: skip
