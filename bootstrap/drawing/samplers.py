@@ -3,8 +3,7 @@
 import difflib
 
 from bootstrap.errors import UserError
-from bootstrap.models.family import SAMPLERS, SCHEDULES, Family, sampler_and_schedule
-from bootstrap.project.settings import LCM_STEPS
+from bootstrap.models.family import LCM_STEPS, SAMPLERS, SCHEDULES, Family, sampler_and_schedule
 from bootstrap.shots import Shot
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Sampler = Literal["Euler a", "Euler", "Heun", "DPM++ 2M", "DPM++ 2M SDE", "DPM++ SDE", "DDIM", "UniPC", "LCM"]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)  # those of all families, by AUTOMATIC1111's names
+LCM_STEPS = 50  # LCM's distillation divides the noise schedule into this many parts
 SECOND_ORDER: tuple[Sampler, ...] = ("Heun", "DPM++ SDE")  # two predictions a step
 
 Schedule = Literal[

@@ -6,7 +6,7 @@ from bootstrap.commands import command
 from bootstrap.errors import UserError
 from bootstrap.models import specs
 from bootstrap.models.families.sd1 import SD1
-from bootstrap.models.family import BaseModelSpec, Family, Files
+from bootstrap.models.family import LCM_STEPS, BaseModelSpec, Family, Files
 
 
 class Listed(NamedTuple):
@@ -19,6 +19,8 @@ class Listed(NamedTuple):
 
 def of(base: str | None, steps: int) -> list[Listed]:
     """Return the noise levels of each sampler that the base model's family supports, with each schedule.
+
+    LCM is left out beyond the steps that it takes.
 
     Args:
         base: as in project.toml; None: Stable Diffusion 1.5.
@@ -43,5 +45,6 @@ def of(base: str | None, steps: int) -> list[Listed]:
     return [
         Listed(sampler, schedule, family.step_sigmas(spec, files, sampler, schedule, steps))
         for sampler in family.samplers
+        if sampler != "LCM" or steps <= LCM_STEPS
         for schedule in family.schedules
     ]

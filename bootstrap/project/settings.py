@@ -15,6 +15,7 @@ from bootstrap.models.checkpoint import PredictionType
 from bootstrap.models.family import (
     AUTOMATIC,
     FLOW_SETTINGS,
+    LCM_STEPS,
     FlowTraining,
     Sampler,
     Schedule,
@@ -42,7 +43,6 @@ _MOST_PAIRS = 1000  # of strength and snapshot in a recipe
 _MOST_SAMPLES = 1000  # pictures of sample prompts
 LEAST_PRODIGY_RATE = 0.1  # Prodigy multiplies its own rate with this one, which is meant to be 1
 _MOST_SHOWN = 1_000_000  # times that a training shows the original
-LCM_STEPS = 50  # LCM's distillation divides the noise schedule into this many parts
 
 
 class ProjectSection(Section):

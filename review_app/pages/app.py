@@ -195,7 +195,7 @@ def _no_project() -> None:
         st.caption("Or on the command line:")
         st.code(
             f'{command("new")} NAME --image picture.png --caption "woman, red apple, window"',
-            language="bash",
+            language=None,
             wrap_lines=True,
         )
         st.caption(f"Workspace: {markup.plain(str(workspace().folder))}")

@@ -44,7 +44,7 @@ def _live() -> None:
             st.subheader("No nightly runs here", anchor=False)
             st.write(markup.plain(str(error)[:1].upper() + str(error)[1:] + "."))
             st.caption("This command starts everything it needs:")
-            st.code(command("up"), language="bash")
+            st.code(command("up"), language=None)
         return
     problem = st.session_state.pop(_PROBLEM, None)
     if problem:

@@ -63,7 +63,7 @@ def test_a_workspace_gives_its_projects_back(badge: Project) -> None:
         (lambda badge: api.grow(badge), "no generation to take picks from"),
         (lambda badge: api.export(badge, "zip", badge.folder / "out"), "unknown, use kohya or imagefolder"),
         (lambda badge: api.read_lora(badge.folder / "none.safetensors"), "none.safetensors"),
-        (lambda badge: api.convert_lora("a", "b", "peft"), "unknown, use kohya or diffusers"),
+        (lambda badge: api.convert_lora("a", "b", "peft"), "unknown, use kohya, diffusers or comfyui"),
     ],
 )
 def test_mistakes_are_refused_by_name(badge: Project, call, message: str) -> None:

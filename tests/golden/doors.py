@@ -222,8 +222,14 @@ def order(sid: Sid, name: str, generation: int) -> list[str]:
 
 
 def plan(sid: Sid, name: str) -> list[str]:
-    """The lines of `sid plan`, without those on time and disk."""
-    return [line for line in sid("plan", name).splitlines() if not line.startswith(("time:", "disk:"))]
+    """The lines of `sid plan`, without those on time, disk and training; that build told nothing of the training."""
+    left_out = ("time:", "disk:", "training:")
+    return [line for line in sid("plan", name).splitlines() if not line.startswith(left_out)]
+
+
+def hint(sid: Sid, text: str) -> str:
+    """A text with its commands as that build named them: without the workspace, and `review` for `up`."""
+    return text.replace(f"sid --workspace {sid.workspace} ", "sid ").replace("sid up ", "sid review ")
 
 
 def sheet_pictures(path: Path, columns: int) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.golden import inputs
-from tests.golden.doors import MODULE, Sid, counts, loras, of_pixels, pictures, plan
+from tests.golden.doors import MODULE, Sid, counts, hint, loras, of_pixels, pictures, plan
 
 ARCHIVE = Path(__file__).with_name("workspace-a76663c.zip")
 _DROPPED = ("latents", ".generation.lock", ".catalog-migration.lock", "regularization")
@@ -132,7 +132,7 @@ def told(sid: Sid) -> dict[str, Any]:
     """What the verbs tell of the workspace that only look; also with newer keys in their JSON it stays this."""
     exported = {form: _exported(sid, form) for form in ("kohya", "imagefolder")}
     return {
-        "status": [_page(one) for one in json.loads(sid("status", "--json"))],
+        "status": [_page(sid, one) for one in json.loads(sid("status", "--json"))],
         "candidates": [_candidate(sid, one) for one in sid.candidates("badge")],
         "candidates as drawn": sid("candidates", "badge").splitlines(),
         "candidates, likely picks first": sid("candidates", "badge", "--ranked").splitlines(),
@@ -151,13 +151,14 @@ def told(sid: Sid) -> dict[str, Any]:
     }
 
 
-def _page(page: dict[str, Any]) -> dict[str, Any]:
+def _page(sid: Sid, page: dict[str, Any]) -> dict[str, Any]:
     of_project = ("name", "caption", "base_model", "problem", "running", "dataset_size", "picks_to_add",
                   "picks_to_remove", "next")  # fmt: skip
     of_generation = ("number", "state", "candidates", "duplicates", "published", "undecided", "accepted",
                      "rejected", "interrupted")  # fmt: skip
     numbers = [{key: one[key] for key in of_generation} for one in page["generations"]]
-    return {key: page[key] for key in of_project} | {"generations": numbers}
+    told = {key: page[key] for key in of_project}
+    return told | {"next": hint(sid, page["next"]), "generations": numbers}
 
 
 def _candidate(sid: Sid, one: dict[str, Any]) -> dict[str, Any]:
@@ -200,7 +201,7 @@ def gone_on(sid: Sid) -> dict[str, Any]:
     sid(
         "accept", "badge", *[one["id"] for one in sid.candidates("badge") if one["state"] == "published"][-2:]
     )
-    found["grown"] = sid("grow", "badge").splitlines()
+    found["grown"] = hint(sid, sid("grow", "badge")).splitlines()
     found["dataset"] = {path.name: _sha256(path) for path in sorted(sid.folder("badge").glob("dataset/*"))}
     found["plan"] = plan(by_the_older_rule(sid), "badge")
     by_the_older_rule(sid)("run", "badge")
