@@ -215,6 +215,7 @@ def export(visitor: Visitor, made: Project) -> None:
     page.get_by_text("Dataset of 2 pictures").wait_for()
     page.get_by_label("Tags to add at the end").fill("<img src=x onerror=alert(1)>")
     page.get_by_label("Tags to add at the end").press("Enter")
+    page.get_by_label("Tags to add at the end").press("Escape")  # the list of tags stays open
     page.get_by_role("button", name="Apply to all 1 shown").click()
     page.get_by_role("button", name="Undo: 1 caption changed").wait_for()
     with page.expect_download() as download:
