@@ -172,7 +172,7 @@ def run_and_cancel(visitor: Visitor, made: Project) -> None:
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("Generation 1 was cancelled").wait_for(timeout=_RUN_MILLISECONDS)
     page.get_by_role("button", name="Continue").click()
-    page.get_by_text("Generation 1 · Published").wait_for(timeout=_RUN_MILLISECONDS)
+    page.get_by_text("Generation 1 · Published").first.wait_for(timeout=_RUN_MILLISECONDS)
     page.get_by_text("Contact sheet").click()
     page.locator("img.sid-sheet").wait_for()
     assert state(made, 1) == "published"
@@ -203,7 +203,7 @@ def grow_and_run_again(visitor: Visitor, made: Project) -> None:
     visitor.open("/generations?project=crown")
     page.get_by_text("What was accepted").wait_for()
     page.get_by_role("button", name="Grow and start the next generation").click()
-    page.get_by_text("Generation 2 · Published").wait_for(timeout=_RUN_MILLISECONDS)
+    page.get_by_text("Generation 2 · Published").first.wait_for(timeout=_RUN_MILLISECONDS)
     assert (state(made, 1), state(made, 2)) == ("grown", "published")
     visitor.open("/training?project=crown")
     page.get_by_text("Generation 2: 4 snapshots").wait_for()
@@ -213,9 +213,11 @@ def export(visitor: Visitor, made: Project) -> None:
     page = visitor.page
     visitor.open("/dataset?project=crown")
     page.get_by_text("Dataset of 2 pictures").wait_for()
-    page.get_by_label("Tags to add at the end").fill("<img src=x onerror=alert(1)>")
-    page.get_by_label("Tags to add at the end").press("Enter")
-    page.get_by_label("Tags to add at the end").press("Escape")  # the list of tags stays open
+    visitor.settle()
+    page.get_by_label("Tags to add at the end").click()
+    page.keyboard.type("<img src=x onerror=alert(1)>")
+    page.get_by_role("option", name="Add: <img").click()
+    page.keyboard.press("Escape")  # the list of tags stays open
     page.get_by_role("button", name="Apply to all 1 shown").click()
     page.get_by_role("button", name="Undo: 1 caption changed").wait_for()
     with page.expect_download() as download:
