@@ -2,7 +2,7 @@
 
 import glob
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +24,7 @@ class Source:
     path: Path | None  # the file; None: it is in an archive
     archive: Path | None = None
     member: str = ""  # in the archive
+    caption: str = ""  # the text file beside it, in the archive too; "": none
 
     @property
     def file(self) -> str:
@@ -40,14 +41,25 @@ def found(paths: Sequence[Path]) -> list[Source]:
     sources: list[Source] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(
-                each for each in path.rglob("*") if _is_picture(each.relative_to(path).as_posix())
-            )
-            sources += [Source(str(each), each) for each in inside if each.is_file()]
+            inside = sorted(path.rglob("*"))
+            beside = _captions(map(str, inside))
+            sources += [
+                Source(str(each), each, caption=beside.get(str(each.with_suffix("")), ""))
+                for each in inside
+                if _is_picture(each.relative_to(path).as_posix()) and each.is_file()
+            ]
         elif path.suffix.lower() == ".zip":
-            sources += [Source(f"{path}: {name}", None, path, name) for name in _members(path)]
+            with _archive(path) as archive:
+                names = sorted(archive.namelist())
+            beside = _captions(names)
+            sources += [
+                Source(f"{path}: {name}", None, path, name, beside.get(name.rpartition(".")[0], ""))
+                for name in names
+                if _is_picture(name)
+            ]
         elif path.is_file():
-            sources.append(Source(str(path), path))
+            beside = _captions(map(str, sorted(path.parent.glob(f"{glob.escape(path.stem)}.*"))))
+            sources.append(Source(str(path), path, caption=beside.get(str(path.with_suffix("")), "")))
         else:
             raise UserError(f"import {path}: there is no such file or folder")
         if len(sources) > MOST:
@@ -63,9 +75,14 @@ def _is_picture(name: str) -> bool:
     return parts.suffix.lower() in ENDINGS and not is_hidden
 
 
-def _members(path: Path) -> list[str]:
-    with _archive(path) as archive:
-        return sorted(entry.filename for entry in archive.infolist() if _is_picture(entry.filename))
+def _captions(names: Iterable[str]) -> dict[str, str]:
+    """Return the caption files among sorted names, the first of several, by the name without its ending."""
+    found: dict[str, str] = {}
+    for name in names:
+        stem, dot, ending = name.rpartition(".")
+        if f"{dot}{ending}".lower() in CAPTION_ENDINGS:
+            found.setdefault(stem, name)
+    return found
 
 
 @contextmanager
@@ -117,23 +134,11 @@ def caption_of(source: Source) -> str | None:
     Raises:
         UserError: it is no text, or has several lines.
     """
-    if source.path is not None:
-        stem = source.path.stem
-        beside = [
-            path for path in source.path.parent.glob(f"{glob.escape(stem)}.*") if _is_caption(path.name, stem)
-        ]
-        return reading.caption_file(min(beside), f"caption {min(beside)}") if beside else None
-    assert source.archive is not None
-    stem = source.member.rsplit(".", 1)[0]
-    with _archive(source.archive) as archive:
-        names = sorted(name for name in archive.namelist() if _is_caption(name, stem))
-        if not names:
-            return None
-        with archive.open(names[0]) as member:
-            content = member.read(reading.MOST_BYTES + 1)
-    where = f"caption {source.archive}: {names[0]}"
+    if not source.caption:
+        return None
+    if source.archive is None:
+        return reading.caption_file(Path(source.caption), f"caption {source.caption}")
+    with _archive(source.archive) as archive, archive.open(source.caption) as member:
+        content = member.read(reading.MOST_BYTES + 1)
+    where = f"caption {source.archive}: {source.caption}"
     return reading.caption_line(reading.text_of_bytes(content, where), where)
-
-
-def _is_caption(name: str, stem: str) -> bool:
-    return name.startswith(f"{stem}.") and name[len(stem) :].lower() in CAPTION_ENDINGS

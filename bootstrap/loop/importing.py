@@ -114,10 +114,11 @@ def import_pictures(
         keep()
         if result.is_up:
             _put_up(generation, report)
+        new = set(result.new)
         result.duplicates = sum(
             candidate.duplicate_of is not None
             for candidate in generation.candidates(state=None)
-            if candidate.id in set(result.new)
+            if candidate.id in new
         )
     geometry = specs.geometry(project.base_model)
     if geometry:
